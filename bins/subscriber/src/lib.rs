@@ -1,0 +1,1 @@
+//! Follows the Salesforce channel and turns every event into a job.

@@ -1,0 +1,1 @@
+//! Claims jobs, provisions them in WHMCS, reports to Salesforce.

@@ -1,0 +1,1 @@
+//! The first use case: events become jobs.

@@ -1,0 +1,1 @@
+//! Jobs, facts and the stream cursor, durably.

@@ -1,0 +1,1 @@
+//! The second use case: jobs become WHMCS services and a reported outcome.

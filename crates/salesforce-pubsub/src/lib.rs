@@ -1,0 +1,1 @@
+//! The event source: Salesforce Pub/Sub API over gRPC, Avro payloads.

@@ -1,0 +1,1 @@
+//! The Salesforce orders: read, guard, report (REST).

@@ -1,0 +1,47 @@
+//! A clock that tests can push forward: retention and token expiry look at it.
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Real time plus an offset.
+#[derive(Debug, Default)]
+pub struct SkewedClock {
+    offset_ms: AtomicI64,
+}
+
+impl SkewedClock {
+    /// What this clock shows.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::now()
+            .checked_add(SignedDuration::from_millis(
+                self.offset_ms.load(Ordering::SeqCst),
+            ))
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// Moves the clock; a negative number of seconds moves it back.
+    pub fn advance_seconds(&self, seconds: i64) {
+        self.offset_ms
+            .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
+    }
+}
+
+/// `2026-11-24T01:51:16.000+0000`, the way Salesforce writes datetimes: whole seconds.
+pub(crate) fn salesforce_datetime(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string()
+}
+
+/// Reads a datetime with `Z`, `+00:00` or `+0000`.
+pub(crate) fn parse_datetime(text: &str) -> Option<Timestamp> {
+    let bytes = text.as_bytes();
+    let bare_offset = bytes.len() > 5
+        && matches!(bytes[bytes.len() - 5], b'+' | b'-')
+        && bytes[bytes.len() - 4..].iter().all(u8::is_ascii_digit)
+        && text.contains('T');
+    if bare_offset {
+        let (head, tail) = text.split_at(text.len() - 2);
+        format!("{head}:{tail}").parse().ok()
+    } else {
+        text.parse().ok()
+    }
+}

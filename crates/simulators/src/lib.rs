@@ -1,0 +1,1 @@
+//! One faithful, fault-injecting network stand-in each for Salesforce and WHMCS.

@@ -1,0 +1,1 @@
+//! The provisioner: WHMCS over its form API.

@@ -1,0 +1,1 @@
+//! Stories told over the whole house.
