@@ -1,1 +1,19 @@
-//! What an order is, what comes next, and what counts as the same order. Pure: no I/O, no clock, no dice.
+//! What an order is, what comes next, and what counts as the same order.
+//!
+//! Everything here is a plain synchronous value, except the [`ports`]: async traits that
+//! say what may be asked of the outside and what can go wrong there. There is no clock, no
+//! chance, no environment and no input or output, so another service can use this crate as
+//! it is.
+//!
+//! Read it in this order: [`id`] and [`key`] (identity), [`order`] (details, plan, facts,
+//! state, next step), [`job`] (delivery), [`failure`] (the closed list of reasons),
+//! [`ports`].
+
+pub mod decimal;
+pub mod failure;
+pub mod id;
+pub mod job;
+pub mod key;
+pub mod order;
+pub mod ports;
+pub mod time;

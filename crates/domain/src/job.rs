@@ -1,0 +1,380 @@
+//! Delivery: what a job is, how it moves, and which requests become one.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::id::OrderId;
+use crate::key::{CorrelationId, EventId, IdemKey, JobId, Owner};
+use crate::time::Timestamp;
+
+/// What an event asks for: provision this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvisionRequest {
+    /// The order.
+    pub order: OrderId,
+    /// `IdemKey__c`.
+    pub idem_key: Option<IdemKey>,
+    /// `CorrelationId__c`.
+    pub correlation: Option<CorrelationId>,
+    /// `RequestedBy__c`.
+    pub requested_by: Option<String>,
+    /// `Version__c`; 1 where the event names none.
+    pub version: u32,
+    /// When Salesforce made the event.
+    pub created_at: Timestamp,
+}
+
+/// Where a job came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// An event of the channel.
+    Event,
+    /// The sweep for activations whose event never arrived.
+    Reconcile,
+}
+
+impl Source {
+    /// Stable name for storage and metric labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Reconcile => "reconcile",
+        }
+    }
+}
+
+/// A job to be enqueued.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// Made from the cause, so that the same cause makes the same id.
+    pub id: JobId,
+    /// Where it came from.
+    pub source: Source,
+    /// The event, for jobs that came from one.
+    pub event: Option<EventId>,
+    /// The order.
+    pub order: OrderId,
+    /// The request's key.
+    pub idem_key: Option<IdemKey>,
+    /// For people.
+    pub correlation: CorrelationId,
+    /// Who asked, for people.
+    pub requested_by: Option<String>,
+    /// When Salesforce asked.
+    pub requested_at: Timestamp,
+}
+
+impl NewJob {
+    /// The job that an event asks for.
+    #[must_use]
+    pub fn of_event(event: &EventId, request: ProvisionRequest) -> Self {
+        Self {
+            id: JobId::of_event(event),
+            source: Source::Event,
+            event: Some(event.clone()),
+            order: request.order,
+            idem_key: request.idem_key,
+            correlation: CorrelationId::or_event(request.correlation, event),
+            requested_by: request.requested_by,
+            requested_at: request.created_at,
+        }
+    }
+}
+
+/// How a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// The order is provisioned and says so.
+    Succeeded,
+    /// The order failed and says so, or is not there.
+    Failed,
+    /// The order was not `Activating`: nothing was written anywhere.
+    Skipped,
+    /// The order went on without this attempt: nothing more was written.
+    Superseded,
+}
+
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 4] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::Skipped,
+        Self::Superseded,
+    ];
+
+    /// Stable name for storage and metric labels.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Waits for a worker.
+    Queued,
+    /// In a worker's hands.
+    Leased(Lease),
+    /// Over. A job never leaves this state.
+    Ended(Ending),
+}
+
+/// What can happen to a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobMove {
+    /// A worker takes it.
+    Claim(Lease),
+    /// Its worker gives it back, or its lease ran out.
+    Release,
+    /// Its worker ends it.
+    Finish(Ending),
+}
+
+/// A move that cannot follow the job's state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{attempted:?} cannot follow {state:?}")]
+pub struct IllegalMove {
+    /// The state.
+    pub state: Box<JobState>,
+    /// What was tried.
+    pub attempted: Box<JobMove>,
+}
+
+impl JobState {
+    /// Stable name for storage and metric labels.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Leased(_) => "leased",
+            Self::Ended(ending) => ending.name(),
+        }
+    }
+
+    /// The state after a move: `queued → leased → ended`, and back by release.
+    ///
+    /// # Errors
+    /// [`IllegalMove`] with both halves.
+    pub fn moved(self, to: JobMove) -> Result<Self, IllegalMove> {
+        match (self, to) {
+            (Self::Queued, JobMove::Claim(lease)) => Ok(Self::Leased(lease)),
+            (Self::Leased(_), JobMove::Release) => Ok(Self::Queued),
+            (Self::Leased(_), JobMove::Finish(ending)) => Ok(Self::Ended(ending)),
+            (state, attempted) => Err(IllegalMove {
+                state: Box::new(state),
+                attempted: Box::new(attempted),
+            }),
+        }
+    }
+}
+
+/// The right to work on a job for a while.
+///
+/// The fence is unique for each claim, ever: owner and counter together. An attempt number
+/// or a counter in the row could repeat after a crash and let a stale owner write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub job: JobId,
+    /// The order, which no other claim may touch meanwhile.
+    pub order: OrderId,
+    /// The fencing token, compared in every statement that writes under this lease.
+    pub fence: Fence,
+}
+
+/// A fencing token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Fence(String);
+
+impl Fence {
+    /// The token of the owner's `count`th claim.
+    #[must_use]
+    pub fn of(owner: &Owner, count: u64) -> Self {
+        Self(format!("{owner}/{count}"))
+    }
+
+    /// A token as it was stored.
+    #[must_use]
+    pub fn stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The token's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Fence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What became of a request that was handed to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Admission {
+    /// A job was made.
+    Enqueued,
+    /// This event was accepted before.
+    SameDelivery,
+    /// The same request is queued, running or done.
+    SameRequest,
+    /// It went to the dead letters.
+    DeadLettered,
+}
+
+/// What must be known of an earlier job of the same order to judge a new request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Earlier<'a> {
+    /// Its request's key.
+    pub idem_key: Option<&'a IdemKey>,
+    /// How it ended; `None` while it is queued or running.
+    pub ending: Option<Ending>,
+}
+
+/// Whether a new request becomes a job, given the order's earlier jobs, oldest first.
+///
+/// The same key as a job that is queued, running or succeeded is the same request; but when
+/// the order's last job failed, a new event is the operator's retry, whatever its key.
+#[must_use]
+pub fn admit(idem_key: Option<&IdemKey>, earlier: &[Earlier<'_>]) -> Admission {
+    let last_failed = earlier
+        .last()
+        .is_some_and(|job| job.ending == Some(Ending::Failed));
+    let known = idem_key.is_some()
+        && earlier.iter().any(|job| {
+            job.idem_key == idem_key && matches!(job.ending, None | Some(Ending::Succeeded))
+        });
+    if known && !last_failed {
+        Admission::SameRequest
+    } else {
+        Admission::Enqueued
+    }
+}
+
+/// How long to wait before the next try: exponential from `base` to `cap`, with full jitter.
+///
+/// `tries` counts those that failed so far; `fraction` is a random number from 0 to 1.
+#[must_use]
+pub fn backoff(base: Duration, cap: Duration, tries: u32, fraction: f64) -> Duration {
+    let ceiling = base
+        .saturating_mul(2_u32.saturating_pow(tries.min(30)))
+        .min(cap);
+    ceiling.mul_f64(fraction.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn key(text: &str) -> IdemKey {
+        IdemKey::new(text).unwrap()
+    }
+
+    #[test]
+    fn the_same_request_is_dropped_and_an_operators_retry_is_not() {
+        let (k, other) = (key("k1"), key("k2"));
+        let check =
+            |new: Option<&IdemKey>, earlier: &[(Option<&IdemKey>, Option<Ending>)], admission| {
+                let earlier: Vec<_> = earlier
+                    .iter()
+                    .map(|(idem_key, ending)| Earlier {
+                        idem_key: *idem_key,
+                        ending: *ending,
+                    })
+                    .collect();
+                assert_eq!(admit(new, &earlier), admission, "{new:?} after {earlier:?}");
+            };
+        check(Some(&k), &[], Admission::Enqueued);
+        check(Some(&k), &[(Some(&k), None)], Admission::SameRequest);
+        check(
+            Some(&k),
+            &[(Some(&k), Some(Ending::Succeeded))],
+            Admission::SameRequest,
+        );
+        check(
+            Some(&k),
+            &[(Some(&k), Some(Ending::Failed))],
+            Admission::Enqueued,
+        );
+        check(
+            Some(&k),
+            &[(Some(&k), Some(Ending::Skipped))],
+            Admission::Enqueued,
+        );
+        check(
+            Some(&k),
+            &[(Some(&k), Some(Ending::Superseded))],
+            Admission::Enqueued,
+        );
+        check(Some(&other), &[(Some(&k), None)], Admission::Enqueued);
+        check(None, &[(None, None)], Admission::Enqueued);
+        check(
+            Some(&k),
+            &[
+                (Some(&k), Some(Ending::Succeeded)),
+                (Some(&other), Some(Ending::Failed)),
+            ],
+            Admission::Enqueued,
+        );
+        check(
+            Some(&k),
+            &[(Some(&k), Some(Ending::Failed)), (Some(&k), None)],
+            Admission::SameRequest,
+        );
+    }
+
+    #[test]
+    fn a_job_moves_from_queued_over_leased_to_its_end_and_never_back() {
+        let lease = Lease {
+            job: JobId::of_event(&EventId::new("e").unwrap()),
+            order: OrderId::parse("801000000000001").unwrap(),
+            fence: Fence::of(&Owner::new("w").unwrap(), 1),
+        };
+        let states = [
+            JobState::Queued,
+            JobState::Leased(lease.clone()),
+            JobState::Ended(Ending::Succeeded),
+            JobState::Ended(Ending::Failed),
+        ];
+        let moves = [
+            JobMove::Claim(lease),
+            JobMove::Release,
+            JobMove::Finish(Ending::Failed),
+        ];
+        let legal: Vec<_> = states
+            .iter()
+            .flat_map(|state| {
+                moves
+                    .iter()
+                    .map(move |to| state.clone().moved(to.clone()).is_ok())
+            })
+            .collect();
+        #[rustfmt::skip]
+        assert_eq!(legal, [
+            true, false, false,
+            false, true, true,
+            false, false, false,
+            false, false, false,
+        ]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_wait_never_exceeds_its_cap(tries in 0_u32..100, fraction in 0.0_f64..=1.0) {
+            let cap = Duration::from_secs(30);
+            prop_assert!(backoff(Duration::from_millis(500), cap, tries, fraction) <= cap);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Keys that travel with an order: what makes two deliveries, requests or WHMCS orders the same.
+
+use std::fmt;
+
+use crate::id::{OrderId, OrderItemId, OrgId};
+
+macro_rules! text_keys {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is; `None` when it is empty or blank.
+            #[must_use]
+            pub fn new(text: impl Into<String>) -> Option<Self> {
+                let text = text.into();
+                (!text.trim().is_empty()).then_some(Self(text))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )*};
+}
+
+text_keys! {
+    /// Identity of one delivered event: the UUID the bus gave it. Two deliveries with the
+    /// same event id are one event.
+    EventId;
+    /// Identity of one request, chosen by the Flow; opaque to us.
+    IdemKey;
+    /// The string a person can paste anywhere to find everything about one attempt.
+    CorrelationId;
+    /// A platform event channel, such as `/event/OrderProvisionRequested__e`.
+    Channel;
+    /// Identity of a job. Made from what caused it, so that the same cause makes the same id.
+    JobId;
+    /// One running process that holds leases; new at every start, never a host name.
+    Owner;
+}
+
+impl CorrelationId {
+    /// The event's own correlation id, else the event's id: there is always one.
+    #[must_use]
+    pub fn or_event(given: Option<Self>, event: &EventId) -> Self {
+        given.unwrap_or_else(|| Self(event.as_str().to_owned()))
+    }
+}
+
+impl JobId {
+    /// The job that an event asks for.
+    #[must_use]
+    pub fn of_event(event: &EventId) -> Self {
+        Self(event.as_str().to_owned())
+    }
+
+    /// The job that the sweep makes for an activation whose event never arrived. `activation`
+    /// tells one activation of the order from the next.
+    #[must_use]
+    pub fn of_sweep(order: OrderId, activation: &str) -> Self {
+        Self(format!("reconcile:{order}:{activation}"))
+    }
+}
+
+/// A position on the event bus. Opaque: never compared, never computed.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ReplayId(Vec<u8>);
+
+impl ReplayId {
+    /// Takes the bytes as the bus gave them; `None` when there are none.
+    #[must_use]
+    pub fn new(bytes: Vec<u8>) -> Option<Self> {
+        (!bytes.is_empty()).then_some(Self(bytes))
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Lower-case hexadecimal, for people and the health page.
+    #[must_use]
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl fmt::Debug for ReplayId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ReplayId({})", self.to_hex())
+    }
+}
+
+/// The mark by which an order of ours is found again in WHMCS:
+/// `orderbridge:v1:<orgId18>:<orderId18>`, one token in the order's notes.
+///
+/// Built from org and order alone and never from the attempt, so that every attempt looks
+/// for the same mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Marker {
+    /// The Salesforce organisation.
+    pub org: OrgId,
+    /// The Salesforce order.
+    pub order: OrderId,
+}
+
+impl Marker {
+    /// Whether `notes` carry this marker as a whole token; a longer token that merely begins
+    /// with it is another one.
+    #[must_use]
+    pub fn is_in(&self, notes: &str) -> bool {
+        let token = self.to_string();
+        notes
+            .split(|c: char| !is_marker_character(c))
+            .any(|found| found == token)
+    }
+}
+
+fn is_marker_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_' | '.')
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "orderbridge:v1:{}:{}", self.org, self.order)
+    }
+}
+
+/// The mark of one line, `<orderItemId18>#<unit>`, kept in a product custom field where the
+/// product has one. Units count from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineMarker {
+    /// The Salesforce order line.
+    pub item: OrderItemId,
+    /// Which unit of the line's quantity.
+    pub unit: u32,
+}
+
+impl LineMarker {
+    /// Reads a custom field's value; `None` when it is anything else than a line marker.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (item, unit) = text.trim().split_once('#')?;
+        Some(Self {
+            item: OrderItemId::parse(item).ok()?,
+            unit: unit.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for LineMarker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.item, self.unit)
+    }
+}
+
+macro_rules! numbers {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+
+numbers! {
+    /// A client of the WHMCS install.
+    ClientId;
+    /// An order of the WHMCS install.
+    WhmcsOrderId;
+    /// A service (hosting account, licence, …) of the WHMCS install.
+    ServiceId;
+    /// A product of the WHMCS catalogue (`pid`).
+    ProductId;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marker() -> Marker {
+        Marker {
+            org: OrgId::parse("00D000000000001").unwrap(),
+            order: OrderId::parse("801000000000001").unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_marker_is_found_as_a_whole_token_only() {
+        let token = marker().to_string();
+        assert_eq!(
+            token,
+            "orderbridge:v1:00D000000000001EAA:801000000000001AAA"
+        );
+        assert!(marker().is_in(&token));
+        assert!(marker().is_in(&format!("by phone\n({token}), paid")));
+        assert!(!marker().is_in(&format!("{token}B")));
+        assert!(!marker().is_in(&format!("x{token}")));
+        assert!(!marker().is_in(&token.to_lowercase()));
+        assert!(!marker().is_in(""));
+    }
+
+    #[test]
+    fn line_markers_round_trip() {
+        let line = LineMarker {
+            item: OrderItemId::parse("802000000000009").unwrap(),
+            unit: 3,
+        };
+        assert_eq!(LineMarker::parse(&line.to_string()), Some(line));
+        assert_eq!(LineMarker::parse("802000000000009AAA"), None);
+        assert_eq!(LineMarker::parse("x#1"), None);
+    }
+
+    #[test]
+    fn blank_keys_are_no_keys() {
+        assert!(IdemKey::new("  ").is_none());
+        assert!(ReplayId::new(Vec::new()).is_none());
+        assert_eq!(ReplayId::new(vec![0, 255]).unwrap().to_hex(), "00ff");
+    }
+}

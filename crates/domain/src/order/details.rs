@@ -1,0 +1,148 @@
+//! What the CRM says of an order.
+
+use std::fmt;
+
+use crate::decimal::Decimal;
+use crate::id::{AccountId, OrderId, OrderItemId, OrgId, Product2Id};
+use crate::key::IdemKey;
+use crate::time::Timestamp;
+
+/// `Activation_Status__c`: the machine state that Flow, operator and worker share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Empty: nobody asked yet.
+    NotRequested,
+    /// Approved, and not ended: the only state in which we act.
+    Activating,
+    /// Ended well.
+    Activated,
+    /// Ended badly; an operator may ask again.
+    Failed,
+    /// A value of the customer's own.
+    Other(String),
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotRequested => "empty",
+            Self::Activating => "Activating",
+            Self::Activated => "Activated",
+            Self::Failed => "Failed",
+            Self::Other(text) => text,
+        })
+    }
+}
+
+/// An order with everything provisioning needs, read in one go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderDetails {
+    /// The organisation the order belongs to.
+    pub org: OrgId,
+    /// The order.
+    pub id: OrderId,
+    /// `OrderNumber`, for people.
+    pub number: Option<String>,
+    /// `Activation_Status__c`.
+    pub activation: Activation,
+    /// `Activation_IdemKey__c`, where the org has the field.
+    pub idem_key: Option<IdemKey>,
+    /// `Activation_Last_Attempt_At__c`: when the Flow asked, where the org has the field.
+    pub requested_at: Option<Timestamp>,
+    /// Who buys.
+    pub account: Account,
+    /// Who is billed; only read when a client may have to be created.
+    pub bill_to: Option<Contact>,
+    /// The lines, in a stable order.
+    pub items: Vec<Item>,
+}
+
+/// The buying account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The account.
+    pub id: AccountId,
+    /// Its name.
+    pub name: String,
+    /// `WHMCS_Client_ID__c` as it stands there.
+    pub whmcs_client: Option<String>,
+}
+
+/// The bill-to contact with the order's billing address. Personal data: never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// First name.
+    pub first_name: String,
+    /// Last name.
+    pub last_name: String,
+    /// E-mail address, the key by which a client is found again.
+    pub email: String,
+    /// Phone number.
+    pub phone: String,
+    /// Company, from the account.
+    pub company: String,
+    /// Street.
+    pub street: String,
+    /// City.
+    pub city: String,
+    /// State or region.
+    pub state: String,
+    /// Postal code.
+    pub postcode: String,
+    /// ISO 3166 two-letter country code.
+    pub country: String,
+}
+
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contact(redacted)")
+    }
+}
+
+/// One line of the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The line.
+    pub id: OrderItemId,
+    /// The product sold.
+    pub product: Product,
+    /// The line's own `Billing_Cycle__c`, which overrides the product's.
+    pub cycle: Option<String>,
+    /// `Quantity`.
+    pub quantity: Decimal,
+    /// `UnitPrice`.
+    pub unit_price: Option<Decimal>,
+}
+
+/// The product of a line, with its mapping to WHMCS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Product {
+    /// The product.
+    pub id: Option<Product2Id>,
+    /// Its name, for messages.
+    pub name: String,
+    /// `WHMCS_Product_Id__c` as it stands there.
+    pub whmcs_product: Option<String>,
+    /// `Billing_Cycle__c` as it stands there.
+    pub cycle: Option<String>,
+}
+
+/// The guard's view of an order: may this attempt still write?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// `Activation_Status__c`.
+    pub activation: Activation,
+    /// `Activation_IdemKey__c`, where the org has the field.
+    pub idem_key: Option<IdemKey>,
+    /// The version that was read; a write carries it back so that it fails when somebody
+    /// else wrote in between. Opaque.
+    pub version: Option<String>,
+}
+
+impl Standing {
+    /// Whether an attempt that began with `idem_key` may still write its outcome.
+    #[must_use]
+    pub fn admits(&self, idem_key: Option<&IdemKey>) -> bool {
+        self.activation == Activation::Activating && self.idem_key.as_ref() == idem_key
+    }
+}

@@ -1,0 +1,31 @@
+//! The order: what the CRM says of it, what is to be made of it, what was done so far, and
+//! what comes next.
+//!
+//! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The
+//! next step is a pure function of state, so a better release continues yesterday's orders.
+
+mod cycle;
+mod details;
+mod fact;
+mod outcome;
+mod placed;
+mod plan;
+mod search;
+mod set_up;
+mod sighting;
+mod state;
+mod step;
+
+pub use cycle::{Cycle, UnknownCycle};
+pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Standing};
+pub use fact::Fact;
+pub use outcome::{ItemReport, Outcome, Report};
+pub use placed::{PlacedLine, verify};
+pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
+pub use search::{Search, Verdict, judge};
+pub use set_up::{SetUp, SetUpMove, next_set_up};
+pub use sighting::{
+    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+};
+pub use state::{IllegalFact, OrderState, Phase, Placing, Progress};
+pub use step::{Step, next};

@@ -1,0 +1,124 @@
+//! Judging what a search for our order has found.
+
+use crate::failure::{Code, Refusal};
+use crate::key::{Marker, WhmcsOrderId};
+use crate::order::{OrderSighting, OrderStatus, Plan};
+
+/// What was looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// Our mark.
+    pub marker: Marker,
+    /// What a twin without a mark would look like.
+    pub plan: &'a Plan,
+    /// The highest order id of the client before our first AddOrder; `None` when no AddOrder
+    /// was ever begun, and then an unmarked order cannot be ours.
+    pub watermark: Option<WhmcsOrderId>,
+    /// Whether a mark of ours has been seen to survive on this install.
+    pub markers_proven: bool,
+    /// Orders that an operator told us to forget.
+    pub forgotten: &'a [WhmcsOrderId],
+}
+
+/// What the search means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No order of ours.
+    Absent,
+    /// Exactly one order of ours.
+    Found(WhmcsOrderId),
+    /// More than one order, or one that may be ours: only a person can tell.
+    Refused(Refusal),
+}
+
+/// Decides over the client's complete list of orders.
+///
+/// One order with our mark is ours. Several are `WHMCS_DUPLICATE_FOUND`. None, but an order
+/// like ours without a mark above the watermark, while no mark was ever seen to survive, is
+/// `WHMCS_OUTCOME_UNKNOWN` and names it.
+#[must_use]
+pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
+    let remembered = || {
+        orders
+            .iter()
+            .filter(|order| !search.forgotten.contains(&order.id))
+    };
+    let ours: Vec<_> = remembered()
+        .filter(|order| is_ours(order, search))
+        .collect();
+    match ours.as_slice() {
+        [] => {}
+        [one] => return Verdict::Found(one.id),
+        several => {
+            return Verdict::Refused(Refusal::new(
+                Code::WhmcsDuplicateFound,
+                format!(
+                    "WHMCS orders {} all carry the mark of this order",
+                    ids(several)
+                ),
+            ));
+        }
+    }
+    let Some(watermark) = search.watermark.filter(|_| !search.markers_proven) else {
+        return Verdict::Absent;
+    };
+    let twins: Vec<_> = remembered()
+        .filter(|order| order.id > watermark && is_unmarked_twin(order, search.plan))
+        .collect();
+    if twins.is_empty() {
+        return Verdict::Absent;
+    }
+    Verdict::Refused(Refusal::new(
+        Code::WhmcsOutcomeUnknown,
+        format!(
+            "WHMCS order {} has the same client, products and cycles, carries no mark, and may be this order",
+            ids(&twins)
+        ),
+    ))
+}
+
+fn is_ours(order: &OrderSighting, search: &Search<'_>) -> bool {
+    search.marker.is_in(&order.notes)
+        || order.lines.iter().any(|seen| {
+            seen.marker.is_some_and(|mark| {
+                search
+                    .plan
+                    .lines
+                    .iter()
+                    .any(|line| line.marker.item == mark.item)
+            })
+        })
+}
+
+fn is_unmarked_twin(order: &OrderSighting, plan: &Plan) -> bool {
+    if order.notes.contains("orderbridge:v1:")
+        || order.lines.iter().any(|line| line.marker.is_some())
+    {
+        return false;
+    }
+    if matches!(order.status, OrderStatus::Cancelled | OrderStatus::Fraud) {
+        return false;
+    }
+    // A half-made order may be ours too, so fewer lines than planned still count.
+    let mut wanted: Vec<_> = plan
+        .lines
+        .iter()
+        .map(|line| (line.product, line.cycle))
+        .collect();
+    order.lines.len() <= wanted.len()
+        && order.lines.iter().all(|seen| {
+            let at = wanted.iter().position(|(product, cycle)| {
+                seen.product.is_none_or(|id| id == *product)
+                    && seen.cycle.is_none_or(|name| name == *cycle)
+            });
+            at.map(|at| wanted.swap_remove(at)).is_some()
+        })
+}
+
+fn ids(orders: &[&OrderSighting]) -> String {
+    orders
+        .iter()
+        .map(|order| order.id.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
+}

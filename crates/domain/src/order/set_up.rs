@@ -1,0 +1,227 @@
+//! Setting a placed order up: accepting it and creating what is still pending.
+//!
+//! AcceptOrder and ModuleCreate cannot be repeated blindly: neither WHMCS nor most modules
+//! lock, and a second call can build a second machine. So every move follows a read-back.
+
+use std::time::Duration;
+
+use crate::failure::{Code, Refusal};
+use crate::key::ServiceId;
+use crate::order::{LineSighting, OrderSighting, OrderStatus, ServiceStatus};
+use crate::ports::ModuleKind;
+use crate::time::Timestamp;
+
+/// How far setting up has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetUp {
+    /// Nothing was tried.
+    NotBegun,
+    /// An intent was committed and its outcome was not.
+    InFlight {
+        /// When.
+        at: Timestamp,
+        /// The service, for ModuleCreate; `None` for AcceptOrder.
+        service: Option<ServiceId>,
+        /// What was known before.
+        prior: Box<SetUp>,
+    },
+    /// A call may have had its effect.
+    Unknown {
+        /// Since when that is known.
+        at: Timestamp,
+    },
+    /// AcceptOrder answered success.
+    Answered,
+    /// AcceptOrder reported a failure in this attempt.
+    Failed {
+        /// Its words, one text a call.
+        texts: Vec<String>,
+    },
+    /// What is still pending is created service by service.
+    Creating {
+        /// What was tried in this attempt, with the failure that was reported.
+        tried: Vec<(ServiceId, Option<String>)>,
+    },
+}
+
+impl SetUp {
+    /// What a new attempt starts from. After a reported failure the operator has decided:
+    /// what is pending may be created. An unknown outcome stays unknown.
+    #[must_use]
+    pub(crate) fn reopened(self) -> Self {
+        match self {
+            Self::NotBegun => Self::NotBegun,
+            Self::InFlight { at, .. } | Self::Unknown { at } => Self::Unknown { at },
+            Self::Answered => Self::Answered,
+            Self::Failed { .. } | Self::Creating { .. } => Self::Creating { tried: Vec::new() },
+        }
+    }
+
+    pub(crate) fn after_create(prior: Self, service: ServiceId, failure: Option<String>) -> Self {
+        let mut tried = match prior {
+            Self::Creating { tried } => tried,
+            _ => Vec::new(),
+        };
+        tried.push((service, failure));
+        Self::Creating { tried }
+    }
+}
+
+/// What to do after a read-back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetUpMove {
+    /// Everything is active.
+    Done,
+    /// Call AcceptOrder.
+    Accept {
+        /// Whether it is to run the modules; `false` when every service is active already.
+        run_modules: bool,
+    },
+    /// Call ModuleCreate for this service.
+    Create(ServiceId),
+    /// Read back again at this time.
+    Wait(Timestamp),
+    /// Only a person can go on.
+    Refuse(Refusal),
+}
+
+/// Decides the next move from what was seen.
+///
+/// `module` tells for a line whether its module is listed as idempotent, absent, or neither.
+/// `quiet` is how long an unknown call may still be at work.
+#[must_use]
+pub fn next_set_up(
+    set_up: &SetUp,
+    seen: &OrderSighting,
+    module: impl Fn(&LineSighting) -> ModuleKind,
+    now: Timestamp,
+    quiet: Duration,
+) -> SetUpMove {
+    if let Some(refusal) = ended_by_staff(seen) {
+        return SetUpMove::Refuse(refusal);
+    }
+    let pending: Vec<_> = seen
+        .lines
+        .iter()
+        .filter(|line| line.status == ServiceStatus::Pending)
+        .collect();
+    if pending.is_empty() {
+        return all_services_active(set_up, seen);
+    }
+    let all = |kind: ModuleKind| pending.iter().all(|line| module(line) == kind);
+    let repeatable = pending
+        .iter()
+        .all(|line| module(line) != ModuleKind::Unlisted);
+    let first = pending[0].service;
+    let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
+    match set_up {
+        SetUp::NotBegun if seen.status == OrderStatus::Pending => {
+            SetUpMove::Accept { run_modules: true }
+        }
+        SetUp::Unknown { at } | SetUp::InFlight { at, .. } if now < *at + quiet => {
+            SetUpMove::Wait(*at + quiet)
+        }
+        SetUp::Unknown { .. } | SetUp::InFlight { .. } if accept_again => {
+            SetUpMove::Accept { run_modules: true }
+        }
+        SetUp::NotBegun | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
+            if repeatable =>
+        {
+            SetUpMove::Create(first)
+        }
+        SetUp::Unknown { .. } | SetUp::InFlight { .. } => SetUpMove::Refuse(Refusal::new(
+            Code::WhmcsOutcomeUnknown,
+            format!(
+                "WHMCS order {}: the answer to setting up {} was lost and it is still Pending; it may have been built",
+                seen.id,
+                services(&pending)
+            ),
+        )),
+        SetUp::NotBegun | SetUp::Answered => failed(
+            seen,
+            format!(
+                "the order is accepted but {} is still Pending",
+                services(&pending)
+            ),
+        ),
+        SetUp::Failed { texts } => failed(
+            seen,
+            format!("{} not set up: {}", services(&pending), texts.join("; ")),
+        ),
+        SetUp::Creating { tried } => {
+            let untried = pending
+                .iter()
+                .find(|line| !tried.iter().any(|(id, _)| *id == line.service));
+            match untried {
+                Some(line) => SetUpMove::Create(line.service),
+                None => failed(seen, creation_report(&pending, tried)),
+            }
+        }
+    }
+}
+
+fn all_services_active(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
+    match set_up {
+        _ if seen.status == OrderStatus::Active => SetUpMove::Done,
+        SetUp::Answered => failed(
+            seen,
+            "AcceptOrder answered success but the order is still Pending".to_owned(),
+        ),
+        SetUp::Failed { texts } if texts.len() > 1 => failed(seen, texts.join("; ")),
+        _ => SetUpMove::Accept { run_modules: false },
+    }
+}
+
+fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
+    let mismatch = |detail: String| {
+        Some(Refusal::new(
+            Code::WhmcsOrderMismatch,
+            format!("WHMCS order {}: {detail}", seen.id),
+        ))
+    };
+    match &seen.status {
+        OrderStatus::Pending | OrderStatus::Active => {}
+        OrderStatus::Cancelled => return mismatch("it was cancelled".to_owned()),
+        OrderStatus::Fraud => return mismatch("it was marked as fraud".to_owned()),
+        OrderStatus::Other(status) => {
+            return mismatch(format!("its status is `{status}`, which we do not know"));
+        }
+    }
+    seen.lines.iter().find_map(|line| match &line.status {
+        ServiceStatus::Other(status) => {
+            mismatch(format!("its service {} is {status}", line.service))
+        }
+        ServiceStatus::Pending | ServiceStatus::Active => None,
+    })
+}
+
+fn failed(seen: &OrderSighting, detail: String) -> SetUpMove {
+    SetUpMove::Refuse(Refusal::new(
+        Code::WhmcsModuleFailed,
+        format!("WHMCS order {}: {detail}", seen.id),
+    ))
+}
+
+fn creation_report(pending: &[&LineSighting], tried: &[(ServiceId, Option<String>)]) -> String {
+    pending
+        .iter()
+        .map(|line| {
+            let failure = tried.iter().find(|(id, _)| *id == line.service);
+            match failure.and_then(|(_, text)| text.as_deref()) {
+                Some(text) => format!("service {}: {text}", line.service),
+                None => format!("service {} is still Pending", line.service),
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+fn services(lines: &[&LineSighting]) -> String {
+    let ids: Vec<_> = lines.iter().map(|line| line.service.to_string()).collect();
+    let word = if ids.len() == 1 {
+        "service"
+    } else {
+        "services"
+    };
+    format!("{word} {}", ids.join(", "))
+}

@@ -1,0 +1,78 @@
+//! What was seen in WHMCS, in our words.
+
+use crate::key::{ClientId, LineMarker, ProductId, ServiceId, WhmcsOrderId};
+use crate::order::Cycle;
+
+/// A client as WHMCS shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientSighting {
+    /// The client.
+    pub id: ClientId,
+    /// Whether it may buy.
+    pub status: ClientStatus,
+}
+
+/// Whether a client may buy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientStatus {
+    /// Active or inactive: orders are taken.
+    Open,
+    /// Closed: WHMCS takes no orders for it.
+    Closed,
+}
+
+/// The status of a WHMCS order. Installs may add their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OrderStatus {
+    /// Not accepted yet.
+    Pending,
+    /// Accepted.
+    Active,
+    /// Cancelled by somebody.
+    Cancelled,
+    /// Marked as fraud.
+    Fraud,
+    /// A status of the install's own: only a person can tell what it means.
+    Other(String),
+}
+
+/// The status of a service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceStatus {
+    /// Ordered and not created yet.
+    Pending,
+    /// Created.
+    Active,
+    /// Anything else: suspended, terminated, cancelled, fraud, completed.
+    Other(String),
+}
+
+/// An order as WHMCS shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderSighting {
+    /// The order.
+    pub id: WhmcsOrderId,
+    /// The client it belongs to.
+    pub client: ClientId,
+    /// Its status.
+    pub status: OrderStatus,
+    /// Its notes; empty where the install dropped them.
+    pub notes: String,
+    /// Its services, ascending by id.
+    pub lines: Vec<LineSighting>,
+}
+
+/// A service of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineSighting {
+    /// The service.
+    pub service: ServiceId,
+    /// Its product; `None` when WHMCS could not say (a damaged row hides the service list).
+    pub product: Option<ProductId>,
+    /// Its billing cycle; `None` when WHMCS shows none that we know.
+    pub cycle: Option<Cycle>,
+    /// Its status.
+    pub status: ServiceStatus,
+    /// Our line marker, where the product keeps one.
+    pub marker: Option<LineMarker>,
+}

@@ -1,0 +1,146 @@
+//! What comes next.
+
+use crate::failure::Refusal;
+use crate::key::{ClientId, JobId, WhmcsOrderId};
+use crate::order::{OrderState, Phase, Placing, Progress, SetUp};
+use crate::time::Timestamp;
+
+/// The next thing to do for an order. Each ends in at least one fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// See whether the order is `Activating`, and begin the attempt.
+    Check,
+    /// Find the client, or create it where that is switched on.
+    KnowClient,
+    /// A client creation was begun by an owner that died: its outcome is unknown.
+    DoubtClient,
+    /// Look for the client that an unknown call may have created.
+    SettleClient {
+        /// Since when nothing was heard.
+        since: Timestamp,
+        /// Complete searches that found nothing.
+        empty_searches: u8,
+    },
+    /// Search for the order, and place it when it is not there.
+    Place {
+        /// For this client.
+        client: ClientId,
+        /// The watermark of an earlier, unknown AddOrder.
+        watermark: Option<WhmcsOrderId>,
+    },
+    /// AddOrder was begun by an owner that died: its outcome is unknown.
+    DoubtPlace,
+    /// Look for the order that an unknown AddOrder may have created.
+    SettlePlace {
+        /// For this client.
+        client: ClientId,
+        /// Only orders above it can be ours.
+        watermark: WhmcsOrderId,
+        /// Since when nothing was heard.
+        since: Timestamp,
+        /// Complete searches that found nothing.
+        empty_searches: u8,
+    },
+    /// Read the order back and compare it with what was asked for.
+    Verify {
+        /// The client.
+        client: ClientId,
+        /// The order.
+        order: WhmcsOrderId,
+    },
+    /// A set-up call was begun by an owner that died: its outcome is unknown.
+    DoubtSetUp {
+        /// Whether it was ModuleCreate; AcceptOrder otherwise.
+        creating: bool,
+    },
+    /// Read back, then accept the order or create what is pending.
+    SetUp {
+        /// The client.
+        client: ClientId,
+        /// The order.
+        order: WhmcsOrderId,
+        /// How far it has come.
+        set_up: SetUp,
+    },
+    /// Write the outcome to the CRM.
+    Report {
+        /// Why it failed; `None` for success.
+        refusal: Option<Refusal>,
+    },
+    /// Nothing: the outcome stands in the CRM.
+    Done,
+}
+
+/// The next step of the attempt that `job` stands for.
+#[must_use]
+pub fn next(state: &OrderState, job: &JobId) -> Step {
+    if state
+        .attempt
+        .as_ref()
+        .is_none_or(|(current, _)| current != job)
+    {
+        return Step::Check;
+    }
+    match &state.phase {
+        Phase::Requested => return Step::Check,
+        Phase::Refused(refusal) => {
+            return Step::Report {
+                refusal: Some(refusal.clone()),
+            };
+        }
+        Phase::Reported => return Step::Done,
+        Phase::Working => {}
+    }
+    match &state.progress {
+        Progress::Nothing => Step::KnowClient,
+        Progress::CreatingClient(Placing::InFlight) => Step::DoubtClient,
+        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::SettleClient {
+            since: *at,
+            empty_searches: *empty_searches,
+        },
+        Progress::CreatingClient(Placing::Reopened) => Step::KnowClient,
+        Progress::ClientKnown { client } => Step::Place {
+            client: *client,
+            watermark: None,
+        },
+        Progress::Placing {
+            client,
+            watermark,
+            call,
+            ..
+        } => match call {
+            Placing::InFlight => Step::DoubtPlace,
+            Placing::Unknown { at, empty_searches } => Step::SettlePlace {
+                client: *client,
+                watermark: *watermark,
+                since: *at,
+                empty_searches: *empty_searches,
+            },
+            Placing::Reopened => Step::Place {
+                client: *client,
+                watermark: Some(*watermark),
+            },
+        },
+        Progress::Placed { client, order } => Step::Verify {
+            client: *client,
+            order: *order,
+        },
+        Progress::SettingUp {
+            set_up: SetUp::InFlight { service, .. },
+            ..
+        } => Step::DoubtSetUp {
+            creating: service.is_some(),
+        },
+        Progress::SettingUp {
+            client,
+            order,
+            set_up,
+            ..
+        } => Step::SetUp {
+            client: *client,
+            order: *order,
+            set_up: set_up.clone(),
+        },
+        Progress::Accepted { .. } => Step::Report { refusal: None },
+    }
+}

@@ -1,0 +1,80 @@
+//! The CRM's orders.
+
+use async_trait::async_trait;
+
+use crate::id::{AccountId, OrderId};
+use crate::key::{ClientId, CorrelationId, IdemKey};
+use crate::order::{ItemReport, OrderDetails, Report, Standing};
+use crate::ports::CallError;
+use crate::time::Timestamp;
+
+/// What became of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReportAnswer {
+    /// It stands on the order.
+    Written,
+    /// Somebody else wrote in between, or a guard of the CRM refused a stale writer: read
+    /// the order again and decide anew. Nothing was written.
+    Conflict,
+}
+
+/// An order that ought to have produced an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The order.
+    pub order: OrderId,
+    /// Its `Activation_IdemKey__c`.
+    pub idem_key: Option<IdemKey>,
+    /// Its `Activation_Correlation_Id__c`.
+    pub correlation: Option<CorrelationId>,
+    /// Since when it has been `Activating`, as well as can be told.
+    pub since: Timestamp,
+}
+
+/// The CRM's orders.
+///
+/// Every write carries absolute values and may be repeated after any error.
+#[async_trait]
+pub trait CrmOrders: Send + Sync {
+    /// The order with its lines, or `None` when there is none that we may see.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError>;
+
+    /// Whether the order is still ours to write to, read at its source.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError>;
+
+    /// Writes the client's id to the account.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError>;
+
+    /// Writes service ids to the order's lines.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError>;
+
+    /// Writes the outcome to the order: ONE write, guarded by the report's version.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError>;
+
+    /// Orders that have been `Activating` since before `before`, oldest first, at most
+    /// `limit`, after `after` in that sequence.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn pending(
+        &self,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<Pending>, CallError>;
+}

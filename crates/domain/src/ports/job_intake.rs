@@ -1,0 +1,138 @@
+//! The store as the subscriber sees it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::job::{Admission, NewJob};
+use crate::key::{Channel, EventId, Owner, ReplayId};
+use crate::ports::{StoreError, Undecodable};
+use crate::time::Timestamp;
+
+/// A stored position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Where the next stream starts after.
+    pub replay_id: ReplayId,
+    /// When it was committed.
+    pub committed_at: Timestamp,
+}
+
+/// Which term of leadership a write belongs to. Higher terms came later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub i64);
+
+/// Who may move the cursor of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// We lead, in this term.
+    Leader(Epoch),
+    /// Somebody else leads; its lease ends then unless it is renewed.
+    Standby {
+        /// When the other's lease ends.
+        until: Timestamp,
+    },
+}
+
+/// What one message of the stream becomes: one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The channel.
+    pub channel: Channel,
+    /// Our term; a stale leader's delivery changes nothing.
+    pub epoch: Epoch,
+    /// When it was received.
+    pub at: Timestamp,
+    /// Jobs and dead letters, in the stream's order.
+    pub entries: Vec<Entry>,
+    /// The new position; `None` leaves it where it is.
+    pub cursor: Option<ReplayId>,
+}
+
+/// One event of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A request that can be acted on.
+    Job(NewJob),
+    /// An event that cannot.
+    DeadLetter(DeadLetter),
+}
+
+/// An event nobody can act on, kept for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its identity.
+    pub event: EventId,
+    /// Its position.
+    pub replay_id: Option<ReplayId>,
+    /// Why, with its bytes.
+    pub undecodable: Undecodable,
+}
+
+/// A stretch of the stream that was lost, or may have been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Events before this time were received.
+    pub from: Option<Timestamp>,
+    /// When the loss was found.
+    pub until: Timestamp,
+    /// What happened and what was done about it.
+    pub detail: String,
+}
+
+/// The subscriber's view of the store.
+#[async_trait]
+pub trait JobIntake: Send + Sync {
+    /// Takes or renews leadership of the channel for `ttl` by the store's clock. A new term
+    /// begins whenever the leader changes or its lease had run out.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: whether we lead is unknown; act as if not.
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError>;
+
+    /// Gives leadership up at once, so that a standby need not wait. Harmless when we do not
+    /// lead.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: the lease runs out by itself.
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError>;
+
+    /// The stored position, or `None` while there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError>;
+
+    /// In ONE commit: makes a job of every request that is new (see [`crate::job::admit`]),
+    /// keeps the dead letters, remembers the event ids, and moves the cursor. After a crash
+    /// either all of it is there or nothing. Repeating it changes nothing.
+    ///
+    /// Answers what became of each entry, in their order.
+    ///
+    /// # Errors
+    /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unavailable`].
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError>;
+
+    /// Records a lost stretch and forgets the position that the bus does not know any more,
+    /// in one commit.
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    async fn lose_position(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError>;
+
+    /// Enqueues jobs that did not come from the stream; same rules, one commit, no cursor.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError>;
+}

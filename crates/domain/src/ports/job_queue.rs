@@ -1,0 +1,84 @@
+//! The store as the worker sees it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::job::{Ending, Lease, NewJob};
+use crate::key::Owner;
+use crate::order::Fact;
+use crate::ports::StoreError;
+use crate::time::Timestamp;
+
+/// A job in our hands, with everything known about its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The right to work on it.
+    pub lease: Lease,
+    /// The job.
+    pub job: NewJob,
+    /// When it was enqueued.
+    pub enqueued_at: Timestamp,
+    /// How often it was given back in a row without anything new being learnt.
+    pub deferrals: u32,
+    /// Every fact of the order, oldest first, of this and of earlier attempts.
+    pub facts: Vec<Fact>,
+    /// Whether a mark of ours was ever seen to survive on this WHMCS install.
+    pub markers_proven: bool,
+}
+
+/// Why and until when a job is given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Not before then.
+    pub due: Timestamp,
+    /// Whether to count it as one more deferral (a backoff) or not (a planned wait).
+    pub deferral: bool,
+}
+
+/// The worker's view of the store.
+#[async_trait]
+pub trait JobQueue: Send + Sync {
+    /// Takes up to `limit` jobs that are due, oldest first, each with a fresh fence and a
+    /// lease of `ttl` by the store's clock. Jobs whose lease ran out are due. Never takes a
+    /// job of an order of which another job is leased, nor two jobs of one order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError>;
+
+    /// Extends the leases by `ttl` from now; answers those that were lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: the leases go on running out.
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError>;
+
+    /// Appends facts in one flushed commit, under the fence. The last thing before an
+    /// outside effect is such a commit of its intent.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]: nothing was written; stop.
+    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError>;
+
+    /// Gives the job back.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]: it was not ours any more.
+    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError>;
+
+    /// Ends the job, appending last facts in the same commit.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]: it was not ours any more.
+    async fn finish(&self, lease: &Lease, ending: Ending, facts: &[Fact])
+    -> Result<(), StoreError>;
+
+    /// Returns when a job may have become due, and at the latest after `limit`. May return
+    /// early; the caller claims and sees.
+    async fn wait(&self, limit: Duration);
+}

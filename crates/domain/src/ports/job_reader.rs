@@ -1,0 +1,105 @@
+//! The store as people see it.
+
+use async_trait::async_trait;
+
+use crate::id::OrderId;
+use crate::job::{Ending, NewJob};
+use crate::key::{Channel, JobId, Owner};
+use crate::order::Fact;
+use crate::ports::{Cursor, Epoch, StoreError};
+use crate::time::Timestamp;
+
+/// A job as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobView {
+    /// The job.
+    pub job: NewJob,
+    /// `queued`, `leased`, or how it ended.
+    pub state: &'static str,
+    /// How it ended.
+    pub ending: Option<Ending>,
+    /// When it was enqueued.
+    pub enqueued_at: Timestamp,
+    /// When it was first claimed.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// A fact with its place in the order's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedFact {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// By which job.
+    pub job: JobId,
+    /// The fact.
+    pub fact: Fact,
+}
+
+/// Counts of jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Jobs in each state, by name.
+    pub jobs: Vec<(&'static str, u64)>,
+    /// When the oldest job that is due now became due.
+    pub oldest_due: Option<Timestamp>,
+    /// Dead letters that nobody has dealt with.
+    pub open_dead_letters: u64,
+}
+
+impl Tally {
+    /// How many jobs are in a state.
+    #[must_use]
+    pub fn count(&self, state: &str) -> u64 {
+        self.jobs
+            .iter()
+            .find(|(name, _)| *name == state)
+            .map_or(0, |(_, count)| *count)
+    }
+}
+
+/// A channel as it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamView {
+    /// The stored position.
+    pub cursor: Option<Cursor>,
+    /// Who leads, in which term, and until when.
+    pub leader: Option<(Owner, Epoch, Timestamp)>,
+    /// When Salesforce made the newest event that was accepted.
+    pub last_event_at: Option<Timestamp>,
+}
+
+/// What people may see.
+#[async_trait]
+pub trait JobReader: Send + Sync {
+    /// The order's jobs, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError>;
+
+    /// The order's facts, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
+
+    /// Counts of jobs, ages and dead letters.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn tally(&self) -> Result<Tally, StoreError>;
+
+    /// How a channel stands.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError>;
+
+    /// Whether the store answers and is at our version; for readiness.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,27 @@
+//! What may be asked of the outside, and what can go wrong there.
+//!
+//! Eight ports are the whole budget: one for each outside thing and role, and one each for
+//! time and chance. The contract stands on the methods: what holds afterwards, when it is
+//! repeated, and after a crash.
+
+mod clock;
+mod crm_orders;
+mod error;
+mod event_source;
+mod job_intake;
+mod job_queue;
+mod job_reader;
+mod provisioner;
+
+pub use clock::{Clock, Entropy};
+pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
+pub use error::{BoxError, CallError, StoreError, StreamError};
+pub use event_source::{
+    Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
+};
+pub use job_intake::{Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership};
+pub use job_queue::{Claimed, JobQueue, Release};
+pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally};
+pub use provisioner::{
+    CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
+};
