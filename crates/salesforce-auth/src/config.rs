@@ -1,0 +1,273 @@
+//! The settings of the login.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
+
+/// Flags and environment variables of the Salesforce login, as they were given.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Salesforce")]
+pub struct SalesforceArgs {
+    /// My Domain of the org; the token endpoint is {SF_LOGIN_URL}/services/oauth2/token
+    #[arg(long, env = "SF_LOGIN_URL", value_name = "URL")]
+    pub sf_login_url: Option<String>,
+    /// Extra certificate authority for Salesforce, REST and Pub/Sub (PEM)
+    #[arg(long, env = "SF_CA_FILE", value_name = "FILE")]
+    pub sf_ca_file: Option<String>,
+    /// `aud` of the assertion [default: origin of SF_LOGIN_URL]
+    #[arg(long, env = "SF_AUDIENCE", value_name = "URL")]
+    pub sf_audience: Option<String>,
+    /// Consumer key of the connected app (`iss`)
+    #[arg(long, env = "SF_CLIENT_ID", value_name = "KEY")]
+    pub sf_client_id: Option<String>,
+    /// The integration user (`sub`)
+    #[arg(long, env = "SF_USERNAME", value_name = "NAME")]
+    pub sf_username: Option<String>,
+    /// RSA private key, PEM, PKCS#1 or PKCS#8
+    #[arg(
+        long,
+        env = "SF_PRIVATE_KEY",
+        value_name = "PEM",
+        hide_env_values = true
+    )]
+    pub sf_private_key: Option<String>,
+    /// File that holds the RSA private key; read again when it changes
+    #[arg(long, env = "SF_PRIVATE_KEY_FILE", value_name = "FILE")]
+    pub sf_private_key_file: Option<String>,
+    /// REST version [default: 66.0]
+    #[arg(long, env = "SF_API_VERSION", value_name = "VERSION")]
+    pub sf_api_version: Option<String>,
+}
+
+impl std::fmt::Debug for SalesforceArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SalesforceArgs")
+            .field("sf_login_url", &self.sf_login_url)
+            .field("sf_username", &self.sf_username)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checked settings of the login.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to log in.
+    pub login: Endpoint,
+    /// An extra certificate authority.
+    pub ca_file: Option<PathBuf>,
+    /// `aud`.
+    pub audience: String,
+    /// `iss`.
+    pub client_id: String,
+    /// `sub`.
+    pub username: String,
+    /// The signing key.
+    pub key: KeySource,
+    /// REST version, such as `66.0`.
+    pub api_version: String,
+}
+
+/// Where the signing key comes from.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// Given directly.
+    Inline(Secret),
+    /// A file, read for every login: a rotated key needs no restart.
+    File(PathBuf),
+}
+
+impl SalesforceArgs {
+    /// Checks the settings, noting every problem.
+    pub fn check(&self, problems: &mut Problems) -> Option<Config> {
+        let login = problems
+            .required("SF_LOGIN_URL", self.sf_login_url.as_deref())
+            .and_then(|text| problems.take(Endpoint::parse("SF_LOGIN_URL", &text)));
+        let client_id = problems.required("SF_CLIENT_ID", self.sf_client_id.as_deref());
+        let username = problems.required("SF_USERNAME", self.sf_username.as_deref());
+        let key = self.key(problems);
+        let api_version = problems.parse(
+            "SF_API_VERSION",
+            self.sf_api_version.as_deref(),
+            "66.0",
+            "Give a version such as 66.0",
+            api_version,
+        );
+        let login = login?;
+        Some(Config {
+            audience: present(self.sf_audience.as_deref()).map_or_else(
+                || login.origin(),
+                |text| text.trim_end_matches('/').to_owned(),
+            ),
+            login,
+            ca_file: present(self.sf_ca_file.as_deref()).map(PathBuf::from),
+            client_id: client_id?,
+            username: username?,
+            key: key?,
+            api_version: api_version?,
+        })
+    }
+
+    fn key(&self, problems: &mut Problems) -> Option<KeySource> {
+        let args = SecretArgs {
+            name: "SF_PRIVATE_KEY",
+            file_name: "SF_PRIVATE_KEY_FILE",
+            value: self.sf_private_key.as_deref(),
+            file: self.sf_private_key_file.as_deref(),
+        };
+        let secret = args.required(problems)?;
+        let name = if args.path().is_some() {
+            args.file_name
+        } else {
+            args.name
+        };
+        problems.take(signing_key(&secret).map(|_| ()).map_err(|what| Problem {
+            name,
+            what,
+            mend:
+                "Give an RSA private key in PEM, PKCS#1 or PKCS#8, without a passphrase".to_owned(),
+        }))?;
+        Some(
+            args.path()
+                .map_or(KeySource::Inline(secret), KeySource::File),
+        )
+    }
+}
+
+fn present(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn api_version(text: &str) -> Option<String> {
+    let text = text.trim_start_matches(['v', 'V']);
+    let (major, minor) = text.split_once('.')?;
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    (digits(major) && digits(minor)).then(|| text.to_owned())
+}
+
+/// The key, proven by signing something: the PEM reader alone would take a public key too.
+fn signing_key(secret: &Secret) -> Result<EncodingKey, String> {
+    let text = secret.expose();
+    // Environment files often carry a PEM on one line with `\n` spelled out.
+    let pem = if text.contains('\n') {
+        text.to_owned()
+    } else {
+        text.replace("\\n", "\n")
+    };
+    let unusable =
+        |error: jsonwebtoken::errors::Error| format!("it is no usable RSA private key ({error})");
+    let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(unusable)?;
+    jsonwebtoken::encode(&Header::new(Algorithm::RS256), &serde_json::json!({}), &key)
+        .map_err(unusable)?;
+    Ok(key)
+}
+
+impl KeySource {
+    /// Reads the key as it stands now.
+    pub(crate) fn read(&self) -> Result<EncodingKey, String> {
+        match self {
+            Self::Inline(secret) => signing_key(secret),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
+                signing_key(&Secret::new(text))
+                    .map_err(|what| format!("{}: {what}", path.display()))
+            }
+        }
+    }
+
+    /// When the key's file was changed last.
+    pub(crate) fn changed_at(&self) -> Option<SystemTime> {
+        match self {
+            Self::Inline(_) => None,
+            Self::File(path) => modified(path),
+        }
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path)
+        .and_then(|data| data.modified())
+        .ok()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) const PKCS8: &str = include_str!("../../simulators/keys/simulator-only.pem");
+    const PKCS1: &str = include_str!("../tests/keys/test-only-pkcs1.pem");
+    const PUBLIC: &str = include_str!("../../simulators/keys/simulator-only.pub.pem");
+
+    fn args(key: &str) -> SalesforceArgs {
+        SalesforceArgs {
+            sf_login_url: Some("https://x.my.salesforce.com/".to_owned()),
+            sf_client_id: Some("app".to_owned()),
+            sf_username: Some("u@x".to_owned()),
+            sf_private_key: Some(key.to_owned()),
+            ..SalesforceArgs::default()
+        }
+    }
+
+    fn problems_of(args: &SalesforceArgs) -> String {
+        let mut problems = Problems::new();
+        let config = args.check(&mut problems);
+        assert_eq!(config.is_some(), problems.is_empty());
+        problems.to_string()
+    }
+
+    #[test]
+    fn both_forms_of_an_rsa_key_are_taken_also_on_one_line() {
+        for key in [PKCS8, PKCS1, &PKCS8.trim_end().replace('\n', "\\n")] {
+            assert_eq!(problems_of(&args(key)), "");
+        }
+    }
+
+    #[test]
+    fn a_key_that_cannot_sign_is_refused_before_anything_connects_and_not_shown() {
+        for key in [PUBLIC, "hunter2", &PKCS8[..400]] {
+            let text = problems_of(&args(key));
+            assert!(text.contains("SF_PRIVATE_KEY: it is no usable"), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_missing_setting_is_named_at_once() {
+        let text = problems_of(&SalesforceArgs {
+            sf_api_version: Some("new".to_owned()),
+            ..SalesforceArgs::default()
+        });
+        for name in [
+            "SF_LOGIN_URL",
+            "SF_CLIENT_ID",
+            "SF_USERNAME",
+            "SF_PRIVATE_KEY",
+            "SF_API_VERSION",
+        ] {
+            assert!(text.contains(name), "{name}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_audience_is_the_login_origin_unless_set() {
+        let config = args(PKCS8).check(&mut Problems::new()).unwrap();
+        assert_eq!(config.audience, "https://x.my.salesforce.com");
+        assert_eq!(config.api_version, "66.0");
+        let given = SalesforceArgs {
+            sf_audience: Some("https://login.salesforce.com/".to_owned()),
+            ..args(PKCS8)
+        };
+        let config = given.check(&mut Problems::new()).unwrap();
+        assert_eq!(config.audience, "https://login.salesforce.com");
+    }
+
+    #[test]
+    fn nothing_secret_is_shown_by_debug() {
+        let args = args(PKCS8);
+        let shown = format!("{args:?} {:?}", args.check(&mut Problems::new()));
+        assert!(!shown.contains("PRIVATE KEY"), "{shown}");
+    }
+}
