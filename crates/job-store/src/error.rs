@@ -1,0 +1,49 @@
+//! From the driver's errors to what a caller can do.
+
+use domain::ports::StoreError;
+
+/// The store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The address names no store that we can use.
+    #[error("DATABASE_URL {what}. {mend}")]
+    Address {
+        /// What is wrong with it.
+        what: String,
+        /// How to mend it.
+        mend: String,
+    },
+    /// The SQLite library is too old: before 3.51.3 two connections writing and
+    /// checkpointing together can corrupt a file.
+    #[error("SQLite {found} is too old; 3.51.3 or newer is needed")]
+    TooOld {
+        /// The version found.
+        found: String,
+    },
+    /// The file cannot be opened or brought up to date.
+    #[error("the job store cannot be opened")]
+    Failed(#[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("the job store cannot be migrated")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::ColumnDecode { index, source } => StoreError::Corrupt {
+            what: index,
+            source,
+        },
+        other => StoreError::Unavailable(Box::new(other)),
+    }
+}
+
+pub(crate) fn corrupt(
+    what: impl Into<String>,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
+    StoreError::Corrupt {
+        what: what.into(),
+        source: source.into(),
+    }
+}

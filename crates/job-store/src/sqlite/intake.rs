@@ -1,0 +1,324 @@
+//! The subscriber's view.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Admission, Earlier, NewJob, admit};
+use domain::key::{Channel, IdemKey, Owner, ReplayId};
+use domain::ports::{
+    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, StoreError,
+};
+use domain::time::Timestamp;
+use sqlx::SqliteConnection;
+
+use crate::sqlite::writer::OrUnavailable;
+use crate::sqlite::{SqliteStore, row};
+
+#[async_trait]
+impl JobIntake for SqliteStore {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        let now = self.clock.now();
+        let (channel, owner) = (channel.clone(), owner.clone());
+        self.writer
+            .write(move |connection| Box::pin(lead(connection, channel, owner, now, now + ttl)))
+            .await
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        let (channel, owner) = (channel.clone(), owner.clone());
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "UPDATE stream SET owner = NULL, lease_until = 0
+                         WHERE channel = ?1 AND owner = ?2",
+                    )
+                    .bind(channel.as_str().to_owned())
+                    .bind(owner.as_str().to_owned())
+                    .execute(connection)
+                    .await
+                    .or_unavailable()
+                    .map(|_| ())
+                })
+            })
+            .await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        let found = sqlx::query("SELECT replay_id, committed_at FROM stream WHERE channel = ?")
+            .bind(channel.as_str().to_owned())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        found.as_ref().map_or(Ok(None), cursor_of)
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let delivery = delivery.clone();
+        self.writer
+            .write(move |connection| Box::pin(accept(connection, delivery)))
+            .await
+    }
+
+    async fn lose_position(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        let (channel, gap) = (channel.clone(), gap.clone());
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let cleared = sqlx::query(
+                        "UPDATE stream SET replay_id = NULL, committed_at = NULL
+                         WHERE channel = ?1 AND epoch = ?2",
+                    )
+                    .bind(channel.as_str().to_owned())
+                    .bind(epoch.0)
+                    .execute(&mut *connection)
+                    .await
+                    .or_unavailable()?;
+                    if cleared.rows_affected() == 0 {
+                        return Err(StoreError::NotLeader);
+                    }
+                    sqlx::query(
+                        "INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)",
+                    )
+                    .bind(channel.as_str().to_owned())
+                    .bind(gap.from.map(Timestamp::as_millis))
+                    .bind(gap.until.as_millis())
+                    .bind(gap.detail)
+                    .execute(connection)
+                    .await
+                    .or_unavailable()
+                    .map(|_| ())
+                })
+            })
+            .await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError> {
+        let jobs = jobs.to_vec();
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let mut admissions = Vec::with_capacity(jobs.len());
+                    for job in &jobs {
+                        admissions.push(admit_job(connection, job, at).await?);
+                    }
+                    Ok(admissions)
+                })
+            })
+            .await
+    }
+}
+
+async fn lead(
+    connection: &mut SqliteConnection,
+    channel: Channel,
+    owner: Owner,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Leadership, StoreError> {
+    sqlx::query("INSERT INTO stream (channel) VALUES (?) ON CONFLICT DO NOTHING")
+        .bind(channel.as_str().to_owned())
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+    // A leader that renews in time keeps its term; everybody else begins a new one.
+    sqlx::query(
+        "UPDATE stream SET
+             epoch = CASE WHEN owner = ?2 AND lease_until > ?3 THEN epoch ELSE epoch + 1 END,
+             owner = ?2, lease_until = ?4
+         WHERE channel = ?1 AND (owner IS NULL OR owner = ?2 OR lease_until <= ?3)",
+    )
+    .bind(channel.as_str().to_owned())
+    .bind(owner.as_str().to_owned())
+    .bind(now.as_millis())
+    .bind(until.as_millis())
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    let found = sqlx::query("SELECT owner, epoch, lease_until FROM stream WHERE channel = ?")
+        .bind(channel.as_str().to_owned())
+        .fetch_one(connection)
+        .await
+        .or_unavailable()?;
+    let leader: Option<String> = row::get(&found, "owner")?;
+    Ok(if leader.as_deref() == Some(owner.as_str()) {
+        Leadership::Leader(Epoch(row::get(&found, "epoch")?))
+    } else {
+        Leadership::Standby {
+            until: row::time(&found, "lease_until")?,
+        }
+    })
+}
+
+async fn accept(
+    connection: &mut SqliteConnection,
+    delivery: Delivery,
+) -> Result<Vec<Admission>, StoreError> {
+    let newest = delivery.entries.iter().filter_map(|entry| match entry {
+        Entry::Job(job) => Some(job.requested_at.as_millis()),
+        Entry::DeadLetter(_) => None,
+    });
+    // The term is compared in the same transaction that moves the cursor.
+    let led = sqlx::query(
+        "UPDATE stream SET
+             replay_id = coalesce(?3, replay_id),
+             committed_at = CASE WHEN ?3 IS NULL THEN committed_at ELSE ?4 END,
+             last_event_at = coalesce(?5, last_event_at)
+         WHERE channel = ?1 AND epoch = ?2",
+    )
+    .bind(delivery.channel.as_str().to_owned())
+    .bind(delivery.epoch.0)
+    .bind(
+        delivery
+            .cursor
+            .as_ref()
+            .map(|position| position.as_bytes().to_vec()),
+    )
+    .bind(delivery.at.as_millis())
+    .bind(newest.max())
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    if led.rows_affected() == 0 {
+        return Err(StoreError::NotLeader);
+    }
+    let mut admissions = Vec::with_capacity(delivery.entries.len());
+    for entry in &delivery.entries {
+        let event = match entry {
+            Entry::Job(job) => job.event.as_ref(),
+            Entry::DeadLetter(letter) => Some(&letter.event),
+        };
+        if let Some(event) = event {
+            let new = sqlx::query(
+                "INSERT INTO inbox (channel, event_id, received_at) VALUES (?, ?, ?)
+                 ON CONFLICT DO NOTHING",
+            )
+            .bind(delivery.channel.as_str().to_owned())
+            .bind(event.as_str().to_owned())
+            .bind(delivery.at.as_millis())
+            .execute(&mut *connection)
+            .await
+            .or_unavailable()?;
+            if new.rows_affected() == 0 {
+                admissions.push(Admission::SameDelivery);
+                continue;
+            }
+        }
+        admissions.push(match entry {
+            Entry::Job(job) => admit_job(connection, job, delivery.at).await?,
+            Entry::DeadLetter(letter) => {
+                keep(connection, &delivery.channel, letter, delivery.at).await?
+            }
+        });
+    }
+    Ok(admissions)
+}
+
+async fn admit_job(
+    connection: &mut SqliteConnection,
+    job: &NewJob,
+    at: Timestamp,
+) -> Result<Admission, StoreError> {
+    let rows = sqlx::query("SELECT id, idem_key, state FROM job WHERE order_id = ? ORDER BY seq")
+        .bind(job.order.as_str().to_owned())
+        .fetch_all(&mut *connection)
+        .await
+        .or_unavailable()?;
+    let mut earlier = Vec::with_capacity(rows.len());
+    for found in &rows {
+        if row::get::<&str>(found, "id")? == job.id.as_str() {
+            return Ok(Admission::SameDelivery);
+        }
+        let key = row::get::<Option<String>>(found, "idem_key")?.and_then(IdemKey::new);
+        earlier.push((key, row::ending(row::get(found, "state")?)));
+    }
+    let earlier: Vec<_> = earlier
+        .iter()
+        .map(|(idem_key, ending)| Earlier {
+            idem_key: idem_key.as_ref(),
+            ending: *ending,
+        })
+        .collect();
+    let admission = admit(job.idem_key.as_ref(), &earlier);
+    if admission == Admission::Enqueued {
+        insert(connection, job, at).await?;
+    }
+    Ok(admission)
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    job: &NewJob,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO job (id, order_id, source, event_id, idem_key, correlation, requested_by,
+             requested_at, enqueued_at, due_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+    )
+    .bind(job.id.as_str().to_owned())
+    .bind(job.order.as_str().to_owned())
+    .bind(job.source.name())
+    .bind(job.event.as_ref().map(|event| event.as_str().to_owned()))
+    .bind(job.idem_key.as_ref().map(|key| key.as_str().to_owned()))
+    .bind(job.correlation.as_str().to_owned())
+    .bind(job.requested_by.clone())
+    .bind(job.requested_at.as_millis())
+    .bind(at.as_millis())
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
+async fn keep(
+    connection: &mut SqliteConnection,
+    channel: &Channel,
+    letter: &DeadLetter,
+    at: Timestamp,
+) -> Result<Admission, StoreError> {
+    sqlx::query(
+        "INSERT INTO dead_letter (channel, event_id, replay_id, reason, detail, schema_id, payload,
+             received_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(channel.as_str().to_owned())
+    .bind(letter.event.as_str().to_owned())
+    .bind(
+        letter
+            .replay_id
+            .as_ref()
+            .map(|position| position.as_bytes().to_vec()),
+    )
+    .bind(letter.undecodable.reason.name())
+    .bind(letter.undecodable.detail.clone())
+    .bind(letter.undecodable.schema_id.clone())
+    .bind(letter.undecodable.payload.clone())
+    .bind(at.as_millis())
+    .execute(connection)
+    .await
+    .or_unavailable()?;
+    Ok(Admission::DeadLettered)
+}
+
+/// The position in a row of `stream`, while there is one.
+pub(crate) fn cursor_of(found: &sqlx::sqlite::SqliteRow) -> Result<Option<Cursor>, StoreError> {
+    let position = row::get::<Option<Vec<u8>>>(found, "replay_id")?.and_then(ReplayId::new);
+    let committed_at = row::maybe_time(found, "committed_at")?;
+    Ok(position
+        .zip(committed_at)
+        .map(|(replay_id, committed_at)| Cursor {
+            replay_id,
+            committed_at,
+        }))
+}

@@ -1,0 +1,107 @@
+//! Opening the file.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use domain::ports::Clock;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Row, SqliteConnection};
+
+use crate::OpenError;
+use crate::sqlite::{SqliteStore, Wake, Writer};
+
+/// Older releases can corrupt a file that two connections write to (WAL reset race).
+const OLDEST: (u32, u32, u32) = (3, 51, 3);
+
+impl SqliteStore {
+    /// Opens the file named by `url` (`sqlite:PATH` or `sqlite://PATH`), creating it and its
+    /// folder when they are not there, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]: another kind of address, an in-memory database, a library that is too
+    /// old, or a file that cannot be used.
+    pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let path = path_of(url)?;
+        if let Some(folder) = Path::new(path)
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+        {
+            std::fs::create_dir_all(folder)
+                .map_err(|error| OpenError::Failed(sqlx::Error::Io(error)))?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(OpenError::Failed)?;
+        assert_version(&mut connection).await?;
+        sqlx::migrate!("migrations/sqlite")
+            .run(&mut connection)
+            .await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options.clone().read_only(true))
+            .await
+            .map_err(OpenError::Failed)?;
+        let watcher = options.connect().await.map_err(OpenError::Failed)?;
+        let wake = Wake::watch(Path::new(path), watcher);
+        let writer = Writer::start(connection, Arc::clone(&wake));
+        Ok(Self {
+            writer,
+            readers,
+            wake,
+            clock,
+            claims: AtomicU64::new(0),
+        })
+    }
+}
+
+fn path_of(url: &str) -> Result<&str, OpenError> {
+    let address = |what: &str, mend: &str| OpenError::Address {
+        what: what.to_owned(),
+        mend: mend.to_owned(),
+    };
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return Err(address("names no SQLite file", "Give sqlite:PATH"));
+    };
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
+        return Err(address(
+            "names an in-memory database, which would forget every order",
+            "Give sqlite:PATH with a file",
+        ));
+    }
+    if path.contains('?') {
+        return Err(address("has a query", "Give sqlite:PATH only"));
+    }
+    Ok(path)
+}
+
+async fn assert_version(connection: &mut SqliteConnection) -> Result<(), OpenError> {
+    let found: String = sqlx::query("SELECT sqlite_version()")
+        .fetch_one(connection)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(OpenError::Failed)?;
+    let mut parts = found
+        .split('.')
+        .map(|part| u32::from_str(part).unwrap_or(0));
+    let version = (
+        parts.next().unwrap_or(0),
+        parts.next().unwrap_or(0),
+        parts.next().unwrap_or(0),
+    );
+    if version < OLDEST {
+        Err(OpenError::TooOld { found })
+    } else {
+        Ok(())
+    }
+}

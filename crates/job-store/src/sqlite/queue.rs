@@ -1,0 +1,248 @@
+//! The worker's view.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Ending, Fence, Lease};
+use domain::key::Owner;
+use domain::order::Fact;
+use domain::ports::{Claimed, JobQueue, Release, StoreError};
+use domain::time::Timestamp;
+use sqlx::{Row, SqliteConnection};
+
+use crate::sqlite::writer::OrUnavailable;
+use crate::sqlite::{SqliteStore, row};
+
+/// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
+/// order that has an older job still going.
+const DUE: &str = "
+SELECT seq, id, source, event_id, order_id, idem_key, correlation, requested_by, requested_at,
+       enqueued_at, deferrals
+FROM job
+WHERE (state = 'queued' AND due_at <= ?1 OR state = 'leased' AND lease_until <= ?1)
+  AND NOT EXISTS (
+      SELECT 1 FROM job AS older
+      WHERE older.order_id = job.order_id AND older.seq < job.seq
+        AND older.state IN ('queued', 'leased'))
+ORDER BY due_at, seq
+LIMIT ?2";
+
+#[async_trait]
+impl JobQueue for SqliteStore {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let now = self.clock.now();
+        // A look that costs no write and no flush, for the many times there is nothing.
+        if limit == 0 || !self.anything_due(now).await? {
+            return Ok(Vec::new());
+        }
+        let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
+        let fences: Vec<_> = (0..limit as u64)
+            .map(|count| Fence::of(owner, first + count))
+            .collect();
+        self.writer
+            .write(move |connection| Box::pin(claim(connection, fences, now, now + ttl)))
+            .await
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        let until = self.clock.now() + ttl;
+        let leases = leases.to_vec();
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let mut lost = Vec::new();
+                    for lease in leases {
+                        let renewed = fenced(
+                            connection,
+                            "UPDATE job SET lease_until = ?1 WHERE id = ?2 AND fence = ?3 AND state = 'leased'",
+                            until,
+                            &lease,
+                        )
+                        .await?;
+                        if !renewed {
+                            lost.push(lease);
+                        }
+                    }
+                    Ok(lost)
+                })
+            })
+            .await
+    }
+
+    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (lease, facts) = (lease.clone(), facts.to_vec());
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    // A lease that ran out is lost even while nobody else has taken the job:
+                    // the fence alone would let a paused owner write in that moment.
+                    let held = fenced(
+                        connection,
+                        "UPDATE job SET deferrals = 0
+                         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'",
+                        now,
+                        &lease,
+                    )
+                    .await?;
+                    if !held {
+                        return Err(StoreError::LeaseLost);
+                    }
+                    row::append(connection, lease.order, &lease.job, &facts, now).await
+                })
+            })
+            .await
+    }
+
+    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+        let lease = lease.clone();
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    let statement = if release.deferral {
+                        "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
+                             due_at = ?1, deferrals = deferrals + 1
+                         WHERE id = ?2 AND fence = ?3 AND state = 'leased'"
+                    } else {
+                        "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
+                             due_at = ?1
+                         WHERE id = ?2 AND fence = ?3 AND state = 'leased'"
+                    };
+                    match fenced(connection, statement, release.due, &lease).await? {
+                        true => Ok(()),
+                        false => Err(StoreError::LeaseLost),
+                    }
+                })
+            })
+            .await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        ending: Ending,
+        facts: &[Fact],
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let (lease, facts) = (lease.clone(), facts.to_vec());
+        self.writer
+            .write(move |connection| {
+                Box::pin(async move {
+                    row::append(connection, lease.order, &lease.job, &facts, now).await?;
+                    let ended = sqlx::query(
+                        "UPDATE job SET state = ?4, fence = NULL, lease_until = NULL, ended_at = ?1
+                         WHERE id = ?2 AND fence = ?3 AND state = 'leased' AND lease_until > ?1",
+                    )
+                    .bind(now.as_millis())
+                    .bind(lease.job.as_str().to_owned())
+                    .bind(lease.fence.as_str().to_owned())
+                    .bind(ending.name())
+                    .execute(connection)
+                    .await
+                    .or_unavailable()?;
+                    match ended.rows_affected() {
+                        0 => Err(StoreError::LeaseLost),
+                        _ => Ok(()),
+                    }
+                })
+            })
+            .await
+    }
+
+    async fn wait(&self, limit: Duration) {
+        let limit = match self.next_due().await {
+            Ok(Some(due)) => limit.min(due.since(self.clock.now())),
+            Ok(None) | Err(_) => limit,
+        };
+        self.wake.wait(limit).await;
+    }
+}
+
+impl SqliteStore {
+    async fn anything_due(&self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.next_due().await?.is_some_and(|due| due <= now))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let row = sqlx::query(
+            "SELECT min(at) FROM (
+                 SELECT min(due_at) AS at FROM job WHERE state = 'queued'
+                 UNION ALL
+                 SELECT min(lease_until) FROM job WHERE state = 'leased')",
+        )
+        .fetch_one(&self.readers)
+        .await
+        .or_unavailable()?;
+        let at: Option<i64> = row.try_get(0).or_unavailable()?;
+        Ok(at.map(Timestamp::from_millis))
+    }
+}
+
+async fn claim(
+    connection: &mut SqliteConnection,
+    fences: Vec<Fence>,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Claimed>, StoreError> {
+    let rows = sqlx::query(DUE)
+        .bind(now.as_millis())
+        .bind(i64::try_from(fences.len()).unwrap_or(i64::MAX))
+        .fetch_all(&mut *connection)
+        .await
+        .or_unavailable()?;
+    let markers_proven = sqlx::query("SELECT 1 FROM fact WHERE marked = 1 LIMIT 1")
+        .fetch_optional(&mut *connection)
+        .await
+        .or_unavailable()?
+        .is_some();
+    let mut claimed = Vec::with_capacity(rows.len());
+    for (found, fence) in rows.iter().zip(fences) {
+        sqlx::query(
+            "UPDATE job SET state = 'leased', fence = ?1, lease_until = ?2,
+                 started_at = coalesce(started_at, ?3)
+             WHERE seq = ?4",
+        )
+        .bind(fence.as_str().to_owned())
+        .bind(until.as_millis())
+        .bind(now.as_millis())
+        .bind(row::get::<i64>(found, "seq")?)
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+        let job = row::job(found)?;
+        let facts = row::facts(connection, job.order).await?;
+        claimed.push(Claimed {
+            lease: row::lease(&job, fence),
+            enqueued_at: row::time(found, "enqueued_at")?,
+            deferrals: u32::try_from(row::get::<i64>(found, "deferrals")?).unwrap_or(u32::MAX),
+            facts: facts.into_iter().map(|recorded| recorded.fact).collect(),
+            markers_proven,
+            job,
+        });
+    }
+    Ok(claimed)
+}
+
+/// Runs a statement whose parameters are a time, the job and the fence; says whether the
+/// fence held.
+async fn fenced(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    at: Timestamp,
+    lease: &Lease,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(statement)
+        .bind(at.as_millis())
+        .bind(lease.job.as_str().to_owned())
+        .bind(lease.fence.as_str().to_owned())
+        .execute(connection)
+        .await
+        .or_unavailable()?;
+    Ok(done.rows_affected() > 0)
+}

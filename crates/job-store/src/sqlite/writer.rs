@@ -1,0 +1,133 @@
+//! One writer per process, with group commit.
+//!
+//! A flushed commit costs the same for one operation as for a hundred, so whatever is
+//! waiting goes into one transaction, each operation in a savepoint of its own so that a
+//! failure does not sink its neighbours. Answers are given after the commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::StoreError;
+use futures::future::BoxFuture;
+use sqlx::SqliteConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::unavailable;
+use crate::sqlite::Wake;
+
+/// The most operations in one transaction.
+const GROUP: usize = 128;
+/// How long a caller waits for its answer. Past it the outcome is unknown, as after a crash.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+type Operation =
+    Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Answer)> + Send>;
+
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Operation>,
+}
+
+impl Writer {
+    pub(crate) fn start(connection: SqliteConnection, wake: Arc<Wake>) -> Self {
+        let (queue, operations) = mpsc::channel(1024);
+        tokio::spawn(run(connection, operations, wake));
+        Self { queue }
+    }
+
+    /// Runs `operation` inside the next group and returns once that is committed and
+    /// flushed. An operation that fails changes nothing.
+    pub(crate) async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        let boxed: Operation = Box::new(move |connection| {
+            Box::pin(async move {
+                let result = operation(connection).await;
+                let keep = result.is_ok();
+                let answer: Answer = Box::new(move |committed| {
+                    // The caller may have gone; the commit stands all the same.
+                    let _ = sender.send(committed.and(result));
+                });
+                (keep, answer)
+            })
+        });
+        let gone = || StoreError::Unavailable("the store's writer has stopped".into());
+        let answered = async {
+            self.queue.send(boxed).await.map_err(|_| gone())?;
+            receiver.await.map_err(|_| gone())?
+        };
+        tokio::time::timeout(DEADLINE, answered)
+            .await
+            .unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(
+                    "the store did not answer in time".into(),
+                ))
+            })
+    }
+}
+
+async fn run(
+    mut connection: SqliteConnection,
+    mut operations: mpsc::Receiver<Operation>,
+    wake: Arc<Wake>,
+) {
+    let mut group = Vec::with_capacity(GROUP);
+    while operations.recv_many(&mut group, GROUP).await > 0 {
+        let mut answers = Vec::with_capacity(group.len());
+        let outcome = commit(&mut connection, group.drain(..), &mut answers).await;
+        if outcome.is_err() {
+            // Whatever state the transaction is in, the next group starts from none.
+            let _ = execute(&mut connection, "ROLLBACK").await;
+        }
+        let failure = outcome.err().map(|error| error.to_string());
+        for answer in answers {
+            answer(match &failure {
+                None => Ok(()),
+                Some(text) => Err(StoreError::Unavailable(text.clone().into())),
+            });
+        }
+        wake.now();
+    }
+}
+
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: impl Iterator<Item = Operation> + Send,
+    answers: &mut Vec<Answer>,
+) -> Result<(), sqlx::Error> {
+    // IMMEDIATE: a deferred transaction that turns into a writer can fail at once.
+    execute(connection, "BEGIN IMMEDIATE").await?;
+    for operation in group {
+        execute(connection, "SAVEPOINT operation").await?;
+        let (keep, answer) = operation(connection).await;
+        answers.push(answer);
+        if !keep {
+            execute(connection, "ROLLBACK TO operation").await?;
+        }
+        execute(connection, "RELEASE operation").await?;
+    }
+    execute(connection, "COMMIT").await
+}
+
+async fn execute(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(statement).execute(connection).await.map(|_| ())
+}
+
+/// Shorthand for operations: the driver's error as ours.
+pub(crate) trait OrUnavailable<T> {
+    fn or_unavailable(self) -> Result<T, StoreError>;
+}
+
+impl<T> OrUnavailable<T> for Result<T, sqlx::Error> {
+    fn or_unavailable(self) -> Result<T, StoreError> {
+        self.map_err(unavailable)
+    }
+}

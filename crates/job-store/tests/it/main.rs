@@ -1,0 +1,156 @@
+//! The store's contract on a real SQLite file, and what only a file can show.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::ports::{JobIntake, JobQueue, JobReader};
+use job_store::SqliteStore;
+use testkit::contract::Subject;
+use testkit::{FakeClock, new_job, order_id, owner};
+
+struct Opened {
+    store: SqliteStore,
+    clock: Arc<FakeClock>,
+    folder: tempfile::TempDir,
+}
+
+async fn open() -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let store = reopen(&folder, &clock).await;
+    Opened {
+        store,
+        clock,
+        folder,
+    }
+}
+
+async fn reopen(folder: &tempfile::TempDir, clock: &Arc<FakeClock>) -> SqliteStore {
+    let url = format!("sqlite:{}", folder.path().join("new/jobs.db").display());
+    SqliteStore::open(&url, Arc::clone(clock) as _)
+        .await
+        .unwrap()
+}
+
+macro_rules! contract {
+    ($($promise:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            let opened = open().await;
+            Subject { store: &opened.store, clock: &opened.clock }.$promise().await;
+        }
+    )*};
+}
+
+contract! {
+    a_delivery_is_stored_once_with_its_cursor,
+    a_dead_letter_does_not_stop_the_stream,
+    a_stale_leader_changes_nothing,
+    a_leader_renews_and_resigns,
+    a_lost_position_is_forgotten,
+    a_failed_order_may_be_asked_for_again,
+    one_job_of_an_order_at_a_time,
+    a_stale_worker_writes_nothing,
+    a_heartbeat_keeps_the_job,
+    a_proven_mark_is_remembered,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_is_there_after_opening_again() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    store
+        .enqueue(
+            &[new_job("e1", order_id(1), None)],
+            domain::ports::Clock::now(&*clock),
+        )
+        .await
+        .unwrap();
+    drop(store);
+    let store = reopen(&folder, &clock).await;
+    assert_eq!(store.tally().await.unwrap().count("queued"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_on_one_file_never_claim_the_same_job() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    let other = reopen(&folder, &clock).await;
+    let jobs: Vec<_> = (0..60)
+        .map(|n| new_job(&format!("e{n}"), order_id(n), None))
+        .collect();
+    store
+        .enqueue(&jobs, domain::ports::Clock::now(&*clock))
+        .await
+        .unwrap();
+    let ttl = Duration::from_secs(60);
+    let (a, b) = (owner("a"), owner("b"));
+    let mut seen = std::collections::HashSet::new();
+    loop {
+        let (one, two) = tokio::join!(store.claim(&a, 7, ttl), other.claim(&b, 7, ttl));
+        let claimed: Vec<_> = one.unwrap().into_iter().chain(two.unwrap()).collect();
+        if claimed.is_empty() {
+            break;
+        }
+        for claimed in claimed {
+            assert!(
+                seen.insert(claimed.job.id.clone()),
+                "{} twice",
+                claimed.job.id
+            );
+        }
+    }
+    assert_eq!(seen.len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_written_through_another_store_wakes_a_waiting_worker() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    let writer = reopen(&folder, &clock).await;
+    let far = Duration::from_secs(30);
+    let begun = Instant::now();
+    let waiting = store.wait(far);
+    let writing = async {
+        writer
+            .enqueue(
+                &[new_job("e1", order_id(1), None)],
+                domain::ports::Clock::now(&*clock),
+            )
+            .await
+            .unwrap();
+    };
+    tokio::join!(waiting, writing);
+    assert!(
+        begun.elapsed() < far,
+        "the wait ended by the commit and not by its limit"
+    );
+}
+
+#[tokio::test]
+async fn an_address_that_would_forget_orders_is_refused() {
+    let clock = Arc::new(FakeClock::default());
+    for url in [
+        "sqlite::memory:",
+        "sqlite:",
+        "sqlite://:memory:",
+        "sqlite:x?mode=memory",
+        "mysql://x",
+    ] {
+        assert!(
+            SqliteStore::open(url, Arc::clone(&clock) as _)
+                .await
+                .is_err(),
+            "{url}"
+        );
+    }
+}

@@ -1,0 +1,52 @@
+//! Time that tests move, and chance that repeats itself.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::ports::{Clock, Entropy};
+use domain::time::Timestamp;
+
+/// A clock that stands still until it is advanced. Sleeping advances it at once.
+#[derive(Debug)]
+pub struct FakeClock(AtomicI64);
+
+impl Default for FakeClock {
+    fn default() -> Self {
+        Self(AtomicI64::new(1_767_225_600_000))
+    }
+}
+
+impl FakeClock {
+    /// Moves the clock forward.
+    pub fn advance(&self, duration: Duration) {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Clock for FakeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.advance(duration);
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Tokens that count, and no jitter.
+#[derive(Debug, Default)]
+pub struct FakeEntropy(AtomicU64);
+
+impl Entropy for FakeEntropy {
+    fn token(&self) -> String {
+        format!("token-{}", self.0.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn fraction(&self) -> f64 {
+        1.0
+    }
+}

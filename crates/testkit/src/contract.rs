@@ -1,0 +1,304 @@
+//! What every job store promises, as one suite that runs unchanged on each of them.
+#![expect(clippy::unwrap_used, reason = "a failing promise fails its test")]
+
+use std::time::Duration;
+
+use domain::failure::{Code, Refusal};
+use domain::job::{Admission, Ending, NewJob};
+use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::order::Fact;
+use domain::ports::{
+    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
+    Leadership, Release, StoreError, Undecodable, UndecodableReason,
+};
+
+use crate::{FakeClock, channel, new_job, order_id, owner};
+
+const TTL: Duration = Duration::from_secs(15);
+
+/// A store under test, and the clock it goes by.
+#[derive(Debug)]
+pub struct Subject<'a, S> {
+    /// The store, freshly made.
+    pub store: &'a S,
+    /// Its clock.
+    pub clock: &'a FakeClock,
+}
+
+impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+    async fn lead(&self) -> Epoch {
+        match self
+            .store
+            .lead(&channel(), &owner("sub-a"), TTL)
+            .await
+            .unwrap()
+        {
+            Leadership::Leader(epoch) => epoch,
+            Leadership::Standby { .. } => panic!("nobody else leads"),
+        }
+    }
+
+    fn delivery(&self, epoch: Epoch, entries: Vec<Entry>, cursor: u8) -> Delivery {
+        Delivery {
+            channel: channel(),
+            epoch,
+            at: self.clock.now(),
+            entries,
+            cursor: ReplayId::new(vec![cursor]),
+        }
+    }
+
+    async fn enqueue(&self, job: NewJob) -> Admission {
+        self.store.enqueue(&[job], self.clock.now()).await.unwrap()[0]
+    }
+
+    async fn claim(&self, limit: usize) -> Vec<Claimed> {
+        self.store
+            .claim(&owner("worker-a"), limit, TTL)
+            .await
+            .unwrap()
+    }
+
+    async fn claim_one(&self) -> Claimed {
+        self.claim(1).await.pop().expect("a job is due")
+    }
+
+    /// Job and cursor are one commit; repeating a delivery changes nothing.
+    pub async fn a_delivery_is_stored_once_with_its_cursor(&self) {
+        let epoch = self.lead().await;
+        assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
+        let job = Entry::Job(new_job("e1", order_id(1), Some("k1")));
+        let delivery = self.delivery(epoch, vec![job], 7);
+        assert_eq!(
+            self.store.accept(&delivery).await.unwrap(),
+            [Admission::Enqueued]
+        );
+        assert_eq!(
+            self.store.accept(&delivery).await.unwrap(),
+            [Admission::SameDelivery]
+        );
+        let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
+        assert_eq!(cursor.replay_id.as_bytes(), [7]);
+        assert_eq!(self.store.tally().await.unwrap().count("queued"), 1);
+    }
+
+    /// A poison event is kept, and what follows it is not held up.
+    pub async fn a_dead_letter_does_not_stop_the_stream(&self) {
+        let epoch = self.lead().await;
+        let letter = Entry::DeadLetter(DeadLetter {
+            event: EventId::new("bad").unwrap(),
+            replay_id: ReplayId::new(vec![1]),
+            undecodable: Undecodable {
+                reason: UndecodableReason::Malformed,
+                detail: "3 bytes left over".to_owned(),
+                schema_id: "s".to_owned(),
+                payload: vec![1, 2, 3],
+            },
+        });
+        let job = Entry::Job(new_job("e1", order_id(1), None));
+        let delivery = self.delivery(epoch, vec![letter, job], 2);
+        let admissions = self.store.accept(&delivery).await.unwrap();
+        assert_eq!(admissions, [Admission::DeadLettered, Admission::Enqueued]);
+        assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+    }
+
+    /// A leader whose term is over cannot move the cursor or add a job.
+    pub async fn a_stale_leader_changes_nothing(&self) {
+        let stale = self.lead().await;
+        let standby = self
+            .store
+            .lead(&channel(), &owner("sub-b"), TTL)
+            .await
+            .unwrap();
+        assert!(matches!(standby, Leadership::Standby { .. }));
+        self.clock.advance(TTL);
+        let Leadership::Leader(epoch) = self
+            .store
+            .lead(&channel(), &owner("sub-b"), TTL)
+            .await
+            .unwrap()
+        else {
+            panic!("the lease of the first leader ran out");
+        };
+        assert!(epoch > stale);
+        let job = Entry::Job(new_job("e1", order_id(1), None));
+        let refused = self.store.accept(&self.delivery(stale, vec![job], 9)).await;
+        assert!(matches!(refused, Err(StoreError::NotLeader)));
+        assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
+        assert_eq!(self.store.tally().await.unwrap().count("queued"), 0);
+    }
+
+    /// Renewing keeps the term; resigning lets a standby in at once.
+    pub async fn a_leader_renews_and_resigns(&self) {
+        let first = self.lead().await;
+        self.clock.advance(TTL / 2);
+        assert_eq!(self.lead().await, first);
+        self.store
+            .resign(&channel(), &owner("sub-a"))
+            .await
+            .unwrap();
+        let next = self
+            .store
+            .lead(&channel(), &owner("sub-b"), TTL)
+            .await
+            .unwrap();
+        assert!(matches!(next, Leadership::Leader(epoch) if epoch > first));
+    }
+
+    /// A lost position is forgotten together with the record of the gap.
+    pub async fn a_lost_position_is_forgotten(&self) {
+        let epoch = self.lead().await;
+        self.store
+            .accept(&self.delivery(epoch, Vec::new(), 7))
+            .await
+            .unwrap();
+        let gap = Gap {
+            from: None,
+            until: self.clock.now(),
+            detail: "aged out".to_owned(),
+        };
+        self.store
+            .lose_position(&channel(), epoch, &gap)
+            .await
+            .unwrap();
+        assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
+    }
+
+    /// The same request is dropped while it lives; after a failure it is the retry.
+    pub async fn a_failed_order_may_be_asked_for_again(&self) {
+        assert_eq!(
+            self.enqueue(new_job("e1", order_id(1), Some("k"))).await,
+            Admission::Enqueued
+        );
+        let again = new_job("e2", order_id(1), Some("k"));
+        assert_eq!(self.enqueue(again).await, Admission::SameRequest);
+        let claimed = self.claim_one().await;
+        let refusal = Fact::Refused(Refusal::new(Code::OrderEmpty, "no products"));
+        self.store
+            .finish(&claimed.lease, Ending::Failed, &[refusal])
+            .await
+            .unwrap();
+        let retry = new_job("e3", order_id(1), Some("k"));
+        assert_eq!(self.enqueue(retry).await, Admission::Enqueued);
+        assert_eq!(
+            self.claim_one().await.facts.len(),
+            1,
+            "facts outlive attempts"
+        );
+    }
+
+    /// Jobs of one order run one after the other, in the sequence of their arrival.
+    pub async fn one_job_of_an_order_at_a_time(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        self.enqueue(new_job("e2", order_id(1), None)).await;
+        self.enqueue(new_job("e3", order_id(2), None)).await;
+        let claimed = self.claim(10).await;
+        let orders: Vec<_> = claimed.iter().map(|claimed| claimed.job.order).collect();
+        assert_eq!(orders, [order_id(1), order_id(2)]);
+        assert!(self.claim(10).await.is_empty());
+        // Deferring the first must not let the second overtake it.
+        let due = self.clock.now() + TTL;
+        let release = Release {
+            due,
+            deferral: true,
+        };
+        self.store
+            .release(&claimed[0].lease, release)
+            .await
+            .unwrap();
+        assert!(self.claim(10).await.is_empty());
+        self.clock.advance(TTL);
+        self.store
+            .renew(&[claimed[1].lease.clone()], TTL)
+            .await
+            .unwrap();
+        let again = self.claim_one().await;
+        assert_eq!(again.job.id, claimed[0].job.id);
+        assert_eq!(again.deferrals, 1);
+        self.store
+            .finish(&again.lease, Ending::Succeeded, &[])
+            .await
+            .unwrap();
+        assert_eq!(self.claim_one().await.job.event, EventId::new("e2"));
+    }
+
+    /// A lease that ran out is claimed anew, and its old owner can write nothing, whatever
+    /// it tries, whether or not somebody else has the job already.
+    pub async fn a_stale_worker_writes_nothing(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let stale = self.claim_one().await;
+        let intent = Fact::Placing {
+            at: self.clock.now(),
+            watermark: WhmcsOrderId(0),
+        };
+        self.clock.advance(TTL);
+        let lost = |result: Result<(), StoreError>| {
+            assert!(matches!(result, Err(StoreError::LeaseLost)));
+        };
+        lost(
+            self.store
+                .record(&stale.lease, std::slice::from_ref(&intent))
+                .await,
+        );
+        let fresh = self.claim_one().await;
+        assert_ne!(fresh.lease.fence, stale.lease.fence);
+        lost(self.store.record(&stale.lease, &[intent]).await);
+        lost(
+            self.store
+                .finish(&stale.lease, Ending::Failed, &[Fact::Reported])
+                .await,
+        );
+        let release = Release {
+            due: self.clock.now(),
+            deferral: false,
+        };
+        lost(self.store.release(&stale.lease, release).await);
+        let renewed = self
+            .store
+            .renew(std::slice::from_ref(&stale.lease), TTL)
+            .await
+            .unwrap();
+        assert_eq!(renewed, [stale.lease]);
+        assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
+        self.store
+            .finish(&fresh.lease, Ending::Skipped, &[])
+            .await
+            .unwrap();
+        let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
+        assert_eq!(jobs[0].ending, Some(Ending::Skipped));
+    }
+
+    /// Renewed leases hold.
+    pub async fn a_heartbeat_keeps_the_job(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let claimed = self.claim_one().await;
+        for _ in 0..4 {
+            self.clock.advance(TTL / 2);
+            let lost = self
+                .store
+                .renew(std::slice::from_ref(&claimed.lease), TTL)
+                .await
+                .unwrap();
+            assert!(lost.is_empty());
+            assert!(self.claim(1).await.is_empty());
+        }
+        self.store
+            .record(&claimed.lease, &[Fact::NotPlaced])
+            .await
+            .unwrap();
+    }
+
+    /// A mark that was seen to survive is known to every later claim.
+    pub async fn a_proven_mark_is_remembered(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let claimed = self.claim_one().await;
+        assert!(!claimed.markers_proven);
+        let seen = Fact::Verified {
+            lines: Vec::new(),
+            marked: true,
+        };
+        self.store.record(&claimed.lease, &[seen]).await.unwrap();
+        self.enqueue(new_job("e2", order_id(2), None)).await;
+        assert!(self.claim_one().await.markers_proven);
+    }
+}
