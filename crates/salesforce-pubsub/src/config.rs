@@ -1,0 +1,125 @@
+//! The settings of the stream.
+
+use std::time::Duration;
+
+use clap::Args;
+use settings::{Endpoint, Problems};
+
+/// Flags and environment variables of the event stream, as they were given.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Salesforce Pub/Sub")]
+pub struct PubSubArgs {
+    /// Where the Pub/Sub API is [default: https://api.pubsub.salesforce.com:7443]
+    #[arg(long, env = "SF_PUBSUB_ENDPOINT", value_name = "URL")]
+    pub sf_pubsub_endpoint: Option<String>,
+    /// HTTP/2 ping interval [default: 30s]
+    #[arg(long, env = "SF_PUBSUB_PING_EVERY", value_name = "DURATION")]
+    pub sf_pubsub_ping_every: Option<String>,
+    /// How long an HTTP/2 ping may go unanswered [default: 15s]
+    #[arg(long, env = "SF_PUBSUB_PING_TIMEOUT", value_name = "DURATION")]
+    pub sf_pubsub_ping_timeout: Option<String>,
+    /// No message for so long: the stream is opened again [default: 285s]
+    #[arg(long, env = "SF_PUBSUB_WATCHDOG", value_name = "DURATION")]
+    pub sf_pubsub_watchdog: Option<String>,
+    /// Credit window, 1 to 100 [default: 100]
+    #[arg(long, env = "SF_PUBSUB_NUM_REQUESTED", value_name = "EVENTS")]
+    pub sf_pubsub_num_requested: Option<String>,
+}
+
+/// Checked settings of the stream.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the service is.
+    pub endpoint: Endpoint,
+    /// HTTP/2 ping interval.
+    pub ping_every: Duration,
+    /// How long a ping may go unanswered.
+    pub ping_timeout: Duration,
+    /// The longest silence.
+    pub watchdog: Duration,
+    /// Events that may be under way to us.
+    pub window: i32,
+}
+
+impl PubSubArgs {
+    /// Checks the settings, noting every problem.
+    pub fn check(&self, problems: &mut Problems) -> Option<Config> {
+        let text = self
+            .sf_pubsub_endpoint
+            .as_deref()
+            .filter(|text| !text.trim().is_empty())
+            .unwrap_or("https://api.pubsub.salesforce.com:7443");
+        let endpoint = problems.take(Endpoint::parse("SF_PUBSUB_ENDPOINT", text));
+        let mut positive = |name, value: &Option<String>, default| {
+            let duration = problems.duration(name, value.as_deref(), default)?;
+            if duration.is_zero() {
+                problems.add(name, "it is zero", "Give a duration above zero");
+                return None;
+            }
+            Some(duration)
+        };
+        let ping_every = positive("SF_PUBSUB_PING_EVERY", &self.sf_pubsub_ping_every, "30s");
+        let ping_timeout = positive(
+            "SF_PUBSUB_PING_TIMEOUT",
+            &self.sf_pubsub_ping_timeout,
+            "15s",
+        );
+        let watchdog = positive("SF_PUBSUB_WATCHDOG", &self.sf_pubsub_watchdog, "285s");
+        let window = problems.parse(
+            "SF_PUBSUB_NUM_REQUESTED",
+            self.sf_pubsub_num_requested.as_deref(),
+            "100",
+            "Give a number from 1 to 100",
+            |text| {
+                text.parse()
+                    .ok()
+                    .filter(|window| (1..=100).contains(window))
+            },
+        );
+        Some(Config {
+            endpoint: endpoint?,
+            ping_every: ping_every?,
+            ping_timeout: ping_timeout?,
+            watchdog: watchdog?,
+            window: window?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = PubSubArgs::default().check(&mut Problems::new()).unwrap();
+        assert_eq!(
+            config.endpoint.base(),
+            "https://api.pubsub.salesforce.com:7443"
+        );
+        assert_eq!(config.ping_every, Duration::from_secs(30));
+        assert_eq!(config.ping_timeout, Duration::from_secs(15));
+        assert_eq!(config.watchdog, Duration::from_secs(285));
+        assert_eq!(config.window, 100);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        let args = PubSubArgs {
+            sf_pubsub_endpoint: Some("http://example.com".to_owned()),
+            sf_pubsub_watchdog: Some("0".to_owned()),
+            sf_pubsub_num_requested: Some("101".to_owned()),
+            ..PubSubArgs::default()
+        };
+        let mut problems = Problems::new();
+        assert!(args.check(&mut problems).is_none());
+        let text = problems.to_string();
+        for name in [
+            "SF_PUBSUB_ENDPOINT",
+            "SF_PUBSUB_WATCHDOG",
+            "SF_PUBSUB_NUM_REQUESTED",
+        ] {
+            assert!(text.contains(name), "{name}: {text}");
+        }
+    }
+}
