@@ -1,1 +1,17 @@
 //! The second use case: jobs become WHMCS services and a reported outcome.
+//!
+//! [`Worker`] claims jobs, keeps their leases alive and drains; [`execute`] takes one job
+//! from its facts to its end, step by step: *decide* in the domain, *observe*, commit the
+//! intent, *perform*, record what was learnt.
+
+mod execute;
+mod heartbeat;
+mod lane;
+mod settings;
+mod worker;
+
+pub use execute::{End, execute};
+pub use heartbeat::Hold;
+pub use lane::{Lane, LaneView};
+pub use settings::Settings;
+pub use worker::{Ports, Worker};

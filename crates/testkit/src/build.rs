@@ -1,8 +1,9 @@
 //! Builders of everyday values.
 
-use domain::id::OrderId;
+use domain::id::{AccountId, OrderId, OrderItemId, OrgId};
 use domain::job::{NewJob, ProvisionRequest};
 use domain::key::{Channel, EventId, IdemKey, Owner};
+use domain::order::{Account, Activation, Item, OrderDetails, Product};
 use domain::time::Timestamp;
 
 /// The `n`th order.
@@ -38,4 +39,37 @@ pub fn new_job(event: &str, order: OrderId, idem_key: Option<&str>) -> NewJob {
             created_at: Timestamp::from_millis(1_767_225_600_000),
         },
     )
+}
+
+/// An order with one line: two units of WHMCS product 5, monthly, for client 7.
+#[must_use]
+pub fn details(order: OrderId) -> OrderDetails {
+    let id = |text: &str| text.to_owned();
+    OrderDetails {
+        org: OrgId::parse("00D000000000001").expect("prefix and digits make an org id"),
+        id: order,
+        number: None,
+        activation: Activation::Activating,
+        idem_key: IdemKey::new("k1"),
+        requested_at: None,
+        account: Account {
+            id: AccountId::parse("001000000000001").expect("prefix and digits make an account id"),
+            name: id("Ada Ltd"),
+            whmcs_client: Some(id("7")),
+        },
+        bill_to: None,
+        items: vec![Item {
+            id: OrderItemId::parse(&order.as_str()[..15].replacen("801", "802", 1))
+                .expect("prefix and digits make an item id"),
+            product: Product {
+                id: None,
+                name: id("Web hosting"),
+                whmcs_product: Some(id("5")),
+                cycle: Some(id("monthly")),
+            },
+            cycle: None,
+            quantity: 2.into(),
+            unit_price: None,
+        }],
+    }
 }

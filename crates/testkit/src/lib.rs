@@ -4,6 +4,12 @@
 mod build;
 mod clock;
 pub mod contract;
+mod crm;
+mod provisioner;
+mod store;
 
-pub use build::{channel, new_job, order_id, owner};
+pub use build::{channel, details, new_job, order_id, owner};
 pub use clock::{FakeClock, FakeEntropy};
+pub use crm::{FakeCrm, Written};
+pub use provisioner::{Action, FakeProvisioner, Fault};
+pub use store::MemoryStore;

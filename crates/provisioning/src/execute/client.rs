@@ -1,0 +1,146 @@
+//! Whom to order for.
+
+use domain::failure::{Code, Refusal};
+use domain::key::ClientId;
+use domain::order::{ClientSighting, ClientStatus, Contact, Fact, OrderDetails};
+use domain::ports::{CallError, NewClient, Release, StoreError};
+use domain::time::Timestamp;
+
+use super::{Attempt, Flow};
+
+impl Attempt<'_> {
+    pub(super) async fn know_client(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
+        let linked = details.account.whmcs_client.as_deref().map(str::trim);
+        if let Some(text) = linked.filter(|text| !text.is_empty()) {
+            return self.linked_client(text).await;
+        }
+        let contact = match self.billable(details) {
+            Ok(contact) => contact,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        match self.ports.provisioner.client_by_email(&contact.email).await {
+            Ok(Some(client)) => self.adopt_client(details, client).await,
+            Ok(None) => self.create_client(details, contact).await,
+            Err(error) => self.after_no_effect(error).await,
+        }
+    }
+
+    async fn linked_client(&mut self, text: &str) -> Result<Flow, StoreError> {
+        let not_found = |text: &str| Refusal::new(Code::ClientNotFound, format!("client `{text}`"));
+        let Some(id) = text.parse().ok().filter(|id| *id > 0).map(ClientId) else {
+            return self.refuse(not_found(text)).await;
+        };
+        match self.ports.provisioner.client(id).await {
+            Ok(Some(client)) => match client.status {
+                ClientStatus::Open => self.learn(Fact::Client { client: client.id }).await,
+                ClientStatus::Closed => self.refuse(closed(client.id)).await,
+            },
+            Ok(None) => self.refuse(not_found(text)).await,
+            Err(error) => self.after_no_effect(error).await,
+        }
+    }
+
+    fn billable(&self, details: &OrderDetails) -> Result<Contact, Refusal> {
+        let refused = |what: &str| Refusal::new(Code::ClientNotLinked, what);
+        if !self.settings.create_clients {
+            return Err(refused("the account has no WHMCS_Client_ID__c"));
+        }
+        let contact = details.bill_to.clone().ok_or_else(|| {
+            refused("the account has no WHMCS_Client_ID__c and the order no bill-to contact")
+        })?;
+        match contact.email.trim().is_empty() {
+            true => Err(refused("the bill-to contact has no e-mail address")),
+            false => Ok(contact),
+        }
+    }
+
+    async fn create_client(
+        &mut self,
+        details: &OrderDetails,
+        contact: Contact,
+    ) -> Result<Flow, StoreError> {
+        self.intend(Fact::CreatingClient { at: self.now() }).await?;
+        match self
+            .ports
+            .provisioner
+            .create_client(&NewClient { contact })
+            .await
+        {
+            Ok(id) => {
+                let client = ClientSighting {
+                    id,
+                    status: ClientStatus::Open,
+                };
+                self.adopt_client(details, client).await
+            }
+            Err(CallError::Unknown { .. }) => {
+                self.learn(Fact::ClientUnknown { at: self.now() }).await
+            }
+            Err(error) => {
+                self.learn(Fact::ClientNotCreated).await?;
+                self.after_no_effect(error).await
+            }
+        }
+    }
+
+    pub(super) async fn settle_client(
+        &mut self,
+        details: &OrderDetails,
+        since: Timestamp,
+        empty_searches: u8,
+    ) -> Result<Flow, StoreError> {
+        let due = since + self.settings.quiet_period;
+        if self.now() < due {
+            return Ok(Flow::Release(Release {
+                due,
+                deferral: false,
+            }));
+        }
+        let contact = match self.billable(details) {
+            Ok(contact) => contact,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        match self.ports.provisioner.client_by_email(&contact.email).await {
+            Ok(Some(client)) => self.adopt_client(details, client).await,
+            Ok(None) if empty_searches == 0 => {
+                self.learn(Fact::SearchedEmpty { at: self.now() }).await
+            }
+            Ok(None) => {
+                let detail =
+                    "the answer to creating the client was lost and two searches found none";
+                self.refuse(Refusal::new(Code::WhmcsOutcomeUnknown, detail))
+                    .await
+            }
+            Err(error) => self.after_no_effect(error).await,
+        }
+    }
+
+    /// Links the account first: once the fact stands, nobody looks for the client again.
+    async fn adopt_client(
+        &mut self,
+        details: &OrderDetails,
+        client: ClientSighting,
+    ) -> Result<Flow, StoreError> {
+        if client.status == ClientStatus::Closed {
+            return self.refuse(closed(client.id)).await;
+        }
+        match self
+            .ports
+            .crm
+            .link_client(details.account.id, client.id)
+            .await
+        {
+            Ok(()) => {}
+            Err(CallError::Refused(refusal)) => {
+                let (account, detail) = (details.account.id, refusal.detail);
+                tracing::warn!(%account, detail, "Salesforce refused the client's id on the account");
+            }
+            Err(error) => return Ok(self.wait_for_crm(&error)),
+        }
+        self.learn(Fact::Client { client: client.id }).await
+    }
+}
+
+fn closed(client: ClientId) -> Refusal {
+    Refusal::new(Code::ClientClosed, format!("client {client}"))
+}

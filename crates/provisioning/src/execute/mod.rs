@@ -1,0 +1,386 @@
+//! One job, from its facts to its end.
+
+mod client;
+mod place;
+mod report;
+mod set_up;
+
+use std::time::Duration;
+
+use domain::failure::{Code, Refusal};
+use domain::job::{Ending, backoff};
+use domain::order::{
+    Activation, Fact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next,
+};
+use domain::ports::{CallError, Claimed, Release, StoreError};
+use domain::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::Ports;
+use crate::{Hold, Lane, Settings};
+
+/// An event can overtake the commit it tells of: so long after its arrival an order that is
+/// not there, or not `Activating` yet, is looked at again at these ages.
+const SECOND_LOOKS: [Duration; 3] = [
+    Duration::from_millis(250),
+    Duration::from_millis(1250),
+    Duration::from_millis(5250),
+];
+
+/// How a job left our hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is over.
+    Finished(Ending),
+    /// It goes on later, from its facts.
+    Released,
+}
+
+impl End {
+    /// Stable name for logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished(ending) => ending.name(),
+            Self::Released => "released",
+        }
+    }
+}
+
+/// What to do after a step.
+enum Flow {
+    Continue,
+    Release(Release),
+    Finish(Ending, Vec<Fact>),
+}
+
+/// Works on a claimed job until it ends or must wait.
+///
+/// Everything learnt is committed under the job's fence before the next step begins, so that
+/// whoever claims the job after a crash goes on from there.
+///
+/// # Errors
+/// [`StoreError`]: the job is left to its lease.
+pub async fn execute(
+    ports: &Ports,
+    settings: &Settings,
+    lane: &Lane,
+    claimed: Claimed,
+    hold: &Hold,
+    draining: &CancellationToken,
+) -> Result<End, StoreError> {
+    let state = OrderState::replay(&claimed.facts).map_err(|error| StoreError::Corrupt {
+        what: format!("facts of order {}", claimed.job.order),
+        source: Box::new(error),
+    })?;
+    let mut attempt = Attempt {
+        ports,
+        settings,
+        lane,
+        claimed,
+        hold,
+        state,
+        details: None,
+        waited: Duration::ZERO,
+        tries: 0,
+        conflicts: 0,
+    };
+    loop {
+        let flow = match draining.is_cancelled() {
+            true => Flow::Release(Release {
+                due: ports.clock.now(),
+                deferral: false,
+            }),
+            false => attempt.step().await?,
+        };
+        let lease = &attempt.claimed.lease;
+        match flow {
+            Flow::Continue => {}
+            Flow::Release(release) => {
+                ports.queue.release(lease, release).await?;
+                return Ok(End::Released);
+            }
+            Flow::Finish(ending, facts) => {
+                ports.queue.finish(lease, ending, &facts).await?;
+                return Ok(End::Finished(ending));
+            }
+        }
+    }
+}
+
+struct Attempt<'a> {
+    ports: &'a Ports,
+    settings: &'a Settings,
+    lane: &'a Lane,
+    claimed: Claimed,
+    hold: &'a Hold,
+    state: OrderState,
+    details: Option<OrderDetails>,
+    /// How much of the retry budget is used up.
+    waited: Duration,
+    tries: u32,
+    conflicts: u32,
+}
+
+impl Attempt<'_> {
+    async fn step(&mut self) -> Result<Flow, StoreError> {
+        let Some(details) = self.details.clone() else {
+            return self.look().await;
+        };
+        match next(&self.state, &self.claimed.job.id) {
+            Step::Check => self.begin(&details).await,
+            Step::KnowClient => self.know_client(&details).await,
+            Step::DoubtClient => self.learn(Fact::ClientUnknown { at: self.now() }).await,
+            Step::SettleClient {
+                since,
+                empty_searches,
+            } => self.settle_client(&details, since, empty_searches).await,
+            Step::Place { client, watermark } => self.place(&details, client, watermark).await,
+            Step::DoubtPlace => self.learn(Fact::PlaceUnknown { at: self.now() }).await,
+            Step::SettlePlace {
+                client,
+                watermark,
+                since,
+                empty_searches,
+            } => {
+                self.settle_place(&details, client, watermark, since, empty_searches)
+                    .await
+            }
+            Step::Verify { client, order } => self.verify(&details, client, order).await,
+            Step::DoubtSetUp { creating: false } => {
+                self.learn(Fact::AcceptUnknown { at: self.now() }).await
+            }
+            Step::DoubtSetUp { creating: true } => {
+                self.learn(Fact::CreateUnknown { at: self.now() }).await
+            }
+            Step::SetUp {
+                client,
+                order,
+                set_up,
+            } => self.set_up(client, order, &set_up).await,
+            Step::Report { refusal } => self.report(refusal).await,
+            // Reported and the job's end are one commit, so only a job of an older release
+            // can stand here.
+            Step::Done => Ok(Flow::Finish(Ending::Succeeded, Vec::new())),
+        }
+    }
+
+    /// Reads the order and decides whether there is anything to do.
+    async fn look(&mut self) -> Result<Flow, StoreError> {
+        let job = &self.claimed.job;
+        let begun = self
+            .state
+            .attempt
+            .as_ref()
+            .is_some_and(|(current, _)| *current == job.id);
+        let details = match self.ports.crm.details(job.order).await {
+            Ok(Some(details)) => details,
+            Ok(None) => {
+                if let Some(flow) = self.second_look() {
+                    return Ok(flow);
+                }
+                let refusal = Refusal::new(Code::OrderNotFound, format!("order {}", job.order));
+                let mut facts = Vec::new();
+                if !begun {
+                    facts.push(Fact::Checked {
+                        job: job.id.clone(),
+                        idem_key: None,
+                    });
+                }
+                if !begun || self.state.phase == Phase::Working {
+                    facts.push(Fact::Refused(refusal));
+                }
+                return Ok(Flow::Finish(Ending::Failed, facts));
+            }
+            Err(error) => return Ok(self.wait_for_crm(&error)),
+        };
+        let activating = details.activation == Activation::Activating;
+        if !begun && !activating {
+            let may_change = details.activation != Activation::Activated;
+            let later = if may_change { self.second_look() } else { None };
+            return Ok(later.unwrap_or_else(|| Flow::Finish(Ending::Skipped, Vec::new())));
+        }
+        // An attempt that was begun and finds the order elsewhere still goes to its report,
+        // which tells a write of ours whose reply was lost from a stranger's.
+        let reporting = matches!(next(&self.state, &job.id), Step::Report { .. });
+        let same_key = self
+            .state
+            .attempt
+            .as_ref()
+            .is_some_and(|(_, idem_key)| *idem_key == details.idem_key);
+        if begun && !reporting && !(activating && same_key) {
+            return Ok(Flow::Finish(Ending::Superseded, Vec::new()));
+        }
+        self.details = Some(details);
+        Ok(Flow::Continue)
+    }
+
+    fn second_look(&self) -> Option<Flow> {
+        let enqueued = self.claimed.enqueued_at;
+        let age = self.now().since(enqueued);
+        let next = SECOND_LOOKS.into_iter().find(|look| *look > age)?;
+        Some(Flow::Release(Release {
+            due: enqueued + next,
+            deferral: false,
+        }))
+    }
+
+    async fn begin(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
+        let job = self.claimed.job.id.clone();
+        self.learn(Fact::Checked {
+            job,
+            idem_key: details.idem_key.clone(),
+        })
+        .await?;
+        // What exists in WHMCS already is not measured against today's mapping.
+        if self.state.whmcs_order().is_none()
+            && let Err(refusal) = self.plan(details)
+        {
+            return self.refuse(refusal).await;
+        }
+        Ok(Flow::Continue)
+    }
+
+    fn plan(&self, details: &OrderDetails) -> Result<Plan, Refusal> {
+        Plan::of(&details.items, &self.settings.overrides)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    async fn learn(&mut self, fact: Fact) -> Result<Flow, StoreError> {
+        let next = self
+            .state
+            .clone()
+            .apply(&fact)
+            .map_err(|error| StoreError::Corrupt {
+                what: format!("a new fact of order {}", self.claimed.job.order),
+                source: Box::new(error),
+            })?;
+        self.ports
+            .queue
+            .record(&self.claimed.lease, std::slice::from_ref(&fact))
+            .await?;
+        tracing::info!(
+            job = %self.claimed.job.id, order = %self.claimed.job.order,
+            correlation_id = %self.claimed.job.correlation, fact = fact.name(), "learnt"
+        );
+        self.state = next;
+        Ok(Flow::Continue)
+    }
+
+    async fn refuse(&mut self, refusal: Refusal) -> Result<Flow, StoreError> {
+        self.learn(Fact::Refused(refusal)).await
+    }
+
+    /// Commits an intent; the last thing before an effect. Afterwards the lease must still
+    /// hold by our own clock, or somebody else may be at it.
+    async fn intend(&mut self, intent: Fact) -> Result<(), StoreError> {
+        self.learn(intent).await?;
+        if self.hold.is_valid_at(self.now()) {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost)
+        }
+    }
+
+    /// What to do when WHMCS could not be asked, or certainly did nothing.
+    async fn after_no_effect(&mut self, error: CallError) -> Result<Flow, StoreError> {
+        match error {
+            CallError::Refused(refusal) => self.refuse(refusal).await,
+            CallError::Denied { detail, .. } => self.hold_back(&detail).await,
+            CallError::NotSent {
+                retry_after,
+                source,
+            } => self.retry(retry_after, &*source).await,
+            CallError::Unknown { source } => self.retry(None, &*source).await,
+        }
+    }
+
+    async fn hold_back(&mut self, detail: &str) -> Result<Flow, StoreError> {
+        let now = self.now();
+        self.lane.pause(now, detail);
+        let since = match self.state.held {
+            Some(since) => since,
+            None => {
+                self.learn(Fact::Held { at: now }).await?;
+                now
+            }
+        };
+        let limit = since + self.settings.pause_limit;
+        if now >= limit {
+            return self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await;
+        }
+        let due = limit.min(now + self.settings.probe_every / 6);
+        Ok(Flow::Release(Release {
+            due,
+            deferral: false,
+        }))
+    }
+
+    async fn retry(
+        &mut self,
+        retry_after: Option<Duration>,
+        cause: &(dyn std::error::Error + Send + Sync),
+    ) -> Result<Flow, StoreError> {
+        let Settings {
+            backoff_base,
+            retry_budget,
+            ..
+        } = *self.settings;
+        let jittered = backoff(
+            backoff_base,
+            retry_budget / 4,
+            self.tries,
+            self.ports.entropy.fraction(),
+        );
+        let wait = retry_after
+            .unwrap_or_default()
+            .max(jittered)
+            .max(backoff_base / 10);
+        if self.waited + wait > retry_budget {
+            let unknown = matches!(
+                self.state.progress,
+                Progress::Placing {
+                    call: Placing::Unknown { .. },
+                    ..
+                } | Progress::CreatingClient(Placing::Unknown { .. })
+            );
+            let code = if unknown {
+                Code::WhmcsOutcomeUnknown
+            } else {
+                Code::WhmcsUnavailable
+            };
+            return self.refuse(Refusal::new(code, cause.to_string())).await;
+        }
+        self.tries += 1;
+        self.waited += wait;
+        self.ports.clock.sleep(wait).await;
+        Ok(Flow::Continue)
+    }
+
+    /// Salesforce away never fails an order: the job keeps its facts and yields its slot.
+    fn wait_for_crm(&self, error: &CallError) -> Flow {
+        tracing::warn!(
+            job = %self.claimed.job.id, order = %self.claimed.job.order, %error,
+            class = error.class(), "Salesforce did not answer; the job waits"
+        );
+        let asked = match error {
+            CallError::NotSent { retry_after, .. } => retry_after.unwrap_or_default(),
+            _ => Duration::ZERO,
+        };
+        let Settings {
+            backoff_base,
+            backoff_cap,
+            ..
+        } = *self.settings;
+        let fraction = self.ports.entropy.fraction();
+        let wait = backoff(backoff_base, backoff_cap, self.claimed.deferrals, fraction);
+        let due = self.now() + wait.max(asked).max(backoff_base / 2);
+        Flow::Release(Release {
+            due,
+            deferral: true,
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! Placing the order effectively once.
+
+use domain::failure::{Code, Refusal};
+use domain::key::{ClientId, Marker, WhmcsOrderId};
+use domain::order::{
+    Fact, OrderDetails, OrderSighting, Plan, Search, Verdict, judge, verify as compare,
+};
+use domain::ports::{CallError, NewOrder, Release, StoreError};
+use domain::time::Timestamp;
+
+use super::{Attempt, Flow};
+
+impl Attempt<'_> {
+    /// Searches the client's whole list first: that also covers a lost store, an earlier
+    /// ghost, and a second bridge.
+    pub(super) async fn place(
+        &mut self,
+        details: &OrderDetails,
+        client: ClientId,
+        watermark: Option<WhmcsOrderId>,
+    ) -> Result<Flow, StoreError> {
+        let plan = match self.plan(details) {
+            Ok(plan) => plan,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        let orders = match self.ports.provisioner.orders(client, None).await {
+            Ok(orders) => orders,
+            Err(error) => return self.after_no_effect(error).await,
+        };
+        match self.judge(details, &plan, watermark, &orders) {
+            Verdict::Found(order) => return self.learn(Fact::Placed { order }).await,
+            Verdict::Refused(refusal) => return self.refuse(refusal).await,
+            Verdict::Absent => {}
+        }
+        match self.ports.provisioner.catalogue(&plan.products()).await {
+            Ok(Some(entries)) => {
+                if let Some(refusal) = unsellable(&plan, &entries) {
+                    return self.refuse(refusal).await;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => return self.after_no_effect(error).await,
+        }
+        let highest = orders
+            .iter()
+            .map(|order| order.id)
+            .max()
+            .unwrap_or(WhmcsOrderId(0));
+        let watermark = watermark.unwrap_or(highest);
+        self.intend(Fact::Placing {
+            at: self.now(),
+            watermark,
+        })
+        .await?;
+        let order = NewOrder {
+            client,
+            marker: marker(details),
+            plan: plan.clone(),
+        };
+        match self.ports.provisioner.place_order(&order).await {
+            Ok(answer) => {
+                self.learn(Fact::Placed {
+                    order: answer.order,
+                })
+                .await
+            }
+            Err(CallError::Unknown { .. }) => {
+                self.learn(Fact::PlaceUnknown { at: self.now() }).await
+            }
+            Err(CallError::Refused(refusal)) => {
+                self.after_refusal(details, &plan, client, watermark, refusal)
+                    .await
+            }
+            Err(error) => {
+                self.learn(Fact::NotPlaced).await?;
+                self.after_no_effect(error).await
+            }
+        }
+    }
+
+    /// A refusal can be raised late, after the row was written: look once before believing.
+    async fn after_refusal(
+        &mut self,
+        details: &OrderDetails,
+        plan: &Plan,
+        client: ClientId,
+        watermark: WhmcsOrderId,
+        refusal: Refusal,
+    ) -> Result<Flow, StoreError> {
+        let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
+            return self.learn(Fact::PlaceUnknown { at: self.now() }).await;
+        };
+        match self.judge(details, plan, Some(watermark), &orders) {
+            Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
+            Verdict::Absent => {
+                self.learn(Fact::NotPlaced).await?;
+                self.refuse(refusal).await
+            }
+            Verdict::Refused(doubt) => self.refuse(doubt).await,
+        }
+    }
+
+    pub(super) async fn settle_place(
+        &mut self,
+        details: &OrderDetails,
+        client: ClientId,
+        watermark: WhmcsOrderId,
+        since: Timestamp,
+        empty_searches: u8,
+    ) -> Result<Flow, StoreError> {
+        if empty_searches >= 2 {
+            let detail = format!(
+                "the answer to AddOrder was lost and two complete searches of client {client} found no order"
+            );
+            return self
+                .refuse(Refusal::new(Code::WhmcsOutcomeUnknown, detail))
+                .await;
+        }
+        let due = since + self.settings.quiet_period;
+        if self.now() < due {
+            return Ok(Flow::Release(Release {
+                due,
+                deferral: false,
+            }));
+        }
+        let plan = match self.plan(details) {
+            Ok(plan) => plan,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        let orders = match self.ports.provisioner.orders(client, Some(watermark)).await {
+            Ok(orders) => orders,
+            Err(error) => return self.after_no_effect(error).await,
+        };
+        match self.judge(details, &plan, Some(watermark), &orders) {
+            Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
+            Verdict::Refused(refusal) => self.refuse(refusal).await,
+            Verdict::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
+        }
+    }
+
+    /// Reads everything once more: that verifies the order and finds a second one.
+    pub(super) async fn verify(
+        &mut self,
+        details: &OrderDetails,
+        client: ClientId,
+        order: WhmcsOrderId,
+    ) -> Result<Flow, StoreError> {
+        let plan = match self.plan(details) {
+            Ok(plan) => plan,
+            Err(refusal) => return self.refuse(refusal).await,
+        };
+        let orders = match self.ports.provisioner.orders(client, None).await {
+            Ok(orders) => orders,
+            Err(error) => return self.after_no_effect(error).await,
+        };
+        let marked = match self.judge(details, &plan, None, &orders) {
+            Verdict::Refused(refusal) => return self.refuse(refusal).await,
+            Verdict::Found(found) if found != order => {
+                return self.learn(Fact::Placed { order: found }).await;
+            }
+            Verdict::Found(_) => true,
+            Verdict::Absent => false,
+        };
+        let Some(seen) = orders.iter().find(|seen| seen.id == order) else {
+            let detail = format!("WHMCS order {order} is not there any more");
+            return self
+                .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
+                .await;
+        };
+        match compare(seen, &plan, client) {
+            Ok(lines) => self.learn(Fact::Verified { lines, marked }).await,
+            Err(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    fn judge(
+        &self,
+        details: &OrderDetails,
+        plan: &Plan,
+        watermark: Option<WhmcsOrderId>,
+        orders: &[OrderSighting],
+    ) -> Verdict {
+        let search = Search {
+            marker: marker(details),
+            plan,
+            watermark,
+            markers_proven: self.claimed.markers_proven,
+            forgotten: &self.state.forgotten,
+        };
+        judge(&search, orders)
+    }
+}
+
+fn marker(details: &OrderDetails) -> Marker {
+    Marker {
+        org: details.org,
+        order: details.id,
+    }
+}
+
+/// What the catalogue says cannot be bought, before anything is written.
+fn unsellable(plan: &Plan, entries: &[domain::ports::CatalogueEntry]) -> Option<Refusal> {
+    plan.lines.iter().find_map(|line| {
+        let Some(entry) = entries.iter().find(|entry| entry.product == line.product) else {
+            let detail = format!("WHMCS has no product {}", line.product);
+            return Some(Refusal::new(Code::MappingInvalid, detail));
+        };
+        entry.closed_cycles.contains(&line.cycle).then(|| {
+            let detail = format!(
+                "WHMCS does not sell product {} {}",
+                line.product, line.cycle
+            );
+            Refusal::new(Code::MappingInvalid, detail)
+        })
+    })
+}

@@ -1,0 +1,104 @@
+//! Accepting the order and creating what is pending, each after a read-back.
+
+use domain::failure::{Code, Refusal};
+use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{Fact, LineSighting, SetUp, SetUpMove, next_set_up};
+use domain::ports::{CallError, CatalogueEntry, ModuleKind, Release, StoreError};
+
+use super::{Attempt, Flow};
+
+impl Attempt<'_> {
+    pub(super) async fn set_up(
+        &mut self,
+        client: ClientId,
+        order: WhmcsOrderId,
+        set_up: &SetUp,
+    ) -> Result<Flow, StoreError> {
+        let seen = match self.ports.provisioner.order(client, order).await {
+            Ok(Some(seen)) => seen,
+            Ok(None) => {
+                let detail = format!("WHMCS order {order} is not there any more");
+                return self
+                    .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
+                    .await;
+            }
+            Err(error) => return self.after_no_effect(error).await,
+        };
+        let mut products: Vec<ProductId> =
+            seen.lines.iter().filter_map(|line| line.product).collect();
+        products.sort_unstable();
+        products.dedup();
+        let catalogue = match self.ports.provisioner.catalogue(&products).await {
+            Ok(entries) => entries.unwrap_or_default(),
+            Err(error) => return self.after_no_effect(error).await,
+        };
+        let quiet = self.settings.quiet_period;
+        let module = |line: &LineSighting| module_of(line, &catalogue);
+        match next_set_up(set_up, &seen, module, self.now(), quiet) {
+            SetUpMove::Done => self.learn(Fact::Accepted).await,
+            SetUpMove::Accept { run_modules } => self.accept(order, run_modules).await,
+            SetUpMove::Create(service) => self.create(service).await,
+            SetUpMove::Wait(due) => Ok(Flow::Release(Release {
+                due,
+                deferral: false,
+            })),
+            SetUpMove::Refuse(refusal) => self.refuse(refusal).await,
+        }
+    }
+
+    async fn accept(&mut self, order: WhmcsOrderId, run_modules: bool) -> Result<Flow, StoreError> {
+        self.intend(Fact::Accepting { at: self.now() }).await?;
+        match self
+            .ports
+            .provisioner
+            .accept_order(order, run_modules)
+            .await
+        {
+            Ok(()) => self.learn(Fact::AcceptAnswered).await,
+            Err(CallError::Refused(refusal)) => {
+                self.learn(Fact::AcceptFailed {
+                    text: refusal.detail,
+                })
+                .await
+            }
+            Err(CallError::Unknown { .. }) => {
+                self.learn(Fact::AcceptUnknown { at: self.now() }).await
+            }
+            Err(error) => {
+                self.learn(Fact::NotAccepted).await?;
+                self.after_no_effect(error).await
+            }
+        }
+    }
+
+    async fn create(&mut self, service: ServiceId) -> Result<Flow, StoreError> {
+        self.intend(Fact::Creating {
+            at: self.now(),
+            service,
+        })
+        .await?;
+        match self.ports.provisioner.create_service(service).await {
+            Ok(()) => self.learn(Fact::Created { service }).await,
+            Err(CallError::Refused(refusal)) => {
+                self.learn(Fact::CreateFailed {
+                    service,
+                    text: refusal.detail,
+                })
+                .await
+            }
+            Err(CallError::Unknown { .. }) => {
+                self.learn(Fact::CreateUnknown { at: self.now() }).await
+            }
+            Err(error) => {
+                self.learn(Fact::NotCreated).await?;
+                self.after_no_effect(error).await
+            }
+        }
+    }
+}
+
+fn module_of(line: &LineSighting, catalogue: &[CatalogueEntry]) -> ModuleKind {
+    line.product
+        .and_then(|product| catalogue.iter().find(|entry| entry.product == product))
+        .map_or(ModuleKind::Unlisted, |entry| entry.module.kind)
+}

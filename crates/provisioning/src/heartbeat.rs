@@ -1,0 +1,94 @@
+//! Keeping leases alive, apart from the work they are for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use domain::job::{Fence, Lease};
+use domain::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::worker::Ports;
+
+/// One lease in our hands: until when it surely holds, and a way to stop its work.
+#[derive(Clone, Debug)]
+pub struct Hold {
+    lease: Lease,
+    until: Arc<AtomicI64>,
+    lost: CancellationToken,
+}
+
+impl Hold {
+    /// A lease that holds until `until`.
+    #[must_use]
+    pub fn new(lease: Lease, until: Timestamp) -> Self {
+        let until = Arc::new(AtomicI64::new(until.as_millis()));
+        Self {
+            lease,
+            until,
+            lost: CancellationToken::new(),
+        }
+    }
+
+    /// Whether an effect may still begin: a worker that was paused past its lease must not
+    /// send what another has taken over.
+    #[must_use]
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        now.as_millis() < self.until.load(Ordering::SeqCst) && !self.lost.is_cancelled()
+    }
+
+    /// Cancelled when the lease was lost.
+    #[must_use]
+    pub fn lost(&self) -> &CancellationToken {
+        &self.lost
+    }
+}
+
+/// The leases of this process.
+#[derive(Debug, Default)]
+pub(crate) struct Holds(Mutex<HashMap<Fence, Hold>>);
+
+impl Holds {
+    pub(crate) fn add(&self, hold: Hold) {
+        self.lock().insert(hold.lease.fence.clone(), hold);
+    }
+
+    pub(crate) fn remove(&self, fence: &Fence) {
+        self.lock().remove(fence);
+    }
+
+    /// Renews every lease; work whose lease was lost is stopped.
+    pub(crate) async fn renew(&self, ports: &Ports, ttl: std::time::Duration) {
+        let leases: Vec<_> = self
+            .lock()
+            .values()
+            .map(|hold| hold.lease.clone())
+            .collect();
+        if leases.is_empty() {
+            return;
+        }
+        // Measured before the call: the store's lease can only run out later than this.
+        let until = ports.clock.now() + ttl;
+        match ports.queue.renew(&leases, ttl).await {
+            Ok(lost) => {
+                let holds = self.lock();
+                for lease in leases {
+                    let Some(hold) = holds.get(&lease.fence) else {
+                        continue;
+                    };
+                    if lost.contains(&lease) {
+                        tracing::warn!(job = %lease.job, "the lease was lost; its work stops here");
+                        hold.lost.cancel();
+                    } else {
+                        hold.until.store(until.as_millis(), Ordering::SeqCst);
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "leases could not be renewed"),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Fence, Hold>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,173 @@
+//! The claim loop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::key::Owner;
+use domain::ports::{Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::heartbeat::{Hold, Holds};
+use crate::{Lane, Settings, execute};
+
+/// How long an idle worker waits for a wake-up before it looks by itself.
+const SLOW_POLL: Duration = Duration::from_secs(15);
+/// How long it waits after the store could not be asked.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The outside, as provisioning sees it.
+#[derive(Clone)]
+pub struct Ports {
+    /// Jobs and facts.
+    pub queue: Arc<dyn JobQueue>,
+    /// The CRM.
+    pub crm: Arc<dyn CrmOrders>,
+    /// WHMCS.
+    pub provisioner: Arc<dyn Provisioner>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Claims jobs and works on them until it is told to stop.
+pub struct Worker {
+    ports: Ports,
+    settings: Arc<Settings>,
+    lane: Arc<Lane>,
+    owner: Owner,
+}
+
+impl Worker {
+    /// A worker with an owner id of its own, new at every start.
+    #[must_use]
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let owner = Owner::new(format!("worker-{}", ports.entropy.token()))
+            .expect("the name begins with letters");
+        Self {
+            ports,
+            settings: Arc::new(settings),
+            lane: Arc::default(),
+            owner,
+        }
+    }
+
+    /// The lane to WHMCS, for readiness.
+    #[must_use]
+    pub fn lane(&self) -> Arc<Lane> {
+        Arc::clone(&self.lane)
+    }
+
+    /// Works until `shutdown`, then drains: claims nothing more, lets each job finish its
+    /// step, and leaves what takes longer than the drain to its lease.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let holds = Arc::new(Holds::default());
+        let mut jobs = JoinSet::new();
+        let mut beat = tokio::time::interval(self.settings.lease / 3);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut probe = tokio::time::interval(self.settings.probe_every);
+        while !shutdown.is_cancelled() {
+            let free = self.settings.concurrency.saturating_sub(jobs.len());
+            let claimed = self.claim(free).await;
+            let idle = claimed.is_empty() || free == 0;
+            for claimed in claimed {
+                let hold = self.hold(&claimed);
+                holds.add(hold.clone());
+                self.start(&mut jobs, claimed, hold, &shutdown, &holds);
+            }
+            if !idle {
+                continue;
+            }
+            let wait = async {
+                match free {
+                    0 => std::future::pending().await,
+                    _ => self.ports.queue.wait(SLOW_POLL).await,
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = wait => {}
+                Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
+                _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
+                _ = probe.tick() => self.probe().await,
+            }
+        }
+        let drained = async {
+            while !jobs.is_empty() {
+                tokio::select! {
+                    _ = jobs.join_next() => {}
+                    _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
+                }
+            }
+        };
+        if tokio::time::timeout(self.settings.drain, drained)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                jobs = jobs.len(),
+                "jobs outlasted the drain; their leases run out"
+            );
+        }
+    }
+
+    async fn claim(&self, free: usize) -> Vec<Claimed> {
+        match self
+            .ports
+            .queue
+            .claim(&self.owner, free, self.settings.lease)
+            .await
+        {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::error!(%error, "jobs cannot be claimed");
+                tokio::time::sleep(STORE_PAUSE).await;
+                Vec::new()
+            }
+        }
+    }
+
+    fn hold(&self, claimed: &Claimed) -> Hold {
+        // A little less than the store's: the claim itself took time.
+        let until = self.ports.clock.now() + self.settings.lease * 9 / 10;
+        Hold::new(claimed.lease.clone(), until)
+    }
+
+    fn start(
+        &self,
+        jobs: &mut JoinSet<()>,
+        claimed: Claimed,
+        hold: Hold,
+        draining: &CancellationToken,
+        holds: &Arc<Holds>,
+    ) {
+        let (ports, settings) = (self.ports.clone(), Arc::clone(&self.settings));
+        let (lane, draining, holds) = (Arc::clone(&self.lane), draining.clone(), Arc::clone(holds));
+        jobs.spawn(async move {
+            let fence = claimed.lease.fence.clone();
+            let job = claimed.job.clone();
+            let work = execute(&ports, &settings, &lane, claimed, &hold, &draining);
+            tokio::select! {
+                ended = work => match ended {
+                    Ok(end) => tracing::info!(
+                        job = %job.id, order = %job.order, correlation_id = %job.correlation,
+                        end = end.name(), "job left our hands"
+                    ),
+                    Err(error) => tracing::error!(
+                        job = %job.id, order = %job.order, correlation_id = %job.correlation,
+                        %error, "job dropped; its lease runs out"
+                    ),
+                },
+                () = hold.lost().cancelled() => {}
+            }
+            holds.remove(&fence);
+        });
+    }
+
+    async fn probe(&self) {
+        if self.lane.paused().is_some() && self.ports.provisioner.probe().await.is_ok() {
+            self.lane.open();
+        }
+    }
+}
