@@ -1,1 +1,21 @@
 //! The Salesforce orders: read, guard, report (REST).
+//!
+//! [`RestOrders`] reads an order in one query, writes its outcome in one guarded call, and
+//! leaves out every field that the org does not have. Which call can be repeated is told by
+//! the error's class; a locked row and an expired session are dealt with in here.
+
+mod client;
+mod config;
+mod error;
+mod fields;
+mod orders;
+mod report;
+mod shape;
+mod wire;
+
+pub use config::RestConfig;
+pub use error::{ConfigurationError, DescribeError, MissingField};
+pub use fields::{
+    AccountFields, FieldNames, OrderFields, OrderItemFields, ProductFields, StatusNames,
+};
+pub use orders::RestOrders;

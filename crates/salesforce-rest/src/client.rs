@@ -1,0 +1,300 @@
+//! One call: session, locks, limits, metrics.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use outbound::{BodyError, ClientOptions, Roots};
+use rand::Rng;
+use reqwest::Method;
+use reqwest::header::{HeaderMap, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use salesforce_auth::{Session, TokenManager};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::RestConfig;
+use crate::error::{ApiError, ApiFailure, Failure};
+
+const BODY_CAP: usize = 16 * 1024 * 1024;
+/// How often a call is made while rows are locked.
+const LOCK_TRIES: u32 = 4;
+
+/// What to ask.
+pub(crate) struct Call {
+    /// Label of logs and metrics.
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    /// Below the version, or from the root when it begins with a slash.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(&'static str, String)>,
+    pub(crate) body: Option<Value>,
+    pub(crate) unmodified_since: Option<String>,
+}
+
+impl Call {
+    pub(crate) fn get(operation: &'static str, path: impl Into<String>) -> Self {
+        Self {
+            operation,
+            method: Method::GET,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            unmodified_since: None,
+        }
+    }
+
+    pub(crate) fn patch(operation: &'static str, path: impl Into<String>, body: Value) -> Self {
+        Self {
+            method: Method::PATCH,
+            body: Some(body),
+            ..Self::get(operation, path)
+        }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+}
+
+/// A good answer.
+pub(crate) struct Answer {
+    pub(crate) last_modified: Option<String>,
+    body: bytes::Bytes,
+}
+
+impl Answer {
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        // The parser's message names a place, not the contents.
+        serde_json::from_slice(&self.body).map_err(|error| Failure::garbled(Box::new(error)))
+    }
+}
+
+/// The REST API of one org.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    tokens: Arc<TokenManager>,
+    version: String,
+    lock_backoff: Duration,
+}
+
+impl Client {
+    pub(crate) fn new(
+        config: &RestConfig,
+        tokens: Arc<TokenManager>,
+        roots: &Roots,
+    ) -> Result<Self, reqwest::Error> {
+        let http = outbound::build(
+            &ClientOptions {
+                connect_timeout: Duration::from_secs(10),
+                timeout: config.timeout,
+                pool_idle: Duration::from_secs(20),
+            },
+            roots,
+        )?;
+        Ok(Self {
+            http,
+            tokens,
+            version: config.api_version.clone(),
+            lock_backoff: config.lock_backoff,
+        })
+    }
+
+    /// The organisation's id.
+    pub(crate) async fn org(&self) -> Result<String, Failure> {
+        self.tokens.org().await.map_err(Failure::auth)
+    }
+
+    /// Makes the call, again while rows are locked.
+    pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Failure> {
+        let mut tries = 1;
+        loop {
+            let started = Instant::now();
+            let result = self.with_session(call).await;
+            observe(call.operation, started.elapsed(), result.as_ref().err());
+            match result {
+                Err(Failure::Api(failure)) if failure.is_lock() && tries < LOCK_TRIES => {
+                    self.wait_for_lock(call.operation, tries).await;
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Waits before the next try on a locked row.
+    pub(crate) async fn wait_for_lock(&self, operation: &'static str, tries: u32) {
+        tracing::info!(operation, tries, "a row is locked; trying again");
+        let base = self.lock_backoff * 2_u32.pow(tries.saturating_sub(1));
+        let jitter = rand::rng().random_range(0.75..1.25);
+        tokio::time::sleep(base.mul_f64(jitter)).await;
+    }
+
+    /// Whether a locked row is worth another try.
+    pub(crate) fn may_try_again(tries: u32) -> bool {
+        tries < LOCK_TRIES
+    }
+
+    /// Makes the call, once more with a new session when the first was refused.
+    async fn with_session(&self, call: &Call) -> Result<Answer, Failure> {
+        let session = self.tokens.token().await.map_err(Failure::auth)?;
+        match self.once(call, &session).await {
+            Err(Failure::Api(failure)) if failure.status == 401 && is_renewable(&failure) => {
+                let session = self
+                    .tokens
+                    .refresh(session.generation)
+                    .await
+                    .map_err(Failure::auth)?;
+                self.once(call, &session).await
+            }
+            other => other,
+        }
+    }
+
+    async fn once(&self, call: &Call, session: &Session) -> Result<Answer, Failure> {
+        // From the session of this very try: a new login may have moved to another instance.
+        let path = if call.path.starts_with('/') {
+            call.path.clone()
+        } else {
+            format!("/services/data/v{}/{}", self.version, call.path)
+        };
+        let mut request = self
+            .http
+            .request(call.method.clone(), session.instance_url.join(&path))
+            .bearer_auth(session.access_token.expose())
+            .header("Sforce-Call-Options", "client=orderbridge")
+            .header(reqwest::header::ACCEPT, "application/json");
+        if !call.query.is_empty() {
+            request = request.query(&call.query);
+        }
+        if let Some(since) = &call.unmodified_since {
+            request = request.header(IF_UNMODIFIED_SINCE, since);
+        }
+        if let Some(body) = &call.body {
+            request = request.json(body);
+        }
+        let response = request.send().await.map_err(broken)?;
+        let status = response.status();
+        note_limit(response.headers());
+        let last_modified = response
+            .headers()
+            .get(LAST_MODIFIED)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = match outbound::read_capped(response, BODY_CAP).await {
+            Ok(body) => body,
+            // An error page that breaks off is still that error.
+            Err(_) if !status.is_success() => bytes::Bytes::new(),
+            Err(BodyError::Broken(error)) => {
+                return Err(Failure::Unknown(Box::new(error.without_url())));
+            }
+            Err(error) => return Err(Failure::Unknown(Box::new(error))),
+        };
+        if status.is_success() {
+            return Ok(Answer {
+                last_modified,
+                body,
+            });
+        }
+        Err(Failure::Api(ApiFailure {
+            status: status.as_u16(),
+            errors: serde_json::from_slice::<Vec<ApiError>>(&body).unwrap_or_default(),
+        }))
+    }
+}
+
+/// Some sessions are refused for what they are, not for their age: a new one would be too.
+fn is_renewable(failure: &ApiFailure) -> bool {
+    !failure.errors.iter().any(|error| {
+        error
+            .message
+            .contains("not valid for use with the REST API")
+            || error.message.contains("connected app is not attached")
+    })
+}
+
+fn broken(error: reqwest::Error) -> Failure {
+    let never_sent = error.is_connect() || error.is_builder();
+    let error = Box::new(error.without_url());
+    if never_sent {
+        Failure::NotSent(error)
+    } else {
+        Failure::Unknown(error)
+    }
+}
+
+fn observe(operation: &'static str, took: Duration, failure: Option<&Failure>) {
+    let outcome = match failure {
+        None => "ok",
+        Some(Failure::NotSent(_)) => "connect",
+        Some(Failure::Unknown(_)) => "unknown",
+        Some(Failure::Denied { .. }) => "denied",
+        Some(Failure::Api(failure)) if failure.is_lock() => "locked",
+        Some(Failure::Api(failure)) if failure.status == 412 => "conflict",
+        Some(Failure::Api(failure)) if failure.status >= 500 => "http_error",
+        Some(Failure::Api(_)) => "api_error",
+    };
+    metrics::counter!(
+        "orderbridge_salesforce_requests_total",
+        "operation" => operation,
+        "outcome" => outcome
+    )
+    .increment(1);
+    metrics::histogram!(
+        "orderbridge_salesforce_request_duration_seconds",
+        "operation" => operation,
+        "outcome" => outcome
+    )
+    .record(took.as_secs_f64());
+}
+
+fn note_limit(headers: &HeaderMap) {
+    let remaining = headers
+        .get("Sforce-Limit-Info")
+        .and_then(|value| value.to_str().ok())
+        .and_then(remaining_ratio);
+    if let Some(ratio) = remaining {
+        metrics::gauge!("orderbridge_salesforce_api_remaining_ratio", "limit" => "daily")
+            .set(ratio);
+    }
+}
+
+/// From `api-usage=18/5000; per-app-api-usage=…` what is left of the day's calls.
+fn remaining_ratio(info: &str) -> Option<f64> {
+    let (used, limit) = info
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("api-usage="))?
+        .split_once('/')?;
+    let (used, limit): (f64, f64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
+    (limit > 0.0).then(|| ((limit - used) / limit).clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remaining_calls_are_read_from_the_header() {
+        assert_eq!(
+            remaining_ratio("api-usage=50/200; per-app-api-usage=17/250(appName=x)"),
+            Some(0.75)
+        );
+        assert_eq!(remaining_ratio("per-app-api-usage=17/250"), None);
+        assert_eq!(remaining_ratio("api-usage=a/b"), None);
+    }
+
+    #[test]
+    fn a_session_of_the_wrong_kind_is_not_renewed() {
+        let failure = |message: &str| ApiFailure {
+            status: 401,
+            errors: vec![ApiError {
+                code: "INVALID_SESSION_ID".to_owned(),
+                message: message.to_owned(),
+                fields: Vec::new(),
+            }],
+        };
+        assert!(is_renewable(&failure("Session expired or invalid")));
+        assert!(!is_renewable(&failure(
+            "This session is not valid for use with the REST API"
+        )));
+    }
+}

@@ -1,0 +1,396 @@
+//! Orders, read.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::failure::Code;
+use domain::id::{AccountId, OrderId, OrgId};
+use domain::key::{ClientId, CorrelationId, IdemKey};
+use domain::order::{
+    Account, Activation, Contact, Item, ItemReport, OrderDetails, Product, Report, Standing,
+};
+use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
+use domain::time::Timestamp;
+use outbound::Roots;
+use salesforce_auth::TokenManager;
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::client::{Call, Client};
+use crate::error::{DescribeError, Failure, refusal};
+use crate::shape::{ACCOUNT, COUNTRY_CODE, ITEM, ORDER, PRODUCT, Shape};
+use crate::wire::{self, Page, Row};
+use crate::{FieldNames, RestConfig};
+
+/// The orders of one Salesforce org.
+pub struct RestOrders {
+    pub(crate) client: Client,
+    pub(crate) names: FieldNames,
+    bill_to: bool,
+    shape: OnceCell<Shape>,
+}
+
+/// Repeats an attempt while it fails for an optional field that can be left out. Ends,
+/// because each round gives up at least one of a fixed list.
+macro_rules! adapting {
+    ($shape:expr, $attempt:expr) => {
+        loop {
+            match $attempt.await {
+                Err(failure) if $shape.forgo(&failure) => {}
+                other => break other,
+            }
+        }
+    };
+}
+pub(crate) use adapting;
+
+impl RestOrders {
+    /// Builds the adapter; nothing is sent.
+    ///
+    /// # Errors
+    /// The TLS library refuses a certificate.
+    pub fn new(
+        config: RestConfig,
+        tokens: Arc<TokenManager>,
+        roots: &Roots,
+    ) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            client: Client::new(&config, tokens, roots)?,
+            names: config.fields,
+            bill_to: config.bill_to,
+            shape: OnceCell::new(),
+        })
+    }
+
+    /// Looks the org over: which fields there are, and whether those are there that the
+    /// bridge cannot do without. Happens by itself before the first use, and again after it
+    /// failed, so that a program can start while Salesforce is down.
+    ///
+    /// # Errors
+    /// [`DescribeError::Configuration`] names the fields and the mend.
+    pub async fn describe(&self) -> Result<(), DescribeError> {
+        self.load_shape().await.map(|_| ())
+    }
+
+    async fn load_shape(&self) -> Result<&Shape, DescribeError> {
+        self.shape
+            .get_or_try_init(|| Shape::load(&self.client, &self.names))
+            .await
+    }
+
+    pub(crate) async fn shape(&self) -> Result<&Shape, CallError> {
+        Ok(self.load_shape().await?)
+    }
+
+    async fn query(&self, operation: &'static str, soql: String) -> Result<Page, Failure> {
+        let call = Call::get(operation, "query").with("q", soql);
+        self.client.send(&call).await?.read()
+    }
+
+    async fn all_rows(&self, operation: &'static str, mut page: Page) -> Result<Vec<Row>, Failure> {
+        let mut rows = std::mem::take(&mut page.records);
+        while let Some(path) = page.rest()? {
+            page = self
+                .client
+                .send(&Call::get(operation, path))
+                .await?
+                .read()?;
+            rows.append(&mut page.records);
+        }
+        Ok(rows)
+    }
+
+    fn details_query(&self, shape: &Shape, order: OrderId) -> String {
+        let (names, mut columns) = (&self.names, vec!["Id".to_owned(), "OrderNumber".to_owned()]);
+        columns.push(names.order.activation_status.clone());
+        for field in [&names.order.idem_key, &names.order.last_attempt_at] {
+            if shape.has(ORDER, field) {
+                columns.push(field.clone());
+            }
+        }
+        for field in ["Id", "Name", &names.account.whmcs_client] {
+            columns.push(format!("Account.{field}"));
+        }
+        if self.bill_to {
+            let contact = ["FirstName", "LastName", "Email", "Phone"];
+            columns.extend(contact.map(|field| format!("BillToContact.{field}")));
+            columns.extend(
+                [
+                    "BillToContactId",
+                    "BillingStreet",
+                    "BillingCity",
+                    "BillingState",
+                    "BillingPostalCode",
+                    country(shape),
+                ]
+                .map(str::to_owned),
+            );
+        }
+        let mut lines = vec!["Id", "Quantity", "UnitPrice", "Product2Id", "Product2.Name"];
+        let item_cycle = &names.order_item.billing_cycle;
+        if shape.has(ITEM, item_cycle) {
+            lines.push(item_cycle);
+        }
+        let product = format!("Product2.{}", names.product.whmcs_product);
+        lines.push(&product);
+        let product_cycle = format!("Product2.{}", names.product.billing_cycle);
+        if shape.has(PRODUCT, &names.product.billing_cycle) {
+            lines.push(&product_cycle);
+        }
+        format!(
+            "SELECT {}, (SELECT {} FROM OrderItems ORDER BY Id) FROM Order WHERE Id = '{order}'",
+            columns.join(", "),
+            lines.join(", ")
+        )
+    }
+
+    async fn read_details(
+        &self,
+        shape: &Shape,
+        order: OrderId,
+    ) -> Result<Option<OrderDetails>, Failure> {
+        let page = self
+            .query("order_details", self.details_query(shape, order))
+            .await?;
+        let Some(row) = page.records.into_iter().next() else {
+            return Ok(None);
+        };
+        let names = &self.names;
+        let Some(account) = row.row("Account")? else {
+            return Err(Failure::Denied {
+                detail: format!(
+                    "the account of order {order} cannot be seen: give the user of SF_USERNAME read access to accounts"
+                ),
+                source: "the answer has no Account".into(),
+            });
+        };
+        let account = Account {
+            id: account
+                .id("Id")?
+                .ok_or_else(|| Failure::garbled("an account without an id"))?,
+            name: account.text("Name")?.unwrap_or_default(),
+            whmcs_client: account.text(&names.account.whmcs_client)?,
+        };
+        let lines = match row.page("OrderItems")? {
+            Some(page) => self.all_rows("order_items", page).await?,
+            None => Vec::new(),
+        };
+        let mut items = lines
+            .iter()
+            .map(|line| self.item(line))
+            .collect::<Result<Vec<_>, _>>()?;
+        items.sort_by_key(|item| item.id);
+        let org = self.client.org().await?;
+        Ok(Some(OrderDetails {
+            org: OrgId::parse(&org).map_err(|error| Failure::garbled(Box::new(error)))?,
+            id: row.id("Id")?.unwrap_or(order),
+            number: row.text("OrderNumber")?,
+            activation: self.activation(row.text(&names.order.activation_status)?),
+            idem_key: row.text(&names.order.idem_key)?.and_then(IdemKey::new),
+            requested_at: row.time(&names.order.last_attempt_at)?,
+            bill_to: self.contact(shape, &row, &account)?,
+            account,
+            items,
+        }))
+    }
+
+    fn item(&self, line: &Row) -> Result<Item, Failure> {
+        let names = &self.names;
+        let product = line.row("Product2")?;
+        let of_product = |field: &str| match &product {
+            Some(product) => product.text(field),
+            None => Ok(None),
+        };
+        Ok(Item {
+            id: line
+                .id("Id")?
+                .ok_or_else(|| Failure::garbled("an order line without an id"))?,
+            product: Product {
+                id: line.id("Product2Id")?,
+                name: of_product("Name")?.unwrap_or_default(),
+                whmcs_product: of_product(&names.product.whmcs_product)?,
+                cycle: of_product(&names.product.billing_cycle)?,
+            },
+            cycle: line.text(&names.order_item.billing_cycle)?,
+            quantity: line
+                .decimal("Quantity")?
+                .ok_or_else(|| Failure::garbled("an order line without a quantity"))?,
+            unit_price: line.decimal("UnitPrice")?,
+        })
+    }
+
+    fn contact(
+        &self,
+        shape: &Shape,
+        row: &Row,
+        account: &Account,
+    ) -> Result<Option<Contact>, Failure> {
+        let person = match row.row("BillToContact")? {
+            Some(person) if self.bill_to => person,
+            _ => return Ok(None),
+        };
+        let of = |row: &Row, field: &str| Ok(row.text(field)?.unwrap_or_default());
+        Ok(Some(Contact {
+            first_name: of(&person, "FirstName")?,
+            last_name: of(&person, "LastName")?,
+            email: of(&person, "Email")?,
+            phone: of(&person, "Phone")?,
+            company: account.name.clone(),
+            street: of(row, "BillingStreet")?,
+            city: of(row, "BillingCity")?,
+            state: of(row, "BillingState")?,
+            postcode: of(row, "BillingPostalCode")?,
+            country: of(row, country(shape))?,
+        }))
+    }
+
+    fn activation(&self, text: Option<String>) -> Activation {
+        let status = &self.names.status;
+        match text {
+            None => Activation::NotRequested,
+            Some(text) if text == status.activating => Activation::Activating,
+            Some(text) if text == status.activated => Activation::Activated,
+            Some(text) if text == status.activation_failed => Activation::Failed,
+            Some(text) => Activation::Other(text),
+        }
+    }
+
+    async fn read_standing(
+        &self,
+        shape: &Shape,
+        order: OrderId,
+    ) -> Result<Option<Standing>, Failure> {
+        let names = &self.names.order;
+        let mut fields = vec!["LastModifiedDate", &names.activation_status];
+        if shape.has(ORDER, &names.idem_key) {
+            fields.push(&names.idem_key);
+        }
+        let call = Call::get("order_standing", format!("sobjects/Order/{order}"))
+            .with("fields", fields.join(","));
+        let answer = match self.client.send(&call).await {
+            Err(Failure::Api(failure)) if failure.is_gone() => return Ok(None),
+            other => other?,
+        };
+        let row: Row = answer.read()?;
+        let modified = row.time("LastModifiedDate")?;
+        Ok(Some(Standing {
+            activation: self.activation(row.text(&names.activation_status)?),
+            idem_key: row.text(&names.idem_key)?.and_then(IdemKey::new),
+            version: answer
+                .last_modified
+                .or_else(|| modified.map(wire::http_time)),
+        }))
+    }
+
+    async fn read_pending(
+        &self,
+        shape: &Shape,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<Pending>, Failure> {
+        let names = &self.names.order;
+        let (attempt, before) = (&names.last_attempt_at, wire::query_time(before));
+        let has_attempt = shape.has(ORDER, attempt);
+        let mut columns = vec!["Id", "LastModifiedDate"];
+        for field in [&names.idem_key, &names.correlation_id, attempt] {
+            if shape.has(ORDER, field) {
+                columns.push(field);
+            }
+        }
+        let old = if has_attempt {
+            format!("({attempt} < {before} OR ({attempt} = null AND LastModifiedDate < {before}))")
+        } else {
+            format!("LastModifiedDate < {before}")
+        };
+        let next = after.map_or_else(String::new, |id| format!(" AND Id > '{id}'"));
+        let soql = format!(
+            "SELECT {} FROM Order WHERE {} = {} AND {old}{next} ORDER BY Id LIMIT {limit}",
+            columns.join(", "),
+            names.activation_status,
+            wire::quoted(&self.names.status.activating),
+        );
+        let page = self.query("orders_pending", soql).await?;
+        let rows = self.all_rows("orders_pending", page).await?;
+        rows.iter()
+            .map(|row| {
+                let since = match row.time(attempt)? {
+                    Some(at) => Some(at),
+                    None => row.time("LastModifiedDate")?,
+                };
+                Ok(Pending {
+                    order: row
+                        .id("Id")?
+                        .ok_or_else(|| Failure::garbled("an order without an id"))?,
+                    idem_key: row.text(&names.idem_key)?.and_then(IdemKey::new),
+                    correlation: row
+                        .text(&names.correlation_id)?
+                        .and_then(CorrelationId::new),
+                    since: since
+                        .ok_or_else(|| Failure::garbled("an order without LastModifiedDate"))?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn country(shape: &Shape) -> &'static str {
+    if shape.has(ORDER, COUNTRY_CODE) {
+        COUNTRY_CODE
+    } else {
+        "BillingCountry"
+    }
+}
+
+#[async_trait]
+impl CrmOrders for RestOrders {
+    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+        let shape = self.shape().await?;
+        Ok(adapting!(shape, self.read_details(shape, order))?)
+    }
+
+    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
+        let shape = self.shape().await?;
+        Ok(adapting!(shape, self.read_standing(shape, order))?)
+    }
+
+    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
+        let field = &self.names.account.whmcs_client;
+        let mut body = serde_json::Map::new();
+        body.insert(field.clone(), json!(client.to_string()));
+        let call = Call::patch(
+            "account_link",
+            format!("sobjects/{ACCOUNT}/{account}"),
+            body.into(),
+        );
+        match self.client.send(&call).await {
+            Ok(_) => Ok(()),
+            Err(Failure::Api(failure)) if failure.is_gone() => Err(CallError::Refused(refusal(
+                Code::SalesforceRejected,
+                &failure,
+            ))),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
+        self.write_items(items).await
+    }
+
+    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
+        self.write_report(order, report).await
+    }
+
+    async fn pending(
+        &self,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<Pending>, CallError> {
+        let shape = self.shape().await?;
+        Ok(adapting!(
+            shape,
+            self.read_pending(shape, before, after, limit)
+        )?)
+    }
+}

@@ -1,0 +1,287 @@
+//! Which fields the org has.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+
+use crate::client::{Call, Client};
+use crate::error::{ApiFailure, ConfigurationError, DescribeError, Failure, MissingField};
+use crate::fields::FieldNames;
+
+pub(crate) const ORDER: &str = "Order";
+pub(crate) const ITEM: &str = "OrderItem";
+pub(crate) const PRODUCT: &str = "Product2";
+pub(crate) const ACCOUNT: &str = "Account";
+
+/// Only orgs with state and country picklists have it.
+pub(crate) const COUNTRY_CODE: &str = "BillingCountryCode";
+
+/// What the org has, as it described itself; where it did not, everything is assumed.
+#[derive(Debug, Default)]
+pub(crate) struct Shape {
+    objects: HashMap<&'static str, HashMap<String, Field>>,
+    optional: Vec<(&'static str, String)>,
+    /// Optional fields that turned out to be missing later.
+    dropped: Mutex<HashSet<(&'static str, String)>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Described {
+    fields: Vec<Field>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Field {
+    name: String,
+    #[serde(default)]
+    length: usize,
+    #[serde(default = "yes")]
+    updateable: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Shape {
+    /// Asks the org.
+    pub(crate) async fn load(client: &Client, names: &FieldNames) -> Result<Self, DescribeError> {
+        let mut shape = Self {
+            optional: optional(names),
+            ..Self::default()
+        };
+        for object in [ORDER, ITEM, PRODUCT, ACCOUNT] {
+            let call = Call::get("describe", format!("sobjects/{object}/describe"));
+            match client.send(&call).await.and_then(|answer| answer.read()) {
+                Ok(Described { fields }) => {
+                    let fields = fields
+                        .into_iter()
+                        .map(|field| (field.name.to_ascii_lowercase(), field));
+                    shape.objects.insert(object, fields.collect());
+                }
+                Err(Failure::Api(failure)) if is_closed(&failure) => {
+                    tracing::warn!(object, %failure, "the org does not describe the object; every field is taken to exist");
+                }
+                Err(failure) => return Err(DescribeError::Call(failure.into())),
+            }
+        }
+        shape.verify(names)?;
+        Ok(shape)
+    }
+
+    fn verify(&self, names: &FieldNames) -> Result<(), ConfigurationError> {
+        let order = &names.order;
+        let required = [
+            (ORDER, &order.status, true),
+            (ORDER, &order.activation_status, true),
+            (ORDER, &order.error_code, true),
+            (ORDER, &order.error_message, true),
+            (ORDER, &order.whmcs_order, true),
+            (PRODUCT, &names.product.whmcs_product, false),
+            (ACCOUNT, &names.account.whmcs_client, false),
+        ];
+        let missing: Vec<_> = required
+            .into_iter()
+            .filter_map(|(object, field, written)| {
+                let what = if !self.has(object, field) {
+                    "is missing or hidden"
+                } else if written && !self.can_write(object, field) {
+                    "is read-only for us"
+                } else {
+                    return None;
+                };
+                Some(MissingField {
+                    object,
+                    field: field.clone(),
+                    what,
+                })
+            })
+            .collect();
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ConfigurationError { missing })
+        }
+    }
+
+    /// Whether the field can be read.
+    pub(crate) fn has(&self, object: &'static str, field: &str) -> bool {
+        let name = field.to_ascii_lowercase();
+        let described = self
+            .objects
+            .get(object)
+            .is_none_or(|fields| fields.contains_key(&name));
+        described && !self.dropped().contains(&(object, name))
+    }
+
+    /// Whether the field can be written.
+    pub(crate) fn can_write(&self, object: &'static str, field: &str) -> bool {
+        self.has(object, field)
+            && self
+                .field(object, field)
+                .is_none_or(|known| known.updateable)
+    }
+
+    /// How many characters the field takes.
+    pub(crate) fn length(&self, object: &'static str, field: &str, default: usize) -> usize {
+        self.field(object, field)
+            .map(|known| known.length)
+            .filter(|length| *length > 0)
+            .unwrap_or(default)
+    }
+
+    fn field(&self, object: &str, field: &str) -> Option<&Field> {
+        self.objects.get(object)?.get(&field.to_ascii_lowercase())
+    }
+
+    fn dropped(&self) -> std::sync::MutexGuard<'_, HashSet<(&'static str, String)>> {
+        self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the failure was about optional fields that can be left out from now on.
+    pub(crate) fn forgo(&self, failure: &Failure) -> bool {
+        failure
+            .api()
+            .is_some_and(|failure| self.forgo_named(failure))
+    }
+
+    pub(crate) fn forgo_named(&self, failure: &ApiFailure) -> bool {
+        let mut dropped = false;
+        let unknown = failure.errors.iter().filter(|error| {
+            matches!(
+                error.code.as_str(),
+                "INVALID_FIELD" | "INVALID_FIELD_FOR_INSERT_UPDATE"
+            )
+        });
+        for error in unknown {
+            let words: HashSet<String> = error
+                .message
+                .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                .chain(error.fields.iter().map(String::as_str))
+                .map(str::to_ascii_lowercase)
+                .collect();
+            let named: Vec<_> = self
+                .optional
+                .iter()
+                .filter(|(_, field)| words.contains(&field.to_ascii_lowercase()))
+                .collect();
+            // Two objects may have a field of this name; the message usually says which.
+            let on_it = |object: &str| words.contains(&object.to_ascii_lowercase());
+            let telling = named.iter().any(|(object, _)| on_it(object));
+            for (object, field) in named {
+                if (!telling || on_it(object))
+                    && self.dropped().insert((object, field.to_ascii_lowercase()))
+                {
+                    tracing::warn!(
+                        object,
+                        field,
+                        "the org lacks the field; it is left out from now on"
+                    );
+                    dropped = true;
+                }
+            }
+        }
+        dropped
+    }
+}
+
+fn optional(names: &FieldNames) -> Vec<(&'static str, String)> {
+    vec![
+        (ORDER, names.order.completed_at.clone()),
+        (ORDER, names.order.idem_key.clone()),
+        (ORDER, names.order.correlation_id.clone()),
+        (ORDER, names.order.last_attempt_at.clone()),
+        (ORDER, COUNTRY_CODE.to_owned()),
+        (ITEM, names.order_item.whmcs_service.clone()),
+        (ITEM, names.order_item.billing_cycle.clone()),
+        (PRODUCT, names.product.billing_cycle.clone()),
+    ]
+}
+
+/// The user may not describe the object; that says nothing about its fields.
+fn is_closed(failure: &ApiFailure) -> bool {
+    matches!(failure.status, 403 | 404)
+        && !failure.errors.is_empty()
+        && !failure.has("REQUEST_LIMIT_EXCEEDED")
+        && !failure.has("API_DISABLED_FOR_ORG")
+        && !failure.has("API_CURRENTLY_DISABLED")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ApiError;
+
+    fn failure(message: &str) -> ApiFailure {
+        ApiFailure {
+            status: 400,
+            errors: vec![ApiError {
+                code: "INVALID_FIELD".to_owned(),
+                message: message.to_owned(),
+                fields: Vec::new(),
+            }],
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            optional: optional(&FieldNames::default()),
+            ..Shape::default()
+        }
+    }
+
+    #[test]
+    fn a_missing_optional_field_is_left_out_once_it_is_named() {
+        let shape = shape();
+        let message = "No such column 'Activation_IdemKey__c' on entity 'Order'. If you are";
+        assert!(shape.has(ORDER, "Activation_IdemKey__c"));
+        assert!(shape.forgo_named(&failure(message)));
+        assert!(!shape.has(ORDER, "activation_idemkey__c"));
+        // Named again, there is nothing left to give up.
+        assert!(!shape.forgo_named(&failure(message)));
+        assert!(!shape.forgo_named(&failure(
+            "No such column 'WHMCS_Order_ID__c' on entity 'Order'"
+        )));
+    }
+
+    #[test]
+    fn a_name_that_two_objects_share_is_left_out_where_it_is_missing() {
+        let shape = shape();
+        assert!(shape.forgo_named(&failure(
+            "No such column 'Billing_Cycle__c' on entity 'Product2'"
+        )));
+        assert!(!shape.has(PRODUCT, "Billing_Cycle__c"));
+        assert!(shape.has(ITEM, "Billing_Cycle__c"));
+    }
+
+    #[test]
+    fn what_the_adapter_cannot_do_without_is_named_with_the_mend() {
+        let mut shape = shape();
+        let field = |name: &str, updateable| Field {
+            name: name.to_owned(),
+            length: 0,
+            updateable,
+        };
+        let fields = [
+            field("Status", true),
+            field("Activation_Status__c", false),
+            field("Activation_Error_Message__c", true),
+            field("WHMCS_Order_ID__c", true),
+        ];
+        let fields = fields.map(|field| (field.name.to_ascii_lowercase(), field));
+        shape.objects.insert(ORDER, HashMap::from(fields));
+        let text = shape
+            .verify(&FieldNames::default())
+            .unwrap_err()
+            .to_string();
+        for words in [
+            "Order.Activation_Error_Code__c is missing",
+            "Order.Activation_Status__c is read-only",
+            "ORDERBRIDGE_CONFIG",
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        assert!(!text.contains("WHMCS_Order_ID__c"), "{text}");
+    }
+}
