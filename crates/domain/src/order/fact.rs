@@ -170,6 +170,26 @@ impl Fact {
     }
 }
 
+impl Fact {
+    /// Whether WHMCS must have let us in for this to be known. An intent, or a call without
+    /// effect, says nothing of that.
+    #[must_use]
+    pub(crate) const fn shows_admission(&self) -> bool {
+        !matches!(
+            self,
+            Self::Held { .. }
+                | Self::CreatingClient { .. }
+                | Self::ClientNotCreated
+                | Self::Placing { .. }
+                | Self::NotPlaced
+                | Self::Accepting { .. }
+                | Self::NotAccepted
+                | Self::Creating { .. }
+                | Self::NotCreated
+        )
+    }
+}
+
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

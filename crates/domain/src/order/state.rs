@@ -191,7 +191,9 @@ impl OrderState {
             Fact::Refused(refusal) => self.phase = Phase::Refused(refusal.clone()),
             _ => self.progress = self.progress.moved(fact)?,
         }
-        self.held = None;
+        if fact.shows_admission() {
+            self.held = None;
+        }
         Some(self)
     }
 

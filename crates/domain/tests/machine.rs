@@ -1,0 +1,256 @@
+//! The order's machine: every (state, fact) pair, and what holds for any history.
+
+use domain::failure::{Code, Refusal};
+use domain::id::OrderItemId;
+use domain::key::{ClientId, JobId, LineMarker, ServiceId, WhmcsOrderId};
+use domain::order::{Fact, OrderState, Phase, PlacedLine, Step, next};
+use domain::time::Timestamp;
+use proptest::prelude::*;
+
+const AT: Timestamp = Timestamp::from_millis(1_000);
+const ORDER: WhmcsOrderId = WhmcsOrderId(3);
+const SERVICE: ServiceId = ServiceId(9);
+
+fn job(name: &str) -> JobId {
+    JobId::new(name).unwrap()
+}
+
+fn lines() -> Vec<PlacedLine> {
+    let item = OrderItemId::parse("802000000000001").unwrap();
+    vec![PlacedLine {
+        marker: LineMarker { item, unit: 1 },
+        service: SERVICE,
+    }]
+}
+
+fn every_fact() -> Vec<Fact> {
+    vec![
+        Fact::Checked {
+            job: job("j1"),
+            idem_key: None,
+        },
+        Fact::Checked {
+            job: job("j2"),
+            idem_key: None,
+        },
+        Fact::CreatingClient { at: AT },
+        Fact::ClientNotCreated,
+        Fact::ClientUnknown { at: AT },
+        Fact::Client {
+            client: ClientId(7),
+        },
+        Fact::Placing {
+            at: AT,
+            watermark: WhmcsOrderId(1),
+        },
+        Fact::NotPlaced,
+        Fact::PlaceUnknown { at: AT },
+        Fact::SearchedEmpty { at: AT },
+        Fact::Placed { order: ORDER },
+        Fact::Verified {
+            lines: lines(),
+            marked: true,
+        },
+        Fact::Accepting { at: AT },
+        Fact::NotAccepted,
+        Fact::AcceptAnswered,
+        Fact::AcceptFailed {
+            text: "no room".to_owned(),
+        },
+        Fact::AcceptUnknown { at: AT },
+        Fact::Creating {
+            at: AT,
+            service: SERVICE,
+        },
+        Fact::NotCreated,
+        Fact::Created { service: SERVICE },
+        Fact::CreateFailed {
+            service: SERVICE,
+            text: "no room".to_owned(),
+        },
+        Fact::CreateUnknown { at: AT },
+        Fact::Accepted,
+        Fact::Held { at: AT },
+        Fact::Refused(Refusal::new(Code::WhmcsRejected, "no")),
+        Fact::ItemsReported,
+        Fact::Reported,
+        Fact::Forgotten { order: ORDER },
+    ]
+}
+
+/// Every stage of the road, by the facts that lead there.
+fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
+    let checked = Fact::Checked {
+        job: job("j1"),
+        idem_key: None,
+    };
+    let client = Fact::Client {
+        client: ClientId(7),
+    };
+    let placing = Fact::Placing {
+        at: AT,
+        watermark: WhmcsOrderId(1),
+    };
+    let placed = Fact::Placed { order: ORDER };
+    let verified = Fact::Verified {
+        lines: lines(),
+        marked: true,
+    };
+    let road = vec![checked, client, placing, placed, verified];
+    let with =
+        |n: usize, more: Vec<Fact>| road[..n].iter().cloned().chain(more).collect::<Vec<_>>();
+    let refused = Fact::Refused(Refusal::new(Code::WhmcsRejected, "no"));
+    vec![
+        ("requested", vec![]),
+        ("checked", with(1, vec![])),
+        (
+            "creating client",
+            with(1, vec![Fact::CreatingClient { at: AT }]),
+        ),
+        (
+            "client unknown",
+            with(
+                1,
+                vec![
+                    Fact::CreatingClient { at: AT },
+                    Fact::ClientUnknown { at: AT },
+                ],
+            ),
+        ),
+        ("client known", with(2, vec![])),
+        ("placing", with(3, vec![])),
+        (
+            "place unknown",
+            with(3, vec![Fact::PlaceUnknown { at: AT }]),
+        ),
+        (
+            "place reopened",
+            with(
+                3,
+                vec![
+                    Fact::PlaceUnknown { at: AT },
+                    refused.clone(),
+                    Fact::Reported,
+                    Fact::Checked {
+                        job: job("j0"),
+                        idem_key: None,
+                    },
+                ],
+            ),
+        ),
+        ("placed", with(4, vec![])),
+        ("verified", with(5, vec![])),
+        ("accepting", with(5, vec![Fact::Accepting { at: AT }])),
+        (
+            "creating",
+            with(
+                5,
+                vec![Fact::Creating {
+                    at: AT,
+                    service: SERVICE,
+                }],
+            ),
+        ),
+        ("accepted", with(5, vec![Fact::Accepted])),
+        ("refused", with(1, vec![refused])),
+        (
+            "reported",
+            with(5, vec![Fact::Accepted, Fact::ItemsReported, Fact::Reported]),
+        ),
+    ]
+}
+
+/// One row a stage; the facts that may follow it, in the sequence of `every_fact`.
+#[rustfmt::skip]
+const TABLE: &[(&str, &str)] = &[
+    ("requested", "checked checked forgotten"),
+    ("checked", "checked creating_client client held refused items_reported reported forgotten"),
+    ("creating client", "checked client_not_created client_unknown client held refused items_reported reported forgotten"),
+    ("client unknown", "checked client searched_empty held refused items_reported reported forgotten"),
+    ("client known", "checked placing placed held refused items_reported reported forgotten"),
+    ("placing", "checked not_placed place_unknown placed held refused items_reported reported forgotten"),
+    ("place unknown", "checked searched_empty placed held refused items_reported reported forgotten"),
+    ("place reopened", "checked checked placing placed held refused items_reported reported forgotten"),
+    ("placed", "checked placed verified held refused items_reported reported forgotten"),
+    ("verified", "checked accepting creating accepted held refused items_reported reported forgotten"),
+    ("accepting", "checked not_accepted accept_answered accept_failed accept_unknown accepted held refused items_reported reported forgotten"),
+    ("creating", "checked not_created created create_failed create_unknown accepted held refused items_reported reported forgotten"),
+    ("accepted", "checked held refused items_reported reported forgotten"),
+    ("refused", "checked items_reported reported forgotten"),
+    ("reported", "checked forgotten"),
+];
+
+#[test]
+fn every_fact_meets_every_state_and_only_the_legal_ones_move_it() {
+    let stages = every_stage();
+    assert_eq!(stages.len(), TABLE.len());
+    for ((stage, facts), (name, legal)) in stages.iter().zip(TABLE) {
+        assert_eq!(stage, name);
+        let state = OrderState::replay(facts).unwrap();
+        let moved: Vec<_> = every_fact()
+            .iter()
+            .filter(|fact| state.clone().apply(fact).is_ok())
+            .map(Fact::name)
+            .collect();
+        assert_eq!(moved.join(" "), *legal, "after {stage}");
+    }
+}
+
+#[test]
+fn an_illegal_fact_names_both_halves() {
+    let error = OrderState::default()
+        .apply(&Fact::Placed { order: ORDER })
+        .unwrap_err();
+    assert!(error.to_string().contains("placed") && error.to_string().contains("Requested"));
+}
+
+#[test]
+fn an_intent_without_an_outcome_is_doubted_and_never_repeated() {
+    for (stage, facts) in every_stage() {
+        let state = OrderState::replay(&facts).unwrap();
+        let step = next(&state, &job("j1"));
+        match stage {
+            "creating client" => assert_eq!(step, Step::DoubtClient),
+            "placing" => assert_eq!(step, Step::DoubtPlace),
+            "accepting" => assert_eq!(step, Step::DoubtSetUp { creating: false }),
+            "creating" => assert_eq!(step, Step::DoubtSetUp { creating: true }),
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    /// Any legal history, cut anywhere, replays to a state whose next step was not done yet:
+    /// an order that exists is never placed again, and a reported attempt asks for nothing.
+    #[test]
+    fn no_prefix_of_any_history_asks_for_what_was_done(
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
+    ) {
+        let all = every_fact();
+        let mut state = OrderState::default();
+        let mut placed = false;
+        for pick in picks {
+            let fact = pick.get(&all);
+            let Ok(moved) = state.clone().apply(fact) else { continue };
+            state = moved;
+            match fact {
+                Fact::Placed { .. } => placed = true,
+                Fact::Forgotten { .. } => placed = false,
+                _ => {}
+            }
+            let current = state.attempt.as_ref().map_or(job("none"), |(job, _)| job.clone());
+            let step = next(&state, &current);
+            if placed {
+                let creates = matches!(
+                    step,
+                    Step::KnowClient | Step::Place { .. } | Step::DoubtPlace | Step::SettlePlace { .. }
+                );
+                prop_assert!(!creates, "{step:?} although an order exists");
+                prop_assert!(state.whmcs_order().is_some());
+            }
+            prop_assert_eq!(state.phase == Phase::Reported, step == Step::Done);
+            // Somebody else's job always begins with the guard.
+            prop_assert_eq!(next(&state, &job("stranger")), Step::Check);
+        }
+    }
+}

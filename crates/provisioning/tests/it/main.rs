@@ -1,0 +1,301 @@
+//! One order through provisioning, with every way the outside can misbehave.
+
+mod house;
+
+use domain::failure::Code;
+use domain::job::Ending;
+use domain::order::{Activation, OrderStatus, Outcome, ServiceStatus};
+use domain::ports::Clock;
+use house::House;
+use provisioning::End;
+use testkit::{Action, Fault, Written, details, order_id};
+
+const DONE: End = End::Finished(Ending::Succeeded);
+const FAILED: End = End::Finished(Ending::Failed);
+
+#[tokio::test]
+async fn an_approved_order_is_placed_set_up_and_reported_once() {
+    let house = House::with_order().await;
+    assert_eq!(house.work().await, [DONE]);
+    let orders = house.whmcs.all_orders();
+    assert_eq!(orders.len(), 1);
+    assert!(
+        orders[0]
+            .lines
+            .iter()
+            .all(|line| line.status == ServiceStatus::Active)
+    );
+    let written = house.crm.written();
+    assert!(matches!(&written[0], Written::Items(items) if items[0].services.len() == 2));
+    assert!(matches!(&written[1], Written::Report(..)));
+    assert_eq!(written.len(), 2, "the lines, then ONE write to the order");
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_activating_is_skipped_and_nothing_is_written() {
+    let house = House::with_order().await;
+    house.crm.set_activation(order_id(1), Activation::Activated);
+    assert_eq!(house.work().await, [End::Finished(Ending::Skipped)]);
+    assert!(house.whmcs.all_orders().is_empty() && house.crm.written().is_empty());
+}
+
+#[tokio::test]
+async fn an_event_that_overtook_its_commit_is_looked_at_again() {
+    let house = House::with_order().await;
+    house
+        .crm
+        .set_activation(order_id(1), Activation::NotRequested);
+    assert_eq!(house.round().await, [End::Released]);
+    house
+        .crm
+        .set_activation(order_id(1), Activation::Activating);
+    assert_eq!(house.work().await, [DONE]);
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_there_ends_failed_with_its_code() {
+    let house = House::new().await;
+    house.request("e1").await;
+    assert_eq!(house.work().await.last(), Some(&FAILED));
+    assert_eq!(house.refusal().await, Some(Code::OrderNotFound));
+    assert!(house.crm.written().is_empty());
+}
+
+#[tokio::test]
+async fn a_mapping_error_is_reported_before_anything_is_written_to_whmcs() {
+    let house = House::new().await;
+    let mut order = details(order_id(1));
+    order.items[0].product.whmcs_product = None;
+    house.crm.put(order);
+    house.request("e1").await;
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::MappingMissing, false);
+    assert!(house.whmcs.all_orders().is_empty());
+}
+
+#[tokio::test]
+async fn a_product_that_whmcs_does_not_sell_is_found_before_the_order_is_placed() {
+    let house = House::new().await;
+    let mut order = details(order_id(1));
+    order.items[0].product.whmcs_product = Some("500".to_owned());
+    house.crm.put(order);
+    house.request("e1").await;
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::MappingInvalid, false);
+    assert!(house.whmcs.all_orders().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_reply_waits_for_quiet_and_adopts_the_order() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+    let begun = house.clock.now();
+    assert_eq!(house.work().await, [End::Released, DONE]);
+    assert!(house.clock.now().since(begun) >= house.settings.quiet_period);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_request_ends_unknown_after_two_searches_and_a_retry_places_it() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Place, Fault::RequestLost);
+    assert_eq!(house.work().await, [End::Released, End::Released, FAILED]);
+    house.assert_failed(Code::WhmcsOutcomeUnknown, false);
+    assert!(house.whmcs.all_orders().is_empty());
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn an_unmarked_twin_stops_a_second_placing_while_no_mark_was_ever_seen() {
+    let house = House::with_order().await;
+    house.whmcs.set_drop_notes(true);
+    house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+    assert_eq!(house.work().await.last(), Some(&FAILED));
+    house.assert_failed(Code::WhmcsOutcomeUnknown, false);
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [FAILED]);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_whose_notes_were_dropped_is_provisioned_when_it_was_answered() {
+    let house = House::with_order().await;
+    house.whmcs.set_drop_notes(true);
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_repeating_proxy_is_found_out() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Place, Fault::Doubled);
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::WhmcsDuplicateFound, true);
+    assert!(house.whmcs.builds().is_empty(), "neither was set up");
+    house.whmcs.edit(|orders| drop(orders.remove(1)));
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+}
+
+#[tokio::test]
+async fn a_call_that_was_not_sent_is_repeated_within_the_budget() {
+    let house = House::with_order().await;
+    for action in [Action::Read, Action::Place, Action::Accept] {
+        house.whmcs.fail_next(action, Fault::NotSent);
+    }
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn beyond_the_budget_whmcs_is_unavailable() {
+    let house = House::with_order().await;
+    for _ in 0..200 {
+        house.whmcs.fail_next(Action::Read, Fault::NotSent);
+    }
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::WhmcsUnavailable, false);
+}
+
+#[tokio::test]
+async fn a_refused_bridge_fails_no_order_until_the_pause_limit() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Place, Fault::Denied);
+    assert_eq!(house.work().await, [End::Released, DONE]);
+
+    let house = House::with_order().await;
+    for _ in 0..1000 {
+        house.whmcs.fail_next(Action::Place, Fault::Denied);
+    }
+    let begun = house.clock.now();
+    assert_eq!(house.work().await.last(), Some(&FAILED));
+    assert!(house.clock.now().since(begun) >= house.settings.pause_limit);
+    house.assert_failed(Code::WhmcsConfig, false);
+}
+
+#[tokio::test]
+async fn a_failed_module_is_reported_and_the_retry_creates_what_is_pending() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Accept, Fault::Refused);
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::WhmcsModuleFailed, true);
+    assert!(
+        matches!(&house.crm.written()[0], Written::Items(_)),
+        "services that exist are told"
+    );
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
+    assert_eq!(house.whmcs.builds().len(), 2);
+}
+
+#[tokio::test]
+async fn a_lost_accept_is_read_back_and_not_repeated() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Accept, Fault::ReplyLost);
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.builds().len(), 2);
+}
+
+#[tokio::test]
+async fn after_an_unknown_accept_only_idempotent_modules_are_run_again() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Accept, Fault::RequestLost);
+    assert_eq!(house.work().await, [End::Released, FAILED]);
+    house.assert_failed(Code::WhmcsOutcomeUnknown, true);
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [FAILED], "still nobody can tell");
+    house.whmcs.set_idempotent(true);
+    house.retry("e3").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.builds().len(), 2);
+}
+
+#[tokio::test]
+async fn an_order_that_staff_cancelled_is_a_mismatch_on_the_retry() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Accept, Fault::Refused);
+    house.work().await;
+    house
+        .whmcs
+        .edit(|orders| orders[0].status = OrderStatus::Cancelled);
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::WhmcsOrderMismatch, true);
+}
+
+#[tokio::test]
+async fn salesforce_away_fails_no_order() {
+    let house = House::with_order().await;
+    house.crm.set_away(true);
+    let mut ends = Vec::new();
+    while ends.len() < 5 {
+        ends.extend(house.round().await);
+    }
+    assert_eq!(ends, [End::Released; 5]);
+    house.crm.set_away(false);
+    assert_eq!(house.work().await, [DONE]);
+}
+
+#[tokio::test]
+async fn a_report_whose_reply_was_lost_is_recognised_as_ours() {
+    let house = House::with_order().await;
+    house.crm.lose_replies(1);
+    assert_eq!(house.work().await, [End::Released, DONE]);
+    let outcomes = house.crm.outcomes(order_id(1));
+    assert!(
+        matches!(outcomes.as_slice(), [Outcome::Provisioned { .. }]),
+        "{outcomes:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_order_that_went_on_without_us_is_left_alone() {
+    let house = House::with_order().await;
+    house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+    assert_eq!(house.round().await, [End::Released]);
+    house.crm.retry(order_id(1), "another key");
+    assert_eq!(house.work().await, [End::Finished(Ending::Superseded)]);
+    assert!(house.crm.written().is_empty());
+    house.request("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(
+        house.whmcs.all_orders().len(),
+        1,
+        "the next attempt found it on the books"
+    );
+}
+
+#[tokio::test]
+async fn a_crash_at_any_commit_doubles_nothing_and_loses_nothing() {
+    for crash_at in 1.. {
+        let house = House::with_order().await;
+        let crashed = house.crash_at_write(crash_at).await;
+        house.work().await;
+        let outcomes = house.crm.outcomes(order_id(1));
+        if !matches!(outcomes.last(), Some(Outcome::Provisioned { .. })) {
+            // An intent without an outcome is unknown: the operator is asked, once.
+            let refused = house.refusal().await;
+            assert_eq!(
+                refused,
+                Some(Code::WhmcsOutcomeUnknown),
+                "crash at write {crash_at}"
+            );
+            house.whmcs.set_idempotent(true);
+            house.retry("e2").await;
+            assert_eq!(house.work().await, [DONE], "crash at write {crash_at}");
+        }
+        assert_eq!(
+            house.whmcs.all_orders().len(),
+            1,
+            "crash at write {crash_at}"
+        );
+        assert_eq!(house.whmcs.builds().len(), 2, "crash at write {crash_at}");
+        if !crashed {
+            assert!(crash_at > 8, "every commit of the road was tried");
+            return;
+        }
+    }
+}
