@@ -5,13 +5,13 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Real time plus an offset.
 #[derive(Debug, Default)]
-pub struct SkewedClock {
+pub(crate) struct SkewedClock {
     offset_ms: AtomicI64,
 }
 
 impl SkewedClock {
     /// What this clock shows.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
             .checked_add(SignedDuration::from_millis(
                 self.offset_ms.load(Ordering::SeqCst),
@@ -20,7 +20,7 @@ impl SkewedClock {
     }
 
     /// Moves the clock; a negative number of seconds moves it back.
-    pub fn advance_seconds(&self, seconds: i64) {
+    pub(crate) fn advance_seconds(&self, seconds: i64) {
         self.offset_ms
             .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
     }

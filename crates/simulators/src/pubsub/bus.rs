@@ -1,0 +1,408 @@
+//! The bus: positions, stored events, schemas, and who is to be told.
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde::Serialize;
+use tokio::sync::{broadcast, watch};
+use tonic::{Code, Status};
+
+use super::{
+    BusOptions, EventField, EventSchema, Fields, StreamFault, StreamFaultKind, UnaryFault, encode,
+    replay,
+    status::status,
+    wire::{ConsumerEvent, FetchRequest, ProducerEvent, ReplayPreset},
+};
+use crate::{clock::SkewedClock, faults::Script, lock};
+
+/// The user id events are created by.
+const CREATED_BY: &str = "005000000000001AAA";
+
+/// An event on the bus.
+#[derive(Debug, Clone, Serialize)]
+pub struct Published {
+    /// The event's UUID.
+    pub event_id: String,
+    /// Its replay id, lower-case hex.
+    pub replay_id: String,
+    /// Its schema.
+    pub schema_id: String,
+}
+
+/// What the bus has seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct BusStats {
+    /// Streams open now.
+    pub open_streams: u64,
+    /// Streams opened since the start.
+    pub streams: u64,
+    /// FetchRequests received.
+    pub fetch_requests: u64,
+    /// Responses sent, keepalives included.
+    pub responses: u64,
+    /// Empty responses sent.
+    pub keepalives: u64,
+    /// Copies of events delivered.
+    pub delivered: u64,
+    /// GetSchema calls.
+    pub get_schema: u64,
+    /// GetTopic calls.
+    pub get_topic: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) open: AtomicU64,
+    pub(super) streams: AtomicU64,
+    pub(super) fetches: AtomicU64,
+    pub(super) responses: AtomicU64,
+    pub(super) keepalives: AtomicU64,
+    pub(super) delivered: AtomicU64,
+    pub(super) get_schema: AtomicU64,
+    pub(super) get_topic: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) position: u64,
+    pub(super) event: ProducerEvent,
+    pub(super) arrived: std::time::Instant,
+    at: Timestamp,
+}
+
+impl Stored {
+    pub(super) fn delivery(&self) -> ConsumerEvent {
+        ConsumerEvent {
+            event: Some(self.event.clone()),
+            replay_id: replay::encode(self.position),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    options: BusOptions,
+    position: u64,
+    issued: BTreeMap<u64, Timestamp>,
+    events: BTreeMap<u64, Stored>,
+    schemas: Vec<EventSchema>,
+    epoch: u64,
+    allocation_from: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Bus {
+    pub(super) clock: Arc<SkewedClock>,
+    pub(super) dice: Mutex<StdRng>,
+    state: Mutex<State>,
+    /// Bumped whenever there may be something to deliver.
+    pub(super) news: watch::Sender<u64>,
+    /// Tells every open stream to suffer a fault now.
+    pub(super) orders: broadcast::Sender<StreamFaultKind>,
+    stream_faults: Mutex<Vec<StreamFault>>,
+    unary_faults: Script<UnaryFault>,
+    pub(super) counters: Counters,
+}
+
+impl Bus {
+    pub(crate) fn new(options: BusOptions, seed: u64, clock: Arc<SkewedClock>) -> Self {
+        let schema = EventSchema::new(&options.event, &options.fields);
+        let mut dice = StdRng::seed_from_u64(seed ^ 0xb05);
+        let position = dice.random_range(10_000_000..20_000_000);
+        let issued = BTreeMap::from([(position, clock.now())]);
+        Self {
+            clock,
+            dice: Mutex::new(dice),
+            state: Mutex::new(State {
+                options,
+                position,
+                issued,
+                events: BTreeMap::new(),
+                schemas: vec![schema],
+                epoch: 0,
+                allocation_from: 0,
+            }),
+            news: watch::Sender::new(0),
+            orders: broadcast::channel(16).0,
+            stream_faults: Mutex::default(),
+            unary_faults: Script::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> BusOptions {
+        lock(&self.state).options.clone()
+    }
+
+    pub(crate) fn turn(&self, knob: impl FnOnce(&mut BusOptions)) {
+        knob(&mut lock(&self.state).options);
+    }
+
+    pub(super) fn topic(&self) -> String {
+        format!("/event/{}", lock(&self.state).options.event)
+    }
+
+    pub(crate) fn uuid(&self) -> String {
+        let bytes: [u8; 16] = lock(&self.dice).random();
+        uuid::Builder::from_random_bytes(bytes)
+            .into_uuid()
+            .to_string()
+    }
+
+    pub(crate) fn schema(&self) -> EventSchema {
+        let state = lock(&self.state);
+        // There is always at least the one made at start.
+        state.schemas[state.schemas.len() - 1].clone()
+    }
+
+    pub(super) fn schema_by_id(&self, id: &str) -> Option<EventSchema> {
+        let state = lock(&self.state);
+        state.schemas.iter().find(|schema| schema.id == id).cloned()
+    }
+
+    /// Replaces the event's custom fields; earlier schemas stay resolvable.
+    pub(crate) fn evolve(&self, change: impl FnOnce(&mut Vec<EventField>)) -> EventSchema {
+        let mut state = lock(&self.state);
+        let mut fields = state.schemas[state.schemas.len() - 1].fields.clone();
+        change(&mut fields);
+        let schema = EventSchema::new(&state.options.event, &fields);
+        state.schemas.retain(|known| known.id != schema.id);
+        state.schemas.push(schema.clone());
+        schema
+    }
+
+    /// Publishes an event with the current schema.
+    pub(crate) fn publish(&self, values: &Fields) -> Published {
+        let schema = self.schema();
+        let created = self.clock.now().as_millisecond();
+        let event = ProducerEvent {
+            id: self.uuid(),
+            schema_id: schema.id.clone(),
+            payload: encode(&schema, created, CREATED_BY, values),
+            headers: Vec::new(),
+        };
+        self.append(event)
+    }
+
+    /// Puts an event on the bus as it is.
+    pub(crate) fn append(&self, event: ProducerEvent) -> Published {
+        let gap = self.gap();
+        let now = self.clock.now();
+        let published = {
+            let mut state = lock(&self.state);
+            state.position += gap;
+            let position = state.position;
+            state.issued.insert(position, now);
+            let published = Published {
+                event_id: event.id.clone(),
+                replay_id: hex(&replay::encode(position)),
+                schema_id: event.schema_id.clone(),
+            };
+            let arrived = std::time::Instant::now();
+            let stored = Stored {
+                position,
+                event,
+                arrived,
+                at: now,
+            };
+            state.events.insert(position, stored);
+            published
+        };
+        self.news.send_modify(|n| *n += 1);
+        published
+    }
+
+    /// Puts the newest event on the bus again: same UUID, new position.
+    pub(crate) fn repeat_last(&self) -> Option<Published> {
+        let last = lock(&self.state).events.values().next_back().cloned()?;
+        Some(self.append(last.event))
+    }
+
+    fn gap(&self) -> u64 {
+        if lock(&self.state).options.foreign_traffic {
+            lock(&self.dice).random_range(1..=50)
+        } else {
+            1
+        }
+    }
+
+    /// The newest position; with foreign traffic it has moved since the last look.
+    pub(super) fn keepalive_position(&self) -> u64 {
+        let gap = self.gap();
+        let now = self.clock.now();
+        let mut state = lock(&self.state);
+        if state.options.foreign_traffic {
+            state.position += gap;
+        }
+        let position = state.position;
+        state.issued.insert(position, now);
+        position
+    }
+
+    /// Forgets what is older than the retention.
+    fn purge(&self, state: &mut State) {
+        let kept = SignedDuration::try_from(state.options.retention).unwrap_or(SignedDuration::MAX);
+        let Ok(oldest) = self.clock.now().checked_sub(kept) else {
+            return;
+        };
+        state.events.retain(|_, stored| stored.at >= oldest);
+        state.issued.retain(|_, at| *at >= oldest);
+    }
+
+    /// Up to `limit` events after `position`.
+    pub(super) fn after(&self, position: u64, limit: usize) -> Vec<Stored> {
+        let mut state = lock(&self.state);
+        self.purge(&mut state);
+        state
+            .events
+            .range(position + 1..)
+            .take(limit)
+            .map(|(_, stored)| stored.clone())
+            .collect()
+    }
+
+    /// The event at or before a position.
+    pub(super) fn before(&self, position: u64) -> Option<Stored> {
+        let state = lock(&self.state);
+        state
+            .events
+            .range(..=position)
+            .next_back()
+            .map(|(_, stored)| stored.clone())
+    }
+
+    /// Where a stream starts: the position after which it delivers.
+    pub(super) fn start(&self, request: &FetchRequest, rpc_id: &str) -> Result<u64, Status> {
+        let bad = |suffix: &str, message: &str| {
+            Err(status(
+                Code::InvalidArgument,
+                suffix,
+                message,
+                "Subscribe",
+                rpc_id,
+            ))
+        };
+        let mut state = lock(&self.state);
+        self.purge(&mut state);
+        match ReplayPreset::try_from(request.replay_preset) {
+            Ok(ReplayPreset::Latest) => Ok(state.position),
+            Ok(ReplayPreset::Earliest) => Ok(0),
+            Ok(ReplayPreset::Custom) if request.replay_id.is_empty() => bad(
+                "subscription.fetch.replayid.validation.failed",
+                "Replay ID is required when the replay preset is CUSTOM",
+            ),
+            Ok(ReplayPreset::Custom) => match replay::decode(&request.replay_id) {
+                Some(position) if state.issued.contains_key(&position) => Ok(position),
+                _ => bad(
+                    "subscription.fetch.replayid.corrupted",
+                    "The Replay ID validation failed. Ensure that the Replay ID is valid",
+                ),
+            },
+            Err(_) => bad(
+                "subscription.fetch.request.invalid",
+                "Unknown replay preset",
+            ),
+        }
+    }
+
+    /// A new org behind the same name: positions start over, old ids mean nothing.
+    pub(crate) fn reset(&self) {
+        {
+            let mut state = lock(&self.state);
+            state.epoch += 1;
+            state.position = 1_000 * state.epoch;
+            state.events.clear();
+            let position = state.position;
+            state.issued = BTreeMap::from([(position, self.clock.now())]);
+        }
+        self.order(StreamFaultKind::Status {
+            code: "UNAVAILABLE".to_owned(),
+            error_code: String::new(),
+        });
+    }
+
+    /// Spoils every open stream now.
+    pub(crate) fn order(&self, kind: StreamFaultKind) {
+        // No open stream is no error.
+        let _ = self.orders.send(kind);
+    }
+
+    pub(crate) fn add_stream_fault(&self, fault: StreamFault) {
+        lock(&self.stream_faults).push(fault);
+    }
+
+    /// The faults of the stream that opens now.
+    pub(super) fn faults_of_stream(&self) -> Vec<StreamFault> {
+        let mut faults = lock(&self.stream_faults);
+        let mine = faults.clone();
+        for fault in faults.iter_mut() {
+            fault.streams = fault.streams.saturating_sub(1);
+        }
+        faults.retain(|fault| fault.streams > 0);
+        mine
+    }
+
+    pub(crate) fn add_unary_fault(&self, fault: UnaryFault) {
+        self.unary_faults.add(fault.when, fault);
+    }
+
+    pub(super) fn unary_fault(&self, rpc: &str) -> Option<UnaryFault> {
+        self.unary_faults
+            .pick(&self.dice, |fault| fault.rpc.eq_ignore_ascii_case(rpc))
+    }
+
+    pub(crate) fn clear_faults(&self) {
+        lock(&self.stream_faults).clear();
+        self.unary_faults.clear();
+    }
+
+    /// Counts a delivery against the allocation; false once it is used up.
+    pub(super) fn may_deliver(&self) -> bool {
+        let delivered = self.counters.delivered.load(Ordering::SeqCst);
+        let state = lock(&self.state);
+        state
+            .options
+            .delivery_allocation
+            .is_none_or(|limit| delivered - state.allocation_from < limit)
+    }
+
+    /// Starts a new day of deliveries.
+    pub(crate) fn renew_allocation(&self) {
+        lock(&self.state).allocation_from = self.counters.delivered.load(Ordering::SeqCst);
+    }
+
+    /// Deliveries counted against the allocation, and the allocation.
+    pub(crate) fn allocation(&self) -> (u64, u64) {
+        let delivered = self.counters.delivered.load(Ordering::SeqCst);
+        let state = lock(&self.state);
+        (
+            delivered - state.allocation_from,
+            state.options.delivery_allocation.unwrap_or(50_000),
+        )
+    }
+
+    pub(crate) fn stats(&self) -> BusStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
+        let counters = &self.counters;
+        BusStats {
+            open_streams: read(&counters.open),
+            streams: read(&counters.streams),
+            fetch_requests: read(&counters.fetches),
+            responses: read(&counters.responses),
+            keepalives: read(&counters.keepalives),
+            delivered: read(&counters.delivered),
+            get_schema: read(&counters.get_schema),
+            get_topic: read(&counters.get_topic),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,357 @@
+//! One Subscribe stream: credit, deliveries, keepalives, and its end.
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use rand::Rng;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tonic::{Code, Status, Streaming};
+
+use super::{
+    Bus, IdleStyle, StreamFault, StreamFaultKind,
+    bus::Stored,
+    replay,
+    status::{code, status},
+    wire::{ConsumerEvent, FetchRequest, FetchResponse},
+};
+use crate::{door::Line, lock};
+
+/// Most credit a stream can hold.
+const WINDOW: i32 = 100;
+
+pub(super) type Outbound = mpsc::Sender<Result<FetchResponse, Status>>;
+
+/// What the stream is to do after a step.
+enum Next {
+    Go,
+    Stop,
+}
+
+pub(super) struct Session {
+    pub(super) bus: Arc<Bus>,
+    pub(super) inbound: Streaming<FetchRequest>,
+    pub(super) out: Outbound,
+    pub(super) line: Option<Line>,
+    pub(super) rpc_id: String,
+    pub(super) credit: i32,
+    pub(super) position: u64,
+    pub(super) blind_until: Option<std::time::Instant>,
+    pub(super) faults: Vec<StreamFault>,
+    pub(super) sent: u32,
+    pub(super) last: Option<Stored>,
+}
+
+impl Session {
+    fn status(&self, code: Code, suffix: &str, message: &str) -> Status {
+        status(code, suffix, message, "Subscribe", &self.rpc_id)
+    }
+
+    async fn end(&self, status: Status) -> Next {
+        // A client that has gone does not need the news.
+        let _ = self.out.send(Err(status)).await;
+        Next::Stop
+    }
+
+    /// Runs until either side ends the stream.
+    pub(super) async fn run(mut self) {
+        self.bus.counters.open.fetch_add(1, Ordering::SeqCst);
+        let bus = self.bus.clone();
+        self.follow().await;
+        bus.counters.open.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    async fn follow(&mut self) {
+        let mut orders = self.bus.orders.subscribe();
+        let mut news = self.bus.news.subscribe();
+        if let Err(refusal) = self.open().await {
+            self.end(refusal).await;
+            return;
+        }
+        let mut half_closed = false;
+        let mut last_sent = Instant::now();
+        let mut empty_since = Instant::now();
+        loop {
+            let _ = news.borrow_and_update();
+            let before = self.sent;
+            if let Next::Stop = self.deliver().await {
+                return;
+            }
+            if self.sent != before {
+                last_sent = Instant::now();
+                empty_since = Instant::now();
+            }
+            if half_closed {
+                return;
+            }
+            let options = self.bus.options();
+            let keepalive = last_sent + options.keepalive;
+            let idle = empty_since + options.idle_close;
+            tokio::select! {
+                () = self.out.closed() => return,
+                order = orders.recv() => {
+                    if let Ok(kind) = order
+                        && let Next::Stop = self.suffer(&kind).await
+                    {
+                        return;
+                    }
+                }
+                request = self.inbound.message() => match request {
+                    Ok(Some(request)) => match self.grant(&request) {
+                        Ok(()) => empty_since = Instant::now(),
+                        Err(refusal) => {
+                            self.end(refusal).await;
+                            return;
+                        }
+                    },
+                    Ok(None) => half_closed = true,
+                    Err(_) => return,
+                },
+                _ = news.changed() => {}
+                () = sleep_until(keepalive), if self.credit > 0 => {
+                    let position = self.bus.keepalive_position();
+                    self.bus.counters.keepalives.fetch_add(1, Ordering::SeqCst);
+                    if let Next::Stop = self.respond(Vec::new(), position).await {
+                        return;
+                    }
+                    last_sent = Instant::now();
+                }
+                () = sleep_until(idle), if self.credit == 0 => {
+                    if options.idle_style == IdleStyle::Unavailable {
+                        self.end(self.status(Code::Unavailable, "", "idle stream closed")).await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the first request: it fixes the start.
+    async fn open(&mut self) -> Result<(), Status> {
+        let first = tokio::select! {
+            () = self.out.closed() => None,
+            message = self.inbound.message() => message?,
+        };
+        let Some(first) = first else {
+            return Err(self.status(
+                Code::InvalidArgument,
+                "subscription.fetch.request.invalid",
+                "no request",
+            ));
+        };
+        if first.topic_name.is_empty() {
+            return Err(self.status(
+                Code::InvalidArgument,
+                "topic.validation.empty",
+                "empty topic",
+            ));
+        }
+        if first.topic_name != self.bus.topic() {
+            return Err(self.status(
+                Code::NotFound,
+                "topic.not.found",
+                &format!(
+                    "The specified topic {} does not exist or you do not have access to it",
+                    first.topic_name
+                ),
+            ));
+        }
+        self.grant(&first)?;
+        self.position = self.bus.start(&first, &self.rpc_id)?;
+        let options = self.bus.options();
+        match first.replay_preset {
+            0 if options.latest_blind > Duration::ZERO => {
+                self.blind_until = Some(std::time::Instant::now() + options.latest_blind);
+            }
+            2 if self.chance(options.duplicates) => {
+                // At least once also means: the last one before the cursor, once more.
+                if let Some(event) = self.bus.before(self.position) {
+                    self.position = event.position - 1;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn chance(&self, probability: f64) -> bool {
+        probability > 0.0 && lock(&self.bus.dice).random_bool(probability.min(1.0))
+    }
+
+    /// Adds the credit of a request.
+    fn grant(&mut self, request: &FetchRequest) -> Result<(), Status> {
+        self.bus.counters.fetches.fetch_add(1, Ordering::SeqCst);
+        if !request.topic_name.is_empty() && request.topic_name != self.bus.topic() {
+            return Err(self.status(
+                Code::InvalidArgument,
+                "subscription.fetch.topic.mismatch",
+                "The topic can't change during a subscription",
+            ));
+        }
+        if request.num_requested <= 0 {
+            return Err(self.status(
+                Code::InvalidArgument,
+                "subscription.fetch.requested.events.invalid",
+                "The number of requested events must be greater than 0",
+            ));
+        }
+        self.credit = self
+            .credit
+            .saturating_add(request.num_requested)
+            .min(WINDOW);
+        Ok(())
+    }
+
+    /// Delivers what is there, as far as the credit goes.
+    async fn deliver(&mut self) -> Next {
+        while self.credit > 0 {
+            let options = self.bus.options();
+            let most = usize::try_from(self.credit)
+                .unwrap_or(0)
+                .min(options.max_batch.max(1));
+            let mut batch = self.bus.after(self.position, most);
+            if let Some(until) = self.blind_until {
+                if let Some(missed) = batch.iter().rev().find(|event| event.arrived < until) {
+                    self.position = missed.position;
+                    continue;
+                }
+            }
+            if batch.is_empty() {
+                return Next::Go;
+            }
+            let take = lock(&self.bus.dice).random_range(1..=batch.len());
+            batch.truncate(take);
+            let mut copies = Vec::new();
+            if let Some(last) = self.last.clone()
+                && copies.len() + batch.len() < most
+                && self.chance(options.duplicates / 2.0)
+            {
+                copies.push(last);
+            }
+            let mut spare = most.saturating_sub(copies.len() + batch.len());
+            for event in batch {
+                self.position = event.position;
+                self.last = Some(event.clone());
+                copies.push(event.clone());
+                if spare > 0 && self.chance(options.duplicates / 2.0) {
+                    spare -= 1;
+                    copies.push(event);
+                }
+            }
+            let events = copies.iter().map(Stored::delivery).collect();
+            let position = self.position;
+            if let Next::Stop = self.respond(events, position).await {
+                return Next::Stop;
+            }
+        }
+        Next::Go
+    }
+
+    /// Sends one response, or what a fault makes of it.
+    async fn respond(&mut self, mut events: Vec<ConsumerEvent>, position: u64) -> Next {
+        self.sent += 1;
+        let now = self.sent;
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.faults)
+            .into_iter()
+            // What spoils events waits for a response that has some.
+            .partition(|fault| {
+                fault.at_response <= now && !(touches_events(&fault.kind) && events.is_empty())
+            });
+        self.faults = later;
+        for fault in due {
+            if touches_events(&fault.kind) {
+                self.spoil(&fault.kind, &mut events);
+            } else if let Next::Stop = self.suffer(&fault.kind).await {
+                return Next::Stop;
+            }
+        }
+        let delivered = events.len() as u64;
+        if delivered > 0 && !self.bus.may_deliver() {
+            let refusal = self.status(
+                Code::ResourceExhausted,
+                "subscription.limit.exceeded",
+                "The daily event delivery allocation is used up",
+            );
+            return self.end(refusal).await;
+        }
+        self.credit -= i32::try_from(delivered)
+            .unwrap_or(self.credit)
+            .min(self.credit);
+        let response = FetchResponse {
+            events,
+            latest_replay_id: replay::encode(position),
+            rpc_id: self.bus.uuid(),
+            pending_num_requested: self.credit,
+        };
+        self.bus.counters.responses.fetch_add(1, Ordering::SeqCst);
+        self.bus
+            .counters
+            .delivered
+            .fetch_add(delivered, Ordering::SeqCst);
+        match self.out.send(Ok(response)).await {
+            Ok(()) => Next::Go,
+            Err(_) => Next::Stop,
+        }
+    }
+
+    fn spoil(&self, kind: &StreamFaultKind, events: &mut [ConsumerEvent]) {
+        for delivery in events {
+            let Some(event) = delivery.event.as_mut() else {
+                continue;
+            };
+            match kind {
+                StreamFaultKind::Garbage => {
+                    let mut noise = vec![0u8; event.payload.len().max(8)];
+                    lock(&self.bus.dice).fill(noise.as_mut_slice());
+                    // A varint that never ends cannot be mistaken for a datum.
+                    noise[..8].fill(0xff);
+                    event.payload = noise;
+                }
+                StreamFaultKind::Truncated => event.payload.truncate(event.payload.len() / 2),
+                StreamFaultKind::UnknownSchema => {
+                    event.schema_id = "AAAAAAAAAAAAAAAAAAAAAA".to_owned()
+                }
+                StreamFaultKind::EmptyReplayId => delivery.replay_id.clear(),
+                _ => {}
+            }
+        }
+    }
+
+    /// Carries out a fault that concerns the whole stream.
+    async fn suffer(&mut self, kind: &StreamFaultKind) -> Next {
+        match kind {
+            StreamFaultKind::Status {
+                code: name,
+                error_code,
+            } => {
+                let refusal = self.status(code(name), error_code, "The stream was ended");
+                self.end(refusal).await
+            }
+            StreamFaultKind::End => Next::Stop,
+            StreamFaultKind::Reset => {
+                if let Some(line) = &self.line {
+                    line.cut();
+                }
+                Next::Stop
+            }
+            StreamFaultKind::Stall => {
+                self.out.closed().await;
+                Next::Stop
+            }
+            _ => Next::Go,
+        }
+    }
+}
+
+fn touches_events(kind: &StreamFaultKind) -> bool {
+    matches!(
+        kind,
+        StreamFaultKind::Garbage
+            | StreamFaultKind::Truncated
+            | StreamFaultKind::UnknownSchema
+            | StreamFaultKind::EmptyReplayId
+    )
+}

@@ -1,0 +1,65 @@
+//! The built-in Flow: an approval or a retry becomes an attempt and an event.
+use serde_json::{Map, Value};
+
+use super::records::{Record, Transaction};
+use crate::pubsub::Fields;
+
+/// Runs before the save of an Order. Returns the fields to set and the event to publish
+/// after commit, if the change asks for an attempt.
+pub(crate) fn run(
+    transaction: &mut Transaction<'_>,
+    before: &Record,
+    after: &Record,
+) -> Option<(Map<String, Value>, Fields)> {
+    let turned = |field: &str, value: &str| {
+        after.text(field) == Some(value) && before.text(field) != Some(value)
+    };
+    if !turned("Status", "Approved") && !turned("Activation_Status__c", "Activating") {
+        return None;
+    }
+    let id = after.id().to_owned();
+    let attempt = {
+        // Counted beside the record, so that an org without the field still tells attempts apart.
+        let count = transaction.records.attempts.entry(id.clone()).or_default();
+        *count += 1;
+        *count
+    };
+    let key = format!("{id}-{attempt}");
+    let correlation = uuid::Uuid::new_v4().to_string();
+    let all = [
+        ("Activation_Status__c", Value::from("Activating")),
+        ("Activation_Attempt__c", Value::from(attempt as f64)),
+        ("Activation_IdemKey__c", Value::from(key.clone())),
+        (
+            "Activation_Correlation_Id__c",
+            Value::from(correlation.clone()),
+        ),
+        (
+            "Activation_Last_Attempt_At__c",
+            Value::from(transaction.now_text()),
+        ),
+        ("Activation_Error_Code__c", Value::Null),
+        ("Activation_Error_Message__c", Value::Null),
+    ];
+    let set = all
+        .into_iter()
+        .filter(|(field, _)| transaction.has_order_field(field))
+        .map(|(field, value)| (field.to_owned(), value))
+        .collect();
+    let event = payload(&id, &key, &correlation, &transaction.options().operator);
+    Some((set, event))
+}
+
+/// The event's custom fields.
+pub(crate) fn payload(order: &str, key: &str, correlation: &str, operator: &str) -> Fields {
+    [
+        ("OrderId__c", Value::from(order)),
+        ("IdemKey__c", Value::from(key)),
+        ("CorrelationId__c", Value::from(correlation)),
+        ("RequestedBy__c", Value::from(operator)),
+        ("Version__c", Value::from(1.0)),
+    ]
+    .into_iter()
+    .map(|(field, value)| (field.to_owned(), value))
+    .collect()
+}

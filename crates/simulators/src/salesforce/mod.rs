@@ -1,0 +1,31 @@
+//! The simulated Salesforce org: OAuth, REST with SOQL, and the Pub/Sub API.
+mod books;
+mod composite;
+mod faults;
+mod flow;
+mod history;
+mod http;
+mod ids;
+mod oauth;
+mod options;
+mod org;
+mod records;
+mod rest;
+mod rules;
+mod sessions;
+mod shape;
+mod sim;
+mod soql;
+
+pub use books::{Line, NewOrder};
+pub use faults::{RestFault, RestFaultKind, Route};
+pub use history::{Author, Call, Write};
+pub use options::{Login, PRIVATE_KEY_PEM, SalesforceOptions};
+pub(crate) use org::Org;
+pub use rules::Refusal;
+pub use sim::SalesforceSim;
+
+pub use crate::pubsub::{
+    BusOptions, BusStats, EventField, EventKind, EventSchema, IdleStyle, Published, StreamFault,
+    StreamFaultKind, UnaryFault, encode,
+};

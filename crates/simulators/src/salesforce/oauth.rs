@@ -1,0 +1,105 @@
+//! The token endpoint: RS256 assertions for tokens.
+use std::collections::HashMap;
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
+use serde_json::{Value, json};
+
+use super::{
+    options::{CLIENT_ID, PUBLIC_KEY_PEM},
+    org::Org,
+    rest::Answer,
+};
+use crate::lock;
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// How far in the past `exp` may lie.
+const SKEW_SECONDS: i64 = 180;
+
+pub(crate) fn refused(error: &str, description: &str) -> Answer {
+    Answer::json(
+        400,
+        json!({"error": error, "error_description": description}),
+    )
+}
+
+/// Answers `POST /services/oauth2/token`.
+pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
+    let form: HashMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
+    if form.get("grant_type").map(String::as_str) != Some(JWT_BEARER) {
+        return refused("unsupported_grant_type", "grant type not supported");
+    }
+    let assertion = form
+        .get("assertion")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let mut validation = Validation::new(Algorithm::RS256);
+    // Times and audience are judged below, with this service's own words.
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    validation.required_spec_claims.clear();
+    let claims = DecodingKey::from_rsa_pem(PUBLIC_KEY_PEM.as_bytes())
+        .and_then(|key| decode::<Value>(assertion, &key, &validation));
+    let Ok(claims) = claims.map(|token| token.claims) else {
+        return refused("invalid_grant", "invalid assertion");
+    };
+    if claims["iss"] != CLIENT_ID {
+        return refused("invalid_client_id", "client identifier invalid");
+    }
+    let audience = claims["aud"]
+        .as_str()
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let known = [
+        "https://login.salesforce.com",
+        "https://test.salesforce.com",
+    ];
+    if !known.contains(&audience) && !own_origins.iter().any(|origin| origin == audience) {
+        return refused("invalid_grant", "audience is invalid");
+    }
+    let expiry = match &claims["exp"] {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    let now = org.clock.now().as_second();
+    let too_far = org
+        .options
+        .strict_exp
+        .map(|limit| now.saturating_add_unsigned(limit.as_secs()));
+    match expiry {
+        None => return refused("invalid_grant", "invalid assertion"),
+        Some(at) if at < now - SKEW_SECONDS => {
+            return refused("invalid_grant", "expired authorization code");
+        }
+        Some(at) if too_far.is_some_and(|limit| at > limit) => {
+            return refused("invalid_grant", "invalid assertion");
+        }
+        Some(_) => {}
+    }
+    if claims["sub"] != org.username() {
+        return refused("invalid_grant", "user hasn't approved this consumer");
+    }
+    let access_token = org.sessions.mint(&org.org_id, &org.dice, &org.clock);
+    let instance_url = lock(&org.instance_url).clone();
+    Answer::json(
+        200,
+        json!({
+            "access_token": access_token,
+            "instance_url": instance_url,
+            "id": format!("https://login.salesforce.com/id/{}/{}", org.org_id, org.user_id),
+            "token_type": "Bearer",
+            "scope": "api",
+        }),
+    )
+}
+
+/// Who the token belongs to.
+pub(crate) fn userinfo(org: &Org) -> Answer {
+    Answer::json(
+        200,
+        json!({
+            "user_id": org.user_id, "organization_id": org.org_id,
+            "preferred_username": org.username(), "name": "Integration User", "active": true,
+        }),
+    )
+}

@@ -1,0 +1,449 @@
+//! REST: from a request to an answer, inside one transaction.
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    composite, ids,
+    org::Org,
+    records::{Record, Transaction},
+    rules::Refusal,
+    shape::{self, Object},
+    soql::{self, Eyes, Found},
+};
+use crate::{clock::parse_datetime, lock};
+
+/// What goes back to the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Option<Value>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Answer {
+    pub(crate) fn json(status: u16, body: Value) -> Self {
+        Self {
+            status,
+            body: Some(body),
+            headers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            body: None,
+            headers: Vec::new(),
+        }
+    }
+
+    fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::json(refusal.status, refusal.body())
+    }
+}
+
+/// One request below `/services/data/vNN.0`.
+pub(crate) struct Ask<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) version: &'a str,
+    /// Path after the version, without empty parts, percent-decoded.
+    pub(crate) parts: Vec<String>,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: Value,
+    pub(crate) if_unmodified_since: Option<String>,
+    pub(crate) if_modified_since: Option<String>,
+    pub(crate) batch_size: Option<usize>,
+}
+
+impl Ask<'_> {
+    fn param(&self, name: &str) -> Option<&str> {
+        let hit = self.query.iter().find(|(key, _)| key == name);
+        hit.map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn object_body(&self) -> Result<&Map<String, Value>, Refusal> {
+        self.body
+            .as_object()
+            .ok_or_else(|| Refusal::bad("JSON_PARSER_ERROR", "The HTTP entity body is required"))
+    }
+}
+
+fn find_object(name: &str) -> Result<&'static Object, Refusal> {
+    shape::object(name).ok_or_else(Refusal::not_found)
+}
+
+fn wrong_method(method: &str) -> Refusal {
+    Refusal::new(
+        405,
+        "METHOD_NOT_ALLOWED",
+        format!("HTTP Method '{method}' not allowed"),
+    )
+}
+
+/// Carries out one request. A refusal leaves nothing behind only if the caller rolls back.
+pub(crate) fn answer(
+    org: &Org,
+    tx: &mut Transaction<'_>,
+    ask: &Ask<'_>,
+) -> Result<Answer, Refusal> {
+    let parts: Vec<&str> = ask.parts.iter().map(String::as_str).collect();
+    let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    match (ask.method, lower.as_slice()) {
+        ("GET", []) => Ok(Answer::json(
+            200,
+            json!({
+                "sobjects": format!("/services/data/{}/sobjects", ask.version),
+                "query": format!("/services/data/{}/query", ask.version),
+                "identity": format!("https://login.salesforce.com/id/{}/{}", org.org_id, org.user_id),
+            }),
+        )),
+        ("GET", ["limits"]) => Ok(limits(org)),
+        ("GET", ["sobjects"]) => {
+            let all: Vec<Value> = shape::objects()
+                .iter()
+                .map(|object| json!({"name": object.name, "keyPrefix": object.prefix}))
+                .collect();
+            Ok(Answer::json(200, json!({"sobjects": all})))
+        }
+        ("GET", ["query" | "queryall"]) => query(org, tx, ask),
+        ("GET", ["query", _]) => page(org, ask, parts[1]),
+        ("POST", ["composite"]) => composite::run(org, tx, ask),
+        (_, ["composite", "sobjects", ..]) => composite::collection(org, tx, ask),
+        ("POST", ["sobjects", event]) if event.ends_with("__e") => publish(org, parts[1], ask),
+        ("GET", ["sobjects", event, "eventschema"]) if event.ends_with("__e") => {
+            event_schema(org, parts[1])
+        }
+        ("GET", ["sobjects", event, "describe"]) if event.ends_with("__e") => {
+            describe_event(org, parts[1])
+        }
+        ("GET", ["sobjects", _, "describe"]) => {
+            let object = find_object(parts[1])?;
+            let has = |object: &str, field: &str| {
+                shape::object(object).is_some_and(|object| tx.has(object, field))
+            };
+            Ok(Answer::json(200, object.describe(has)))
+        }
+        ("GET", ["sobjects", _]) => {
+            let object = find_object(parts[1])?;
+            Ok(Answer::json(
+                200,
+                json!({"objectDescribe": {"name": object.name}, "recentItems": []}),
+            ))
+        }
+        ("POST", ["sobjects", _]) => {
+            let object = find_object(parts[1])?;
+            let id = tx.insert(object, ask.object_body()?)?;
+            let place = format!(
+                "/services/data/{}/sobjects/{}/{id}",
+                ask.version, object.name
+            );
+            Ok(
+                Answer::json(201, json!({"id": id, "success": true, "errors": []}))
+                    .with("location", place),
+            )
+        }
+        (method, ["sobjects", _, _]) => row(tx, ask, method, find_object(parts[1])?, parts[2]),
+        (method, ["sobjects", _, _, _]) => {
+            external(tx, ask, method, find_object(parts[1])?, parts[2], parts[3])
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+/// The row an id in a path means.
+fn find<'a>(
+    tx: &'a Transaction<'_>,
+    object: &'static Object,
+    id: &str,
+) -> Result<&'a Record, Refusal> {
+    let id = ids::canonical(id).ok_or_else(|| {
+        Refusal::new(
+            404,
+            "NOT_FOUND",
+            "Provided external ID field does not exist or is not accessible: ".to_owned() + id,
+        )
+    })?;
+    match tx.records.get(&id) {
+        Some(record) if record.object.name == object.name => Ok(record),
+        _ if tx.records.is_deleted(&id) => {
+            Err(Refusal::new(404, "ENTITY_IS_DELETED", "entity is deleted"))
+        }
+        _ => Err(Refusal::not_found()),
+    }
+}
+
+fn row(
+    tx: &mut Transaction<'_>,
+    ask: &Ask<'_>,
+    method: &str,
+    object: &'static Object,
+    id: &str,
+) -> Result<Answer, Refusal> {
+    match method {
+        "GET" => read(tx, ask, object, id),
+        "PATCH" => {
+            let record = find(tx, object, id)?;
+            let id = record.id().to_owned();
+            if let Some(header) = &ask.if_unmodified_since {
+                unmodified_since(record, header)?;
+            }
+            tx.update(&id, ask.object_body()?)?;
+            Ok(Answer::empty(204))
+        }
+        "DELETE" => {
+            let id = find(tx, object, id)?.id().to_owned();
+            tx.delete(&id)?;
+            Ok(Answer::empty(204))
+        }
+        other => Err(wrong_method(other)),
+    }
+}
+
+fn modified(record: &Record) -> Option<SystemTime> {
+    let at = parse_datetime(record.text("LastModifiedDate")?)?;
+    let seconds = u64::try_from(at.as_second()).ok()?;
+    Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+}
+
+fn http_date(header: &str) -> Result<SystemTime, Refusal> {
+    httpdate::parse_http_date(header)
+        .map_err(|_| Refusal::bad("INVALID_HEADER", format!("invalid date: {header}")))
+}
+
+fn unmodified_since(record: &Record, header: &str) -> Result<(), Refusal> {
+    let limit = http_date(header)?;
+    if modified(record).is_some_and(|at| at > limit) {
+        return Err(Refusal::new(
+            412,
+            "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE",
+            "Entity has been modified since the last read",
+        ));
+    }
+    Ok(())
+}
+
+fn read(
+    tx: &Transaction<'_>,
+    ask: &Ask<'_>,
+    object: &'static Object,
+    id: &str,
+) -> Result<Answer, Refusal> {
+    let record = find(tx, object, id)?;
+    let changed = modified(record);
+    if let Some(header) = &ask.if_modified_since {
+        let since = http_date(header)?;
+        if changed.is_some_and(|at| at <= since) {
+            return Ok(Answer::empty(304));
+        }
+    }
+    let mut body = Map::new();
+    body.insert(
+        "attributes".to_owned(),
+        json!({"type": object.name, "url": format!("/services/data/{}/sobjects/{}/{}", ask.version, object.name, record.id())}),
+    );
+    body.insert("Id".to_owned(), Value::from(record.id()));
+    let wanted = ask.param("fields").map(|list| list.split(','));
+    let known = |name: &str| {
+        object
+            .field(name)
+            .filter(|field| tx.has(object, field.name))
+    };
+    match wanted {
+        Some(names) => {
+            for name in names.map(str::trim).filter(|name| !name.is_empty()) {
+                let field = known(name).ok_or_else(|| {
+                    Refusal::bad(
+                        "INVALID_FIELD",
+                        format!("No such column '{name}' on sobject of type {}", object.name),
+                    )
+                })?;
+                body.insert(field.name.to_owned(), record.get(field.name).clone());
+            }
+        }
+        None => {
+            for field in object
+                .fields
+                .iter()
+                .filter(|field| tx.has(object, field.name))
+            {
+                body.insert(field.name.to_owned(), record.get(field.name).clone());
+            }
+        }
+    }
+    let answer = Answer::json(200, Value::Object(body));
+    Ok(match changed {
+        Some(at) => answer.with("last-modified", httpdate::fmt_http_date(at)),
+        None => answer,
+    })
+}
+
+/// Rows by external id: read and upsert.
+fn external(
+    tx: &mut Transaction<'_>,
+    ask: &Ask<'_>,
+    method: &str,
+    object: &'static Object,
+    field: &str,
+    value: &str,
+) -> Result<Answer, Refusal> {
+    let field = object
+        .field(field)
+        .filter(|field| field.external_id && tx.has(object, field.name))
+        .ok_or_else(|| {
+            Refusal::new(
+                404,
+                "NOT_FOUND",
+                "Provided external ID field does not exist or is not accessible: ".to_owned()
+                    + field,
+            )
+        })?;
+    let wanted = Value::from(value);
+    let found = tx
+        .records
+        .of(object)
+        .find(|record| record.get(field.name) == &wanted)
+        .map(|record| record.id().to_owned());
+    match (method, found) {
+        ("GET", Some(id)) => read(tx, ask, object, &id),
+        ("PATCH", Some(id)) => {
+            tx.update(&id, ask.object_body()?)?;
+            Ok(Answer::json(
+                200,
+                json!({"id": id, "success": true, "errors": [], "created": false}),
+            ))
+        }
+        ("PATCH", None) if ask.param("updateOnly") != Some("true") => {
+            let mut fields = ask.object_body()?.clone();
+            fields.insert(field.name.to_owned(), wanted);
+            let id = tx.insert(object, &fields)?;
+            Ok(Answer::json(
+                201,
+                json!({"id": id, "success": true, "errors": [], "created": true}),
+            ))
+        }
+        ("GET" | "PATCH", None) => Err(Refusal::not_found()),
+        (other, _) => Err(wrong_method(other)),
+    }
+}
+
+fn query(org: &Org, tx: &Transaction<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    let text = ask
+        .param("q")
+        .ok_or_else(|| Refusal::bad("MALFORMED_QUERY", "A query string has to be specified"))?;
+    let query = soql::parse(text)?;
+    let has = |object: &str, field: &str| {
+        shape::object(object).is_some_and(|object| tx.has(object, field))
+    };
+    let eyes = Eyes {
+        records: tx.records,
+        has: &has,
+        version: ask.version,
+    };
+    match eyes.run(&query)? {
+        Found::Count(total) => Ok(Answer::json(
+            200,
+            json!({"totalSize": total, "done": true, "records": []}),
+        )),
+        Found::Rows(rows) => {
+            let total = rows.len();
+            Ok(paged(org, ask, rows, total, 0))
+        }
+    }
+}
+
+fn paged(org: &Org, ask: &Ask<'_>, mut rows: Vec<Value>, total: usize, offset: usize) -> Answer {
+    let size = ask
+        .batch_size
+        .unwrap_or(usize::MAX)
+        .min(org.options.page_size)
+        .max(1);
+    if rows.len() <= size {
+        return Answer::json(
+            200,
+            json!({"totalSize": total, "done": true, "records": rows}),
+        );
+    }
+    let rest = rows.split_off(size);
+    let next = offset + size;
+    let locator = format!("01g{}-{next}", org.bus.uuid().replace('-', ""));
+    lock(&org.pages).insert(locator.clone(), (rest, total));
+    let url = format!("/services/data/{}/query/{locator}", ask.version);
+    Answer::json(
+        200,
+        json!({"totalSize": total, "done": false, "nextRecordsUrl": url, "records": rows}),
+    )
+}
+
+fn page(org: &Org, ask: &Ask<'_>, locator: &str) -> Result<Answer, Refusal> {
+    let page = lock(&org.pages).get(locator).cloned();
+    let (rows, total) =
+        page.ok_or_else(|| Refusal::bad("INVALID_QUERY_LOCATOR", "invalid query locator"))?;
+    let offset = total - rows.len();
+    Ok(paged(org, ask, rows, total, offset))
+}
+
+fn limits(org: &Org) -> Answer {
+    let used = lock(&org.calls).len() as u64;
+    let (delivered, allocation) = org.bus.allocation();
+    let left = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
+    Answer::json(
+        200,
+        json!({
+            "DailyApiRequests": left(org.options.daily_calls, used),
+            "DailyDeliveredPlatformEvents": left(allocation, delivered),
+            "HourlyPublishedPlatformEvents": left(250_000, 0),
+        }),
+    )
+}
+
+fn check_event(org: &Org, name: &str) -> Result<(), Refusal> {
+    if name.eq_ignore_ascii_case(&org.bus.options().event) {
+        Ok(())
+    } else {
+        Err(Refusal::not_found())
+    }
+}
+
+/// Events over REST are queued only; here they are on the bus at once.
+fn publish(org: &Org, name: &str, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+    check_event(org, name)?;
+    let published = org.publish(ask.object_body()?);
+    Ok(Answer::json(
+        201,
+        json!({
+            "id": ids::mint("e00", 1), "success": true,
+            "errors": [{"statusCode": "OPERATION_ENQUEUED", "message": published.event_id, "fields": []}],
+        }),
+    ))
+}
+
+fn event_schema(org: &Org, name: &str) -> Result<Answer, Refusal> {
+    check_event(org, name)?;
+    let schema = org.bus.schema();
+    let mut body: Value = serde_json::from_str(&schema.json).unwrap_or_default();
+    body["uuid"] = Value::from(schema.id);
+    Ok(Answer::json(200, body))
+}
+
+fn describe_event(org: &Org, name: &str) -> Result<Answer, Refusal> {
+    check_event(org, name)?;
+    let schema = org.bus.schema();
+    let fields: Vec<Value> = schema
+        .fields
+        .iter()
+        .map(|field| json!({"name": field.name, "nillable": true, "custom": true}))
+        .collect();
+    Ok(Answer::json(
+        200,
+        json!({"name": name, "fields": fields, "custom": true}),
+    ))
+}

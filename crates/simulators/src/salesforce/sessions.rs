@@ -1,0 +1,70 @@
+//! Access tokens and the instance they belong to.
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng, rngs::StdRng};
+
+use crate::{clock::SkewedClock, lock};
+
+/// Every token handed out and still good.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    timeout: Duration,
+    live: Mutex<HashMap<String, Timestamp>>,
+    minted: AtomicU64,
+}
+
+impl Sessions {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            timeout,
+            live: Mutex::default(),
+            minted: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn mint(&self, org: &str, dice: &Mutex<StdRng>, clock: &SkewedClock) -> String {
+        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
+        let tail: String = {
+            let mut dice = lock(dice);
+            (0..60)
+                .map(|_| char::from(DIGITS[dice.random_range(0..DIGITS.len())]))
+                .collect()
+        };
+        let token = format!("{}!AQ{tail}", &org[..15]);
+        lock(&self.live).insert(token.clone(), clock.now());
+        self.minted.fetch_add(1, Ordering::SeqCst);
+        token
+    }
+
+    /// Whether a token is good; each use lets it live on.
+    pub(crate) fn accept(&self, token: &str, clock: &SkewedClock) -> bool {
+        let now = clock.now();
+        let timeout = SignedDuration::try_from(self.timeout).unwrap_or(SignedDuration::MAX);
+        let mut live = lock(&self.live);
+        let good = live
+            .get(token)
+            .is_some_and(|used| now.duration_since(*used) < timeout);
+        if good {
+            live.insert(token.to_owned(), now);
+        } else {
+            live.remove(token);
+        }
+        good
+    }
+
+    pub(crate) fn revoke_all(&self) {
+        lock(&self.live).clear();
+    }
+
+    pub(crate) fn minted(&self) -> u64 {
+        self.minted.load(Ordering::SeqCst)
+    }
+}
