@@ -1,0 +1,141 @@
+//! Settings of the WHMCS adapter.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use settings::{Endpoint, Problems, Secret, SecretArgs};
+
+/// The settings as they were given.
+#[derive(Args, Clone, Debug, Default)]
+pub struct WhmcsArgs {
+    /// Base URL of WHMCS; the API is below it
+    #[arg(long, env = "WHMCS_URL")]
+    pub whmcs_url: Option<String>,
+    /// Extra certificate authority for WHMCS (PEM file)
+    #[arg(long, env = "WHMCS_CA_FILE")]
+    pub whmcs_ca_file: Option<String>,
+    /// Identifier of the API credential
+    #[arg(long, env = "WHMCS_IDENTIFIER", hide_env_values = true)]
+    pub whmcs_identifier: Option<String>,
+    /// File holding the identifier
+    #[arg(long, env = "WHMCS_IDENTIFIER_FILE")]
+    pub whmcs_identifier_file: Option<String>,
+    /// Secret of the API credential
+    #[arg(long, env = "WHMCS_SECRET", hide_env_values = true)]
+    pub whmcs_secret: Option<String>,
+    /// File holding the secret
+    #[arg(long, env = "WHMCS_SECRET_FILE")]
+    pub whmcs_secret_file: Option<String>,
+    /// API access key, where the install uses one
+    #[arg(long, env = "WHMCS_ACCESS_KEY", hide_env_values = true)]
+    pub whmcs_access_key: Option<String>,
+    /// File holding the access key
+    #[arg(long, env = "WHMCS_ACCESS_KEY_FILE")]
+    pub whmcs_access_key_file: Option<String>,
+    /// System name of the gateway for new orders
+    #[arg(long, env = "WHMCS_PAYMENT_METHOD")]
+    pub whmcs_payment_method: Option<String>,
+    /// Whose prices: whmcs or salesforce [default: whmcs]
+    #[arg(long, env = "WHMCS_PRICES")]
+    pub whmcs_prices: Option<String>,
+    /// Whether WHMCS makes its invoice [default: true]
+    #[arg(long, env = "WHMCS_INVOICE")]
+    pub whmcs_invoice: Option<String>,
+    /// Whether WHMCS sends its mails [default: true]
+    #[arg(long, env = "WHMCS_EMAILS")]
+    pub whmcs_emails: Option<String>,
+    /// Time limit of one call [default: 90s]
+    #[arg(long, env = "WHMCS_TIMEOUT")]
+    pub whmcs_timeout: Option<String>,
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Base URL.
+    pub url: Endpoint,
+    /// Extra certificate authority.
+    pub ca_file: Option<PathBuf>,
+    /// API credential.
+    pub identifier: Secret,
+    /// Its secret.
+    pub secret: Secret,
+    /// Access key, where the install uses one.
+    pub access_key: Option<Secret>,
+    /// Gateway of new orders.
+    pub payment_method: String,
+    /// Whether the sales prices go along as overrides.
+    pub override_prices: bool,
+    /// Whether WHMCS makes its invoice.
+    pub invoice: bool,
+    /// Whether WHMCS sends its mails.
+    pub emails: bool,
+    /// Time limit of one call.
+    pub timeout: Duration,
+}
+
+impl WhmcsArgs {
+    /// Checks everything, noting each problem.
+    #[must_use]
+    pub fn check(&self, problems: &mut Problems) -> Option<Config> {
+        let url = problems
+            .required("WHMCS_URL", self.whmcs_url.as_deref())
+            .and_then(|text| problems.take(Endpoint::parse("WHMCS_URL", &text)));
+        let identifier = SecretArgs {
+            name: "WHMCS_IDENTIFIER",
+            file_name: "WHMCS_IDENTIFIER_FILE",
+            value: self.whmcs_identifier.as_deref(),
+            file: self.whmcs_identifier_file.as_deref(),
+        }
+        .required(problems);
+        let secret = SecretArgs {
+            name: "WHMCS_SECRET",
+            file_name: "WHMCS_SECRET_FILE",
+            value: self.whmcs_secret.as_deref(),
+            file: self.whmcs_secret_file.as_deref(),
+        }
+        .required(problems);
+        let access_key = problems.take(
+            SecretArgs {
+                name: "WHMCS_ACCESS_KEY",
+                file_name: "WHMCS_ACCESS_KEY_FILE",
+                value: self.whmcs_access_key.as_deref(),
+                file: self.whmcs_access_key_file.as_deref(),
+            }
+            .read(),
+        );
+        let payment_method =
+            problems.required("WHMCS_PAYMENT_METHOD", self.whmcs_payment_method.as_deref());
+        let override_prices = problems.parse(
+            "WHMCS_PRICES",
+            self.whmcs_prices.as_deref(),
+            "whmcs",
+            "Give whmcs or salesforce",
+            |text| match text {
+                "whmcs" => Some(false),
+                "salesforce" => Some(true),
+                _ => None,
+            },
+        );
+        let invoice = problems.flag("WHMCS_INVOICE", self.whmcs_invoice.as_deref(), "true");
+        let emails = problems.flag("WHMCS_EMAILS", self.whmcs_emails.as_deref(), "true");
+        let timeout = problems.duration("WHMCS_TIMEOUT", self.whmcs_timeout.as_deref(), "90s");
+        Some(Config {
+            url: url?,
+            ca_file: self
+                .whmcs_ca_file
+                .as_deref()
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
+            identifier: identifier?,
+            secret: secret?,
+            access_key: access_key?,
+            payment_method: payment_method?,
+            override_prices: override_prices?,
+            invoice: invoice?,
+            emails: emails?,
+            timeout: timeout?,
+        })
+    }
+}
