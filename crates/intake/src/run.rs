@@ -1,0 +1,299 @@
+//! Leading a channel and following it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::job::{Admission, backoff};
+use domain::key::{Channel, Owner};
+use domain::ports::{
+    Clock, Entropy, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Start, StoreError,
+    StreamError,
+};
+use metrics::counter;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Health, OnLoss, Pause, Status, decide, pause_after};
+
+/// How long to wait after the store could not be asked.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The outside, as intake sees it.
+#[derive(Clone)]
+pub struct Ports {
+    /// Where events come from.
+    pub source: Arc<dyn EventSource>,
+    /// Where jobs go.
+    pub store: Arc<dyn JobIntake>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// What can be set about intake.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The channel.
+    pub channel: Channel,
+    /// Where to start while no position is stored.
+    pub start: Start,
+    /// What to do when the stored position is lost.
+    pub on_loss: OnLoss,
+    /// Lease of the one active subscriber; renewed at a third of it.
+    pub lease: Duration,
+}
+
+/// Turns the events of a channel into jobs.
+pub struct Intake {
+    ports: Ports,
+    settings: Settings,
+    owner: Owner,
+    health: Arc<Health>,
+}
+
+/// Why following the stream came to an end.
+enum Over {
+    /// We were told to stop.
+    Shutdown,
+    /// Another process leads, or the store could not say.
+    NotLeading,
+    /// The stream broke; `flowed` when it had said something before.
+    Broken { error: StreamError, flowed: bool },
+}
+
+impl Intake {
+    /// An intake with an owner id of its own, new at every start.
+    #[must_use]
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let owner = Owner::new(format!("subscriber-{}", ports.entropy.token()))
+            .expect("the name begins with letters");
+        Self {
+            ports,
+            settings,
+            owner,
+            health: Arc::default(),
+        }
+    }
+
+    /// How the stream is doing, for the health page.
+    #[must_use]
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.health)
+    }
+
+    /// Follows the channel until `shutdown`, then resigns so that a standby need not wait.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut failures = 0;
+        let mut start = self.settings.start.clone();
+        while !shutdown.is_cancelled() {
+            let epoch = tokio::select! {
+                epoch = self.become_leader() => epoch,
+                () = shutdown.cancelled() => break,
+            };
+            match self.follow(epoch, &start, &shutdown).await {
+                Over::Shutdown => break,
+                Over::NotLeading => {}
+                Over::Broken { error, flowed } => {
+                    failures = if flowed { 0 } else { failures + 1 };
+                    tokio::select! {
+                        next = self.after(error, epoch, failures) => start = next.unwrap_or(start),
+                        () = shutdown.cancelled() => break,
+                    }
+                }
+            }
+        }
+        if let Err(error) = self
+            .ports
+            .store
+            .resign(&self.settings.channel, &self.owner)
+            .await
+        {
+            tracing::warn!(%error, "leadership could not be given up; it runs out by itself");
+        }
+    }
+
+    async fn become_leader(&self) -> Epoch {
+        let Settings { channel, lease, .. } = &self.settings;
+        loop {
+            match self.ports.store.lead(channel, &self.owner, *lease).await {
+                Ok(Leadership::Leader(epoch)) => {
+                    self.health.set(Status::Connecting);
+                    return epoch;
+                }
+                Ok(Leadership::Standby { .. }) => self.health.set(Status::Standby),
+                Err(error) => {
+                    tracing::error!(%error, "the store does not say who leads");
+                    self.health.error(Status::Connecting, error.to_string());
+                }
+            }
+            self.ports.clock.sleep((*lease / 10).min(STORE_PAUSE)).await;
+        }
+    }
+
+    async fn follow(&self, epoch: Epoch, start: &Start, shutdown: &CancellationToken) -> Over {
+        let channel = &self.settings.channel;
+        // The position is read anew each time: only what was committed counts.
+        let start = match self.ports.store.cursor(channel).await {
+            Ok(Some(cursor)) => Start::After(cursor.replay_id),
+            Ok(None) => start.clone(),
+            Err(error) => return self.store_failed(&error).await,
+        };
+        let mut stream = match self.ports.source.open(channel, &start).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                return Over::Broken {
+                    error,
+                    flowed: false,
+                };
+            }
+        };
+        tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
+        let mut renewal = tokio::time::interval(self.settings.lease / 3);
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut flowed = false;
+        loop {
+            let over = tokio::select! {
+                over = self.take_one(&mut *stream, epoch) => over,
+                () = self.lose_leadership(epoch, &mut renewal) => Some(Over::NotLeading),
+                () = shutdown.cancelled() => Some(Over::Shutdown),
+            };
+            match over {
+                None => flowed = true,
+                Some(Over::Broken { error, .. }) => return Over::Broken { error, flowed },
+                Some(over) => return over,
+            }
+        }
+    }
+
+    /// One message: received, committed, and only then may the next one be asked for.
+    async fn take_one(&self, stream: &mut dyn EventStream, epoch: Epoch) -> Option<Over> {
+        let batch = match stream.next().await {
+            Ok(batch) => batch,
+            Err(error) => {
+                return Some(Over::Broken {
+                    error,
+                    flowed: false,
+                });
+            }
+        };
+        let at = self.ports.clock.now();
+        self.health.message(at);
+        let delivery = decide(&self.settings.channel, epoch, at, batch);
+        match self.ports.store.accept(&delivery).await {
+            Ok(admissions) => {
+                admissions
+                    .into_iter()
+                    .for_each(|admission| self.count(admission));
+                None
+            }
+            Err(error) => Some(self.store_failed(&error).await),
+        }
+    }
+
+    fn count(&self, admission: Admission) {
+        let outcome = match admission {
+            Admission::Enqueued => "enqueued",
+            Admission::SameDelivery | Admission::SameRequest => "duplicate",
+            Admission::DeadLettered => "invalid",
+        };
+        let topic = self.settings.channel.as_str().to_owned();
+        counter!("orderbridge_events_received_total", "topic" => topic.clone()).increment(1);
+        counter!("orderbridge_events_handled_total", "topic" => topic, "outcome" => outcome)
+            .increment(1);
+    }
+
+    /// Returns when leadership is gone or can no longer be proven.
+    async fn lose_leadership(&self, epoch: Epoch, renewal: &mut tokio::time::Interval) {
+        let Settings { channel, lease, .. } = &self.settings;
+        loop {
+            renewal.tick().await;
+            match self.ports.store.lead(channel, &self.owner, *lease).await {
+                Ok(Leadership::Leader(current)) if current == epoch => {}
+                Ok(_) => return,
+                // Writes carry the epoch; a store that is away stops them by itself.
+                Err(error) => tracing::warn!(%error, "leadership could not be renewed"),
+            }
+        }
+    }
+
+    async fn store_failed(&self, error: &StoreError) -> Over {
+        tracing::error!(%error, "the store did not take a delivery; the stream starts anew from what it has");
+        self.health.error(Status::Connecting, error.to_string());
+        self.ports.clock.sleep(STORE_PAUSE).await;
+        Over::NotLeading
+    }
+
+    /// Waits as the error asks; answers where to start when the position was lost.
+    async fn after(&self, error: StreamError, epoch: Epoch, failures: u32) -> Option<Start> {
+        let topic = self.settings.channel.as_str().to_owned();
+        let reason = error.class();
+        counter!("orderbridge_subscription_reconnects_total", "topic" => topic, "reason" => reason)
+            .increment(1);
+        tracing::warn!(%error, class = reason, failures, "stream over");
+        let stopped = matches!(error, StreamError::Denied { .. });
+        let status = if stopped {
+            Status::Stopped
+        } else {
+            Status::Connecting
+        };
+        self.health.error(status, error.to_string());
+        let start = match &error {
+            StreamError::PositionLost { detail } => match self.forget(epoch, detail).await {
+                Some(start) => Some(start),
+                None => {
+                    self.health.error(Status::Stopped, error.to_string());
+                    self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
+                        .await;
+                    return None;
+                }
+            },
+            _ => None,
+        };
+        self.wait(pause_after(&error), epoch, failures).await;
+        start
+    }
+
+    async fn forget(&self, epoch: Epoch, detail: &str) -> Option<Start> {
+        let start = match self.settings.on_loss {
+            OnLoss::All => Start::Earliest,
+            OnLoss::Latest => Start::Latest,
+            OnLoss::Stop => return None,
+        };
+        let channel = &self.settings.channel;
+        let from = self.ports.store.cursor(channel).await.ok().flatten();
+        let gap = Gap {
+            from: from.map(|cursor| cursor.committed_at),
+            until: self.ports.clock.now(),
+            detail: format!("{detail}; starting again from {start:?}"),
+        };
+        tracing::error!(
+            detail = gap.detail,
+            "the stored position is lost; events may be missing"
+        );
+        match self.ports.store.lose_position(channel, epoch, &gap).await {
+            Ok(()) => Some(start),
+            Err(error) => {
+                tracing::error!(%error, "the lost position could not be recorded");
+                None
+            }
+        }
+    }
+
+    /// Waits, and goes on leading meanwhile.
+    async fn wait(&self, pause: Pause, epoch: Epoch, failures: u32) {
+        let wait = match pause {
+            Pause::Backoff { base, cap } => backoff(
+                base,
+                cap,
+                failures.saturating_sub(1),
+                self.ports.entropy.fraction(),
+            ),
+            Pause::Fixed(wait) => wait,
+        };
+        let mut renewal = tokio::time::interval(self.settings.lease / 3);
+        tokio::select! {
+            () = self.ports.clock.sleep(wait) => {}
+            () = self.lose_leadership(epoch, &mut renewal) => {}
+        }
+    }
+}
