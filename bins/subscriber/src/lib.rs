@@ -1,1 +1,85 @@
 //! Follows the Salesforce channel and turns every event into a job.
+
+mod config;
+mod health;
+
+use std::sync::Arc;
+
+use domain::ports::Clock;
+use intake::Intake;
+use job_store::SqliteStore;
+use outbound::Roots;
+use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
+use salesforce_auth::TokenManager;
+use salesforce_pubsub::PubSub;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Args, Config};
+use health::HealthPage;
+
+/// Checks the settings and runs until a signal.
+///
+/// # Errors
+/// A setting cannot be used, or something went wrong at run time.
+pub fn start(args: &Args) -> Result<(), Failure> {
+    outbound::install_crypto_provider();
+    let config = args.check()?;
+    runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
+}
+
+/// Runs until `shutdown`.
+///
+/// # Errors
+/// The store, the certificates or the listener's address cannot be used.
+pub async fn run(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = SqliteStore::open(&config.database_url, Arc::clone(&clock))
+        .await
+        .map_err(config::store_failure)?;
+    let store = Arc::new(store);
+    let listener = Listener::bind(config.http_addr)
+        .await
+        .map_err(Failure::run)?;
+    let intake = match &config.salesforce {
+        Some(salesforce) => {
+            let roots = Roots::load(salesforce.auth.ca_file.as_deref()).map_err(Failure::run)?;
+            let tokens =
+                TokenManager::new(salesforce.auth.clone(), &roots).map_err(Failure::run)?;
+            let source = PubSub::new(salesforce.pubsub.clone(), Arc::new(tokens), &roots)
+                .map_err(Failure::run)?;
+            let ports = intake::Ports {
+                source: Arc::new(source),
+                store: Arc::clone(&store) as _,
+                clock: Arc::clone(&clock),
+                entropy: Arc::new(OsEntropy),
+            };
+            Some(Intake::new(ports, config.intake.clone()))
+        }
+        None => None,
+    };
+    let page = Arc::new(HealthPage {
+        store,
+        channel: config.intake.channel.clone(),
+        health: intake.as_ref().map(Intake::health),
+        clock,
+    });
+    tracing::info!(address = %config.http_addr, enabled = intake.is_some(), "subscriber started");
+    let serving = tokio::spawn(listener.serve(
+        Arc::clone(&page) as _,
+        metrics,
+        health::routes(page),
+        shutdown.clone(),
+    ));
+    match intake {
+        Some(intake) => intake.run(shutdown.clone()).await,
+        None => shutdown.cancelled().await,
+    }
+    // Open connections to the health page must not hold the end up.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
+    tracing::info!("subscriber stopped");
+    Ok(())
+}

@@ -1,1 +1,101 @@
 //! Claims jobs, provisions them in WHMCS, reports to Salesforce.
+
+mod checks;
+mod config;
+mod file;
+
+use std::sync::Arc;
+
+use job_store::{OpenError, SqliteStore};
+use outbound::Roots;
+use provisioning::{Ports, Worker};
+use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
+use salesforce_auth::TokenManager;
+use salesforce_rest::RestOrders;
+use settings::Problems;
+use tokio_util::sync::CancellationToken;
+use whmcs::{Api, Whmcs};
+
+use checks::WorkerChecks;
+pub use config::{Args, Config};
+
+/// Checks the settings and runs until a signal.
+///
+/// # Errors
+/// A setting cannot be used, or something went wrong at run time.
+pub fn start(args: &Args) -> Result<(), Failure> {
+    outbound::install_crypto_provider();
+    let config = args.check()?;
+    runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
+}
+
+/// Runs until `shutdown`, then drains.
+///
+/// # Errors
+/// The store, the certificates or the listener's address cannot be used.
+pub async fn run(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    run_with(config, metrics, shutdown, |ports| ports).await
+}
+
+/// Runs with the ports changed by `wrap`; tests put crash points around them.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    wrap: impl FnOnce(Ports) -> Ports,
+) -> Result<(), Failure> {
+    let store = SqliteStore::open(&config.database_url, Arc::new(SystemClock))
+        .await
+        .map_err(store_failure)?;
+    let store = Arc::new(store);
+    let listener = Listener::bind(config.http_addr)
+        .await
+        .map_err(Failure::run)?;
+    let salesforce_roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
+    let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
+    let tokens = TokenManager::new(config.auth, &salesforce_roots).map_err(Failure::run)?;
+    let crm =
+        RestOrders::new(config.rest, Arc::new(tokens), &salesforce_roots).map_err(Failure::run)?;
+    let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
+    let ports = Ports {
+        queue: Arc::clone(&store) as _,
+        crm: Arc::new(crm),
+        provisioner: Arc::new(Whmcs::new(api, config.whmcs_options)),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(OsEntropy),
+    };
+    let worker = Worker::new(wrap(ports), config.provisioning);
+    tracing::info!(address = %config.http_addr, "worker started");
+    let serving = tokio::spawn(listener.serve(
+        Arc::new(WorkerChecks {
+            store,
+            lane: worker.lane(),
+        }),
+        metrics,
+        axum::Router::new(),
+        shutdown.clone(),
+    ));
+    worker.run(shutdown).await;
+    // Open connections to the probes must not hold the end up.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
+    tracing::info!("worker stopped");
+    Ok(())
+}
+
+fn store_failure(error: OpenError) -> Failure {
+    match error {
+        OpenError::Address { what, mend } => {
+            let mut problems = Problems::new();
+            problems.add("DATABASE_URL", what, mend);
+            Failure::Config(problems)
+        }
+        other => Failure::run(other),
+    }
+}

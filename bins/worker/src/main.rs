@@ -1,2 +1,11 @@
-//! placeholder
-fn main() {}
+//! The worker's entry point.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match runtime::parse_or_exit::<worker::Args>() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    runtime::exit_code(worker::start(&args))
+}

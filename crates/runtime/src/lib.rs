@@ -1,1 +1,14 @@
-//! What every program needs and none should own: telemetry, health listener, shutdown, real clock and dice.
+//! What every program needs and none should own: telemetry, the health listener, shutdown,
+//! the real clock and dice.
+
+mod clock;
+mod http;
+mod program;
+mod telemetry;
+mod time;
+
+pub use clock::{OsEntropy, SystemClock};
+pub use http::{Check, Checks, Listener, ListenerArgs};
+pub use program::{Failure, exit_code, parse_or_exit, run_until_signalled};
+pub use telemetry::{LogArgs, Metrics, init_logs};
+pub use time::rfc3339;

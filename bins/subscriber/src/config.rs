@@ -1,0 +1,172 @@
+//! Settings of the subscriber.
+
+use std::net::SocketAddr;
+
+use domain::key::Channel;
+use domain::ports::Start;
+use intake::OnLoss;
+use job_store::OpenError;
+use runtime::Failure;
+use settings::Problems;
+
+/// Follows the Salesforce channel and turns every event into a job.
+///
+/// Every flag has an environment variable as its twin.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "subscriber", version)]
+pub struct Args {
+    /// Job store: sqlite:PATH [default: sqlite:data/orderbridge.db]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// false: stay up and connect to nothing [default: true]
+    #[arg(long, env = "SF_EVENTS_ENABLED")]
+    pub sf_events_enabled: Option<String>,
+    /// Platform event channel [default: /event/OrderProvisionRequested__e]
+    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL")]
+    pub sf_provision_event_channel: Option<String>,
+    /// LATEST or ALL, used while no cursor is stored [default: LATEST]
+    #[arg(long, env = "SF_EVENTS_REPLAY")]
+    pub sf_events_replay: Option<String>,
+    /// ALL, LATEST or STOP, when Salesforce no longer knows the cursor [default: ALL]
+    #[arg(long, env = "SF_EVENTS_ON_REPLAY_LOSS")]
+    pub sf_events_on_replay_loss: Option<String>,
+    /// Lease of the one active subscriber [default: 10s]
+    #[arg(long, env = "SUBSCRIBER_LEASE")]
+    pub subscriber_lease: Option<String>,
+    /// Salesforce login.
+    #[command(flatten)]
+    pub salesforce: salesforce_auth::SalesforceArgs,
+    /// Salesforce Pub/Sub API.
+    #[command(flatten)]
+    pub pubsub: salesforce_pubsub::PubSubArgs,
+    /// Probes and metrics.
+    #[command(flatten)]
+    pub listener: runtime::ListenerArgs,
+    /// Logs.
+    #[command(flatten)]
+    pub logs: runtime::LogArgs,
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the store is.
+    pub database_url: String,
+    /// Where probes and metrics are.
+    pub http_addr: SocketAddr,
+    /// How to follow the channel.
+    pub intake: intake::Settings,
+    /// How to reach Salesforce; `None` while events are disabled.
+    pub salesforce: Option<Salesforce>,
+}
+
+/// How to reach Salesforce.
+#[derive(Clone, Debug)]
+pub struct Salesforce {
+    /// Login.
+    pub auth: salesforce_auth::Config,
+    /// Pub/Sub API.
+    pub pubsub: salesforce_pubsub::Config,
+}
+
+impl Args {
+    /// Checks everything and starts logging.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn check(&self) -> Result<Config, Problems> {
+        let mut problems = Problems::new();
+        runtime::init_logs(&self.logs, &mut problems);
+        let config = self.config(&mut problems);
+        problems.into_result(config)
+    }
+
+    fn config(&self, problems: &mut Problems) -> Option<Config> {
+        let http_addr = self.listener.check("127.0.0.1:9101", problems);
+        let enabled = problems.flag(
+            "SF_EVENTS_ENABLED",
+            self.sf_events_enabled.as_deref(),
+            "true",
+        );
+        let intake = self.intake(problems);
+        let salesforce = if enabled? {
+            let auth = self.salesforce.check(problems);
+            let pubsub = self.pubsub.check(problems);
+            Some(Salesforce {
+                auth: auth?,
+                pubsub: pubsub?,
+            })
+        } else {
+            None
+        };
+        Some(Config {
+            database_url: database_url(self.database_url.as_deref()),
+            http_addr: http_addr?,
+            intake: intake?,
+            salesforce,
+        })
+    }
+
+    fn intake(&self, problems: &mut Problems) -> Option<intake::Settings> {
+        let channel = problems.parse(
+            "SF_PROVISION_EVENT_CHANNEL",
+            self.sf_provision_event_channel.as_deref(),
+            "/event/OrderProvisionRequested__e",
+            "Give a channel such as /event/OrderProvisionRequested__e",
+            |text| Channel::new(text).filter(|_| text.starts_with("/event/")),
+        );
+        let start = problems.parse(
+            "SF_EVENTS_REPLAY",
+            self.sf_events_replay.as_deref(),
+            "LATEST",
+            "Give LATEST or ALL",
+            |text| match text {
+                "LATEST" => Some(Start::Latest),
+                "ALL" => Some(Start::Earliest),
+                _ => None,
+            },
+        );
+        let on_loss = problems.parse(
+            "SF_EVENTS_ON_REPLAY_LOSS",
+            self.sf_events_on_replay_loss.as_deref(),
+            "ALL",
+            "Give ALL, LATEST or STOP",
+            |text| match text {
+                "ALL" => Some(OnLoss::All),
+                "LATEST" => Some(OnLoss::Latest),
+                "STOP" => Some(OnLoss::Stop),
+                _ => None,
+            },
+        );
+        let lease = problems.parse(
+            "SUBSCRIBER_LEASE",
+            self.subscriber_lease.as_deref(),
+            "10s",
+            "Give a duration from 1s, such as 10s",
+            |text| settings::duration(text).filter(|lease| lease.as_millis() >= 1000),
+        );
+        Some(intake::Settings {
+            channel: channel?,
+            start: start?,
+            on_loss: on_loss?,
+            lease: lease?,
+        })
+    }
+}
+
+fn database_url(given: Option<&str>) -> String {
+    let given = given.map(str::trim).filter(|text| !text.is_empty());
+    given.unwrap_or("sqlite:data/orderbridge.db").to_owned()
+}
+
+/// A store that cannot be opened: a wrong setting, or something at run time.
+pub(crate) fn store_failure(error: OpenError) -> Failure {
+    match error {
+        OpenError::Address { what, mend } => {
+            let mut problems = Problems::new();
+            problems.add("DATABASE_URL", what, mend);
+            Failure::Config(problems)
+        }
+        other => Failure::run(other),
+    }
+}

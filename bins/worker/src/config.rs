@@ -1,0 +1,160 @@
+//! Settings of the worker.
+
+use std::net::SocketAddr;
+
+use salesforce_rest::RestConfig;
+use settings::Problems;
+
+use crate::file::File;
+
+/// Claims jobs, provisions them in WHMCS, reports to Salesforce.
+///
+/// Every flag has an environment variable as its twin.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "worker", version)]
+pub struct Args {
+    /// Job store: sqlite:PATH [default: sqlite:data/orderbridge.db]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// Whether an account without a WHMCS client gets one [default: false]
+    #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
+    pub whmcs_create_clients: Option<String>,
+    /// How long orders wait while WHMCS refuses us as such [default: 15m]
+    #[arg(long, env = "WHMCS_PAUSE_LIMIT")]
+    pub whmcs_pause_limit: Option<String>,
+    /// Wait before each search for an order whose reply was lost [default: 180s]
+    #[arg(long, env = "WHMCS_QUIET_PERIOD")]
+    pub whmcs_quiet_period: Option<String>,
+    /// Jobs in hand at once [default: 8]
+    #[arg(long, env = "WORKER_CONCURRENCY")]
+    pub worker_concurrency: Option<String>,
+    /// Lease of a claimed job [default: 15s]
+    #[arg(long, env = "WORKER_LEASE")]
+    pub worker_lease: Option<String>,
+    /// How long one attempt may repeat calls without effect [default: 60s]
+    #[arg(long, env = "WORKER_RETRY_BUDGET")]
+    pub worker_retry_budget: Option<String>,
+    /// Time for jobs in hand after SIGTERM [default: 30s]
+    #[arg(long, env = "WORKER_DRAIN")]
+    pub worker_drain: Option<String>,
+    /// TOML file: renamed fields, statuses, markers, mappings
+    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
+    pub orderbridge_config: Option<String>,
+    /// Salesforce login.
+    #[command(flatten)]
+    pub salesforce: salesforce_auth::SalesforceArgs,
+    /// WHMCS.
+    #[command(flatten)]
+    pub whmcs: whmcs::WhmcsArgs,
+    /// Probes and metrics.
+    #[command(flatten)]
+    pub listener: runtime::ListenerArgs,
+    /// Logs.
+    #[command(flatten)]
+    pub logs: runtime::LogArgs,
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the store is.
+    pub database_url: String,
+    /// Where probes and metrics are.
+    pub http_addr: SocketAddr,
+    /// Salesforce login.
+    pub auth: salesforce_auth::Config,
+    /// Salesforce REST.
+    pub rest: RestConfig,
+    /// WHMCS.
+    pub whmcs: whmcs::Config,
+    /// What the configuration file says about WHMCS.
+    pub whmcs_options: whmcs::Options,
+    /// How to provision.
+    pub provisioning: provisioning::Settings,
+}
+
+impl Args {
+    /// Checks everything and starts logging.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn check(&self) -> Result<Config, Problems> {
+        let mut problems = Problems::new();
+        runtime::init_logs(&self.logs, &mut problems);
+        let config = self.config(&mut problems);
+        problems.into_result(config)
+    }
+
+    fn config(&self, problems: &mut Problems) -> Option<Config> {
+        let http_addr = self.listener.check("127.0.0.1:9102", problems);
+        let auth = self.salesforce.check(problems);
+        let whmcs = self.whmcs.check(problems);
+        let file = File::read(self.orderbridge_config.as_deref(), problems);
+        let provisioning = self.provisioning(problems);
+        let file = file?;
+        let overrides = file.overrides(problems);
+        let whmcs_options = file.whmcs_options(problems);
+        let (auth, provisioning) = (auth?, provisioning?);
+        let rest = RestConfig {
+            fields: file.salesforce,
+            bill_to: provisioning.create_clients,
+            ..RestConfig::new(auth.api_version.clone())
+        };
+        let given = self
+            .database_url
+            .as_deref()
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        Some(Config {
+            database_url: given.unwrap_or("sqlite:data/orderbridge.db").to_owned(),
+            http_addr: http_addr?,
+            auth,
+            rest,
+            whmcs: whmcs?,
+            whmcs_options,
+            provisioning: provisioning::Settings {
+                overrides,
+                ..provisioning
+            },
+        })
+    }
+
+    fn provisioning(&self, problems: &mut Problems) -> Option<provisioning::Settings> {
+        let concurrency = problems.parse(
+            "WORKER_CONCURRENCY",
+            self.worker_concurrency.as_deref(),
+            "8",
+            "Give a number from 1 to 1000",
+            |text| text.parse().ok().filter(|count| (1..=1000).contains(count)),
+        );
+        let lease = problems.parse(
+            "WORKER_LEASE",
+            self.worker_lease.as_deref(),
+            "15s",
+            "Give a duration from 1s, such as 15s",
+            |text| settings::duration(text).filter(|lease| lease.as_millis() >= 1000),
+        );
+        let mut duration = |name, value: &Option<String>, default| {
+            problems.duration(name, value.as_deref(), default)
+        };
+        let retry_budget = duration("WORKER_RETRY_BUDGET", &self.worker_retry_budget, "60s");
+        let drain = duration("WORKER_DRAIN", &self.worker_drain, "30s");
+        let quiet_period = duration("WHMCS_QUIET_PERIOD", &self.whmcs_quiet_period, "180s");
+        let pause_limit = duration("WHMCS_PAUSE_LIMIT", &self.whmcs_pause_limit, "15m");
+        let create_clients = problems.flag(
+            "WHMCS_CREATE_CLIENTS",
+            self.whmcs_create_clients.as_deref(),
+            "false",
+        );
+        Some(provisioning::Settings {
+            concurrency: concurrency?,
+            lease: lease?,
+            retry_budget: retry_budget?,
+            drain: drain?,
+            quiet_period: quiet_period?,
+            pause_limit: pause_limit?,
+            create_clients: create_clients?,
+            ..provisioning::Settings::default()
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! How a program begins and ends.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use settings::{EXIT_CONFIG, Problems};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The command line, or the exit code to end with: 0 after help, 64 for a value that cannot
+/// be used, 2 for anything else.
+///
+/// # Errors
+/// The exit code; the message has been printed.
+pub fn parse_or_exit<T: Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|error| {
+        // Nobody is left to tell when even that cannot be printed.
+        let _ = error.print();
+        match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+            ErrorKind::InvalidValue | ErrorKind::ValueValidation => ExitCode::from(EXIT_CONFIG),
+            _ => ExitCode::from(2),
+        }
+    })
+}
+
+/// The exit code of a program that ended so; prints what went wrong.
+#[must_use]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last word of a program that cannot go on"
+)]
+pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(problems)) => {
+            for problem in problems.iter() {
+                eprintln!("error: {problem}");
+            }
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Failure::Run(error)) => {
+            eprintln!("error: {error}");
+            let mut source = error.source();
+            while let Some(cause) = source {
+                eprintln!("  because: {cause}");
+                source = cause.source();
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a program ended badly.
+#[derive(Debug)]
+pub enum Failure {
+    /// A setting cannot be used.
+    Config(Problems),
+    /// Something went wrong at run time.
+    Run(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Config(problems)
+    }
+}
+
+impl Failure {
+    /// Wraps what went wrong at run time.
+    pub fn run(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Run(error.into())
+    }
+}
+
+/// Runs a program until it ends, telling it by the token to stop at the first SIGTERM or
+/// SIGINT. A second signal ends the process at once.
+///
+/// # Errors
+/// What the program itself says.
+pub fn run_until_signalled<F>(run: impl FnOnce(CancellationToken) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Run(Box::new(error)))?;
+    let result = runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let (mut term, mut int) = match (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        ) {
+            (Ok(term), Ok(int)) => (term, int),
+            (Err(error), _) | (_, Err(error)) => return Err(Failure::Run(Box::new(error))),
+        };
+        let told = shutdown.clone();
+        tokio::spawn(async move {
+            for second in [false, true] {
+                tokio::select! {
+                    _ = term.recv() => {}
+                    _ = int.recv() => {}
+                }
+                if second {
+                    std::process::exit(130);
+                }
+                told.cancel();
+            }
+        });
+        run(shutdown).await
+    });
+    // What outlasted the drain is left to its lease.
+    runtime.shutdown_background();
+    result
+}

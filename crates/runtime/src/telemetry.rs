@@ -1,0 +1,103 @@
+//! Logs and metrics.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use settings::Problems;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What can be set about logs.
+#[derive(Args, Clone, Debug, Default)]
+pub struct LogArgs {
+    /// text or json [default: text on a terminal, else json]
+    #[arg(long, env = "LOG_FORMAT")]
+    pub log_format: Option<String>,
+    /// What to log, as a filter [default: info]
+    #[arg(long, env = "RUST_LOG")]
+    pub rust_log: Option<String>,
+}
+
+/// Libraries whose finer levels print headers, tokens among them.
+const CAPPED: [&str; 5] = [
+    "hyper=info",
+    "h2=info",
+    "reqwest=info",
+    "rustls=info",
+    "hyper_util=info",
+];
+
+/// Starts logging to standard error. A second call changes nothing.
+pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
+    let json = problems.parse(
+        "LOG_FORMAT",
+        args.log_format.as_deref(),
+        if std::io::stderr().is_terminal() {
+            "text"
+        } else {
+            "json"
+        },
+        "Give text or json",
+        |text| match text {
+            "text" => Some(false),
+            "json" => Some(true),
+            _ => None,
+        },
+    );
+    let filter = problems.parse(
+        "RUST_LOG",
+        args.rust_log.as_deref(),
+        "info",
+        "Give a filter such as info or worker=debug,info",
+        |text| EnvFilter::try_new(text).ok(),
+    );
+    let (Some(json), Some(filter)) = (json, filter) else {
+        return;
+    };
+    let filter = CAPPED
+        .iter()
+        .filter_map(|cap| cap.parse().ok())
+        .fold(filter, EnvFilter::add_directive);
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // An error only says that logging was started before.
+    let _ = if json {
+        registry.with(layer.json().flatten_event(true)).try_init()
+    } else {
+        registry.with(layer).try_init()
+    };
+}
+
+/// The process's metrics.
+#[derive(Clone)]
+pub struct Metrics(Option<PrometheusHandle>);
+
+impl Metrics {
+    /// Starts collecting. In one process only the first call collects.
+    #[must_use]
+    pub fn install() -> Self {
+        let buckets = [
+            0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0,
+        ];
+        let builder = PrometheusBuilder::new().set_buckets(&buckets);
+        let handle = builder
+            .ok()
+            .and_then(|builder| builder.install_recorder().ok());
+        metrics::gauge!("orderbridge_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+        Self(handle)
+    }
+
+    /// The metrics as Prometheus text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        self.0
+            .as_ref()
+            .map(|handle| {
+                handle.run_upkeep();
+                handle.render()
+            })
+            .unwrap_or_default()
+    }
+}
