@@ -1,1 +1,1 @@
-//! Stories told over the whole house.
+//! Stories told over the whole house, and the rules of its layout.

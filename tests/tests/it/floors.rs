@@ -1,0 +1,111 @@
+//! Who may import whom. A new edge is a reviewed line here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Normal dependencies of each crate inside the house; for `domain`, of all.
+const TABLE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("settings", &[]),
+    ("outbound", &["settings"]),
+    ("intake", &["domain"]),
+    ("provisioning", &["domain"]),
+    ("salesforce-auth", &["outbound", "settings"]),
+    (
+        "salesforce-pubsub",
+        &["domain", "outbound", "salesforce-auth", "settings"],
+    ),
+    (
+        "salesforce-rest",
+        &["domain", "outbound", "salesforce-auth", "settings"],
+    ),
+    ("whmcs", &["domain", "outbound", "settings"]),
+    ("job-store", &["domain"]),
+    ("runtime", &["domain", "settings"]),
+    ("testkit", &["domain"]),
+    ("simulators", &[]),
+    (
+        "subscriber",
+        &[
+            "domain",
+            "intake",
+            "job-store",
+            "outbound",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-pubsub",
+            "settings",
+        ],
+    ),
+    (
+        "worker",
+        &[
+            "domain",
+            "job-store",
+            "outbound",
+            "provisioning",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+            "whmcs",
+        ],
+    ),
+];
+
+fn packages() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &serde_json::Value| value["name"].as_str().unwrap().to_owned();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().unwrap();
+            let normal = dependencies
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null());
+            (name(package), normal.map(name).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn imports_only_point_down() {
+    let packages = packages();
+    let ours: BTreeSet<_> = packages.keys().cloned().collect();
+    for (package, allowed) in TABLE {
+        let inside: Vec<_> = packages[*package].intersection(&ours).cloned().collect();
+        assert_eq!(inside, *allowed, "imports of `{package}`");
+    }
+    let listed: BTreeSet<_> = TABLE
+        .iter()
+        .map(|(package, _)| (*package).to_owned())
+        .collect();
+    let garden = ["e2e", "sandbox", "demo"].map(str::to_owned).into();
+    let unlisted: Vec<_> = ours
+        .difference(&listed)
+        .filter(|name| !BTreeSet::contains(&garden, *name))
+        .collect();
+    assert!(
+        unlisted.is_empty(),
+        "packages without a floor: {unlisted:?}"
+    );
+}
+
+#[test]
+fn the_domain_depends_on_two_small_crates_only() {
+    let allowed: BTreeSet<_> = ["async-trait", "thiserror"].map(str::to_owned).into();
+    assert_eq!(packages()["domain"], allowed);
+}

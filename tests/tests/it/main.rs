@@ -1,0 +1,3 @@
+//! One binary for every test of the whole house.
+
+mod floors;
