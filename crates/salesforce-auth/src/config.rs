@@ -30,6 +30,7 @@ pub struct SalesforceArgs {
     #[arg(
         long,
         env = "SF_PRIVATE_KEY",
+        allow_hyphen_values = true,
         value_name = "PEM",
         hide_env_values = true
     )]

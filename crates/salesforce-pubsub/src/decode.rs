@@ -159,6 +159,7 @@ fn version(value: &Value) -> Result<f64, Unusable> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use apache_avro::writer::datum::GenericDatumWriter;
     use proptest::prelude::*;
 
     pub(crate) const SCHEMA: &str = r#"{"type":"record","name":"OrderProvisionRequested__e","namespace":"com.sforce.eventbus","fields":[
@@ -199,7 +200,11 @@ pub(crate) mod tests {
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect();
-        apache_avro::to_avro_datum(&schema, Value::Record(fields)).unwrap()
+        GenericDatumWriter::builder(&schema)
+            .build()
+            .unwrap()
+            .write_value_to_vec(Value::Record(fields))
+            .unwrap()
     }
 
     #[test]

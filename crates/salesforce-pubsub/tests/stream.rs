@@ -1,0 +1,314 @@
+//! The event source against the simulated bus.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::key::{Channel, ReplayId};
+use domain::ports::{
+    Batch, EventSource, EventStream, Received, Start, StreamError, UndecodableReason,
+};
+use outbound::Roots;
+use salesforce_auth::{SalesforceArgs, TokenManager};
+use salesforce_pubsub::{PubSub, PubSubArgs};
+use serde_json::json;
+use settings::Problems;
+use simulators::salesforce::{
+    SalesforceOptions, SalesforceSim, StreamFault, StreamFaultKind, UnaryFault,
+};
+use simulators::{Fields, When};
+
+const ORDER: &str = "801000000000001AAA";
+
+struct Rig {
+    sim: SalesforceSim,
+    source: PubSub,
+    channel: Channel,
+}
+
+impl Rig {
+    async fn start(knob: impl FnOnce(&mut SalesforceOptions)) -> Self {
+        Self::with(knob, PubSubArgs::default()).await
+    }
+
+    async fn with(knob: impl FnOnce(&mut SalesforceOptions), args: PubSubArgs) -> Self {
+        let mut options = SalesforceOptions::default();
+        options.bus.keepalive = Duration::from_millis(50);
+        knob(&mut options);
+        let sim = SalesforceSim::start(options).await.unwrap();
+        let login = sim.login();
+        let mut problems = Problems::new();
+        let config = SalesforceArgs {
+            sf_login_url: Some(sim.rest_url()),
+            sf_client_id: Some(login.client_id),
+            sf_username: Some(login.username),
+            sf_private_key: Some(login.private_key_pem),
+            ..SalesforceArgs::default()
+        }
+        .check(&mut problems);
+        let roots = Roots::load(None).unwrap();
+        let tokens = Arc::new(TokenManager::new(config.unwrap(), &roots).unwrap());
+        let config = PubSubArgs {
+            sf_pubsub_endpoint: Some(sim.pubsub_url()),
+            ..args
+        }
+        .check(&mut problems);
+        let source = PubSub::new(config.unwrap(), tokens, &roots).unwrap();
+        let channel = Channel::new(sim.channel()).unwrap();
+        Self {
+            sim,
+            source,
+            channel,
+        }
+    }
+
+    fn publish(&self, order: &str) -> String {
+        let fields: Fields = [("OrderId__c", json!(order)), ("IdemKey__c", json!("k1"))]
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        self.sim.publish_event(&fields).event_id
+    }
+
+    async fn open(&self, start: Start) -> Box<dyn EventStream> {
+        self.source.open(&self.channel, &start).await.unwrap()
+    }
+
+    /// The error that a stream from the start ends with.
+    async fn error(&self) -> StreamError {
+        let mut stream = self.open(Start::Earliest).await;
+        loop {
+            if let Err(error) = stream.next().await {
+                return error;
+            }
+        }
+    }
+}
+
+async fn events(stream: &mut Box<dyn EventStream>, count: usize) -> Vec<Received> {
+    let mut events = Vec::new();
+    while events.len() < count {
+        events.extend(stream.next().await.unwrap().events);
+    }
+    events
+}
+
+fn reason(received: &Received) -> UndecodableReason {
+    received.request.as_ref().unwrap_err().reason
+}
+
+#[tokio::test]
+async fn events_arrive_in_order_and_a_stream_goes_on_after_a_position() {
+    let rig = Rig::start(|_| {}).await;
+    let ids = [rig.publish(ORDER), rig.publish(ORDER), rig.publish(ORDER)];
+    let got = events(&mut rig.open(Start::Earliest).await, 3).await;
+    for (event, id) in got.iter().zip(&ids) {
+        assert_eq!(event.event.as_str(), id);
+        let request = event.request.as_ref().unwrap();
+        assert_eq!(request.order.as_str(), ORDER);
+        assert_eq!(request.idem_key.as_ref().unwrap().as_str(), "k1");
+    }
+    let position = got[0].replay_id.clone().unwrap();
+    let rest = events(&mut rig.open(Start::After(position)).await, 2).await;
+    assert_eq!(rest[0].event.as_str(), ids[1]);
+    assert_eq!(rig.sim.bus_stats().get_schema, 1);
+}
+
+#[tokio::test]
+async fn a_heartbeat_carries_a_position_and_headers_may_come_with_it_only() {
+    let rig = Rig::start(|options| {
+        options.bus.lazy_headers = true;
+    })
+    .await;
+    let mut stream = rig.open(Start::Latest).await;
+    let Batch { events, latest } = stream.next().await.unwrap();
+    assert!(events.is_empty());
+    let id = rig.publish(ORDER);
+    let mut after = rig.open(Start::After(latest.unwrap())).await;
+    assert_eq!(crate::events(&mut after, 1).await[0].event.as_str(), id);
+}
+
+#[tokio::test]
+async fn credit_flows_on_over_many_windows_without_a_flood_of_requests() {
+    let rig = Rig::start(|options| options.bus.max_batch = 7).await;
+    for _ in 0..320 {
+        rig.publish(ORDER);
+    }
+    let got = events(&mut rig.open(Start::Earliest).await, 320).await;
+    let mut ids: Vec<_> = got.iter().map(|event| event.event.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 320);
+    let requests = rig.sim.bus_stats().fetch_requests;
+    assert!((4..=12).contains(&requests), "{requests} requests");
+}
+
+#[tokio::test]
+async fn a_reader_that_does_not_come_back_gets_no_more_than_its_window() {
+    let args = PubSubArgs {
+        sf_pubsub_num_requested: Some("10".to_owned()),
+        ..PubSubArgs::default()
+    };
+    let rig = Rig::with(|_| {}, args).await;
+    for _ in 0..30 {
+        rig.publish(ORDER);
+    }
+    let mut stream = rig.open(Start::Earliest).await;
+    stream.next().await.unwrap();
+    assert!(rig.sim.bus_stats().delivered <= 10);
+    assert_eq!(rig.sim.bus_stats().fetch_requests, 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_decoded_is_handed_out_as_such_and_does_not_stop_the_stream() {
+    for (kind, expected) in [
+        (
+            StreamFaultKind::UnknownSchema,
+            UndecodableReason::UnknownSchema,
+        ),
+        (StreamFaultKind::Truncated, UndecodableReason::Malformed),
+    ] {
+        let rig = Rig::start(|options| options.bus.max_batch = 1).await;
+        rig.publish(ORDER);
+        let last = rig.publish(ORDER);
+        rig.sim.stream_fault(StreamFault::new(kind));
+        let got = events(&mut rig.open(Start::Earliest).await, 2).await;
+        assert_eq!(reason(&got[0]), expected);
+        assert!(!got[0].request.as_ref().unwrap_err().payload.is_empty());
+        assert_eq!(got[1].event.as_str(), last);
+        assert!(got[1].request.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_names_no_order_says_so() {
+    let rig = Rig::start(|_| {}).await;
+    rig.publish("  ");
+    rig.publish("001000000000001AAA");
+    let got = events(&mut rig.open(Start::Earliest).await, 2).await;
+    assert_eq!(reason(&got[0]), UndecodableReason::MissingOrder);
+    assert_eq!(reason(&got[1]), UndecodableReason::InvalidOrder);
+}
+
+#[tokio::test]
+async fn a_schema_that_cannot_be_had_now_ends_the_stream_and_moves_nothing() {
+    let rig = Rig::start(|_| {}).await;
+    rig.publish(ORDER);
+    rig.sim.unary_fault(UnaryFault {
+        rpc: "GetSchema".to_owned(),
+        code: "UNAVAILABLE".to_owned(),
+        error_code: "schema.api.unavailable".to_owned(),
+        when: When::Next(1),
+    });
+    assert_eq!(rig.error().await.class(), "disconnected");
+    let got = events(&mut rig.open(Start::Earliest).await, 1).await;
+    assert!(got[0].request.is_ok());
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_renewed_and_the_next_stream_flows() {
+    let rig = Rig::start(|_| {}).await;
+    rig.publish(ORDER);
+    events(&mut rig.open(Start::Earliest).await, 1).await;
+    rig.sim.revoke_tokens();
+    assert_eq!(rig.error().await.class(), "disconnected");
+    events(&mut rig.open(Start::Earliest).await, 1).await;
+    assert_eq!(rig.sim.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_that_outlives_a_fresh_login_is_for_a_person() {
+    let rig = Rig::start(|_| {}).await;
+    rig.sim
+        .stream_fault(StreamFault::status("UNAUTHENTICATED", "service.auth.error").streams(2));
+    assert_eq!(rig.error().await.class(), "disconnected");
+    let error = rig.error().await;
+    assert_eq!(error.class(), "denied");
+    assert!(error.to_string().contains("SF_USERNAME"), "{error}");
+}
+
+#[tokio::test]
+async fn a_position_that_the_bus_forgot_is_lost_and_nothing_else_is() {
+    let rig = Rig::start(|_| {}).await;
+    rig.publish(ORDER);
+    let position = events(&mut rig.open(Start::Earliest).await, 1).await[0]
+        .replay_id
+        .clone();
+    rig.sim.reset_org();
+    for position in [position.unwrap(), ReplayId::new(vec![1, 2, 3]).unwrap()] {
+        let error = rig
+            .open(Start::After(position))
+            .await
+            .next()
+            .await
+            .unwrap_err();
+        assert_eq!(error.class(), "position_lost", "{error}");
+    }
+    for (code, error_code, class) in [
+        (
+            "INVALID_ARGUMENT",
+            "subscription.fetch.topic.mismatch",
+            "denied",
+        ),
+        (
+            "RESOURCE_EXHAUSTED",
+            "subscription.limit.exceeded",
+            "allowance",
+        ),
+        (
+            "RESOURCE_EXHAUSTED",
+            "service.protection.triggered",
+            "throttled",
+        ),
+        ("INTERNAL", "service.unavailable", "disconnected"),
+    ] {
+        rig.sim.stream_fault(StreamFault::status(code, error_code));
+        assert_eq!(rig.error().await.class(), class, "{error_code}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_torn_down_by_the_watchdog_and_a_broken_one_is_told() {
+    let args = PubSubArgs {
+        sf_pubsub_watchdog: Some("200ms".to_owned()),
+        ..PubSubArgs::default()
+    };
+    let rig = Rig::with(
+        |options| {
+            options.bus.lazy_headers = true;
+            options.bus.keepalive = Duration::from_secs(3600);
+        },
+        args,
+    )
+    .await;
+    let error = rig.error().await;
+    assert!(error.to_string().contains("SF_PUBSUB_WATCHDOG"), "{error}");
+    for kind in [StreamFaultKind::End, StreamFaultKind::Reset] {
+        rig.publish(ORDER);
+        rig.sim.stream_fault(StreamFault::new(kind));
+        assert_eq!(rig.error().await.class(), "disconnected");
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_does_not_exist_is_for_a_person() {
+    let rig = Rig::start(|_| {}).await;
+    let channel = Channel::new("/event/Nothing__e").unwrap();
+    let mut stream = rig.source.open(&channel, &Start::Latest).await.unwrap();
+    let error = stream.next().await.unwrap_err();
+    assert_eq!(error.class(), "denied");
+    assert!(
+        error.to_string().contains("SF_PROVISION_EVENT_CHANNEL"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_is_down_is_a_broken_stream() {
+    let rig = Rig::start(|_| {}).await;
+    rig.sim.stop_pubsub().await;
+    assert_eq!(rig.error().await.class(), "disconnected");
+    rig.sim.restart_pubsub().await.unwrap();
+    rig.publish(ORDER);
+    events(&mut rig.open(Start::Earliest).await, 1).await;
+}

@@ -1,0 +1,203 @@
+//! The adapter against the simulated org, with its rules, its query language and its Flow.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::failure::{Code, Refusal};
+use domain::id::OrderId;
+use domain::key::{ServiceId, WhmcsOrderId};
+use domain::order::{Activation, ItemReport, Outcome, Report};
+use domain::ports::{CrmOrders, ReportAnswer};
+use domain::time::Timestamp;
+use outbound::Roots;
+use salesforce_auth::{SalesforceArgs, TokenManager};
+use salesforce_rest::{RestConfig, RestOrders};
+use serde_json::json;
+use settings::Problems;
+use simulators::salesforce::{
+    Line, NewOrder, RestFault, RestFaultKind, Route, SalesforceOptions, SalesforceSim,
+};
+
+struct Rig {
+    sim: SalesforceSim,
+    orders: RestOrders,
+    order: OrderId,
+}
+
+impl Rig {
+    /// An org with one approved order of three lines.
+    async fn start(options: SalesforceOptions) -> Self {
+        let sim = SalesforceSim::start(options).await.unwrap();
+        let login = sim.login();
+        let args = SalesforceArgs {
+            sf_login_url: Some(sim.rest_url()),
+            sf_client_id: Some(login.client_id),
+            sf_username: Some(login.username),
+            sf_private_key: Some(login.private_key_pem),
+            ..SalesforceArgs::default()
+        };
+        let roots = Roots::load(None).unwrap();
+        let config = args.check(&mut Problems::new()).unwrap();
+        let mut rest = RestConfig::new(config.api_version.clone());
+        rest.lock_backoff = Duration::from_millis(1);
+        rest.bill_to = true;
+        let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());
+        let orders = RestOrders::new(rest, tokens, &roots).unwrap();
+        let account = sim.create_account("Acme", Some("42")).unwrap();
+        let contact = json!({"AccountId": account, "FirstName": "Ada", "LastName": "L",
+            "Email": "ada@example.com"});
+        let contact = sim.create("Contact", contact).unwrap();
+        let (_, entry) = sim
+            .create_product("VPS", Some("12"), Some("monthly"), 19.99)
+            .unwrap();
+        let fields = json!({"BillToContactId": contact, "BillingCity": "Bonn",
+            "BillingCountryCode": "DE"});
+        let order = sim
+            .place_order(NewOrder {
+                account,
+                lines: (1..=3).map(|n| Line::new(&entry, n)).collect(),
+                fields: fields.as_object().unwrap().clone(),
+            })
+            .unwrap();
+        sim.approve(&order).unwrap();
+        let order = OrderId::parse(&order).unwrap();
+        Self { sim, orders, order }
+    }
+
+    async fn report(&self, outcome: Outcome) -> ReportAnswer {
+        let standing = self.orders.standing(self.order).await.unwrap().unwrap();
+        let report = Report {
+            outcome,
+            at: Timestamp::from_millis(1_767_225_600_000),
+            message: "words".to_owned(),
+            version: standing.version,
+        };
+        self.orders.report(self.order, &report).await.unwrap()
+    }
+
+    fn field(&self, name: &str) -> serde_json::Value {
+        self.sim.record(self.order.as_str()).unwrap()[name].clone()
+    }
+}
+
+fn provisioned() -> Outcome {
+    Outcome::Provisioned {
+        order: WhmcsOrderId(7),
+    }
+}
+
+#[tokio::test]
+async fn an_order_goes_through_reading_and_both_reports() {
+    let rig = Rig::start(SalesforceOptions {
+        page_size: 2,
+        ..SalesforceOptions::default()
+    })
+    .await;
+    let details = rig.orders.details(rig.order).await.unwrap().unwrap();
+    assert_eq!(details.activation, Activation::Activating);
+    assert_eq!(details.org.as_str(), rig.sim.org_id());
+    assert_eq!(details.account.whmcs_client.as_deref(), Some("42"));
+    let contact = details.bill_to.as_ref().unwrap();
+    assert_eq!(
+        (contact.email.as_str(), contact.country.as_str()),
+        ("ada@example.com", "DE")
+    );
+    assert_eq!(details.items.len(), 3);
+    let item = &details.items[0];
+    assert_eq!(item.unit_price, Some("19.99".parse().unwrap()));
+    assert_eq!(item.product.whmcs_product.as_deref(), Some("12"));
+
+    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    assert!(standing.admits(details.idem_key.as_ref()));
+
+    let items: Vec<_> = details
+        .items
+        .iter()
+        .map(|item| ItemReport {
+            item: item.id,
+            services: vec![ServiceId(9), ServiceId(8)],
+        })
+        .collect();
+    rig.orders.report_items(&items).await.unwrap();
+    let line = rig.sim.record(items[0].item.as_str()).unwrap();
+    assert_eq!(line["WHMCS_Service_ID__c"], "8,9");
+
+    let failed = Outcome::Failed {
+        refusal: Refusal::new(Code::WhmcsModuleFailed, "x"),
+        order: Some(WhmcsOrderId(7)),
+    };
+    assert_eq!(rig.report(failed).await, ReportAnswer::Written);
+    assert_eq!(rig.field("Activation_Error_Code__c"), "WHMCS_MODULE_FAILED");
+    assert_eq!(rig.field("Status"), "Failed");
+    rig.sim.retry(rig.order.as_str()).unwrap();
+    assert_eq!(rig.report(provisioned()).await, ReportAnswer::Written);
+    assert_eq!(rig.field("Status"), "Provisioned");
+    assert_eq!(rig.field("Activation_Status__c"), "Activated");
+    assert!(rig.field("Activation_Error_Code__c").is_null());
+}
+
+#[tokio::test]
+async fn pending_orders_are_found_one_after_the_other() {
+    let rig = Rig::start(SalesforceOptions::default()).await;
+    let now = rig.sim.now().as_millisecond();
+    let pending = async |before: i64, after| {
+        let before = Timestamp::from_millis(before);
+        rig.orders.pending(before, after, 10).await.unwrap()
+    };
+    assert!(pending(now - 60_000, None).await.is_empty());
+    let found = pending(now + 60_000, None).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].order, rig.order);
+    assert!(found[0].idem_key.is_some() && found[0].correlation.is_some());
+    assert!(pending(now + 60_000, Some(rig.order)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_session_that_ends_and_an_instance_that_moves_are_followed() {
+    let rig = Rig::start(SalesforceOptions::default()).await;
+    rig.orders.describe().await.unwrap();
+    rig.sim.rotate_instance_url();
+    rig.sim.revoke_tokens();
+    assert!(rig.orders.details(rig.order).await.unwrap().is_some());
+    assert_eq!(rig.sim.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_broken_connection_leaves_the_outcome_open_and_the_write_may_be_repeated() {
+    let rig = Rig::start(SalesforceOptions::default()).await;
+    let report = Report {
+        outcome: provisioned(),
+        at: Timestamp::from_millis(0),
+        message: String::new(),
+        version: None,
+    };
+    rig.sim
+        .fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropAfter));
+    let error = rig.orders.report(rig.order, &report).await.unwrap_err();
+    assert_eq!(error.class(), "unknown");
+    assert_eq!(
+        rig.orders.report(rig.order, &report).await.unwrap(),
+        ReportAnswer::Written
+    );
+    rig.sim
+        .fault(RestFault::new(Route::OrderPatch, RestFaultKind::LockRow));
+    rig.orders.report(rig.order, &report).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_org_that_lacks_everything_optional_is_served_all_the_same() {
+    let mut options = SalesforceOptions::default();
+    for field in [
+        "Activation_IdemKey__c",
+        "Activation_Correlation_Id__c",
+        "Activation_Last_Attempt_At__c",
+        "Activation_Completed_At__c",
+    ] {
+        options = options.without_order_field(field);
+    }
+    let rig = Rig::start(options).await;
+    let details = rig.orders.details(rig.order).await.unwrap().unwrap();
+    assert_eq!((details.idem_key, details.requested_at), (None, None));
+    assert_eq!(rig.report(provisioned()).await, ReportAnswer::Written);
+}

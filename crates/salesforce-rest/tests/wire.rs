@@ -1,0 +1,545 @@
+//! What goes over the wire, call by call, against an org that answers by script.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use domain::failure::{Code, Refusal};
+use domain::id::{AccountId, OrderId, OrderItemId};
+use domain::key::{ClientId, ServiceId, WhmcsOrderId};
+use domain::order::{Activation, ItemReport, Outcome, Report};
+use domain::ports::{CallError, CrmOrders, ReportAnswer};
+use domain::time::Timestamp;
+use outbound::Roots;
+use salesforce_auth::{SalesforceArgs, TokenManager};
+use salesforce_rest::{DescribeError, RestConfig, RestOrders};
+use serde_json::{Value, json};
+use settings::Problems;
+use tokio::net::TcpListener;
+
+const KEY: &str = include_str!("../../simulators/keys/simulator-only.pem");
+const ORDER: &str = "801000000000001AAA";
+
+#[derive(Clone, Debug)]
+struct Seen {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+    body: Value,
+}
+
+#[derive(Clone, Default)]
+struct Org {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    script: Arc<Mutex<VecDeque<Response>>>,
+    without: Arc<Mutex<Vec<&'static str>>>,
+    closed: Arc<Mutex<bool>>,
+    url: String,
+}
+
+async fn answer(
+    State(org): State<Org>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let path = uri.path().to_owned();
+    if path == "/services/oauth2/token" {
+        return axum::Json(json!({
+            "access_token": "token",
+            "instance_url": org.url,
+            "id": "https://login.salesforce.com/id/00D000000000001EAA/005000000000001AAA",
+        }))
+        .into_response();
+    }
+    if let Some(object) = path.strip_suffix("/describe") {
+        if *org.closed.lock().unwrap() {
+            return error(404, "NOT_FOUND", "no such thing");
+        }
+        let object = object.rsplit('/').next().unwrap();
+        return axum::Json(json!({"fields": fields(object, &org.without.lock().unwrap())}))
+            .into_response();
+    }
+    let query: String = uri.query().unwrap_or("").replace('+', " ");
+    org.seen.lock().unwrap().push(Seen {
+        method,
+        path,
+        query: query
+            .replace("%2C", ",")
+            .replace("%28", "(")
+            .replace("%29", ")")
+            .replace("%27", "'")
+            .replace("%3D", "=")
+            .replace("%3C", "<")
+            .replace("%3E", ">")
+            .replace("%3A", ":"),
+        headers,
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+    });
+    let next = org.script.lock().unwrap().pop_front();
+    next.unwrap_or_else(|| error(500, "NOT_SCRIPTED", "the test did not expect this call"))
+}
+
+fn fields(object: &str, without: &[&str]) -> Vec<Value> {
+    let names: &[&str] = match object {
+        "Order" => &[
+            "Status",
+            "Activation_Status__c",
+            "Activation_Error_Code__c",
+            "Activation_Error_Message__c",
+            "Activation_Completed_At__c",
+            "WHMCS_Order_ID__c",
+            "Activation_IdemKey__c",
+            "Activation_Correlation_Id__c",
+            "Activation_Last_Attempt_At__c",
+            "BillingCountryCode",
+        ],
+        "OrderItem" => &["WHMCS_Service_ID__c", "Billing_Cycle__c"],
+        "Product2" => &["WHMCS_Product_Id__c", "Billing_Cycle__c"],
+        _ => &["WHMCS_Client_ID__c"],
+    };
+    names
+        .iter()
+        .filter(|name| !without.contains(name))
+        .map(|name| match *name {
+            "Activation_Error_Message__c" => json!({"name": name, "length": 10}),
+            _ => json!({"name": name, "length": 255, "updateable": true}),
+        })
+        .collect()
+}
+
+fn error(status: u16, code: &str, message: &str) -> Response {
+    let body = json!([{"errorCode": code, "message": message}]);
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+}
+
+fn ok(body: Value) -> Response {
+    axum::Json(body).into_response()
+}
+
+fn done() -> Response {
+    StatusCode::NO_CONTENT.into_response()
+}
+
+impl Org {
+    async fn start(script: Vec<Response>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let org = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            script: Arc::new(Mutex::new(script.into())),
+            ..Self::default()
+        };
+        let router = Router::new().fallback(answer).with_state(org.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        org
+    }
+
+    fn orders_with(&self, adjust: impl FnOnce(&mut RestConfig)) -> RestOrders {
+        let args = SalesforceArgs {
+            sf_login_url: Some(self.url.clone()),
+            sf_client_id: Some("app".to_owned()),
+            sf_username: Some("u".to_owned()),
+            sf_private_key: Some(KEY.to_owned()),
+            ..SalesforceArgs::default()
+        };
+        let roots = Roots::load(None).unwrap();
+        let config = args.check(&mut Problems::new()).unwrap();
+        let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());
+        let mut config = RestConfig::new("66.0");
+        config.lock_backoff = Duration::from_millis(1);
+        adjust(&mut config);
+        RestOrders::new(config, tokens, &roots).unwrap()
+    }
+
+    fn orders(&self) -> RestOrders {
+        self.orders_with(|_| {})
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+fn order() -> OrderId {
+    OrderId::parse(ORDER).unwrap()
+}
+
+fn success() -> Report {
+    Report {
+        outcome: Outcome::Provisioned {
+            order: WhmcsOrderId(7),
+        },
+        at: Timestamp::from_millis(1_767_225_600_250),
+        message: String::new(),
+        version: Some("Thu, 01 Jan 2026 00:00:00 GMT".to_owned()),
+    }
+}
+
+fn failure() -> Report {
+    Report {
+        outcome: Outcome::Failed {
+            refusal: Refusal::new(Code::MappingMissing, "x"),
+            order: None,
+        },
+        message: "ünïcödé words".to_owned(),
+        ..success()
+    }
+}
+
+fn details_row(items: Value) -> Value {
+    json!({
+        "attributes": {"type": "Order"}, "Id": ORDER, "OrderNumber": "00000100",
+        "Activation_Status__c": "Activating", "Activation_IdemKey__c": "k1",
+        "Activation_Last_Attempt_At__c": "2026-01-01T00:00:00.000+0000",
+        "Account": {"Id": "001000000000001AAA", "Name": "Acme", "WHMCS_Client_ID__c": null},
+        "OrderItems": items,
+    })
+}
+
+fn line(id: &str, price: &str) -> Value {
+    serde_json::from_str(&format!(
+        r#"{{"Id":"{id}","Quantity":2.0,"UnitPrice":{price},"Billing_Cycle__c":null,
+        "Product2Id":"01t000000000001AAA","Product2":{{"Name":"VPS","WHMCS_Product_Id__c":"12","Billing_Cycle__c":"monthly"}}}}"#
+    ))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_order_is_read_in_one_query_with_every_page_of_its_lines() {
+    let org = Org::start(vec![
+        ok(
+            json!({"done": true, "totalSize": 1, "records": [details_row(json!({
+                "done": false, "totalSize": 2, "nextRecordsUrl": "/services/data/v66.0/query/01g-1",
+                "records": [line("802000000000002AAA", "10.10")],
+            }))]}),
+        ),
+        ok(json!({"done": true, "records": [line("802000000000001AAA", "0.30")]})),
+    ])
+    .await;
+    let details = org.orders().details(order()).await.unwrap().unwrap();
+    assert_eq!(details.activation, Activation::Activating);
+    assert_eq!(details.org.as_str(), "00D000000000001EAA");
+    assert_eq!(details.account.whmcs_client, None);
+    let ids: Vec<_> = details.items.iter().map(|item| item.id.as_str()).collect();
+    assert_eq!(ids, ["802000000000001AAA", "802000000000002AAA"]);
+    assert_eq!(details.items[0].unit_price, Some("0.3".parse().unwrap()));
+    assert_eq!(details.items[1].product.cycle.as_deref(), Some("monthly"));
+    assert_eq!(details.bill_to, None);
+    let seen = org.seen();
+    assert_eq!(seen[1].path, "/services/data/v66.0/query/01g-1");
+    assert!(!seen[0].query.contains("BillTo"), "{}", seen[0].query);
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_there_is_none() {
+    let org = Org::start(vec![
+        ok(json!({"done": true, "records": []})),
+        error(404, "NOT_FOUND", "gone"),
+        error(404, "NOT_FOUND", "gone"),
+    ])
+    .await;
+    let orders = org.orders();
+    assert_eq!(orders.details(order()).await.unwrap(), None);
+    assert_eq!(orders.standing(order()).await.unwrap(), None);
+    let Err(CallError::Refused(refusal)) = orders.report(order(), &success()).await else {
+        panic!("not refused");
+    };
+    assert_eq!(refusal.code, Code::OrderNotFound);
+}
+
+#[tokio::test]
+async fn the_version_is_the_header_or_else_the_modification_date() {
+    let row = json!({"Id": ORDER, "Activation_Status__c": "Activating",
+        "LastModifiedDate": "2026-01-01T00:00:00.900+0000"});
+    let header = "Thu, 01 Jan 2026 00:00:01 GMT";
+    let with_header = ([("last-modified", header)], axum::Json(row.clone())).into_response();
+    let org = Org::start(vec![with_header, ok(row)]).await;
+    let orders = org.orders();
+    let version = async || orders.standing(order()).await.unwrap().unwrap().version;
+    assert_eq!(version().await.as_deref(), Some(header));
+    assert_eq!(
+        version().await.as_deref(),
+        Some("Thu, 01 Jan 2026 00:00:00 GMT")
+    );
+}
+
+#[tokio::test]
+async fn success_is_one_guarded_write_of_absolute_values() {
+    let org = Org::start(vec![done()]).await;
+    let answer = org.orders().report(order(), &success()).await.unwrap();
+    assert_eq!(answer, ReportAnswer::Written);
+    let seen = org.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].method, Method::PATCH);
+    assert_eq!(
+        seen[0].path,
+        format!("/services/data/v66.0/sobjects/Order/{ORDER}")
+    );
+    assert_eq!(
+        seen[0].headers["if-unmodified-since"],
+        "Thu, 01 Jan 2026 00:00:00 GMT"
+    );
+    assert_eq!(
+        seen[0].body,
+        json!({
+            "Status": "Provisioned", "Activation_Status__c": "Activated",
+            "WHMCS_Order_ID__c": "7", "Activation_Completed_At__c": "2026-01-01T00:00:00.250+0000",
+            "Activation_Error_Code__c": null, "Activation_Error_Message__c": null,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_failure_is_one_write_and_its_words_are_cut_by_characters() {
+    let org = Org::start(vec![done()]).await;
+    org.orders().report(order(), &failure()).await.unwrap();
+    assert_eq!(
+        org.seen()[0].body,
+        json!({
+            "Status": "Failed", "Activation_Status__c": "Failed",
+            "Activation_Error_Code__c": "MAPPING_MISSING",
+            "Activation_Error_Message__c": "ünïcödé wo",
+        })
+    );
+}
+
+#[tokio::test]
+async fn an_org_that_files_provisioned_under_activated_gets_the_status_by_itself() {
+    let org = Org::start(vec![done(), error(503, "SERVER_UNAVAILABLE", ""), done()]).await;
+    let orders = org.orders_with(|config| config.fields.two_step_status = true);
+    orders.report(order(), &success()).await.unwrap();
+    let seen = org.seen();
+    assert!(seen[0].body.get("Status").is_none());
+    for second in &seen[1..] {
+        assert_eq!(second.body, json!({"Status": "Provisioned"}));
+        assert!(!second.headers.contains_key("if-unmodified-since"));
+    }
+    assert_eq!(seen.len(), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_somebody_overtook_is_a_conflict_and_a_guard_rule_is_a_refusal() {
+    let org = Org::start(vec![
+        error(412, "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", "changed"),
+        error(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not activating"),
+    ])
+    .await;
+    let orders = org.orders();
+    assert_eq!(
+        orders.report(order(), &success()).await.unwrap(),
+        ReportAnswer::Conflict
+    );
+    let Err(CallError::Refused(refusal)) = orders.report(order(), &success()).await else {
+        panic!("not refused");
+    };
+    assert_eq!(refusal.code, Code::SalesforceRejected);
+    assert!(refusal.detail.contains("not activating"));
+}
+
+#[tokio::test]
+async fn a_locked_row_is_tried_again_and_given_up_without_effect() {
+    let locked = || error(400, "CANNOT_EXECUTE_FLOW_TRIGGER", "… UNABLE_TO_LOCK_ROW …");
+    let org = Org::start(vec![
+        locked(),
+        done(),
+        locked(),
+        locked(),
+        locked(),
+        locked(),
+    ])
+    .await;
+    let orders = org.orders();
+    orders.report(order(), &success()).await.unwrap();
+    let error = orders.report(order(), &success()).await.unwrap_err();
+    assert_eq!(error.class(), "not_sent");
+    assert_eq!(org.seen().len(), 6);
+}
+
+#[tokio::test]
+async fn an_expired_session_is_renewed_once() {
+    let expired = || error(401, "INVALID_SESSION_ID", "Session expired or invalid");
+    let org = Org::start(vec![expired(), done(), expired(), expired()]).await;
+    let orders = org.orders();
+    orders.report(order(), &success()).await.unwrap();
+    let error = orders.report(order(), &success()).await.unwrap_err();
+    assert_eq!(error.class(), "denied");
+    assert_eq!(org.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn a_used_up_limit_asks_for_a_wait_and_an_error_page_leaves_it_open() {
+    let org = Org::start(vec![
+        error(
+            403,
+            "REQUEST_LIMIT_EXCEEDED",
+            "TotalRequests Limit exceeded.",
+        ),
+        (StatusCode::BAD_GATEWAY, "<html>").into_response(),
+    ])
+    .await;
+    let orders = org.orders();
+    let Err(CallError::NotSent { retry_after, .. }) = orders.report(order(), &success()).await
+    else {
+        panic!("not turned away");
+    };
+    assert_eq!(retry_after, Some(Duration::from_secs(60)));
+    let error = orders.report(order(), &success()).await.unwrap_err();
+    assert_eq!(error.class(), "unknown");
+}
+
+#[tokio::test]
+async fn only_the_lines_that_were_locked_are_written_again() {
+    let saved = |id: &str| json!({"id": id, "success": true, "errors": []});
+    let failed = |code: &str| json!({"success": false, "errors": [{"statusCode": code, "message": "m", "fields": []}]});
+    let org = Org::start(vec![
+        ok(json!([
+            saved("802000000000001AAA"),
+            failed("UNABLE_TO_LOCK_ROW")
+        ])),
+        ok(json!([saved("802000000000002AAA")])),
+        ok(json!([
+            failed("ENTITY_IS_LOCKED"),
+            saved("802000000000002AAA")
+        ])),
+    ])
+    .await;
+    let reports: Vec<_> = [1, 2]
+        .map(|n| ItemReport {
+            item: OrderItemId::parse(&format!("80200000000000{n}")).unwrap(),
+            services: vec![ServiceId(n * 10), ServiceId(n)],
+        })
+        .into();
+    let orders = org.orders();
+    orders.report_items(&reports).await.unwrap();
+    let seen = org.seen();
+    assert_eq!(seen[0].path, "/services/data/v66.0/composite/sobjects");
+    assert_eq!(seen[0].body["allOrNone"], false);
+    assert_eq!(seen[0].body["records"][0]["WHMCS_Service_ID__c"], "1,10");
+    assert_eq!(seen[1].body["records"].as_array().unwrap().len(), 1);
+    assert_eq!(seen[1].body["records"][0]["id"], "802000000000002AAA");
+    let error = orders.report_items(&reports).await.unwrap_err();
+    assert!(error.to_string().contains("802000000000001AAA"), "{error}");
+}
+
+#[tokio::test]
+async fn what_the_org_lacks_is_neither_read_nor_written() {
+    let org = Org::start(vec![
+        ok(json!({"done": true, "records": []})),
+        done(),
+        ok(json!({"done": true, "records": [{"Id": ORDER, "LastModifiedDate": "2026-01-01T00:00:00.000+0000"}]})),
+    ])
+    .await;
+    org.without.lock().unwrap().extend([
+        "Activation_IdemKey__c",
+        "Activation_Last_Attempt_At__c",
+        "Activation_Completed_At__c",
+        "WHMCS_Service_ID__c",
+        "Billing_Cycle__c",
+        "BillingCountryCode",
+    ]);
+    let orders = org.orders_with(|config| config.bill_to = true);
+    assert_eq!(orders.details(order()).await.unwrap(), None);
+    orders.report(order(), &success()).await.unwrap();
+    orders
+        .report_items(&[ItemReport {
+            item: OrderItemId::parse("802000000000001").unwrap(),
+            services: vec![ServiceId(1)],
+        }])
+        .await
+        .unwrap();
+    let pending = orders
+        .pending(Timestamp::from_millis(1_767_225_600_000), Some(order()), 5)
+        .await
+        .unwrap();
+    assert_eq!(pending[0].since.as_millis(), 1_767_225_600_000);
+    let seen = org.seen();
+    assert_eq!(seen.len(), 3);
+    for field in org.without.lock().unwrap().iter() {
+        let text = format!("{} {}", seen[0].query, seen[1].body);
+        assert!(!text.contains(field), "{field}: {text}");
+    }
+    assert!(
+        seen[0].query.contains("BillToContact.Email, "),
+        "{}",
+        seen[0].query
+    );
+    assert!(
+        seen[2].query.contains(
+            "WHERE Activation_Status__c = 'Activating' AND LastModifiedDate < 2026-01-01T00:00:00.000Z AND Id > '801000000000001AAA' ORDER BY Id LIMIT 5"
+        ),
+        "{}",
+        seen[2].query
+    );
+}
+
+#[tokio::test]
+async fn an_org_without_a_field_that_is_needed_is_told_which_and_asked_again() {
+    let org = Org::start(vec![done()]).await;
+    org.without.lock().unwrap().push("WHMCS_Order_ID__c");
+    let orders = org.orders();
+    let Err(DescribeError::Configuration(error)) = orders.describe().await else {
+        panic!("not noticed");
+    };
+    assert_eq!(error.missing[0].field, "WHMCS_Order_ID__c");
+    let denied = orders.report(order(), &success()).await.unwrap_err();
+    assert_eq!(denied.class(), "denied");
+    assert!(org.seen().is_empty());
+    org.without.lock().unwrap().clear();
+    orders.report(order(), &success()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_org_that_describes_nothing_teaches_by_its_errors() {
+    let org = Org::start(vec![
+        error(
+            400,
+            "INVALID_FIELD",
+            "No such column 'Activation_IdemKey__c' on entity 'Order'.",
+        ),
+        ok(json!({"done": true, "records": []})),
+    ])
+    .await;
+    *org.closed.lock().unwrap() = true;
+    assert_eq!(org.orders().details(order()).await.unwrap(), None);
+    let seen = org.seen();
+    assert!(seen[0].query.contains("Activation_IdemKey__c"));
+    assert!(!seen[1].query.contains("Activation_IdemKey__c"));
+}
+
+#[tokio::test]
+async fn a_client_is_linked_to_its_account() {
+    let org = Org::start(vec![done()]).await;
+    let account = AccountId::parse("001000000000001").unwrap();
+    org.orders()
+        .link_client(account, ClientId(42))
+        .await
+        .unwrap();
+    let seen = org.seen();
+    assert_eq!(
+        seen[0].path,
+        "/services/data/v66.0/sobjects/Account/001000000000001AAA"
+    );
+    assert_eq!(seen[0].body, json!({"WHMCS_Client_ID__c": "42"}));
+}
+
+#[tokio::test]
+async fn an_org_that_is_down_was_not_asked() {
+    let org = Org {
+        // A port that was free a moment ago.
+        url: {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            format!("http://{}", listener.local_addr().unwrap())
+        },
+        ..Org::default()
+    };
+    let error = org.orders().details(order()).await.unwrap_err();
+    assert_eq!(error.class(), "not_sent");
+}
