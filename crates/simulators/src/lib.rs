@@ -4,6 +4,7 @@ mod door;
 mod faults;
 mod pubsub;
 pub mod salesforce;
+pub mod whmcs;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -213,11 +213,11 @@ impl Session {
                 .unwrap_or(0)
                 .min(options.max_batch.max(1));
             let mut batch = self.bus.after(self.position, most);
-            if let Some(until) = self.blind_until {
-                if let Some(missed) = batch.iter().rev().find(|event| event.arrived < until) {
-                    self.position = missed.position;
-                    continue;
-                }
+            if let Some(until) = self.blind_until
+                && let Some(missed) = batch.iter().rev().find(|event| event.arrived < until)
+            {
+                self.position = missed.position;
+                continue;
             }
             if batch.is_empty() {
                 return Next::Go;
@@ -312,7 +312,7 @@ impl Session {
                 }
                 StreamFaultKind::Truncated => event.payload.truncate(event.payload.len() / 2),
                 StreamFaultKind::UnknownSchema => {
-                    event.schema_id = "AAAAAAAAAAAAAAAAAAAAAA".to_owned()
+                    "AAAAAAAAAAAAAAAAAAAAAA".clone_into(&mut event.schema_id);
                 }
                 StreamFaultKind::EmptyReplayId => delivery.replay_id.clear(),
                 _ => {}

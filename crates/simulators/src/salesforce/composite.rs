@@ -160,10 +160,7 @@ fn fill_in(value: &mut Value, seen: &BTreeMap<String, Value>) -> Result<(), Refu
                 };
                 let reference = text[start + 2..start + length].to_owned();
                 let found = reference.split_once('.').and_then(|(name, path)| {
-                    let pointer = format!(
-                        "/{}",
-                        path.replace('.', "/").replace('[', "/").replace(']', "")
-                    );
+                    let pointer = format!("/{}", path.replace(['.', '['], "/").replace(']', ""));
                     seen.get(name)?.pointer(&pointer).cloned()
                 });
                 let found = found.ok_or_else(|| {

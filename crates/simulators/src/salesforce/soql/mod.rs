@@ -29,6 +29,9 @@ pub(crate) enum Found {
     Count(usize),
 }
 
+/// Foreign key and relationship of each parent on the way.
+type Steps = Vec<(&'static str, &'static str)>;
+
 fn invalid_field(object: &Object, name: &str) -> Refusal {
     Refusal::bad(
         "INVALID_FIELD",
@@ -133,7 +136,7 @@ impl Eyes<'_> {
         &self,
         object: &'static Object,
         path: &[String],
-    ) -> Result<(Vec<(&'static str, &'static str)>, &'static shape::Field), Refusal> {
+    ) -> Result<(Steps, &'static shape::Field), Refusal> {
         let mut at = object;
         let mut steps = Vec::new();
         // `Order.Status` on Order itself is allowed and means `Status`.

@@ -1,0 +1,183 @@
+//! Clients.
+use serde_json::{Map, Value, json};
+
+use super::{
+    super::{
+        books::Client,
+        install::{Context, Install},
+        options::{Knobs, Version},
+        php::Php,
+        wire::{Outcome, fields},
+    },
+    page,
+};
+use crate::lock;
+
+const DETAILS: &[&str] = &[
+    "address1",
+    "address2",
+    "city",
+    "state",
+    "postcode",
+    "country",
+    "phonenumber",
+    "tax_id",
+    "language",
+    "notes",
+];
+
+pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcome {
+    let knobs = &context.knobs;
+    let books = lock(&install.books);
+    let search = params.text("search").map(str::to_lowercase);
+    let wanted = |client: &&Client| {
+        let starts = |search: &String| {
+            [
+                &client.email,
+                &client.firstname,
+                &client.lastname,
+                &client.companyname,
+            ]
+            .iter()
+            .any(|text| text.to_lowercase().starts_with(search))
+        };
+        search.as_ref().is_none_or(starts)
+            && params
+                .text("status")
+                .is_none_or(|status| client.status.eq_ignore_ascii_case(status))
+    };
+    let rows: Vec<&Client> = books.clients.values().filter(wanted).collect();
+    let (total, start, rows) = page(params, rows);
+    let shown: Vec<Value> = rows
+        .iter()
+        .map(|client| {
+            json!({
+                "id": knobs.id(client.id), "firstname": client.firstname,
+                "lastname": client.lastname, "companyname": client.companyname,
+                "email": client.email, "datecreated": "2026-01-01", "groupid": knobs.id(0),
+                "status": client.status,
+            })
+        })
+        .collect();
+    Ok(fields(json!({
+        "totalresults": knobs.id(total as u64), "startnumber": knobs.id(start as u64),
+        "numreturned": knobs.id(shown.len() as u64), "clients": knobs.list("client", shown),
+    })))
+}
+
+fn show(knobs: &Knobs, client: &Client) -> Map<String, Value> {
+    let mut shown = fields(json!({
+        "id": knobs.id(client.id), "userid": knobs.id(client.id), "client_id": knobs.id(client.id),
+        "firstname": client.firstname, "lastname": client.lastname,
+        "fullname": format!("{} {}", client.firstname, client.lastname),
+        "companyname": client.companyname, "email": client.email, "status": client.status,
+        "currency": knobs.id(1), "currency_code": "USD", "customfields": [],
+    }));
+    for key in DETAILS {
+        let value = client.details.get(*key).cloned().unwrap_or_default();
+        shown.insert((*key).to_owned(), Value::from(value));
+    }
+    shown
+}
+
+pub(super) fn details(install: &Install, context: &Context, params: &Php) -> Outcome {
+    let books = lock(&install.books);
+    let found = match (params.number("clientid"), params.text("email")) {
+        (Some(id), _) => books.clients.get(&id),
+        (None, Some(email)) => books
+            .clients
+            .values()
+            .find(|client| client.email.eq_ignore_ascii_case(email)),
+        (None, None) => return Err("Either clientid Or email Is Required".to_owned()),
+    };
+    let client = found.ok_or("Client Not Found")?;
+    // The same once more at the top level, as it always was.
+    let mut shown = show(&context.knobs, client);
+    let nested = Value::Object(shown.clone());
+    shown.insert("client".to_owned(), nested);
+    Ok(shown)
+}
+
+fn take(client: &mut Client, params: &Php) {
+    for (key, place) in [
+        ("firstname", &mut client.firstname),
+        ("lastname", &mut client.lastname),
+        ("companyname", &mut client.companyname),
+        ("email", &mut client.email),
+        ("status", &mut client.status),
+    ] {
+        if let Some(text) = params.text(key) {
+            text.clone_into(place);
+        }
+    }
+    for key in DETAILS {
+        let Some(text) = params.text(key) else {
+            continue;
+        };
+        let mut text = text.to_owned();
+        if *key == "phonenumber" {
+            text.retain(|c| c.is_ascii_digit());
+        }
+        client.details.insert((*key).to_owned(), text);
+    }
+}
+
+pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome {
+    let knobs = &context.knobs;
+    let skip = params.flag("skipvalidation").unwrap_or(false);
+    let mut required = vec![
+        ("firstname", "first name"),
+        ("lastname", "last name"),
+        ("email", "email"),
+    ];
+    if !skip {
+        required.extend([
+            ("address1", "address (line 1)"),
+            ("city", "city"),
+            ("state", "state"),
+            ("postcode", "postcode"),
+            ("country", "country"),
+            ("phonenumber", "phone number"),
+        ]);
+    }
+    for (key, name) in required {
+        if params.text(key).is_none() {
+            return Err(format!("You did not enter your {name}"));
+        }
+    }
+    if knobs.version >= Version::V9_0 && params.text("password2").is_none() {
+        return Err("The Password field is required.".to_owned());
+    }
+    let email = params.text("email").unwrap_or_default();
+    let mut books = lock(&install.books);
+    if books
+        .clients
+        .values()
+        .any(|client| client.email.eq_ignore_ascii_case(email))
+    {
+        return Err("A user already exists with that email address".to_owned());
+    }
+    let id = books.next_id("clients");
+    let mut client = Client {
+        id,
+        status: "Active".to_owned(),
+        ..Client::default()
+    };
+    take(&mut client, params);
+    books.clients.insert(id, client);
+    Ok(fields(json!({"clientid": knobs.id(id)})))
+}
+
+pub(super) fn update(install: &Install, context: &Context, params: &Php) -> Outcome {
+    let mut books = lock(&install.books);
+    let id = params.number("clientid").or_else(|| {
+        let email = params.text("clientemail")?;
+        let found = books.clients.values().find(|client| client.email == email);
+        found.map(|client| client.id)
+    });
+    let client = id
+        .and_then(|id| books.clients.get_mut(&id))
+        .ok_or("Client ID Not Found")?;
+    take(client, params);
+    Ok(fields(json!({"clientid": context.knobs.id(client.id)})))
+}

@@ -1,0 +1,201 @@
+//! One call under one fault: what happens before, during and after the effect.
+use std::{sync::Arc, time::Duration};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    actions,
+    faults::{Fault, FaultId},
+    http::refusal_of,
+    install::{Context, Install},
+    options::EmptyList,
+    oracle,
+    php::Php,
+    wire::{Outcome, Reply},
+};
+use crate::door::Line;
+
+const TEN_MINUTES_MS: u64 = 600_000;
+
+pub(super) async fn run(
+    install: &Arc<Install>,
+    action: &str,
+    params: &Php,
+    fault: Option<Fault>,
+    call: usize,
+    line: &Line,
+    gone: &CancellationToken,
+) -> Reply {
+    let mut context = install.context();
+    let Some(fault) = fault else {
+        let outcome = actions::run(install, &context, action, params).await;
+        note(install, call, &outcome);
+        return Reply::of(&outcome);
+    };
+    if let Some(reply) = refusal_of(&fault, install, action) {
+        return reply;
+    }
+    bend(&mut context, &fault);
+    match fault.id {
+        FaultId::F08 if !fault.effect => {
+            install.outcome(call, "connection reset before any effect");
+            line.cut();
+            return Reply::html(500, "reset");
+        }
+        FaultId::F10 => {
+            install.outcome(call, "waiting for the client to leave");
+            gone.cancelled().await;
+            sleep(fault.delay_ms.unwrap_or(0)).await;
+        }
+        FaultId::F15 => sleep(fault.delay_ms.unwrap_or(0)).await,
+        FaultId::F26 => oracle::foreign_order(install, params.number("userid").unwrap_or(0)),
+        FaultId::F30 if action != "addorder" => {
+            let order = params.number("orderid").or_else(|| params.number("id"));
+            oracle::meddle(
+                install,
+                order.unwrap_or(0),
+                fault.style.as_deref().unwrap_or("cancel"),
+            );
+        }
+        FaultId::HoldBefore => {
+            install
+                .holds
+                .named(fault.text.as_deref().unwrap_or_default())
+                .park()
+                .await;
+        }
+        _ => {}
+    }
+    let mut outcome = actions::run(install, &context, action, params).await;
+    if fault.id == FaultId::F12 {
+        let second = actions::run(install, &context, action, params).await;
+        if fault.effect {
+            outcome = second;
+        }
+    }
+    note(install, call, &outcome);
+    spoil(install, action, &fault, &outcome, call, line).await
+}
+
+fn note(install: &Install, call: usize, outcome: &Outcome) {
+    install.outcome(
+        call,
+        outcome.as_ref().map_or_else(String::as_str, |_| "success"),
+    );
+}
+
+async fn sleep(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// Faults that change how the action runs.
+fn bend(context: &mut Context, fault: &Fault) {
+    let knobs = &mut context.knobs;
+    let style = fault.style.as_deref();
+    match fault.id {
+        FaultId::F14 => {
+            let limit = fault.services.unwrap_or(0);
+            context.half = Some(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        FaultId::F24 => knobs.string_ids = true,
+        FaultId::F25 => match style {
+            Some("text") => knobs.empty_list = EmptyList::Text,
+            Some("array") => knobs.empty_list = EmptyList::Array,
+            Some("object") => knobs.empty_list = EmptyList::Object,
+            Some("null") => knobs.empty_list = EmptyList::Null,
+            Some("keys") => knobs.numeric_keys = true,
+            _ => knobs.bare_single = true,
+        },
+        FaultId::F29 => match style {
+            Some("custom_fields") => knobs.custom_fields_stored = false,
+            Some("domain") => knobs.rewrite_domain = Some("rewritten.simulated.example".to_owned()),
+            _ => knobs.notes_stored = false,
+        },
+        FaultId::F31 => context.module.clone_from(&fault.module),
+        FaultId::F32 => {
+            knobs.clock_skew_seconds += i64::try_from(fault.services.unwrap_or(3600)).unwrap_or(0);
+        }
+        _ => {}
+    }
+}
+
+/// Faults that change only what the client gets to see.
+async fn spoil(
+    install: &Arc<Install>,
+    action: &str,
+    fault: &Fault,
+    outcome: &Outcome,
+    call: usize,
+    line: &Line,
+) -> Reply {
+    let mut reply = Reply::of(outcome);
+    match fault.id {
+        FaultId::F03 => {
+            let noise: &[u8] = match fault.style.as_deref() {
+                Some("bom") => b"\xef\xbb\xbf",
+                Some("blank") => b"\n\n  \n",
+                _ => b"<br />\n<b>Notice</b>:  Undefined index: x in <b>hook.php</b> on line <b>7</b><br />\n",
+            };
+            reply.body.splice(0..0, noise.iter().copied());
+        }
+        FaultId::F04 => {
+            return Reply::html(
+                500,
+                "Output has been emitted previously; cannot emit response",
+            );
+        }
+        FaultId::F05 => reply.body.clear(),
+        FaultId::F06 => reply.body = b"null".to_vec(),
+        FaultId::F07 => reply.body.truncate(reply.body.len() / 2),
+        FaultId::F08 => {
+            install.outcome(call, "connection reset after the effect");
+            line.cut();
+        }
+        FaultId::F09 => sleep(fault.delay_ms.unwrap_or(TEN_MINUTES_MS)).await,
+        FaultId::F11 => return Reply::html(fault.status.unwrap_or(504), "Gateway Time-out"),
+        FaultId::F13 => {
+            if let Ok(rest) = outcome {
+                let mut rest = rest.clone();
+                let services = rest.remove("serviceids").unwrap_or_default();
+                rest.remove("orderid");
+                if fault.is_style("productids") {
+                    rest.clear();
+                    rest.insert("productids".to_owned(), services);
+                }
+                return Reply::of(&Ok(rest));
+            }
+        }
+        FaultId::F15 => reply.trickle = fault.is_style("trickle"),
+        FaultId::F23 => {
+            let result = if outcome.is_ok() { "success" } else { "error" };
+            let xml = format!(
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<whmcsapi version=\"8.13.1\">\n<action>{action}</action>\n<result>{result}</result>\n</whmcsapi>"
+            );
+            return Reply::new(200, "application/xml", xml);
+        }
+        FaultId::F30 if action == "addorder" => {
+            let id = outcome
+                .as_ref()
+                .ok()
+                .and_then(|rest| match rest.get("orderid")? {
+                    Value::String(text) => text.parse().ok(),
+                    other => other.as_u64(),
+                });
+            oracle::meddle(
+                install,
+                id.unwrap_or(0),
+                fault.style.as_deref().unwrap_or("cancel"),
+            );
+        }
+        FaultId::HoldAfter => {
+            install
+                .holds
+                .named(fault.text.as_deref().unwrap_or_default())
+                .park()
+                .await;
+        }
+        _ => {}
+    }
+    reply
+}
