@@ -16,19 +16,34 @@ pub struct WhmcsArgs {
     #[arg(long, env = "WHMCS_CA_FILE")]
     pub whmcs_ca_file: Option<String>,
     /// Identifier of the API credential
-    #[arg(long, env = "WHMCS_IDENTIFIER", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "WHMCS_IDENTIFIER",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     pub whmcs_identifier: Option<String>,
     /// File holding the identifier
     #[arg(long, env = "WHMCS_IDENTIFIER_FILE")]
     pub whmcs_identifier_file: Option<String>,
     /// Secret of the API credential
-    #[arg(long, env = "WHMCS_SECRET", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "WHMCS_SECRET",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     pub whmcs_secret: Option<String>,
     /// File holding the secret
     #[arg(long, env = "WHMCS_SECRET_FILE")]
     pub whmcs_secret_file: Option<String>,
     /// API access key, where the install uses one
-    #[arg(long, env = "WHMCS_ACCESS_KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "WHMCS_ACCESS_KEY",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
     pub whmcs_access_key: Option<String>,
     /// File holding the access key
     #[arg(long, env = "WHMCS_ACCESS_KEY_FILE")]

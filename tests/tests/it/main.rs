@@ -1,3 +1,4 @@
 //! One binary for every test of the whole house.
 
 mod floors;
+mod intake;

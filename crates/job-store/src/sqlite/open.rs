@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::ports::Clock;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Row, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use crate::OpenError;
 use crate::sqlite::{SqliteStore, Wake, Writer};
@@ -42,9 +42,7 @@ impl SqliteStore {
             .disable_statement_logging();
         let mut connection = options.connect().await.map_err(OpenError::Failed)?;
         assert_version(&mut connection).await?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&mut connection)
-            .await?;
+        migrate(options.clone()).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(5))
@@ -62,6 +60,24 @@ impl SqliteStore {
             claims: AtomicU64::new(0),
         })
     }
+}
+
+/// Brings the schema up to date. On a thread of its own, because the migrator's future
+/// cannot be sent between threads.
+async fn migrate(options: SqliteConnectOptions) -> Result<(), OpenError> {
+    let runtime = tokio::runtime::Handle::current();
+    let migration = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            let mut connection = options.connect().await.map_err(OpenError::Failed)?;
+            sqlx::migrate!("migrations/sqlite")
+                .run(&mut connection)
+                .await?;
+            connection.close().await.map_err(OpenError::Failed)
+        })
+    });
+    migration
+        .await
+        .map_err(|error| OpenError::Failed(sqlx::Error::Io(error.into())))?
 }
 
 fn path_of(url: &str) -> Result<&str, OpenError> {
