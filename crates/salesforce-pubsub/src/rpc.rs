@@ -62,3 +62,23 @@ pub(crate) fn request<T>(message: T, session: &Session) -> Result<Request<T>, St
 fn tenant(org: &str) -> String {
     domain::id::OrgId::parse(org).map_or_else(|_| org.to_owned(), |id| id.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PubSubArgs;
+    use settings::Problems;
+
+    #[tokio::test]
+    async fn the_real_endpoint_can_be_set_up_with_the_systems_roots() {
+        let config = PubSubArgs::default().check(&mut Problems::new()).unwrap();
+        assert!(config.endpoint.is_tls());
+        channel(&config, &Roots::load(None).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn the_tenant_is_named_in_its_long_form() {
+        assert_eq!(tenant("00D000000000001"), "00D000000000001EAA");
+        assert_eq!(tenant("00D000000000001EAA"), "00D000000000001EAA");
+    }
+}
