@@ -1,15 +1,33 @@
 //! One faithful, fault-injecting network stand-in each for Salesforce and WHMCS.
+//!
+//! - [`salesforce::SalesforceSim`]: OAuth (JWT bearer), REST with a SOQL subset, the Flow that
+//!   turns an approval into an event, and the Pub/Sub API over h2c.
+//! - [`whmcs::WhmcsSim`]: `includes/api.php` with its quirks, provisioning modules, and an oracle
+//!   that knows how many orders and remote accounts really exist.
+//! - [`World`]: both, with books that fit together; [`Control`]: the same over HTTP ([`DOCS`]).
+//!
+//! Everything random comes from a seed, and what a test has to wait for can be awaited
+//! ([`Hold`]) instead of slept for.
+//!
+//! Left out: managed subscriptions, GOAWAY frames, SOAP login, introspection, composite graph and
+//! tree, XML and NVP writers (F23 sends a stub), multipart forms, change data capture, TLS,
+//! reads before the commit (`publish_immediately`), persistence to disk, domains and addons in
+//! WHMCS, and the DST and TLS parts of F32.
 mod clock;
+mod control;
 mod door;
 mod faults;
 mod pubsub;
 pub mod salesforce;
 pub mod whmcs;
+mod world;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+pub use control::{Control, DOCS};
 pub use faults::{Hold, Phase, When};
 pub use pubsub::{Fields, wire};
+pub use world::{World, WorldAccount, WorldOptions, WorldProduct};
 
 /// Locks; a panic elsewhere must not hide behind a second one here.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
