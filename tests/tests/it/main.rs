@@ -1,4 +1,6 @@
 //! One binary for every test of the whole house.
 
 mod floors;
+mod house;
 mod intake;
+mod road;
