@@ -1,1 +1,124 @@
 //! Simulated Salesforce and WHMCS on local ports.
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use simulators::{
+    Control, DOCS, World, WorldOptions,
+    salesforce::{PRIVATE_KEY_PEM, SalesforceOptions},
+    whmcs::WhmcsOptions,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Settings of the sandbox: flags with environment twins.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "sandbox",
+    version,
+    about = "Simulated Salesforce (OAuth, REST, Pub/Sub) and WHMCS on local ports",
+    after_long_help = control_docs()
+)]
+pub struct Config {
+    /// Port of Salesforce OAuth and REST; 0 for any free one.
+    #[arg(long, env = "SANDBOX_SALESFORCE_PORT", default_value_t = 9201)]
+    pub salesforce_port: u16,
+    /// Port of the Salesforce Pub/Sub API (gRPC without TLS).
+    #[arg(long, env = "SANDBOX_PUBSUB_PORT", default_value_t = 9202)]
+    pub pubsub_port: u16,
+    /// Port of WHMCS.
+    #[arg(long, env = "SANDBOX_WHMCS_PORT", default_value_t = 9203)]
+    pub whmcs_port: u16,
+    /// Port of the control API.
+    #[arg(long, env = "SANDBOX_CONTROL_PORT", default_value_t = 9204)]
+    pub control_port: u16,
+    /// Everything random comes from this.
+    #[arg(long, env = "SANDBOX_SEED", default_value_t = 7)]
+    pub seed: u64,
+    /// Products in both systems.
+    #[arg(long, env = "SANDBOX_PRODUCTS", default_value_t = 4)]
+    pub products: usize,
+    /// Accounts, each with its WHMCS client.
+    #[arg(long, env = "SANDBOX_ACCOUNTS", default_value_t = 3)]
+    pub accounts: usize,
+    /// Where to write the private key (PEM) for SF_PRIVATE_KEY_FILE; it opens only this sandbox.
+    #[arg(long, env = "SANDBOX_KEY_OUT", default_value = "data/sandbox-key.pem")]
+    pub key_out: PathBuf,
+}
+
+fn control_docs() -> String {
+    format!("Control API:\n{DOCS}")
+}
+
+/// Runs both simulators and the control API until `shutdown`.
+pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    write_key(&config.key_out)?;
+    let world = World::start(WorldOptions {
+        salesforce: SalesforceOptions {
+            rest_port: config.salesforce_port,
+            pubsub_port: config.pubsub_port,
+            seed: config.seed,
+            ..SalesforceOptions::default()
+        },
+        whmcs: WhmcsOptions {
+            port: config.whmcs_port,
+            seed: config.seed,
+            ..WhmcsOptions::default()
+        },
+        products: config.products,
+        accounts: config.accounts,
+    })
+    .await
+    .context("a port of the sandbox cannot be opened; choose others, see sandbox --help")?;
+    let world = Arc::new(world);
+    let control = Control::start(world.clone(), config.control_port)
+        .await
+        .context("SANDBOX_CONTROL_PORT cannot be opened")?;
+    announce(&environment_block(&world, &config.key_out, &control.url()));
+    shutdown.cancelled().await;
+    control.stop().await;
+    world.salesforce.stop().await;
+    world.whmcs.stop().await;
+    Ok(())
+}
+
+fn write_key(path: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("SANDBOX_KEY_OUT: cannot make {}", folder.display()))?;
+    }
+    std::fs::write(path, PRIVATE_KEY_PEM)
+        .with_context(|| format!("SANDBOX_KEY_OUT: cannot write {}", path.display()))
+}
+
+/// What to paste into a shell so that `subscriber` and `worker` run against the sandbox.
+fn environment_block(world: &World, key: &Path, control: &str) -> String {
+    let key = std::path::absolute(key).unwrap_or_else(|_| key.to_owned());
+    let mut lines = vec![format!("# sandbox is ready; control API: {control}")];
+    let settings = world.environment().into_iter();
+    let settings = settings.chain([("SF_PRIVATE_KEY_FILE", key.display().to_string())]);
+    lines.extend(settings.map(|(name, value)| format!("export {name}={}", quoted(&value))));
+    lines.push(format!(
+        "# an approved order: curl -X POST {control}/orders -H 'content-type: application/json' -d '{{\"approve\":true}}'"
+    ));
+    lines.join("\n")
+}
+
+fn quoted(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@".contains(c);
+    if value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
+    }
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the environment block is this program's output"
+)]
+fn announce(text: &str) {
+    println!("{text}");
+}
