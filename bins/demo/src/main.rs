@@ -1,2 +1,88 @@
-//! placeholder
-fn main() {}
+//! The demo's entry point.
+
+mod bridge;
+mod orders;
+mod summary;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use simulators::{World, WorldOptions};
+
+use bridge::Bridge;
+
+/// The whole bridge in one process: both outside systems simulated on this machine's own
+/// network, subscriber and worker between them, on one SQLite file.
+///
+/// Places and approves orders, some of which meet trouble; the operator mends it and asks
+/// again; then the books of the simulated WHMCS are checked.
+#[derive(Parser, Debug)]
+#[command(name = "demo", version)]
+struct Args {
+    /// How many orders
+    #[arg(long, env = "DEMO_ORDERS", default_value_t = 25)]
+    orders: usize,
+    /// Seed of the simulated world
+    #[arg(long, env = "DEMO_SEED", default_value_t = 1)]
+    seed: u64,
+    /// Wait less after a lost reply
+    #[arg(long)]
+    fast: bool,
+    /// Keep the job store in this folder instead of a temporary one
+    #[arg(long, env = "DEMO_DATA")]
+    data: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let args = match runtime::parse_or_exit::<Args>() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let ended = runtime::run_until_signalled(|shutdown| async move {
+        let good = tokio::select! {
+            good = run(&args) => good.map_err(|error| runtime::Failure::run(format!("{error:#}")))?,
+            () = shutdown.cancelled() => true,
+        };
+        // The receiver lives until main ends.
+        let _ = sender.send(good);
+        Ok(())
+    });
+    match receiver.try_recv() {
+        Ok(false) => ExitCode::FAILURE,
+        _ => runtime::exit_code(ended),
+    }
+}
+
+async fn run(args: &Args) -> anyhow::Result<bool> {
+    outbound::install_crypto_provider();
+    let folder = tempfile::tempdir()?;
+    let data = args
+        .data
+        .clone()
+        .unwrap_or_else(|| folder.path().to_owned());
+    let mut options = WorldOptions::default();
+    options.salesforce.seed = args.seed;
+    options.whmcs.seed = args.seed;
+    let world = World::start(options).await?;
+    let quiet = if args.fast {
+        Duration::from_millis(200)
+    } else {
+        Duration::from_secs(2)
+    };
+    let bridge = Bridge::start(&world, &data, quiet)?;
+    let orders = orders::place(&world, args.orders, args.seed)?;
+    summary::announce(&world, &data, &orders);
+    orders::follow(&world, &orders, &bridge).await?;
+    orders::mend_and_retry(&world, &orders)?;
+    let retried: Vec<_> = orders
+        .iter()
+        .filter(|order| order.expected_failure().is_some())
+        .cloned()
+        .collect();
+    orders::follow(&world, &retried, &bridge).await?;
+    bridge.stop().await?;
+    Ok(summary::check(&world, &orders))
+}

@@ -1,5 +1,6 @@
 //! One binary for every test of the whole house.
 
+mod failures;
 mod floors;
 mod house;
 mod intake;

@@ -1,6 +1,6 @@
 //! Opening the file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -40,9 +40,9 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
+        migrate(options.clone(), lock_file(path)).await?;
         let mut connection = options.connect().await.map_err(OpenError::Failed)?;
         assert_version(&mut connection).await?;
-        migrate(options.clone()).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(5))
@@ -64,9 +64,16 @@ impl SqliteStore {
 
 /// Brings the schema up to date. On a thread of its own, because the migrator's future
 /// cannot be sent between threads.
-async fn migrate(options: SqliteConnectOptions) -> Result<(), OpenError> {
+///
+/// Under a lock of the whole file: programs that start together on a new file would
+/// otherwise migrate it both.
+async fn migrate(options: SqliteConnectOptions, lock: PathBuf) -> Result<(), OpenError> {
     let runtime = tokio::runtime::Handle::current();
     let migration = tokio::task::spawn_blocking(move || {
+        let io = |error| OpenError::Failed(sqlx::Error::Io(error));
+        let lock = std::fs::File::create(lock).map_err(io)?;
+        lock.lock().map_err(io)?;
+        // Released when the file is closed, by a crash too.
         runtime.block_on(async {
             let mut connection = options.connect().await.map_err(OpenError::Failed)?;
             sqlx::migrate!("migrations/sqlite")
@@ -78,6 +85,10 @@ async fn migrate(options: SqliteConnectOptions) -> Result<(), OpenError> {
     migration
         .await
         .map_err(|error| OpenError::Failed(sqlx::Error::Io(error.into())))?
+}
+
+fn lock_file(database: &str) -> PathBuf {
+    PathBuf::from(format!("{database}-migrating"))
 }
 
 fn path_of(url: &str) -> Result<&str, OpenError> {

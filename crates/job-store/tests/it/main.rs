@@ -154,3 +154,17 @@ async fn an_address_that_would_forget_orders_is_refused() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_that_start_together_on_a_new_file_all_open_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let opening = (0..6).map(|_| {
+        let url = format!("sqlite:{}", folder.path().join("jobs.db").display());
+        let clock = Arc::clone(&clock);
+        tokio::spawn(async move { SqliteStore::open(&url, clock as _).await.map(drop) })
+    });
+    for opened in opening.collect::<Vec<_>>() {
+        opened.await.unwrap().unwrap();
+    }
+}

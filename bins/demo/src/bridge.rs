@@ -1,0 +1,91 @@
+//! The real programs, in this process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use runtime::{Failure, Metrics};
+use simulators::World;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Subscriber and worker at work.
+pub(crate) struct Bridge {
+    shutdown: CancellationToken,
+    programs: Vec<JoinHandle<Result<(), Failure>>>,
+}
+
+impl Bridge {
+    /// Starts both by the settings a user would give.
+    pub(crate) fn start(world: &World, data: &Path, quiet: Duration) -> anyhow::Result<Self> {
+        let database = format!("sqlite:{}", data.join("orderbridge.db").display());
+        let quiet = format!("{}ms", quiet.as_millis());
+        let mut subscriber = flags(world, "subscriber", &database, |name| {
+            name.starts_with("SF_")
+        });
+        subscriber.extend(["--sf-events-replay".to_owned(), "ALL".to_owned()]);
+        let mut worker = flags(world, "worker", &database, |name| {
+            !name.starts_with("SF_PUBSUB") && !name.starts_with("SF_PROVISION")
+        });
+        worker.extend(["--whmcs-quiet-period".to_owned(), quiet]);
+        let shutdown = CancellationToken::new();
+        let metrics = Metrics::install();
+        let subscriber = subscriber::Args::try_parse_from(subscriber)?
+            .check()
+            .context("settings of the subscriber")?;
+        let worker = worker::Args::try_parse_from(worker)?
+            .check()
+            .context("settings of the worker")?;
+        let programs = vec![
+            tokio::spawn(subscriber::run(
+                subscriber,
+                metrics.clone(),
+                shutdown.clone(),
+            )),
+            tokio::spawn(worker::run(worker, metrics, shutdown.clone())),
+        ];
+        Ok(Self { shutdown, programs })
+    }
+
+    /// Whether one of them has ended before it was told to.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.programs.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Stops both, and says when one had ended badly.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        for program in self.programs {
+            match program.await {
+                Ok(Ok(())) => {}
+                ended => anyhow::bail!("a program ended badly: {ended:?}"),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn flags(
+    world: &World,
+    program: &str,
+    database: &str,
+    takes: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut flags = vec![program.to_owned()];
+    let fixed = [
+        ("DATABASE_URL", database.to_owned()),
+        ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
+        ("RUST_LOG", "warn".to_owned()),
+        ("SF_PRIVATE_KEY", world.salesforce.login().private_key_pem),
+    ];
+    let given = world
+        .environment()
+        .into_iter()
+        .filter(|(name, _)| takes(name));
+    for (name, value) in fixed.into_iter().chain(given) {
+        flags.push(format!("--{}", name.to_lowercase().replace('_', "-")));
+        flags.push(value);
+    }
+    flags
+}

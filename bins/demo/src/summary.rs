@@ -1,0 +1,91 @@
+//! What the demo tells.
+#![expect(clippy::print_stdout, reason = "telling is what the demo is for")]
+
+use std::path::Path;
+use std::time::Duration;
+
+use simulators::World;
+
+use crate::orders::{Placed, Trouble, field};
+
+/// One line of text.
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
+
+/// Where everything is.
+pub(crate) fn announce(world: &World, data: &Path, orders: &[Placed]) {
+    println!("simulated Salesforce  {}", world.salesforce.rest_url());
+    println!("simulated Pub/Sub     {}", world.salesforce.pubsub_url());
+    println!("simulated WHMCS       {}", world.whmcs.url());
+    println!("job store             {}", data.display());
+    println!("\n{} orders were placed and approved:", orders.len());
+    println!(
+        "{:<19} {:<9} {:<21} {:<6} time",
+        "order", "ended", "why", "WHMCS"
+    );
+}
+
+/// One order that has ended.
+pub(crate) fn line(world: &World, order: &Placed, activation: &str) {
+    let code = field(world, &order.id, "Activation_Error_Code__c");
+    let note = match order.trouble {
+        Trouble::LostReply if code.is_empty() => "(AddOrder reply lost)",
+        Trouble::ApprovedTwice if code.is_empty() => "(event sent twice)",
+        _ => code.as_str(),
+    };
+    let whmcs = field(world, &order.id, "WHMCS_Order_ID__c");
+    let time = world
+        .salesforce
+        .time_to_result(&order.id)
+        .last()
+        .copied()
+        .unwrap_or_default();
+    println!(
+        "{:<19} {activation:<9} {note:<21} {whmcs:<6} {:.2} s",
+        order.id,
+        time.as_secs_f64()
+    );
+}
+
+/// Compares both systems' books; says whether everything is as it must be.
+pub(crate) fn check(world: &World, orders: &[Placed]) -> bool {
+    let mut provisioned = 0;
+    let mut most = 0;
+    let mut missing = 0;
+    let mut times = Vec::new();
+    for order in orders {
+        let in_whmcs = world.whmcs.orders_for(&order.id).len();
+        most = most.max(in_whmcs);
+        missing += usize::from(in_whmcs == 0);
+        provisioned += usize::from(field(world, &order.id, "Status") == "Provisioned");
+        times.extend(world.salesforce.time_to_result(&order.id));
+    }
+    times.sort_unstable();
+    let at = |share: usize| -> Duration {
+        let place = (times.len() * share / 100).min(times.len().saturating_sub(1));
+        times.get(place).copied().unwrap_or_default()
+    };
+    let doubled = world.whmcs.doubled_accounts().len();
+    println!(
+        "\norders provisioned                   {provisioned} of {}",
+        orders.len()
+    );
+    println!(
+        "approval to write-back               p50 {:.2} s, p95 {:.2} s",
+        at(50).as_secs_f64(),
+        at(95).as_secs_f64()
+    );
+    println!("WHMCS orders per Salesforce order    max {most}");
+    println!("services built more than once        {doubled}");
+    let good = provisioned == orders.len() && most <= 1 && missing == 0 && doubled == 0;
+    println!(
+        "{}",
+        if good {
+            "All books agree."
+        } else {
+            "THE BOOKS DISAGREE."
+        }
+    );
+    good
+}
