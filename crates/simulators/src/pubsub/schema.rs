@@ -191,14 +191,23 @@ mod tests {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             hex,
-            "80a0d5edee66243030353030303030303030303030303141414102243830313030303030303030\
-             303030314141410204\
-             6b3100020661646102000000000000f03f"
+            concat!(
+                "80a0d5edee66",
+                "24303035303030303030303030303031414141",
+                "0224383031303030303030303030303031414141",
+                "02046b31",
+                "00",
+                "0206616461",
+                "02000000000000f03f"
+            )
         );
         assert_eq!(bytes.len(), 64);
         let avro = apache_avro::Schema::parse_str(&schema.json).unwrap();
         let mut rest = bytes.as_slice();
-        apache_avro::from_avro_datum(&avro, &mut rest, None).unwrap();
+        let reader = apache_avro::reader::datum::GenericDatumReader::builder(&avro)
+            .build()
+            .unwrap();
+        reader.read_value(&mut rest).unwrap();
         assert!(rest.is_empty());
     }
 }
