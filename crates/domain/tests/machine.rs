@@ -1,4 +1,5 @@
 //! The order's machine: every (state, fact) pair, and what holds for any history.
+#![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 use domain::failure::{Code, Refusal};
 use domain::id::OrderItemId;
@@ -96,7 +97,7 @@ fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
         lines: lines(),
         marked: true,
     };
-    let road = vec![checked, client, placing, placed, verified];
+    let road = [checked, client, placing, placed, verified];
     let with =
         |n: usize, more: Vec<Fact>| road[..n].iter().cloned().chain(more).collect::<Vec<_>>();
     let refused = Fact::Refused(Refusal::new(Code::WhmcsRejected, "no"));
