@@ -9,7 +9,7 @@ use settings::{Endpoint, Problems};
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Salesforce Pub/Sub")]
 pub struct PubSubArgs {
-    /// Where the Pub/Sub API is [default: https://api.pubsub.salesforce.com:7443]
+    /// Where the Pub/Sub API is [default: <https://api.pubsub.salesforce.com:7443>]
     #[arg(long, env = "SF_PUBSUB_ENDPOINT", value_name = "URL")]
     pub sf_pubsub_endpoint: Option<String>,
     /// HTTP/2 ping interval [default: 30s]
