@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{
     ids,
     org::Org,
-    records::Transaction,
     rest::{self, Answer, Ask},
     rules::Refusal,
     shape,
+    transaction::Transaction,
 };
 
 /// `POST /composite`.

@@ -1,7 +1,7 @@
 //! The built-in Flow: an approval or a retry becomes an attempt and an event.
 use serde_json::{Map, Value};
 
-use super::records::{Record, Transaction};
+use super::{records::Record, transaction::Transaction};
 use crate::pubsub::Fields;
 
 /// Runs before the save of an Order. Returns the fields to set and the event to publish

@@ -1,6 +1,7 @@
 //! The simulated Salesforce org: OAuth, REST with SOQL, and the Pub/Sub API.
 mod books;
 mod composite;
+mod events;
 mod faults;
 mod flow;
 mod history;
@@ -8,6 +9,7 @@ mod http;
 mod ids;
 mod oauth;
 mod options;
+mod order_rules;
 mod org;
 mod records;
 mod rest;
@@ -16,6 +18,8 @@ mod sessions;
 mod shape;
 mod sim;
 mod soql;
+mod tables;
+mod transaction;
 
 pub use books::{Line, NewOrder};
 pub use faults::{RestFault, RestFaultKind, Route};

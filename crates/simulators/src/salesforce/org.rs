@@ -13,10 +13,11 @@ use super::{
     history::{Author, Call},
     ids,
     options::{SalesforceOptions, USERNAME},
-    records::{Records, Transaction},
+    records::Records,
     rules::Refusal,
     sessions::Sessions,
     shape,
+    transaction::Transaction,
 };
 use crate::{
     clock::SkewedClock,

@@ -4,12 +4,13 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value, json};
 
 use super::{
-    composite, ids,
+    composite, events, ids,
     org::Org,
-    records::{Record, Transaction},
+    records::Record,
     rules::Refusal,
     shape::{self, Object},
     soql::{self, Eyes, Found},
+    transaction::Transaction,
 };
 use crate::{clock::parse_datetime, lock};
 
@@ -118,12 +119,14 @@ pub(crate) fn answer(
         ("GET", ["query", _]) => page(org, ask, parts[1]),
         ("POST", ["composite"]) => composite::run(org, tx, ask),
         (_, ["composite", "sobjects", ..]) => composite::collection(org, tx, ask),
-        ("POST", ["sobjects", event]) if event.ends_with("__e") => publish(org, parts[1], ask),
+        ("POST", ["sobjects", event]) if event.ends_with("__e") => {
+            events::publish(org, parts[1], ask)
+        }
         ("GET", ["sobjects", event, "eventschema"]) if event.ends_with("__e") => {
-            event_schema(org, parts[1])
+            events::event_schema(org, parts[1])
         }
         ("GET", ["sobjects", event, "describe"]) if event.ends_with("__e") => {
-            describe_event(org, parts[1])
+            events::describe_event(org, parts[1])
         }
         ("GET", ["sobjects", _, "describe"]) => {
             let object = find_object(parts[1])?;
@@ -403,47 +406,4 @@ fn limits(org: &Org) -> Answer {
             "HourlyPublishedPlatformEvents": left(250_000, 0),
         }),
     )
-}
-
-fn check_event(org: &Org, name: &str) -> Result<(), Refusal> {
-    if name.eq_ignore_ascii_case(&org.bus.options().event) {
-        Ok(())
-    } else {
-        Err(Refusal::not_found())
-    }
-}
-
-/// Events over REST are queued only; here they are on the bus at once.
-fn publish(org: &Org, name: &str, ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    check_event(org, name)?;
-    let published = org.publish(ask.object_body()?);
-    Ok(Answer::json(
-        201,
-        json!({
-            "id": ids::mint("e00", 1), "success": true,
-            "errors": [{"statusCode": "OPERATION_ENQUEUED", "message": published.event_id, "fields": []}],
-        }),
-    ))
-}
-
-fn event_schema(org: &Org, name: &str) -> Result<Answer, Refusal> {
-    check_event(org, name)?;
-    let schema = org.bus.schema();
-    let mut body: Value = serde_json::from_str(&schema.json).unwrap_or_default();
-    body["uuid"] = Value::from(schema.id);
-    Ok(Answer::json(200, body))
-}
-
-fn describe_event(org: &Org, name: &str) -> Result<Answer, Refusal> {
-    check_event(org, name)?;
-    let schema = org.bus.schema();
-    let fields: Vec<Value> = schema
-        .fields
-        .iter()
-        .map(|field| json!({"name": field.name, "nillable": true, "custom": true}))
-        .collect();
-    Ok(Answer::json(
-        200,
-        json!({"name": name, "fields": fields, "custom": true}),
-    ))
 }

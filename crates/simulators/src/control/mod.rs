@@ -1,5 +1,7 @@
 //! The control API: JSON over HTTP for what the Rust API does in process.
-use std::{io, sync::Arc, time::Duration};
+mod knobs;
+
+use std::{io, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -13,10 +15,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     door::Host,
-    salesforce::{
-        BusOptions, IdleStyle, Refusal, RestFault, StreamFault, StreamFaultKind, UnaryFault,
-    },
-    whmcs::{Fault, Knobs, Module},
+    salesforce::{Refusal, RestFault, StreamFault, StreamFaultKind, UnaryFault},
+    whmcs::Fault,
     world::World,
 };
 
@@ -96,7 +96,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(books())
         .merge(orders())
         .merge(faults())
-        .route("/knobs", post(knobs))
+        .route("/knobs", post(knobs::knobs))
         .route(
             "/whmcs/orders/{id}/{edit}",
             post(
@@ -324,101 +324,4 @@ fn faults() -> Router<Arc<World>> {
                 done()
             }),
         )
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Turn {
-    whmcs: Map<String, Value>,
-    bus: BusTurn,
-    clock_seconds: i64,
-    revoke_tokens: bool,
-    rotate_instance_url: bool,
-    reset_org: bool,
-    kill_streams: bool,
-    modules: std::collections::BTreeMap<u64, Module>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct BusTurn {
-    keepalive_ms: Option<u64>,
-    idle_close_ms: Option<u64>,
-    idle_style: Option<IdleStyle>,
-    duplicates: Option<f64>,
-    lazy_headers: Option<bool>,
-    auth_delay_ms: Option<u64>,
-    cut_on_revoke: Option<bool>,
-    latest_blind_ms: Option<u64>,
-    delivery_allocation: Option<u64>,
-    max_batch: Option<usize>,
-}
-
-impl BusTurn {
-    fn apply(self, options: &mut BusOptions) {
-        fn set<T>(place: &mut T, value: Option<T>) {
-            if let Some(value) = value {
-                *place = value;
-            }
-        }
-        set(
-            &mut options.keepalive,
-            self.keepalive_ms.map(Duration::from_millis),
-        );
-        set(
-            &mut options.idle_close,
-            self.idle_close_ms.map(Duration::from_millis),
-        );
-        set(&mut options.idle_style, self.idle_style);
-        set(&mut options.duplicates, self.duplicates);
-        set(&mut options.lazy_headers, self.lazy_headers);
-        set(
-            &mut options.auth_delay,
-            self.auth_delay_ms.map(Duration::from_millis),
-        );
-        set(&mut options.cut_on_revoke, self.cut_on_revoke);
-        set(
-            &mut options.latest_blind,
-            self.latest_blind_ms.map(Duration::from_millis),
-        );
-        set(&mut options.max_batch, self.max_batch);
-        if self.delivery_allocation.is_some() {
-            options.delivery_allocation = self.delivery_allocation;
-        }
-    }
-}
-
-async fn knobs(State(world): Shared, Json(turn): Json<Turn>) -> Answer {
-    if !turn.whmcs.is_empty() {
-        let mut all = json!(world.whmcs.knobs());
-        for (name, value) in turn.whmcs {
-            all[name] = value;
-        }
-        let knobs: Knobs = serde_json::from_value(all)
-            .map_err(|error| Refusal::bad("BAD_KNOB", error.to_string()))?;
-        world.whmcs.turn(|now| *now = knobs);
-    }
-    world
-        .salesforce
-        .bus_options(|options| turn.bus.apply(options));
-    for (pid, module) in turn.modules {
-        world.whmcs.set_module(pid, module);
-    }
-    if turn.clock_seconds != 0 {
-        world.salesforce.advance_clock(turn.clock_seconds);
-        world.whmcs.advance_clock(turn.clock_seconds);
-    }
-    if turn.revoke_tokens {
-        world.salesforce.revoke_tokens();
-    }
-    if turn.rotate_instance_url {
-        world.salesforce.rotate_instance_url();
-    }
-    if turn.reset_org {
-        world.salesforce.reset_org();
-    }
-    if turn.kill_streams {
-        world.salesforce.kill_streams();
-    }
-    Ok(Json(json!({"whmcs": world.whmcs.knobs()})))
 }
