@@ -251,8 +251,21 @@ impl Bus {
         let Ok(oldest) = self.clock.now().checked_sub(kept) else {
             return;
         };
-        state.events.retain(|_, stored| stored.at >= oldest);
-        state.issued.retain(|_, at| *at >= oldest);
+        // Positions rise with time, so only the front can be too old.
+        while state
+            .events
+            .first_key_value()
+            .is_some_and(|(_, stored)| stored.at < oldest)
+        {
+            state.events.pop_first();
+        }
+        while state
+            .issued
+            .first_key_value()
+            .is_some_and(|(_, at)| *at < oldest)
+        {
+            state.issued.pop_first();
+        }
     }
 
     /// Up to `limit` events after `position`.

@@ -208,8 +208,15 @@ impl SalesforceSim {
     pub fn order(&self, id: &str) -> Option<Value> {
         let mut order = self.record(id)?;
         let id = order["Id"].clone();
-        let items = self.records("OrderItem").into_iter();
-        let own: Vec<Value> = items.filter(|item| item["OrderId"] == id).collect();
+        let own: Vec<Value> = {
+            let records = lock(&self.org.records);
+            shape::object("OrderItem")
+                .into_iter()
+                .flat_map(|items| records.of(items))
+                .filter(|item| *item.get("OrderId") == id)
+                .map(|item| Value::Object(item.fields.clone()))
+                .collect()
+        };
         order["OrderItems"] = Value::Array(own);
         Some(order)
     }

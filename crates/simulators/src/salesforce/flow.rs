@@ -1,4 +1,7 @@
 //! The built-in Flow: an approval or a retry becomes an attempt and an event.
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Map, Value};
 
 use super::{records::Record, transaction::Transaction};
@@ -25,7 +28,7 @@ pub(crate) fn run(
         *count
     };
     let key = format!("{id}-{attempt}");
-    let correlation = uuid::Uuid::new_v4().to_string();
+    let correlation = correlation_id(transaction.options().seed, &key);
     let all = [
         ("Activation_Status__c", Value::from("Activating")),
         ("Activation_Attempt__c", Value::from(attempt as f64)),
@@ -48,6 +51,16 @@ pub(crate) fn run(
         .collect();
     let event = payload(&id, &key, &correlation, &transaction.options().operator);
     Some((set, event))
+}
+
+/// A UUID that is the same in every run with the same seed.
+fn correlation_id(seed: u64, key: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    (seed, key).hash(&mut hasher);
+    let bytes: [u8; 16] = StdRng::seed_from_u64(hasher.finish()).random();
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
 }
 
 /// The event's custom fields.

@@ -363,3 +363,70 @@ async fn books_survive_a_restart_on_the_same_port() {
     assert_eq!(world.salesforce.rest_port(), port);
     assert_eq!(rest.call("GET", "/limits", None).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_status_of_the_activated_category_is_written_alone_and_locks_the_items() {
+    let world = World::start(WorldOptions {
+        salesforce: SalesforceOptions {
+            provisioned_category: "Activated".to_owned(),
+            guard_rule: true,
+            ..SalesforceOptions::default()
+        },
+        ..WorldOptions::default()
+    })
+    .await
+    .unwrap();
+    let rest = Rest::new(&world.salesforce).await;
+    let id = world.place_and_approve(0, &[(0, 1)]).unwrap();
+    let path = format!("/sobjects/Order/{id}");
+    let both = json!({"Status": "Provisioned", "Activation_Status__c": "Activated"});
+    let (status, body) = rest.call("PATCH", &path, Some(both)).await;
+    assert_eq!(
+        (status, &body[0]["errorCode"]),
+        (400, &json!("FAILED_ACTIVATION"))
+    );
+    for one in [
+        json!({"Activation_Status__c": "Activated"}),
+        json!({"Status": "Provisioned"}),
+    ] {
+        assert_eq!(rest.call("PATCH", &path, Some(one)).await.0, 204);
+    }
+    let order = world.salesforce.order(&id).unwrap();
+    assert_eq!(order["StatusCode"], "Activated");
+    let item = format!(
+        "/sobjects/OrderItem/{}",
+        order["OrderItems"][0]["Id"].as_str().unwrap()
+    );
+    let (status, body) = rest
+        .call("PATCH", &item, Some(json!({"WHMCS_Service_ID__c": "1"})))
+        .await;
+    assert_eq!(
+        (status, &body[0]["errorCode"]),
+        (400, &json!("ENTITY_IS_LOCKED"))
+    );
+    // The guard rule: no result for an order that is not being activated.
+    let late = json!({"Activation_Status__c": "Failed"});
+    let (status, body) = rest.call("PATCH", &path, Some(late)).await;
+    assert_eq!(
+        (status, &body[0]["errorCode"]),
+        (400, &json!("FIELD_CUSTOM_VALIDATION_EXCEPTION"))
+    );
+}
+
+#[tokio::test]
+async fn the_same_seed_tells_the_same_story() {
+    let mut stories = Vec::new();
+    for _ in 0..2 {
+        let world = world().await;
+        let id = world.place_and_approve(0, &[(0, 1)]).unwrap();
+        let record = world.salesforce.record(&id).unwrap();
+        let event = world.salesforce.published().remove(0);
+        stories.push((
+            id,
+            record["Activation_Correlation_Id__c"].clone(),
+            event.event_id,
+            event.replay_id,
+        ));
+    }
+    assert_eq!(stories[0], stories[1]);
+}
