@@ -38,19 +38,6 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    run_with(config, metrics, shutdown, |ports| ports).await
-}
-
-/// Runs with the ports changed by `wrap`; tests put crash points around them.
-///
-/// # Errors
-/// As [`run`].
-pub async fn run_with(
-    config: Config,
-    metrics: Metrics,
-    shutdown: CancellationToken,
-    wrap: impl FnOnce(Ports) -> Ports,
-) -> Result<(), Failure> {
     let store = SqliteStore::open(&config.database_url, Arc::new(SystemClock))
         .await
         .map_err(store_failure)?;
@@ -71,7 +58,7 @@ pub async fn run_with(
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
     };
-    let worker = Worker::new(wrap(ports), config.provisioning);
+    let worker = Worker::new(ports, config.provisioning);
     tracing::info!(address = %config.http_addr, "worker started");
     let serving = tokio::spawn(listener.serve(
         Arc::new(WorkerChecks {

@@ -7,7 +7,7 @@ use std::process::Command;
 const TABLE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("settings", &[]),
-    ("outbound", &["settings"]),
+    ("outbound", &[]),
     ("intake", &["domain"]),
     ("provisioning", &["domain"]),
     ("salesforce-auth", &["outbound", "settings"]),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::failure::{Code, Refusal};
 use crate::key::ServiceId;
-use crate::order::{LineSighting, OrderSighting, OrderStatus, ServiceStatus};
+use crate::order::{Fact, LineSighting, OrderSighting, OrderStatus, ServiceStatus};
 use crate::ports::ModuleKind;
 use crate::time::Timestamp;
 
@@ -57,7 +57,84 @@ impl SetUp {
         }
     }
 
-    pub(crate) fn after_create(prior: Self, service: ServiceId, failure: Option<String>) -> Self {
+    /// The state after a fact about setting up; `None` when it cannot follow.
+    pub(crate) fn moved(self, fact: &Fact) -> Option<Self> {
+        match (self, fact) {
+            (
+                Self::InFlight {
+                    prior,
+                    service: None,
+                    ..
+                },
+                Fact::NotAccepted,
+            ) => Some(*prior),
+            (Self::InFlight { service: None, .. }, Fact::AcceptAnswered) => Some(Self::Answered),
+            (
+                Self::InFlight {
+                    service: None,
+                    prior,
+                    ..
+                },
+                Fact::AcceptFailed { text },
+            ) => {
+                let mut texts = match *prior {
+                    Self::Failed { texts } => texts,
+                    _ => Vec::new(),
+                };
+                texts.push(text.clone());
+                Some(Self::Failed { texts })
+            }
+            (Self::InFlight { service: None, .. }, Fact::AcceptUnknown { at }) => {
+                Some(Self::Unknown { at: *at })
+            }
+            (
+                Self::InFlight {
+                    prior,
+                    service: Some(_),
+                    ..
+                },
+                Fact::NotCreated,
+            ) => Some(*prior),
+            (
+                Self::InFlight {
+                    prior,
+                    service: Some(intended),
+                    ..
+                },
+                Fact::Created { service },
+            ) if intended == *service => Some(Self::after_create(*prior, *service, None)),
+            (
+                Self::InFlight {
+                    prior,
+                    service: Some(intended),
+                    ..
+                },
+                Fact::CreateFailed { service, text },
+            ) if intended == *service => {
+                Some(Self::after_create(*prior, *service, Some(text.clone())))
+            }
+            (
+                Self::InFlight {
+                    service: Some(_), ..
+                },
+                Fact::CreateUnknown { at },
+            ) => Some(Self::Unknown { at: *at }),
+            (Self::InFlight { .. }, _) => None,
+            (prior, Fact::Accepting { at }) => Some(Self::InFlight {
+                at: *at,
+                service: None,
+                prior: Box::new(prior),
+            }),
+            (prior, Fact::Creating { at, service }) => Some(Self::InFlight {
+                at: *at,
+                service: Some(*service),
+                prior: Box::new(prior),
+            }),
+            _ => None,
+        }
+    }
+
+    fn after_create(prior: Self, service: ServiceId, failure: Option<String>) -> Self {
         let mut tried = match prior {
             Self::Creating { tried } => tried,
             _ => Vec::new(),
