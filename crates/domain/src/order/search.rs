@@ -14,6 +14,9 @@ pub struct Search<'a> {
     /// The highest order id of the client before our first AddOrder; `None` when no AddOrder
     /// was ever begun, and then an unmarked order cannot be ours.
     pub watermark: Option<WhmcsOrderId>,
+    /// The order that AddOrder named in its answer: ours whatever it carries, and no twin of
+    /// itself.
+    pub answered: Option<WhmcsOrderId>,
     /// Whether a mark of ours has been seen to survive on this install.
     pub markers_proven: bool,
     /// Orders that an operator told us to forget.
@@ -63,7 +66,8 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
         return Verdict::Absent;
     };
     let twins: Vec<_> = remembered()
-        .filter(|order| order.id > watermark && is_unmarked_twin(order, search.plan))
+        .filter(|order| order.id > watermark && Some(order.id) != search.answered)
+        .filter(|order| is_unmarked_twin(order, search.plan))
         .collect();
     if twins.is_empty() {
         return Verdict::Absent;

@@ -66,6 +66,9 @@ pub enum Progress {
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
+        /// The client's highest order id before our first AddOrder; `None` when we never
+        /// called it. A second order that a repeated call made lies above it.
+        watermark: Option<WhmcsOrderId>,
     },
     /// The order is what was asked for and is being set up.
     SettingUp {
@@ -228,7 +231,15 @@ impl Progress {
                 ever_unknown: true,
                 call: Placing::Reopened,
             },
-            Self::Placed { client, order } => Self::Placed { client, order },
+            Self::Placed {
+                client,
+                order,
+                watermark,
+            } => Self::Placed {
+                client,
+                order,
+                watermark,
+            },
             Self::SettingUp {
                 client,
                 order,
@@ -290,15 +301,23 @@ impl Progress {
                 },
                 fact,
             ) => Self::moved_in_placing(client, watermark, ever_unknown, call, fact),
-            // From `Placed` too: staff may have settled a duplicate in favour of another order.
+            (Self::ClientKnown { client }, Fact::Placed { order }) => Some(Self::Placed {
+                client,
+                order: *order,
+                watermark: None,
+            }),
+            // Staff may have settled a duplicate in favour of another order.
             (
-                Self::ClientKnown { client } | Self::Placed { client, .. },
+                Self::Placed {
+                    client, watermark, ..
+                },
                 Fact::Placed { order },
             ) => Some(Self::Placed {
                 client,
                 order: *order,
+                watermark,
             }),
-            (Self::Placed { client, order }, Fact::Verified { lines, .. }) => {
+            (Self::Placed { client, order, .. }, Fact::Verified { lines, .. }) => {
                 let lines = lines.clone();
                 Some(Self::SettingUp {
                     client,
@@ -357,6 +376,7 @@ impl Progress {
             (_, Fact::Placed { order }) => Some(Self::Placed {
                 client,
                 order: *order,
+                watermark: Some(watermark),
             }),
             (Placing::InFlight, Fact::NotPlaced) if ever_unknown => with(Placing::Reopened, true),
             (Placing::InFlight, Fact::NotPlaced) => Some(Self::ClientKnown { client }),

@@ -47,6 +47,8 @@ pub enum Step {
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
+        /// Where a second order of ours would lie above; see [`Progress::Placed`].
+        watermark: Option<WhmcsOrderId>,
     },
     /// A set-up call was begun by an owner that died: its outcome is unknown.
     DoubtSetUp {
@@ -121,9 +123,14 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
                 watermark: Some(*watermark),
             },
         },
-        Progress::Placed { client, order } => Step::Verify {
+        Progress::Placed {
+            client,
+            order,
+            watermark,
+        } => Step::Verify {
             client: *client,
             order: *order,
+            watermark: *watermark,
         },
         Progress::SettingUp {
             set_up: SetUp::InFlight { service, .. },

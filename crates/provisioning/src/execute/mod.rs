@@ -146,7 +146,11 @@ impl Attempt<'_> {
                 self.settle_place(&details, client, watermark, since, empty_searches)
                     .await
             }
-            Step::Verify { client, order } => self.verify(&details, client, order).await,
+            Step::Verify {
+                client,
+                order,
+                watermark,
+            } => self.verify(&details, client, order, watermark).await,
             Step::DoubtSetUp { creating: false } => {
                 self.learn(Fact::AcceptUnknown { at: self.now() }).await
             }

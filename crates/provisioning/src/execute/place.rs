@@ -3,7 +3,7 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, OrderDetails, OrderSighting, Plan, Search, Verdict, judge, verify as compare,
+    Fact, OrderDetails, Plan, Search, Verdict, judge, verify as compare,
 };
 use domain::ports::{CallError, NewOrder, Release, StoreError};
 use domain::time::Timestamp;
@@ -27,7 +27,7 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match self.judge(details, &plan, watermark, &orders) {
+        match judge(&self.search(details, &plan, watermark), &orders) {
             Verdict::Found(order) => return self.learn(Fact::Placed { order }).await,
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
             Verdict::Absent => {}
@@ -90,7 +90,7 @@ impl Attempt<'_> {
         let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
             return self.learn(Fact::PlaceUnknown { at: self.now() }).await;
         };
-        match self.judge(details, plan, Some(watermark), &orders) {
+        match judge(&self.search(details, plan, Some(watermark)), &orders) {
             Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
             Verdict::Absent => {
                 self.learn(Fact::NotPlaced).await?;
@@ -131,29 +131,39 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match self.judge(details, &plan, Some(watermark), &orders) {
+        match judge(&self.search(details, &plan, Some(watermark)), &orders) {
             Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
             Verdict::Refused(refusal) => self.refuse(refusal).await,
             Verdict::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
         }
     }
 
-    /// Reads everything once more: that verifies the order and finds a second one.
+    /// Reads the client's orders once more: that verifies the order and finds a second one,
+    /// made by something between us and WHMCS that repeated the call.
+    ///
+    /// Above the watermark is enough when we placed the order ourselves; one that was found
+    /// may have its double anywhere.
     pub(super) async fn verify(
         &mut self,
         details: &OrderDetails,
         client: ClientId,
         order: WhmcsOrderId,
+        watermark: Option<WhmcsOrderId>,
     ) -> Result<Flow, StoreError> {
         let plan = match self.plan(details) {
             Ok(plan) => plan,
             Err(refusal) => return self.refuse(refusal).await,
         };
-        let orders = match self.ports.provisioner.orders(client, None).await {
+        let above = watermark.filter(|watermark| order > *watermark);
+        let orders = match self.ports.provisioner.orders(client, above).await {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        let marked = match self.judge(details, &plan, None, &orders) {
+        let search = Search {
+            answered: Some(order),
+            ..self.search(details, &plan, above)
+        };
+        let marked = match judge(&search, &orders) {
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
             Verdict::Found(found) if found != order => {
                 return self.learn(Fact::Placed { order: found }).await;
@@ -173,21 +183,20 @@ impl Attempt<'_> {
         }
     }
 
-    fn judge(
-        &self,
+    fn search<'s>(
+        &'s self,
         details: &OrderDetails,
-        plan: &Plan,
+        plan: &'s Plan,
         watermark: Option<WhmcsOrderId>,
-        orders: &[OrderSighting],
-    ) -> Verdict {
-        let search = Search {
+    ) -> Search<'s> {
+        Search {
             marker: marker(details),
             plan,
             watermark,
+            answered: None,
             markers_proven: self.claimed.markers_proven,
             forgotten: &self.state.forgotten,
-        };
-        judge(&search, orders)
+        }
     }
 }
 

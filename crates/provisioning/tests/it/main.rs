@@ -141,6 +141,22 @@ async fn a_repeating_proxy_is_found_out() {
 }
 
 #[tokio::test]
+async fn a_repeating_proxy_is_found_out_even_where_notes_are_dropped() {
+    let house = House::with_order().await;
+    house.whmcs.set_drop_notes(true);
+    house.whmcs.fail_next(Action::Place, Fault::Doubled);
+    assert_eq!(house.work().await, [FAILED]);
+    house.assert_failed(Code::WhmcsOutcomeUnknown, true);
+    assert!(house.whmcs.builds().is_empty(), "neither was set up");
+    house
+        .whmcs
+        .edit(|orders| orders[0].status = OrderStatus::Cancelled);
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.all_orders().len(), 2, "no third was placed");
+}
+
+#[tokio::test]
 async fn a_call_that_was_not_sent_is_repeated_within_the_budget() {
     let house = House::with_order().await;
     for action in [Action::Read, Action::Place, Action::Accept] {
