@@ -21,6 +21,47 @@ pub(crate) enum Kind {
     Module,
 }
 
+/// What WHMCS refuses about us. Carried as the source of [`CallError::Denied`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denial {
+    /// Our address is not allowed.
+    #[error("address not allowed")]
+    Address,
+    /// The credential's role lacks this action.
+    #[error("action not allowed")]
+    Role,
+    /// The credential, or the user behind it.
+    #[error("credential refused")]
+    Credential,
+    /// This WHMCS has no such action.
+    #[error("no such action")]
+    NoSuchAction,
+    /// There is no WHMCS API at that address.
+    #[error("no WHMCS API there")]
+    NoApi,
+}
+
+impl Denial {
+    const fn mend(self) -> &'static str {
+        match self {
+            Self::Address => {
+                "allow this address in WHMCS (General Settings, Security, API IP Access Restriction)"
+            }
+            Self::Role => "allow this action in the API role of the credential",
+            Self::Credential => {
+                "check WHMCS_IDENTIFIER and WHMCS_SECRET and the admin user behind them"
+            }
+            Self::NoSuchAction | Self::NoApi => "check WHMCS_URL and the version of WHMCS",
+        }
+    }
+
+    /// Whether an error says that this one action is closed to us, while others may work.
+    pub(crate) fn closes_one_action(error: &CallError) -> bool {
+        matches!(error, CallError::Denied { source, .. }
+            if matches!(source.downcast_ref(), Some(Self::Role | Self::NoSuchAction)))
+    }
+}
+
 /// The parts of an HTTP answer that decide.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer<'a> {
@@ -35,8 +76,8 @@ pub(crate) struct Answer<'a> {
 pub(crate) fn sort(kind: Kind, answer: &Answer<'_>) -> Result<Map<String, Value>, CallError> {
     if (300..400).contains(&answer.status) {
         return Err(denied(
+            Denial::NoApi,
             "WHMCS_URL answers with a redirect; set it to the address it redirects to",
-            answer,
         ));
     }
     let Some(object) = object_in(answer.body) else {
@@ -82,11 +123,14 @@ fn object_in(body: &[u8]) -> Option<Map<String, Value>> {
 
 fn no_object(kind: Kind, answer: &Answer<'_>) -> CallError {
     let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(4096)]).into_owned();
-    if let Some(detail) = denial(Kind::Read, answer.status, &text) {
-        return denied(&detail, answer);
+    if let Some(denial) = denial(Kind::Read, answer.status, &text) {
+        return denial_said(denial, &text);
     }
     if answer.status == 404 {
-        return denied("there is no WHMCS API at WHMCS_URL (HTTP 404)", answer);
+        return denied(
+            Denial::NoApi,
+            "there is no WHMCS API at WHMCS_URL (HTTP 404)",
+        );
     }
     let described = format!("HTTP {} without a usable answer", answer.status);
     if answer.blocked || kind == Kind::Read && matches!(answer.status, 403 | 429 | 503) {
@@ -99,8 +143,8 @@ fn no_object(kind: Kind, answer: &Answer<'_>) -> CallError {
 }
 
 fn refused(kind: Kind, answer: &Answer<'_>, text: &str) -> CallError {
-    if let Some(detail) = denial(kind, answer.status, text) {
-        return denied(&detail, answer);
+    if let Some(denial) = denial(kind, answer.status, text) {
+        return denial_said(denial, text);
     }
     let code = code_of(text);
     if answer.status >= 500 && code == Code::WhmcsRejected {
@@ -115,31 +159,30 @@ fn refused(kind: Kind, answer: &Answer<'_>, text: &str) -> CallError {
     ))
 }
 
-/// What WHMCS refuses about us, with the mend; `None` when the text is about the order.
-fn denial(kind: Kind, status: u16, text: &str) -> Option<String> {
+/// What WHMCS refuses about us; `None` when the text is about the order.
+fn denial(kind: Kind, status: u16, text: &str) -> Option<Denial> {
     let lower = text.to_ascii_lowercase();
+    let says = |words: &str| lower.contains(words);
     // A module may well say "access denied" of its own server; WHMCS says it with a 403.
     let ours = kind != Kind::Module || matches!(status, 401 | 403);
-    let mend = if lower.contains("invalid ip") || lower.contains("forbidden ip") {
-        "allow this address in WHMCS (General Settings, Security, API IP Access Restriction)"
-    } else if lower.contains("invalid permissions") {
-        "allow this action in the API role of the credential"
-    } else if lower.contains("authentication failed")
-        || lower.contains("invalid or missing credentials")
-        || lower.contains("administrator account disabled")
-        || ours && (lower.contains("access denied") || lower.contains("invalid password provided"))
+    if says("invalid ip") || says("forbidden ip") {
+        Some(Denial::Address)
+    } else if says("invalid permissions") {
+        Some(Denial::Role)
+    } else if says("authentication failed")
+        || says("invalid or missing credentials")
+        || says("administrator account disabled")
+        || ours && (says("access denied") || says("invalid password provided"))
     {
-        "check WHMCS_IDENTIFIER and WHMCS_SECRET and the admin user behind them"
-    } else if lower.contains("invalid api action")
-        || lower.contains("command not found")
-        || lower.contains("empty action request")
+        Some(Denial::Credential)
+    } else if says("invalid api action")
+        || says("command not found")
+        || says("empty action request")
     {
-        "check WHMCS_URL and the version of WHMCS"
+        Some(Denial::NoSuchAction)
     } else {
-        return None;
-    };
-    let said: String = text.trim().chars().take(200).collect();
-    Some(format!("WHMCS says `{said}`; {mend}"))
+        None
+    }
 }
 
 fn code_of(text: &str) -> Code {
@@ -161,10 +204,15 @@ fn code_of(text: &str) -> Code {
     }
 }
 
-fn denied(detail: &str, answer: &Answer<'_>) -> CallError {
+fn denial_said(denial: Denial, text: &str) -> CallError {
+    let said: String = text.trim().chars().take(200).collect();
+    denied(denial, &format!("WHMCS says `{said}`; {}", denial.mend()))
+}
+
+fn denied(denial: Denial, detail: &str) -> CallError {
     CallError::Denied {
         detail: detail.to_owned(),
-        source: format!("HTTP {}", answer.status).into(),
+        source: Box::new(denial),
     }
 }
 

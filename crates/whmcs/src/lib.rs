@@ -7,8 +7,10 @@
 
 mod answer;
 mod api;
+mod catalogue;
 mod config;
 mod form;
+mod lists;
 mod php;
 mod provisioner;
 mod wire;

@@ -2,9 +2,7 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
-use domain::order::{
-    Fact, OrderDetails, Plan, Search, Verdict, judge, verify as compare,
-};
+use domain::order::{Fact, OrderDetails, Plan, Search, Verdict, judge, verify as compare};
 use domain::ports::{CallError, NewOrder, Release, StoreError};
 use domain::time::Timestamp;
 

@@ -1,0 +1,81 @@
+//! What can be bought.
+
+use domain::key::ProductId;
+use domain::order::Cycle;
+use domain::ports::{CallError, CatalogueEntry, Module, ModuleKind};
+use serde_json::{Map, Value};
+
+use crate::answer::{Denial, Kind};
+use crate::form::Form;
+use crate::{Whmcs, wire};
+
+impl Whmcs {
+    /// What WHMCS says of these products, or `None` where it does not let us ask: the
+    /// catalogue is a convenience, since AddOrder itself refuses what it cannot sell.
+    pub(crate) async fn read_catalogue(
+        &self,
+        products: &[ProductId],
+    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+        let ids: Vec<_> = products.iter().map(ToString::to_string).collect();
+        if ids.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let form = Form::new().set("pid", ids.join(","));
+        let answer = match self.api.call(Kind::Read, "GetProducts", form).await {
+            Ok(answer) => answer,
+            Err(error) if Denial::closes_one_action(&error) => {
+                tracing::warn!(%error, "the WHMCS catalogue cannot be read; mappings go unchecked");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let Some(found) = wire::list(&answer, "products", "product") else {
+            return Ok(None);
+        };
+        Ok(Some(
+            found
+                .into_iter()
+                .filter_map(|product| self.entry(product))
+                .collect(),
+        ))
+    }
+
+    fn entry(&self, product: &Map<String, Value>) -> Option<CatalogueEntry> {
+        let module = product.get("module").and_then(Value::as_str);
+        let name = module.unwrap_or_default().to_owned();
+        let kind = match module {
+            Some("") => ModuleKind::None,
+            Some(name) if self.options.idempotent_modules.contains(name) => ModuleKind::Idempotent,
+            _ => ModuleKind::Unlisted,
+        };
+        Some(CatalogueEntry {
+            product: ProductId(wire::id(product.get("pid"))?),
+            module: Module { name, kind },
+            closed_cycles: closed_cycles(product),
+        })
+    }
+}
+
+/// Recurring cycles that have no price in any currency (`-1.00` says so).
+fn closed_cycles(product: &Map<String, Value>) -> Vec<Cycle> {
+    let recurring = wire::text(product.get("paytype")).eq_ignore_ascii_case("recurring");
+    let Some(pricing) = product
+        .get("pricing")
+        .and_then(Value::as_object)
+        .filter(|_| recurring)
+    else {
+        return Vec::new();
+    };
+    let closed = |cycle: &Cycle| {
+        let prices: Vec<_> = pricing
+            .values()
+            .filter_map(|price| price.get(cycle.name()))
+            .collect();
+        !prices.is_empty()
+            && prices.iter().all(|price| match price {
+                Value::String(text) => text.trim().starts_with('-'),
+                other => other.as_f64().is_some_and(|price| price < 0.0),
+            })
+    };
+    Cycle::ALL.into_iter().filter(closed).collect()
+}
