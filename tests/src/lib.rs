@@ -1,1 +1,7 @@
-//! Stories told over the whole house, and the rules of its layout.
+//! What tests of the whole house need in processes of their own: programs that die at named
+//! points.
+
+pub mod points;
+mod ports;
+
+pub use ports::{deadly_intake, deadly_worker};

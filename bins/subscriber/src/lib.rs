@@ -36,6 +36,19 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    run_with(config, metrics, shutdown, |ports| ports).await
+}
+
+/// As [`run`], over ports that `around` may wrap: to watch or disturb every call and commit.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    around: impl FnOnce(intake::Ports) -> intake::Ports,
+) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = SqliteStore::open(&config.database_url, Arc::clone(&clock))
         .await
@@ -57,7 +70,7 @@ pub async fn run(
                 clock: Arc::clone(&clock),
                 entropy: Arc::new(OsEntropy),
             };
-            Some(Intake::new(ports, config.intake.clone()))
+            Some(Intake::new(around(ports), config.intake.clone()))
         }
         None => None,
     };

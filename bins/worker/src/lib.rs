@@ -38,6 +38,19 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    run_with(config, metrics, shutdown, |ports| ports).await
+}
+
+/// As [`run`], over ports that `around` may wrap: to watch or disturb every call and commit.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    around: impl FnOnce(Ports) -> Ports,
+) -> Result<(), Failure> {
     let store = SqliteStore::open(&config.database_url, Arc::new(SystemClock))
         .await
         .map_err(store_failure)?;
@@ -58,7 +71,7 @@ pub async fn run(
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
     };
-    let worker = Worker::new(ports, config.provisioning);
+    let worker = Worker::new(around(ports), config.provisioning);
     tracing::info!(address = %config.http_addr, "worker started");
     let serving = tokio::spawn(listener.serve(
         Arc::new(WorkerChecks {

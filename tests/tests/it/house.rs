@@ -1,6 +1,7 @@
 //! The real programs between a simulated Salesforce and a simulated WHMCS.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +10,17 @@ use domain::id::OrderId;
 use domain::ports::{JobQueue, JobReader};
 use job_store::SqliteStore;
 use runtime::{Metrics, SystemClock};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use simulators::salesforce::{Line, NewOrder, SalesforceOptions, SalesforceSim};
 use simulators::whmcs::{Product, WhmcsOptions, WhmcsSim};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Nothing here takes longer, however loaded the machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Settings as environment variables.
+pub(crate) type Settings = Vec<(&'static str, String)>;
 
 /// Both outside systems, a store, and as many programs as a test starts.
 pub(crate) struct House {
@@ -72,65 +76,98 @@ impl House {
     }
 
     /// The settings a user would give for Salesforce, to either program.
-    fn salesforce_flags(&self) -> Vec<String> {
+    fn common_settings(&self) -> Settings {
         let login = self.salesforce.login();
-        [
-            ("--database-url", url(&self.folder)),
-            ("--http-addr", "127.0.0.1:0".to_owned()),
-            ("--sf-login-url", self.salesforce.rest_url()),
-            ("--sf-client-id", login.client_id),
-            ("--sf-username", login.username),
-            ("--sf-private-key", login.private_key_pem),
+        vec![
+            ("DATABASE_URL", url(&self.folder)),
+            ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
+            ("SF_LOGIN_URL", self.salesforce.rest_url()),
+            ("SF_CLIENT_ID", login.client_id),
+            ("SF_USERNAME", login.username),
+            ("SF_PRIVATE_KEY", login.private_key_pem),
         ]
-        .into_iter()
-        .flat_map(|(flag, value)| [flag.to_owned(), value])
-        .collect()
+    }
+
+    /// A subscriber's settings.
+    pub(crate) fn subscriber_settings(&self) -> Settings {
+        let mut settings = self.common_settings();
+        settings.extend([
+            ("SF_PUBSUB_ENDPOINT", self.salesforce.pubsub_url()),
+            ("SF_EVENTS_REPLAY", "ALL".to_owned()),
+            ("SUBSCRIBER_LEASE", "1s".to_owned()),
+        ]);
+        settings
+    }
+
+    /// Settings of a worker that gives lost replies little time.
+    pub(crate) fn worker_settings(&self) -> Settings {
+        let credentials = self.whmcs.credentials();
+        let mut settings = self.common_settings();
+        settings.extend([
+            ("WHMCS_URL", self.whmcs.url()),
+            ("WHMCS_IDENTIFIER", credentials.identifier),
+            ("WHMCS_SECRET", credentials.secret),
+            ("WHMCS_PAYMENT_METHOD", "banktransfer".to_owned()),
+            ("WHMCS_QUIET_PERIOD", "300ms".to_owned()),
+            ("WHMCS_TIMEOUT", "2s".to_owned()),
+            ("WORKER_LEASE", "1s".to_owned()),
+        ]);
+        settings
+    }
+
+    /// A file of this house's folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Starts a subscriber.
     pub(crate) fn subscribe(&self) -> Running {
-        let mut flags = vec!["subscriber".to_owned()];
-        flags.extend(self.salesforce_flags());
-        flags.extend([
-            "--sf-pubsub-endpoint".to_owned(),
-            self.salesforce.pubsub_url(),
-        ]);
-        flags.extend(["--sf-events-replay", "ALL", "--subscriber-lease", "1s"].map(str::to_owned));
+        let flags = flags("subscriber", &self.subscriber_settings());
         let config = subscriber::Args::parse_from(flags).check().unwrap();
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
 
-    /// Starts a worker that gives lost replies little time.
+    /// Starts a worker.
     pub(crate) fn work(&self) -> Running {
-        let credentials = self.whmcs.credentials();
-        let mut flags = vec!["worker".to_owned()];
-        flags.extend(self.salesforce_flags());
-        for (flag, value) in [
-            ("--whmcs-url", self.whmcs.url()),
-            ("--whmcs-identifier", credentials.identifier),
-            ("--whmcs-secret", credentials.secret),
-            ("--whmcs-payment-method", "banktransfer".to_owned()),
-            ("--whmcs-quiet-period", "300ms".to_owned()),
-            ("--whmcs-timeout", "2s".to_owned()),
-        ] {
-            flags.extend([flag.to_owned(), value]);
-        }
-        let config = worker::Args::parse_from(flags).check().unwrap();
+        self.work_with(&[])
+    }
+
+    /// Starts a worker with more settings, or others.
+    pub(crate) fn work_with(&self, more: &[(&'static str, &str)]) -> Running {
+        let mut settings = self.worker_settings();
+        settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        settings.extend(
+            more.iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
+        let config = worker::Args::parse_from(flags("worker", &settings))
+            .check()
+            .unwrap();
         start(|shutdown| async move { worker::run(config, Metrics::install(), shutdown).await })
+    }
+
+    /// Places an order for two units of the one product.
+    pub(crate) fn place(&self) -> OrderId {
+        self.place_for(&self.account, Map::new())
+    }
+
+    /// Places an order of another account, with more fields.
+    pub(crate) fn place_for(&self, account: &str, fields: Map<String, Value>) -> OrderId {
+        let order = NewOrder {
+            account: account.to_owned(),
+            lines: vec![Line::new(&self.entry, 2)],
+            fields,
+        };
+        OrderId::parse(&self.salesforce.place_order(order).unwrap()).unwrap()
     }
 
     /// Places and approves so many orders.
     pub(crate) fn approve(&self, n_orders: usize) -> BTreeSet<OrderId> {
         (0..n_orders)
             .map(|_| {
-                let order = NewOrder {
-                    account: self.account.clone(),
-                    lines: vec![Line::new(&self.entry, 2)],
-                    ..NewOrder::default()
-                };
-                let id = self.salesforce.place_order(order).unwrap();
-                self.salesforce.approve(&id).unwrap();
-                OrderId::parse(&id).unwrap()
+                let order = self.place();
+                self.salesforce.approve(order.as_str()).unwrap();
+                order
             })
             .collect()
     }
@@ -141,6 +178,12 @@ impl House {
             .await;
     }
 
+    /// Whether so many jobs are there, whatever became of them.
+    pub(crate) async fn store_holds(&self, n_jobs: u64) -> bool {
+        let tally = self.store.tally().await.unwrap();
+        tally.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
+    }
+
     /// Returns once the order has this activation status in Salesforce.
     pub(crate) async fn until_activation(&self, order: &OrderId, status: &str) {
         self.until(async || self.field(order, "Activation_Status__c") == status)
@@ -148,7 +191,7 @@ impl House {
     }
 
     /// Looks again whenever the store was written to, for as long as patience lasts.
-    async fn until(&self, holds: impl AsyncFn() -> bool) {
+    pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
                 self.store.wait(Duration::from_millis(100)).await;
@@ -206,6 +249,15 @@ where
     let running = program(shutdown.clone());
     let task = tokio::spawn(async move { running.await.unwrap() });
     Running { shutdown, task }
+}
+
+/// Settings as command-line flags: each variable's twin.
+fn flags(program: &str, settings: &Settings) -> Vec<String> {
+    let flag = |name: &str| format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
+    let pairs = settings
+        .iter()
+        .flat_map(|(name, value)| [flag(name), value.clone()]);
+    std::iter::once(program.to_owned()).chain(pairs).collect()
 }
 
 fn url(folder: &tempfile::TempDir) -> String {

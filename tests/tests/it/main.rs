@@ -1,8 +1,10 @@
 //! One binary for every test of the whole house.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
+mod crash;
 mod failures;
 mod floors;
 mod house;
 mod intake;
+mod process;
 mod road;

@@ -60,6 +60,7 @@ impl Attempt<'_> {
         contact: Contact,
     ) -> Result<Flow, StoreError> {
         self.intend(Fact::CreatingClient { at: self.now() }).await?;
+        let email = contact.email.clone();
         match self
             .ports
             .provisioner
@@ -76,10 +77,29 @@ impl Attempt<'_> {
             Err(CallError::Unknown { .. }) => {
                 self.learn(Fact::ClientUnknown { at: self.now() }).await
             }
+            Err(CallError::Refused(refusal)) => {
+                self.learn(Fact::ClientNotCreated).await?;
+                self.created_by_another(details, &email, refusal).await
+            }
             Err(error) => {
                 self.learn(Fact::ClientNotCreated).await?;
                 self.after_no_effect(error).await
             }
+        }
+    }
+
+    /// WHMCS takes an e-mail address once: another order of the same account may have been
+    /// quicker, and then its client is ours too.
+    async fn created_by_another(
+        &mut self,
+        details: &OrderDetails,
+        email: &str,
+        refusal: Refusal,
+    ) -> Result<Flow, StoreError> {
+        match self.ports.provisioner.client_by_email(email).await {
+            Ok(Some(client)) => self.adopt_client(details, client).await,
+            Ok(None) => self.refuse(refusal).await,
+            Err(error) => self.after_no_effect(error).await,
         }
     }
 
