@@ -128,7 +128,7 @@ catalogue! {
     WhmcsDuplicateFound = "WHMCS_DUPLICATE_FOUND", WhmcsAdmin,
         "More than one WHMCS order",
         "WHMCS holds several orders for this one Salesforce order.",
-        "Decide which WHMCS order is right, delete the others or remove the orderbridge mark from their notes, then set Activation Status back to Activating.";
+        "Decide which WHMCS order is right, cancel or delete the others or remove the orderbridge mark from their notes, then set Activation Status back to Activating.";
     WhmcsOrderMismatch = "WHMCS_ORDER_MISMATCH", WhmcsAdmin,
         "WHMCS order differs",
         "The WHMCS order is not what was asked for, or staff have ended it.",

@@ -9,7 +9,6 @@ use domain::ports::JobReader;
 use e2e::points::{FATES, reached_file};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::{Map, Value, json};
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module};
 
@@ -107,22 +106,7 @@ impl House {
             return self.place();
         }
         let account = self.salesforce.create_account("New Ltd", None).unwrap();
-        let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": "Hopper",
-            "Email": format!("{account}@example.com"), "Phone": "+44 20 7946 0000"});
-        let contact = self.salesforce.create("Contact", contact).unwrap();
-        let fields = [
-            ("BillToContactId", contact.as_str()),
-            ("BillingStreet", "1 Market Row"),
-            ("BillingCity", "London"),
-            ("BillingState", "London"),
-            ("BillingPostalCode", "E1 6AN"),
-            ("BillingCountryCode", "GB"),
-        ];
-        let fields: Map<_, _> = fields
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), Value::from(value)))
-            .collect();
-        self.place_for(&account, fields)
+        self.place_billed(&account)
     }
 
     fn spoil(&self, kind: Kind, order: &OrderId) {

@@ -10,7 +10,7 @@ use domain::id::OrderId;
 use domain::ports::{JobQueue, JobReader};
 use job_store::SqliteStore;
 use runtime::{Metrics, SystemClock};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use simulators::salesforce::{Line, NewOrder, SalesforceOptions, SalesforceSim};
 use simulators::whmcs::{Product, WhmcsOptions, WhmcsSim};
 use tokio::task::JoinHandle;
@@ -159,6 +159,23 @@ impl House {
             fields,
         };
         OrderId::parse(&self.salesforce.place_order(order).unwrap()).unwrap()
+    }
+
+    /// Places an order with a bill-to contact, as creating a client needs it.
+    pub(crate) fn place_billed(&self, account: &str) -> OrderId {
+        let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": "Hopper",
+            "Email": format!("{account}@example.com"), "Phone": "+44 20 7946 0000"});
+        let contact = self.salesforce.create("Contact", contact).unwrap();
+        let fields = [
+            ("BillToContactId", contact.as_str()),
+            ("BillingStreet", "1 Market Row"),
+            ("BillingCity", "London"),
+            ("BillingState", "London"),
+            ("BillingPostalCode", "E1 6AN"),
+            ("BillingCountryCode", "GB"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), Value::from(value)));
+        self.place_for(account, fields.into_iter().collect())
     }
 
     /// Places and approves so many orders.

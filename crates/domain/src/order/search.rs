@@ -36,7 +36,8 @@ pub enum Verdict {
 
 /// Decides over the client's complete list of orders.
 ///
-/// One order with our mark is ours. Several are `WHMCS_DUPLICATE_FOUND`. None, but an order
+/// One order with our mark is ours, and so is the one that staff left standing of several.
+/// More are `WHMCS_DUPLICATE_FOUND`. None, but an order
 /// like ours without a mark above the watermark, while no mark was ever seen to survive, is
 /// `WHMCS_OUTCOME_UNKNOWN` and names it.
 #[must_use]
@@ -49,10 +50,17 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
     let ours: Vec<_> = remembered()
         .filter(|order| is_ours(order, search))
         .collect();
-    match ours.as_slice() {
-        [] => {}
-        [one] => return Verdict::Found(one.id),
-        several => {
+    let live: Vec<_> = ours
+        .iter()
+        .copied()
+        .filter(|order| !is_ended(order))
+        .collect();
+    match (ours.as_slice(), live.as_slice()) {
+        ([], _) => {}
+        // One of several that staff left standing is the one; a single order is ours even
+        // when they ended it, and then it is for a person to say what follows.
+        ([one], _) | (_, [one]) => return Verdict::Found(one.id),
+        (several, _) => {
             return Verdict::Refused(Refusal::new(
                 Code::WhmcsDuplicateFound,
                 format!(
@@ -94,13 +102,17 @@ fn is_ours(order: &OrderSighting, search: &Search<'_>) -> bool {
         })
 }
 
+fn is_ended(order: &OrderSighting) -> bool {
+    matches!(order.status, OrderStatus::Cancelled | OrderStatus::Fraud)
+}
+
 fn is_unmarked_twin(order: &OrderSighting, plan: &Plan) -> bool {
     if order.notes.contains("orderbridge:v1:")
         || order.lines.iter().any(|line| line.marker.is_some())
     {
         return false;
     }
-    if matches!(order.status, OrderStatus::Cancelled | OrderStatus::Fraud) {
+    if is_ended(order) {
         return false;
     }
     // A half-made order may be ours too, so fewer lines than planned still count.
