@@ -57,6 +57,7 @@ pub async fn run_with(
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
+    let address = listener.address().map_err(Failure::run)?;
     let intake = match &config.salesforce {
         Some(salesforce) => {
             let roots = Roots::load(salesforce.auth.ca_file.as_deref()).map_err(Failure::run)?;
@@ -80,7 +81,7 @@ pub async fn run_with(
         health: intake.as_ref().map(Intake::health),
         clock,
     });
-    tracing::info!(address = %config.http_addr, enabled = intake.is_some(), "subscriber started");
+    tracing::info!(%address, enabled = intake.is_some(), "subscriber started");
     let serving = tokio::spawn(listener.serve(
         Arc::clone(&page) as _,
         metrics,

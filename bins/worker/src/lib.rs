@@ -58,6 +58,7 @@ pub async fn run_with(
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
+    let address = listener.address().map_err(Failure::run)?;
     let salesforce_roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let tokens = TokenManager::new(config.auth, &salesforce_roots).map_err(Failure::run)?;
@@ -72,7 +73,7 @@ pub async fn run_with(
         entropy: Arc::new(OsEntropy),
     };
     let worker = Worker::new(around(ports), config.provisioning);
-    tracing::info!(address = %config.http_addr, "worker started");
+    tracing::info!(%address, "worker started");
     let serving = tokio::spawn(listener.serve(
         Arc::new(WorkerChecks {
             store,

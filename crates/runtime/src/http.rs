@@ -70,6 +70,14 @@ impl Listener {
         TcpListener::bind(address).await.map(Self)
     }
 
+    /// Where it listens: the port that was given, or the one that was free.
+    ///
+    /// # Errors
+    /// The system cannot say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
     /// Serves `/livez`, `/readyz`, `/metrics` and the program's own routes until `shutdown`.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Settings of the WHMCS adapter.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clap::Args;
 use settings::{Endpoint, Problems, Secret, SecretArgs};
 
 /// The settings as they were given.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Default)]
 pub struct WhmcsArgs {
     /// Base URL of WHMCS; the API is below it
     #[arg(long, env = "WHMCS_URL")]
@@ -88,6 +89,14 @@ pub struct Config {
     pub emails: bool,
     /// Time limit of one call.
     pub timeout: Duration,
+}
+
+impl fmt::Debug for WhmcsArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WhmcsArgs")
+            .field("whmcs_url", &self.whmcs_url)
+            .finish_non_exhaustive()
+    }
 }
 
 impl WhmcsArgs {

@@ -48,11 +48,16 @@ impl Running {
 
 impl House {
     pub(crate) async fn new() -> Self {
+        Self::with_whmcs(WhmcsOptions::default()).await
+    }
+
+    /// A house with another WHMCS.
+    pub(crate) async fn with_whmcs(options: WhmcsOptions) -> Self {
         outbound::install_crypto_provider();
         let salesforce = SalesforceSim::start(SalesforceOptions::default())
             .await
             .unwrap();
-        let whmcs = WhmcsSim::start(WhmcsOptions::default()).await.unwrap();
+        let whmcs = WhmcsSim::start(options).await.unwrap();
         whmcs.set_product(Product::new(5, "Web hosting"));
         let client = whmcs
             .add_client("Ada", "Byron", "ada@example.com")

@@ -8,3 +8,4 @@ mod house;
 mod intake;
 mod process;
 mod road;
+mod secrets;
