@@ -137,7 +137,7 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
         RestFaultKind::Html { status, after },
         RestFaultKind::ExpiredSession,
         RestFaultKind::DropBefore,
-        RestFaultKind::LimitExceeded,
+        RestFaultKind::LockRow,
     ] {
         house.salesforce.fault(RestFault::new(Route::Query, kind));
     }
