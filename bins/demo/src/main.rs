@@ -3,6 +3,7 @@
 mod bridge;
 mod orders;
 mod summary;
+mod table;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use clap::Parser;
 use simulators::{World, WorldOptions};
 
 use bridge::Bridge;
+use table::Table;
 
 /// The whole bridge in one process: both outside systems simulated on this machine's own
 /// network, subscriber and worker between them, on one SQLite file.
@@ -75,14 +77,15 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     let bridge = Bridge::start(&world, &data, quiet)?;
     let orders = orders::place(&world, args.orders, args.seed)?;
     summary::announce(&world, &data, &orders);
-    orders::follow(&world, &orders, &bridge).await?;
+    let mut table = Table::new();
+    orders::follow(&world, &orders, &bridge, &mut table).await?;
     orders::mend_and_retry(&world, &orders)?;
     let retried: Vec<_> = orders
         .iter()
         .filter(|order| order.expected_failure().is_some())
         .cloned()
         .collect();
-    orders::follow(&world, &retried, &bridge).await?;
+    orders::follow(&world, &retried, &bridge, &mut table).await?;
     bridge.stop().await?;
     Ok(summary::check(&world, &orders))
 }

@@ -8,6 +8,7 @@ use simulators::whmcs::{Fault, FaultId, Module, ModuleScript, Product};
 use simulators::{When, World};
 
 use crate::bridge::Bridge;
+use crate::table::Table;
 
 /// The WHMCS product whose module fails at first.
 const BROKEN: u64 = 990;
@@ -114,6 +115,7 @@ pub(crate) async fn follow(
     world: &World,
     orders: &[Placed],
     bridge: &Bridge,
+    table: &mut Table,
 ) -> anyhow::Result<()> {
     let begun = Instant::now();
     let patience = PATIENCE + Duration::from_millis(200) * u32::try_from(orders.len())?;
@@ -123,10 +125,11 @@ pub(crate) async fn follow(
             let activation = field(world, &order.id, "Activation_Status__c");
             let ended = matches!(activation.as_str(), "Activated" | "Failed");
             if ended {
-                crate::summary::line(world, order, &activation);
+                table.ended(world, order);
             }
             !ended
         });
+        table.draw(world, orders)?;
         if bridge.is_broken() {
             bail!("a program of the bridge has ended");
         }
@@ -135,6 +138,7 @@ pub(crate) async fn follow(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+    table.leave();
     Ok(())
 }
 

@@ -21,13 +21,14 @@ pub(crate) fn announce(world: &World, data: &Path, orders: &[Placed]) {
     println!("job store             {}", data.display());
     println!("\n{} orders were placed and approved:", orders.len());
     println!(
-        "{:<19} {:<9} {:<21} {:<6} time",
-        "order", "ended", "why", "WHMCS"
+        "{:<19} {:<11} {:<21} {:<6} time",
+        "order", "status", "why", "WHMCS"
     );
 }
 
-/// One order that has ended.
-pub(crate) fn line(world: &World, order: &Placed, activation: &str) {
+/// One order as it stands.
+pub(crate) fn line(world: &World, order: &Placed) -> String {
+    let activation = field(world, &order.id, "Activation_Status__c");
     let code = field(world, &order.id, "Activation_Error_Code__c");
     let note = match order.trouble {
         Trouble::LostReply if code.is_empty() => "(AddOrder reply lost)",
@@ -35,17 +36,15 @@ pub(crate) fn line(world: &World, order: &Placed, activation: &str) {
         _ => code.as_str(),
     };
     let whmcs = field(world, &order.id, "WHMCS_Order_ID__c");
-    let time = world
-        .salesforce
-        .time_to_result(&order.id)
-        .last()
-        .copied()
-        .unwrap_or_default();
-    println!(
-        "{:<19} {activation:<9} {note:<21} {whmcs:<6} {:.2} s",
-        order.id,
-        time.as_secs_f64()
-    );
+    let time = world.salesforce.time_to_result(&order.id);
+    let time = match time.last() {
+        Some(time) if activation != "Activating" => format!("{:.2} s", time.as_secs_f64()),
+        _ => String::new(),
+    };
+    format!(
+        "{:<19} {activation:<11} {note:<21} {whmcs:<6} {time}",
+        order.id
+    )
 }
 
 /// Compares both systems' books; says whether everything is as it must be.

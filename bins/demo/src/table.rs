@@ -1,0 +1,80 @@
+//! The live table: every order's place on the road, drawn anew as it changes.
+//!
+//! On a terminal only. Elsewhere each order is one line, printed when it has ended.
+
+use console::{Term, style};
+use simulators::World;
+
+use crate::orders::{Placed, field};
+use crate::summary;
+
+/// Lines of the terminal that are left to what stands above and below the table.
+const MARGIN: usize = 4;
+
+/// Where the orders' progress is shown.
+pub(crate) struct Table {
+    /// `None` where the output is no terminal.
+    terminal: Option<Term>,
+    drawn: usize,
+}
+
+impl Table {
+    /// A table on standard output, or plain lines where that is no terminal.
+    pub(crate) fn new() -> Self {
+        let terminal = Term::stdout();
+        Self {
+            terminal: terminal.is_term().then_some(terminal),
+            drawn: 0,
+        }
+    }
+
+    /// Tells of an order that has ended.
+    pub(crate) fn ended(&self, world: &World, order: &Placed) {
+        if self.terminal.is_none() {
+            summary::say(&summary::line(world, order));
+        }
+    }
+
+    /// Draws the table as things stand. What does not fit the terminal is counted.
+    pub(crate) fn draw(&mut self, world: &World, orders: &[Placed]) -> std::io::Result<()> {
+        let Some(terminal) = &self.terminal else {
+            return Ok(());
+        };
+        let (height, width) = terminal.size();
+        let room = usize::from(height).saturating_sub(MARGIN).max(1);
+        let mut lines = Vec::new();
+        let mut open = 0;
+        for order in orders {
+            let line = summary::line(world, order);
+            let line: String = line.chars().take(usize::from(width)).collect();
+            lines.push(
+                match field(world, &order.id, "Activation_Status__c").as_str() {
+                    "Activated" => style(line).green(),
+                    "Failed" => style(line).red(),
+                    _ => {
+                        open += 1;
+                        style(line).dim()
+                    }
+                },
+            );
+        }
+        let hidden = lines.len().saturating_sub(room);
+        terminal.clear_last_lines(self.drawn)?;
+        // The last ones: those that are still on their way.
+        for line in &lines[hidden..] {
+            terminal.write_line(&line.to_string())?;
+        }
+        let total = orders.len();
+        terminal.write_line(&format!(
+            "{} of {total} ended, {open} on their way; {hidden} not shown",
+            total - open
+        ))?;
+        self.drawn = lines.len() - hidden + 1;
+        Ok(())
+    }
+
+    /// Leaves the table where it stands; the next one begins below it.
+    pub(crate) fn leave(&mut self) {
+        self.drawn = 0;
+    }
+}
