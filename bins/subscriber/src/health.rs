@@ -13,6 +13,7 @@ use domain::ports::{Clock, JobReader};
 use domain::time::Timestamp;
 use intake::{Health, Status};
 use runtime::{Check, Checks};
+use salesforce_auth::TokenManager;
 use serde_json::{Value, json};
 
 /// Salesforce keeps events so long.
@@ -24,6 +25,8 @@ pub(crate) struct HealthPage {
     pub(crate) channel: Channel,
     /// `None` while events are disabled.
     pub(crate) health: Option<Arc<Health>>,
+    /// `None` while events are disabled.
+    pub(crate) tokens: Option<Arc<TokenManager>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -42,6 +45,11 @@ impl Checks for HealthPage {
             Check {
                 name: "store",
                 problem: store,
+                required: true,
+            },
+            Check {
+                name: "salesforce",
+                problem: self.tokens.as_ref().and_then(|tokens| tokens.problem()),
                 required: true,
             },
             Check {

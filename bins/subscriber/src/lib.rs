@@ -58,13 +58,15 @@ pub async fn run_with(
         .await
         .map_err(Failure::run)?;
     let address = listener.address().map_err(Failure::run)?;
+    let mut tokens = None;
     let intake = match &config.salesforce {
         Some(salesforce) => {
             let roots = Roots::load(salesforce.auth.ca_file.as_deref()).map_err(Failure::run)?;
-            let tokens =
-                TokenManager::new(salesforce.auth.clone(), &roots).map_err(Failure::run)?;
-            let source = PubSub::new(salesforce.pubsub.clone(), Arc::new(tokens), &roots)
+            let shared =
+                Arc::new(TokenManager::new(salesforce.auth.clone(), &roots).map_err(Failure::run)?);
+            let source = PubSub::new(salesforce.pubsub.clone(), Arc::clone(&shared), &roots)
                 .map_err(Failure::run)?;
+            tokens = Some(shared);
             let ports = intake::Ports {
                 source: Arc::new(source),
                 store: Arc::clone(&store) as _,
@@ -75,7 +77,15 @@ pub async fn run_with(
         }
         None => None,
     };
+    let mended = tokens.clone();
+    let _hangups = runtime::on_hangup(move || {
+        if let Some(tokens) = &mended {
+            tokens.reset();
+        }
+    })
+    .map_err(Failure::run)?;
     let page = Arc::new(HealthPage {
+        tokens,
         store,
         channel: config.intake.channel.clone(),
         health: intake.as_ref().map(Intake::health),

@@ -6,9 +6,11 @@ use async_trait::async_trait;
 use domain::ports::JobReader;
 use provisioning::Lane;
 use runtime::{Check, Checks};
+use salesforce_auth::TokenManager;
 
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn JobReader>,
+    pub(crate) tokens: Arc<TokenManager>,
     pub(crate) lane: Arc<Lane>,
 }
 
@@ -27,6 +29,11 @@ impl Checks for WorkerChecks {
             Check {
                 name: "store",
                 problem: store,
+                required: true,
+            },
+            Check {
+                name: "salesforce",
+                problem: self.tokens.problem(),
                 required: true,
             },
             Check {

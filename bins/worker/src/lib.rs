@@ -62,8 +62,11 @@ pub async fn run_with(
     let salesforce_roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let tokens = TokenManager::new(config.auth, &salesforce_roots).map_err(Failure::run)?;
-    let crm =
-        RestOrders::new(config.rest, Arc::new(tokens), &salesforce_roots).map_err(Failure::run)?;
+    let tokens = Arc::new(tokens);
+    let mended = Arc::clone(&tokens);
+    let _hangups = runtime::on_hangup(move || mended.reset()).map_err(Failure::run)?;
+    let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &salesforce_roots)
+        .map_err(Failure::run)?;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let ports = Ports {
         queue: Arc::clone(&store) as _,
@@ -77,6 +80,7 @@ pub async fn run_with(
     let serving = tokio::spawn(listener.serve(
         Arc::new(WorkerChecks {
             store,
+            tokens,
             lane: worker.lane(),
         }),
         metrics,

@@ -83,6 +83,7 @@ pub fn pause_after(error: &StreamError) -> Pause {
             cap: seconds(300),
         },
         StreamError::AllowanceUsedUp { .. } => Pause::Fixed(seconds(15 * 60)),
+        StreamError::LoggedOut { .. } => Pause::Fixed(seconds(1)),
         StreamError::Denied { .. } => Pause::Fixed(seconds(10 * 60)),
     }
 }

@@ -229,8 +229,14 @@ impl Intake {
         let reason = error.class();
         counter!("orderbridge_subscription_reconnects_total", "topic" => topic, "reason" => reason)
             .increment(1);
-        tracing::warn!(%error, class = reason, failures, "stream over");
-        let stopped = matches!(error, StreamError::Denied { .. });
+        // A refused login is logged where it happens, as often as it is tried.
+        if !matches!(error, StreamError::LoggedOut { .. }) {
+            tracing::warn!(%error, class = reason, failures, "stream over");
+        }
+        let stopped = matches!(
+            error,
+            StreamError::Denied { .. } | StreamError::LoggedOut { .. }
+        );
         let status = if stopped {
             Status::Stopped
         } else {

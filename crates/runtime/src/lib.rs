@@ -9,6 +9,6 @@ mod time;
 
 pub use clock::{OsEntropy, SystemClock};
 pub use http::{Check, Checks, Listener, ListenerArgs};
-pub use program::{Failure, exit_code, parse_or_exit, run_until_signalled};
+pub use program::{Failure, exit_code, on_hangup, parse_or_exit, run_until_signalled};
 pub use telemetry::{LogArgs, Metrics, init_logs};
 pub use time::rfc3339;

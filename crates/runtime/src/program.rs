@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use settings::{EXIT_CONFIG, Problems};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The command line, or the exit code to end with: 0 after help, 64 for a value that cannot
 /// be used, 2 for anything else.
@@ -107,6 +107,7 @@ where
                 if second {
                     std::process::exit(130);
                 }
+                tracing::info!("told to stop; draining");
                 told.cancel();
             }
         });
@@ -115,4 +116,26 @@ where
     // What outlasted the drain is left to its lease.
     runtime.shutdown_background();
     result
+}
+
+/// Calls `act` at every SIGHUP until the returned guard is dropped. Without it the signal
+/// ends the process.
+///
+/// # Errors
+/// The system does not let us hear the signal.
+pub fn on_hangup(act: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let over = CancellationToken::new();
+    let guard = over.clone().drop_guard();
+    tokio::spawn(async move {
+        while over
+            .run_until_cancelled(hangups.recv())
+            .await
+            .flatten()
+            .is_some()
+        {
+            act();
+        }
+    });
+    Ok(guard)
 }

@@ -133,6 +133,15 @@ impl TokenManager {
         self.lock().status.clone()
     }
 
+    /// What is wrong with the login, for readiness; nothing while nobody has asked yet.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        match self.status() {
+            LoginStatus::NotYet | LoginStatus::LoggedIn => None,
+            LoginStatus::Failed(error) => Some(error.to_string()),
+        }
+    }
+
     /// The settings in use.
     #[must_use]
     pub fn config(&self) -> &Config {

@@ -9,3 +9,4 @@ mod intake;
 mod process;
 mod road;
 mod secrets;
+mod signals;

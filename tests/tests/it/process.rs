@@ -3,8 +3,10 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::house::Settings;
@@ -60,4 +62,35 @@ impl Process {
 /// Whether a process ended by SIGKILL, its own or another's.
 pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
+}
+
+/// Gets a page of a running program, which has logged its address to `log` as JSON.
+pub(crate) async fn page(log: &Path, program: &str, path: &str) -> (u16, String) {
+    let text = std::fs::read_to_string(log).unwrap();
+    let address = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|line| line["message"] == format!("{program} started"))
+        .map(|line| line["address"].as_str().unwrap().to_owned());
+    let url = format!(
+        "http://{}{path}",
+        address.expect("it says where it listens")
+    );
+    let answer = reqwest::get(url).await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Returns once the program's log holds this text.
+pub(crate) async fn until_logged(log: &Path, text: &str) {
+    let logged = async {
+        while !std::fs::read_to_string(log)
+            .unwrap_or_default()
+            .contains(text)
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), logged)
+        .await
+        .unwrap();
 }

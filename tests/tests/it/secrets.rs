@@ -7,13 +7,13 @@ use std::process::Command;
 
 use clap::Parser;
 use e2e::points::FATES;
-use serde_json::{Value, json};
+use serde_json::json;
 use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, WhmcsOptions};
 
 use crate::house::{House, Settings};
-use crate::process::Process;
+use crate::process::{Process, page};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
@@ -75,20 +75,6 @@ fn talkative(mut settings: Settings, fates: &Path) -> Settings {
     settings.retain(|(name, _)| *name != "WHMCS_ACCESS_KEY");
     settings.push(("WHMCS_ACCESS_KEY", ACCESS_KEY.to_owned()));
     settings
-}
-
-async fn page(log: &Path, program: &str, path: &str) -> String {
-    let text = fs::read_to_string(log).unwrap();
-    let address = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|line| line["message"] == format!("{program} started"))
-        .map(|line| line["address"].as_str().unwrap().to_owned());
-    let url = format!(
-        "http://{}{path}",
-        address.expect("it says where it listens")
-    );
-    reqwest::get(url).await.unwrap().text().await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,10 +152,10 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
     house.salesforce.retry(orders[2].as_str()).unwrap();
     house.until_activation(&orders[2], "Activated").await;
     for path in ["/readyz", "/metrics"] {
-        assert_clean(path, &page(&log, "worker", path).await, &canaries);
+        assert_clean(path, &page(&log, "worker", path).await.1, &canaries);
     }
     for path in ["/readyz", "/metrics", "/health/sf-events"] {
-        let page = page(&subscriber_log, "subscriber", path).await;
+        let page = page(&subscriber_log, "subscriber", path).await.1;
         assert_clean(path, &page, &canaries);
     }
     for process in running {

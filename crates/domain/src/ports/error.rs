@@ -108,7 +108,14 @@ pub enum StreamError {
         /// What happened.
         detail: String,
     },
-    /// A credential, right or setting must be mended by a person first.
+    /// There is no token: the login was refused. Whoever logs in keeps the pace of its own
+    /// attempts, so asking again is cheap, and the only way to hear that it was mended.
+    #[error("{detail}")]
+    LoggedOut {
+        /// What is refused and what to mend, in plain words.
+        detail: String,
+    },
+    /// A right or setting must be mended by a person first.
     #[error("{detail}")]
     Denied {
         /// What is refused and what to mend, in plain words.
@@ -125,6 +132,7 @@ impl StreamError {
             Self::Throttled { .. } => "throttled",
             Self::AllowanceUsedUp { .. } => "allowance",
             Self::PositionLost { .. } => "position_lost",
+            Self::LoggedOut { .. } => "logged_out",
             Self::Denied { .. } => "denied",
         }
     }
