@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use domain::ports::Clock;
 use intake::Intake;
-use job_store::SqliteStore;
 use outbound::Roots;
 use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
 use salesforce_auth::TokenManager;
@@ -37,10 +36,9 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = SqliteStore::open(&config.database_url, Arc::clone(&clock))
+    let store = job_store::open(&config.store, Arc::clone(&clock))
         .await
-        .map_err(config::store_failure)?;
-    let store = Arc::new(store);
+        .map_err(Failure::run)?;
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -53,7 +51,7 @@ pub async fn run(
                 .map_err(Failure::run)?;
             let ports = intake::Ports {
                 source: Arc::new(source),
-                store: Arc::clone(&store) as _,
+                store: store.intake,
                 clock: Arc::clone(&clock),
                 entropy: Arc::new(OsEntropy),
             };
@@ -62,12 +60,12 @@ pub async fn run(
         None => None,
     };
     let page = Arc::new(HealthPage {
-        store,
+        store: store.reader,
         channel: config.intake.channel.clone(),
         health: intake.as_ref().map(Intake::health),
         clock,
     });
-    tracing::info!(address = %config.http_addr, enabled = intake.is_some(), "subscriber started");
+    tracing::info!(address = %config.http_addr, store = %config.store, enabled = intake.is_some(), "subscriber started");
     let serving = tokio::spawn(listener.serve(
         Arc::clone(&page) as _,
         metrics,

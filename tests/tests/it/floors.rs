@@ -20,7 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
         &["domain", "outbound", "salesforce-auth", "settings"],
     ),
     ("whmcs", &["domain", "outbound", "settings"]),
-    ("job-store", &["domain"]),
+    ("job-store", &["domain", "settings"]),
     ("runtime", &["domain", "settings"]),
     ("testkit", &["domain"]),
     ("simulators", &[]),
