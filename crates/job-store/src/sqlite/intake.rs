@@ -22,11 +22,11 @@ impl JobIntake for SqliteStore {
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        let now = self.clock.now();
         let (channel, owner) = (channel.clone(), owner.clone());
-        self.writer
-            .write(move |connection| Box::pin(lead(connection, channel, owner, now, now + ttl)))
-            .await
+        self.write_now(move |connection, now| {
+            Box::pin(lead(connection, channel, owner, now, now + ttl))
+        })
+        .await
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
@@ -60,8 +60,7 @@ impl JobIntake for SqliteStore {
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let delivery = delivery.clone();
-        self.writer
-            .write(move |connection| Box::pin(accept(connection, delivery)))
+        self.write_now(move |connection, now| Box::pin(accept(connection, delivery, now)))
             .await
     }
 
@@ -72,50 +71,48 @@ impl JobIntake for SqliteStore {
         gap: &Gap,
     ) -> Result<(), StoreError> {
         let (channel, gap) = (channel.clone(), gap.clone());
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    let cleared = sqlx::query(
-                        "UPDATE stream SET replay_id = NULL, committed_at = NULL
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                let cleared = sqlx::query(
+                    "UPDATE stream SET replay_id = NULL, committed_at = NULL
                          WHERE channel = ?1 AND epoch = ?2",
-                    )
-                    .bind(channel.as_str().to_owned())
-                    .bind(epoch.0)
-                    .execute(&mut *connection)
-                    .await
-                    .or_unavailable()?;
-                    if cleared.rows_affected() == 0 {
-                        return Err(StoreError::NotLeader);
-                    }
-                    sqlx::query(
-                        "INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)",
-                    )
-                    .bind(channel.as_str().to_owned())
-                    .bind(gap.from.map(Timestamp::as_millis))
-                    .bind(gap.until.as_millis())
-                    .bind(gap.detail)
-                    .execute(connection)
-                    .await
-                    .or_unavailable()
-                    .map(|_| ())
-                })
+                )
+                .bind(channel.as_str().to_owned())
+                .bind(epoch.0)
+                .execute(&mut *connection)
+                .await
+                .or_unavailable()?;
+                if cleared.rows_affected() == 0 {
+                    return Err(StoreError::NotLeader);
+                }
+                sqlx::query(
+                    "INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)",
+                )
+                .bind(channel.as_str().to_owned())
+                .bind(gap.from.map(Timestamp::as_millis))
+                .bind(now.as_millis())
+                .bind(gap.detail)
+                .execute(connection)
+                .await
+                .or_unavailable()
+                .map(|_| ())
             })
-            .await
+        })
+        .await
     }
 
-    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError> {
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let jobs = jobs.to_vec();
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    let mut admissions = Vec::with_capacity(jobs.len());
-                    for job in &jobs {
-                        admissions.push(admit_job(connection, job, at).await?);
-                    }
-                    Ok(admissions)
-                })
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                let mut admissions = Vec::with_capacity(jobs.len());
+                for job in &jobs {
+                    admissions.push(admit_job(connection, job, now).await?);
+                }
+                Ok(admissions)
             })
-            .await
+        })
+        .await
     }
 }
 
@@ -163,6 +160,7 @@ async fn lead(
 async fn accept(
     connection: &mut SqliteConnection,
     delivery: Delivery,
+    now: Timestamp,
 ) -> Result<Vec<Admission>, StoreError> {
     let newest = delivery.entries.iter().filter_map(|entry| match entry {
         Entry::Job(job) => Some(job.requested_at.as_millis()),
@@ -184,7 +182,7 @@ async fn accept(
             .as_ref()
             .map(|position| position.as_bytes().to_vec()),
     )
-    .bind(delivery.at.as_millis())
+    .bind(now.as_millis())
     .bind(newest.max())
     .execute(&mut *connection)
     .await
@@ -205,7 +203,7 @@ async fn accept(
             )
             .bind(delivery.channel.as_str().to_owned())
             .bind(event.as_str().to_owned())
-            .bind(delivery.at.as_millis())
+            .bind(now.as_millis())
             .execute(&mut *connection)
             .await
             .or_unavailable()?;
@@ -215,10 +213,8 @@ async fn accept(
             }
         }
         admissions.push(match entry {
-            Entry::Job(job) => admit_job(connection, job, delivery.at).await?,
-            Entry::DeadLetter(letter) => {
-                keep(connection, &delivery.channel, letter, delivery.at).await?
-            }
+            Entry::Job(job) => admit_job(connection, job, now).await?,
+            Entry::DeadLetter(letter) => keep(connection, &delivery.channel, letter, now).await?,
         });
     }
     Ok(admissions)

@@ -11,8 +11,10 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use domain::ports::Clock;
-use sqlx::SqlitePool;
+use domain::ports::{Clock, StoreError};
+use domain::time::Timestamp;
+use futures::future::BoxFuture;
+use sqlx::{SqliteConnection, SqlitePool};
 
 use wake::Wake;
 use writer::Writer;
@@ -26,4 +28,24 @@ pub struct SqliteStore {
     wake: Arc<Wake>,
     clock: Arc<dyn Clock>,
     claims: AtomicU64,
+}
+
+impl SqliteStore {
+    /// Runs `operation` in the writer, with the time when its turn comes: what waited in the
+    /// queue must not be judged by the time when it was asked for.
+    async fn write_now<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(
+                &'c mut SqliteConnection,
+                Timestamp,
+            ) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let clock = Arc::clone(&self.clock);
+        self.writer
+            .write(move |connection| operation(connection, clock.now()))
+            .await
+    }
 }

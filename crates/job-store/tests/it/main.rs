@@ -52,10 +52,7 @@ async fn what_was_committed_is_there_after_opening_again() {
         folder,
     } = open().await;
     store
-        .enqueue(
-            &[new_job("e1", order_id(1), None)],
-            domain::ports::Clock::now(&*clock),
-        )
+        .enqueue(&[new_job("e1", order_id(1), None)])
         .await
         .unwrap();
     drop(store);
@@ -74,10 +71,7 @@ async fn two_stores_on_one_file_never_claim_the_same_job() {
     let jobs: Vec<_> = (0..60)
         .map(|n| new_job(&format!("e{n}"), order_id(n), None))
         .collect();
-    store
-        .enqueue(&jobs, domain::ports::Clock::now(&*clock))
-        .await
-        .unwrap();
+    store.enqueue(&jobs).await.unwrap();
     let ttl = Duration::from_secs(60);
     let (a, b) = (owner("a"), owner("b"));
     let mut seen = std::collections::HashSet::new();
@@ -111,10 +105,7 @@ async fn a_job_written_through_another_store_wakes_a_waiting_worker() {
     let waiting = store.wait(far);
     let writing = async {
         writer
-            .enqueue(
-                &[new_job("e1", order_id(1), None)],
-                domain::ports::Clock::now(&*clock),
-            )
+            .enqueue(&[new_job("e1", order_id(1), None)])
             .await
             .unwrap();
     };
