@@ -22,6 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("whmcs", &["domain", "outbound", "settings"]),
     ("job-store", &["domain", "settings"]),
     ("runtime", &["domain", "settings"]),
+    ("test-postgres", &[]),
     ("testkit", &["domain"]),
     ("simulators", &[]),
     (
