@@ -39,3 +39,14 @@ pub(crate) fn corrupt(
         source: source.into(),
     }
 }
+
+/// Shorthand for operations: the driver's error as ours.
+pub(crate) trait OrUnavailable<T> {
+    fn or_unavailable(self) -> Result<T, StoreError>;
+}
+
+impl<T> OrUnavailable<T> for Result<T, sqlx::Error> {
+    fn or_unavailable(self) -> Result<T, StoreError> {
+        self.map_err(unavailable)
+    }
+}

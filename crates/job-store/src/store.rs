@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::ports::{Clock, JobIntake, JobQueue, JobReader};
 
 use crate::config::Address;
-use crate::{OpenError, SqliteStore, StoreConfig};
+use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 
 /// One store, seen from each of its sides. Cheap to clone.
 #[derive(Clone)]
@@ -39,8 +39,6 @@ impl Store {
 pub async fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     match &config.0 {
         Address::Sqlite(path) => SqliteStore::open(path, clock).await.map(Store::of),
-        Address::Postgres(_) => Err(OpenError::Failed(sqlx::Error::Configuration(
-            "this release cannot use PostgreSQL yet".into(),
-        ))),
+        Address::Postgres(_) => PostgresStore::open(config).await.map(Store::of),
     }
 }

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
-use domain::key::{Channel, IdemKey, Owner, ReplayId};
+use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
     Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
-use crate::sqlite::writer::OrUnavailable;
-use crate::sqlite::{SqliteStore, row};
+use crate::error::OrUnavailable;
+use crate::row::{self, Columns};
+use crate::sqlite::SqliteStore;
 
 #[async_trait]
 impl JobIntake for SqliteStore {
@@ -55,7 +56,7 @@ impl JobIntake for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .or_unavailable()?;
-        found.as_ref().map_or(Ok(None), cursor_of)
+        found.as_ref().map_or(Ok(None), row::cursor)
     }
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
@@ -147,12 +148,12 @@ async fn lead(
         .fetch_one(connection)
         .await
         .or_unavailable()?;
-    let leader: Option<String> = row::get(&found, "owner")?;
+    let leader = found.maybe_text("owner")?;
     Ok(if leader.as_deref() == Some(owner.as_str()) {
-        Leadership::Leader(Epoch(row::get(&found, "epoch")?))
+        Leadership::Leader(Epoch(found.int("epoch")?))
     } else {
         Leadership::Standby {
-            until: row::time(&found, "lease_until")?,
+            until: found.time("lease_until")?,
         }
     })
 }
@@ -232,11 +233,11 @@ async fn admit_job(
         .or_unavailable()?;
     let mut earlier = Vec::with_capacity(rows.len());
     for found in &rows {
-        if row::get::<&str>(found, "id")? == job.id.as_str() {
+        if found.text("id")? == job.id.as_str() {
             return Ok(Admission::SameDelivery);
         }
-        let key = row::get::<Option<String>>(found, "idem_key")?.and_then(IdemKey::new);
-        earlier.push((key, row::ending(row::get(found, "state")?)));
+        let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);
+        earlier.push((key, row::ending(&found.text("state")?)));
     }
     let earlier: Vec<_> = earlier
         .iter()
@@ -305,16 +306,4 @@ async fn keep(
     .await
     .or_unavailable()?;
     Ok(Admission::DeadLettered)
-}
-
-/// The position in a row of `stream`, while there is one.
-pub(crate) fn cursor_of(found: &sqlx::sqlite::SqliteRow) -> Result<Option<Cursor>, StoreError> {
-    let position = row::get::<Option<Vec<u8>>>(found, "replay_id")?.and_then(ReplayId::new);
-    let committed_at = row::maybe_time(found, "committed_at")?;
-    Ok(position
-        .zip(committed_at)
-        .map(|(replay_id, committed_at)| Cursor {
-            replay_id,
-            committed_at,
-        }))
 }

@@ -1,11 +1,11 @@
 //! The store on one SQLite file.
 
+mod facts;
 mod intake;
 mod open;
 mod queue;
 mod reader;
-mod row;
-mod wake;
+mod watch;
 mod writer;
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use domain::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqlitePool};
 
-use wake::Wake;
+use crate::wake::Wake;
 use writer::Writer;
 
 /// Jobs, facts and cursor in one SQLite file, shared by the processes of one machine.

@@ -11,7 +11,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use crate::OpenError;
-use crate::sqlite::{SqliteStore, Wake, Writer};
+use crate::sqlite::watch::watch;
+use crate::sqlite::{SqliteStore, Writer};
 
 /// Older releases can corrupt a file that two connections write to (WAL reset race).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
@@ -48,7 +49,7 @@ impl SqliteStore {
             .await
             .map_err(OpenError::Failed)?;
         let watcher = options.connect().await.map_err(OpenError::Failed)?;
-        let wake = Wake::watch(path, watcher);
+        let wake = watch(path, watcher);
         let writer = Writer::start(connection, Arc::clone(&wake));
         Ok(Self {
             writer,

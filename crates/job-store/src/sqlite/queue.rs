@@ -11,14 +11,16 @@ use domain::ports::{Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
-use crate::sqlite::writer::OrUnavailable;
-use crate::sqlite::{SqliteStore, row};
+use crate::error::OrUnavailable;
+use crate::row::{self, Columns, job_columns};
+use crate::sqlite::{SqliteStore, facts};
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
 /// order that has an older job still going.
-const DUE: &str = "
-SELECT seq, id, source, event_id, order_id, idem_key, correlation, requested_by, requested_at,
-       enqueued_at, deferrals
+const DUE: &str = concat!(
+    "SELECT seq, ",
+    job_columns!(),
+    "
 FROM job
 WHERE (state = 'queued' AND due_at <= ?1 OR state = 'leased' AND lease_until <= ?1)
   AND NOT EXISTS (
@@ -26,7 +28,8 @@ WHERE (state = 'queued' AND due_at <= ?1 OR state = 'leased' AND lease_until <= 
       WHERE older.order_id = job.order_id AND older.seq < job.seq
         AND older.state IN ('queued', 'leased'))
 ORDER BY due_at, seq
-LIMIT ?2";
+LIMIT ?2"
+);
 
 #[async_trait]
 impl JobQueue for SqliteStore {
@@ -92,7 +95,7 @@ impl JobQueue for SqliteStore {
                 if !held {
                     return Err(StoreError::LeaseLost);
                 }
-                row::append(connection, lease.order, &lease.job, &facts, now).await
+                facts::append(connection, lease.order, &lease.job, &facts, now).await
             })
         })
         .await
@@ -137,7 +140,7 @@ impl JobQueue for SqliteStore {
         let (lease, facts) = (lease.clone(), facts.to_vec());
         self.write_now(move |connection, now| {
             Box::pin(async move {
-                row::append(connection, lease.order, &lease.job, &facts, now).await?;
+                facts::append(connection, lease.order, &lease.job, &facts, now).await?;
                 let ended = sqlx::query(
                     "UPDATE job SET state = ?4, fence = NULL, lease_until = NULL, ended_at = ?1
                          WHERE id = ?2 AND fence = ?3 AND state = 'leased' AND lease_until > ?1",
@@ -174,8 +177,15 @@ impl SqliteStore {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query(
+            // A job that waits for an older one of its order is due when that one ends.
             "SELECT min(at) FROM (
-                 SELECT min(due_at) AS at FROM job WHERE state = 'queued'
+                 SELECT at FROM (
+                     SELECT due_at AS at FROM job
+                     WHERE state = 'queued' AND NOT EXISTS (
+                         SELECT 1 FROM job AS older
+                         WHERE older.order_id = job.order_id AND older.seq < job.seq
+                           AND older.state IN ('queued', 'leased'))
+                     ORDER BY due_at, seq LIMIT 1)
                  UNION ALL
                  SELECT min(lease_until) FROM job WHERE state = 'leased')",
         )
@@ -214,21 +224,14 @@ async fn claim(
         .bind(fence.as_str().to_owned())
         .bind(until.as_millis())
         .bind(now.as_millis())
-        .bind(row::get::<i64>(found, "seq")?)
+        .bind(found.int("seq")?)
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-        let job = row::job(found)?;
-        let facts = row::facts(connection, job.order).await?;
-        claimed.push(Claimed {
-            lease: row::lease(&job, fence),
-            at: now,
-            enqueued_at: row::time(found, "enqueued_at")?,
-            deferrals: u32::try_from(row::get::<i64>(found, "deferrals")?).unwrap_or(u32::MAX),
-            facts: facts.into_iter().map(|recorded| recorded.fact).collect(),
-            markers_proven,
-            job,
-        });
+        let mut job = row::claimed(found, fence, now, markers_proven)?;
+        let known = facts::of_order(connection, job.job.order).await?;
+        job.facts = known.into_iter().map(|recorded| recorded.fact).collect();
+        claimed.push(job);
     }
     Ok(claimed)
 }

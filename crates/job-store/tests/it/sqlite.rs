@@ -1,5 +1,4 @@
 //! The store's contract on a real SQLite file, and what only a file can show.
-#![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

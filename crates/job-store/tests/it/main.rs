@@ -1,0 +1,5 @@
+//! The stores, each held to the contract they share.
+#![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
+
+mod postgres;
+mod sqlite;
