@@ -287,7 +287,7 @@ impl JobIntake for Deadly<dyn JobIntake> {
         self.inner.lose_position(channel, epoch, gap).await
     }
 
-    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError> {
-        self.inner.enqueue(jobs, at).await
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        self.inner.enqueue(jobs).await
     }
 }

@@ -5,8 +5,7 @@ use std::net::SocketAddr;
 use domain::key::Channel;
 use domain::ports::Start;
 use intake::OnLoss;
-use job_store::OpenError;
-use runtime::Failure;
+use job_store::{StoreArgs, StoreConfig};
 use settings::Problems;
 
 /// Follows the Salesforce channel and turns every event into a job.
@@ -15,9 +14,9 @@ use settings::Problems;
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "subscriber", version)]
 pub struct Args {
-    /// Job store: sqlite:PATH [default: sqlite:data/orderbridge.db]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    /// Job store.
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// false: stay up and connect to nothing [default: true]
     #[arg(long, env = "SF_EVENTS_ENABLED")]
     pub sf_events_enabled: Option<String>,
@@ -51,7 +50,7 @@ pub struct Args {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the store is.
-    pub database_url: String,
+    pub store: StoreConfig,
     /// Where probes and metrics are.
     pub http_addr: SocketAddr,
     /// How to follow the channel.
@@ -82,6 +81,7 @@ impl Args {
     }
 
     fn config(&self, problems: &mut Problems) -> Option<Config> {
+        let store = self.store.check(problems);
         let http_addr = self.listener.check("127.0.0.1:9101", problems);
         let enabled = problems.flag(
             "SF_EVENTS_ENABLED",
@@ -100,7 +100,7 @@ impl Args {
             None
         };
         Some(Config {
-            database_url: database_url(self.database_url.as_deref()),
+            store: store?,
             http_addr: http_addr?,
             intake: intake?,
             salesforce,
@@ -151,22 +151,5 @@ impl Args {
             on_loss: on_loss?,
             lease: lease?,
         })
-    }
-}
-
-fn database_url(given: Option<&str>) -> String {
-    let given = given.map(str::trim).filter(|text| !text.is_empty());
-    given.unwrap_or("sqlite:data/orderbridge.db").to_owned()
-}
-
-/// A store that cannot be opened: a wrong setting, or something at run time.
-pub(crate) fn store_failure(error: OpenError) -> Failure {
-    match error {
-        OpenError::Address { what, mend } => {
-            let mut problems = Problems::new();
-            problems.add("DATABASE_URL", what, mend);
-            Failure::Config(problems)
-        }
-        other => Failure::run(other),
     }
 }

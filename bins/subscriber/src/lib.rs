@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use domain::ports::Clock;
 use intake::Intake;
-use job_store::SqliteStore;
 use outbound::Roots;
 use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
 use salesforce_auth::TokenManager;
@@ -50,10 +49,9 @@ pub async fn run_with(
     around: impl FnOnce(intake::Ports) -> intake::Ports,
 ) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = SqliteStore::open(&config.database_url, Arc::clone(&clock))
+    let store = job_store::open(&config.store, Arc::clone(&clock))
         .await
-        .map_err(config::store_failure)?;
-    let store = Arc::new(store);
+        .map_err(Failure::run)?;
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -69,7 +67,7 @@ pub async fn run_with(
             tokens = Some(shared);
             let ports = intake::Ports {
                 source: Arc::new(source),
-                store: Arc::clone(&store) as _,
+                store: store.intake,
                 clock: Arc::clone(&clock),
                 entropy: Arc::new(OsEntropy),
             };
@@ -86,12 +84,12 @@ pub async fn run_with(
     .map_err(Failure::run)?;
     let page = Arc::new(HealthPage {
         tokens,
-        store,
+        store: store.reader,
         channel: config.intake.channel.clone(),
         health: intake.as_ref().map(Intake::health),
         clock,
     });
-    tracing::info!(%address, enabled = intake.is_some(), "subscriber started");
+    tracing::info!(%address, store = %config.store, enabled = intake.is_some(), "subscriber started");
     let serving = tokio::spawn(listener.serve(
         Arc::clone(&page) as _,
         metrics,

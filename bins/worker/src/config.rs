@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use job_store::{StoreArgs, StoreConfig};
 use salesforce_rest::RestConfig;
 use settings::Problems;
 
@@ -13,9 +14,9 @@ use crate::file::File;
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "worker", version)]
 pub struct Args {
-    /// Job store: sqlite:PATH [default: sqlite:data/orderbridge.db]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
+    /// Job store.
+    #[command(flatten)]
+    pub store: StoreArgs,
     /// Whether an account without a WHMCS client gets one [default: false]
     #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
     pub whmcs_create_clients: Option<String>,
@@ -58,7 +59,7 @@ pub struct Args {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the store is.
-    pub database_url: String,
+    pub store: StoreConfig,
     /// Where probes and metrics are.
     pub http_addr: SocketAddr,
     /// Salesforce login.
@@ -86,6 +87,7 @@ impl Args {
     }
 
     fn config(&self, problems: &mut Problems) -> Option<Config> {
+        let store = self.store.check(problems);
         let http_addr = self.listener.check("127.0.0.1:9102", problems);
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
@@ -100,13 +102,8 @@ impl Args {
             bill_to: provisioning.create_clients,
             ..RestConfig::new(auth.api_version.clone())
         };
-        let given = self
-            .database_url
-            .as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty());
         Some(Config {
-            database_url: given.unwrap_or("sqlite:data/orderbridge.db").to_owned(),
+            store: store?,
             http_addr: http_addr?,
             auth,
             rest,

@@ -6,13 +6,11 @@ mod file;
 
 use std::sync::Arc;
 
-use job_store::{OpenError, SqliteStore};
 use outbound::Roots;
 use provisioning::{Ports, Worker};
 use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
 use salesforce_auth::TokenManager;
 use salesforce_rest::RestOrders;
-use settings::Problems;
 use tokio_util::sync::CancellationToken;
 use whmcs::{Api, Whmcs};
 
@@ -51,10 +49,9 @@ pub async fn run_with(
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
-    let store = SqliteStore::open(&config.database_url, Arc::new(SystemClock))
+    let store = job_store::open(&config.store, Arc::new(SystemClock))
         .await
-        .map_err(store_failure)?;
-    let store = Arc::new(store);
+        .map_err(Failure::run)?;
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -69,17 +66,17 @@ pub async fn run_with(
         .map_err(Failure::run)?;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let ports = Ports {
-        queue: Arc::clone(&store) as _,
+        queue: store.queue,
         crm: Arc::new(crm),
         provisioner: Arc::new(Whmcs::new(api, config.whmcs_options)),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
     };
     let worker = Worker::new(around(ports), config.provisioning);
-    tracing::info!(%address, "worker started");
+    tracing::info!(%address, store = %config.store, "worker started");
     let serving = tokio::spawn(listener.serve(
         Arc::new(WorkerChecks {
-            store,
+            store: store.reader,
             tokens,
             lane: worker.lane(),
         }),
@@ -92,15 +89,4 @@ pub async fn run_with(
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
     tracing::info!("worker stopped");
     Ok(())
-}
-
-fn store_failure(error: OpenError) -> Failure {
-    match error {
-        OpenError::Address { what, mend } => {
-            let mut problems = Problems::new();
-            problems.add("DATABASE_URL", what, mend);
-            Failure::Config(problems)
-        }
-        other => Failure::run(other),
-    }
 }

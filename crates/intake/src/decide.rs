@@ -5,7 +5,6 @@ use std::time::Duration;
 use domain::job::NewJob;
 use domain::key::Channel;
 use domain::ports::{Batch, DeadLetter, Delivery, Entry, Epoch, StreamError};
-use domain::time::Timestamp;
 
 /// What to do when the bus does not know the stored position any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +33,7 @@ pub enum Pause {
 
 /// What a message becomes: one commit.
 #[must_use]
-pub fn decide(channel: &Channel, epoch: Epoch, at: Timestamp, batch: Batch) -> Delivery {
+pub fn decide(channel: &Channel, epoch: Epoch, batch: Batch) -> Delivery {
     // An event without a position must not move the cursor past its neighbours, so the
     // message's own position counts, and the last event's only where that is missing.
     let last = batch
@@ -63,7 +62,6 @@ pub fn decide(channel: &Channel, epoch: Epoch, at: Timestamp, batch: Batch) -> D
     Delivery {
         channel: channel.clone(),
         epoch,
-        at,
         entries,
         cursor,
     }
@@ -116,7 +114,7 @@ mod tests {
                 events,
                 latest: latest.clone(),
             };
-            let delivery = decide(&channel, Epoch(1), Timestamp::default(), batch);
+            let delivery = decide(&channel, Epoch(1), batch);
             assert_eq!(
                 delivery.cursor,
                 cursor.and_then(|byte| ReplayId::new(vec![byte]))

@@ -176,9 +176,8 @@ impl Intake {
                 });
             }
         };
-        let at = self.ports.clock.now();
-        self.health.message(at);
-        let delivery = decide(&self.settings.channel, epoch, at, batch);
+        self.health.message(self.ports.clock.now());
+        let delivery = decide(&self.settings.channel, epoch, batch);
         match self.ports.store.accept(&delivery).await {
             Ok(admissions) => {
                 admissions
@@ -269,7 +268,6 @@ impl Intake {
         let from = self.ports.store.cursor(channel).await.ok().flatten();
         let gap = Gap {
             from: from.map(|cursor| cursor.committed_at),
-            until: self.ports.clock.now(),
             detail: format!("{detail}; starting again from {start:?}"),
         };
         tracing::error!(

@@ -5,14 +5,6 @@ use domain::ports::StoreError;
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The address names no store that we can use.
-    #[error("DATABASE_URL {what}. {mend}")]
-    Address {
-        /// What is wrong with it.
-        what: String,
-        /// How to mend it.
-        mend: String,
-    },
     /// The SQLite library is too old: before 3.51.3 two connections writing and
     /// checkpointing together can corrupt a file.
     #[error("SQLite {found} is too old; 3.51.3 or newer is needed")]
@@ -45,5 +37,16 @@ pub(crate) fn corrupt(
     StoreError::Corrupt {
         what: what.into(),
         source: source.into(),
+    }
+}
+
+/// Shorthand for operations: the driver's error as ours.
+pub(crate) trait OrUnavailable<T> {
+    fn or_unavailable(self) -> Result<T, StoreError>;
+}
+
+impl<T> OrUnavailable<T> for Result<T, sqlx::Error> {
+    fn or_unavailable(self) -> Result<T, StoreError> {
+        self.map_err(unavailable)
     }
 }

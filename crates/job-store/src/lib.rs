@@ -1,12 +1,25 @@
 //! Jobs, facts and the stream cursor, durably.
 //!
+//! [`PostgresStore`] implements the three store ports on a PostgreSQL database that any number
+//! of machines may share: jobs are claimed with `SKIP LOCKED`, leases and every other time go
+//! by the database's clock, and each call is one transaction with a deadline.
+//!
 //! [`SqliteStore`] implements the three store ports on one SQLite file that several
 //! processes may share. Every write goes through one writer per process, which commits what
 //! is waiting as a group; what must not be lost is flushed before its caller goes on.
 
+mod admission;
+mod config;
 mod error;
+mod postgres;
 mod record;
+mod row;
 mod sqlite;
+mod store;
+mod wake;
 
+pub use config::{StoreArgs, StoreConfig};
 pub use error::OpenError;
+pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
+pub use store::{Store, open};

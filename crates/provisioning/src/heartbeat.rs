@@ -1,11 +1,10 @@
 //! Keeping leases alive, apart from the work they are for.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use domain::job::{Fence, Lease};
-use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;
@@ -14,27 +13,32 @@ use crate::worker::Ports;
 #[derive(Clone, Debug)]
 pub struct Hold {
     lease: Lease,
-    until: Arc<AtomicI64>,
+    until: Arc<Mutex<Duration>>,
     lost: CancellationToken,
 }
 
 impl Hold {
-    /// A lease that holds until `until`.
+    /// A lease that holds until `until` on the monotonic clock, counted from *before* it was
+    /// asked for: by the store's clock it can only run out later.
     #[must_use]
-    pub fn new(lease: Lease, until: Timestamp) -> Self {
-        let until = Arc::new(AtomicI64::new(until.as_millis()));
+    pub fn new(lease: Lease, until: Duration) -> Self {
         Self {
             lease,
-            until,
+            until: Arc::new(Mutex::new(until)),
             lost: CancellationToken::new(),
         }
     }
 
     /// Whether an effect may still begin: a worker that was paused past its lease must not
-    /// send what another has taken over.
+    /// send what another has taken over. `monotonic` is the monotonic clock's reading.
     #[must_use]
-    pub fn is_valid_at(&self, now: Timestamp) -> bool {
-        now.as_millis() < self.until.load(Ordering::SeqCst) && !self.lost.is_cancelled()
+    pub fn is_valid_at(&self, monotonic: Duration) -> bool {
+        let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        monotonic < until && !self.lost.is_cancelled()
+    }
+
+    fn extend(&self, until: Duration) {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
     }
 
     /// Cancelled when the lease was lost.
@@ -58,7 +62,7 @@ impl Holds {
     }
 
     /// Renews every lease; work whose lease was lost is stopped.
-    pub(crate) async fn renew(&self, ports: &Ports, ttl: std::time::Duration) {
+    pub(crate) async fn renew(&self, ports: &Ports, ttl: Duration) {
         let leases: Vec<_> = self
             .lock()
             .values()
@@ -68,7 +72,7 @@ impl Holds {
             return;
         }
         // Measured before the call: the store's lease can only run out later than this.
-        let until = ports.clock.now() + ttl;
+        let until = ports.clock.monotonic() + ttl;
         match ports.queue.renew(&leases, ttl).await {
             Ok(lost) => {
                 let holds = self.lock();
@@ -80,7 +84,7 @@ impl Holds {
                         tracing::warn!(job = %lease.job, "the lease was lost; its work stops here");
                         hold.lost.cancel();
                     } else {
-                        hold.until.store(until.as_millis(), Ordering::SeqCst);
+                        hold.extend(until);
                     }
                 }
             }

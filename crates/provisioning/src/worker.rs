@@ -69,10 +69,12 @@ impl Worker {
         let mut probe = tokio::time::interval(self.settings.probe_every);
         while !shutdown.is_cancelled() {
             let free = self.settings.concurrency.saturating_sub(jobs.len());
+            // Measured before the call: the store's lease can only run out later than this.
+            let until = self.ports.clock.monotonic() + self.settings.lease;
             let claimed = self.claim(free).await;
             let idle = claimed.is_empty() || free == 0;
             for claimed in claimed {
-                let hold = self.hold(&claimed);
+                let hold = Hold::new(claimed.lease.clone(), until);
                 holds.add(hold.clone());
                 self.start(&mut jobs, claimed, hold, &shutdown, &holds);
             }
@@ -126,12 +128,6 @@ impl Worker {
                 Vec::new()
             }
         }
-    }
-
-    fn hold(&self, claimed: &Claimed) -> Hold {
-        // A little less than the store's: the claim itself took time.
-        let until = self.ports.clock.now() + self.settings.lease * 9 / 10;
-        Hold::new(claimed.lease.clone(), until)
     }
 
     fn start(

@@ -7,13 +7,15 @@ use async_trait::async_trait;
 use domain::ports::{Clock, Entropy};
 use domain::time::Timestamp;
 
+const START: i64 = 1_767_225_600_000;
+
 /// A clock that stands still until it is advanced. Sleeping advances it at once.
 #[derive(Debug)]
 pub struct FakeClock(AtomicI64);
 
 impl Default for FakeClock {
     fn default() -> Self {
-        Self(AtomicI64::new(1_767_225_600_000))
+        Self(AtomicI64::new(START))
     }
 }
 
@@ -22,6 +24,12 @@ impl FakeClock {
     pub fn advance(&self, duration: Duration) {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// By how much it was advanced so far, for what has a clock of its own to be moved.
+    #[must_use]
+    pub fn advanced(&self) -> Duration {
+        self.now().since(Timestamp::from_millis(START))
     }
 }
 

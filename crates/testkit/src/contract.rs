@@ -42,14 +42,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         Delivery {
             channel: channel(),
             epoch,
-            at: self.clock.now(),
             entries,
             cursor: ReplayId::new(vec![cursor]),
         }
     }
 
     async fn enqueue(&self, job: NewJob) -> Admission {
-        self.store.enqueue(&[job], self.clock.now()).await.unwrap()[0]
+        self.store.enqueue(&[job]).await.unwrap()[0]
     }
 
     async fn claim(&self, limit: usize) -> Vec<Claimed> {
@@ -154,7 +153,6 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap();
         let gap = Gap {
             from: None,
-            until: self.clock.now(),
             detail: "aged out".to_owned(),
         };
         self.store
@@ -197,9 +195,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(orders, [order_id(1), order_id(2)]);
         assert!(self.claim(10).await.is_empty());
         // Deferring the first must not let the second overtake it.
-        let due = self.clock.now() + TTL;
         let release = Release {
-            due,
+            after: TTL,
             deferral: true,
         };
         self.store
@@ -207,11 +204,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         assert!(self.claim(10).await.is_empty());
-        self.clock.advance(TTL);
+        self.clock.advance(TTL / 2);
         self.store
             .renew(&[claimed[1].lease.clone()], TTL)
             .await
             .unwrap();
+        self.clock.advance(TTL / 2);
         let again = self.claim_one().await;
         assert_eq!(again.job.id, claimed[0].job.id);
         assert_eq!(again.deferrals, 1);
@@ -249,7 +247,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 .await,
         );
         let release = Release {
-            due: self.clock.now(),
+            after: Duration::ZERO,
             deferral: false,
         };
         lost(self.store.release(&stale.lease, release).await);

@@ -108,10 +108,11 @@ impl Books {
         admission
     }
 
-    fn held(&mut self, lease: &Lease) -> Result<&mut Row, StoreError> {
+    fn held(&mut self, lease: &Lease, now: Timestamp) -> Result<&mut Row, StoreError> {
         self.jobs
             .iter_mut()
             .find(|row| matches!(&row.state, JobState::Leased(held) if held == lease))
+            .filter(|row| row.until > now)
             .ok_or(StoreError::LeaseLost)
     }
 
@@ -184,12 +185,13 @@ impl JobIntake for MemoryStore {
     }
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let now = self.clock.now();
         let mut books = self.books();
         let stream = books.led(&delivery.channel, delivery.epoch)?;
         if let Some(replay_id) = delivery.cursor.clone() {
             stream.cursor = Some(Cursor {
                 replay_id,
-                committed_at: delivery.at,
+                committed_at: now,
             });
         }
         let mut admissions = Vec::new();
@@ -203,7 +205,7 @@ impl JobIntake for MemoryStore {
                 continue;
             }
             admissions.push(match entry {
-                Entry::Job(job) => books.admit(job, delivery.at),
+                Entry::Job(job) => books.admit(job, now),
                 Entry::DeadLetter(_) => {
                     books.dead_letters += 1;
                     Admission::DeadLettered
@@ -225,7 +227,8 @@ impl JobIntake for MemoryStore {
         Ok(())
     }
 
-    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError> {
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        let at = self.clock.now();
         let mut books = self.books();
         let admissions = jobs.iter().map(|job| books.admit(job, at)).collect();
         drop(books);
@@ -277,6 +280,7 @@ impl JobQueue for MemoryStore {
             claimed.push(Claimed {
                 lease,
                 job,
+                at: now,
                 enqueued_at,
                 deferrals,
                 facts,
@@ -287,11 +291,11 @@ impl JobQueue for MemoryStore {
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        let until = self.clock.now() + ttl;
+        let now = self.clock.now();
         let mut books = self.books();
-        let renewed = |lease: &&Lease| match books.held(lease) {
+        let renewed = |lease: &&Lease| match books.held(lease, now) {
             Ok(row) => {
-                row.until = until;
+                row.until = now + ttl;
                 false
             }
             Err(_) => true,
@@ -302,20 +306,18 @@ impl JobQueue for MemoryStore {
     async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
-        let row = books.held(lease)?;
-        if row.until <= now {
-            return Err(StoreError::LeaseLost);
-        }
+        let row = books.held(lease, now)?;
         row.deferrals = 0;
         books.append(lease, facts, now);
         Ok(())
     }
 
     async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+        let now = self.clock.now();
         let mut books = self.books();
-        let row = books.held(lease)?;
+        let row = books.held(lease, now)?;
         row.state = JobState::Queued;
-        row.due = release.due;
+        row.due = now + release.after;
         row.deferrals += u32::from(release.deferral);
         Ok(())
     }
@@ -328,10 +330,7 @@ impl JobQueue for MemoryStore {
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
-        let row = books.held(lease)?;
-        if row.until <= now {
-            return Err(StoreError::LeaseLost);
-        }
+        let row = books.held(lease, now)?;
         row.state = JobState::Ended(ending);
         row.ended_at = Some(now);
         books.append(lease, facts, now);

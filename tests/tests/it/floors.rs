@@ -20,8 +20,9 @@ const TABLE: &[(&str, &[&str])] = &[
         &["domain", "outbound", "salesforce-auth", "settings"],
     ),
     ("whmcs", &["domain", "outbound", "settings"]),
-    ("job-store", &["domain"]),
+    ("job-store", &["domain", "settings"]),
     ("runtime", &["domain", "settings"]),
+    ("test-postgres", &[]),
     ("testkit", &["domain"]),
     ("simulators", &[]),
     (

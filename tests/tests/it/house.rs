@@ -67,7 +67,7 @@ impl House {
             .create_product("Web hosting", Some("5"), Some("monthly"), 9.5)
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&url(&folder), Arc::new(SystemClock))
+        let store = SqliteStore::open(&folder.path().join("jobs.db"), Arc::new(SystemClock))
             .await
             .unwrap();
         Self {

@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 pub struct Cursor {
     /// Where the next stream starts after.
     pub replay_id: ReplayId,
-    /// When it was committed.
+    /// When it was committed, by the store's clock.
     pub committed_at: Timestamp,
 }
 
@@ -41,8 +41,6 @@ pub struct Delivery {
     pub channel: Channel,
     /// Our term; a stale leader's delivery changes nothing.
     pub epoch: Epoch,
-    /// When it was received.
-    pub at: Timestamp,
     /// Jobs and dead letters, in the stream's order.
     pub entries: Vec<Entry>,
     /// The new position; `None` leaves it where it is.
@@ -72,15 +70,15 @@ pub struct DeadLetter {
 /// A stretch of the stream that was lost, or may have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Events before this time were received.
+    /// Events before this time were received. The gap ends where it is recorded, by the
+    /// store's clock.
     pub from: Option<Timestamp>,
-    /// When the loss was found.
-    pub until: Timestamp,
     /// What happened and what was done about it.
     pub detail: String,
 }
 
-/// The subscriber's view of the store.
+/// The subscriber's view of the store. Every time it keeps is read off the store's own
+/// clock.
 #[async_trait]
 pub trait JobIntake: Send + Sync {
     /// Takes or renews leadership of the channel for `ttl` by the store's clock. A new term
@@ -134,5 +132,5 @@ pub trait JobIntake: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError>;
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError>;
 }

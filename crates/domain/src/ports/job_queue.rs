@@ -17,7 +17,10 @@ pub struct Claimed {
     pub lease: Lease,
     /// The job.
     pub job: NewJob,
-    /// When it was enqueued.
+    /// When it was claimed, by the store's clock. What is recorded about the order counts
+    /// from here, so that it means the same to whichever machine goes on.
+    pub at: Timestamp,
+    /// When it was enqueued, by the store's clock.
     pub enqueued_at: Timestamp,
     /// How often it was given back in a row without anything new being learnt.
     pub deferrals: u32,
@@ -27,11 +30,11 @@ pub struct Claimed {
     pub markers_proven: bool,
 }
 
-/// Why and until when a job is given back.
+/// Why and for how long a job is given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// Not before then.
-    pub due: Timestamp,
+    /// Not before so much time has passed on the store's clock.
+    pub after: Duration,
     /// Whether to count it as one more deferral (a backoff) or not (a planned wait).
     pub deferral: bool,
 }
@@ -52,7 +55,8 @@ pub trait JobQueue: Send + Sync {
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError>;
 
-    /// Extends the leases by `ttl` from now; answers those that were lost.
+    /// Extends the leases by `ttl` from now; answers those that were lost. A lease that ran
+    /// out is lost, even while nobody else has taken the job.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: the leases go on running out.

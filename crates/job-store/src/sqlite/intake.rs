@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
-use domain::key::{Channel, IdemKey, Owner, ReplayId};
+use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
     Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
-use crate::sqlite::writer::OrUnavailable;
-use crate::sqlite::{SqliteStore, row};
+use crate::error::OrUnavailable;
+use crate::row::{self, Columns};
+use crate::sqlite::SqliteStore;
 
 #[async_trait]
 impl JobIntake for SqliteStore {
@@ -22,11 +23,11 @@ impl JobIntake for SqliteStore {
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        let now = self.clock.now();
         let (channel, owner) = (channel.clone(), owner.clone());
-        self.writer
-            .write(move |connection| Box::pin(lead(connection, channel, owner, now, now + ttl)))
-            .await
+        self.write_now(move |connection, now| {
+            Box::pin(lead(connection, channel, owner, now, now + ttl))
+        })
+        .await
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
@@ -55,13 +56,12 @@ impl JobIntake for SqliteStore {
             .fetch_optional(&self.readers)
             .await
             .or_unavailable()?;
-        found.as_ref().map_or(Ok(None), cursor_of)
+        found.as_ref().map_or(Ok(None), row::cursor)
     }
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let delivery = delivery.clone();
-        self.writer
-            .write(move |connection| Box::pin(accept(connection, delivery)))
+        self.write_now(move |connection, now| Box::pin(accept(connection, delivery, now)))
             .await
     }
 
@@ -72,50 +72,48 @@ impl JobIntake for SqliteStore {
         gap: &Gap,
     ) -> Result<(), StoreError> {
         let (channel, gap) = (channel.clone(), gap.clone());
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    let cleared = sqlx::query(
-                        "UPDATE stream SET replay_id = NULL, committed_at = NULL
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                let cleared = sqlx::query(
+                    "UPDATE stream SET replay_id = NULL, committed_at = NULL
                          WHERE channel = ?1 AND epoch = ?2",
-                    )
-                    .bind(channel.as_str().to_owned())
-                    .bind(epoch.0)
-                    .execute(&mut *connection)
-                    .await
-                    .or_unavailable()?;
-                    if cleared.rows_affected() == 0 {
-                        return Err(StoreError::NotLeader);
-                    }
-                    sqlx::query(
-                        "INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)",
-                    )
-                    .bind(channel.as_str().to_owned())
-                    .bind(gap.from.map(Timestamp::as_millis))
-                    .bind(gap.until.as_millis())
-                    .bind(gap.detail)
-                    .execute(connection)
-                    .await
-                    .or_unavailable()
-                    .map(|_| ())
-                })
+                )
+                .bind(channel.as_str().to_owned())
+                .bind(epoch.0)
+                .execute(&mut *connection)
+                .await
+                .or_unavailable()?;
+                if cleared.rows_affected() == 0 {
+                    return Err(StoreError::NotLeader);
+                }
+                sqlx::query(
+                    "INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)",
+                )
+                .bind(channel.as_str().to_owned())
+                .bind(gap.from.map(Timestamp::as_millis))
+                .bind(now.as_millis())
+                .bind(gap.detail)
+                .execute(connection)
+                .await
+                .or_unavailable()
+                .map(|_| ())
             })
-            .await
+        })
+        .await
     }
 
-    async fn enqueue(&self, jobs: &[NewJob], at: Timestamp) -> Result<Vec<Admission>, StoreError> {
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let jobs = jobs.to_vec();
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    let mut admissions = Vec::with_capacity(jobs.len());
-                    for job in &jobs {
-                        admissions.push(admit_job(connection, job, at).await?);
-                    }
-                    Ok(admissions)
-                })
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                let mut admissions = Vec::with_capacity(jobs.len());
+                for job in &jobs {
+                    admissions.push(admit_job(connection, job, now).await?);
+                }
+                Ok(admissions)
             })
-            .await
+        })
+        .await
     }
 }
 
@@ -150,12 +148,12 @@ async fn lead(
         .fetch_one(connection)
         .await
         .or_unavailable()?;
-    let leader: Option<String> = row::get(&found, "owner")?;
+    let leader = found.maybe_text("owner")?;
     Ok(if leader.as_deref() == Some(owner.as_str()) {
-        Leadership::Leader(Epoch(row::get(&found, "epoch")?))
+        Leadership::Leader(Epoch(found.int("epoch")?))
     } else {
         Leadership::Standby {
-            until: row::time(&found, "lease_until")?,
+            until: found.time("lease_until")?,
         }
     })
 }
@@ -163,6 +161,7 @@ async fn lead(
 async fn accept(
     connection: &mut SqliteConnection,
     delivery: Delivery,
+    now: Timestamp,
 ) -> Result<Vec<Admission>, StoreError> {
     let newest = delivery.entries.iter().filter_map(|entry| match entry {
         Entry::Job(job) => Some(job.requested_at.as_millis()),
@@ -184,7 +183,7 @@ async fn accept(
             .as_ref()
             .map(|position| position.as_bytes().to_vec()),
     )
-    .bind(delivery.at.as_millis())
+    .bind(now.as_millis())
     .bind(newest.max())
     .execute(&mut *connection)
     .await
@@ -205,7 +204,7 @@ async fn accept(
             )
             .bind(delivery.channel.as_str().to_owned())
             .bind(event.as_str().to_owned())
-            .bind(delivery.at.as_millis())
+            .bind(now.as_millis())
             .execute(&mut *connection)
             .await
             .or_unavailable()?;
@@ -215,10 +214,8 @@ async fn accept(
             }
         }
         admissions.push(match entry {
-            Entry::Job(job) => admit_job(connection, job, delivery.at).await?,
-            Entry::DeadLetter(letter) => {
-                keep(connection, &delivery.channel, letter, delivery.at).await?
-            }
+            Entry::Job(job) => admit_job(connection, job, now).await?,
+            Entry::DeadLetter(letter) => keep(connection, &delivery.channel, letter, now).await?,
         });
     }
     Ok(admissions)
@@ -236,11 +233,11 @@ async fn admit_job(
         .or_unavailable()?;
     let mut earlier = Vec::with_capacity(rows.len());
     for found in &rows {
-        if row::get::<&str>(found, "id")? == job.id.as_str() {
+        if found.text("id")? == job.id.as_str() {
             return Ok(Admission::SameDelivery);
         }
-        let key = row::get::<Option<String>>(found, "idem_key")?.and_then(IdemKey::new);
-        earlier.push((key, row::ending(row::get(found, "state")?)));
+        let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);
+        earlier.push((key, row::ending(&found.text("state")?)));
     }
     let earlier: Vec<_> = earlier
         .iter()
@@ -309,16 +306,4 @@ async fn keep(
     .await
     .or_unavailable()?;
     Ok(Admission::DeadLettered)
-}
-
-/// The position in a row of `stream`, while there is one.
-pub(crate) fn cursor_of(found: &sqlx::sqlite::SqliteRow) -> Result<Option<Cursor>, StoreError> {
-    let position = row::get::<Option<Vec<u8>>>(found, "replay_id")?.and_then(ReplayId::new);
-    let committed_at = row::maybe_time(found, "committed_at")?;
-    Ok(position
-        .zip(committed_at)
-        .map(|(replay_id, committed_at)| Cursor {
-            replay_id,
-            committed_at,
-        }))
 }

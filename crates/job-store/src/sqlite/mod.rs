@@ -1,20 +1,22 @@
 //! The store on one SQLite file.
 
+mod facts;
 mod intake;
 mod open;
 mod queue;
 mod reader;
-mod row;
-mod wake;
+mod watch;
 mod writer;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use domain::ports::Clock;
-use sqlx::SqlitePool;
+use domain::ports::{Clock, StoreError};
+use domain::time::Timestamp;
+use futures::future::BoxFuture;
+use sqlx::{SqliteConnection, SqlitePool};
 
-use wake::Wake;
+use crate::wake::Wake;
 use writer::Writer;
 
 /// Jobs, facts and cursor in one SQLite file, shared by the processes of one machine.
@@ -26,4 +28,24 @@ pub struct SqliteStore {
     wake: Arc<Wake>,
     clock: Arc<dyn Clock>,
     claims: AtomicU64,
+}
+
+impl SqliteStore {
+    /// Runs `operation` in the writer, with the time when its turn comes: what waited in the
+    /// queue must not be judged by the time when it was asked for.
+    async fn write_now<T, F>(&self, operation: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(
+                &'c mut SqliteConnection,
+                Timestamp,
+            ) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let clock = Arc::clone(&self.clock);
+        self.writer
+            .write(move |connection| operation(connection, clock.now()))
+            .await
+    }
 }

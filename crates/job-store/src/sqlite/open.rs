@@ -11,21 +11,20 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use crate::OpenError;
-use crate::sqlite::{SqliteStore, Wake, Writer};
+use crate::sqlite::watch::watch;
+use crate::sqlite::{SqliteStore, Writer};
 
 /// Older releases can corrupt a file that two connections write to (WAL reset race).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
 
 impl SqliteStore {
-    /// Opens the file named by `url` (`sqlite:PATH` or `sqlite://PATH`), creating it and its
-    /// folder when they are not there, and brings its schema up to date.
+    /// Opens the file, creating it and its folder when they are not there, and brings its
+    /// schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`]: another kind of address, an in-memory database, a library that is too
-    /// old, or a file that cannot be used.
-    pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        let path = path_of(url)?;
-        if let Some(folder) = Path::new(path)
+    /// [`OpenError`]: a library that is too old, or a file that cannot be used.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
@@ -50,7 +49,7 @@ impl SqliteStore {
             .await
             .map_err(OpenError::Failed)?;
         let watcher = options.connect().await.map_err(OpenError::Failed)?;
-        let wake = Wake::watch(Path::new(path), watcher);
+        let wake = watch(path, watcher);
         let writer = Writer::start(connection, Arc::clone(&wake));
         Ok(Self {
             writer,
@@ -87,29 +86,10 @@ async fn migrate(options: SqliteConnectOptions, lock: PathBuf) -> Result<(), Ope
         .map_err(|error| OpenError::Failed(sqlx::Error::Io(error.into())))?
 }
 
-fn lock_file(database: &str) -> PathBuf {
-    PathBuf::from(format!("{database}-migrating"))
-}
-
-fn path_of(url: &str) -> Result<&str, OpenError> {
-    let address = |what: &str, mend: &str| OpenError::Address {
-        what: what.to_owned(),
-        mend: mend.to_owned(),
-    };
-    let Some(rest) = url.strip_prefix("sqlite:") else {
-        return Err(address("names no SQLite file", "Give sqlite:PATH"));
-    };
-    let path = rest.strip_prefix("//").unwrap_or(rest);
-    if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
-        return Err(address(
-            "names an in-memory database, which would forget every order",
-            "Give sqlite:PATH with a file",
-        ));
-    }
-    if path.contains('?') {
-        return Err(address("has a query", "Give sqlite:PATH only"));
-    }
-    Ok(path)
+fn lock_file(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-migrating");
+    PathBuf::from(name)
 }
 
 async fn assert_version(connection: &mut SqliteConnection) -> Result<(), OpenError> {

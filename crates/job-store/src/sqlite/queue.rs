@@ -11,14 +11,16 @@ use domain::ports::{Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
-use crate::sqlite::writer::OrUnavailable;
-use crate::sqlite::{SqliteStore, row};
+use crate::error::OrUnavailable;
+use crate::row::{self, Columns, job_columns};
+use crate::sqlite::{SqliteStore, facts};
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
 /// order that has an older job still going.
-const DUE: &str = "
-SELECT seq, id, source, event_id, order_id, idem_key, correlation, requested_by, requested_at,
-       enqueued_at, deferrals
+const DUE: &str = concat!(
+    "SELECT seq, ",
+    job_columns!(),
+    "
 FROM job
 WHERE (state = 'queued' AND due_at <= ?1 OR state = 'leased' AND lease_until <= ?1)
   AND NOT EXISTS (
@@ -26,7 +28,8 @@ WHERE (state = 'queued' AND due_at <= ?1 OR state = 'leased' AND lease_until <= 
       WHERE older.order_id = job.order_id AND older.seq < job.seq
         AND older.state IN ('queued', 'leased'))
 ORDER BY due_at, seq
-LIMIT ?2";
+LIMIT ?2"
+);
 
 #[async_trait]
 impl JobQueue for SqliteStore {
@@ -45,24 +48,23 @@ impl JobQueue for SqliteStore {
         let fences: Vec<_> = (0..limit as u64)
             .map(|count| Fence::of(owner, first + count))
             .collect();
-        self.writer
-            .write(move |connection| Box::pin(claim(connection, fences, now, now + ttl)))
+        self.write_now(move |connection, now| Box::pin(claim(connection, fences, now, now + ttl)))
             .await
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        let until = self.clock.now() + ttl;
         let leases = leases.to_vec();
-        self.writer
-            .write(move |connection| {
+        self.write_now(move |connection, now| {
                 Box::pin(async move {
                     let mut lost = Vec::new();
                     for lease in leases {
                         let renewed = fenced(
                             connection,
-                            "UPDATE job SET lease_until = ?1 WHERE id = ?2 AND fence = ?3 AND state = 'leased'",
-                            until,
+                            "UPDATE job SET lease_until = ?4
+                             WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'",
+                            now,
                             &lease,
+                            Some(now + ttl),
                         )
                         .await?;
                         if !renewed {
@@ -76,51 +78,57 @@ impl JobQueue for SqliteStore {
     }
 
     async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
-        let now = self.clock.now();
         let (lease, facts) = (lease.clone(), facts.to_vec());
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    // A lease that ran out is lost even while nobody else has taken the job:
-                    // the fence alone would let a paused owner write in that moment.
-                    let held = fenced(
-                        connection,
-                        "UPDATE job SET deferrals = 0
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                // A lease that ran out is lost even while nobody else has taken the job:
+                // the fence alone would let a paused owner write in that moment.
+                let held = fenced(
+                    connection,
+                    "UPDATE job SET deferrals = 0
                          WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'",
-                        now,
-                        &lease,
-                    )
-                    .await?;
-                    if !held {
-                        return Err(StoreError::LeaseLost);
-                    }
-                    row::append(connection, lease.order, &lease.job, &facts, now).await
-                })
+                    now,
+                    &lease,
+                    None,
+                )
+                .await?;
+                if !held {
+                    return Err(StoreError::LeaseLost);
+                }
+                facts::append(connection, lease.order, &lease.job, &facts, now).await
             })
-            .await
+        })
+        .await
     }
 
     async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
         let lease = lease.clone();
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    let statement = if release.deferral {
-                        "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
-                             due_at = ?1, deferrals = deferrals + 1
-                         WHERE id = ?2 AND fence = ?3 AND state = 'leased'"
-                    } else {
-                        "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
-                             due_at = ?1
-                         WHERE id = ?2 AND fence = ?3 AND state = 'leased'"
-                    };
-                    match fenced(connection, statement, release.due, &lease).await? {
-                        true => Ok(()),
-                        false => Err(StoreError::LeaseLost),
-                    }
-                })
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                let statement = if release.deferral {
+                    "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
+                             due_at = ?4, deferrals = deferrals + 1
+                         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'"
+                } else {
+                    "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
+                             due_at = ?4
+                         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'"
+                };
+                match fenced(
+                    connection,
+                    statement,
+                    now,
+                    &lease,
+                    Some(now + release.after),
+                )
+                .await?
+                {
+                    true => Ok(()),
+                    false => Err(StoreError::LeaseLost),
+                }
             })
-            .await
+        })
+        .await
     }
 
     async fn finish(
@@ -129,30 +137,28 @@ impl JobQueue for SqliteStore {
         ending: Ending,
         facts: &[Fact],
     ) -> Result<(), StoreError> {
-        let now = self.clock.now();
         let (lease, facts) = (lease.clone(), facts.to_vec());
-        self.writer
-            .write(move |connection| {
-                Box::pin(async move {
-                    row::append(connection, lease.order, &lease.job, &facts, now).await?;
-                    let ended = sqlx::query(
-                        "UPDATE job SET state = ?4, fence = NULL, lease_until = NULL, ended_at = ?1
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                facts::append(connection, lease.order, &lease.job, &facts, now).await?;
+                let ended = sqlx::query(
+                    "UPDATE job SET state = ?4, fence = NULL, lease_until = NULL, ended_at = ?1
                          WHERE id = ?2 AND fence = ?3 AND state = 'leased' AND lease_until > ?1",
-                    )
-                    .bind(now.as_millis())
-                    .bind(lease.job.as_str().to_owned())
-                    .bind(lease.fence.as_str().to_owned())
-                    .bind(ending.name())
-                    .execute(connection)
-                    .await
-                    .or_unavailable()?;
-                    match ended.rows_affected() {
-                        0 => Err(StoreError::LeaseLost),
-                        _ => Ok(()),
-                    }
-                })
+                )
+                .bind(now.as_millis())
+                .bind(lease.job.as_str().to_owned())
+                .bind(lease.fence.as_str().to_owned())
+                .bind(ending.name())
+                .execute(connection)
+                .await
+                .or_unavailable()?;
+                match ended.rows_affected() {
+                    0 => Err(StoreError::LeaseLost),
+                    _ => Ok(()),
+                }
             })
-            .await
+        })
+        .await
     }
 
     async fn wait(&self, limit: Duration) {
@@ -171,8 +177,15 @@ impl SqliteStore {
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let row = sqlx::query(
+            // A job that waits for an older one of its order is due when that one ends.
             "SELECT min(at) FROM (
-                 SELECT min(due_at) AS at FROM job WHERE state = 'queued'
+                 SELECT at FROM (
+                     SELECT due_at AS at FROM job
+                     WHERE state = 'queued' AND NOT EXISTS (
+                         SELECT 1 FROM job AS older
+                         WHERE older.order_id = job.order_id AND older.seq < job.seq
+                           AND older.state IN ('queued', 'leased'))
+                     ORDER BY due_at, seq LIMIT 1)
                  UNION ALL
                  SELECT min(lease_until) FROM job WHERE state = 'leased')",
         )
@@ -211,38 +224,34 @@ async fn claim(
         .bind(fence.as_str().to_owned())
         .bind(until.as_millis())
         .bind(now.as_millis())
-        .bind(row::get::<i64>(found, "seq")?)
+        .bind(found.int("seq")?)
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-        let job = row::job(found)?;
-        let facts = row::facts(connection, job.order).await?;
-        claimed.push(Claimed {
-            lease: row::lease(&job, fence),
-            enqueued_at: row::time(found, "enqueued_at")?,
-            deferrals: u32::try_from(row::get::<i64>(found, "deferrals")?).unwrap_or(u32::MAX),
-            facts: facts.into_iter().map(|recorded| recorded.fact).collect(),
-            markers_proven,
-            job,
-        });
+        let mut job = row::claimed(found, fence, now, markers_proven)?;
+        let known = facts::of_order(connection, job.job.order).await?;
+        job.facts = known.into_iter().map(|recorded| recorded.fact).collect();
+        claimed.push(job);
     }
     Ok(claimed)
 }
 
-/// Runs a statement whose parameters are a time, the job and the fence; says whether the
-/// fence held.
+/// Runs a statement whose parameters are the time, the job and the fence, and where it needs
+/// one, a later time; says whether the fence held.
 async fn fenced(
     connection: &mut SqliteConnection,
     statement: &'static str,
-    at: Timestamp,
+    now: Timestamp,
     lease: &Lease,
+    later: Option<Timestamp>,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query(statement)
-        .bind(at.as_millis())
+    let mut query = sqlx::query(statement)
+        .bind(now.as_millis())
         .bind(lease.job.as_str().to_owned())
-        .bind(lease.fence.as_str().to_owned())
-        .execute(connection)
-        .await
-        .or_unavailable()?;
+        .bind(lease.fence.as_str().to_owned());
+    if let Some(later) = later {
+        query = query.bind(later.as_millis());
+    }
+    let done = query.execute(connection).await.or_unavailable()?;
     Ok(done.rows_affected() > 0)
 }

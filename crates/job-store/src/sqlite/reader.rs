@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::Ending;
-use domain::key::{Channel, Owner};
-use domain::ports::{Epoch, JobReader, JobView, RecordedFact, StoreError, StreamView, Tally};
+use domain::key::Channel;
+use domain::ports::{JobReader, JobView, RecordedFact, StoreError, StreamView, Tally};
 use sqlx::Row;
 
-use crate::sqlite::intake::cursor_of;
-use crate::sqlite::writer::OrUnavailable;
-use crate::sqlite::{SqliteStore, row};
+use crate::error::OrUnavailable;
+use crate::row::{self, Columns};
+use crate::sqlite::{SqliteStore, facts};
 
 #[async_trait]
 impl JobReader for SqliteStore {
@@ -23,29 +23,12 @@ impl JobReader for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .or_unavailable()?;
-        rows.iter()
-            .map(|found| {
-                let state: &str = row::get(found, "state")?;
-                let ending = row::ending(state);
-                Ok(JobView {
-                    job: row::job(found)?,
-                    state: match ending {
-                        Some(ending) => ending.name(),
-                        None if state == "leased" => "leased",
-                        None => "queued",
-                    },
-                    ending,
-                    enqueued_at: row::time(found, "enqueued_at")?,
-                    started_at: row::maybe_time(found, "started_at")?,
-                    ended_at: row::maybe_time(found, "ended_at")?,
-                })
-            })
-            .collect()
+        rows.iter().map(row::view).collect()
     }
 
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
         let mut connection = self.readers.acquire().await.or_unavailable()?;
-        row::facts(&mut connection, order).await
+        facts::of_order(&mut connection, order).await
     }
 
     async fn tally(&self) -> Result<Tally, StoreError> {
@@ -59,8 +42,8 @@ impl JobReader for SqliteStore {
             .chain(Ending::ALL.map(Ending::name));
         let mut jobs: Vec<_> = names.map(|name| (name, 0)).collect();
         for found in &rows {
-            let state: &str = row::get(found, "state")?;
-            let count: i64 = row::get(found, "jobs")?;
+            let state = found.text("state")?;
+            let count = found.int("jobs")?;
             if let Some(slot) = jobs.iter_mut().find(|(name, _)| *name == state) {
                 slot.1 = u64::try_from(count).unwrap_or(0);
             }
@@ -73,10 +56,10 @@ impl JobReader for SqliteStore {
         .fetch_one(&self.readers)
         .await
         .or_unavailable()?;
-        let letters: i64 = row::get(&ages, "letters")?;
+        let letters = ages.int("letters")?;
         Ok(Tally {
             jobs,
-            oldest_due: row::maybe_time(&ages, "due")?,
+            oldest_due: ages.maybe_time("due")?,
             open_dead_letters: u64::try_from(letters).unwrap_or(0),
         })
     }
@@ -90,17 +73,9 @@ impl JobReader for SqliteStore {
         .fetch_optional(&self.readers)
         .await
         .or_unavailable()?;
-        let Some(found) = found else {
-            return Ok(StreamView::default());
-        };
-        let owner = row::get::<Option<String>>(&found, "owner")?.and_then(Owner::new);
-        let epoch = Epoch(row::get(&found, "epoch")?);
-        let until = row::time(&found, "lease_until")?;
-        Ok(StreamView {
-            cursor: cursor_of(&found)?,
-            leader: owner.map(|owner| (owner, epoch, until)),
-            last_event_at: row::maybe_time(&found, "last_event_at")?,
-        })
+        found
+            .as_ref()
+            .map_or_else(|| Ok(StreamView::default()), row::stream)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

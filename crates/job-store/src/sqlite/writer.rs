@@ -12,8 +12,7 @@ use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::unavailable;
-use crate::sqlite::Wake;
+use crate::wake::Wake;
 
 /// The most operations in one transaction.
 const GROUP: usize = 128;
@@ -119,15 +118,4 @@ async fn execute(
     statement: &'static str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query(statement).execute(connection).await.map(|_| ())
-}
-
-/// Shorthand for operations: the driver's error as ours.
-pub(crate) trait OrUnavailable<T> {
-    fn or_unavailable(self) -> Result<T, StoreError>;
-}
-
-impl<T> OrUnavailable<T> for Result<T, sqlx::Error> {
-    fn or_unavailable(self) -> Result<T, StoreError> {
-        self.map_err(unavailable)
-    }
 }

@@ -3,7 +3,7 @@
 use domain::failure::{Code, Refusal};
 use domain::key::ClientId;
 use domain::order::{ClientSighting, ClientStatus, Contact, Fact, OrderDetails};
-use domain::ports::{CallError, NewClient, Release, StoreError};
+use domain::ports::{CallError, NewClient, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
@@ -111,10 +111,7 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         let due = since + self.settings.quiet_period;
         if self.now() < due {
-            return Ok(Flow::Release(Release {
-                due,
-                deferral: false,
-            }));
+            return Ok(self.until(due));
         }
         let contact = match self.billable(details) {
             Ok(contact) => contact,

@@ -74,6 +74,7 @@ pub async fn execute(
         source: Box::new(error),
     })?;
     let mut attempt = Attempt {
+        begun: ports.clock.monotonic(),
         ports,
         settings,
         lane,
@@ -88,7 +89,7 @@ pub async fn execute(
     loop {
         let flow = match draining.is_cancelled() {
             true => Flow::Release(Release {
-                due: ports.clock.now(),
+                after: Duration::ZERO,
                 deferral: false,
             }),
             false => attempt.step().await?,
@@ -109,6 +110,8 @@ pub async fn execute(
 }
 
 struct Attempt<'a> {
+    /// The monotonic clock when the job was taken in hand.
+    begun: Duration,
     ports: &'a Ports,
     settings: &'a Settings,
     lane: &'a Lane,
@@ -224,7 +227,7 @@ impl Attempt<'_> {
         let age = self.now().since(enqueued);
         let next = SECOND_LOOKS.into_iter().find(|look| *look > age)?;
         Some(Flow::Release(Release {
-            due: enqueued + next,
+            after: next - age,
             deferral: false,
         }))
     }
@@ -249,8 +252,19 @@ impl Attempt<'_> {
         Plan::of(&details.items, &self.settings.overrides)
     }
 
+    /// The store's time: its time of the claim, and what has passed on our clock since. What
+    /// our wall clock says is no matter, so facts mean the same to every machine.
     fn now(&self) -> Timestamp {
-        self.ports.clock.now()
+        let passed = self.ports.clock.monotonic().saturating_sub(self.begun);
+        self.claimed.at + passed
+    }
+
+    /// Gives the job back until `due`.
+    fn until(&self, due: Timestamp) -> Flow {
+        Flow::Release(Release {
+            after: due.since(self.now()),
+            deferral: false,
+        })
     }
 
     async fn learn(&mut self, fact: Fact) -> Result<Flow, StoreError> {
@@ -282,7 +296,7 @@ impl Attempt<'_> {
     /// hold by our own clock, or somebody else may be at it.
     async fn intend(&mut self, intent: Fact) -> Result<(), StoreError> {
         self.learn(intent).await?;
-        if self.hold.is_valid_at(self.now()) {
+        if self.hold.is_valid_at(self.ports.clock.monotonic()) {
             Ok(())
         } else {
             Err(StoreError::LeaseLost)
@@ -316,11 +330,7 @@ impl Attempt<'_> {
         if now >= limit {
             return self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await;
         }
-        let due = limit.min(now + self.settings.probe_every / 6);
-        Ok(Flow::Release(Release {
-            due,
-            deferral: false,
-        }))
+        Ok(self.until(limit.min(now + self.settings.probe_every / 6)))
     }
 
     async fn retry(
@@ -381,9 +391,8 @@ impl Attempt<'_> {
         } = *self.settings;
         let fraction = self.ports.entropy.fraction();
         let wait = backoff(backoff_base, backoff_cap, self.claimed.deferrals, fraction);
-        let due = self.now() + wait.max(asked).max(backoff_base / 2);
         Flow::Release(Release {
-            due,
+            after: wait.max(asked).max(backoff_base / 2),
             deferral: true,
         })
     }

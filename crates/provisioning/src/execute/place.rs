@@ -3,7 +3,7 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{Fact, OrderDetails, Plan, Search, Verdict, judge, verify as compare};
-use domain::ports::{CallError, NewOrder, Release, StoreError};
+use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
@@ -116,10 +116,7 @@ impl Attempt<'_> {
         }
         let due = since + self.settings.quiet_period;
         if self.now() < due {
-            return Ok(Flow::Release(Release {
-                due,
-                deferral: false,
-            }));
+            return Ok(self.until(due));
         }
         let plan = match self.plan(details) {
             Ok(plan) => plan,

@@ -3,7 +3,7 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{Fact, LineSighting, SetUp, SetUpMove, next_set_up};
-use domain::ports::{CallError, CatalogueEntry, ModuleKind, Release, StoreError};
+use domain::ports::{CallError, CatalogueEntry, ModuleKind, StoreError};
 
 use super::{Attempt, Flow};
 
@@ -38,10 +38,7 @@ impl Attempt<'_> {
             SetUpMove::Done => self.learn(Fact::Accepted).await,
             SetUpMove::Accept { run_modules } => self.accept(order, run_modules).await,
             SetUpMove::Create(service) => self.create(service).await,
-            SetUpMove::Wait(due) => Ok(Flow::Release(Release {
-                due,
-                deferral: false,
-            })),
+            SetUpMove::Wait(due) => Ok(self.until(due)),
             SetUpMove::Refuse(refusal) => self.refuse(refusal).await,
         }
     }

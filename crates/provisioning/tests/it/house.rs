@@ -10,6 +10,7 @@ use domain::job::{Ending, Lease};
 use domain::key::Owner;
 use domain::order::{Fact, Outcome};
 use domain::ports::{Claimed, Clock, JobIntake, JobQueue, JobReader, Release, StoreError};
+use domain::time::Timestamp;
 use provisioning::{End, Hold, Lane, Ports, Settings, execute};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
@@ -22,6 +23,8 @@ pub(crate) struct House {
     pub(crate) whmcs: Arc<FakeProvisioner>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) settings: Settings,
+    /// How far the worker's wall clock is ahead of the store's.
+    pub(crate) ahead: Duration,
     store: Arc<MemoryStore>,
     lane: Lane,
 }
@@ -34,6 +37,7 @@ impl House {
             whmcs: Arc::default(),
             store: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
             clock,
+            ahead: Duration::ZERO,
             // The fake clock jumps while a job sleeps, and nobody renews its lease here.
             settings: Settings {
                 lease: Duration::from_secs(3600),
@@ -53,7 +57,7 @@ impl House {
 
     pub(crate) async fn request(&self, event: &str) {
         let job = new_job(event, order_id(1), Some(event));
-        self.store.enqueue(&[job], self.clock.now()).await.unwrap();
+        self.store.enqueue(&[job]).await.unwrap();
     }
 
     pub(crate) async fn retry(&self, event: &str) {
@@ -66,7 +70,10 @@ impl House {
             queue,
             crm: Arc::clone(&self.crm) as _,
             provisioner: Arc::clone(&self.whmcs) as _,
-            clock: Arc::clone(&self.clock) as _,
+            clock: Arc::new(WrongClock {
+                right: Arc::clone(&self.clock),
+                ahead: self.ahead,
+            }),
             entropy: Arc::new(FakeEntropy::default()),
         }
     }
@@ -81,7 +88,7 @@ impl House {
     async fn execute(&self, claimed: Claimed, queue: Arc<dyn JobQueue>) -> Result<End, StoreError> {
         let hold = Hold::new(
             claimed.lease.clone(),
-            self.clock.now() + self.settings.lease,
+            self.clock.monotonic() + self.settings.lease,
         );
         let draining = CancellationToken::new();
         execute(
@@ -163,6 +170,27 @@ impl House {
             }
             other => panic!("{code} expected, found {other:?}"),
         }
+    }
+}
+
+/// A clock whose date is wrong and whose seconds are right.
+struct WrongClock {
+    right: Arc<FakeClock>,
+    ahead: Duration,
+}
+
+#[async_trait]
+impl Clock for WrongClock {
+    fn now(&self) -> Timestamp {
+        self.right.now() + self.ahead
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.right.monotonic()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.right.sleep(duration).await;
     }
 }
 

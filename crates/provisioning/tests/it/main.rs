@@ -3,6 +3,8 @@
 
 mod house;
 
+use std::time::Duration;
+
 use domain::failure::Code;
 use domain::job::Ending;
 use domain::order::{Activation, OrderStatus, Outcome, ServiceStatus};
@@ -94,6 +96,26 @@ async fn a_lost_reply_waits_for_quiet_and_adopts_the_order() {
     assert_eq!(house.work().await, [End::Released, DONE]);
     assert!(house.clock.now().since(begun) >= house.settings.quiet_period);
     assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_quiet_period_is_kept_when_a_machine_with_another_wall_clock_goes_on() {
+    let hour = Duration::from_secs(3600);
+    for (first, second) in [(Duration::ZERO, hour), (hour, Duration::ZERO)] {
+        let mut house = House::with_order().await;
+        house.ahead = first;
+        house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+        let begun = house.clock.now();
+        assert_eq!(house.round().await, [End::Released]);
+        house.ahead = second;
+        assert_eq!(house.work().await, [DONE]);
+        let waited = house.clock.now().since(begun);
+        let quiet = house.settings.quiet_period;
+        assert!(
+            waited >= quiet && waited < quiet + Duration::from_secs(5),
+            "{waited:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection};
-use tokio::sync::Notify;
+
+use crate::wake::Wake;
 
 /// How often the log is looked at where the kernel does not tell.
 const SLOW_POLL: Duration = Duration::from_millis(1000);
@@ -17,48 +18,33 @@ const SLOW_POLL: Duration = Duration::from_millis(1000);
 const SETTLE_TRIES: u32 = 40;
 const SETTLE_EVERY: Duration = Duration::from_millis(2);
 
-#[derive(Default)]
-pub(crate) struct Wake(Notify);
-
-impl Wake {
-    pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Self> {
-        let wake = Arc::new(Self::default());
-        let weak = Arc::downgrade(&wake);
-        let words = log_written(database);
-        tokio::spawn(async move {
-            let mut words = words;
-            let mut connection = connection;
-            let mut seen = data_version(&mut connection).await;
-            loop {
-                words.next_or(SLOW_POLL).await;
-                let Some(wake) = weak.upgrade() else { return };
-                for _ in 0..SETTLE_TRIES {
-                    let version = data_version(&mut connection).await;
-                    if version != seen {
-                        seen = version;
-                        wake.now();
-                        break;
-                    }
-                    if !words.told {
-                        break;
-                    }
-                    tokio::time::sleep(SETTLE_EVERY).await;
+/// A bell that rings whenever something was committed to the file.
+pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Wake> {
+    let wake = Arc::new(Wake::default());
+    let weak = Arc::downgrade(&wake);
+    let words = log_written(database);
+    tokio::spawn(async move {
+        let mut words = words;
+        let mut connection = connection;
+        let mut seen = data_version(&mut connection).await;
+        loop {
+            words.next_or(SLOW_POLL).await;
+            let Some(wake) = weak.upgrade() else { return };
+            for _ in 0..SETTLE_TRIES {
+                let version = data_version(&mut connection).await;
+                if version != seen {
+                    seen = version;
+                    wake.now();
+                    break;
                 }
+                if !words.told {
+                    break;
+                }
+                tokio::time::sleep(SETTLE_EVERY).await;
             }
-        });
-        wake
-    }
-
-    /// Wakes whoever waits.
-    pub(crate) fn now(&self) {
-        self.0.notify_waiters();
-        self.0.notify_one();
-    }
-
-    /// Returns when something may have been written, at the latest after `limit`.
-    pub(crate) async fn wait(&self, limit: Duration) {
-        let _ = tokio::time::timeout(limit, self.0.notified()).await;
-    }
+        }
+    });
+    wake
 }
 
 async fn data_version(connection: &mut SqliteConnection) -> Option<i64> {

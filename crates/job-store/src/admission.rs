@@ -1,0 +1,58 @@
+//! What becomes of a batch of requests, given the earlier jobs of their orders. Pure.
+
+use std::collections::HashMap;
+
+use domain::id::OrderId;
+use domain::job::{Admission, Earlier, Ending, NewJob, admit};
+use domain::key::{IdemKey, JobId};
+
+/// The jobs of the orders in question, each order's oldest first.
+#[derive(Default)]
+pub(crate) struct Books(HashMap<OrderId, Vec<Known>>);
+
+struct Known {
+    id: JobId,
+    idem_key: Option<IdemKey>,
+    ending: Option<Ending>,
+}
+
+impl Books {
+    /// Adds a job that is stored.
+    pub(crate) fn add(
+        &mut self,
+        order: OrderId,
+        id: JobId,
+        idem_key: Option<IdemKey>,
+        ending: Option<Ending>,
+    ) {
+        self.0.entry(order).or_default().push(Known {
+            id,
+            idem_key,
+            ending,
+        });
+    }
+
+    /// Judges a request; what is admitted counts for those that follow it.
+    pub(crate) fn admit(&mut self, job: &NewJob) -> Admission {
+        let known = self.0.entry(job.order).or_default();
+        if known.iter().any(|earlier| earlier.id == job.id) {
+            return Admission::SameDelivery;
+        }
+        let earlier: Vec<_> = known
+            .iter()
+            .map(|job| Earlier {
+                idem_key: job.idem_key.as_ref(),
+                ending: job.ending,
+            })
+            .collect();
+        let admission = admit(job.idem_key.as_ref(), &earlier);
+        if admission == Admission::Enqueued {
+            known.push(Known {
+                id: job.id.clone(),
+                idem_key: job.idem_key.clone(),
+                ending: None,
+            });
+        }
+        admission
+    }
+}

@@ -1,0 +1,233 @@
+//! Settings of the job store.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use settings::{Problem, Problems, SecretArgs};
+use sqlx::postgres::PgConnectOptions;
+use url::Url;
+
+const NAME: &str = "DATABASE_URL";
+const DEFAULT: &str = "sqlite:data/orderbridge.db";
+const MEND: &str = "Give sqlite:PATH or postgres://USER@HOST/DATABASE";
+/// What may stand behind the `?` of a PostgreSQL address. The driver would log anything
+/// else with its value, which may be a mistyped password.
+const PARAMETERS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+/// The settings as they were given. `Debug` shows nothing of them: the address may hold a
+/// password.
+#[derive(clap::Args, Clone, Default)]
+pub struct StoreArgs {
+    /// Job store: sqlite:PATH or postgres://USER@HOST/DATABASE [default: sqlite:data/orderbridge.db]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// File holding the job store's address
+    #[arg(long, env = "DATABASE_URL_FILE")]
+    pub database_url_file: Option<String>,
+}
+
+impl fmt::Debug for StoreArgs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreArgs").finish_non_exhaustive()
+    }
+}
+
+impl StoreArgs {
+    /// Checks everything, noting each problem.
+    #[must_use]
+    pub fn check(&self, problems: &mut Problems) -> Option<StoreConfig> {
+        let given = problems.take(
+            SecretArgs {
+                name: NAME,
+                file_name: "DATABASE_URL_FILE",
+                value: self.database_url.as_deref(),
+                file: self.database_url_file.as_deref(),
+            }
+            .read(),
+        )?;
+        let text = given.as_ref().map_or(DEFAULT, settings::Secret::expose);
+        problems.take(StoreConfig::parse(text.trim()))
+    }
+}
+
+/// Where the store is: an address that can be used. Shown without its password.
+#[derive(Clone)]
+pub struct StoreConfig(pub(crate) Address);
+
+#[derive(Clone)]
+pub(crate) enum Address {
+    Sqlite(PathBuf),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl StoreConfig {
+    /// Reads an address: `sqlite:PATH`, `sqlite://PATH`, `postgres://…` or `postgresql://…`.
+    ///
+    /// # Errors
+    /// Names what is wrong with it, and nothing of its value.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        match text.split_once(':') {
+            Some(("sqlite", rest)) => sqlite(rest).map(Address::Sqlite),
+            Some(("postgres" | "postgresql", _)) => {
+                postgres(text).map(|options| Address::Postgres(Box::new(options)))
+            }
+            _ => Err(problem(
+                "it names neither SQLite nor PostgreSQL".to_owned(),
+                MEND,
+            )),
+        }
+        .map(Self)
+    }
+}
+
+impl fmt::Display for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Address::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Address::Postgres(options) => write!(
+                f,
+                "postgres://{}:{}/{}",
+                options.get_host(),
+                options.get_port(),
+                options.get_database().unwrap_or_default()
+            ),
+        }
+    }
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+fn sqlite(rest: &str) -> Result<PathBuf, Problem> {
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() || path.contains(":memory:") || path.contains("mode=memory") {
+        return Err(problem(
+            "it names an in-memory database, which would forget every order".to_owned(),
+            "Give sqlite:PATH with a file",
+        ));
+    }
+    if path.contains('?') {
+        return Err(problem(
+            "it has a query".to_owned(),
+            "Give sqlite:PATH only",
+        ));
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
+    let url = Url::parse(text)
+        .map_err(|error| problem(format!("it is no PostgreSQL URL: {error}"), MEND))?;
+    if let Some((key, _)) = url
+        .query_pairs()
+        .find(|(key, _)| !PARAMETERS.contains(&&**key))
+    {
+        return Err(problem(
+            format!("it has a parameter `{key}` that we do not know"),
+            format!("Leave it out; known are {}", PARAMETERS.join(", ")),
+        ));
+    }
+    let database = url.path().trim_matches('/');
+    if database.is_empty() && !url.query_pairs().any(|(key, _)| key == "dbname") {
+        return Err(problem("it names no database".to_owned(), MEND));
+    }
+    // Its error may hold a value, so it is not shown.
+    sqlx::ConnectOptions::from_url(&url).map_err(|_| {
+        problem(
+            "it has an sslmode, port or other value that cannot be used".to_owned(),
+            "Give sslmode=disable, prefer, require, verify-ca or verify-full, and a port from 1 to 65535",
+        )
+    })
+}
+
+fn problem(what: String, mend: impl Into<String>) -> Problem {
+    Problem {
+        name: NAME,
+        what,
+        mend: mend.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        StoreConfig::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_address_that_would_forget_orders_is_refused() {
+        for text in [
+            "sqlite::memory:",
+            "sqlite:",
+            "sqlite://:memory:",
+            "sqlite:x?mode=memory",
+        ] {
+            assert!(refused(text).contains("in-memory"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_of_another_kind_or_shape_is_refused() {
+        for text in [
+            "",
+            "data/x.db",
+            "mysql://x/y",
+            "postgres:",
+            "postgres://",
+            "postgres://host",
+            "postgres://host:notaport/db",
+            "postgres://host/db?sslmode=perhaps",
+            "postgres://host/db?passwd=hunter2",
+            "sqlite:x?cache=shared",
+        ] {
+            assert!(refused(text).starts_with("DATABASE_URL: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let url = "postgres://user:hunter2@db.example.com:6000/orders?sslmode=verify-full";
+        let config = StoreConfig::parse(url).unwrap();
+        let args = StoreArgs {
+            database_url: Some(url.to_owned()),
+            database_url_file: None,
+        };
+        assert_eq!(config.to_string(), "postgres://db.example.com:6000/orders");
+        for shown in [
+            format!("{config:?}"),
+            format!("{args:?}"),
+            refused("postgres://user:hunter2@host:99999/db"),
+            refused("postgres://user:hunter2@host/"),
+            refused("postgres://host/db?passwd=hunter2"),
+            refused("oracle://user:hunter2@host/db"),
+        ] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn without_an_address_the_store_is_a_file_in_the_data_folder() {
+        let mut problems = Problems::new();
+        let config = StoreArgs::default().check(&mut problems).unwrap();
+        assert_eq!(config.to_string(), "sqlite:data/orderbridge.db");
+        assert!(problems.is_empty());
+    }
+}

@@ -1,0 +1,49 @@
+//! Facts in the database.
+
+use domain::id::OrderId;
+use domain::order::Fact;
+use domain::ports::{RecordedFact, StoreError};
+use sqlx::PgConnection;
+
+use crate::error::OrUnavailable;
+use crate::postgres::transaction::statement;
+use crate::{record, row};
+
+/// The facts of some orders, each with its order, oldest first.
+pub(crate) async fn of_orders(
+    connection: &mut PgConnection,
+    orders: &[&str],
+) -> Result<Vec<(OrderId, RecordedFact)>, StoreError> {
+    let rows = statement(
+        "SELECT order_id, at, job_id, kind, body FROM fact
+         WHERE order_id = ANY($1) ORDER BY order_id, seq",
+    )
+    .bind(orders)
+    .fetch_all(connection)
+    .await
+    .or_unavailable()?;
+    rows.iter()
+        .map(|found| Ok((row::order(found)?, row::fact(found)?)))
+        .collect()
+}
+
+/// Facts as the arrays that a statement takes: kinds, bodies, and whether each proves marks.
+pub(crate) struct Arrays {
+    pub(crate) kinds: Vec<&'static str>,
+    pub(crate) bodies: Vec<String>,
+    pub(crate) marked: Vec<i64>,
+}
+
+impl Arrays {
+    pub(crate) fn of(facts: &[Fact]) -> Self {
+        let marked = |fact| i64::from(record::proves_marks(fact));
+        Self {
+            kinds: facts.iter().map(Fact::name).collect(),
+            bodies: facts
+                .iter()
+                .map(|fact| record::encode(fact).to_string())
+                .collect(),
+            marked: facts.iter().map(marked).collect(),
+        }
+    }
+}

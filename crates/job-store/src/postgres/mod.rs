@@ -1,0 +1,45 @@
+//! The store on a PostgreSQL database.
+//!
+//! Works through a connection pooler in transaction mode: every statement runs unnamed and
+//! inside an explicit transaction, and nothing is kept in a session. Only the listener needs
+//! a session; where it has none, a slow poll takes its place.
+
+mod facts;
+mod intake;
+mod listen;
+mod open;
+mod queue;
+mod reader;
+mod transaction;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use sqlx::PgPool;
+
+use crate::wake::Wake;
+
+/// The time by the database's clock, in milliseconds. `$1` is the store's shift: zero
+/// outside of tests. One reading for the whole statement, so that an index can use it.
+macro_rules! now {
+    () => {
+        "(floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint + $1)"
+    };
+}
+pub(crate) use now;
+
+/// How far the store's time is ahead of the database's clock.
+type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
+
+/// Jobs, facts and cursor in one PostgreSQL database, shared by any number of machines.
+///
+/// Time is the database's, so that clocks of the machines do not matter.
+pub struct PostgresStore {
+    pool: PgPool,
+    wake: Arc<Wake>,
+    hearing: Arc<listen::Hearing>,
+    _listener: listen::Listener,
+    shift: Shift,
+    claims: AtomicU64,
+}

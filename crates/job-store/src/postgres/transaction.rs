@@ -1,0 +1,199 @@
+//! One call to the store: a transaction with a deadline, repeated where that is safe.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use domain::ports::StoreError;
+use futures::future::BoxFuture;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgArguments, PgConnection};
+use sqlx::query::Query;
+use sqlx::{PgPool, Postgres};
+
+use crate::error::OrUnavailable;
+use crate::postgres::PostgresStore;
+
+/// How long a call may take before its outcome is unknown, whatever the database does.
+const DEADLINE: Duration = Duration::from_secs(8);
+/// How often a call is repeated that certainly was not committed.
+const TRIES: u32 = 5;
+
+/// Whether a call returns before its commit is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// It is on disk: events, facts, endings.
+    Flushed,
+    /// A crash of the *server* may forget it within the next moments, and nothing that was
+    /// flushed later: claims, heartbeats and releases, whose loss returns a job to the queue.
+    /// The fence is unique for ever, so a forgotten claim's owner can still write nothing.
+    Relaxed,
+}
+
+/// Everything a transaction needs is local to it, because the next one may run in another
+/// session. The server ends what takes too long or what its owner does not go on with.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL statement_timeout = '6s';
+SET LOCAL idle_in_transaction_session_timeout = '6s';
+SET LOCAL synchronous_commit = on";
+const BEGIN_RELAXED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+SET LOCAL statement_timeout = '6s';
+SET LOCAL idle_in_transaction_session_timeout = '6s';
+SET LOCAL synchronous_commit = off";
+
+/// A statement that leaves nothing behind in its session.
+pub(crate) fn statement(text: &'static str) -> Query<'static, Postgres, PgArguments> {
+    sqlx::query(text).persistent(false)
+}
+
+/// What an operation gets: a connection inside a transaction, and the store's shift for the
+/// first parameter of its statements. Whatever lives as long as the call (`'a`) may be used
+/// by the operation.
+pub(crate) struct Session<'c, 'a> {
+    pub(crate) connection: &'c mut PgConnection,
+    pub(crate) shift: i64,
+    outlives: PhantomData<&'c &'a ()>,
+}
+
+impl PostgresStore {
+    /// Runs `operation` in a transaction and commits it. What fails changes nothing; conflicts
+    /// and lost connections are met by another try as long as nothing was committed.
+    pub(crate) async fn run<'a, T, F>(&self, commit: Commit, operation: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: for<'c> Fn(Session<'c, 'a>) -> BoxFuture<'c, Result<T, StoreError>> + Send + Sync,
+    {
+        let tries = async {
+            let mut failed = 0;
+            loop {
+                match self.attempt(commit, &operation).await {
+                    Err(Failed::Rolled(error)) if failed + 1 < TRIES && may_pass(&error) => {
+                        failed += 1;
+                        tokio::time::sleep(Duration::from_millis(5) * failed).await;
+                    }
+                    Err(Failed::Rolled(error) | Failed::Unknown(error)) => return Err(error),
+                    Ok(value) => return Ok(value),
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, tries)
+            .await
+            .unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(
+                    "the database did not answer in time".into(),
+                ))
+            })
+    }
+
+    async fn attempt<'a, T, F>(&self, commit: Commit, operation: &F) -> Result<T, Failed>
+    where
+        F: for<'c> Fn(Session<'c, 'a>) -> BoxFuture<'c, Result<T, StoreError>>,
+    {
+        let mut lent = Lent::from(&self.pool).await.map_err(Failed::Rolled)?;
+        let begin = match commit {
+            Commit::Flushed => BEGIN,
+            Commit::Relaxed => BEGIN_RELAXED,
+        };
+        let connection = lent.connection();
+        simple(connection, begin).await.map_err(Failed::Rolled)?;
+        let shift = i64::try_from((self.shift)().as_millis()).unwrap_or(i64::MAX);
+        let session = Session {
+            connection: &mut *connection,
+            shift,
+            outlives: PhantomData,
+        };
+        match operation(session).await {
+            Ok(value) => {
+                // A lost answer to this one leaves the outcome open.
+                simple(connection, "COMMIT")
+                    .await
+                    .map_err(|error| match is_conflict(&error) {
+                        true => Failed::Rolled(error),
+                        false => Failed::Unknown(error),
+                    })?;
+                lent.give_back();
+                Ok(value)
+            }
+            Err(error) => {
+                if simple(connection, "ROLLBACK").await.is_ok() {
+                    lent.give_back();
+                }
+                Err(Failed::Rolled(error))
+            }
+        }
+    }
+}
+
+enum Failed {
+    /// Certainly nothing was committed.
+    Rolled(StoreError),
+    /// It may have been.
+    Unknown(StoreError),
+}
+
+async fn simple(connection: &mut PgConnection, text: &'static str) -> Result<(), StoreError> {
+    sqlx::raw_sql(text)
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
+}
+
+fn database_code(error: &StoreError) -> Option<String> {
+    let StoreError::Unavailable(source) = error else {
+        return None;
+    };
+    let error = source.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+    error.code().map(std::borrow::Cow::into_owned)
+}
+
+/// A serialization failure or a deadlock: the database undid it and asks for another try.
+fn is_conflict(error: &StoreError) -> bool {
+    matches!(database_code(error).as_deref(), Some("40001" | "40P01"))
+}
+
+/// Whether another try may do better: a conflict, or a connection that was lost.
+fn may_pass(error: &StoreError) -> bool {
+    let StoreError::Unavailable(source) = error else {
+        return false;
+    };
+    match database_code(error) {
+        // 57P01 to 57P03: the server ended the session, or is on its way up.
+        Some(code) => is_conflict(error) || code.starts_with("57P"),
+        None => matches!(
+            source.downcast_ref::<sqlx::Error>(),
+            Some(sqlx::Error::Io(_) | sqlx::Error::Protocol(_))
+        ),
+    }
+}
+
+/// A connection of the pool that is closed unless it is given back: one whose call was given
+/// up in the middle may hold an open transaction.
+struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Lent {
+    async fn from(pool: &PgPool) -> Result<Self, StoreError> {
+        pool.acquire()
+            .await
+            .or_unavailable()
+            .map(|connection| Self(Some(connection)))
+    }
+
+    fn connection(&mut self) -> &mut PgConnection {
+        self.0
+            .as_mut()
+            .expect("it is taken only when it is given back or dropped")
+    }
+
+    fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            // Without a farewell: it may be the connection that hangs.
+            drop(connection.detach());
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Rows of either engine, and what they stand for.
+
+use domain::id::OrderId;
+use domain::job::{Ending, Fence, Lease, NewJob, Source};
+use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId};
+use domain::ports::{Claimed, Cursor, Epoch, JobView, RecordedFact, StoreError, StreamView};
+use domain::time::Timestamp;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::{corrupt, unavailable};
+use crate::record;
+
+/// The columns of a job that a claim reads.
+macro_rules! job_columns {
+    () => {
+        "id, source, event_id, order_id, idem_key, correlation, requested_by, requested_at,
+         enqueued_at, deferrals"
+    };
+}
+pub(crate) use job_columns;
+
+/// Reading a column as the three kinds of value there are.
+pub(crate) trait Columns {
+    fn maybe_text(&self, column: &'static str) -> Result<Option<String>, StoreError>;
+    fn maybe_int(&self, column: &'static str) -> Result<Option<i64>, StoreError>;
+    fn maybe_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    fn text(&self, column: &'static str) -> Result<String, StoreError> {
+        self.maybe_text(column)?.ok_or_else(|| absent(column))
+    }
+
+    fn int(&self, column: &'static str) -> Result<i64, StoreError> {
+        self.maybe_int(column)?.ok_or_else(|| absent(column))
+    }
+
+    fn time(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+        self.int(column).map(Timestamp::from_millis)
+    }
+
+    fn maybe_time(&self, column: &'static str) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.maybe_int(column)?.map(Timestamp::from_millis))
+    }
+}
+
+fn absent(column: &'static str) -> StoreError {
+    corrupt(column, "it is NULL")
+}
+
+macro_rules! columns {
+    ($($row:ty,)*) => {$(
+        impl Columns for $row {
+            fn maybe_text(&self, column: &'static str) -> Result<Option<String>, StoreError> {
+                self.try_get(column).map_err(unavailable)
+            }
+
+            fn maybe_int(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
+                self.try_get(column).map_err(unavailable)
+            }
+
+            fn maybe_bytes(&self, column: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+                self.try_get(column).map_err(unavailable)
+            }
+        }
+    )*};
+}
+
+columns! { SqliteRow, PgRow, }
+
+pub(crate) fn job(row: &impl Columns) -> Result<NewJob, StoreError> {
+    Ok(NewJob {
+        id: record::job_id(row.text("id")?)?,
+        source: match row.text("source")?.as_str() {
+            "event" => Source::Event,
+            "reconcile" => Source::Reconcile,
+            other => return Err(corrupt("job.source", format!("`{other}` is no source"))),
+        },
+        event: row.maybe_text("event_id")?.and_then(EventId::new),
+        order: order(row)?,
+        idem_key: row.maybe_text("idem_key")?.and_then(IdemKey::new),
+        correlation: CorrelationId::new(row.text("correlation")?)
+            .ok_or_else(|| corrupt("job.correlation", "it is blank"))?,
+        requested_by: row.maybe_text("requested_by")?,
+        requested_at: row.time("requested_at")?,
+    })
+}
+
+pub(crate) fn order(row: &impl Columns) -> Result<OrderId, StoreError> {
+    OrderId::parse(&row.text("order_id")?).map_err(|error| corrupt("order_id", error))
+}
+
+pub(crate) fn ending(state: &str) -> Option<Ending> {
+    Ending::ALL
+        .into_iter()
+        .find(|ending| ending.name() == state)
+}
+
+/// A claimed job, still without the facts of its order.
+pub(crate) fn claimed(
+    row: &impl Columns,
+    fence: Fence,
+    at: Timestamp,
+    markers_proven: bool,
+) -> Result<Claimed, StoreError> {
+    let job = job(row)?;
+    Ok(Claimed {
+        lease: Lease {
+            job: job.id.clone(),
+            order: job.order,
+            fence,
+        },
+        at,
+        enqueued_at: row.time("enqueued_at")?,
+        deferrals: u32::try_from(row.int("deferrals")?).unwrap_or(u32::MAX),
+        facts: Vec::new(),
+        markers_proven,
+        job,
+    })
+}
+
+pub(crate) fn view(row: &impl Columns) -> Result<JobView, StoreError> {
+    let state = row.text("state")?;
+    let ending = ending(&state);
+    Ok(JobView {
+        job: job(row)?,
+        state: match ending {
+            Some(ending) => ending.name(),
+            None if state == "leased" => "leased",
+            None => "queued",
+        },
+        ending,
+        enqueued_at: row.time("enqueued_at")?,
+        started_at: row.maybe_time("started_at")?,
+        ended_at: row.maybe_time("ended_at")?,
+    })
+}
+
+pub(crate) fn fact(row: &impl Columns) -> Result<RecordedFact, StoreError> {
+    Ok(RecordedFact {
+        at: row.time("at")?,
+        job: record::job_id(row.text("job_id")?)?,
+        fact: record::decode(&row.text("kind")?, &row.text("body")?)?,
+    })
+}
+
+/// The position in a row of `stream`, while there is one.
+pub(crate) fn cursor(row: &impl Columns) -> Result<Option<Cursor>, StoreError> {
+    let position = row.maybe_bytes("replay_id")?.and_then(ReplayId::new);
+    let committed_at = row.maybe_time("committed_at")?;
+    Ok(position
+        .zip(committed_at)
+        .map(|(replay_id, committed_at)| Cursor {
+            replay_id,
+            committed_at,
+        }))
+}
+
+pub(crate) fn stream(row: &impl Columns) -> Result<StreamView, StoreError> {
+    let owner = row.maybe_text("owner")?.and_then(Owner::new);
+    let epoch = Epoch(row.int("epoch")?);
+    let until = row.time("lease_until")?;
+    Ok(StreamView {
+        cursor: cursor(row)?,
+        leader: owner.map(|owner| (owner, epoch, until)),
+        last_event_at: row.maybe_time("last_event_at")?,
+    })
+}

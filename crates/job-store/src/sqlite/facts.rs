@@ -1,0 +1,48 @@
+//! Facts in the file.
+
+use domain::id::OrderId;
+use domain::key::JobId;
+use domain::order::Fact;
+use domain::ports::{RecordedFact, StoreError};
+use domain::time::Timestamp;
+use sqlx::SqliteConnection;
+
+use crate::error::OrUnavailable;
+use crate::{record, row};
+
+pub(crate) async fn of_order(
+    connection: &mut SqliteConnection,
+    order: OrderId,
+) -> Result<Vec<RecordedFact>, StoreError> {
+    let rows =
+        sqlx::query("SELECT at, job_id, kind, body FROM fact WHERE order_id = ? ORDER BY seq")
+            .bind(order.as_str().to_owned())
+            .fetch_all(connection)
+            .await
+            .or_unavailable()?;
+    rows.iter().map(row::fact).collect()
+}
+
+pub(crate) async fn append(
+    connection: &mut SqliteConnection,
+    order: OrderId,
+    job: &JobId,
+    facts: &[Fact],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for fact in facts {
+        sqlx::query(
+            "INSERT INTO fact (order_id, job_id, at, kind, marked, body) VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(order.as_str().to_owned())
+        .bind(job.as_str().to_owned())
+        .bind(now.as_millis())
+        .bind(fact.name())
+        .bind(i64::from(record::proves_marks(fact)))
+        .bind(record::encode(fact).to_string())
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+    }
+    Ok(())
+}

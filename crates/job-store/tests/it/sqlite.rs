@@ -1,0 +1,130 @@
+//! The store's contract on a real SQLite file, and what only a file can show.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use domain::ports::{JobIntake, JobQueue, JobReader};
+use job_store::SqliteStore;
+use testkit::contract::Subject;
+use testkit::{FakeClock, new_job, order_id, owner};
+
+struct Opened {
+    store: SqliteStore,
+    clock: Arc<FakeClock>,
+    folder: tempfile::TempDir,
+}
+
+async fn open() -> Opened {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let store = reopen(&folder, &clock).await;
+    Opened {
+        store,
+        clock,
+        folder,
+    }
+}
+
+async fn reopen(folder: &tempfile::TempDir, clock: &Arc<FakeClock>) -> SqliteStore {
+    SqliteStore::open(&folder.path().join("new/jobs.db"), Arc::clone(clock) as _)
+        .await
+        .unwrap()
+}
+
+macro_rules! contract {
+    ($($promise:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $promise() {
+            let opened = open().await;
+            Subject { store: &opened.store, clock: &opened.clock }.$promise().await;
+        }
+    )*};
+}
+
+testkit::job_store_contract!(contract);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_committed_is_there_after_opening_again() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    store
+        .enqueue(&[new_job("e1", order_id(1), None)])
+        .await
+        .unwrap();
+    drop(store);
+    let store = reopen(&folder, &clock).await;
+    assert_eq!(store.tally().await.unwrap().count("queued"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_on_one_file_never_claim_the_same_job() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    let other = reopen(&folder, &clock).await;
+    let jobs: Vec<_> = (0..60)
+        .map(|n| new_job(&format!("e{n}"), order_id(n), None))
+        .collect();
+    store.enqueue(&jobs).await.unwrap();
+    let ttl = Duration::from_secs(60);
+    let (a, b) = (owner("a"), owner("b"));
+    let mut seen = std::collections::HashSet::new();
+    loop {
+        let (one, two) = tokio::join!(store.claim(&a, 7, ttl), other.claim(&b, 7, ttl));
+        let claimed: Vec<_> = one.unwrap().into_iter().chain(two.unwrap()).collect();
+        if claimed.is_empty() {
+            break;
+        }
+        for claimed in claimed {
+            assert!(
+                seen.insert(claimed.job.id.clone()),
+                "{} twice",
+                claimed.job.id
+            );
+        }
+    }
+    assert_eq!(seen.len(), 60);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_written_through_another_store_wakes_a_waiting_worker() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    let writer = reopen(&folder, &clock).await;
+    let far = Duration::from_secs(30);
+    let begun = Instant::now();
+    let waiting = store.wait(far);
+    let writing = async {
+        writer
+            .enqueue(&[new_job("e1", order_id(1), None)])
+            .await
+            .unwrap();
+    };
+    tokio::join!(waiting, writing);
+    assert!(
+        begun.elapsed() < far,
+        "the wait ended by the commit and not by its limit"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_that_start_together_on_a_new_file_all_open_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let opening = (0..6).map(|_| {
+        let path = folder.path().join("jobs.db");
+        let clock = Arc::clone(&clock);
+        tokio::spawn(async move { SqliteStore::open(&path, clock as _).await.map(drop) })
+    });
+    for opened in opening.collect::<Vec<_>>() {
+        opened.await.unwrap().unwrap();
+    }
+}

@@ -1,0 +1,106 @@
+//! A real PostgreSQL for tests, never silently skipped.
+//!
+//! In this order: the server that `TEST_POSTGRES_URL` names; a throw-away cluster made from
+//! the server's binaries on this machine; the same after installing them with the system's
+//! package manager, where we may; else a panic that says what to install.
+//!
+//! One cluster serves every test process of the machine's user. It stops by itself, and its
+//! files go, a few seconds after the last of them has ended, however it ended. Each test
+//! gets a fresh database. `TEST_POSTGRES_FSYNC=off` makes commits cheap and unsafe.
+#![expect(
+    clippy::expect_used,
+    reason = "a test cannot go on without its database"
+)]
+
+mod cluster;
+mod programs;
+mod watchdog;
+
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
+use tokio::sync::OnceCell;
+use url::Url;
+
+/// A fresh, empty database. It is dropped with this value, whoever is connected.
+#[derive(Debug)]
+pub struct Database {
+    server: Url,
+    name: String,
+}
+
+impl Database {
+    /// Makes one.
+    ///
+    /// # Panics
+    /// There is no PostgreSQL and none can be had; the message says what to install.
+    pub async fn create() -> Self {
+        let server = server().await;
+        let name = format!("orderbridge_test_{}", uuid::Uuid::new_v4().simple());
+        let mut connection = connect(&server).await;
+        command(&mut connection, format!("CREATE DATABASE {name}")).await;
+        Self { server, name }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let mut url = self.server.clone();
+        url.set_path(&self.name);
+        url.into()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, drop) = (
+            self.server.clone(),
+            format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
+        );
+        // The test's own runtime may be on its way out. What is left behind by a failure here
+        // goes with the cluster.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime needs nothing but memory");
+            runtime.block_on(async {
+                command(&mut connect(&server).await, drop).await;
+            });
+        });
+        let _ = dropping.join();
+    }
+}
+
+/// The server's address, with a database to connect to for making others.
+async fn server() -> Url {
+    static SERVER: OnceCell<Url> = OnceCell::const_new();
+    let found = SERVER.get_or_init(|| async {
+        if let Some(url) = std::env::var("TEST_POSTGRES_URL")
+            .ok()
+            .filter(|url| !url.trim().is_empty())
+        {
+            return url.trim().parse().expect("TEST_POSTGRES_URL is no URL");
+        }
+        tokio::task::spawn_blocking(cluster::shared)
+            .await
+            .expect("no PostgreSQL for the tests; see above")
+    });
+    found.await.clone()
+}
+
+async fn connect(server: &Url) -> PgConnection {
+    let options =
+        sqlx::postgres::PgConnectOptions::from_url(server).expect("the server's address is a URL");
+    options
+        .disable_statement_logging()
+        .connect()
+        .await
+        .expect("the test server accepts connections")
+}
+
+async fn command(connection: &mut PgConnection, text: String) {
+    sqlx::raw_sql(AssertSqlSafe(text))
+        .execute(&mut *connection)
+        .await
+        .expect("the test server makes and drops databases");
+    connection.ping().await.expect("the test server stays up");
+}
