@@ -87,8 +87,9 @@ impl Intake {
         let mut start = self.settings.start.clone();
         while !shutdown.is_cancelled() {
             let epoch = tokio::select! {
-                epoch = self.become_leader() => epoch,
+                biased;
                 () = shutdown.cancelled() => break,
+                epoch = self.become_leader() => epoch,
             };
             match self.follow(epoch, &start, &shutdown).await {
                 Over::Shutdown => break,
@@ -96,8 +97,9 @@ impl Intake {
                 Over::Broken { error, flowed } => {
                     failures = if flowed { 0 } else { failures + 1 };
                     tokio::select! {
-                        next = self.after(error, epoch, failures) => start = next.unwrap_or(start),
+                        biased;
                         () = shutdown.cancelled() => break,
+                        next = self.after(error, epoch, failures) => start = next.unwrap_or(start),
                     }
                 }
             }
@@ -152,10 +154,13 @@ impl Intake {
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut flowed = false;
         loop {
+            // Leadership is asked before the stream: a bus that never pauses must not keep a
+            // leader from renewing.
             let over = tokio::select! {
-                over = self.take_one(&mut *stream, epoch) => over,
-                () = self.lose_leadership(epoch, &mut renewal) => Some(Over::NotLeading),
+                biased;
                 () = shutdown.cancelled() => Some(Over::Shutdown),
+                () = self.lose_leadership(epoch, &mut renewal) => Some(Over::NotLeading),
+                over = self.take_one(&mut *stream, epoch) => over,
             };
             match over {
                 None => flowed = true,
@@ -292,6 +297,7 @@ impl Intake {
         };
         let mut renewal = tokio::time::interval(self.settings.lease / 3);
         tokio::select! {
+            biased;
             () = self.ports.clock.sleep(wait) => {}
             () = self.lose_leadership(epoch, &mut renewal) => {}
         }

@@ -85,19 +85,22 @@ impl Worker {
                     _ => self.ports.queue.wait(SLOW_POLL).await,
                 }
             };
+            // Leases before work: jobs that keep coming must not keep them from being renewed.
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
-                () = wait => {}
-                Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
                 _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
                 _ = probe.tick() => self.probe().await,
+                Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
+                () = wait => {}
             }
         }
         let drained = async {
             while !jobs.is_empty() {
                 tokio::select! {
-                    _ = jobs.join_next() => {}
+                    biased;
                     _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
+                    _ = jobs.join_next() => {}
                 }
             }
         };
@@ -149,6 +152,8 @@ impl Worker {
             let job = claimed.job.clone();
             let work = execute(&ports, &settings, &lane, claimed, &hold, &draining);
             tokio::select! {
+                biased;
+                () = hold.lost().cancelled() => {}
                 ended = work => match ended {
                     Ok(end) => tracing::info!(
                         job = %job.id, order = %job.order, correlation_id = %job.correlation,
@@ -159,7 +164,6 @@ impl Worker {
                         %error, "job dropped; its lease runs out"
                     ),
                 },
-                () = hold.lost().cancelled() => {}
             }
             holds.remove(&fence);
         });
