@@ -133,33 +133,30 @@ impl Intake {
     }
 
     async fn follow(&self, epoch: Epoch, start: &Start, shutdown: &CancellationToken) -> Over {
-        let channel = &self.settings.channel;
-        // The position is read anew each time: only what was committed counts.
-        let start = match self.ports.store.cursor(channel).await {
-            Ok(Some(cursor)) => Start::After(cursor.replay_id),
-            Ok(None) => start.clone(),
-            Err(error) => return self.store_failed(&error).await,
-        };
-        let mut stream = match self.ports.source.open(channel, &start).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                return Over::Broken {
-                    error,
-                    flowed: false,
-                };
-            }
-        };
-        tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
         let mut renewal = tokio::time::interval(self.settings.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // One renewal goes on from message to message: begun anew with each of them, it would
+        // never be answered on a busy stream.
+        let leadership = self.lose_leadership(epoch, &mut renewal);
+        tokio::pin!(leadership);
+        // Leadership is asked before the stream: a bus that never pauses must not keep a
+        // leader from renewing.
+        let opened = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Over::Shutdown,
+            () = &mut leadership => return Over::NotLeading,
+            opened = self.open(epoch, start) => opened,
+        };
+        let mut stream = match opened {
+            Ok(stream) => stream,
+            Err(over) => return over,
+        };
         let mut flowed = false;
         loop {
-            // Leadership is asked before the stream: a bus that never pauses must not keep a
-            // leader from renewing.
             let over = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => Some(Over::Shutdown),
-                () = self.lose_leadership(epoch, &mut renewal) => Some(Over::NotLeading),
+                () = &mut leadership => Some(Over::NotLeading),
                 over = self.take_one(&mut *stream, epoch) => over,
             };
             match over {
@@ -167,6 +164,26 @@ impl Intake {
                 Some(Over::Broken { error, .. }) => return Over::Broken { error, flowed },
                 Some(over) => return over,
             }
+        }
+    }
+
+    async fn open(&self, epoch: Epoch, start: &Start) -> Result<Box<dyn EventStream>, Over> {
+        let channel = &self.settings.channel;
+        // The position is read anew each time: only what was committed counts.
+        let start = match self.ports.store.cursor(channel).await {
+            Ok(Some(cursor)) => Start::After(cursor.replay_id),
+            Ok(None) => start.clone(),
+            Err(error) => return Err(self.store_failed(&error).await),
+        };
+        match self.ports.source.open(channel, &start).await {
+            Ok(stream) => {
+                tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
+                Ok(stream)
+            }
+            Err(error) => Err(Over::Broken {
+                error,
+                flowed: false,
+            }),
         }
     }
 

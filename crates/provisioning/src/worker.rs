@@ -63,18 +63,47 @@ impl Worker {
     /// step, and leaves what takes longer than the drain to its lease.
     pub async fn run(&self, shutdown: CancellationToken) {
         let holds = Arc::new(Holds::default());
-        let mut jobs = JoinSet::new();
+        // Side by side: neither a slow claim nor a slow probe may let a lease run out.
+        tokio::select! {
+            biased;
+            () = self.keep_leases(&holds) => {}
+            () = self.keep_probing() => {}
+            () = self.work(&holds, &shutdown) => {}
+        }
+    }
+
+    /// Renews the leases in hand; never returns.
+    async fn keep_leases(&self, holds: &Holds) {
         let mut beat = tokio::time::interval(self.settings.lease / 3);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            holds.renew(&self.ports, self.settings.lease).await;
+        }
+    }
+
+    /// Asks now and then whether WHMCS lets us in again; never returns.
+    async fn keep_probing(&self) {
         let mut probe = tokio::time::interval(self.settings.probe_every);
+        probe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            probe.tick().await;
+            if self.lane.paused().is_some() && self.ports.provisioner.probe().await.is_ok() {
+                self.lane.open();
+            }
+        }
+    }
+
+    async fn work(&self, holds: &Arc<Holds>, shutdown: &CancellationToken) {
+        let mut jobs = JoinSet::new();
         while !shutdown.is_cancelled() {
             let free = self.settings.concurrency.saturating_sub(jobs.len());
             let claimed = self.claim(free).await;
-            let idle = claimed.is_empty() || free == 0;
+            let idle = claimed.is_empty();
             for claimed in claimed {
                 let hold = self.hold(&claimed);
                 holds.add(hold.clone());
-                self.start(&mut jobs, claimed, hold, &shutdown, &holds);
+                self.start(&mut jobs, claimed, hold, shutdown, holds);
             }
             if !idle {
                 continue;
@@ -85,25 +114,14 @@ impl Worker {
                     _ => self.ports.queue.wait(SLOW_POLL).await,
                 }
             };
-            // Leases before work: jobs that keep coming must not keep them from being renewed.
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
-                _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
-                _ = probe.tick() => self.probe().await,
                 Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
                 () = wait => {}
             }
         }
-        let drained = async {
-            while !jobs.is_empty() {
-                tokio::select! {
-                    biased;
-                    _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
-                    _ = jobs.join_next() => {}
-                }
-            }
-        };
+        let drained = async { while jobs.join_next().await.is_some() {} };
         if tokio::time::timeout(self.settings.drain, drained)
             .await
             .is_err()
@@ -167,11 +185,5 @@ impl Worker {
             }
             holds.remove(&fence);
         });
-    }
-
-    async fn probe(&self) {
-        if self.lane.paused().is_some() && self.ports.provisioner.probe().await.is_ok() {
-            self.lane.open();
-        }
     }
 }
