@@ -58,7 +58,8 @@ async fn operate(world: Arc<World>, order: OrderId) {
     tokio::time::sleep(world.dice.millis(0, storm * 6 / 10)).await;
     activate(&world, order, "approves");
     loop {
-        tokio::time::sleep(world.dice.millis(500, 3_000)).await;
+        // Longer than a commit takes, so that nobody acts on what is about to change.
+        tokio::time::sleep(world.dice.millis(LAG + 500, LAG + 3_000)).await;
         let Some(sheet) = world.crm.sheet(order) else {
             return;
         };
@@ -99,16 +100,19 @@ async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
     jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
 }
 
+/// An event overtakes its commit by less than the worker's last second look.
+const LAG: u64 = 4_000;
+
 /// What the Flow does: one transaction, and the event after it.
 fn activate(world: &Arc<World>, order: OrderId, what: &str) {
     let name = format!("e-{:016x}", world.dice.roll());
     let key = IdemKey::new(format!("k-{name}"));
     let event = EventId::new(&name).expect("the name is not blank");
-    let in_org = key.clone().filter(|_| world.climate.org_has_key);
-    world.crm.activate(order, in_org, event.clone());
     world
         .trace
         .say("operator", || format!("{what} {order}: event {name}"));
+    let in_org = key.clone().filter(|_| world.climate.org_has_key);
+    tokio::spawn(commit(Arc::clone(world), order, in_org, event.clone()));
     let received = Received {
         event,
         replay_id: None,
@@ -122,6 +126,17 @@ fn activate(world: &Arc<World>, order: OrderId, what: &str) {
         }),
     };
     tokio::spawn(publish(Arc::clone(world), received));
+}
+
+/// The Flow's transaction, which its own event can overtake.
+async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: EventId) {
+    if world.strikes(world.climate.crm_stale) {
+        tokio::time::sleep(world.dice.millis(0, LAG)).await;
+        world
+            .trace
+            .say("CRM", || format!("{order} is Activating by {event}"));
+    }
+    world.crm.activate(order, key, event);
 }
 
 /// Publishes; with trouble twice, or with another event for the same request, or with

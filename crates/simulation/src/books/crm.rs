@@ -1,14 +1,12 @@
-//! Salesforce: the orders, their past (for reads that lag behind), and who wrote what.
+//! Salesforce: the orders as they stand, and what was written to them.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::Duration;
 
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, EventId, IdemKey, ServiceId, WhmcsOrderId};
 use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
-use tokio::time::Instant;
 
 use crate::trace::lock;
 
@@ -28,7 +26,6 @@ pub(crate) struct Sheet {
     /// The operator leaves it failed.
     pub(crate) given_up: bool,
     version: u64,
-    past: Vec<(Instant, Activation, Option<IdemKey>)>,
 }
 
 /// What a report met.
@@ -40,23 +37,12 @@ pub(crate) enum Met {
     Unguarded,
 }
 
-impl Sheet {
-    fn changed(&mut self) {
-        self.version += 1;
-        self.past.push((
-            Instant::now(),
-            self.details.activation.clone(),
-            self.details.idem_key.clone(),
-        ));
-    }
-}
-
 impl Crm {
     /// Adds an order that nobody has approved yet.
     pub(crate) fn add(&self, mut details: OrderDetails) {
         details.activation = Activation::NotRequested;
         details.idem_key = None;
-        let mut sheet = Sheet {
+        let sheet = Sheet {
             details,
             code: None,
             whmcs_order: None,
@@ -64,9 +50,7 @@ impl Crm {
             event: None,
             given_up: false,
             version: 0,
-            past: Vec::new(),
         };
-        sheet.changed();
         lock(&self.0).insert(sheet.details.id, sheet);
     }
 
@@ -84,7 +68,7 @@ impl Crm {
     pub(crate) fn edit(&self, order: OrderId, edit: impl FnOnce(&mut Sheet)) {
         if let Some(sheet) = lock(&self.0).get_mut(&order) {
             edit(sheet);
-            sheet.changed();
+            sheet.version += 1;
         }
     }
 
@@ -96,23 +80,8 @@ impl Crm {
         lock(&self.0).get(&order).cloned()
     }
 
-    /// The order as it was `lag` ago.
-    pub(crate) fn details(&self, order: OrderId, lag: Duration) -> Option<OrderDetails> {
-        let books = lock(&self.0);
-        let sheet = books.get(&order)?;
-        let mut details = sheet.details.clone();
-        let seen = Instant::now().checked_sub(lag);
-        let then = sheet
-            .past
-            .iter()
-            .rev()
-            .find(|(at, _, _)| seen.is_some_and(|seen| *at <= seen))
-            .or(sheet.past.first());
-        if let Some((_, activation, key)) = then {
-            details.activation = activation.clone();
-            details.idem_key = key.clone();
-        }
-        Some(details)
+    pub(crate) fn details(&self, order: OrderId) -> Option<OrderDetails> {
+        lock(&self.0).get(&order).map(|sheet| sheet.details.clone())
     }
 
     pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {
@@ -171,7 +140,7 @@ impl Crm {
                 sheet.code = Some(refusal.code);
             }
         }
-        sheet.changed();
+        sheet.version += 1;
         met
     }
 }

@@ -1,6 +1,4 @@
-//! The way to Salesforce: away, replies lost, reads behind, writes in between.
-
-use std::time::Duration;
+//! The way to Salesforce: away, replies lost, writes in between.
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
@@ -12,9 +10,6 @@ use domain::time::Timestamp;
 use super::{Seat, not_sent, unknown};
 use crate::books::crm::{Crm, Met};
 use crate::judge::Promise;
-
-/// A read lags behind its event by less than the last second look.
-const LAG: u64 = 4_000;
 
 impl Seat {
     async fn call_crm<T: Send>(
@@ -50,12 +45,8 @@ impl Seat {
 #[async_trait]
 impl CrmOrders for Seat {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
-        let lag = match self.strikes(self.world.climate.crm_stale) {
-            true => self.world.dice.millis(0, LAG),
-            false => Duration::ZERO,
-        };
-        let what = || format!("details of {order} as of {} ms ago", lag.as_millis());
-        self.call_crm(what, |crm| crm.details(order, lag)).await
+        let what = || format!("details of {order}");
+        self.call_crm(what, |crm| crm.details(order)).await
     }
 
     async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
