@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::ProvisionRequest;
-use domain::key::{EventId, IdemKey};
+use domain::key::{EventId, IdemKey, Marker};
 use domain::order::{Activation, Contact, OrderStatus, ServiceStatus};
 use domain::ports::{JobReader, Received, Undecodable, UndecodableReason};
 use testkit::{details, order_id};
@@ -215,25 +215,26 @@ fn settle_duplicates(world: &World, order: OrderId) {
     }
 }
 
-/// What was placed for this order without our mark gets it, and what is not set up is set up
-/// by hand.
+/// Every order that stands gets the mark of whom it was placed for, since an unmarked one of
+/// another order is in doubt as well; and what is not set up of this one is set up by hand.
 fn look_in_whmcs(world: &World, order: OrderId) {
     settle_duplicates(world, order);
-    let org = details(order).org;
-    let marker = domain::key::Marker { org, order };
     for placed in world.whmcs.all() {
-        if placed.truth != order || !placed.stands() {
+        if !placed.stands() {
             continue;
         }
-        let id = placed.sighting.id;
+        let (id, truth) = (placed.sighting.id, placed.truth);
         world
             .trace
-            .say("staff", || format!("mark WHMCS order {id} and set it up"));
+            .say("staff", || format!("look at WHMCS order {id} of {truth}"));
         world.whmcs.edit(id, |placed| {
-            placed.sighting.notes = marker.to_string();
-            placed.sighting.status = OrderStatus::Active;
-            for line in &mut placed.sighting.lines {
-                line.status = ServiceStatus::Active;
+            let org = details(truth).org;
+            placed.sighting.notes = Marker { org, order: truth }.to_string();
+            if truth == order {
+                placed.sighting.status = OrderStatus::Active;
+                for line in &mut placed.sighting.lines {
+                    line.status = ServiceStatus::Active;
+                }
             }
         });
     }
