@@ -130,7 +130,12 @@ fn activate(world: &Arc<World>, order: OrderId, what: &str) {
 
 /// The Flow's transaction, which its own event can overtake.
 async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: EventId) {
-    if world.strikes(world.climate.crm_stale) {
+    // Without a key nobody can tell one activation from the next, so an order that is asked
+    // for while it is `Activating` is the sweep's affair there, not the worker's.
+    let sheet = world.crm.sheet(order);
+    let told_apart = world.climate.org_has_key && world.climate.events_have_key
+        || sheet.is_some_and(|sheet| sheet.details.activation != Activation::Activating);
+    if told_apart && world.strikes(world.climate.crm_stale) {
         tokio::time::sleep(world.dice.millis(0, LAG)).await;
         world
             .trace
