@@ -190,8 +190,8 @@ pub struct Lease {
     pub fence: Fence,
 }
 
-/// A fencing token.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A fencing token. Its order means nothing but is always the same.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fence(String);
 
 impl Fence {

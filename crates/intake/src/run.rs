@@ -87,8 +87,9 @@ impl Intake {
         let mut start = self.settings.start.clone();
         while !shutdown.is_cancelled() {
             let epoch = tokio::select! {
-                epoch = self.become_leader() => epoch,
+                biased;
                 () = shutdown.cancelled() => break,
+                epoch = self.become_leader() => epoch,
             };
             match self.follow(epoch, &start, &shutdown).await {
                 Over::Shutdown => break,
@@ -96,8 +97,9 @@ impl Intake {
                 Over::Broken { error, flowed } => {
                     failures = if flowed { 0 } else { failures + 1 };
                     tokio::select! {
-                        next = self.after(error, epoch, failures) => start = next.unwrap_or(start),
+                        biased;
                         () = shutdown.cancelled() => break,
+                        next = self.after(error, epoch, failures) => start = next.unwrap_or(start),
                     }
                 }
             }
@@ -131,37 +133,57 @@ impl Intake {
     }
 
     async fn follow(&self, epoch: Epoch, start: &Start, shutdown: &CancellationToken) -> Over {
-        let channel = &self.settings.channel;
-        // The position is read anew each time: only what was committed counts.
-        let start = match self.ports.store.cursor(channel).await {
-            Ok(Some(cursor)) => Start::After(cursor.replay_id),
-            Ok(None) => start.clone(),
-            Err(error) => return self.store_failed(&error).await,
-        };
-        let mut stream = match self.ports.source.open(channel, &start).await {
-            Ok(stream) => stream,
-            Err(error) => {
-                return Over::Broken {
-                    error,
-                    flowed: false,
-                };
-            }
-        };
-        tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
         let mut renewal = tokio::time::interval(self.settings.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // One renewal goes on from message to message: begun anew with each of them, it would
+        // never be answered on a busy stream.
+        let leadership = self.lose_leadership(epoch, &mut renewal);
+        tokio::pin!(leadership);
+        // Leadership is asked before the stream: a bus that never pauses must not keep a
+        // leader from renewing.
+        let opened = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Over::Shutdown,
+            () = &mut leadership => return Over::NotLeading,
+            opened = self.open(epoch, start) => opened,
+        };
+        let mut stream = match opened {
+            Ok(stream) => stream,
+            Err(over) => return over,
+        };
         let mut flowed = false;
         loop {
             let over = tokio::select! {
-                over = self.take_one(&mut *stream, epoch) => over,
-                () = self.lose_leadership(epoch, &mut renewal) => Some(Over::NotLeading),
+                biased;
                 () = shutdown.cancelled() => Some(Over::Shutdown),
+                () = &mut leadership => Some(Over::NotLeading),
+                over = self.take_one(&mut *stream, epoch) => over,
             };
             match over {
                 None => flowed = true,
                 Some(Over::Broken { error, .. }) => return Over::Broken { error, flowed },
                 Some(over) => return over,
             }
+        }
+    }
+
+    async fn open(&self, epoch: Epoch, start: &Start) -> Result<Box<dyn EventStream>, Over> {
+        let channel = &self.settings.channel;
+        // The position is read anew each time: only what was committed counts.
+        let start = match self.ports.store.cursor(channel).await {
+            Ok(Some(cursor)) => Start::After(cursor.replay_id),
+            Ok(None) => start.clone(),
+            Err(error) => return Err(self.store_failed(&error).await),
+        };
+        match self.ports.source.open(channel, &start).await {
+            Ok(stream) => {
+                tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
+                Ok(stream)
+            }
+            Err(error) => Err(Over::Broken {
+                error,
+                flowed: false,
+            }),
         }
     }
 
@@ -296,6 +318,7 @@ impl Intake {
         };
         let mut renewal = tokio::time::interval(self.settings.lease / 3);
         tokio::select! {
+            biased;
             () = self.ports.clock.sleep(wait) => {}
             () = self.lose_leadership(epoch, &mut renewal) => {}
         }

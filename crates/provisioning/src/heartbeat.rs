@@ -1,6 +1,6 @@
 //! Keeping leases alive, apart from the work they are for.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl Hold {
 
 /// The leases of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<HashMap<Fence, Hold>>);
+pub(crate) struct Holds(Mutex<BTreeMap<Fence, Hold>>);
 
 impl Holds {
     pub(crate) fn add(&self, hold: Hold) {
@@ -92,7 +92,7 @@ impl Holds {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Fence, Hold>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Fence, Hold>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

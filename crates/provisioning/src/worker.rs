@@ -63,20 +63,49 @@ impl Worker {
     /// step, and leaves what takes longer than the drain to its lease.
     pub async fn run(&self, shutdown: CancellationToken) {
         let holds = Arc::new(Holds::default());
-        let mut jobs = JoinSet::new();
+        // Side by side: neither a slow claim nor a slow probe may let a lease run out.
+        tokio::select! {
+            biased;
+            () = self.keep_leases(&holds) => {}
+            () = self.keep_probing() => {}
+            () = self.work(&holds, &shutdown) => {}
+        }
+    }
+
+    /// Renews the leases in hand; never returns.
+    async fn keep_leases(&self, holds: &Holds) {
         let mut beat = tokio::time::interval(self.settings.lease / 3);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            holds.renew(&self.ports, self.settings.lease).await;
+        }
+    }
+
+    /// Asks now and then whether WHMCS lets us in again; never returns.
+    async fn keep_probing(&self) {
         let mut probe = tokio::time::interval(self.settings.probe_every);
+        probe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            probe.tick().await;
+            if self.lane.paused().is_some() && self.ports.provisioner.probe().await.is_ok() {
+                self.lane.open();
+            }
+        }
+    }
+
+    async fn work(&self, holds: &Arc<Holds>, shutdown: &CancellationToken) {
+        let mut jobs = JoinSet::new();
         while !shutdown.is_cancelled() {
             let free = self.settings.concurrency.saturating_sub(jobs.len());
             // Measured before the call: the store's lease can only run out later than this.
             let until = self.ports.clock.monotonic() + self.settings.lease;
             let claimed = self.claim(free).await;
-            let idle = claimed.is_empty() || free == 0;
+            let idle = claimed.is_empty();
             for claimed in claimed {
                 let hold = Hold::new(claimed.lease.clone(), until);
                 holds.add(hold.clone());
-                self.start(&mut jobs, claimed, hold, &shutdown, &holds);
+                self.start(&mut jobs, claimed, hold, shutdown, holds);
             }
             if !idle {
                 continue;
@@ -88,21 +117,13 @@ impl Worker {
                 }
             };
             tokio::select! {
+                biased;
                 () = shutdown.cancelled() => {}
-                () = wait => {}
                 Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
-                _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
-                _ = probe.tick() => self.probe().await,
+                () = wait => {}
             }
         }
-        let drained = async {
-            while !jobs.is_empty() {
-                tokio::select! {
-                    _ = jobs.join_next() => {}
-                    _ = beat.tick() => holds.renew(&self.ports, self.settings.lease).await,
-                }
-            }
-        };
+        let drained = async { while jobs.join_next().await.is_some() {} };
         if tokio::time::timeout(self.settings.drain, drained)
             .await
             .is_err()
@@ -145,6 +166,8 @@ impl Worker {
             let job = claimed.job.clone();
             let work = execute(&ports, &settings, &lane, claimed, &hold, &draining);
             tokio::select! {
+                biased;
+                () = hold.lost().cancelled() => {}
                 ended = work => match ended {
                     Ok(end) => tracing::info!(
                         job = %job.id, order = %job.order, correlation_id = %job.correlation,
@@ -155,15 +178,8 @@ impl Worker {
                         %error, "job dropped; its lease runs out"
                     ),
                 },
-                () = hold.lost().cancelled() => {}
             }
             holds.remove(&fence);
         });
-    }
-
-    async fn probe(&self) {
-        if self.lane.paused().is_some() && self.ports.provisioner.probe().await.is_ok() {
-            self.lane.open();
-        }
     }
 }

@@ -45,6 +45,28 @@ impl Clock for FakeClock {
     }
 }
 
+/// Time as tokio tells it: for tests that pause tokio's time, where it jumps from timer to
+/// timer and the code under test may use tokio's timers as well.
+#[derive(Debug)]
+pub struct PausedClock(tokio::time::Instant);
+
+impl Default for PausedClock {
+    fn default() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+}
+
+#[async_trait]
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_767_225_600_000) + self.0.elapsed()
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        tokio::time::sleep(duration).await;
+    }
+}
+
 /// Tokens that count, and no jitter.
 #[derive(Debug, Default)]
 pub struct FakeEntropy(AtomicU64);

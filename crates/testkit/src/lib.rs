@@ -9,7 +9,7 @@ mod provisioner;
 mod store;
 
 pub use build::{channel, details, new_job, order_id, owner};
-pub use clock::{FakeClock, FakeEntropy};
+pub use clock::{FakeClock, FakeEntropy, PausedClock};
 pub use crm::{FakeCrm, Written};
 pub use provisioner::{Action, FakeProvisioner, Fault};
 pub use store::MemoryStore;

@@ -26,6 +26,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("testkit", &["domain"]),
     ("simulators", &[]),
     (
+        "simulation",
+        &["domain", "intake", "provisioning", "testkit"],
+    ),
+    (
         "subscriber",
         &[
             "domain",

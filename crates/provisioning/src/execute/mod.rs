@@ -203,8 +203,12 @@ impl Attempt<'_> {
         };
         let activating = details.activation == Activation::Activating;
         if !begun && !activating {
-            let may_change = details.activation != Activation::Activated;
-            let later = if may_change { self.second_look() } else { None };
+            // What the event asked for is over only when the order says so of its very key;
+            // else it may be a new request whose commit is still to be seen.
+            let over = details.activation == Activation::Activated
+                && details.idem_key.is_some()
+                && details.idem_key == job.idem_key;
+            let later = if over { None } else { self.second_look() };
             return Ok(later.unwrap_or_else(|| Flow::Finish(Ending::Skipped, Vec::new())));
         }
         // An attempt that was begun and finds the order elsewhere still goes to its report,

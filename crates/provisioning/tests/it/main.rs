@@ -37,6 +37,7 @@ async fn an_approved_order_is_placed_set_up_and_reported_once() {
 #[tokio::test]
 async fn an_order_that_is_not_activating_is_skipped_and_nothing_is_written() {
     let house = House::with_order().await;
+    house.crm.retry(order_id(1), "e1");
     house.crm.set_activation(order_id(1), Activation::Activated);
     assert_eq!(house.work().await, [End::Finished(Ending::Skipped)]);
     assert!(house.whmcs.all_orders().is_empty() && house.crm.written().is_empty());
@@ -53,6 +54,17 @@ async fn an_event_that_overtook_its_commit_is_looked_at_again() {
         .crm
         .set_activation(order_id(1), Activation::Activating);
     assert_eq!(house.work().await, [DONE]);
+}
+
+#[tokio::test]
+async fn an_activated_order_may_be_asked_for_again_by_an_event_that_overtook_its_commit() {
+    let house = House::with_order().await;
+    assert_eq!(house.work().await, [DONE]);
+    house.request("e2").await;
+    assert_eq!(house.round().await, [End::Released]);
+    house.crm.retry(order_id(1), "e2");
+    assert_eq!(house.work().await, [DONE]);
+    assert_eq!(house.whmcs.all_orders().len(), 1);
 }
 
 #[tokio::test]

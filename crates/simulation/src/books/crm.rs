@@ -1,0 +1,146 @@
+//! Salesforce: the orders as they stand, and what was written to them.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use domain::failure::Code;
+use domain::id::{AccountId, OrderId, OrderItemId};
+use domain::key::{ClientId, EventId, IdemKey, ServiceId, WhmcsOrderId};
+use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
+
+use crate::trace::lock;
+
+#[derive(Debug, Default)]
+pub(crate) struct Crm(Mutex<BTreeMap<OrderId, Sheet>>);
+
+/// One order as it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Sheet {
+    pub(crate) details: OrderDetails,
+    /// What was reported last.
+    pub(crate) code: Option<Code>,
+    pub(crate) whmcs_order: Option<WhmcsOrderId>,
+    pub(crate) services: BTreeMap<OrderItemId, Vec<ServiceId>>,
+    /// The event of the last activation.
+    pub(crate) event: Option<EventId>,
+    /// The operator leaves it failed.
+    pub(crate) given_up: bool,
+    version: u64,
+}
+
+/// What a report met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Met {
+    Written,
+    Conflict,
+    /// Written, though the order was not to be written to.
+    Unguarded,
+}
+
+impl Crm {
+    /// Adds an order that nobody has approved yet.
+    pub(crate) fn add(&self, mut details: OrderDetails) {
+        details.activation = Activation::NotRequested;
+        details.idem_key = None;
+        let sheet = Sheet {
+            details,
+            code: None,
+            whmcs_order: None,
+            services: BTreeMap::new(),
+            event: None,
+            given_up: false,
+            version: 0,
+        };
+        lock(&self.0).insert(sheet.details.id, sheet);
+    }
+
+    /// The Flow: `Activating`, a new key, no error.
+    pub(crate) fn activate(&self, order: OrderId, key: Option<IdemKey>, event: EventId) {
+        self.edit(order, |sheet| {
+            sheet.details.activation = Activation::Activating;
+            sheet.details.idem_key = key;
+            sheet.code = None;
+            sheet.event = Some(event);
+        });
+    }
+
+    /// Changes an order as anybody may.
+    pub(crate) fn edit(&self, order: OrderId, edit: impl FnOnce(&mut Sheet)) {
+        if let Some(sheet) = lock(&self.0).get_mut(&order) {
+            edit(sheet);
+            sheet.version += 1;
+        }
+    }
+
+    pub(crate) fn sheets(&self) -> Vec<Sheet> {
+        lock(&self.0).values().cloned().collect()
+    }
+
+    pub(crate) fn sheet(&self, order: OrderId) -> Option<Sheet> {
+        lock(&self.0).get(&order).cloned()
+    }
+
+    pub(crate) fn details(&self, order: OrderId) -> Option<OrderDetails> {
+        lock(&self.0).get(&order).map(|sheet| sheet.details.clone())
+    }
+
+    pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {
+        lock(&self.0).get(&order).map(|sheet| Standing {
+            activation: sheet.details.activation.clone(),
+            idem_key: sheet.details.idem_key.clone(),
+            version: Some(sheet.version.to_string()),
+        })
+    }
+
+    pub(crate) fn link(&self, account: AccountId, client: ClientId) {
+        for sheet in lock(&self.0).values_mut() {
+            if sheet.details.account.id == account {
+                sheet.details.account.whmcs_client = Some(client.to_string());
+            }
+        }
+    }
+
+    pub(crate) fn report_items(&self, items: &[ItemReport]) {
+        let mut books = lock(&self.0);
+        for item in items {
+            let sheet = books
+                .values_mut()
+                .find(|sheet| sheet.details.items.iter().any(|own| own.id == item.item));
+            if let Some(sheet) = sheet {
+                sheet.services.insert(item.item, item.services.clone());
+            }
+        }
+    }
+
+    pub(crate) fn report(&self, order: OrderId, report: &Report) -> Met {
+        let mut books = lock(&self.0);
+        let Some(sheet) = books.get_mut(&order) else {
+            return Met::Conflict;
+        };
+        if report
+            .version
+            .as_ref()
+            .is_some_and(|version| *version != sheet.version.to_string())
+        {
+            return Met::Conflict;
+        }
+        let met = match sheet.details.activation {
+            Activation::Activating => Met::Written,
+            _ => Met::Unguarded,
+        };
+        match &report.outcome {
+            Outcome::Provisioned { order } => {
+                sheet.details.activation = Activation::Activated;
+                sheet.whmcs_order = Some(*order);
+                sheet.code = None;
+            }
+            Outcome::Failed { refusal, order } => {
+                sheet.details.activation = Activation::Failed;
+                sheet.whmcs_order = order.or(sheet.whmcs_order);
+                sheet.code = Some(refusal.code);
+            }
+        }
+        sheet.version += 1;
+        met
+    }
+}

@@ -1,0 +1,234 @@
+//! The job store as it truly is, and a record of what was committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::id::OrderId;
+use domain::job::{Admission, Ending, Fence, Lease, NewJob};
+use domain::key::{Channel, EventId, JobId, Owner};
+use domain::order::Fact;
+use domain::ports::{
+    Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, Leadership, Release,
+    StoreError,
+};
+use domain::time::Timestamp;
+use testkit::MemoryStore;
+
+use crate::books::bus::Bus;
+use crate::judge::{Judge, Promise};
+use crate::trace::lock;
+
+pub(crate) struct Ledger {
+    pub(crate) store: MemoryStore,
+    clock: Arc<dyn Clock>,
+    bus: Arc<Bus>,
+    judge: Arc<Judge>,
+    truth: Mutex<Truth>,
+}
+
+#[derive(Default)]
+struct Truth {
+    leases: BTreeMap<JobId, Held>,
+    stored: BTreeSet<EventId>,
+    reached: usize,
+    wake_at: BTreeSet<Timestamp>,
+}
+
+struct Held {
+    order: OrderId,
+    fence: Fence,
+    until: Timestamp,
+}
+
+impl Ledger {
+    pub(crate) fn new(clock: Arc<dyn Clock>, bus: Arc<Bus>, judge: Arc<Judge>) -> Self {
+        Self {
+            store: MemoryStore::new(Arc::clone(&clock)),
+            clock,
+            bus,
+            judge,
+            truth: Mutex::default(),
+        }
+    }
+
+    /// Whether the event was committed.
+    pub(crate) fn has(&self, event: &EventId) -> bool {
+        lock(&self.truth).stored.contains(event)
+    }
+
+    /// Whether this lease is the job's last, and has not run out.
+    pub(crate) fn holds(&self, lease: &Lease) -> bool {
+        let now = self.clock.now();
+        lock(&self.truth)
+            .leases
+            .get(&lease.job)
+            .is_some_and(|held| held.fence == lease.fence && held.until > now)
+    }
+
+    /// Whether a process of this name holds the lease of one of the order's jobs.
+    pub(crate) fn is_worked_on_by(&self, order: OrderId, worker: &str) -> bool {
+        let now = self.clock.now();
+        let owned = format!("worker-{worker}/");
+        lock(&self.truth).leases.values().any(|held| {
+            held.order == order && held.until > now && held.fence.as_str().starts_with(&owned)
+        })
+    }
+
+    /// The job's last lease, whoever holds it.
+    pub(crate) fn last_lease(&self, job: &JobId) -> Option<Lease> {
+        let truth = lock(&self.truth);
+        truth.leases.get(job).map(|held| Lease {
+            job: job.clone(),
+            order: held.order,
+            fence: held.fence.clone(),
+        })
+    }
+
+    fn ended(&self, job: &JobId) {
+        lock(&self.truth).leases.remove(job);
+    }
+
+    fn due(&self, at: Timestamp) {
+        lock(&self.truth).wake_at.insert(at);
+    }
+}
+
+#[async_trait]
+impl JobIntake for Ledger {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        self.store.lead(channel, owner, ttl).await
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        self.store.resign(channel, owner).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        self.store.cursor(channel).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let admissions = self.store.accept(delivery).await?;
+        let mut truth = lock(&self.truth);
+        for entry in &delivery.entries {
+            let event = match entry {
+                Entry::Job(job) => job.event.clone(),
+                Entry::DeadLetter(letter) => Some(letter.event.clone()),
+            };
+            truth.stored.extend(event);
+        }
+        let Some(position) = &delivery.cursor else {
+            return Ok(admissions);
+        };
+        let Some(reached) = self.bus.events_up_to(position) else {
+            let detail = format!("the stored position {position:?} was never handed out");
+            self.judge.broken(Promise::CursorBehindJobs, detail);
+            return Ok(admissions);
+        };
+        let missing = self
+            .bus
+            .missing(reached, |event| truth.stored.contains(event));
+        if !missing.is_empty() {
+            let detail = format!("the stored position stands for {missing:?}, not stored");
+            self.judge.broken(Promise::CursorBehindJobs, detail);
+        }
+        if reached < truth.reached {
+            let detail = format!("from event {} back to event {reached}", truth.reached);
+            self.judge.broken(Promise::CursorBehindJobs, detail);
+        }
+        truth.reached = reached;
+        Ok(admissions)
+    }
+
+    async fn lose_position(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        self.store.lose_position(channel, epoch, gap).await?;
+        lock(&self.truth).reached = 0;
+        Ok(())
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        self.store.enqueue(jobs).await
+    }
+}
+
+#[async_trait]
+impl JobQueue for Ledger {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claimed = self.store.claim(owner, limit, ttl).await?;
+        let until = self.clock.now() + ttl;
+        for claimed in &claimed {
+            let Lease { job, order, fence } = claimed.lease.clone();
+            let held = Held {
+                order,
+                fence,
+                until,
+            };
+            lock(&self.truth).leases.insert(job, held);
+            self.due(until);
+        }
+        Ok(claimed)
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        let lost = self.store.renew(leases, ttl).await?;
+        let until = self.clock.now() + ttl;
+        for lease in leases.iter().filter(|lease| !lost.contains(lease)) {
+            if let Some(held) = lock(&self.truth).leases.get_mut(&lease.job) {
+                held.until = until;
+            }
+            self.due(until);
+        }
+        Ok(lost)
+    }
+
+    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+        self.store.record(lease, facts).await
+    }
+
+    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+        self.store.release(lease, release).await?;
+        self.ended(&lease.job);
+        self.due(self.clock.now() + release.after);
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        ending: Ending,
+        facts: &[Fact],
+    ) -> Result<(), StoreError> {
+        self.store.finish(lease, ending, facts).await?;
+        self.ended(&lease.job);
+        Ok(())
+    }
+
+    /// As the real stores do, and unlike the bare fake: also when a job becomes due by itself.
+    async fn wait(&self, limit: Duration) {
+        let now = self.clock.now();
+        let next = {
+            let mut truth = lock(&self.truth);
+            truth.wake_at = truth.wake_at.split_off(&(now + Duration::from_millis(1)));
+            truth.wake_at.first().copied()
+        };
+        let limit = next.map_or(limit, |next| limit.min(next.since(now)));
+        self.store.wait(limit).await;
+    }
+}

@@ -1,0 +1,119 @@
+//! What kind of world a seed makes, and how much trouble there is in it.
+
+use std::time::Duration;
+
+use intake::OnLoss;
+
+use crate::dice::Dice;
+
+/// One seed's world. Each kind of trouble is absent from half of all worlds, so that every
+/// kind is also met alone. Troubles are counted in a thousand.
+#[derive(Clone, Debug)]
+pub(crate) struct Climate {
+    pub(crate) orders: u32,
+    pub(crate) workers: u32,
+    pub(crate) subscribers: u32,
+    /// How long the trouble lasts.
+    pub(crate) storm: Duration,
+    /// How far the machines' clocks are off at most, in milliseconds.
+    pub(crate) skew: u64,
+
+    /// WHMCS throws the notes of new orders away.
+    pub(crate) drop_notes: bool,
+    /// The module bears being called again.
+    pub(crate) idempotent: bool,
+    /// The org has the field `Activation_IdemKey__c`.
+    pub(crate) org_has_key: bool,
+    /// Events carry `IdemKey__c`.
+    pub(crate) events_have_key: bool,
+    /// Accounts have no WHMCS client yet.
+    pub(crate) new_clients: bool,
+    /// Products are mapped only after the first failure.
+    pub(crate) unmapped: bool,
+    pub(crate) on_loss: OnLoss,
+
+    pub(crate) crash: u32,
+    pub(crate) pause: u32,
+    pub(crate) outage: u32,
+    pub(crate) slow: u32,
+    pub(crate) impatience: u32,
+    pub(crate) doubled_event: u32,
+
+    pub(crate) store_before: u32,
+    pub(crate) store_after: u32,
+
+    pub(crate) crm_away: u32,
+    pub(crate) crm_lost: u32,
+    pub(crate) crm_stale: u32,
+    pub(crate) crm_conflict: u32,
+
+    pub(crate) whmcs_not_sent: u32,
+    pub(crate) whmcs_request_lost: u32,
+    pub(crate) whmcs_reply_lost: u32,
+    pub(crate) whmcs_late: u32,
+    pub(crate) whmcs_doubled: u32,
+    pub(crate) whmcs_refused: u32,
+    pub(crate) whmcs_broken_module: u32,
+
+    pub(crate) bus_cut: u32,
+    pub(crate) bus_again: u32,
+    pub(crate) bus_junk: u32,
+    pub(crate) bus_nameless: u32,
+    pub(crate) bus_forgets: u32,
+}
+
+impl Climate {
+    pub(crate) fn of(dice: &Dice) -> Self {
+        let some = |most: u64| match dice.chance(500) {
+            true => u32::try_from(dice.between(1, most)).unwrap_or(u32::MAX),
+            false => 0,
+        };
+        let few =
+            |least: u64, most: u64| u32::try_from(dice.between(least, most)).unwrap_or(u32::MAX);
+        Self {
+            orders: few(1, 4),
+            workers: few(1, 3),
+            subscribers: few(1, 2),
+            storm: dice.millis(10_000, 60_000),
+            skew: match dice.below(3) {
+                0 => 0,
+                1 => 100,
+                _ => 500,
+            },
+            drop_notes: dice.chance(150),
+            idempotent: dice.chance(300),
+            org_has_key: dice.chance(800),
+            events_have_key: dice.chance(800),
+            new_clients: dice.chance(200),
+            unmapped: dice.chance(100),
+            on_loss: match dice.chance(200) {
+                true => OnLoss::Latest,
+                false => OnLoss::All,
+            },
+            crash: some(600),
+            pause: some(600),
+            outage: some(500),
+            slow: some(60),
+            impatience: some(40),
+            doubled_event: some(400),
+            store_before: some(60),
+            store_after: some(60),
+            crm_away: some(150),
+            crm_lost: some(200),
+            crm_stale: some(500),
+            crm_conflict: some(300),
+            whmcs_not_sent: some(150),
+            whmcs_request_lost: some(200),
+            whmcs_reply_lost: some(300),
+            whmcs_late: some(500),
+            whmcs_doubled: some(150),
+            whmcs_refused: some(100),
+            whmcs_broken_module: some(300),
+            bus_cut: some(150),
+            bus_again: some(300),
+            bus_junk: some(300),
+            bus_nameless: some(100),
+            bus_forgets: some(300),
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The operator who approves orders, and staff who mend what went wrong.
+
+use std::sync::Arc;
+
+use domain::failure::Code;
+use domain::id::OrderId;
+use domain::job::ProvisionRequest;
+use domain::key::{EventId, IdemKey, Marker};
+use domain::order::{Activation, Contact, OrderStatus, ServiceStatus};
+use domain::ports::{JobReader, Received, Undecodable, UndecodableReason};
+use testkit::{details, order_id};
+use tokio::task::JoinHandle;
+
+use crate::books::crm::Sheet;
+use crate::judge::Promise;
+use crate::world::World;
+
+/// One operator for each order.
+pub(crate) fn arrive(world: &Arc<World>) -> Vec<JoinHandle<()>> {
+    (1..=world.climate.orders)
+        .map(|number| {
+            add(world, number);
+            tokio::spawn(operate(Arc::clone(world), order_id(number)))
+        })
+        .collect()
+}
+
+fn add(world: &World, number: u32) {
+    let mut order = details(order_id(number));
+    order.items[0].quantity = i64::try_from(world.dice.between(1, 3)).unwrap_or(1).into();
+    if world.climate.unmapped {
+        order.items[0].product.whmcs_product = None;
+    }
+    if world.climate.new_clients {
+        order.account.whmcs_client = None;
+        order.bill_to = Some(contact());
+    }
+    world.crm.add(order);
+}
+
+fn contact() -> Contact {
+    Contact {
+        first_name: "Ada".to_owned(),
+        last_name: "Example".to_owned(),
+        email: "ada@example.com".to_owned(),
+        phone: String::new(),
+        company: String::new(),
+        street: String::new(),
+        city: String::new(),
+        state: String::new(),
+        postcode: String::new(),
+        country: "GB".to_owned(),
+    }
+}
+
+async fn operate(world: Arc<World>, order: OrderId) {
+    let storm = u64::try_from(world.climate.storm.as_millis()).unwrap_or(u64::MAX);
+    tokio::time::sleep(world.dice.millis(0, storm * 6 / 10)).await;
+    activate(&world, order, "approves");
+    loop {
+        // Longer than a commit takes, so that nobody acts on what is about to change.
+        tokio::time::sleep(world.dice.millis(LAG + 500, LAG + 3_000)).await;
+        let Some(sheet) = world.crm.sheet(order) else {
+            return;
+        };
+        match (&sheet.details.activation, sheet.code) {
+            (Activation::Failed, Some(code)) => {
+                if world.strikes(50) {
+                    world.crm.edit(order, |sheet| sheet.given_up = true);
+                    world.trace.say("operator", || format!("gives {order} up"));
+                    return;
+                }
+                tokio::time::sleep(world.dice.millis(0, 10_000)).await;
+                mend(&world, order, code);
+                activate(&world, order, "asks again for");
+            }
+            (Activation::Failed, None) => {
+                let detail = format!("{order} failed without a code");
+                world.judge.broken(Promise::BooksAgree, detail);
+                return;
+            }
+            _ if world.strikes(world.climate.impatience) => {
+                activate(&world, order, "is impatient with");
+            }
+            (Activation::Activating, _) if is_forsaken(&world, &sheet).await => {
+                activate(&world, order, "asks once more for");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Its event was purged before anybody read it, or skipped: nobody will ever act on it.
+async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
+    let excused = |event: &EventId| world.bus.is_excused(event) && !world.ledger.has(event);
+    if !sheet.event.as_ref().is_some_and(excused) {
+        return false;
+    }
+    let jobs = world.ledger.store.jobs_of(sheet.details.id).await;
+    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
+}
+
+/// An event overtakes its commit by less than the worker's last second look.
+const LAG: u64 = 4_000;
+
+/// What the Flow does: one transaction, and the event after it.
+fn activate(world: &Arc<World>, order: OrderId, what: &str) {
+    let name = format!("e-{:016x}", world.dice.roll());
+    let key = IdemKey::new(format!("k-{name}"));
+    let event = EventId::new(&name).expect("the name is not blank");
+    world
+        .trace
+        .say("operator", || format!("{what} {order}: event {name}"));
+    let in_org = key.clone().filter(|_| world.climate.org_has_key);
+    tokio::spawn(commit(Arc::clone(world), order, in_org, event.clone()));
+    let received = Received {
+        event,
+        replay_id: None,
+        request: Ok(ProvisionRequest {
+            order,
+            idem_key: key.filter(|_| world.climate.events_have_key),
+            correlation: None,
+            requested_by: None,
+            version: 1,
+            created_at: world.now(),
+        }),
+    };
+    tokio::spawn(publish(Arc::clone(world), received));
+}
+
+/// The Flow's transaction, which its own event can overtake.
+async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: EventId) {
+    // Without a key nobody can tell one activation from the next, so an order that is asked
+    // for while it is `Activating` is the sweep's affair there, not the worker's.
+    let sheet = world.crm.sheet(order);
+    let told_apart = world.climate.org_has_key && world.climate.events_have_key
+        || sheet.is_some_and(|sheet| sheet.details.activation != Activation::Activating);
+    if told_apart && world.strikes(world.climate.crm_stale) {
+        tokio::time::sleep(world.dice.millis(0, LAG)).await;
+        world
+            .trace
+            .say("CRM", || format!("{order} is Activating by {event}"));
+    }
+    world.crm.activate(order, key, event);
+}
+
+/// Publishes; with trouble twice, or with another event for the same request, or with
+/// something beside it that nobody can read.
+async fn publish(world: Arc<World>, received: Received) {
+    tokio::time::sleep(world.dice.millis(0, 200)).await;
+    world.bus.publish(received.clone());
+    if world.strikes(world.climate.bus_junk) {
+        let name = format!("junk-{:016x}", world.dice.roll());
+        world.bus.publish(Received {
+            event: EventId::new(name).expect("the name is not blank"),
+            replay_id: None,
+            request: Err(Undecodable {
+                reason: UndecodableReason::Malformed,
+                detail: "a byte is left over".to_owned(),
+                schema_id: "s1".to_owned(),
+                payload: vec![0],
+            }),
+        });
+    }
+    if world.strikes(world.climate.bus_again) {
+        tokio::time::sleep(world.dice.millis(0, 5_000)).await;
+        world.bus.publish(received.clone());
+    }
+    if world.strikes(world.climate.doubled_event) {
+        tokio::time::sleep(world.dice.millis(0, 5_000)).await;
+        let name = format!("twin-{:016x}", world.dice.roll());
+        world.bus.publish(Received {
+            event: EventId::new(name).expect("the name is not blank"),
+            ..received
+        });
+    }
+}
+
+/// Does what the failure's message asks for.
+fn mend(world: &World, order: OrderId, code: Code) {
+    match code {
+        Code::MappingMissing => world.crm.edit(order, |sheet| {
+            sheet.details.items[0].product.whmcs_product = Some("5".to_owned());
+        }),
+        Code::WhmcsDuplicateFound => settle_duplicates(world, order),
+        Code::WhmcsOutcomeUnknown => look_in_whmcs(world, order),
+        Code::WhmcsModuleFailed if world.dice.chance(300) => look_in_whmcs(world, order),
+        Code::WhmcsModuleFailed
+        | Code::WhmcsRejected
+        | Code::WhmcsUnavailable
+        | Code::WhmcsConfig => {}
+        other => {
+            let detail = format!("{order} failed with {other}, for which nothing here gives cause");
+            world.judge.broken(Promise::BooksAgree, detail);
+        }
+    }
+}
+
+/// Keeps the order that Salesforce names, else the oldest, and ends the others.
+fn settle_duplicates(world: &World, order: OrderId) {
+    let named = world.crm.sheet(order).and_then(|sheet| sheet.whmcs_order);
+    let ours: Vec<_> = world
+        .whmcs
+        .all()
+        .into_iter()
+        .filter(|placed| placed.truth == order && placed.stands())
+        .map(|placed| placed.sighting.id)
+        .collect();
+    let keep = named
+        .filter(|named| ours.contains(named))
+        .or(ours.first().copied());
+    for id in ours.into_iter().filter(|id| Some(*id) != keep) {
+        world
+            .trace
+            .say("staff", || format!("cancel WHMCS order {id}"));
+        world.whmcs.edit(id, |placed| {
+            placed.sighting.status = OrderStatus::Cancelled;
+            placed.sighting.notes.clear();
+        });
+    }
+}
+
+/// Every order that stands gets the mark of whom it was placed for, since an unmarked one of
+/// another order is in doubt as well; and what is not set up of this one is set up by hand.
+fn look_in_whmcs(world: &World, order: OrderId) {
+    settle_duplicates(world, order);
+    for placed in world.whmcs.all() {
+        if !placed.stands() {
+            continue;
+        }
+        let (id, truth) = (placed.sighting.id, placed.truth);
+        world
+            .trace
+            .say("staff", || format!("look at WHMCS order {id} of {truth}"));
+        world.whmcs.edit(id, |placed| {
+            let org = details(truth).org;
+            placed.sighting.notes = Marker { org, order: truth }.to_string();
+            if truth == order {
+                placed.sighting.status = OrderStatus::Active;
+                for line in &mut placed.sighting.lines {
+                    line.status = ServiceStatus::Active;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,79 @@
+//! A CRM without a guard.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use domain::id::{AccountId, OrderId};
+use domain::key::ClientId;
+use domain::order::{Activation, ItemReport, OrderDetails, Report, Standing};
+use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
+use domain::time::Timestamp;
+
+use crate::trace::lock;
+
+/// Says of every order what was true when the process first looked: ours, `Activating`; and
+/// a report carries no version.
+pub(super) struct NoGuard {
+    inner: Arc<dyn CrmOrders>,
+    first: Mutex<Vec<(OrderId, OrderDetails)>>,
+}
+
+impl NoGuard {
+    pub(super) fn new(inner: Arc<dyn CrmOrders>) -> Self {
+        Self {
+            inner,
+            first: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl CrmOrders for NoGuard {
+    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+        let details = self.inner.details(order).await?;
+        if let Some(details) = details
+            .clone()
+            .filter(|details| details.activation == Activation::Activating)
+        {
+            let mut first = lock(&self.first);
+            first.retain(|(known, _)| *known != order);
+            first.push((order, details));
+        }
+        Ok(details)
+    }
+
+    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
+        let standing = self.inner.standing(order).await?;
+        let first = lock(&self.first);
+        let ours = first.iter().find(|(known, _)| *known == order);
+        Ok(standing.map(|standing| Standing {
+            activation: Activation::Activating,
+            idem_key: match ours {
+                Some((_, details)) => details.idem_key.clone(),
+                None => standing.idem_key,
+            },
+            version: None,
+        }))
+    }
+
+    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
+        self.inner.link_client(account, client).await
+    }
+
+    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
+        self.inner.report_items(items).await
+    }
+
+    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
+        self.inner.report(order, report).await
+    }
+
+    async fn pending(
+        &self,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<Pending>, CallError> {
+        self.inner.pending(before, after, limit).await
+    }
+}

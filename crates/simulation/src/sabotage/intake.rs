@@ -1,0 +1,99 @@
+//! A job intake with a hole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Admission, NewJob};
+use domain::key::{Channel, Owner};
+use domain::ports::{Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, StoreError};
+
+use crate::books::ledger::Ledger;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hole {
+    /// Commits the cursor first and the jobs a moment later.
+    CursorFirst,
+    /// Takes every delivery for the present leader's.
+    NoTerm,
+}
+
+pub(super) struct Holed {
+    ledger: Arc<Ledger>,
+    hole: Hole,
+    term: AtomicI64,
+}
+
+impl Holed {
+    pub(super) fn new(ledger: &Arc<Ledger>, hole: Hole) -> Self {
+        Self {
+            ledger: Arc::clone(ledger),
+            hole,
+            term: AtomicI64::new(0),
+        }
+    }
+
+    fn term(&self, own: Epoch) -> Epoch {
+        match self.hole {
+            Hole::NoTerm => Epoch(self.term.load(Ordering::Relaxed)),
+            _ => own,
+        }
+    }
+}
+
+#[async_trait]
+impl JobIntake for Holed {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        let leadership = self.ledger.lead(channel, owner, ttl).await?;
+        if let Leadership::Leader(Epoch(term)) = leadership {
+            self.term.store(term, Ordering::Relaxed);
+        }
+        Ok(leadership)
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        self.ledger.resign(channel, owner).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        self.ledger.cursor(channel).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let mut delivery = delivery.clone();
+        delivery.epoch = self.term(delivery.epoch);
+        match self.hole {
+            Hole::NoTerm => {}
+            Hole::CursorFirst => {
+                let cursor = Delivery {
+                    entries: Vec::new(),
+                    ..delivery.clone()
+                };
+                self.ledger.accept(&cursor).await?;
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                delivery.cursor = None;
+            }
+        }
+        self.ledger.accept(&delivery).await
+    }
+
+    async fn lose_position(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        let term = self.term(epoch);
+        self.ledger.lose_position(channel, term, gap).await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        self.ledger.enqueue(jobs).await
+    }
+}

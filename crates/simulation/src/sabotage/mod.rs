@@ -1,0 +1,95 @@
+//! Holes cut into the safety net, to show that the simulation falls through them.
+//!
+//! Each is a wrapper around a port. Production code has no switch that turns a promise off.
+
+mod crm;
+mod intake;
+mod provisioner;
+mod queue;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{CrmOrders, JobIntake, JobQueue, Provisioner};
+
+use self::intake::{Hole, Holed};
+use crate::books::ledger::Ledger;
+use crate::world::World;
+
+/// What is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Nothing.
+    None,
+    /// Searching before placing and after a lost reply: an order whose AddOrder was never
+    /// answered is not found.
+    BlindSearch,
+    /// Fencing: whoever writes is taken for the lease's owner.
+    NoFence,
+    /// One commit for cursor and jobs: the cursor first, the jobs in a second commit.
+    CursorFirst,
+    /// Terms of leadership: any subscriber may move the cursor.
+    NoTerm,
+    /// The intent before AddOrder: it is answered and not written.
+    NoIntent,
+    /// The wait for an effect whose reply was lost.
+    NoQuiet,
+    /// The guard before the report: the order always seems ours.
+    NoGuard,
+    /// The truth about modules: all seem to bear being called again.
+    AllIdempotent,
+}
+
+impl Sabotage {
+    /// Everything that can be taken away.
+    pub const ALL: [Self; 8] = [
+        Self::BlindSearch,
+        Self::NoFence,
+        Self::CursorFirst,
+        Self::NoTerm,
+        Self::NoIntent,
+        Self::NoQuiet,
+        Self::NoGuard,
+        Self::AllIdempotent,
+    ];
+
+    pub(crate) fn intake(self, ledger: &Arc<Ledger>) -> Arc<dyn JobIntake> {
+        let hole = match self {
+            Self::CursorFirst => Hole::CursorFirst,
+            Self::NoTerm => Hole::NoTerm,
+            _ => return Arc::clone(ledger) as _,
+        };
+        Arc::new(Holed::new(ledger, hole))
+    }
+
+    pub(crate) fn queue(self, ledger: &Arc<Ledger>) -> Arc<dyn JobQueue> {
+        match self {
+            Self::NoFence => Arc::new(queue::NoFence(Arc::clone(ledger))),
+            Self::NoIntent => Arc::new(queue::NoIntent(Arc::clone(ledger))),
+            _ => Arc::clone(ledger) as _,
+        }
+    }
+
+    pub(crate) fn crm(self, inner: Arc<dyn CrmOrders>, _world: &World) -> Arc<dyn CrmOrders> {
+        match self {
+            Self::NoGuard => Arc::new(crm::NoGuard::new(inner)),
+            _ => inner,
+        }
+    }
+
+    pub(crate) fn provisioner(
+        self,
+        inner: Arc<dyn Provisioner>,
+        world: &Arc<World>,
+    ) -> Arc<dyn Provisioner> {
+        match self {
+            Self::BlindSearch => Arc::new(provisioner::Bent::blind(inner, world)),
+            Self::AllIdempotent => Arc::new(provisioner::Bent::idempotent(inner, world)),
+            _ => inner,
+        }
+    }
+
+    pub(crate) fn quiet_period(self) -> Option<Duration> {
+        (self == Self::NoQuiet).then_some(Duration::from_millis(100))
+    }
+}

@@ -1,0 +1,111 @@
+//! Provisioners that do not tell the whole truth.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{ClientSighting, OrderSighting};
+use domain::ports::{
+    CallError, CatalogueEntry, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
+};
+
+use crate::world::World;
+
+/// A provisioner whose reads are bent.
+pub(super) struct Bent {
+    inner: Arc<dyn Provisioner>,
+    world: Arc<World>,
+    /// An order is found only once an answer has named it.
+    blind: bool,
+    /// Every module is said to bear being called again.
+    idempotent: bool,
+}
+
+impl Bent {
+    pub(super) fn blind(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
+        Self {
+            inner,
+            world: Arc::clone(world),
+            blind: true,
+            idempotent: false,
+        }
+    }
+
+    pub(super) fn idempotent(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
+        Self {
+            inner,
+            world: Arc::clone(world),
+            blind: false,
+            idempotent: true,
+        }
+    }
+}
+
+#[async_trait]
+impl Provisioner for Bent {
+    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+        self.inner.client(client).await
+    }
+
+    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+        self.inner.client_by_email(email).await
+    }
+
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+        let mut entries = self.inner.catalogue(products).await?;
+        if self.idempotent {
+            for entry in entries.iter_mut().flatten() {
+                entry.module.kind = ModuleKind::Idempotent;
+            }
+        }
+        Ok(entries)
+    }
+
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+    ) -> Result<Vec<OrderSighting>, CallError> {
+        let mut orders = self.inner.orders(client, above).await?;
+        if self.blind {
+            let all = self.world.whmcs.all();
+            let answered = |id| {
+                all.iter()
+                    .any(|placed| placed.sighting.id == id && placed.answered)
+            };
+            orders.retain(|order| answered(order.id));
+        }
+        Ok(orders)
+    }
+
+    async fn order(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+    ) -> Result<Option<OrderSighting>, CallError> {
+        self.inner.order(client, order).await
+    }
+
+    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
+        self.inner.create_client(client).await
+    }
+
+    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+        self.inner.place_order(order).await
+    }
+
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
+        self.inner.accept_order(order, run_modules).await
+    }
+
+    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
+        self.inner.create_service(service).await
+    }
+
+    async fn probe(&self) -> Result<(), CallError> {
+        self.inner.probe().await
+    }
+}

@@ -1,0 +1,179 @@
+//! The way to the job store: away before or after its commit, or slow.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Admission, Ending, Lease, NewJob};
+use domain::key::{Channel, Owner};
+use domain::order::Fact;
+use domain::ports::{
+    Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership, Release, StoreError,
+};
+
+use super::{Seat, cause};
+use crate::judge::Promise;
+
+impl Seat {
+    async fn ask<T, F>(&self, what: impl FnOnce() -> String, call: F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+        T: Send,
+    {
+        self.here().await;
+        let climate = &self.world.climate;
+        let away = || StoreError::Unavailable(cause("the store is away"));
+        self.travel().await;
+        if self.world.is_down(|outages| outages.store) || self.strikes(climate.store_before) {
+            self.say(|| format!("{} → the store is away", what()));
+            self.here().await;
+            return Err(away());
+        }
+        let answer = call.await;
+        let lost = self.strikes(climate.store_after);
+        self.say(|| {
+            let end = match &answer {
+                Ok(_) if lost => "done, reply lost".to_owned(),
+                Ok(_) => "done".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            format!("{} → {end}", what())
+        });
+        if lost {
+            self.travel().await;
+        }
+        self.here().await;
+        if lost { Err(away()) } else { answer }
+    }
+
+    /// A write under a lease; afterwards it is asked who truly held it.
+    async fn fenced<F>(
+        &self,
+        what: impl Fn() -> String + Send + Sync,
+        lease: &Lease,
+        may_have_run_out: bool,
+        call: F,
+    ) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send,
+    {
+        let ledger = &self.world.ledger;
+        let judged = async {
+            let last = ledger.last_lease(&lease.job);
+            let held = ledger.holds(lease) || may_have_run_out && last.as_ref() == Some(lease);
+            let written = call.await;
+            if written.is_ok() && !held {
+                let detail = format!("{} under {}", what(), lease.fence);
+                self.world.judge.broken(Promise::NoStaleWrite, detail);
+            }
+            written
+        };
+        self.ask(&what, judged).await
+    }
+}
+
+#[async_trait]
+impl JobIntake for Seat {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        let call = self.world.intake.lead(channel, owner, ttl);
+        self.ask(|| "lead".to_owned(), call).await
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        let call = self.world.intake.resign(channel, owner);
+        self.ask(|| "resign".to_owned(), call).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        let call = self.world.intake.cursor(channel);
+        self.ask(|| "cursor".to_owned(), call).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let call = self.world.intake.accept(delivery);
+        let what = || {
+            let (count, cursor) = (delivery.entries.len(), &delivery.cursor);
+            format!(
+                "accept {count} events, cursor {cursor:?}, term {:?}",
+                delivery.epoch
+            )
+        };
+        self.ask(what, call).await
+    }
+
+    async fn lose_position(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        let call = self.world.intake.lose_position(channel, epoch, gap);
+        self.ask(|| "lose the position".to_owned(), call).await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        let call = self.world.intake.enqueue(jobs);
+        self.ask(|| "enqueue".to_owned(), call).await
+    }
+}
+
+#[async_trait]
+impl JobQueue for Seat {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claimed = self.world.queue.claim(owner, limit, ttl);
+        let call = async {
+            let claimed = claimed.await?;
+            for claimed in &claimed {
+                let (order, fence) = (claimed.job.order, &claimed.lease.fence);
+                self.say(|| format!("claimed {order}, job {} as {fence}", claimed.job.id));
+            }
+            Ok(claimed)
+        };
+        self.ask(|| "claim".to_owned(), call).await
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        let call = self.world.queue.renew(leases, ttl);
+        self.ask(|| format!("renew {} leases", leases.len()), call)
+            .await
+    }
+
+    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+        let call = self.world.queue.record(lease, facts);
+        let what = || format!("{}: record {facts:?}", lease.order);
+        self.fenced(what, lease, false, call).await
+    }
+
+    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+        let call = self.world.queue.release(lease, release);
+        let what = || format!("{}: release {release:?}", lease.order);
+        // Giving back what ran out and nobody took hurts nobody.
+        self.fenced(what, lease, true, call).await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        ending: Ending,
+        facts: &[Fact],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.finish(lease, ending, facts);
+        let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
+        self.fenced(what, lease, false, call).await
+    }
+
+    async fn wait(&self, limit: Duration) {
+        self.here().await;
+        self.world.queue.wait(limit).await;
+        self.here().await;
+    }
+}

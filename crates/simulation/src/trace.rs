@@ -1,0 +1,43 @@
+//! Who did what, and when.
+
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+/// The story of one schedule. Written only when somebody will read it: telling it takes
+/// longer than living it.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    begun: Instant,
+    text: Option<Mutex<String>>,
+}
+
+impl Trace {
+    pub(crate) fn new(told: bool) -> Self {
+        Self {
+            begun: Instant::now(),
+            text: told.then(Mutex::default),
+        }
+    }
+
+    pub(crate) fn say(&self, who: &str, what: impl FnOnce() -> String) {
+        let Some(text) = &self.text else { return };
+        let at = self.begun.elapsed().as_millis();
+        let mut text = lock(text);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{at:>8} ms  {who:<16} {}", what());
+    }
+
+    pub(crate) fn told(&self) -> String {
+        self.text
+            .as_ref()
+            .map(|text| std::mem::take(&mut *lock(text)))
+            .unwrap_or_default()
+    }
+}
+
+/// Locks; what a panicking test leaves behind may be read.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
