@@ -216,7 +216,7 @@ async fn a_worker_killed_at_any_named_point_goes_on_and_doubles_nothing() {
     let config = house.file("bridge.toml");
     fs::write(&config, "[whmcs]\nidempotent_modules = [\"simulated\"]\n").unwrap();
     let fates = house.file("fates");
-    let mut settings = house.worker_settings();
+    let mut settings = house.mortal_worker_settings();
     settings.extend([
         (FATES, fates.display().to_string()),
         ("ORDERBRIDGE_CONFIG", config.display().to_string()),
@@ -282,7 +282,7 @@ async fn killed_at_thirty_random_moments_the_programs_provision_every_order_once
     let fates = house.file("fates");
     fs::write(&fates, "").unwrap();
     let fates = (FATES, fates.display().to_string());
-    let mut worker = house.worker_settings();
+    let mut worker = house.mortal_worker_settings();
     worker.push(fates.clone());
     worker.push(("ORDERBRIDGE_CONFIG", config.display().to_string()));
     let mut subscriber = house.subscriber_settings();

@@ -115,8 +115,14 @@ impl House {
             ("WHMCS_PAYMENT_METHOD", "banktransfer".to_owned()),
             ("WHMCS_QUIET_PERIOD", "300ms".to_owned()),
             ("WHMCS_TIMEOUT", "2s".to_owned()),
-            ("WORKER_LEASE", "1s".to_owned()),
         ]);
+        settings
+    }
+
+    /// Settings of a worker whose death is noticed soon.
+    pub(crate) fn mortal_worker_settings(&self) -> Settings {
+        let mut settings = self.worker_settings();
+        settings.push(("WORKER_LEASE", "1s".to_owned()));
         settings
     }
 

@@ -56,7 +56,7 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
 async fn a_stopping_worker_lets_the_call_in_hand_finish_and_the_next_one_goes_on() {
     let house = House::new().await;
     let log = house.file("worker.log");
-    let settings = harmless(&house, house.worker_settings());
+    let settings = harmless(&house, house.mortal_worker_settings());
     let accept = house.whmcs.hold("AcceptOrder", Phase::After);
     let subscriber = house.subscribe();
     let order = *house.approve(1).first().unwrap();
@@ -78,7 +78,7 @@ async fn a_call_that_outlasts_the_drain_is_left_to_its_lease_and_a_second_signal
     for (drain, second) in [("100ms", false), ("1h", true)] {
         let house = House::new().await;
         let log = house.file("worker.log");
-        let mut settings = harmless(&house, house.worker_settings());
+        let mut settings = harmless(&house, house.mortal_worker_settings());
         settings.push(("WORKER_DRAIN", drain.to_owned()));
         settings.retain(|(name, _)| *name != "WHMCS_TIMEOUT");
         let place = house.whmcs.hold("AddOrder", Phase::After);
