@@ -1,12 +1,14 @@
 //! Settings of the subscriber.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use domain::key::Channel;
 use domain::ports::Start;
-use intake::OnLoss;
+use intake::{OnLoss, SweepSettings};
 use job_store::{StoreArgs, StoreConfig};
-use settings::Problems;
+use salesforce_rest::{FieldNames, RestConfig};
+use settings::{ConfigFile, Problems};
 
 /// Follows the Salesforce channel and turns every event into a job.
 ///
@@ -32,6 +34,15 @@ pub struct Args {
     /// Lease of the one active subscriber [default: 10s]
     #[arg(long, env = "SUBSCRIBER_LEASE")]
     pub subscriber_lease: Option<String>,
+    /// How often to look for orders whose event never came; 0 is off [default: 5m]
+    #[arg(long, env = "RECONCILE_EVERY")]
+    pub reconcile_every: Option<String>,
+    /// How long an order waits before its event counts as missing [default: 2m]
+    #[arg(long, env = "RECONCILE_AFTER")]
+    pub reconcile_after: Option<String>,
+    /// TOML file: renamed fields and statuses
+    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
+    pub orderbridge_config: Option<String>,
     /// Salesforce login.
     #[command(flatten)]
     pub salesforce: salesforce_auth::SalesforceArgs,
@@ -66,6 +77,10 @@ pub struct Salesforce {
     pub auth: salesforce_auth::Config,
     /// Pub/Sub API.
     pub pubsub: salesforce_pubsub::Config,
+    /// REST, for the sweep.
+    pub rest: RestConfig,
+    /// When to sweep.
+    pub sweep: SweepSettings,
 }
 
 impl Args {
@@ -92,9 +107,18 @@ impl Args {
         let salesforce = if enabled? {
             let auth = self.salesforce.check(problems);
             let pubsub = self.pubsub.check(problems);
+            let sweep = self.sweep(problems);
+            let fields = ConfigFile::read(self.orderbridge_config.as_deref(), problems)
+                .and_then(|file| FieldNames::of(&file, problems));
+            let auth = auth?;
             Some(Salesforce {
-                auth: auth?,
+                rest: RestConfig {
+                    fields: fields?,
+                    ..RestConfig::new(auth.api_version.clone())
+                },
+                auth,
                 pubsub: pubsub?,
+                sweep: sweep?,
             })
         } else {
             None
@@ -104,6 +128,25 @@ impl Args {
             http_addr: http_addr?,
             intake: intake?,
             salesforce,
+        })
+    }
+
+    fn sweep(&self, problems: &mut Problems) -> Option<SweepSettings> {
+        let every = problems.parse(
+            "RECONCILE_EVERY",
+            self.reconcile_every.as_deref(),
+            "5m",
+            "Give a duration from 1s, such as 5m, or 0",
+            |text| match text {
+                "0" => Some(Duration::ZERO),
+                _ => settings::duration(text)
+                    .filter(|every| every.is_zero() || *every >= Duration::from_secs(1)),
+            },
+        );
+        let after = problems.duration("RECONCILE_AFTER", self.reconcile_after.as_deref(), "2m");
+        Some(SweepSettings {
+            every: every?,
+            after: after?,
         })
     }
 

@@ -1,19 +1,17 @@
 //! Follows the Salesforce channel and turns every event into a job.
 
 mod config;
+mod follow;
 mod health;
 
 use std::sync::Arc;
 
 use domain::ports::Clock;
-use intake::Intake;
-use outbound::Roots;
-use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
-use salesforce_auth::TokenManager;
-use salesforce_pubsub::PubSub;
+use runtime::{Failure, Listener, Metrics, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
+use follow::Follower;
 use health::HealthPage;
 
 /// Checks the settings and runs until a signal.
@@ -56,25 +54,19 @@ pub async fn run_with(
         .await
         .map_err(Failure::run)?;
     let address = listener.address().map_err(Failure::run)?;
-    let mut tokens = None;
-    let intake = match &config.salesforce {
-        Some(salesforce) => {
-            let roots = Roots::load(salesforce.auth.ca_file.as_deref()).map_err(Failure::run)?;
-            let shared =
-                Arc::new(TokenManager::new(salesforce.auth.clone(), &roots).map_err(Failure::run)?);
-            let source = PubSub::new(salesforce.pubsub.clone(), Arc::clone(&shared), &roots)
-                .map_err(Failure::run)?;
-            tokens = Some(shared);
-            let ports = intake::Ports {
-                source: Arc::new(source),
-                store: store.intake,
-                clock: Arc::clone(&clock),
-                entropy: Arc::new(OsEntropy),
-            };
-            Some(Intake::new(around(ports), config.intake.clone()))
-        }
+    let follower = match &config.salesforce {
+        Some(salesforce) => Some(Follower::new(
+            salesforce,
+            config.intake.clone(),
+            store.intake,
+            Arc::clone(&clock),
+            around,
+        )?),
         None => None,
     };
+    let tokens = follower
+        .as_ref()
+        .map(|follower| Arc::clone(&follower.tokens));
     let mended = tokens.clone();
     let _hangups = runtime::on_hangup(move || {
         if let Some(tokens) = &mended {
@@ -86,18 +78,18 @@ pub async fn run_with(
         tokens,
         store: store.reader,
         channel: config.intake.channel.clone(),
-        health: intake.as_ref().map(Intake::health),
+        health: follower.as_ref().map(|follower| follower.intake.health()),
         clock,
     });
-    tracing::info!(%address, store = %config.store, enabled = intake.is_some(), "subscriber started");
+    tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
     let serving = tokio::spawn(listener.serve(
         Arc::clone(&page) as _,
         metrics,
         health::routes(page),
         shutdown.clone(),
     ));
-    match intake {
-        Some(intake) => intake.run(shutdown.clone()).await,
+    match follower {
+        Some(follower) => follower.run(shutdown.clone()).await,
         None => shutdown.cancelled().await,
     }
     // Open connections to the health page must not hold the end up.

@@ -1,4 +1,4 @@
-//! The optional configuration file (`ORDERBRIDGE_CONFIG`, TOML).
+//! What the worker takes from the configuration file (`ORDERBRIDGE_CONFIG`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,14 +7,13 @@ use domain::key::ProductId;
 use domain::order::MappingOverrides;
 use salesforce_rest::FieldNames;
 use serde::Deserialize;
-use settings::Problems;
+use settings::{ConfigFile, Problems};
 use whmcs::{LineMarkers, Options};
 
 const NAME: &str = "ORDERBRIDGE_CONFIG";
 
-/// What the file may hold.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// What the worker takes from the file.
+#[derive(Debug)]
 pub(crate) struct File {
     /// Renamed Salesforce fields and statuses.
     pub(crate) salesforce: FieldNames,
@@ -42,31 +41,15 @@ struct ProductPart {
 impl File {
     /// Reads the file, or nothing when none is named.
     pub(crate) fn read(path: Option<&str>, problems: &mut Problems) -> Option<Self> {
-        let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
-            return Some(Self::default());
-        };
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) => {
-                problems.add(
-                    NAME,
-                    format!("`{path}` cannot be read: {error}"),
-                    "Name a TOML file",
-                );
-                return None;
-            }
-        };
-        match toml::from_str::<Self>(&text) {
-            Ok(file) => {
-                file.salesforce.check(problems);
-                Some(file)
-            }
-            Err(error) => {
-                let what = format!("`{path}` is not understood: {}", error.message());
-                problems.add(NAME, what, "Correct that line of the file");
-                None
-            }
-        }
+        let file = ConfigFile::read(path, problems)?;
+        let salesforce = FieldNames::of(&file, problems);
+        let whmcs = file.table("whmcs", problems);
+        let products = file.table("products", problems);
+        Some(Self {
+            salesforce: salesforce?,
+            whmcs: whmcs?,
+            products: products?,
+        })
     }
 
     pub(crate) fn overrides(&self, problems: &mut Problems) -> MappingOverrides {

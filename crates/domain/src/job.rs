@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::id::OrderId;
 use crate::key::{CorrelationId, EventId, IdemKey, JobId, Owner};
+use crate::ports::Pending;
 use crate::time::Timestamp;
 
 /// What an event asks for: provision this order.
@@ -66,6 +67,32 @@ pub struct NewJob {
 }
 
 impl NewJob {
+    /// The job for an activation whose event never arrived: the same activation makes the
+    /// same job, whoever finds it.
+    #[must_use]
+    pub fn of_sweep(pending: &Pending) -> Self {
+        let activation = match &pending.idem_key {
+            Some(key) => key.as_str().to_owned(),
+            None => pending.since.as_millis().to_string(),
+        };
+        let id = JobId::of_sweep(pending.order, &activation);
+        let correlation = pending
+            .correlation
+            .clone()
+            .or_else(|| CorrelationId::new(id.as_str()))
+            .expect("a job's id is not empty");
+        Self {
+            id,
+            source: Source::Reconcile,
+            event: None,
+            order: pending.order,
+            idem_key: pending.idem_key.clone(),
+            correlation,
+            requested_by: None,
+            requested_at: pending.since,
+        }
+    }
+
     /// The job that an event asks for.
     #[must_use]
     pub fn of_event(event: &EventId, request: ProvisionRequest) -> Self {
@@ -240,26 +267,44 @@ pub struct Earlier<'a> {
     pub idem_key: Option<&'a IdemKey>,
     /// How it ended; `None` while it is queued or running.
     pub ending: Option<Ending>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Whether a new request becomes a job, given the order's earlier jobs, oldest first.
-///
+#[must_use]
+pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
+    let known = match job.source {
+        Source::Event => is_known_event(job, earlier),
+        Source::Reconcile => is_known_activation(job, earlier),
+    };
+    match known {
+        true => Admission::SameRequest,
+        false => Admission::Enqueued,
+    }
+}
+
 /// The same key as a job that is queued, running or succeeded is the same request; but when
 /// the order's last job failed, a new event is the operator's retry, whatever its key.
-#[must_use]
-pub fn admit(idem_key: Option<&IdemKey>, earlier: &[Earlier<'_>]) -> Admission {
+fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     let last_failed = earlier
         .last()
         .is_some_and(|job| job.ending == Some(Ending::Failed));
-    let known = idem_key.is_some()
-        && earlier.iter().any(|job| {
-            job.idem_key == idem_key && matches!(job.ending, None | Some(Ending::Succeeded))
-        });
-    if known && !last_failed {
-        Admission::SameRequest
-    } else {
-        Admission::Enqueued
-    }
+    let known = |earlier: &Earlier<'_>| {
+        earlier.idem_key == job.idem_key.as_ref()
+            && matches!(earlier.ending, None | Some(Ending::Succeeded))
+    };
+    job.idem_key.is_some() && !last_failed && earlier.iter().any(known)
+}
+
+/// An activation that the sweep has found had its job when one is still on its way, carries
+/// its key, or has ended since it began: a second attempt is only ever the operator's.
+fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+    earlier.iter().any(|earlier| {
+        let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
+        let ended_since = earlier.ended_at.is_some_and(|at| at >= job.requested_at);
+        earlier.ending.is_none() || same_key || ended_since
+    })
 }
 
 /// How long to wait before the next try: exponential from `base` to `cap`, with full jitter.
@@ -282,57 +327,74 @@ mod tests {
         IdemKey::new(text).unwrap()
     }
 
+    const ENDED: Timestamp = Timestamp::from_millis(5_000);
+
+    fn request(source: Source, idem_key: Option<&IdemKey>, at: i64) -> NewJob {
+        NewJob {
+            id: JobId::new("new").unwrap(),
+            source,
+            event: None,
+            order: OrderId::parse("801000000000001").unwrap(),
+            idem_key: idem_key.cloned(),
+            correlation: CorrelationId::new("c").unwrap(),
+            requested_by: None,
+            requested_at: Timestamp::from_millis(at),
+        }
+    }
+
+    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<Ending>)], expected: Admission) {
+        let earlier: Vec<_> = earlier
+            .iter()
+            .map(|(idem_key, ending)| Earlier {
+                idem_key: *idem_key,
+                ending: *ending,
+                ended_at: ending.map(|_| ENDED),
+            })
+            .collect();
+        assert_eq!(admit(job, &earlier), expected, "{job:?} after {earlier:?}");
+    }
+
     #[test]
     fn the_same_request_is_dropped_and_an_operators_retry_is_not() {
+        use Admission::{Enqueued, SameRequest};
+        use Ending::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
-        let check =
-            |new: Option<&IdemKey>, earlier: &[(Option<&IdemKey>, Option<Ending>)], admission| {
-                let earlier: Vec<_> = earlier
-                    .iter()
-                    .map(|(idem_key, ending)| Earlier {
-                        idem_key: *idem_key,
-                        ending: *ending,
-                    })
-                    .collect();
-                assert_eq!(admit(new, &earlier), admission, "{new:?} after {earlier:?}");
-            };
-        check(Some(&k), &[], Admission::Enqueued);
-        check(Some(&k), &[(Some(&k), None)], Admission::SameRequest);
+        let same = request(Source::Event, Some(&k), 0);
+        check(&same, &[], Enqueued);
+        check(&same, &[(Some(&k), None)], SameRequest);
+        check(&same, &[(Some(&k), Some(Succeeded))], SameRequest);
+        for ending in [Failed, Skipped, Superseded] {
+            check(&same, &[(Some(&k), Some(ending))], Enqueued);
+        }
+        let new = request(Source::Event, Some(&other), 0);
+        check(&new, &[(Some(&k), None)], Enqueued);
+        let keyless = request(Source::Event, None, 0);
+        check(&keyless, &[(None, None)], Enqueued);
+        let (succeeded, failed) = ((Some(&k), Some(Succeeded)), (Some(&other), Some(Failed)));
+        check(&same, &[succeeded, failed], Enqueued);
         check(
-            Some(&k),
-            &[(Some(&k), Some(Ending::Succeeded))],
-            Admission::SameRequest,
+            &same,
+            &[(Some(&k), Some(Failed)), (Some(&k), None)],
+            SameRequest,
         );
-        check(
-            Some(&k),
-            &[(Some(&k), Some(Ending::Failed))],
-            Admission::Enqueued,
-        );
-        check(
-            Some(&k),
-            &[(Some(&k), Some(Ending::Skipped))],
-            Admission::Enqueued,
-        );
-        check(
-            Some(&k),
-            &[(Some(&k), Some(Ending::Superseded))],
-            Admission::Enqueued,
-        );
-        check(Some(&other), &[(Some(&k), None)], Admission::Enqueued);
-        check(None, &[(None, None)], Admission::Enqueued);
-        check(
-            Some(&k),
-            &[
-                (Some(&k), Some(Ending::Succeeded)),
-                (Some(&other), Some(Ending::Failed)),
-            ],
-            Admission::Enqueued,
-        );
-        check(
-            Some(&k),
-            &[(Some(&k), Some(Ending::Failed)), (Some(&k), None)],
-            Admission::SameRequest,
-        );
+    }
+
+    #[test]
+    fn the_sweep_never_starts_a_second_attempt() {
+        use Admission::{Enqueued, SameRequest};
+        let (k, other) = (key("k1"), key("k2"));
+        let later = ENDED.as_millis() + 1;
+        let keyed = request(Source::Reconcile, Some(&k), later);
+        check(&keyed, &[], Enqueued);
+        check(&keyed, &[(Some(&other), None)], SameRequest);
+        for ending in Ending::ALL {
+            check(&keyed, &[(Some(&k), Some(ending))], SameRequest);
+            check(&keyed, &[(Some(&other), Some(ending))], Enqueued);
+        }
+        let keyless = request(Source::Reconcile, None, later);
+        check(&keyless, &[(None, Some(Ending::Failed))], Enqueued);
+        let before = request(Source::Reconcile, None, ENDED.as_millis());
+        check(&before, &[(None, Some(Ending::Failed))], SameRequest);
     }
 
     #[test]

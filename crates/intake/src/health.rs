@@ -36,6 +36,8 @@ impl Status {
 pub struct View {
     /// Where it stands.
     pub status: Status,
+    /// Whether this process leads the channel, as far as it knows.
+    pub leads: bool,
     /// When the stream last said anything.
     pub last_message_at: Option<Timestamp>,
     /// The last error, until events flow again.
@@ -56,14 +58,27 @@ impl Health {
             .clone()
     }
 
-    pub(crate) fn set(&self, status: Status) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).status = status;
+    /// Whether this process leads the channel, as far as it knows.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.view().leads
+    }
+
+    /// Leadership was won, or another process has it.
+    pub(crate) fn lead(&self, leads: bool) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.leads = leads;
+        view.status = match leads {
+            true => Status::Connecting,
+            false => Status::Standby,
+        };
     }
 
     pub(crate) fn message(&self, at: Timestamp) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *view = View {
             status: Status::Subscribed,
+            leads: true,
             last_message_at: Some(at),
             last_error: None,
         };

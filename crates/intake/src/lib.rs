@@ -7,7 +7,9 @@
 mod decide;
 mod health;
 mod run;
+mod sweep;
 
 pub use decide::{OnLoss, Pause, decide, pause_after};
 pub use health::{Health, Status, View};
 pub use run::{Intake, Ports, Settings};
+pub use sweep::{Sweep, SweepPorts, SweepSettings};

@@ -10,6 +10,7 @@ use domain::ports::{
     StreamError,
 };
 use metrics::counter;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Health, OnLoss, Pause, Status, decide, pause_after};
@@ -49,6 +50,8 @@ pub struct Intake {
     settings: Settings,
     owner: Owner,
     health: Arc<Health>,
+    /// Told when events may have been missed.
+    missed: Arc<Notify>,
 }
 
 /// Why following the stream came to an end.
@@ -72,7 +75,14 @@ impl Intake {
             settings,
             owner,
             health: Arc::default(),
+            missed: Arc::default(),
         }
+    }
+
+    /// Notified whenever events may have been missed, for the sweep.
+    #[must_use]
+    pub fn missed(&self) -> Arc<Notify> {
+        Arc::clone(&self.missed)
     }
 
     /// How the stream is doing, for the health page.
@@ -119,10 +129,10 @@ impl Intake {
         loop {
             match self.ports.store.lead(channel, &self.owner, *lease).await {
                 Ok(Leadership::Leader(epoch)) => {
-                    self.health.set(Status::Connecting);
+                    self.health.lead(true);
                     return epoch;
                 }
-                Ok(Leadership::Standby { .. }) => self.health.set(Status::Standby),
+                Ok(Leadership::Standby { .. }) => self.health.lead(false),
                 Err(error) => {
                     tracing::error!(%error, "the store does not say who leads");
                     self.health.error(Status::Connecting, error.to_string());
@@ -297,7 +307,13 @@ impl Intake {
             "the stored position is lost; events may be missing"
         );
         match self.ports.store.lose_position(channel, epoch, &gap).await {
-            Ok(()) => Some(start),
+            Ok(()) => {
+                counter!("orderbridge_cursor_resets_total",
+                    "topic" => channel.as_str().to_owned(), "reason" => "lost")
+                .increment(1);
+                self.missed.notify_one();
+                Some(start)
+            }
             Err(error) => {
                 tracing::error!(%error, "the lost position could not be recorded");
                 None

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use domain::id::OrderId;
 use domain::job::{Admission, Earlier, Ending, NewJob, admit};
 use domain::key::{IdemKey, JobId};
+use domain::time::Timestamp;
 
 /// The jobs of the orders in question, each order's oldest first.
 #[derive(Default)]
@@ -14,6 +15,7 @@ struct Known {
     id: JobId,
     idem_key: Option<IdemKey>,
     ending: Option<Ending>,
+    ended_at: Option<Timestamp>,
 }
 
 impl Books {
@@ -24,11 +26,13 @@ impl Books {
         id: JobId,
         idem_key: Option<IdemKey>,
         ending: Option<Ending>,
+        ended_at: Option<Timestamp>,
     ) {
         self.0.entry(order).or_default().push(Known {
             id,
             idem_key,
             ending,
+            ended_at,
         });
     }
 
@@ -43,14 +47,16 @@ impl Books {
             .map(|job| Earlier {
                 idem_key: job.idem_key.as_ref(),
                 ending: job.ending,
+                ended_at: job.ended_at,
             })
             .collect();
-        let admission = admit(job.idem_key.as_ref(), &earlier);
+        let admission = admit(job, &earlier);
         if admission == Admission::Enqueued {
             known.push(Known {
                 id: job.id.clone(),
                 idem_key: job.idem_key.clone(),
                 ending: None,
+                ended_at: None,
             });
         }
         admission

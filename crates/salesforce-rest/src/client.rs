@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use outbound::{BodyError, ClientOptions, Roots};
 use rand::Rng;
 use reqwest::Method;
-use reqwest::header::{HeaderMap, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use reqwest::header::{IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use salesforce_auth::{Session, TokenManager};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::RestConfig;
+use crate::allowance::Allowance;
 use crate::error::{ApiError, ApiFailure, Failure};
 
 const BODY_CAP: usize = 16 * 1024 * 1024;
@@ -75,6 +76,7 @@ pub(crate) struct Client {
     tokens: Arc<TokenManager>,
     version: String,
     lock_backoff: Duration,
+    pub(crate) allowance: Allowance,
 }
 
 impl Client {
@@ -96,6 +98,7 @@ impl Client {
             tokens,
             version: config.api_version.clone(),
             lock_backoff: config.lock_backoff,
+            allowance: Allowance::default(),
         })
     }
 
@@ -174,7 +177,7 @@ impl Client {
         }
         let response = request.send().await.map_err(broken)?;
         let status = response.status();
-        note_limit(response.headers());
+        self.allowance.note(response.headers());
         let last_modified = response
             .headers()
             .get(LAST_MODIFIED)
@@ -247,40 +250,9 @@ fn observe(operation: &'static str, took: Duration, failure: Option<&Failure>) {
     .record(took.as_secs_f64());
 }
 
-fn note_limit(headers: &HeaderMap) {
-    let remaining = headers
-        .get("Sforce-Limit-Info")
-        .and_then(|value| value.to_str().ok())
-        .and_then(remaining_ratio);
-    if let Some(ratio) = remaining {
-        metrics::gauge!("orderbridge_salesforce_api_remaining_ratio", "limit" => "daily")
-            .set(ratio);
-    }
-}
-
-/// From `api-usage=18/5000; per-app-api-usage=…` what is left of the day's calls.
-fn remaining_ratio(info: &str) -> Option<f64> {
-    let (used, limit) = info
-        .split(';')
-        .find_map(|part| part.trim().strip_prefix("api-usage="))?
-        .split_once('/')?;
-    let (used, limit): (f64, f64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
-    (limit > 0.0).then(|| ((limit - used) / limit).clamp(0.0, 1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_remaining_calls_are_read_from_the_header() {
-        assert_eq!(
-            remaining_ratio("api-usage=50/200; per-app-api-usage=17/250(appName=x)"),
-            Some(0.75)
-        );
-        assert_eq!(remaining_ratio("per-app-api-usage=17/250"), None);
-        assert_eq!(remaining_ratio("api-usage=a/b"), None);
-    }
 
     #[test]
     fn a_session_of_the_wrong_kind_is_not_renewed() {

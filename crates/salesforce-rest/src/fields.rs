@@ -1,7 +1,7 @@
 //! Names that an org may have chosen differently.
 
 use serde::Deserialize;
-use settings::Problems;
+use settings::{ConfigFile, Problems};
 
 macro_rules! names {
     ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident = $default:literal,)* })*) => {$(
@@ -102,6 +102,13 @@ pub struct FieldNames {
 }
 
 impl FieldNames {
+    /// The names of the configuration file's `salesforce` table, each checked.
+    pub fn of(file: &ConfigFile, problems: &mut Problems) -> Option<Self> {
+        let names: Self = file.table("salesforce", problems)?;
+        names.check(problems);
+        Some(names)
+    }
+
     /// Checks that every name can be one, noting every problem.
     pub fn check(&self, problems: &mut Problems) {
         let groups = [

@@ -4,6 +4,7 @@
 //! leaves out every field that the org does not have. Which call can be repeated is told by
 //! the error's class; a locked row and an expired session are dealt with in here.
 
+mod allowance;
 mod client;
 mod config;
 mod error;

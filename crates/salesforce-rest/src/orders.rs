@@ -387,6 +387,12 @@ impl CrmOrders for RestOrders {
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
+        if self.client.allowance.is_scarce() {
+            return Err(CallError::NotSent {
+                retry_after: None,
+                source: "less than a tenth of the day's API calls is left".into(),
+            });
+        }
         let shape = self.shape().await?;
         Ok(adapting!(
             shape,

@@ -5,10 +5,12 @@
 //! twin) and is checked here, all of them before anything connects. A program prints every
 //! [`Problem`] it has and exits with [`EXIT_CONFIG`].
 
+mod file;
 mod problem;
 mod secret;
 mod value;
 
+pub use file::ConfigFile;
 pub use problem::{EXIT_CONFIG, Problem, Problems};
 pub use secret::{Secret, SecretArgs};
 pub use value::{Endpoint, duration, is_loopback};

@@ -143,7 +143,7 @@ impl CrmOrders for FakeCrm {
 
     async fn pending(
         &self,
-        _before: Timestamp,
+        before: Timestamp,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
@@ -152,6 +152,7 @@ impl CrmOrders for FakeCrm {
             .orders
             .values()
             .filter(|details| details.activation == Activation::Activating)
+            .filter(|details| details.requested_at.unwrap_or_default() < before)
             .filter(|details| after.is_none_or(|after| details.id > after))
             .map(|details| Pending {
                 order: details.id,

@@ -90,9 +90,10 @@ impl Books {
                     JobState::Ended(ending) => Some(ending),
                     _ => None,
                 },
+                ended_at: row.ended_at,
             })
             .collect();
-        let admission = admit(job.idem_key.as_ref(), &earlier);
+        let admission = admit(job, &earlier);
         if admission == Admission::Enqueued {
             self.jobs.push(Row {
                 job: job.clone(),

@@ -39,6 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "runtime",
             "salesforce-auth",
             "salesforce-pubsub",
+            "salesforce-rest",
             "settings",
         ],
     ),

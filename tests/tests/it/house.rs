@@ -133,7 +133,13 @@ impl House {
 
     /// Starts a subscriber.
     pub(crate) fn subscribe(&self) -> Running {
-        let flags = flags("subscriber", &self.subscriber_settings());
+        self.subscribe_with(&[])
+    }
+
+    /// Starts a subscriber with more settings, or others.
+    pub(crate) fn subscribe_with(&self, more: &[(&'static str, &str)]) -> Running {
+        let settings = with(self.subscriber_settings(), more);
+        let flags = flags("subscriber", &settings);
         let config = subscriber::Args::parse_from(flags).check().unwrap();
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
@@ -277,6 +283,16 @@ where
     let running = program(shutdown.clone());
     let task = tokio::spawn(async move { running.await.unwrap() });
     Running { shutdown, task }
+}
+
+/// These settings with others in place of those that have the same name.
+pub(crate) fn with(mut settings: Settings, more: &[(&'static str, &str)]) -> Settings {
+    settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    let more = more
+        .iter()
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    settings.extend(more);
+    settings
 }
 
 /// Settings as command-line flags: each variable's twin.

@@ -48,3 +48,51 @@ async fn poison_goes_to_the_dead_letters_and_the_stream_goes_on() {
     assert_eq!(house.store.tally().await.unwrap().open_dead_letters, 2);
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_activation_whose_event_never_arrived_is_found_by_the_sweep_once() {
+    let house = House::new().await;
+    let missed = house.approve(3);
+    // Only what comes from now on, so that those three events are never seen.
+    let settings = [
+        ("SF_EVENTS_REPLAY", "LATEST"),
+        ("RECONCILE_EVERY", "1s"),
+        ("RECONCILE_AFTER", "0s"),
+    ];
+    let running = house.subscribe_with(&settings);
+    house.until_queued(3).await;
+    let later = house.approve(1);
+    house.until_queued(4).await;
+    let worker = house.work();
+    for order in missed.iter().chain(&later) {
+        house.until_activation(order, "Activated").await;
+        house.assert_provisioned_once(order);
+    }
+    house.assert_one_job_each(&missed).await;
+    house.assert_one_job_each(&later).await;
+    worker.stop().await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_missed_with_a_lost_position_is_found_by_the_sweep() {
+    for on_loss in ["ALL", "LATEST"] {
+        let house = House::new().await;
+        let settings = [
+            ("SF_EVENTS_ON_REPLAY_LOSS", on_loss),
+            ("RECONCILE_EVERY", "1h"),
+            ("RECONCILE_AFTER", "0s"),
+        ];
+        let running = house.subscribe_with(&settings);
+        let mut orders = house.approve(1);
+        house.until_queued(1).await;
+        running.stop().await;
+        orders.extend(house.approve(5));
+        // The bus forgets its events, and what our position meant.
+        house.salesforce.reset_org();
+        let running = house.subscribe_with(&settings);
+        house.until_queued(6).await;
+        house.assert_one_job_each(&orders).await;
+        running.stop().await;
+    }
+}

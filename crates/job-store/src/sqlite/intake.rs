@@ -226,27 +226,31 @@ async fn admit_job(
     job: &NewJob,
     at: Timestamp,
 ) -> Result<Admission, StoreError> {
-    let rows = sqlx::query("SELECT id, idem_key, state FROM job WHERE order_id = ? ORDER BY seq")
-        .bind(job.order.as_str().to_owned())
-        .fetch_all(&mut *connection)
-        .await
-        .or_unavailable()?;
+    let rows = sqlx::query(
+        "SELECT id, idem_key, state, ended_at FROM job WHERE order_id = ? ORDER BY seq",
+    )
+    .bind(job.order.as_str().to_owned())
+    .fetch_all(&mut *connection)
+    .await
+    .or_unavailable()?;
     let mut earlier = Vec::with_capacity(rows.len());
     for found in &rows {
         if found.text("id")? == job.id.as_str() {
             return Ok(Admission::SameDelivery);
         }
         let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);
-        earlier.push((key, row::ending(&found.text("state")?)));
+        let ending = row::ending(&found.text("state")?);
+        earlier.push((key, ending, found.maybe_time("ended_at")?));
     }
     let earlier: Vec<_> = earlier
         .iter()
-        .map(|(idem_key, ending)| Earlier {
+        .map(|(idem_key, ending, ended_at)| Earlier {
             idem_key: idem_key.as_ref(),
             ending: *ending,
+            ended_at: *ended_at,
         })
         .collect();
-    let admission = admit(job.idem_key.as_ref(), &earlier);
+    let admission = admit(job, &earlier);
     if admission == Admission::Enqueued {
         insert(connection, job, at).await?;
     }

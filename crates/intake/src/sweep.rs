@@ -1,0 +1,269 @@
+//! Orders that ought to have produced an event: found in the CRM, and enqueued.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::OrderId;
+use domain::job::{Admission, NewJob};
+use domain::ports::{CallError, Clock, CrmOrders, JobIntake, Pending, StoreError};
+use metrics::counter;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::Health;
+
+/// Orders read at a time.
+const PAGE: usize = 200;
+/// Pages of one sweep at most; what is left is the next one's.
+const PAGES: usize = 25;
+/// How often a process that does not lead looks whether it does now.
+const STANDBY_LOOK: Duration = Duration::from_secs(1);
+
+/// What can be set about the sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SweepSettings {
+    /// How often; zero is off.
+    pub every: Duration,
+    /// How long an order has been `Activating` before its event counts as missing.
+    pub after: Duration,
+}
+
+/// The outside, as the sweep sees it.
+#[derive(Clone)]
+pub struct SweepPorts {
+    /// Where the orders are.
+    pub crm: Arc<dyn CrmOrders>,
+    /// Where jobs go.
+    pub store: Arc<dyn JobIntake>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Looks for activations whose event never arrived, while this process leads.
+///
+/// Two sweeps at once do no harm: the same activation makes the same job.
+pub struct Sweep {
+    ports: SweepPorts,
+    settings: SweepSettings,
+    health: Arc<Health>,
+    wanted: Arc<Notify>,
+}
+
+/// Why a sweep was cut short; the next one begins anew.
+enum Cut {
+    Crm(CallError),
+    Store(StoreError),
+}
+
+/// What a sweep has found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Found {
+    pending: usize,
+    enqueued: usize,
+}
+
+impl Sweep {
+    /// A sweep beside the intake whose health this is, begun early whenever `wanted` says so.
+    #[must_use]
+    pub fn new(
+        ports: SweepPorts,
+        settings: SweepSettings,
+        health: Arc<Health>,
+        wanted: Arc<Notify>,
+    ) -> Self {
+        for outcome in ["ok", "failed"] {
+            counter!("orderbridge_reconcile_sweeps_total", "outcome" => outcome).increment(0);
+        }
+        Self {
+            ports,
+            settings,
+            health,
+            wanted,
+        }
+    }
+
+    /// Sweeps at once when leadership is won, and then regularly, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        if self.settings.every.is_zero() {
+            return;
+        }
+        while !shutdown.is_cancelled() {
+            let pause = match self.health.leads() {
+                false => STANDBY_LOOK,
+                true => {
+                    self.sweep().await;
+                    self.settings.every
+                }
+            };
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {}
+                () = self.wanted.notified() => {}
+                () = self.ports.clock.sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn sweep(&self) {
+        let outcome = match self.look_and_enqueue().await {
+            Ok(found) => {
+                if found.enqueued > 0 {
+                    tracing::warn!(
+                        pending = found.pending,
+                        enqueued = found.enqueued,
+                        "orders were Activating and their events had not arrived"
+                    );
+                }
+                "ok"
+            }
+            Err(Cut::Crm(error)) => {
+                tracing::warn!(%error, class = error.class(), "Salesforce was not swept");
+                "failed"
+            }
+            Err(Cut::Store(error)) => {
+                tracing::error!(%error, "the store did not take what the sweep found");
+                "failed"
+            }
+        };
+        counter!("orderbridge_reconcile_sweeps_total", "outcome" => outcome).increment(1);
+    }
+
+    async fn look_and_enqueue(&self) -> Result<Found, Cut> {
+        let before = self.ports.clock.now() - self.settings.after;
+        let mut after: Option<OrderId> = None;
+        let mut found = Found::default();
+        for _ in 0..PAGES {
+            let page = self.ports.crm.pending(before, after, PAGE);
+            let page = page.await.map_err(Cut::Crm)?;
+            found.pending += page.len();
+            found.enqueued += self.enqueue(&page).await.map_err(Cut::Store)?;
+            match page.last() {
+                Some(last) if page.len() == PAGE => after = Some(last.order),
+                _ => break,
+            }
+        }
+        Ok(found)
+    }
+
+    async fn enqueue(&self, page: &[Pending]) -> Result<usize, StoreError> {
+        if page.is_empty() {
+            return Ok(0);
+        }
+        let jobs: Vec<_> = page.iter().map(NewJob::of_sweep).collect();
+        let admissions = self.ports.store.enqueue(&jobs).await?;
+        let mut enqueued = 0;
+        for (job, admission) in jobs.iter().zip(admissions) {
+            if admission == Admission::Enqueued {
+                enqueued += 1;
+                tracing::warn!(order = %job.order, correlation_id = %job.correlation,
+                    "no event came for this activation; enqueued");
+                counter!("orderbridge_jobs_enqueued_total", "kind" => "provision", "source" => "reconcile")
+                    .increment(1);
+            }
+        }
+        Ok(enqueued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::job::Ending;
+    use domain::key::IdemKey;
+    use domain::order::Activation;
+    use domain::ports::{JobQueue, JobReader};
+    use domain::time::Timestamp;
+    use testkit::{FakeClock, FakeCrm, MemoryStore, details, order_id, owner};
+
+    use super::*;
+
+    struct House {
+        crm: Arc<FakeCrm>,
+        store: Arc<MemoryStore>,
+        clock: Arc<FakeClock>,
+        sweep: Sweep,
+    }
+
+    fn house() -> House {
+        let clock = Arc::new(FakeClock::default());
+        let (crm, store) = (
+            Arc::<FakeCrm>::default(),
+            Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
+        );
+        let ports = SweepPorts {
+            crm: Arc::clone(&crm) as _,
+            store: Arc::clone(&store) as _,
+            clock: Arc::clone(&clock) as _,
+        };
+        let settings = SweepSettings {
+            every: Duration::from_secs(300),
+            after: Duration::from_secs(120),
+        };
+        let sweep = Sweep::new(ports, settings, Arc::default(), Arc::default());
+        House {
+            crm,
+            store,
+            clock,
+            sweep,
+        }
+    }
+
+    impl House {
+        fn activating(&self, number: u32, since: Timestamp) {
+            let mut order = details(order_id(number));
+            order.requested_at = Some(since);
+            // The Flow renews the key with each activation.
+            order.idem_key = IdemKey::new(format!("{since:?}"));
+            self.crm.put(order);
+        }
+
+        async fn found(&self) -> Found {
+            self.sweep
+                .look_and_enqueue()
+                .await
+                .unwrap_or_else(|_| panic!("the fakes answer"))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_activation_without_event_becomes_one_job_however_often_it_is_found() {
+        let house = house();
+        house.activating(1, house.clock.now());
+        house.clock.advance(Duration::from_secs(60));
+        assert_eq!(house.found().await.pending, 0, "its event may still come");
+        house.clock.advance(Duration::from_secs(61));
+        let (pending, enqueued) = (1, 1);
+        assert_eq!(house.found().await, Found { pending, enqueued });
+        assert_eq!(house.found().await.enqueued, 0);
+    }
+
+    #[tokio::test]
+    async fn an_activation_whose_job_has_ended_is_left_to_the_operator() {
+        let house = house();
+        house.activating(1, house.clock.now());
+        house.clock.advance(Duration::from_secs(121));
+        house.found().await;
+        let ttl = Duration::from_secs(15);
+        let claimed = house.store.claim(&owner("w"), 1, ttl).await;
+        let lease = claimed.expect("the store answers")[0].lease.clone();
+        let finished = house.store.finish(&lease, Ending::Failed, &[]).await;
+        finished.expect("the lease holds");
+        assert_eq!(house.found().await.enqueued, 0);
+        house.clock.advance(Duration::from_secs(1));
+        house.activating(1, house.clock.now());
+        house.clock.advance(Duration::from_secs(121));
+        assert_eq!(house.found().await.enqueued, 1, "the operator asked again");
+    }
+
+    #[tokio::test]
+    async fn more_orders_than_a_page_are_all_found_and_others_are_left_alone() {
+        let house = house();
+        for number in 1..=450 {
+            house.activating(number, house.clock.now());
+        }
+        house.crm.set_activation(order_id(7), Activation::Failed);
+        house.clock.advance(Duration::from_secs(121));
+        assert_eq!(house.found().await.enqueued, 449);
+        let tally = house.store.tally().await.expect("the store answers");
+        assert_eq!(tally.count("queued"), 449);
+    }
+}

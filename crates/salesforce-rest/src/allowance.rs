@@ -1,0 +1,78 @@
+//! What is left of the day's API calls.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use tokio::time::Instant;
+
+/// Below this share, calls that can wait do.
+const SCARCE: f64 = 0.1;
+/// So long what was heard is believed; then one call may ask again.
+const BELIEVED: Duration = Duration::from_secs(3600);
+
+/// The last word of Salesforce on it.
+#[derive(Debug, Default)]
+pub(crate) struct Allowance(Mutex<Option<(f64, Instant)>>);
+
+impl Allowance {
+    /// Takes note of an answer's `Sforce-Limit-Info`.
+    pub(crate) fn note(&self, headers: &HeaderMap) {
+        let remaining = headers
+            .get("Sforce-Limit-Info")
+            .and_then(|value| value.to_str().ok())
+            .and_then(remaining_ratio);
+        let Some(ratio) = remaining else {
+            return;
+        };
+        metrics::gauge!("orderbridge_salesforce_api_remaining_ratio", "limit" => "daily")
+            .set(ratio);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((ratio, Instant::now()));
+    }
+
+    /// Whether what is left belongs to the orders in hand.
+    pub(crate) fn is_scarce(&self) -> bool {
+        let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|(ratio, at)| ratio < SCARCE && at.elapsed() < BELIEVED)
+    }
+}
+
+/// From `api-usage=18/5000; per-app-api-usage=…` what is left of the day's calls.
+fn remaining_ratio(info: &str) -> Option<f64> {
+    let (used, limit) = info
+        .split(';')
+        .find_map(|part| part.trim().strip_prefix("api-usage="))?
+        .split_once('/')?;
+    let (used, limit): (f64, f64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
+    (limit > 0.0).then(|| ((limit - used) / limit).clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remaining_calls_are_read_from_the_header() {
+        assert_eq!(
+            remaining_ratio("api-usage=50/200; per-app-api-usage=17/250(appName=x)"),
+            Some(0.75)
+        );
+        assert_eq!(remaining_ratio("per-app-api-usage=17/250"), None);
+        assert_eq!(remaining_ratio("api-usage=a/b"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_scarce_is_asked_for_again_after_an_hour() {
+        let allowance = Allowance::default();
+        assert!(!allowance.is_scarce());
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            "Sforce-Limit-Info",
+            "api-usage=95/100".parse().expect("it is ASCII"),
+        );
+        allowance.note(&headers);
+        assert!(allowance.is_scarce());
+        tokio::time::advance(BELIEVED).await;
+        assert!(!allowance.is_scarce());
+    }
+}
