@@ -8,6 +8,7 @@ mod facts;
 mod intake;
 mod listen;
 mod open;
+mod prune;
 mod queue;
 mod reader;
 mod transaction;
