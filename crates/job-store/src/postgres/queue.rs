@@ -329,8 +329,7 @@ async fn claim(
 async fn walk_indexes(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::raw_sql(
         "SET LOCAL enable_seqscan = off;
-         SET LOCAL enable_bitmapscan = off;
-         SET LOCAL enable_sort = off",
+         SET LOCAL enable_bitmapscan = off",
     )
     .execute(connection)
     .await
