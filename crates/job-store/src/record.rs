@@ -149,6 +149,14 @@ pub(crate) fn decode(kind: &str, body: &str) -> Result<Fact, StoreError> {
     })
 }
 
+/// The kinds of fact that do not bind ([`Fact::binds`]), for statements.
+macro_rules! unbinding {
+    () => {
+        "('checked', 'client', 'held', 'refused', 'items_reported', 'reported')"
+    };
+}
+pub(crate) use unbinding;
+
 pub(crate) fn job_id(text: String) -> Result<JobId, StoreError> {
     JobId::new(text).ok_or_else(|| corrupt("job.id", "it is blank"))
 }
@@ -226,6 +234,8 @@ mod tests {
         for fact in facts {
             let body = encode(&fact).to_string();
             assert_eq!(decode(fact.name(), &body).unwrap(), fact);
+            let unbinding = unbinding!().contains(&format!("'{}'", fact.name()));
+            assert_eq!(fact.binds(), !unbinding, "{fact}");
         }
         assert!(decode("dreamt", "{}").is_err());
         assert!(decode("placed", "{}").is_err());

@@ -1,5 +1,6 @@
 //! A job store in memory, held to the same contract as the real ones.
 
+use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use domain::key::{Channel, EventId, Owner};
 use domain::order::Fact;
 use domain::ports::{
     Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader, JobView,
-    Leadership, RecordedFact, Release, StoreError, StreamView, Tally,
+    Leadership, Pruned, RecordedFact, Release, SHORTEST_RETENTION, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use tokio::sync::Notify;
@@ -27,7 +28,7 @@ pub struct MemoryStore {
 struct Books {
     jobs: Vec<Row>,
     facts: Vec<(OrderId, RecordedFact)>,
-    inbox: HashSet<EventId>,
+    inbox: HashMap<EventId, Timestamp>,
     streams: HashMap<Channel, StreamView>,
     epochs: i64,
     dead_letters: u64,
@@ -107,6 +108,37 @@ impl Books {
             });
         }
         admission
+    }
+
+    /// Whether the event is new.
+    fn remember(&mut self, event: EventId, now: Timestamp) -> bool {
+        match self.inbox.entry(event) {
+            Slot::Occupied(_) => false,
+            Slot::Vacant(slot) => {
+                slot.insert(now);
+                true
+            }
+        }
+    }
+
+    fn prune(&mut self, cutoff: Timestamp) -> Pruned {
+        let (jobs, events, facts) = (self.jobs.len(), self.inbox.len(), self.facts.len());
+        self.jobs
+            .retain(|row| row.ended_at.is_none_or(|at| at > cutoff));
+        self.inbox.retain(|_, at| *at > cutoff);
+        let mut kept: HashSet<_> = self.jobs.iter().map(|row| row.job.order).collect();
+        let needed = self
+            .facts
+            .iter()
+            .filter(|(_, recorded)| recorded.fact.binds() || recorded.at > cutoff);
+        kept.extend(needed.map(|(order, _)| *order));
+        self.facts.retain(|(order, _)| kept.contains(order));
+        let gone = |before: usize, after: usize| (before - after) as u64;
+        Pruned {
+            jobs: gone(jobs, self.jobs.len()),
+            events: gone(events, self.inbox.len()),
+            facts: gone(facts, self.facts.len()),
+        }
     }
 
     fn held(&mut self, lease: &Lease, now: Timestamp) -> Result<&mut Row, StoreError> {
@@ -201,7 +233,7 @@ impl JobIntake for MemoryStore {
                 Entry::Job(job) => job.event.clone(),
                 Entry::DeadLetter(letter) => Some(letter.event.clone()),
             };
-            if event.is_some_and(|event| !books.inbox.insert(event)) {
+            if event.is_some_and(|event| !books.remember(event, now)) {
                 admissions.push(Admission::SameDelivery);
                 continue;
             }
@@ -236,6 +268,11 @@ impl JobIntake for MemoryStore {
         self.wake.notify_waiters();
         Ok(admissions)
     }
+
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        let cutoff = self.clock.now() - older_than.max(SHORTEST_RETENTION);
+        Ok(self.books().prune(cutoff))
+    }
 }
 
 #[async_trait]
@@ -261,6 +298,7 @@ impl JobQueue for MemoryStore {
                 due.push(at);
             }
         }
+        due.sort_by_key(|at| books.jobs[*at].due);
         due.truncate(limit);
         let mut claimed = Vec::new();
         for at in due {

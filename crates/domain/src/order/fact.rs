@@ -171,6 +171,22 @@ impl Fact {
 }
 
 impl Fact {
+    /// Whether something may stand in WHMCS because of it, so that it must be known for as
+    /// long as the order may come up again. Without such a fact, an order can be begun anew
+    /// as if it had never been seen.
+    #[must_use]
+    pub const fn binds(&self) -> bool {
+        !matches!(
+            self,
+            Self::Checked { .. }
+                | Self::Client { .. }
+                | Self::Held { .. }
+                | Self::Refused(_)
+                | Self::ItemsReported
+                | Self::Reported
+        )
+    }
+
     /// Whether WHMCS must have let us in for this to be known. An intent, or a call without
     /// effect, says nothing of that.
     #[must_use]

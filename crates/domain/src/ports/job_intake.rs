@@ -77,6 +77,21 @@ pub struct Gap {
     pub detail: String,
 }
 
+/// Nothing younger than this is ever pruned: the bus may deliver events of the last three
+/// days again.
+pub const SHORTEST_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What was pruned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Jobs that had ended.
+    pub jobs: u64,
+    /// Remembered event ids.
+    pub events: u64,
+    /// Facts of orders that WHMCS was never asked to do anything for.
+    pub facts: u64,
+}
+
 /// The subscriber's view of the store. Every time it keeps is read off the store's own
 /// clock.
 #[async_trait]
@@ -133,4 +148,18 @@ pub trait JobIntake: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError>;
+
+    /// Forgets, in small commits, what is older than `older_than` and no longer needed:
+    /// jobs that ended, event ids, and the facts of orders without a job for which WHMCS was
+    /// never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)). The facts of
+    /// every other order are kept for good: they tell that it was provisioned already.
+    /// [`SHORTEST_RETENTION`] holds whatever is asked for. May be repeated, and stopped in
+    /// between. A store that cannot forget keeps everything.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: some of it may be gone.
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        let _ = older_than;
+        Ok(Pruned::default())
+    }
 }

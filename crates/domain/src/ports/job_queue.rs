@@ -42,7 +42,7 @@ pub struct Release {
 /// The worker's view of the store.
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Takes up to `limit` jobs that are due, oldest first, each with a fresh fence and a
+    /// Takes up to `limit` jobs that are due, the longest due first, each with a fresh fence and a
     /// lease of `ttl` by the store's clock. Jobs whose lease ran out are due. Never takes a
     /// job of an order of which another job is leased, nor two jobs of one order.
     ///

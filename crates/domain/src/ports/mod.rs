@@ -19,7 +19,10 @@ pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_source::{
     Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
-pub use job_intake::{Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership};
+pub use job_intake::{
+    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned,
+    SHORTEST_RETENTION,
+};
 pub use job_queue::{Claimed, JobQueue, Release};
 pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally};
 pub use provisioner::{

@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, StoreError,
+    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned, StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
 use crate::admission::Books;
 use crate::error::OrUnavailable;
+use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, Session, statement};
 use crate::postgres::{PostgresStore, now};
 use crate::record;
@@ -129,6 +130,10 @@ impl JobIntake for PostgresStore {
             },
         )
         .await
+    }
+
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        prune(self, older_than).await
     }
 }
 

@@ -8,6 +8,7 @@ mod facts;
 mod intake;
 mod listen;
 mod open;
+mod prune;
 mod queue;
 mod reader;
 mod transaction;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use domain::ports::StoreError;
 use sqlx::PgPool;
 
 use crate::wake::Wake;
@@ -41,5 +43,25 @@ pub struct PostgresStore {
     hearing: Arc<listen::Hearing>,
     _listener: listen::Listener,
     shift: Shift,
+    terms: transaction::Terms,
     claims: AtomicU64,
+}
+
+/// For tests.
+#[doc(hidden)]
+impl PostgresStore {
+    /// The same store with another deadline for its calls.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.terms = transaction::Terms::new(deadline);
+        self
+    }
+
+    /// How the database would go about a claim.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn explain_claim(&self) -> Result<String, StoreError> {
+        queue::explain_claim(self).await
+    }
 }

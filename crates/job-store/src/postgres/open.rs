@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use crate::OpenError;
 use crate::config::{Address, StoreConfig};
 use crate::postgres::listen::{Hearing, listen};
-use crate::postgres::transaction::statement;
+use crate::postgres::transaction::{Terms, statement};
 use crate::postgres::{PostgresStore, Shift};
 use crate::wake::Wake;
 
@@ -82,6 +82,7 @@ impl PostgresStore {
             hearing,
             _listener: listener,
             shift,
+            terms: Terms::default(),
             claims: AtomicU64::new(0),
         })
     }

@@ -291,6 +291,7 @@ async fn claim(
     fences: &[&str],
     ttl: Duration,
 ) -> Result<Vec<Claimed>, StoreError> {
+    walk_indexes(connection).await?;
     let rows = statement(CLAIM)
         .bind(shift)
         .bind(i64::try_from(fences.len()).unwrap_or(i64::MAX))
@@ -323,12 +324,26 @@ async fn claim(
     Ok(claimed)
 }
 
+/// Makes the planner walk the queue in its order until the limit. It believes that hardly any
+/// job is its order's oldest, and would else read and sort all that is due for every claim.
+async fn walk_indexes(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::raw_sql(
+        "SET LOCAL enable_seqscan = off;
+         SET LOCAL enable_bitmapscan = off",
+    )
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
 /// How long until a job is due: zero when one is. A job that waits for an older one of its
 /// order is due when that one ends.
 async fn next_due(
     connection: &mut PgConnection,
     shift: i64,
 ) -> Result<Option<Duration>, StoreError> {
+    walk_indexes(connection).await?;
     let row = statement(concat!(
         "SELECT least(
              (SELECT due_at FROM job
@@ -341,9 +356,36 @@ async fn next_due(
         " AS wait"
     ))
     .bind(shift)
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await
     .or_unavailable()?;
     let wait = row.maybe_int("wait")?;
     Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))))
+}
+
+pub(crate) async fn explain_claim(store: &PostgresStore) -> Result<String, StoreError> {
+    store
+        .run(
+            Commit::Relaxed,
+            |Session {
+                 connection, shift, ..
+             }| {
+                Box::pin(async move {
+                    walk_indexes(connection).await?;
+                    let explain = format!("EXPLAIN {CLAIM}");
+                    let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+                        .persistent(false)
+                        .bind(shift)
+                        .bind(8_i64)
+                        .bind(["fence"; 8].as_slice())
+                        .bind(0_i64)
+                        .fetch_all(connection)
+                        .await
+                        .or_unavailable()?;
+                    let lines = rows.iter().map(|row| row.text("QUERY PLAN"));
+                    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+                })
+            },
+        )
+        .await
 }

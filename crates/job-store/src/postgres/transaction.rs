@@ -8,13 +8,11 @@ use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection};
 use sqlx::query::Query;
-use sqlx::{PgPool, Postgres};
+use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
 use crate::error::OrUnavailable;
 use crate::postgres::PostgresStore;
 
-/// How long a call may take before its outcome is unknown, whatever the database does.
-const DEADLINE: Duration = Duration::from_secs(8);
 /// How often a call is repeated that certainly was not committed.
 const TRIES: u32 = 5;
 
@@ -29,16 +27,43 @@ pub(crate) enum Commit {
     Relaxed,
 }
 
-/// Everything a transaction needs is local to it, because the next one may run in another
-/// session. The server ends what takes too long or what its owner does not go on with.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL statement_timeout = '6s';
-SET LOCAL idle_in_transaction_session_timeout = '6s';
-SET LOCAL synchronous_commit = on";
-const BEGIN_RELAXED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
-SET LOCAL statement_timeout = '6s';
-SET LOCAL idle_in_transaction_session_timeout = '6s';
-SET LOCAL synchronous_commit = off";
+/// How long calls may take, and how their transactions begin.
+pub(crate) struct Terms {
+    deadline: Duration,
+    flushed: String,
+    relaxed: String,
+}
+
+impl Terms {
+    /// Terms for calls that may take so long until their outcome is unknown, whatever the
+    /// database does.
+    ///
+    /// Everything a transaction needs is local to it, because the next one may run in another
+    /// session. The server ends what takes too long, and what its owner does not go on with:
+    /// a paused machine must not keep its locks.
+    pub(crate) fn new(deadline: Duration) -> Self {
+        let patience = deadline.as_millis() * 3 / 4;
+        let begin = |commit| {
+            format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+                 SET LOCAL statement_timeout = {patience};
+                 SET LOCAL idle_in_transaction_session_timeout = {patience};
+                 SET LOCAL synchronous_commit = {commit}"
+            )
+        };
+        Self {
+            deadline,
+            flushed: begin("on"),
+            relaxed: begin("off"),
+        }
+    }
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(8))
+    }
+}
 
 /// A statement that leaves nothing behind in its session.
 pub(crate) fn statement(text: &'static str) -> Query<'static, Postgres, PgArguments> {
@@ -75,7 +100,7 @@ impl PostgresStore {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, tries)
+        tokio::time::timeout(self.terms.deadline, tries)
             .await
             .unwrap_or_else(|_| {
                 Err(StoreError::Unavailable(
@@ -90,8 +115,8 @@ impl PostgresStore {
     {
         let mut lent = Lent::from(&self.pool).await.map_err(Failed::Rolled)?;
         let begin = match commit {
-            Commit::Flushed => BEGIN,
-            Commit::Relaxed => BEGIN_RELAXED,
+            Commit::Flushed => &self.terms.flushed,
+            Commit::Relaxed => &self.terms.relaxed,
         };
         let connection = lent.connection();
         simple(connection, begin).await.map_err(Failed::Rolled)?;
@@ -130,8 +155,9 @@ enum Failed {
     Unknown(StoreError),
 }
 
-async fn simple(connection: &mut PgConnection, text: &'static str) -> Result<(), StoreError> {
-    sqlx::raw_sql(text)
+async fn simple(connection: &mut PgConnection, text: &str) -> Result<(), StoreError> {
+    // Ours: constants and numbers.
+    sqlx::raw_sql(AssertSqlSafe(text))
         .execute(connection)
         .await
         .or_unavailable()

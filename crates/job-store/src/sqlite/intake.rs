@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, StoreError,
+    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned, StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
@@ -14,6 +14,7 @@ use sqlx::SqliteConnection;
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
 use crate::sqlite::SqliteStore;
+use crate::sqlite::prune::prune;
 
 #[async_trait]
 impl JobIntake for SqliteStore {
@@ -114,6 +115,10 @@ impl JobIntake for SqliteStore {
             })
         })
         .await
+    }
+
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        prune(self, older_than).await
     }
 }
 

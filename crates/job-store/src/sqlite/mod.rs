@@ -3,6 +3,7 @@
 mod facts;
 mod intake;
 mod open;
+mod prune;
 mod queue;
 mod reader;
 mod watch;

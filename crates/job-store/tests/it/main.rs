@@ -1,5 +1,6 @@
 //! The stores, each held to the contract they share.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
+mod pooler;
 mod postgres;
 mod sqlite;

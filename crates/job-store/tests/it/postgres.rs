@@ -1,16 +1,24 @@
 //! The store's contract on a real PostgreSQL, and what only a server can show.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use domain::job::{Admission, Ending, NewJob};
+use domain::key::ReplayId;
+use domain::order::Fact;
+use domain::ports::{Delivery, Entry, JobIntake, JobQueue, JobReader, Leadership, StoreError};
 use job_store::{PostgresStore, StoreConfig};
+use sqlx::{Connection, PgConnection};
 use test_postgres::Database;
-use testkit::FakeClock;
 use testkit::contract::Subject;
+use testkit::{FakeClock, channel, new_job, order_id, owner};
+
+use crate::pooler::Pooler;
 
 struct Opened {
     store: PostgresStore,
     clock: Arc<FakeClock>,
-    _database: Database,
+    database: Database,
 }
 
 async fn open() -> Opened {
@@ -19,7 +27,7 @@ async fn open() -> Opened {
     Opened {
         store: connect(&database, &clock).await,
         clock,
-        _database: database,
+        database,
     }
 }
 
@@ -42,3 +50,259 @@ macro_rules! contract {
 }
 
 testkit::job_store_contract!(contract);
+
+fn jobs(count: u32) -> Vec<NewJob> {
+    (0..count)
+        .map(|n| new_job(&format!("e{n}"), order_id(n), None))
+        .collect()
+}
+
+/// A connection of the test's own.
+async fn aside(database: &Database) -> PgConnection {
+    PgConnection::connect(&database.url()).await.unwrap()
+}
+
+async fn execute(connection: &mut PgConnection, text: &'static str) {
+    sqlx::raw_sql(text).execute(connection).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_that_start_together_on_a_new_database_all_open_it() {
+    let database = Database::create().await;
+    let clock = Arc::new(FakeClock::default());
+    let stores = (0..6).map(|_| connect(&database, &clock));
+    for store in futures::future::join_all(stores).await {
+        store.ping().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_made() {
+    let database = Database::create().await;
+    let url = format!("{}_new", database.url());
+    let config = StoreConfig::parse(&url).unwrap();
+    let opened = futures::future::join_all((0..3).map(|_| PostgresStore::open(&config))).await;
+    for store in opened {
+        store.unwrap().ping().await.unwrap();
+    }
+    let name = url.rsplit('/').next().unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+        "DROP DATABASE {name} WITH (FORCE)"
+    )))
+    .execute(&mut aside(&database).await)
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_a_newer_release_is_not_touched() {
+    let Opened {
+        store, database, ..
+    } = open().await;
+    drop(store);
+    execute(
+        &mut aside(&database).await,
+        "INSERT INTO schema_version (version, checksum) VALUES (9999, '')",
+    )
+    .await;
+    let config = StoreConfig::parse(&database.url()).unwrap();
+    assert!(PostgresStore::open(&config).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_committed_elsewhere_wakes_a_waiting_worker() {
+    let opened = open().await;
+    let other = connect(&opened.database, &opened.clock).await;
+    let far = Duration::from_secs(30);
+    let begun = Instant::now();
+    let woken = async {
+        // A listener that has just begun to listen wakes once for that.
+        while opened
+            .store
+            .claim(&owner("w"), 1, far)
+            .await
+            .unwrap()
+            .is_empty()
+        {
+            opened.store.wait(far).await;
+        }
+    };
+    let job = jobs(1);
+    let ((), enqueued) = tokio::join!(woken, other.enqueue(&job));
+    enqueued.unwrap();
+    assert!(
+        begun.elapsed() < far,
+        "the wait ended by the commit and not by its limit"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_connections_heal_without_a_restart() {
+    let Opened {
+        store,
+        clock,
+        database,
+    } = open().await;
+    let other = connect(&database, &clock).await;
+    let mut aside = aside(&database).await;
+    let mut expected = 0;
+    for round in 0..5 {
+        // Several connections each, the listeners' among them.
+        let busy = (0..6).map(|_| store.ping());
+        for answer in futures::future::join_all(busy).await {
+            answer.unwrap();
+        }
+        execute(
+            &mut aside,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+        let job = new_job(&format!("round{round}"), order_id(round), None);
+        assert_eq!(store.enqueue(&[job]).await.unwrap(), [Admission::Enqueued]);
+        expected += 1;
+        let tally = other.tally().await.unwrap();
+        assert_eq!(tally.count("queued"), expected);
+    }
+    let ttl = Duration::from_secs(60);
+    assert_eq!(other.claim(&owner("w"), 10, ttl).await.unwrap().len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conflict_is_tried_again_and_changes_nothing_twice() {
+    let Opened {
+        store, database, ..
+    } = open().await;
+    // Sequences are not rolled back, so they can count the tries.
+    execute(
+        &mut aside(&database).await,
+        "CREATE SEQUENCE tries;
+         CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF nextval('tries') < 3 THEN
+                 RAISE SQLSTATE '40001';
+             END IF;
+             RETURN NEW;
+         END $$;
+         CREATE TRIGGER conflict AFTER INSERT ON job EXECUTE FUNCTION conflict()",
+    )
+    .await;
+    assert_eq!(
+        store.enqueue(&jobs(1)).await.unwrap(),
+        [Admission::Enqueued]
+    );
+    assert_eq!(store.tally().await.unwrap().count("queued"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_hangs_is_unavailable_in_time_and_usable_afterwards() {
+    let Opened {
+        store, database, ..
+    } = open().await;
+    let store = store.with_deadline(Duration::from_millis(400));
+    let mut aside = aside(&database).await;
+    execute(&mut aside, "BEGIN; LOCK TABLE job IN ACCESS EXCLUSIVE MODE").await;
+    let ttl = Duration::from_secs(15);
+    let begun = Instant::now();
+    // More at once than there are connections.
+    let workers: Vec<_> = (0..20).map(|n| owner(&format!("w{n}"))).collect();
+    let calls = workers.iter().map(|worker| store.claim(worker, 1, ttl));
+    for answer in futures::future::join_all(calls).await {
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10), "it did not hang");
+    execute(&mut aside, "ROLLBACK").await;
+    store.enqueue(&jobs(1)).await.unwrap();
+    assert_eq!(store.claim(&owner("w"), 1, ttl).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_is_given_up_leaves_no_open_transaction_behind() {
+    let Opened {
+        store, database, ..
+    } = open().await;
+    store.enqueue(&jobs(1)).await.unwrap();
+    let mut aside = aside(&database).await;
+    execute(
+        &mut aside,
+        "BEGIN; LOCK TABLE fact IN ACCESS EXCLUSIVE MODE",
+    )
+    .await;
+    let ttl = Duration::from_secs(15);
+    let worker = owner("w");
+    // The claim holds its row by now, and waits for the table of facts.
+    let moment = Duration::from_millis(50);
+    let given_up = tokio::time::timeout(moment, store.claim(&worker, 1, ttl)).await;
+    assert!(given_up.is_err());
+    execute(&mut aside, "ROLLBACK").await;
+    let mut claimed = Vec::new();
+    while claimed.is_empty() {
+        // The server notices the closed connection when its statement is over.
+        claimed = store.claim(&worker, 1, ttl).await.unwrap();
+    }
+    assert_eq!(claimed.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_claim_among_many_finished_jobs_uses_the_indexes_of_the_live_ones() {
+    let Opened {
+        store, database, ..
+    } = open().await;
+    store.enqueue(&jobs(200)).await.unwrap();
+    let mut aside = aside(&database).await;
+    let plan_is_good = |plan: &str| {
+        assert!(plan.contains("Index Scan using job_queued"), "{plan}");
+        assert!(plan.contains("job_one_lease_per_order"), "{plan}");
+        assert!(plan.contains("using job_live"), "{plan}");
+        assert!(!plan.contains("Seq Scan on job"), "{plan}");
+    };
+    let finished = "
+        INSERT INTO job (id, order_id, source, correlation, requested_at, enqueued_at, state,
+            due_at, ended_at)
+        SELECT 'old' || n, 'order' || n, 'event', 'c', 0, 0, 'succeeded', 0, 0
+        FROM generate_series(1, 50000) AS n";
+    execute(&mut aside, finished).await;
+    // Before the statistics are gathered, and after.
+    plan_is_good(&store.explain_claim().await.unwrap());
+    execute(&mut aside, "ANALYZE job").await;
+    plan_is_good(&store.explain_claim().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_works_through_a_pooler_in_transaction_mode() {
+    let database = Database::create().await;
+    let pooler = Pooler::start(&database.url()).await;
+    let config = StoreConfig::parse(pooler.url()).unwrap();
+    // Twice, so that what the first left in the sessions would be in the second's way.
+    for round in 0..2 {
+        let store = PostgresStore::open(&config).await.unwrap();
+        let ttl = Duration::from_secs(60);
+        let Leadership::Leader(epoch) = store.lead(&channel(), &owner("s"), ttl).await.unwrap()
+        else {
+            panic!("nobody else leads");
+        };
+        for n in 0..20 {
+            let job = new_job(&format!("{round}-{n}"), order_id(n), None);
+            let delivery = Delivery {
+                channel: channel(),
+                epoch,
+                entries: vec![Entry::Job(job)],
+                cursor: ReplayId::new(vec![1]),
+            };
+            store.accept(&delivery).await.unwrap();
+        }
+        let worker = owner(&format!("w{round}"));
+        let claimed = store.claim(&worker, 30, ttl).await.unwrap();
+        assert_eq!(claimed.len(), 20);
+        for job in claimed {
+            store.record(&job.lease, &[Fact::NotPlaced]).await.unwrap();
+            let lost = store.renew(std::slice::from_ref(&job.lease), ttl).await;
+            assert!(lost.unwrap().is_empty());
+            store
+                .finish(&job.lease, Ending::Succeeded, &[])
+                .await
+                .unwrap();
+        }
+        store.resign(&channel(), &owner("s")).await.unwrap();
+    }
+}

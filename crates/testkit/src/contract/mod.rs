@@ -1,6 +1,9 @@
 //! What every job store promises, as one suite that runs unchanged on each of them.
 #![expect(clippy::unwrap_used, reason = "a failing promise fails its test")]
 
+mod crowd;
+mod retention;
+
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
@@ -233,14 +236,30 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let lost = |result: Result<(), StoreError>| {
             assert!(matches!(result, Err(StoreError::LeaseLost)));
         };
+        // Nobody has taken it yet; the one that slept through its lease must not go on.
         lost(
             self.store
                 .record(&stale.lease, std::slice::from_ref(&intent))
                 .await,
         );
+        self.refuses(&stale).await;
         let fresh = self.claim_one().await;
         assert_ne!(fresh.lease.fence, stale.lease.fence);
         lost(self.store.record(&stale.lease, &[intent]).await);
+        self.refuses(&stale).await;
+        assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
+        self.store
+            .finish(&fresh.lease, Ending::Skipped, &[])
+            .await
+            .unwrap();
+        let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
+        assert_eq!(jobs[0].ending, Some(Ending::Skipped));
+    }
+
+    async fn refuses(&self, stale: &Claimed) {
+        let lost = |result: Result<(), StoreError>| {
+            assert!(matches!(result, Err(StoreError::LeaseLost)));
+        };
         lost(
             self.store
                 .finish(&stale.lease, Ending::Failed, &[Fact::Reported])
@@ -256,14 +275,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .renew(std::slice::from_ref(&stale.lease), TTL)
             .await
             .unwrap();
-        assert_eq!(renewed, [stale.lease]);
-        assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
-        self.store
-            .finish(&fresh.lease, Ending::Skipped, &[])
-            .await
-            .unwrap();
-        let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
-        assert_eq!(jobs[0].ending, Some(Ending::Skipped));
+        assert_eq!(renewed, std::slice::from_ref(&stale.lease));
     }
 
     /// Renewed leases hold.
@@ -317,6 +329,13 @@ macro_rules! job_store_contract {
             a_stale_worker_writes_nothing,
             a_heartbeat_keeps_the_job,
             a_proven_mark_is_remembered,
+            many_claimers_never_share_a_job_or_an_order,
+            the_longest_due_comes_first,
+            ten_thousand_events_in_chunks_become_as_many_jobs,
+            one_delivery_is_judged_in_its_sequence,
+            a_repeat_with_more_behind_it_adds_only_that,
+            a_leadership_that_was_taken_over_stays_with_its_new_owner,
+            pruning_keeps_what_recognises_a_provisioned_order,
         }
     };
 }

@@ -1,0 +1,200 @@
+//! Many at once, and much at once.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use domain::id::OrderId;
+use domain::job::{Admission, Ending};
+use domain::key::{EventId, JobId};
+use domain::ports::{Entry, JobIntake, JobQueue, JobReader, Leadership, Release, StoreError};
+
+use super::{Subject, TTL};
+use crate::{channel, new_job, order_id, owner};
+
+/// What claimers that run at the same time have in their hands.
+#[derive(Default)]
+struct Hands {
+    orders: HashSet<OrderId>,
+    jobs: HashSet<JobId>,
+}
+
+impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+    async fn claim_until_done(&self, name: &str, hands: &Mutex<Hands>) {
+        let owner = owner(name);
+        loop {
+            let claimed = self.store.claim(&owner, 3, TTL).await.unwrap();
+            if claimed.is_empty() {
+                let tally = self.store.tally().await.unwrap();
+                if tally.count("queued") + tally.count("leased") == 0 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+                continue;
+            }
+            for job in &claimed {
+                let mut hands = hands.lock().unwrap();
+                assert!(
+                    hands.orders.insert(job.job.order),
+                    "two jobs of {} at once",
+                    job.job.order
+                );
+                assert!(
+                    hands.jobs.insert(job.job.id.clone()),
+                    "{} twice",
+                    job.job.id
+                );
+            }
+            tokio::task::yield_now().await;
+            for job in claimed {
+                // Before it is finished: from then on another may have the order's next job.
+                hands.lock().unwrap().orders.remove(&job.job.order);
+                self.store
+                    .finish(&job.lease, Ending::Succeeded, &[])
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    /// However many claim at once, no job is had by two, nor two jobs of one order by anybody.
+    pub async fn many_claimers_never_share_a_job_or_an_order(&self) {
+        let jobs: Vec<_> = (0..90)
+            .map(|n| new_job(&format!("e{n}"), order_id(n % 30), None))
+            .collect();
+        self.store.enqueue(&jobs).await.unwrap();
+        let hands = Mutex::default();
+        tokio::join!(
+            self.claim_until_done("a", &hands),
+            self.claim_until_done("b", &hands),
+            self.claim_until_done("c", &hands),
+            self.claim_until_done("d", &hands),
+            self.claim_until_done("e", &hands),
+            self.claim_until_done("f", &hands),
+        );
+        assert_eq!(hands.lock().unwrap().jobs.len(), 90);
+    }
+
+    /// The longest due comes first, and an order with many jobs does not hold up the others.
+    pub async fn the_longest_due_comes_first(&self) {
+        for n in 0..4 {
+            self.enqueue(new_job(&format!("busy{n}"), order_id(9), None))
+                .await;
+        }
+        for n in 1..=3 {
+            self.clock.advance(Duration::from_secs(1));
+            self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
+                .await;
+        }
+        let orders = |claimed: &[domain::ports::Claimed]| {
+            let orders = claimed.iter().map(|claimed| claimed.job.order);
+            orders.collect::<Vec<_>>()
+        };
+        let first = self.claim(3).await;
+        assert_eq!(orders(&first), [order_id(9), order_id(1), order_id(2)]);
+        self.clock.advance(Duration::from_secs(1));
+        // Given back, it stands behind what has waited longer.
+        let release = Release {
+            after: Duration::ZERO,
+            deferral: false,
+        };
+        self.store.release(&first[1].lease, release).await.unwrap();
+        let then = self.claim(5).await;
+        assert_eq!(orders(&then), [order_id(3), order_id(1)]);
+    }
+
+    /// Ten thousand events in chunks, some of them seen before, each become one job.
+    pub async fn ten_thousand_events_in_chunks_become_as_many_jobs(&self) {
+        let epoch = self.lead().await;
+        let chunk = |from: u32| {
+            let jobs = (from..from + 1100).map(|n| {
+                // The last hundred of each chunk come again with the next one.
+                Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k")))
+            });
+            self.delivery(epoch, jobs.collect(), 1)
+        };
+        for from in (0..10_000).step_by(1000) {
+            let admissions = self.store.accept(&chunk(from)).await.unwrap();
+            let expected = if from == 0 { 1100 } else { 1000 };
+            let enqueued = admissions
+                .iter()
+                .filter(|admission| **admission == Admission::Enqueued);
+            assert_eq!(enqueued.count(), expected);
+        }
+        assert_eq!(self.store.tally().await.unwrap().count("queued"), 10_100);
+    }
+
+    /// A delivery may repeat itself, and an order may be asked for twice in it.
+    pub async fn one_delivery_is_judged_in_its_sequence(&self) {
+        let epoch = self.lead().await;
+        let entry = |event: &str, key| Entry::Job(new_job(event, order_id(1), key));
+        let entries = vec![
+            entry("e1", Some("k")),
+            entry("e1", Some("k")),
+            entry("e2", Some("k")),
+            entry("e3", Some("other")),
+        ];
+        let admissions = self.store.accept(&self.delivery(epoch, entries, 1)).await;
+        assert_eq!(
+            admissions.unwrap(),
+            [
+                Admission::Enqueued,
+                Admission::SameDelivery,
+                Admission::SameRequest,
+                Admission::Enqueued
+            ]
+        );
+        assert_eq!(self.claim_one().await.job.event, EventId::new("e1"));
+    }
+
+    /// A delivery whose reply was lost is repeated with newer events behind it: what was
+    /// stored stays as it is, the rest is new.
+    pub async fn a_repeat_with_more_behind_it_adds_only_that(&self) {
+        let epoch = self.lead().await;
+        let entries = |events: std::ops::Range<u32>| {
+            let jobs = events.map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), None)));
+            jobs.collect::<Vec<_>>()
+        };
+        let first = self.delivery(epoch, entries(0..2), 1);
+        self.store.accept(&first).await.unwrap();
+        let again = self.delivery(epoch, entries(0..3), 2);
+        assert_eq!(
+            self.store.accept(&again).await.unwrap(),
+            [
+                Admission::SameDelivery,
+                Admission::SameDelivery,
+                Admission::Enqueued
+            ]
+        );
+        let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
+        assert_eq!(cursor.replay_id.as_bytes(), [2]);
+        assert_eq!(self.store.tally().await.unwrap().count("queued"), 3);
+    }
+
+    /// Who lost the lead can neither move the position nor give up what is another's.
+    pub async fn a_leadership_that_was_taken_over_stays_with_its_new_owner(&self) {
+        let stale = self.lead().await;
+        self.clock.advance(TTL);
+        let taken = self.store.lead(&channel(), &owner("sub-b"), TTL).await;
+        let Leadership::Leader(epoch) = taken.unwrap() else {
+            panic!("the lease of the first leader ran out");
+        };
+        let delivery = self.delivery(epoch, Vec::new(), 5);
+        self.store.accept(&delivery).await.unwrap();
+        self.store
+            .resign(&channel(), &owner("sub-a"))
+            .await
+            .unwrap();
+        let gap = domain::ports::Gap {
+            from: None,
+            detail: String::new(),
+        };
+        let lost = self.store.lose_position(&channel(), stale, &gap).await;
+        assert!(matches!(lost, Err(StoreError::NotLeader)));
+        let asked = self.store.lead(&channel(), &owner("sub-a"), TTL).await;
+        assert!(matches!(asked.unwrap(), Leadership::Standby { .. }));
+        let view = self.store.stream(&channel()).await.unwrap();
+        assert_eq!(view.leader.unwrap().1, epoch);
+        assert_eq!(view.cursor.unwrap().replay_id.as_bytes(), [5]);
+    }
+}
