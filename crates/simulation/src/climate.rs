@@ -77,8 +77,8 @@ impl Climate {
             storm: dice.millis(10_000, 60_000),
             skew: match dice.below(3) {
                 0 => 0,
-                1 => 100,
-                _ => 500,
+                1 => 2_000,
+                _ => 600_000,
             },
             drop_notes: dice.chance(150),
             idempotent: dice.chance(300),
