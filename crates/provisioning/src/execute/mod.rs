@@ -202,6 +202,19 @@ impl Attempt<'_> {
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
         let activating = details.activation == Activation::Activating;
+        // The order is `Activating` by another key than the event's: it was asked for again
+        // since, or this very request's commit is still to be seen. An attempt begun by the
+        // older key would be overtaken by its own request.
+        let other_key = details.idem_key.is_some()
+            && job.idem_key.is_some()
+            && details.idem_key != job.idem_key;
+        if !begun
+            && activating
+            && other_key
+            && let Some(later) = self.second_look()
+        {
+            return Ok(later);
+        }
         if !begun && !activating {
             // What the event asked for is over only when the order says so of its very key;
             // else it may be a new request whose commit is still to be seen.

@@ -68,6 +68,16 @@ async fn an_activated_order_may_be_asked_for_again_by_an_event_that_overtook_its
 }
 
 #[tokio::test]
+async fn a_request_does_not_begin_by_an_older_key_while_its_own_commit_is_still_to_be_seen() {
+    let house = House::new().await;
+    house.crm.put(details(order_id(1)));
+    house.request("e2").await;
+    assert_eq!(house.round().await, [End::Released]);
+    house.crm.retry(order_id(1), "e2");
+    assert_eq!(house.work().await, [DONE]);
+}
+
+#[tokio::test]
 async fn an_order_that_is_not_there_ends_failed_with_its_code() {
     let house = House::new().await;
     house.request("e1").await;
@@ -307,7 +317,7 @@ async fn an_order_that_went_on_without_us_is_left_alone() {
     let house = House::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(house.round().await, [End::Released]);
-    house.crm.retry(order_id(1), "another key");
+    house.crm.retry(order_id(1), "e2");
     assert_eq!(house.work().await, [End::Finished(Ending::Superseded)]);
     assert!(house.crm.written().is_empty());
     house.request("e2").await;
