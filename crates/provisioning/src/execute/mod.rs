@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::{Ending, backoff};
+use domain::key::WhmcsOrderId;
 use domain::order::{
     Activation, Fact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next,
 };
@@ -85,6 +86,7 @@ pub async fn execute(
         waited: Duration::ZERO,
         tries: 0,
         conflicts: 0,
+        answered: None,
     };
     loop {
         let flow = match draining.is_cancelled() {
@@ -123,6 +125,8 @@ struct Attempt<'a> {
     waited: Duration,
     tries: u32,
     conflicts: u32,
+    /// The order that AddOrder named in its answer just now.
+    answered: Option<WhmcsOrderId>,
 }
 
 impl Attempt<'_> {

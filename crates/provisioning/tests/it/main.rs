@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::failure::Code;
 use domain::job::Ending;
+use domain::key::Marker;
 use domain::order::{Activation, OrderStatus, Outcome, ServiceStatus};
 use domain::ports::Clock;
 use house::House;
@@ -32,6 +33,7 @@ async fn an_approved_order_is_placed_set_up_and_reported_once() {
     assert!(matches!(&written[0], Written::Items(items) if items[0].services.len() == 2));
     assert!(matches!(&written[1], Written::Report(..)));
     assert_eq!(written.len(), 2, "the lines, then ONE write to the order");
+    assert!(house.marks_are_proven().await);
 }
 
 #[tokio::test]
@@ -198,6 +200,25 @@ async fn a_repeating_proxy_is_found_out_even_where_notes_are_dropped() {
     house.retry("e2").await;
     assert_eq!(house.work().await, [DONE]);
     assert_eq!(house.whmcs.all_orders().len(), 2, "no third was placed");
+}
+
+#[tokio::test]
+async fn a_mark_that_staff_wrote_proves_nothing_of_marks_that_we_write() {
+    let house = House::with_order().await;
+    house.whmcs.set_drop_notes(true);
+    house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+    assert_eq!(house.work().await.last(), Some(&FAILED));
+    house.assert_failed(Code::WhmcsOutcomeUnknown, false);
+    let marker = Marker {
+        org: details(order_id(1)).org,
+        order: order_id(1),
+    };
+    house
+        .whmcs
+        .edit(|orders| orders[0].notes = marker.to_string());
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert!(!house.marks_are_proven().await);
 }
 
 #[tokio::test]
