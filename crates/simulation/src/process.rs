@@ -62,7 +62,10 @@ impl Process {
             Role::Subscriber => {
                 let settings = intake::Settings {
                     channel: world.channel.clone(),
-                    start: Start::Earliest,
+                    start: match world.climate.newest_first {
+                        true => Start::Latest,
+                        false => Start::Earliest,
+                    },
                     on_loss: world.climate.on_loss,
                     lease: LEASE,
                 };

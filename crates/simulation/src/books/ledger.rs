@@ -33,6 +33,7 @@ struct Truth {
     leases: BTreeMap<JobId, Held>,
     stored: BTreeSet<EventId>,
     reached: usize,
+    positioned: bool,
     wake_at: BTreeSet<Timestamp>,
 }
 
@@ -56,6 +57,11 @@ impl Ledger {
     /// Whether the event was committed.
     pub(crate) fn has(&self, event: &EventId) -> bool {
         lock(&self.truth).stored.contains(event)
+    }
+
+    /// Whether a position was ever stored.
+    pub(crate) fn ever_stood_somewhere(&self) -> bool {
+        lock(&self.truth).positioned
     }
 
     /// Whether this lease is the job's last, and has not run out.
@@ -144,6 +150,7 @@ impl JobIntake for Ledger {
             self.judge.broken(Promise::CursorBehindJobs, detail);
         }
         truth.reached = reached;
+        truth.positioned = true;
         Ok(admissions)
     }
 
