@@ -59,6 +59,11 @@ impl Ledger {
         lock(&self.truth).stored.contains(event)
     }
 
+    /// A stream was opened at its beginning: the position may go back for once.
+    pub(crate) fn rewound(&self) {
+        lock(&self.truth).reached = 0;
+    }
+
     /// Whether a position was ever stored.
     pub(crate) fn ever_stood_somewhere(&self) -> bool {
         lock(&self.truth).positioned
@@ -160,9 +165,7 @@ impl JobIntake for Ledger {
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.store.lose_position(channel, epoch, gap).await?;
-        lock(&self.truth).reached = 0;
-        Ok(())
+        self.store.lose_position(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {

@@ -54,6 +54,9 @@ impl EventSource for Line {
                 detail: "the replay id is not valid".to_owned(),
             });
         };
+        if *start == Start::Earliest {
+            ledger.rewound();
+        }
         seat.say(|| format!("stream opened at event {at} for {start:?}"));
         seat.here().await;
         let seat = Arc::clone(seat);
