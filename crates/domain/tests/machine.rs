@@ -198,6 +198,30 @@ fn every_fact_meets_every_state_and_only_the_legal_ones_move_it() {
 }
 
 #[test]
+fn an_attempt_that_was_overtaken_leaves_an_unknown_call_to_be_waited_for() {
+    let again = |facts: &[Fact]| {
+        let checked = Fact::Checked {
+            job: job("j9"),
+            idem_key: None,
+        };
+        let state = OrderState::replay(facts.iter().chain([&checked])).unwrap();
+        next(&state, &job("j9"))
+    };
+    for (stage, facts) in every_stage() {
+        match stage {
+            "placing" => assert_eq!(again(&facts), Step::DoubtPlace),
+            "place unknown" => {
+                assert!(matches!(again(&facts), Step::SettlePlace { .. }));
+                let refused = Fact::Refused(Refusal::new(Code::WhmcsOutcomeUnknown, "two"));
+                let judged: Vec<_> = facts.iter().cloned().chain([refused]).collect();
+                assert!(matches!(again(&judged), Step::Place { .. }));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[test]
 fn an_illegal_fact_names_both_halves() {
     let error = OrderState::default()
         .apply(&Fact::Placed { order: ORDER })

@@ -64,6 +64,15 @@ enum Over {
     Broken { error: StreamError, flowed: bool },
 }
 
+/// Where to start although another position is stored: the bus does not know that one any
+/// more. It stays stored until a message takes its place, so whoever leads after a crash finds
+/// it lost as well and does the same.
+struct Instead {
+    /// The term that found it lost.
+    epoch: Epoch,
+    start: Start,
+}
+
 impl Intake {
     /// An intake with an owner id of its own, new at every start.
     #[must_use]
@@ -94,14 +103,14 @@ impl Intake {
     /// Follows the channel until `shutdown`, then resigns so that a standby need not wait.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut failures = 0;
-        let mut start = self.settings.start.clone();
+        let mut instead = None;
         while !shutdown.is_cancelled() {
             let epoch = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 epoch = self.become_leader() => epoch,
             };
-            match self.follow(epoch, &start, &shutdown).await {
+            match self.follow(epoch, &mut instead, &shutdown).await {
                 Over::Shutdown => break,
                 Over::NotLeading => {}
                 Over::Broken { error, flowed } => {
@@ -109,7 +118,7 @@ impl Intake {
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => break,
-                        next = self.after(error, epoch, failures) => start = next.unwrap_or(start),
+                        lost = self.after(error, epoch, failures) => instead = lost.or(instead),
                     }
                 }
             }
@@ -142,7 +151,12 @@ impl Intake {
         }
     }
 
-    async fn follow(&self, epoch: Epoch, start: &Start, shutdown: &CancellationToken) -> Over {
+    async fn follow(
+        &self,
+        epoch: Epoch,
+        instead: &mut Option<Instead>,
+        shutdown: &CancellationToken,
+    ) -> Over {
         let mut renewal = tokio::time::interval(self.settings.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // One renewal goes on from message to message: begun anew with each of them, it would
@@ -155,7 +169,7 @@ impl Intake {
             biased;
             () = shutdown.cancelled() => return Over::Shutdown,
             () = &mut leadership => return Over::NotLeading,
-            opened = self.open(epoch, start) => opened,
+            opened = self.open(epoch, instead.as_ref()) => opened,
         };
         let mut stream = match opened {
             Ok(stream) => stream,
@@ -167,7 +181,7 @@ impl Intake {
                 biased;
                 () = shutdown.cancelled() => Some(Over::Shutdown),
                 () = &mut leadership => Some(Over::NotLeading),
-                over = self.take_one(&mut *stream, epoch) => over,
+                over = self.take_one(&mut *stream, epoch, instead) => over,
             };
             match over {
                 None => flowed = true,
@@ -177,13 +191,19 @@ impl Intake {
         }
     }
 
-    async fn open(&self, epoch: Epoch, start: &Start) -> Result<Box<dyn EventStream>, Over> {
+    async fn open(
+        &self,
+        epoch: Epoch,
+        instead: Option<&Instead>,
+    ) -> Result<Box<dyn EventStream>, Over> {
         let channel = &self.settings.channel;
         // The position is read anew each time: only what was committed counts.
-        let start = match self.ports.store.cursor(channel).await {
-            Ok(Some(cursor)) => Start::After(cursor.replay_id),
-            Ok(None) => start.clone(),
-            Err(error) => return Err(self.store_failed(&error).await),
+        let start = match (self.ports.store.cursor(channel).await, instead) {
+            (Err(error), _) => return Err(self.store_failed(&error).await),
+            // What another term found lost may have been found again since.
+            (Ok(_), Some(instead)) if instead.epoch == epoch => instead.start.clone(),
+            (Ok(Some(cursor)), _) => Start::After(cursor.replay_id),
+            (Ok(None), _) => self.settings.start.clone(),
         };
         match self.ports.source.open(channel, &start).await {
             Ok(stream) => {
@@ -198,7 +218,12 @@ impl Intake {
     }
 
     /// One message: received, committed, and only then may the next one be asked for.
-    async fn take_one(&self, stream: &mut dyn EventStream, epoch: Epoch) -> Option<Over> {
+    async fn take_one(
+        &self,
+        stream: &mut dyn EventStream,
+        epoch: Epoch,
+        instead: &mut Option<Instead>,
+    ) -> Option<Over> {
         let batch = match stream.next().await {
             Ok(batch) => batch,
             Err(error) => {
@@ -212,6 +237,9 @@ impl Intake {
         let delivery = decide(&self.settings.channel, epoch, batch);
         match self.ports.store.accept(&delivery).await {
             Ok(admissions) => {
+                if delivery.cursor.is_some() {
+                    *instead = None;
+                }
                 admissions
                     .into_iter()
                     .for_each(|admission| self.count(admission));
@@ -254,8 +282,8 @@ impl Intake {
         Over::NotLeading
     }
 
-    /// Waits as the error asks; answers where to start when the position was lost.
-    async fn after(&self, error: StreamError, epoch: Epoch, failures: u32) -> Option<Start> {
+    /// Waits as the error asks; answers where to start instead when the position was lost.
+    async fn after(&self, error: StreamError, epoch: Epoch, failures: u32) -> Option<Instead> {
         let topic = self.settings.channel.as_str().to_owned();
         let reason = error.class();
         counter!("orderbridge_subscription_reconnects_total", "topic" => topic, "reason" => reason)
@@ -274,28 +302,27 @@ impl Intake {
             Status::Connecting
         };
         self.health.error(status, error.to_string());
-        let start = match &error {
-            StreamError::PositionLost { detail } => match self.forget(epoch, detail).await {
-                Some(start) => Some(start),
-                None => {
-                    self.health.error(Status::Stopped, error.to_string());
-                    self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
-                        .await;
-                    return None;
-                }
-            },
+        let instead = match (&error, self.settings.on_loss) {
+            (StreamError::PositionLost { .. }, OnLoss::Stop) => {
+                self.health.error(Status::Stopped, error.to_string());
+                self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
+                    .await;
+                return None;
+            }
+            (StreamError::PositionLost { detail }, OnLoss::All) => {
+                self.record_gap(epoch, detail, Start::Earliest).await
+            }
+            (StreamError::PositionLost { detail }, OnLoss::Latest) => {
+                self.record_gap(epoch, detail, Start::Latest).await
+            }
             _ => None,
         };
         self.wait(pause_after(&error), epoch, failures).await;
-        start
+        instead
     }
 
-    async fn forget(&self, epoch: Epoch, detail: &str) -> Option<Start> {
-        let start = match self.settings.on_loss {
-            OnLoss::All => Start::Earliest,
-            OnLoss::Latest => Start::Latest,
-            OnLoss::Stop => return None,
-        };
+    /// `None` when the gap could not be recorded: the stored position will be lost again.
+    async fn record_gap(&self, epoch: Epoch, detail: &str, start: Start) -> Option<Instead> {
         let channel = &self.settings.channel;
         let from = self.ports.store.cursor(channel).await.ok().flatten();
         let gap = Gap {
@@ -312,7 +339,7 @@ impl Intake {
                     "topic" => channel.as_str().to_owned(), "reason" => "lost")
                 .increment(1);
                 self.missed.notify_one();
-                Some(start)
+                Some(Instead { epoch, start })
             }
             Err(error) => {
                 tracing::error!(%error, "the lost position could not be recorded");

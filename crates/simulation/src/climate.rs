@@ -30,6 +30,8 @@ pub(crate) struct Climate {
     pub(crate) new_clients: bool,
     /// Products are mapped only after the first failure.
     pub(crate) unmapped: bool,
+    /// Subscribers begin with the newest event, as is the default, and not with the oldest.
+    pub(crate) newest_first: bool,
     pub(crate) on_loss: OnLoss,
 
     pub(crate) crash: u32,
@@ -77,8 +79,8 @@ impl Climate {
             storm: dice.millis(10_000, 60_000),
             skew: match dice.below(3) {
                 0 => 0,
-                1 => 100,
-                _ => 500,
+                1 => 2_000,
+                _ => 600_000,
             },
             drop_notes: dice.chance(150),
             idempotent: dice.chance(300),
@@ -86,6 +88,7 @@ impl Climate {
             events_have_key: dice.chance(800),
             new_clients: dice.chance(200),
             unmapped: dice.chance(100),
+            newest_first: dice.chance(300),
             on_loss: match dice.chance(200) {
                 true => OnLoss::Latest,
                 false => OnLoss::All,

@@ -6,11 +6,10 @@ use std::time::Duration;
 use domain::ports::Start;
 use intake::Intake;
 use provisioning::Worker;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::seat::Seat;
+use crate::seat::{Pause, Seat};
 use crate::world::{QUIET, World};
 
 /// A lease, of a job and of the channel.
@@ -48,22 +47,25 @@ async fn machine(world: Arc<World>, role: Role, number: u32) {
 
 struct Process {
     name: String,
-    pause: watch::Sender<bool>,
+    pause: Arc<Pause>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Process {
     fn start(world: &Arc<World>, role: Role, name: String, skew: i64) -> Self {
-        let (pause, paused) = watch::channel(false);
+        let pause = Arc::new(Pause::default());
         let stop = CancellationToken::new();
-        let seat = Seat::new(world, name.clone(), skew, paused);
+        let seat = Seat::new(world, name.clone(), skew, Arc::clone(&pause));
         let until = stop.clone();
         let task = match role {
             Role::Subscriber => {
                 let settings = intake::Settings {
                     channel: world.channel.clone(),
-                    start: Start::Earliest,
+                    start: match world.climate.newest_first {
+                        true => Start::Latest,
+                        false => Start::Earliest,
+                    },
                     on_loss: world.climate.on_loss,
                     lease: LEASE,
                 };
@@ -103,13 +105,14 @@ impl Process {
                 world
                     .trace
                     .say(&self.name, || format!("is paused for {time:?}"));
-                self.pause.send_replace(true);
+                self.pause.set(true);
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(time) => {}
                     () = world.calm() => {}
                 }
                 world.trace.say(&self.name, || "goes on".to_owned());
-                self.pause.send_replace(false);
+                self.pause.set(false);
             }
             if world.strikes(world.climate.crash) {
                 match world.dice.chance(700) {

@@ -21,7 +21,7 @@ use crate::trace::{Trace, lock};
 use crate::{end, people};
 
 /// How long an unknown effect in WHMCS may still be at work.
-pub(crate) const QUIET: Duration = Duration::from_secs(12);
+pub(crate) const QUIET: Duration = Duration::from_secs(18);
 /// So long after the trouble every order must have ended.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 

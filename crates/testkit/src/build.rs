@@ -41,7 +41,8 @@ pub fn new_job(event: &str, order: OrderId, idem_key: Option<&str>) -> NewJob {
     )
 }
 
-/// An order with one line: two units of WHMCS product 5, monthly, for client 7.
+/// An order with one line: two units of WHMCS product 5, monthly, for client 7. It was asked
+/// for by the event `e1`, whose name is its key too.
 #[must_use]
 pub fn details(order: OrderId) -> OrderDetails {
     let id = |text: &str| text.to_owned();
@@ -50,7 +51,7 @@ pub fn details(order: OrderId) -> OrderDetails {
         id: order,
         number: None,
         activation: Activation::Activating,
-        idem_key: IdemKey::new("k1"),
+        idem_key: IdemKey::new("e1"),
         requested_at: None,
         account: Account {
             id: AccountId::parse("001000000000001").expect("prefix and digits make an account id"),

@@ -65,7 +65,7 @@ pub enum Fact {
     Verified {
         /// Which service stands for which line.
         lines: Vec<PlacedLine>,
-        /// Whether a mark of ours was seen on it.
+        /// Whether a mark of ours was seen on it that nobody but AddOrder can have written.
         marked: bool,
     },
     /// Intent: AcceptOrder is about to be called.

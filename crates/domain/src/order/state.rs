@@ -208,11 +208,12 @@ impl OrderState {
         {
             return None;
         }
+        let judged = self.phase != Phase::Working;
         self.attempt = Some((job.clone(), idem_key));
         self.phase = Phase::Working;
         self.items_reported = false;
         self.held = None;
-        self.progress = self.progress.reopened();
+        self.progress = self.progress.reopened(judged);
         Some(self)
     }
 }
@@ -220,8 +221,13 @@ impl OrderState {
 impl Progress {
     /// What a new attempt starts from. A client that was merely known is looked up again,
     /// since the account may have been mended meanwhile; nothing that exists is forgotten.
-    fn reopened(self) -> Self {
+    ///
+    /// `judged`: the last attempt came to an end of its own, so that whoever asks again knows
+    /// how it ended. One that was merely overtaken settled nothing: an AddOrder of unknown
+    /// outcome may still be at work, and goes on being waited and looked for.
+    fn reopened(self, judged: bool) -> Self {
         match self {
+            Self::Placing { .. } if !judged => self,
             Self::Nothing | Self::CreatingClient(_) | Self::ClientKnown { .. } => Self::Nothing,
             Self::Placing {
                 client, watermark, ..

@@ -131,8 +131,9 @@ pub trait JobIntake: Send + Sync {
     /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unavailable`].
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError>;
 
-    /// Records a lost stretch and forgets the position that the bus does not know any more,
-    /// in one commit.
+    /// Records that the bus does not know the stored position any more. The position stays
+    /// until a delivery takes its place: whoever leads after a crash finds it lost again, and
+    /// not a store that never had one. Repeating it records it again.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).

@@ -91,13 +91,13 @@ impl JobIntake for PostgresStore {
                   }| {
                 Box::pin(async move {
                     let recorded = statement(concat!(
-                        "WITH cleared AS (
-                         UPDATE stream SET replay_id = NULL, committed_at = NULL
+                        "WITH led AS (
+                         UPDATE stream SET epoch = epoch
                          WHERE channel = $2 AND epoch = $3 RETURNING channel)
                      INSERT INTO gap (channel, from_at, until_at, detail)
                      SELECT channel, $4, ",
                         now!(),
-                        ", $5 FROM cleared"
+                        ", $5 FROM led"
                     ))
                     .bind(shift)
                     .bind(channel.as_str())

@@ -75,16 +75,15 @@ impl JobIntake for SqliteStore {
         let (channel, gap) = (channel.clone(), gap.clone());
         self.write_now(move |connection, now| {
             Box::pin(async move {
-                let cleared = sqlx::query(
-                    "UPDATE stream SET replay_id = NULL, committed_at = NULL
-                         WHERE channel = ?1 AND epoch = ?2",
+                let led = sqlx::query(
+                    "UPDATE stream SET epoch = epoch WHERE channel = ?1 AND epoch = ?2",
                 )
                 .bind(channel.as_str().to_owned())
                 .bind(epoch.0)
                 .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
-                if cleared.rows_affected() == 0 {
+                if led.rows_affected() == 0 {
                     return Err(StoreError::NotLeader);
                 }
                 sqlx::query(

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::{Ending, backoff};
+use domain::key::WhmcsOrderId;
 use domain::order::{
     Activation, Fact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next,
 };
@@ -85,6 +86,7 @@ pub async fn execute(
         waited: Duration::ZERO,
         tries: 0,
         conflicts: 0,
+        answered: None,
     };
     loop {
         let flow = match draining.is_cancelled() {
@@ -123,6 +125,8 @@ struct Attempt<'a> {
     waited: Duration,
     tries: u32,
     conflicts: u32,
+    /// The order that AddOrder named in its answer just now.
+    answered: Option<WhmcsOrderId>,
 }
 
 impl Attempt<'_> {
@@ -202,6 +206,19 @@ impl Attempt<'_> {
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
         let activating = details.activation == Activation::Activating;
+        // The order is `Activating` by another key than the event's: it was asked for again
+        // since, or this very request's commit is still to be seen. An attempt begun by the
+        // older key would be overtaken by its own request.
+        let other_key = details.idem_key.is_some()
+            && job.idem_key.is_some()
+            && details.idem_key != job.idem_key;
+        if !begun
+            && activating
+            && other_key
+            && let Some(later) = self.second_look()
+        {
+            return Ok(later);
+        }
         if !begun && !activating {
             // What the event asked for is over only when the order says so of its very key;
             // else it may be a new request whose commit is still to be seen.

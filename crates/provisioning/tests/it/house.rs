@@ -158,6 +158,13 @@ impl House {
             })
     }
 
+    /// Whether the store holds a proof that marks survive on this install.
+    pub(crate) async fn marks_are_proven(&self) -> bool {
+        let facts = self.store.facts_of(order_id(1)).await.unwrap();
+        let proof = |fact: &Fact| matches!(fact, Fact::Verified { marked: true, .. });
+        facts.iter().any(|recorded| proof(&recorded.fact))
+    }
+
     /// The last write to the order is this failure, with or without a WHMCS order.
     pub(crate) fn assert_failed(&self, code: Code, with_order: bool) {
         match self.crm.outcomes(order_id(1)).last() {

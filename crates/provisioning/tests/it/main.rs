@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use domain::failure::Code;
 use domain::job::Ending;
+use domain::key::Marker;
 use domain::order::{Activation, OrderStatus, Outcome, ServiceStatus};
 use domain::ports::Clock;
 use house::House;
@@ -32,6 +33,7 @@ async fn an_approved_order_is_placed_set_up_and_reported_once() {
     assert!(matches!(&written[0], Written::Items(items) if items[0].services.len() == 2));
     assert!(matches!(&written[1], Written::Report(..)));
     assert_eq!(written.len(), 2, "the lines, then ONE write to the order");
+    assert!(house.marks_are_proven().await);
 }
 
 #[tokio::test]
@@ -65,6 +67,16 @@ async fn an_activated_order_may_be_asked_for_again_by_an_event_that_overtook_its
     house.crm.retry(order_id(1), "e2");
     assert_eq!(house.work().await, [DONE]);
     assert_eq!(house.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_does_not_begin_by_an_older_key_while_its_own_commit_is_still_to_be_seen() {
+    let house = House::new().await;
+    house.crm.put(details(order_id(1)));
+    house.request("e2").await;
+    assert_eq!(house.round().await, [End::Released]);
+    house.crm.retry(order_id(1), "e2");
+    assert_eq!(house.work().await, [DONE]);
 }
 
 #[tokio::test]
@@ -191,6 +203,25 @@ async fn a_repeating_proxy_is_found_out_even_where_notes_are_dropped() {
 }
 
 #[tokio::test]
+async fn a_mark_that_staff_wrote_proves_nothing_of_marks_that_we_write() {
+    let house = House::with_order().await;
+    house.whmcs.set_drop_notes(true);
+    house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+    assert_eq!(house.work().await.last(), Some(&FAILED));
+    house.assert_failed(Code::WhmcsOutcomeUnknown, false);
+    let marker = Marker {
+        org: details(order_id(1)).org,
+        order: order_id(1),
+    };
+    house
+        .whmcs
+        .edit(|orders| orders[0].notes = marker.to_string());
+    house.retry("e2").await;
+    assert_eq!(house.work().await, [DONE]);
+    assert!(!house.marks_are_proven().await);
+}
+
+#[tokio::test]
 async fn a_call_that_was_not_sent_is_repeated_within_the_budget() {
     let house = House::with_order().await;
     for action in [Action::Read, Action::Place, Action::Accept] {
@@ -307,7 +338,7 @@ async fn an_order_that_went_on_without_us_is_left_alone() {
     let house = House::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(house.round().await, [End::Released]);
-    house.crm.retry(order_id(1), "another key");
+    house.crm.retry(order_id(1), "e2");
     assert_eq!(house.work().await, [End::Finished(Ending::Superseded)]);
     assert!(house.crm.written().is_empty());
     house.request("e2").await;

@@ -50,8 +50,14 @@ impl Bus {
         self.published.notify_waiters();
     }
 
-    /// Where a stream begins, or `None` when the position is not known any more.
-    pub(crate) fn begin(&self, start: &Start, stored: impl Fn(&EventId) -> bool) -> Option<usize> {
+    /// Where a stream begins, or `None` when the position is not known any more. Whoever asks
+    /// for the newest only, and `may_skip` what came before, is excused for it.
+    pub(crate) fn begin(
+        &self,
+        start: &Start,
+        may_skip: bool,
+        stored: impl Fn(&EventId) -> bool,
+    ) -> Option<usize> {
         let mut books = lock(&self.books);
         match start {
             Start::Earliest => Some(books.kept_from),
@@ -60,7 +66,7 @@ impl Bus {
                     .events
                     .iter()
                     .map(|received| received.event.clone())
-                    .filter(|event| !stored(event))
+                    .filter(|event| may_skip && !stored(event))
                     .collect();
                 books.excused.extend(skipped);
                 Some(books.events.len())

@@ -33,6 +33,7 @@ struct Truth {
     leases: BTreeMap<JobId, Held>,
     stored: BTreeSet<EventId>,
     reached: usize,
+    positioned: bool,
     wake_at: BTreeSet<Timestamp>,
 }
 
@@ -56,6 +57,16 @@ impl Ledger {
     /// Whether the event was committed.
     pub(crate) fn has(&self, event: &EventId) -> bool {
         lock(&self.truth).stored.contains(event)
+    }
+
+    /// A stream was opened at its beginning: the position may go back for once.
+    pub(crate) fn rewound(&self) {
+        lock(&self.truth).reached = 0;
+    }
+
+    /// Whether a position was ever stored.
+    pub(crate) fn ever_stood_somewhere(&self) -> bool {
+        lock(&self.truth).positioned
     }
 
     /// Whether this lease is the job's last, and has not run out.
@@ -144,6 +155,7 @@ impl JobIntake for Ledger {
             self.judge.broken(Promise::CursorBehindJobs, detail);
         }
         truth.reached = reached;
+        truth.positioned = true;
         Ok(admissions)
     }
 
@@ -153,9 +165,7 @@ impl JobIntake for Ledger {
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.store.lose_position(channel, epoch, gap).await?;
-        lock(&self.truth).reached = 0;
-        Ok(())
+        self.store.lose_position(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {

@@ -36,8 +36,9 @@ pub enum Sabotage {
     NoQuiet,
     /// The guard before the report: the order always seems ours.
     NoGuard,
-    /// The truth about modules: all seem to bear being called again.
-    AllIdempotent,
+    /// The read-back before setting up: services seem pending whatever was built, and every
+    /// module seems to bear being called again.
+    NoReadBack,
 }
 
 impl Sabotage {
@@ -50,7 +51,7 @@ impl Sabotage {
         Self::NoIntent,
         Self::NoQuiet,
         Self::NoGuard,
-        Self::AllIdempotent,
+        Self::NoReadBack,
     ];
 
     pub(crate) fn intake(self, ledger: &Arc<Ledger>) -> Arc<dyn JobIntake> {
@@ -84,7 +85,7 @@ impl Sabotage {
     ) -> Arc<dyn Provisioner> {
         match self {
             Self::BlindSearch => Arc::new(provisioner::Bent::blind(inner, world)),
-            Self::AllIdempotent => Arc::new(provisioner::Bent::idempotent(inner, world)),
+            Self::NoReadBack => Arc::new(provisioner::Bent::unread(inner, world)),
             _ => inner,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientSighting, OrderSighting};
+use domain::order::{ClientSighting, OrderSighting, ServiceStatus};
 use domain::ports::{
     CallError, CatalogueEntry, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
@@ -17,8 +17,8 @@ pub(super) struct Bent {
     world: Arc<World>,
     /// An order is found only once an answer has named it.
     blind: bool,
-    /// Every module is said to bear being called again.
-    idempotent: bool,
+    /// Services are shown as pending, and every module as one that bears being called again.
+    unread: bool,
 }
 
 impl Bent {
@@ -27,16 +27,16 @@ impl Bent {
             inner,
             world: Arc::clone(world),
             blind: true,
-            idempotent: false,
+            unread: false,
         }
     }
 
-    pub(super) fn idempotent(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
+    pub(super) fn unread(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
         Self {
             inner,
             world: Arc::clone(world),
             blind: false,
-            idempotent: true,
+            unread: true,
         }
     }
 }
@@ -56,7 +56,7 @@ impl Provisioner for Bent {
         products: &[ProductId],
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
         let mut entries = self.inner.catalogue(products).await?;
-        if self.idempotent {
+        if self.unread {
             for entry in entries.iter_mut().flatten() {
                 entry.module.kind = ModuleKind::Idempotent;
             }
@@ -86,7 +86,13 @@ impl Provisioner for Bent {
         client: ClientId,
         order: WhmcsOrderId,
     ) -> Result<Option<OrderSighting>, CallError> {
-        self.inner.order(client, order).await
+        let mut seen = self.inner.order(client, order).await?;
+        if self.unread {
+            for line in seen.iter_mut().flat_map(|order| order.lines.iter_mut()) {
+                line.status = ServiceStatus::Pending;
+            }
+        }
+        Ok(seen)
     }
 
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {

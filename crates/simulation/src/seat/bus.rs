@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::key::Channel;
 use domain::ports::{Batch, EventSource, EventStream, Start, StreamError};
+use intake::OnLoss;
 
 use super::Seat;
 
@@ -43,12 +44,19 @@ impl EventSource for Line {
             return Err(cut("unavailable"));
         }
         let ledger = &world.ledger;
-        let Some(at) = world.bus.begin(start, |event| ledger.has(event)) else {
+        // Who begins with the newest skips what came before; and who lost its position, where
+        // that is the setting.
+        let may_skip = world.climate.on_loss == OnLoss::Latest || !ledger.ever_stood_somewhere();
+        let begun = world.bus.begin(start, may_skip, |event| ledger.has(event));
+        let Some(at) = begun else {
             seat.say(|| format!("the bus does not know {start:?}"));
             return Err(StreamError::PositionLost {
                 detail: "the replay id is not valid".to_owned(),
             });
         };
+        if *start == Start::Earliest {
+            ledger.rewound();
+        }
         seat.say(|| format!("stream opened at event {at} for {start:?}"));
         seat.here().await;
         let seat = Arc::clone(seat);

@@ -8,15 +8,32 @@ mod whmcs;
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ports::{CallError, Clock, Entropy, JobIntake, JobQueue, Provisioner};
 use domain::time::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::world::World;
+
+/// Whether a process is stopped in its tracks. Not a `watch` channel: that one wakes those who
+/// wait in an order drawn by lot.
+#[derive(Debug, Default)]
+pub(crate) struct Pause {
+    paused: AtomicBool,
+    goes_on: Notify,
+}
+
+impl Pause {
+    pub(crate) fn set(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
+        if !paused {
+            self.goes_on.notify_waiters();
+        }
+    }
+}
 
 /// A started process: a new one after every crash.
 pub(crate) struct Seat {
@@ -25,22 +42,17 @@ pub(crate) struct Seat {
     pub(crate) name: String,
     /// How far its machine's clock is off, in milliseconds.
     skew: i64,
-    paused: watch::Receiver<bool>,
+    pause: Arc<Pause>,
     tokens: AtomicU64,
 }
 
 impl Seat {
-    pub(crate) fn new(
-        world: &Arc<World>,
-        name: String,
-        skew: i64,
-        paused: watch::Receiver<bool>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(world: &Arc<World>, name: String, skew: i64, pause: Arc<Pause>) -> Arc<Self> {
         Arc::new(Self {
             world: Arc::clone(world),
             name,
             skew,
-            paused,
+            pause,
             tokens: AtomicU64::new(0),
         })
     }
@@ -77,10 +89,12 @@ impl Seat {
 
     /// Returns while the process runs: not at all as long as it is stopped.
     async fn here(&self) {
-        let mut paused = self.paused.clone();
-        // The sender is dropped with the process, and then nobody comes back here.
-        if paused.wait_for(|paused| !paused).await.is_err() {
-            std::future::pending::<()>().await;
+        loop {
+            let goes_on = self.pause.goes_on.notified();
+            if !self.pause.paused.load(Ordering::Relaxed) {
+                return;
+            }
+            goes_on.await;
         }
     }
 

@@ -50,7 +50,6 @@ impl Seat {
         &self,
         what: impl Fn() -> String + Send + Sync,
         lease: &Lease,
-        may_have_run_out: bool,
         call: F,
     ) -> Result<(), StoreError>
     where
@@ -58,8 +57,7 @@ impl Seat {
     {
         let ledger = &self.world.ledger;
         let judged = async {
-            let last = ledger.last_lease(&lease.job);
-            let held = ledger.holds(lease) || may_have_run_out && last.as_ref() == Some(lease);
+            let held = ledger.holds(lease);
             let written = call.await;
             if written.is_ok() && !held {
                 let detail = format!("{} under {}", what(), lease.fence);
@@ -150,14 +148,13 @@ impl JobQueue for Seat {
     async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
         let call = self.world.queue.record(lease, facts);
         let what = || format!("{}: record {facts:?}", lease.order);
-        self.fenced(what, lease, false, call).await
+        self.fenced(what, lease, call).await
     }
 
     async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
         let call = self.world.queue.release(lease, release);
         let what = || format!("{}: release {release:?}", lease.order);
-        // Giving back what ran out and nobody took hurts nobody.
-        self.fenced(what, lease, true, call).await
+        self.fenced(what, lease, call).await
     }
 
     async fn finish(
@@ -168,7 +165,7 @@ impl JobQueue for Seat {
     ) -> Result<(), StoreError> {
         let call = self.world.queue.finish(lease, ending, facts);
         let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
-        self.fenced(what, lease, false, call).await
+        self.fenced(what, lease, call).await
     }
 
     async fn wait(&self, limit: Duration) {

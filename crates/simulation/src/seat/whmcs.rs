@@ -16,8 +16,11 @@ use tokio::sync::oneshot;
 use super::{Seat, cause, not_sent, unknown};
 use crate::books::whmcs::Whmcs;
 use crate::judge::Promise;
-use crate::world::{QUIET, World};
+use crate::world::World;
 
+/// How late an effect may come, in milliseconds: within the quiet period, with room for what
+/// reading the clock over the wire costs.
+const LATEST: u64 = 10_000;
 /// How long a call is waited for.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -79,9 +82,8 @@ impl Seat {
         let climate = &self.world.climate;
         let request_lost = self.strikes(climate.whmcs_request_lost);
         let reply_lost = self.strikes(climate.whmcs_reply_lost);
-        let latest = QUIET.as_millis() as u64 * 8 / 10;
         let delay = match self.strikes(climate.whmcs_late) {
-            true => self.world.dice.millis(0, latest),
+            true => self.world.dice.millis(0, LATEST),
             false => self.world.latency(),
         };
         self.say(|| format!("WHMCS: {what} is sent"));

@@ -147,8 +147,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(matches!(next, Leadership::Leader(epoch) if epoch > first));
     }
 
-    /// A lost position is forgotten together with the record of the gap.
-    pub async fn a_lost_position_is_forgotten(&self) {
+    /// A lost position stays until another takes its place; a stale leader loses nothing.
+    pub async fn a_lost_position_stays_until_another_takes_its_place(&self) {
         let epoch = self.lead().await;
         self.store
             .accept(&self.delivery(epoch, Vec::new(), 7))
@@ -162,7 +162,21 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .lose_position(&channel(), epoch, &gap)
             .await
             .unwrap();
-        assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
+        // Whoever leads after a crash finds it lost as well, and not an empty store.
+        assert_eq!(self.position().await, Some(7));
+        self.store
+            .accept(&self.delivery(epoch, Vec::new(), 9))
+            .await
+            .unwrap();
+        assert_eq!(self.position().await, Some(9));
+        let stale = Epoch(epoch.0 - 1);
+        let lost = self.store.lose_position(&channel(), stale, &gap).await;
+        assert!(matches!(lost, Err(StoreError::NotLeader)));
+    }
+
+    async fn position(&self) -> Option<u8> {
+        let cursor = self.store.cursor(&channel()).await.unwrap()?;
+        cursor.replay_id.as_bytes().first().copied()
     }
 
     /// The same request is dropped while it lives; after a failure it is the retry.
@@ -323,7 +337,7 @@ macro_rules! job_store_contract {
             a_dead_letter_does_not_stop_the_stream,
             a_stale_leader_changes_nothing,
             a_leader_renews_and_resigns,
-            a_lost_position_is_forgotten,
+            a_lost_position_stays_until_another_takes_its_place,
             a_failed_order_may_be_asked_for_again,
             one_job_of_an_order_at_a_time,
             a_stale_worker_writes_nothing,

@@ -1,0 +1,32 @@
+//! The ordinary run: each test a range of seeds, so that every core has its share.
+
+use simulation::{Sabotage, run};
+
+const SHARE: u64 = 500;
+
+fn keep(share: u64) {
+    for seed in share * SHARE..(share + 1) * SHARE {
+        let schedule = run(seed, Sabotage::None, false);
+        let breaches: Vec<_> = schedule.breaches.iter().map(ToString::to_string).collect();
+        assert!(
+            breaches.is_empty(),
+            "seed {seed} breaks a promise:\n  {}\nreplay: cargo run -p simulation -- --replay {seed}",
+            breaches.join("\n  ")
+        );
+    }
+}
+
+macro_rules! every_promise_is_kept_in_share {
+    ($($name:ident = $share:literal;)*) => {
+        mod every_promise_is_kept_by_the_schedules_of {
+            $(#[test] fn $name() { super::keep($share); })*
+        }
+    };
+}
+
+every_promise_is_kept_in_share! {
+    share_00 = 0; share_01 = 1; share_02 = 2; share_03 = 3; share_04 = 4;
+    share_05 = 5; share_06 = 6; share_07 = 7; share_08 = 8; share_09 = 9;
+    share_10 = 10; share_11 = 11; share_12 = 12; share_13 = 13; share_14 = 14;
+    share_15 = 15; share_16 = 16; share_17 = 17; share_18 = 18; share_19 = 19;
+}
