@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use clap::Parser;
 use domain::id::OrderId;
-use domain::ports::{JobQueue, JobReader};
-use job_store::SqliteStore;
+use job_store::{Store, StoreConfig};
 use runtime::{Metrics, SystemClock};
 use serde_json::{Map, Value, json};
 use simulators::salesforce::{Line, NewOrder, SalesforceOptions, SalesforceSim};
 use simulators::whmcs::{Product, WhmcsOptions, WhmcsSim};
+use test_postgres::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -22,12 +22,23 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Settings as environment variables.
 pub(crate) type Settings = Vec<(&'static str, String)>;
 
+/// Which job store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
 /// Both outside systems, a store, and as many programs as a test starts.
 pub(crate) struct House {
     pub(crate) salesforce: SalesforceSim,
     pub(crate) whmcs: WhmcsSim,
-    pub(crate) store: SqliteStore,
+    pub(crate) store: Store,
+    pub(crate) engine: Engine,
+    url: String,
     folder: tempfile::TempDir,
+    /// Dropped after everything that is connected to it.
+    _database: Option<Database>,
     account: String,
     entry: String,
 }
@@ -48,11 +59,16 @@ impl Running {
 
 impl House {
     pub(crate) async fn new() -> Self {
-        Self::with_whmcs(WhmcsOptions::default()).await
+        Self::on(Engine::Sqlite).await
     }
 
-    /// A house with another WHMCS.
-    pub(crate) async fn with_whmcs(options: WhmcsOptions) -> Self {
+    /// A house on this store.
+    pub(crate) async fn on(engine: Engine) -> Self {
+        Self::with(engine, WhmcsOptions::default()).await
+    }
+
+    /// A house on this store, with another WHMCS.
+    pub(crate) async fn with(engine: Engine, options: WhmcsOptions) -> Self {
         outbound::install_crypto_provider();
         let salesforce = SalesforceSim::start(SalesforceOptions::default())
             .await
@@ -67,14 +83,24 @@ impl House {
             .create_product("Web hosting", Some("5"), Some("monthly"), 9.5)
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("jobs.db"), Arc::new(SystemClock))
-            .await
-            .unwrap();
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Database::create().await),
+        };
+        let url = match &database {
+            None => format!("sqlite:{}", folder.path().join("jobs.db").display()),
+            Some(database) => database.url(),
+        };
+        let config = StoreConfig::parse(&url).unwrap();
+        let store = job_store::open(&config, Arc::new(SystemClock)).await;
         Self {
             salesforce,
             whmcs,
-            store,
+            store: store.unwrap(),
+            engine,
+            url,
             folder,
+            _database: database,
             account,
             entry,
         }
@@ -84,7 +110,7 @@ impl House {
     fn common_settings(&self) -> Settings {
         let login = self.salesforce.login();
         vec![
-            ("DATABASE_URL", url(&self.folder)),
+            ("DATABASE_URL", self.url.clone()),
             ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
             ("SF_LOGIN_URL", self.salesforce.rest_url()),
             ("SF_CLIENT_ID", login.client_id),
@@ -208,13 +234,13 @@ impl House {
 
     /// Returns once so many jobs are queued.
     pub(crate) async fn until_queued(&self, n_jobs: u64) {
-        self.until(async || self.store.tally().await.unwrap().count("queued") >= n_jobs)
+        self.until(async || self.store.reader.tally().await.unwrap().count("queued") >= n_jobs)
             .await;
     }
 
     /// Whether so many jobs are there, whatever became of them.
     pub(crate) async fn store_holds(&self, n_jobs: u64) -> bool {
-        let tally = self.store.tally().await.unwrap();
+        let tally = self.store.reader.tally().await.unwrap();
         tally.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
     }
 
@@ -228,7 +254,7 @@ impl House {
     pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
-                self.store.wait(Duration::from_millis(100)).await;
+                self.store.queue.wait(Duration::from_millis(100)).await;
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap();
@@ -247,16 +273,18 @@ impl House {
     pub(crate) async fn assert_one_job_each(&self, orders: &BTreeSet<OrderId>) {
         for order in orders {
             assert_eq!(
-                self.store.jobs_of(*order).await.unwrap().len(),
+                self.store.reader.jobs_of(*order).await.unwrap().len(),
                 1,
                 "{order}"
             );
         }
     }
 
-    /// WHMCS's own books: exactly one order, everything built exactly once.
+    /// WHMCS's own books: exactly one order that staff let stand, everything built exactly
+    /// once.
     pub(crate) fn assert_provisioned_once(&self, order: &OrderId) {
-        let orders = self.whmcs.orders_for(order.as_str());
+        let mut orders = self.whmcs.orders_for(order.as_str());
+        orders.retain(|order| order.status != "Cancelled");
         assert_eq!(orders.len(), 1, "WHMCS orders of {order}");
         assert_eq!(self.field(order, "Status"), "Provisioned");
         assert_eq!(
@@ -302,8 +330,4 @@ fn flags(program: &str, settings: &Settings) -> Vec<String> {
         .iter()
         .flat_map(|(name, value)| [flag(name), value.clone()]);
     std::iter::once(program.to_owned()).chain(pairs).collect()
-}
-
-fn url(folder: &tempfile::TempDir) -> String {
-    format!("sqlite:{}", folder.path().join("jobs.db").display())
 }

@@ -1,7 +1,5 @@
 //! From an approval in Salesforce to a job, over the real wire.
 
-use domain::ports::JobReader;
-
 use crate::house::House;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +43,10 @@ async fn poison_goes_to_the_dead_letters_and_the_stream_goes_on() {
     let orders = house.approve(1);
     house.until_queued(1).await;
     house.assert_one_job_each(&orders).await;
-    assert_eq!(house.store.tally().await.unwrap().open_dead_letters, 2);
+    assert_eq!(
+        house.store.reader.tally().await.unwrap().open_dead_letters,
+        2
+    );
     running.stop().await;
 }
 

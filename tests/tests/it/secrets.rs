@@ -12,7 +12,7 @@ use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, WhmcsOptions};
 
-use crate::house::{House, Settings};
+use crate::house::{Engine, House, Settings};
 use crate::process::{Process, page};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
@@ -79,13 +79,13 @@ fn talkative(mut settings: Settings, fates: &Path) -> Settings {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_and_no_customers_data_is_written_anywhere() {
-    let house = House::with_whmcs(WhmcsOptions {
+    let whmcs = WhmcsOptions {
         identifier: IDENTIFIER.to_owned(),
         secret: SECRET.to_owned(),
         access_key: Some(ACCESS_KEY.to_owned()),
         ..WhmcsOptions::default()
-    })
-    .await;
+    };
+    let house = House::with(Engine::Sqlite, whmcs).await;
     let canaries = canaries(&house);
     let account = house.salesforce.create_account("New Ltd", None).unwrap();
     let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": NAME,

@@ -1,0 +1,188 @@
+//! The programs die by SIGKILL at every named point and at random moments, and go on.
+
+mod matrix;
+mod points;
+mod random;
+mod subscriber;
+mod worker;
+
+use std::fs;
+use std::path::Path;
+
+use domain::id::OrderId;
+use e2e::points::{FATES, reached_file};
+use simulators::When;
+use simulators::whmcs::{Fault, FaultId, Module};
+
+use crate::house::{House, Settings};
+use crate::process::{Process, was_killed};
+use points::{Case, Kind};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+
+impl House {
+    /// Settings of a worker that dies by the fates in that file.
+    fn victim_settings(&self, fates: &Path) -> Settings {
+        let config = self.file("bridge.toml");
+        fs::write(&config, "[whmcs]\nidempotent_modules = [\"simulated\"]\n").unwrap();
+        let mut settings = self.mortal_worker_settings();
+        settings.extend([
+            (FATES, fates.display().to_string()),
+            ("ORDERBRIDGE_CONFIG", config.display().to_string()),
+            ("WHMCS_CREATE_CLIENTS", "true".to_owned()),
+            ("WORKER_CONCURRENCY", "4".to_owned()),
+        ]);
+        settings
+    }
+
+    /// Loses a worker at each of these points, and sees every order to its right end.
+    ///
+    /// A death takes the other orders in hand with it, some of them past their own point:
+    /// those points get another order.
+    async fn lose_workers_everywhere(&self, mut cases: Vec<Case>) {
+        let fates = self.file("fates");
+        let settings = self.victim_settings(&fates);
+        let subscriber = self.subscribe();
+        for _ in 0..8 {
+            self.lose_workers_at(&mut cases, &fates, &settings).await;
+            if cases.is_empty() {
+                break;
+            }
+        }
+        assert!(cases.is_empty(), "nobody died at {cases:#?}");
+        assert!(self.whmcs.doubled_accounts().is_empty());
+        subscriber.stop().await;
+    }
+
+    fn order_of(&self, kind: Kind) -> OrderId {
+        if kind != Kind::NewClient {
+            return self.place();
+        }
+        let account = self.salesforce.create_account("New Ltd", None).unwrap();
+        self.place_billed(&account)
+    }
+
+    fn spoil(&self, kind: Kind, order: &OrderId) {
+        let fault = match kind {
+            Kind::Plain | Kind::NewClient => return,
+            Kind::Spoilt(id) => Fault::new(id)
+                .with_effect()
+                .on("AddOrder")
+                .delay_ms(if id == FaultId::F10 { 150 } else { 600_000 }),
+            Kind::RequestLost => Fault::new(FaultId::F08).on("AddOrder"),
+            // By order, while the others' modules work.
+            Kind::ModuleFails => Fault::new(FaultId::F31)
+                .on("AcceptOrder")
+                .module(Module::failing("no room on the server")),
+        };
+        self.whmcs
+            .fault(fault.marker(order.as_str()).when(When::Next(1)));
+    }
+
+    /// Runs a victim again and again, each time it has died, until `done` holds.
+    async fn outlive(&self, program: &str, settings: &Settings, done: impl AsyncFn() -> bool) {
+        let log = self.file("victims.log");
+        loop {
+            let mut victim = Process::start(program, settings, &log);
+            tokio::select! {
+                status = victim.ended() => {
+                    let log = || fs::read_to_string(&log).unwrap_or_default();
+                    assert!(was_killed(status), "{status}\n{}", log());
+                }
+                () = self.until(&done) => return victim.kill().await,
+            }
+        }
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        reason = "the table is what the matrix is run for; see it with --no-capture"
+    )]
+    fn print_row(&self, order: &OrderId, kind: Kind, point: &str) {
+        let fault = match kind {
+            Kind::Spoilt(id) => format!("{id:?}"),
+            other => format!("{other:?}"),
+        };
+        let live = self.whmcs.orders_for(order.as_str());
+        let live = live.iter().filter(|order| order.status != "Cancelled");
+        println!(
+            "| {point} | {fault} | {:?} | {} | {} |",
+            self.engine,
+            live.count(),
+            self.field(order, "Status"),
+        );
+    }
+
+    /// An order may only fail for what was done to it, or because its worker died between
+    /// the intent and the call, and then there is nothing in WHMCS.
+    fn assert_failed_rightly(&self, order: &OrderId, kind: Kind, point: &str) {
+        let code = self.field(order, "Activation_Error_Code__c");
+        let n_orders = self.whmcs.orders_for(order.as_str()).len();
+        let right = match code.as_str() {
+            "WHMCS_OUTCOME_UNKNOWN" => n_orders == 0,
+            "WHMCS_MODULE_FAILED" => n_orders == 1 && kind == Kind::ModuleFails,
+            "WHMCS_DUPLICATE_FOUND" => n_orders == 2 && kind == Kind::Spoilt(FaultId::F12),
+            _ => false,
+        };
+        assert!(
+            right,
+            "{order}, {kind:?}, {point}: {code} with {n_orders} WHMCS orders: {}",
+            self.field(order, "Activation_Error_Message__c")
+        );
+    }
+
+    /// One order for each point, whose worker dies there; keeps the points that nobody came
+    /// by. Every order ends provisioned once, after operator's retries where they are due.
+    async fn lose_workers_at(&self, points: &mut Vec<Case>, fates: &Path, settings: &Settings) {
+        let mut orders = Vec::new();
+        let mut lines = Vec::new();
+        for (kind, point) in &*points {
+            let order = self.order_of(*kind);
+            self.spoil(*kind, &order);
+            lines.push(format!("{order} {point}"));
+            orders.push(order);
+        }
+        fs::write(fates, lines.join("\n")).unwrap();
+        for order in &orders {
+            self.salesforce.approve(order.as_str()).unwrap();
+        }
+        for _ in 0..4 {
+            let ended = async || self.all_stand(&orders, &["Activated", "Failed"]).await;
+            self.outlive(WORKER, settings, ended).await;
+            for (order, (kind, point)) in orders.iter().zip(&*points) {
+                if self.field(order, "Activation_Status__c") == "Failed" {
+                    self.assert_failed_rightly(order, *kind, point);
+                    // What staff do about two orders for one.
+                    if let [_, second] = self.whmcs.orders_for(order.as_str()).as_slice() {
+                        self.whmcs.set_order_status(second.id, "Cancelled");
+                    }
+                    self.salesforce.retry(order.as_str()).unwrap();
+                }
+            }
+        }
+        let ended = async || self.all_stand(&orders, &["Activated"]).await;
+        self.outlive(WORKER, settings, ended).await;
+        for (order, (kind, point)) in orders.iter().zip(&*points) {
+            self.assert_provisioned_once(order);
+            self.print_row(order, *kind, point);
+        }
+        let reached = fs::read_to_string(reached_file(fates)).unwrap_or_default();
+        let mut lines = lines.iter();
+        points.retain(|_| {
+            let line = lines.next().expect("there is a line for each point");
+            !reached.lines().any(|reached| reached == line)
+        });
+    }
+
+    /// Whether every one of these orders has one of these activation statuses, and no job
+    /// is left.
+    async fn all_stand(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
+        let tally = self.store.reader.tally().await.unwrap();
+        let left = tally.count("queued") + tally.count("leased");
+        let stands = |order: &OrderId| {
+            statuses.contains(&self.field(order, "Activation_Status__c").as_str())
+        };
+        left == 0 && orders.iter().all(stands)
+    }
+}
