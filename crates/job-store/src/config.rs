@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use settings::{Problem, Problems, SecretArgs};
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use url::Url;
 
 const NAME: &str = "DATABASE_URL";
@@ -93,6 +94,25 @@ impl StoreConfig {
     }
 }
 
+impl StoreConfig {
+    /// Whether there is such a store already. A server that does not answer counts as one:
+    /// opening it says more.
+    pub(crate) async fn is_there(&self) -> bool {
+        match &self.0 {
+            Address::Sqlite(path) => path.is_file(),
+            Address::Postgres(options) => match options.connect().await {
+                Ok(connection) => connection.close().await.is_ok(),
+                Err(error) => {
+                    let code = error
+                        .as_database_error()
+                        .and_then(sqlx::error::DatabaseError::code);
+                    code.as_deref() != Some("3D000")
+                }
+            },
+        }
+    }
+}
+
 impl fmt::Display for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
@@ -148,7 +168,7 @@ fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
         return Err(problem("it names no database".to_owned(), MEND));
     }
     // Its error may hold a value, so it is not shown.
-    sqlx::ConnectOptions::from_url(&url).map_err(|_| {
+    ConnectOptions::from_url(&url).map_err(|_| {
         problem(
             "it has an sslmode, port or other value that cannot be used".to_owned(),
             "Give sslmode=disable, prefer, require, verify-ca or verify-full, and a port from 1 to 65535",

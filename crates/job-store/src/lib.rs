@@ -10,6 +10,7 @@
 
 mod admission;
 mod config;
+mod copy;
 mod error;
 mod postgres;
 mod record;
@@ -19,6 +20,7 @@ mod store;
 mod wake;
 
 pub use config::{StoreArgs, StoreConfig};
+pub use copy::{CopiedTable, CopyError, Progress, copy};
 pub use error::OpenError;
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;

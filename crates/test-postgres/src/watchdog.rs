@@ -14,11 +14,12 @@ use std::process::{Child, Command, Stdio};
 const SCRIPT: &str = r#"
 all=$1 own=$2 server=$3 idle=0
 used() {
+    found=1
     for user in "$all"/users/*; do
-        if kill -0 "${user##*/}" 2>/dev/null; then return 0; fi
-        rm -f "$user"
+        # Whoever is gone is forgotten at once: another process may get its number.
+        if kill -0 "${user##*/}" 2>/dev/null; then found=0; else rm -f "$user"; fi
     done
-    return 1
+    return $found
 }
 while kill -0 "$server" 2>/dev/null; do
     sleep 1

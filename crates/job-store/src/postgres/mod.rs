@@ -1,8 +1,4 @@
 //! The store on a PostgreSQL database.
-//!
-//! Works through a connection pooler in transaction mode: every statement runs unnamed and
-//! inside an explicit transaction, and nothing is kept in a session. Only the listener needs
-//! a session; where it has none, a slow poll takes its place.
 
 mod facts;
 mod intake;
@@ -36,7 +32,24 @@ type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Jobs, facts and cursor in one PostgreSQL database, shared by any number of machines.
 ///
-/// Time is the database's, so that clocks of the machines do not matter.
+/// *Time* is the database's, so that the clocks of the machines do not matter.
+///
+/// *Durability:* events, facts and endings are on the server's disk before their caller goes
+/// on. Claims, heartbeats and releases are not waited for: a server that crashes may forget
+/// the last of them, which returns the jobs to the queue, and fences never repeat. A standby
+/// that takes over must have been replicated to synchronously, or what it lacks is lost.
+///
+/// *Deadlines:* every call ends within 8 seconds, whatever the server does; then its outcome
+/// is unknown, and it may be repeated. Conflicts and lost connections are met by another try
+/// within that time, as long as nothing can have been committed.
+///
+/// *Poolers:* works through a connection pooler in transaction mode. Every statement runs
+/// unnamed and inside an explicit transaction, and nothing is kept in a session. Only the
+/// listener needs a session; where it has none, or loses it, the store is looked at every
+/// second instead.
+///
+/// *TLS:* as `sslmode` in the address says; a private authority is named by `sslrootcert`.
+/// Connections: ten at most, and the listener's.
 pub struct PostgresStore {
     pool: PgPool,
     wake: Arc<Wake>,

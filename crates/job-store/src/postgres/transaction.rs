@@ -13,6 +13,8 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres};
 use crate::error::OrUnavailable;
 use crate::postgres::PostgresStore;
 
+/// How long undoing a call that was given up may take.
+const UNDO: Duration = Duration::from_secs(1);
 /// How often a call is repeated that certainly was not committed.
 const TRIES: u32 = 5;
 
@@ -138,12 +140,8 @@ impl PostgresStore {
                 lent.give_back();
                 Ok(value)
             }
-            Err(error) => {
-                if simple(connection, "ROLLBACK").await.is_ok() {
-                    lent.give_back();
-                }
-                Err(Failed::Rolled(error))
-            }
+            // Dropping what was lent undoes it.
+            Err(error) => Err(Failed::Rolled(error)),
         }
     }
 }
@@ -192,8 +190,11 @@ fn may_pass(error: &StoreError) -> bool {
     }
 }
 
-/// A connection of the pool that is closed unless it is given back: one whose call was given
-/// up in the middle may hold an open transaction.
+/// A connection of the pool, in a transaction until it is given back.
+///
+/// A call may be given up at any moment (a worker that waits for work is woken by something
+/// else), and must not leave its transaction open. What cannot be undone in a moment is
+/// closed without a farewell: it may be the connection that hangs.
 struct Lent(Option<PoolConnection<Postgres>>);
 
 impl Lent {
@@ -217,9 +218,18 @@ impl Lent {
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            // Without a farewell: it may be the connection that hangs.
+        let Some(mut connection) = self.0.take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             drop(connection.detach());
-        }
+            return;
+        };
+        runtime.spawn(async move {
+            let undone = tokio::time::timeout(UNDO, simple(&mut connection, "ROLLBACK"));
+            if !matches!(undone.await, Ok(Ok(()))) {
+                drop(connection.detach());
+            }
+        });
     }
 }

@@ -1,6 +1,7 @@
 //! The stores, each held to the contract they share.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
+mod copy;
 mod pooler;
 mod postgres;
 mod sqlite;

@@ -237,7 +237,7 @@ async fn a_call_that_is_given_up_leaves_no_open_transaction_behind() {
     execute(&mut aside, "ROLLBACK").await;
     let mut claimed = Vec::new();
     while claimed.is_empty() {
-        // The server notices the closed connection when its statement is over.
+        // Until what was given up is undone.
         claimed = store.claim(&worker, 1, ttl).await.unwrap();
     }
     assert_eq!(claimed.len(), 1);

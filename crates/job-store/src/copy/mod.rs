@@ -1,0 +1,243 @@
+//! Moving to another store without losing anything.
+
+mod end;
+mod table;
+
+use std::sync::Arc;
+
+use domain::ports::{Clock, StoreError};
+use sha2::{Digest, Sha256};
+
+use crate::{OpenError, StoreConfig, open};
+use end::{End, PAGE};
+use table::{Cell, Row, TABLES, Table};
+
+/// How far a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The table it is at.
+    pub table: &'static str,
+    /// Rows of it that are there.
+    pub done: u64,
+    /// Rows of it that the source has.
+    pub total: u64,
+}
+
+/// A table that is the same in both stores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CopiedTable {
+    /// The table.
+    pub table: &'static str,
+    /// Rows in each of the stores.
+    pub rows: u64,
+    /// SHA-256 over the rows in the order of their keys, in hexadecimal; the same in each.
+    pub checksum: String,
+}
+
+/// Why a store was not copied, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// Both addresses name the same store.
+    #[error("source and target are the same store. Give two addresses")]
+    SameStore,
+    /// There is no source.
+    #[error("the source `{from}` is not there. Give the address of the store to copy")]
+    NoSource {
+        /// Its address, without a password.
+        from: String,
+    },
+    /// Somebody works with the source.
+    #[error(
+        "a program still works with the source. Stop subscribers and workers, and wait until their leases have run out"
+    )]
+    InUse,
+    /// The target holds what did not come from the source as it is now.
+    #[error(
+        "table `{table}` of the target holds other data. Give an empty target; one that was begun goes on only while nobody has used either store"
+    )]
+    OtherData {
+        /// The first such table.
+        table: &'static str,
+    },
+    /// What was written is not what was read.
+    #[error(
+        "table `{table}` differs after copying. Do not use the target; copy again into an empty one"
+    )]
+    Differs {
+        /// The first such table.
+        table: &'static str,
+    },
+    /// One of the stores cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// One of the stores failed; a second run goes on from here.
+    #[error("the copy stopped; run it again and it goes on from there")]
+    Store(#[from] StoreError),
+}
+
+/// Copies everything from one store to another, in either direction between the engines, and
+/// compares both afterwards, row by row in count and checksum.
+///
+/// Leases are not copied: they belong to processes of the source. Jobs that were leased
+/// become due, and go on from their facts.
+///
+/// Stopped anywhere, a second run finds what is there to be the source's beginning and goes
+/// on behind it; what it finds to be anything else it refuses. A target that is not complete
+/// has no job without all facts, and no position ahead of the jobs.
+///
+/// `clock` tells whether a lease of an SQLite source still runs.
+///
+/// # Errors
+/// [`CopyError`]. The source is never changed, but for its schema being brought up to date.
+pub async fn copy(
+    from: &StoreConfig,
+    to: &StoreConfig,
+    clock: Arc<dyn Clock>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Vec<CopiedTable>, CopyError> {
+    if from.to_string() == to.to_string() {
+        return Err(CopyError::SameStore);
+    }
+    if !from.is_there().await {
+        let from = from.to_string();
+        return Err(CopyError::NoSource { from });
+    }
+    // Opening brings each schema up to date; the copy has connections of its own.
+    drop(open(from, Arc::clone(&clock)).await?);
+    drop(open(to, Arc::clone(&clock)).await?);
+    let mut source = End::connect(from).await?;
+    let mut target = End::connect(to).await?;
+    source.freeze().await?;
+    if source.is_in_use(&*clock).await? {
+        return Err(CopyError::InUse);
+    }
+    let mut begun = Vec::new();
+    for table in &TABLES {
+        begun.push(common_beginning(&mut source, &mut target, table).await?);
+    }
+    for (table, after) in TABLES.iter().zip(begun) {
+        carry(&mut source, &mut target, table, after, progress).await?;
+    }
+    let mut copied = Vec::new();
+    for table in &TABLES {
+        let (here, there) = (
+            checksum(&mut source, table, true).await?,
+            checksum(&mut target, table, false).await?,
+        );
+        if here != there {
+            return Err(CopyError::Differs { table: table.name });
+        }
+        copied.push(here);
+    }
+    source.close().await;
+    target.close().await;
+    Ok(copied)
+}
+
+/// The key of the target's last row, when every row of it is the source's at the same place.
+async fn common_beginning(
+    source: &mut End,
+    target: &mut End,
+    table: &Table,
+) -> Result<Option<Row>, CopyError> {
+    let mut after = None;
+    loop {
+        let there = target.page(table, after.as_deref(), PAGE).await?;
+        let Some(last) = there.last() else {
+            return Ok(after);
+        };
+        let last = key(table, last);
+        let here = settled(source, table, after.as_deref(), there.len()).await?;
+        if here != there {
+            return Err(CopyError::OtherData { table: table.name });
+        }
+        after = Some(last);
+    }
+}
+
+async fn carry(
+    source: &mut End,
+    target: &mut End,
+    table: &'static Table,
+    mut after: Option<Row>,
+    progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<(), CopyError> {
+    let total = source.count(table).await?;
+    let mut done = target.count(table).await?;
+    loop {
+        progress(Progress {
+            table: table.name,
+            done,
+            total,
+        });
+        let rows = settled(source, table, after.as_deref(), PAGE).await?;
+        let Some(last) = rows.last() else {
+            return Ok(());
+        };
+        target.insert(table, &rows).await?;
+        done += rows.len() as u64;
+        after = Some(key(table, last));
+    }
+}
+
+async fn settled(
+    source: &mut End,
+    table: &Table,
+    after: Option<&[Cell]>,
+    limit: usize,
+) -> Result<Vec<Row>, StoreError> {
+    let mut rows = source.page(table, after, limit).await?;
+    for row in &mut rows {
+        table.settle(row);
+    }
+    Ok(rows)
+}
+
+fn key(table: &Table, row: &Row) -> Row {
+    row[..table.key].to_vec()
+}
+
+async fn checksum(
+    end: &mut End,
+    table: &'static Table,
+    settle: bool,
+) -> Result<CopiedTable, StoreError> {
+    let mut hash = Sha256::new();
+    let mut rows = 0;
+    let mut after = None;
+    loop {
+        let page = match settle {
+            true => settled(end, table, after.as_deref(), PAGE).await?,
+            false => end.page(table, after.as_deref(), PAGE).await?,
+        };
+        let Some(last) = page.last() else { break };
+        after = Some(key(table, last));
+        rows += page.len() as u64;
+        for cell in page.iter().flatten() {
+            feed(&mut hash, cell);
+        }
+    }
+    let checksum = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    Ok(CopiedTable {
+        table: table.name,
+        rows,
+        checksum,
+    })
+}
+
+/// Each value with its kind and length, so that no two rows look alike.
+fn feed(hash: &mut Sha256, cell: &Cell) {
+    let (kind, bytes): (u8, &[u8]) = match cell {
+        Cell::Null => (0, &[]),
+        Cell::Int(number) => (1, &number.to_be_bytes()),
+        Cell::Text(text) => (2, text.as_bytes()),
+        Cell::Bytes(bytes) => (3, bytes),
+    };
+    hash.update([kind]);
+    hash.update((bytes.len() as u64).to_be_bytes());
+    hash.update(bytes);
+}

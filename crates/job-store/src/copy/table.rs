@@ -1,0 +1,180 @@
+//! The tables of a store, the same on either engine.
+
+/// One value of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cell {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Text,
+    Bytes,
+}
+
+pub(crate) type Row = Vec<Cell>;
+
+/// A table: its key comes first among its columns, and rows are read in the key's order.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) key: usize,
+    pub(crate) columns: &'static [(&'static str, Kind)],
+}
+
+use Kind::{Bytes, Int, Text};
+
+/// Every table, in the sequence of copying. Facts come before jobs and jobs before the
+/// position: whoever started on half a copy would find no job without its facts, and no
+/// position ahead of the jobs.
+pub(crate) const TABLES: [Table; 7] = [
+    Table {
+        name: "fact",
+        key: 1,
+        columns: &[
+            ("seq", Int),
+            ("order_id", Text),
+            ("job_id", Text),
+            ("at", Int),
+            ("kind", Text),
+            ("marked", Int),
+            ("body", Text),
+        ],
+    },
+    Table {
+        name: "inbox",
+        key: 2,
+        columns: &[("channel", Text), ("event_id", Text), ("received_at", Int)],
+    },
+    Table {
+        name: "dead_letter",
+        key: 1,
+        columns: &[
+            ("seq", Int),
+            ("channel", Text),
+            ("event_id", Text),
+            ("replay_id", Bytes),
+            ("reason", Text),
+            ("detail", Text),
+            ("schema_id", Text),
+            ("payload", Bytes),
+            ("received_at", Int),
+            ("closed_at", Int),
+        ],
+    },
+    Table {
+        name: "gap",
+        key: 1,
+        columns: &[
+            ("seq", Int),
+            ("channel", Text),
+            ("from_at", Int),
+            ("until_at", Int),
+            ("detail", Text),
+        ],
+    },
+    Table {
+        name: "audit",
+        key: 1,
+        columns: &[
+            ("seq", Int),
+            ("at", Int),
+            ("who", Text),
+            ("act", Text),
+            ("subject", Text),
+            ("reason", Text),
+        ],
+    },
+    Table {
+        name: "job",
+        key: 1,
+        columns: &[
+            ("seq", Int),
+            ("id", Text),
+            ("order_id", Text),
+            ("source", Text),
+            ("event_id", Text),
+            ("idem_key", Text),
+            ("correlation", Text),
+            ("requested_by", Text),
+            ("requested_at", Int),
+            ("enqueued_at", Int),
+            ("state", Text),
+            ("due_at", Int),
+            ("fence", Text),
+            ("lease_until", Int),
+            ("deferrals", Int),
+            ("started_at", Int),
+            ("ended_at", Int),
+        ],
+    },
+    Table {
+        name: "stream",
+        key: 1,
+        columns: &[
+            ("channel", Text),
+            ("replay_id", Bytes),
+            ("committed_at", Int),
+            ("last_event_at", Int),
+            ("owner", Text),
+            ("epoch", Int),
+            ("lease_until", Int),
+        ],
+    },
+];
+
+impl Table {
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.columns.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    }
+
+    pub(crate) fn key_names(&self) -> String {
+        let names: Vec<_> = self.columns[..self.key]
+            .iter()
+            .map(|(name, _)| *name)
+            .collect();
+        names.join(", ")
+    }
+
+    /// Whether rows are numbered by the store.
+    pub(crate) fn is_numbered(&self) -> bool {
+        self.columns[0].0 == "seq"
+    }
+
+    fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|(name, _)| *name == column)
+    }
+
+    /// Takes leases off a row: they belong to processes of the source. A leased job becomes
+    /// due, and a channel is free to be led; its term goes on counting.
+    pub(crate) fn settle(&self, row: &mut Row) {
+        let mut set = |column, value| {
+            if let Some(place) = self.place(column) {
+                row[place] = value;
+            }
+        };
+        match self.name {
+            "job" => {
+                set("fence", Cell::Null);
+                set("lease_until", Cell::Null);
+            }
+            "stream" => {
+                set("owner", Cell::Null);
+                set("lease_until", Cell::Int(0));
+            }
+            _ => {}
+        }
+        let leased = Cell::Text("leased".to_owned());
+        if let Some(state) = self.place("state")
+            && row[state] == leased
+        {
+            row[state] = Cell::Text("queued".to_owned());
+        }
+    }
+}

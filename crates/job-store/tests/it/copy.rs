@@ -1,0 +1,217 @@
+//! Moving from one store to another.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::job::{Admission, Ending};
+use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::order::Fact;
+use domain::ports::{DeadLetter, Delivery, Entry, Gap, Leadership, Undecodable, UndecodableReason};
+use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
+use test_postgres::Database;
+use testkit::{FakeClock, channel, new_job, order_id, owner};
+
+const TTL: Duration = Duration::from_secs(15);
+
+fn sqlite(folder: &Path, name: &str) -> StoreConfig {
+    StoreConfig::parse(&format!("sqlite:{}", folder.join(name).display())).unwrap()
+}
+
+/// A store in use: 2,500 events, a dead letter, a gap, an order that is placed and leased, one
+/// that is done.
+async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
+    let store = open(config, Arc::clone(clock) as _).await.unwrap();
+    let epoch = match store.intake.lead(&channel(), &owner("s"), TTL).await {
+        Ok(Leadership::Leader(epoch)) => epoch,
+        other => panic!("nobody else leads: {other:?}"),
+    };
+    let mut entries: Vec<_> = (0..2500)
+        .map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k"))))
+        .collect();
+    entries.push(Entry::DeadLetter(DeadLetter {
+        event: EventId::new("bad").unwrap(),
+        replay_id: ReplayId::new(vec![0, 255]),
+        undecodable: Undecodable {
+            reason: UndecodableReason::Malformed,
+            detail: "ü".to_owned(),
+            schema_id: "s".to_owned(),
+            payload: vec![0, 1, 2],
+        },
+    }));
+    let gap = Gap {
+        from: None,
+        detail: "aged out".to_owned(),
+    };
+    store
+        .intake
+        .lose_position(&channel(), epoch, &gap)
+        .await
+        .unwrap();
+    let delivery = Delivery {
+        channel: channel(),
+        epoch,
+        entries,
+        cursor: ReplayId::new(vec![7]),
+    };
+    store.intake.accept(&delivery).await.unwrap();
+    let claimed = store.queue.claim(&owner("w"), 2, TTL).await.unwrap();
+    let placed = Fact::Placed {
+        order: WhmcsOrderId(5),
+    };
+    for job in &claimed {
+        store
+            .queue
+            .record(&job.lease, std::slice::from_ref(&placed))
+            .await
+            .unwrap();
+    }
+    let reported = [Fact::Reported];
+    store
+        .queue
+        .finish(&claimed[1].lease, Ending::Succeeded, &reported)
+        .await
+        .unwrap();
+}
+
+async fn run(
+    from: &StoreConfig,
+    to: &StoreConfig,
+    clock: &Arc<FakeClock>,
+) -> Result<Vec<CopiedTable>, CopyError> {
+    copy(from, to, Arc::clone(clock) as _, &mut |_| {}).await
+}
+
+/// The copied store goes on where the other stopped.
+async fn goes_on(store: &Store) {
+    let cursor = store.intake.cursor(&channel()).await.unwrap().unwrap();
+    assert_eq!(cursor.replay_id.as_bytes(), [7]);
+    let tally = store.reader.tally().await.unwrap();
+    assert_eq!((tally.count("queued"), tally.count("leased")), (2499, 0));
+    assert_eq!(tally.open_dead_letters, 1);
+    // The job that was leased is due, the first, and has its facts.
+    let claimed = store.queue.claim(&owner("w2"), 1, TTL).await.unwrap();
+    assert_eq!(claimed[0].job.order, order_id(0));
+    assert_eq!(claimed[0].facts.len(), 1);
+    let done = store.reader.facts_of(order_id(1)).await.unwrap();
+    assert_eq!(done.len(), 2);
+    // Old events are known, new ones get numbers of their own.
+    let Ok(Leadership::Leader(epoch)) = store.intake.lead(&channel(), &owner("s2"), TTL).await
+    else {
+        panic!("leases are not copied");
+    };
+    assert!(epoch.0 > 1, "terms go on counting");
+    let entries = ["e0", "new"].map(|event| Entry::Job(new_job(event, order_id(9000), None)));
+    let delivery = Delivery {
+        channel: channel(),
+        epoch,
+        entries: entries.into(),
+        cursor: None,
+    };
+    assert_eq!(
+        store.intake.accept(&delivery).await.unwrap(),
+        [Admission::SameDelivery, Admission::Enqueued]
+    );
+    let fact = [Fact::NotPlaced];
+    store.queue.record(&claimed[0].lease, &fact).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_goes_on_after_moving_to_postgresql_and_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create().await;
+    let clock = Arc::new(FakeClock::default());
+    let first = sqlite(folder.path(), "first.db");
+    let middle = StoreConfig::parse(&database.url()).unwrap();
+    let last = sqlite(folder.path(), "last.db");
+    fill(&first, &clock).await;
+    clock.advance(TTL);
+    let there = run(&first, &middle, &clock).await.unwrap();
+    let rows = |table| {
+        there
+            .iter()
+            .find(|copied| copied.table == table)
+            .unwrap()
+            .rows
+    };
+    assert_eq!(
+        ["job", "fact", "inbox", "dead_letter", "gap", "stream"].map(rows),
+        [2500, 3, 2501, 1, 1, 1]
+    );
+    let back = run(&middle, &last, &clock).await.unwrap();
+    assert_eq!(there, back, "the same checksums on the way back");
+    goes_on(&open(&middle, Arc::clone(&clock) as _).await.unwrap()).await;
+    goes_on(&open(&last, Arc::clone(&clock) as _).await.unwrap()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_was_stopped_goes_on_and_one_that_is_complete_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create().await;
+    let clock = Arc::new(FakeClock::default());
+    let from = sqlite(folder.path(), "jobs.db");
+    let to = StoreConfig::parse(&database.url()).unwrap();
+    fill(&from, &clock).await;
+    clock.advance(TTL);
+    for (stop_in, stop_at) in [("inbox", 1000), ("job", 2000)] {
+        let (from, to, clock) = (from.clone(), to.clone(), Arc::clone(&clock));
+        let stopped = tokio::spawn(async move {
+            let mut until = |progress: Progress| {
+                let here = progress.table == stop_in && progress.done == stop_at;
+                assert!(!here, "stopped");
+            };
+            copy(&from, &to, clock as _, &mut until).await
+        });
+        assert!(stopped.await.unwrap_err().is_panic());
+    }
+    let mut seen = Vec::new();
+    copy(&from, &to, Arc::clone(&clock) as _, &mut |progress| {
+        seen.push((progress.table, progress.done));
+    })
+    .await
+    .unwrap();
+    assert!(seen.contains(&("job", 2000)) && !seen.contains(&("job", 1000)));
+    let again = run(&from, &to, &clock).await.unwrap();
+    assert_eq!(again.len(), 7);
+    goes_on(&open(&to, Arc::clone(&clock) as _).await.unwrap()).await;
+    assert!(
+        matches!(
+            run(&from, &to, &clock).await,
+            Err(CopyError::OtherData { .. })
+        ),
+        "it is in use by now"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_target_with_other_data_or_a_source_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let (from, to) = (
+        sqlite(folder.path(), "from.db"),
+        sqlite(folder.path(), "to.db"),
+    );
+    assert!(matches!(
+        run(&from, &to, &clock).await,
+        Err(CopyError::NoSource { .. })
+    ));
+    fill(&from, &clock).await;
+    assert!(matches!(
+        run(&from, &from, &clock).await,
+        Err(CopyError::SameStore)
+    ));
+    assert!(matches!(
+        run(&from, &to, &clock).await,
+        Err(CopyError::InUse)
+    ));
+    clock.advance(TTL);
+    let other = open(&to, Arc::clone(&clock) as _).await.unwrap();
+    let job = new_job("other", order_id(77), None);
+    other.intake.enqueue(&[job]).await.unwrap();
+    assert!(matches!(
+        run(&from, &to, &clock).await,
+        Err(CopyError::OtherData { table: "job" })
+    ));
+    let facts = other.reader.facts_of(order_id(0)).await.unwrap();
+    assert!(facts.is_empty(), "nothing was written");
+}
