@@ -6,10 +6,12 @@ mod clock;
 pub mod contract;
 mod crm;
 mod provisioner;
+pub mod source;
 mod store;
 
 pub use build::{channel, details, new_job, order_id, owner};
 pub use clock::{FakeClock, FakeEntropy, PausedClock};
 pub use crm::{FakeCrm, Written};
 pub use provisioner::{Action, FakeProvisioner, Fault};
+pub use source::FakeSource;
 pub use store::MemoryStore;

@@ -184,10 +184,12 @@ impl Attempt<'_> {
             .attempt
             .as_ref()
             .is_some_and(|(current, _)| *current == job.id);
+        // Taken before the call: an answer that is slow to reach us says what was true then.
+        let asked = self.now();
         let details = match self.ports.crm.details(job.order).await {
             Ok(Some(details)) => details,
             Ok(None) => {
-                if let Some(flow) = self.second_look() {
+                if let Some(flow) = self.second_look(asked) {
                     return Ok(flow);
                 }
                 let refusal = Refusal::new(Code::OrderNotFound, format!("order {}", job.order));
@@ -215,7 +217,7 @@ impl Attempt<'_> {
         if !begun
             && activating
             && other_key
-            && let Some(later) = self.second_look()
+            && let Some(later) = self.second_look(asked)
         {
             return Ok(later);
         }
@@ -225,7 +227,7 @@ impl Attempt<'_> {
             let over = details.activation == Activation::Activated
                 && details.idem_key.is_some()
                 && details.idem_key == job.idem_key;
-            let later = if over { None } else { self.second_look() };
+            let later = if over { None } else { self.second_look(asked) };
             return Ok(later.unwrap_or_else(|| Flow::Finish(Ending::Skipped, Vec::new())));
         }
         // An attempt that was begun and finds the order elsewhere still goes to its report,
@@ -243,9 +245,9 @@ impl Attempt<'_> {
         Ok(Flow::Continue)
     }
 
-    fn second_look(&self) -> Option<Flow> {
-        let enqueued = self.claimed.enqueued_at;
-        let age = self.now().since(enqueued);
+    /// `asked`: when the order was looked at.
+    fn second_look(&self, asked: Timestamp) -> Option<Flow> {
+        let age = asked.since(self.claimed.enqueued_at);
         let next = SECOND_LOOKS.into_iter().find(|look| *look > age)?;
         Some(Flow::Release(Release {
             after: next - age,

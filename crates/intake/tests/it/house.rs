@@ -1,0 +1,215 @@
+//! A subscriber between a scripted bus and a store that can be away.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Admission, NewJob};
+use domain::key::{Channel, Owner};
+use domain::ports::{
+    Clock, Cursor, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader, Leadership, Start,
+    StoreError, StreamError,
+};
+use intake::{Health, Intake, OnLoss, Ports, Settings};
+use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+
+pub(crate) struct House {
+    pub(crate) source: Arc<FakeSource>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) start: Start,
+    pub(crate) on_loss: OnLoss,
+    clock: Arc<PausedClock>,
+    entropy: Arc<Names>,
+}
+
+/// A running subscriber.
+pub(crate) struct Running {
+    pub(crate) health: Arc<Health>,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        let clock = Arc::new(PausedClock::default());
+        Self {
+            source: Arc::default(),
+            store: Arc::new(Store {
+                books: MemoryStore::new(Arc::clone(&clock) as _),
+                away: AtomicBool::new(false),
+                slow_to_lead: AtomicBool::new(false),
+                unrecorded: AtomicU64::new(0),
+                accepted: AtomicU64::new(0),
+            }),
+            start: Start::Latest,
+            on_loss: OnLoss::All,
+            clock,
+            entropy: Arc::default(),
+        }
+    }
+
+    pub(crate) fn subscribe(&self) -> Running {
+        let ports = Ports {
+            source: Arc::clone(&self.source) as _,
+            store: Arc::clone(&self.store) as _,
+            clock: Arc::clone(&self.clock) as _,
+            entropy: Arc::clone(&self.entropy) as _,
+        };
+        let settings = Settings {
+            channel: channel(),
+            start: self.start.clone(),
+            on_loss: self.on_loss,
+            lease: LEASE,
+        };
+        let intake = Intake::new(ports, settings);
+        let shutdown = CancellationToken::new();
+        let (health, until) = (intake.health(), shutdown.clone());
+        Running {
+            health,
+            shutdown,
+            task: tokio::spawn(async move { intake.run(until).await }),
+        }
+    }
+
+    /// The stored position, as the event it stands for.
+    pub(crate) async fn position(&self) -> Option<u8> {
+        let cursor = self.store.books.cursor(&channel()).await.unwrap()?;
+        cursor.replay_id.as_bytes().first().copied()
+    }
+
+    /// Whether the `n`th order has a job.
+    pub(crate) async fn has_job(&self, n: u32) -> bool {
+        !self
+            .store
+            .books
+            .jobs_of(order_id(n))
+            .await
+            .unwrap()
+            .is_empty()
+    }
+
+    /// Who leads, in which term.
+    pub(crate) async fn leader(&self) -> Option<(Owner, Epoch)> {
+        let stream = self.store.books.stream(&channel()).await.unwrap();
+        stream.leader.map(|(owner, epoch, _)| (owner, epoch))
+    }
+}
+
+impl House {
+    /// Whether the leader's lease still holds.
+    pub(crate) async fn is_led(&self) -> bool {
+        let stream = self.store.books.stream(&channel()).await.unwrap();
+        stream
+            .leader
+            .is_some_and(|(_, _, until)| until > self.clock.now())
+    }
+}
+
+/// Lets virtual time pass.
+pub(crate) async fn pass(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+pub(crate) fn broken() -> StreamError {
+    StreamError::Disconnected {
+        detail: "connection reset".to_owned(),
+        source: None,
+    }
+}
+
+pub(crate) fn lost() -> StreamError {
+    StreamError::PositionLost {
+        detail: "older than 72 hours".to_owned(),
+    }
+}
+
+/// Another name for each process, and no jitter.
+#[derive(Default)]
+struct Names(AtomicU64);
+
+impl Entropy for Names {
+    fn token(&self) -> String {
+        self.0.fetch_add(1, Ordering::SeqCst).to_string()
+    }
+
+    fn fraction(&self) -> f64 {
+        1.0
+    }
+}
+
+/// A store that can be away, or slow to say who leads.
+pub(crate) struct Store {
+    pub(crate) books: MemoryStore,
+    pub(crate) away: AtomicBool,
+    pub(crate) slow_to_lead: AtomicBool,
+    /// So many lost positions cannot be recorded.
+    pub(crate) unrecorded: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+}
+
+impl Store {
+    pub(crate) fn set_away(&self, away: bool) {
+        self.away.store(away, Ordering::SeqCst);
+    }
+
+    fn open(&self) -> Result<&MemoryStore, StoreError> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable("away".into())),
+            false => Ok(&self.books),
+        }
+    }
+}
+
+#[async_trait]
+impl JobIntake for Store {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        if self.slow_to_lead.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.open()?.lead(channel, owner, ttl).await
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        self.open()?.resign(channel, owner).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        self.open()?.cursor(channel).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        // As long as a flush takes, so that something could come in between.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let admissions = self.open()?.accept(delivery).await?;
+        self.accepted.fetch_add(1, Ordering::SeqCst);
+        Ok(admissions)
+    }
+
+    async fn lose_position(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        let left = self.unrecorded.load(Ordering::SeqCst);
+        if left > 0 {
+            self.unrecorded.store(left - 1, Ordering::SeqCst);
+            return Err(StoreError::Unavailable("away".into()));
+        }
+        self.open()?.lose_position(channel, epoch, gap).await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        self.open()?.enqueue(jobs).await
+    }
+}

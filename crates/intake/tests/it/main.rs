@@ -1,0 +1,287 @@
+//! A subscriber from its first message to its last, with every way bus and store misbehave.
+#![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
+
+mod house;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use domain::key::Owner;
+use domain::ports::{Epoch, JobIntake, JobReader, Start, StreamError};
+use house::{House, LEASE, broken, lost, pass};
+use intake::{OnLoss, Status};
+use testkit::channel;
+use testkit::source::{heartbeat, message, poison, position};
+
+#[tokio::test(start_paused = true)]
+async fn without_a_stored_position_it_begins_where_the_settings_say() {
+    for start in [Start::Latest, Start::Earliest] {
+        let mut house = House::new();
+        house.start = start.clone();
+        house.source.script([Ok(message(1))]);
+        let running = house.subscribe();
+        pass(1).await;
+        assert_eq!(house.source.opened(), [start]);
+        assert!(house.has_job(1).await);
+        assert_eq!(running.health.view().status, Status::Subscribed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_stream_is_opened_again_after_the_last_position_that_was_committed() {
+    let house = House::new();
+    house
+        .source
+        .script([Ok(message(1)), Ok(message(2)), Err(broken())]);
+    house.source.script([Ok(message(3))]);
+    let _running = house.subscribe();
+    pass(5).await;
+    assert_eq!(
+        house.source.opened(),
+        [Start::Latest, Start::After(position(2))]
+    );
+    assert!(house.has_job(3).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_message_is_committed_before_the_next_one_is_asked_for() {
+    let house = House::new();
+    house.source.script((1..=20).map(message).map(Ok));
+    let _running = house.subscribe();
+    loop {
+        let (asked, accepted) = (
+            house.source.asked() as u64,
+            house.store.accepted.load(Ordering::SeqCst),
+        );
+        assert!(asked <= accepted + 1, "{asked} asked, {accepted} committed");
+        if accepted == 20 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(house.position().await, Some(20));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_moves_the_position() {
+    let house = House::new();
+    house.source.script([Ok(message(1)), Ok(heartbeat(9))]);
+    let _running = house.subscribe();
+    pass(1).await;
+    assert_eq!(house.position().await, Some(9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_in_a_row_becomes_dead_letters_and_holds_nothing_up() {
+    let house = House::new();
+    house
+        .source
+        .script((1..=50).map(poison).chain([message(51)]).map(Ok));
+    let _running = house.subscribe();
+    pass(2).await;
+    assert!(house.has_job(51).await);
+    assert_eq!(house.position().await, Some(51));
+    let tally = house.store.books.tally().await.unwrap();
+    assert_eq!(tally.open_dead_letters, 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_position_is_followed_by_what_the_settings_say() {
+    for (on_loss, start) in [
+        (OnLoss::All, Start::Earliest),
+        (OnLoss::Latest, Start::Latest),
+    ] {
+        let mut house = House::new();
+        house.on_loss = on_loss;
+        house.source.script([Ok(message(1)), Err(lost())]);
+        house.source.script([Ok(message(2))]);
+        let _running = house.subscribe();
+        pass(5).await;
+        assert_eq!(house.source.opened()[1], start);
+        assert!(house.has_job(2).await);
+        assert_eq!(house.position().await, Some(2));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_position_stops_the_channel_where_the_settings_say_so() {
+    let mut house = House::new();
+    house.on_loss = OnLoss::Stop;
+    house.source.script([Ok(message(1)), Err(lost())]);
+    let running = house.subscribe();
+    pass(500).await;
+    assert_eq!(house.source.opened().len(), 1);
+    let view = running.health.view();
+    assert_eq!(view.status, Status::Stopped);
+    assert!(view.last_error.unwrap().contains("older than 72 hours"));
+    assert_eq!(
+        house.position().await,
+        Some(1),
+        "for the person who decides"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leads_after_a_crash_finds_the_position_lost_as_well_and_skips_nothing() {
+    let house = House::new();
+    house.source.script([Ok(message(1)), Err(lost())]);
+    house.source.script([]);
+    let first = house.subscribe();
+    pass(5).await;
+    assert_eq!(house.source.opened().len(), 2, "and not a message came");
+    first.task.abort();
+    house.source.script([Err(lost())]);
+    house.source.script([Ok(message(2))]);
+    let _second = house.subscribe();
+    pass(LEASE.as_secs() + 5).await;
+    assert_eq!(
+        house.source.opened()[2..],
+        [Start::After(position(1)), Start::Earliest]
+    );
+    assert!(house.has_job(2).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_position_that_cannot_be_recorded_is_tried_again_soon() {
+    let house = House::new();
+    house.store.unrecorded.store(2, Ordering::SeqCst);
+    house.source.script([Ok(message(1)), Err(lost())]);
+    house.source.script([Err(lost())]);
+    house.source.script([Err(lost())]);
+    house.source.script([Ok(message(2))]);
+    let running = house.subscribe();
+    pass(20).await;
+    let after = Start::After(position(1));
+    assert_eq!(
+        house.source.opened(),
+        [Start::Latest, after.clone(), after, Start::Earliest]
+    );
+    assert!(house.has_job(2).await);
+    assert_eq!(running.health.view().status, Status::Subscribed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_subscriber_stands_by_and_takes_over_when_the_lease_ran_out() {
+    let house = House::new();
+    let first = house.subscribe();
+    pass(1).await;
+    let second = house.subscribe();
+    pass(60).await;
+    assert_eq!(second.health.view().status, Status::Standby);
+    assert_eq!(house.source.opened().len(), 1);
+    first.task.abort();
+    pass(LEASE.as_secs() + 5).await;
+    assert_eq!(house.source.opened().len(), 2);
+    assert!(house.leader().await.unwrap().1 > Epoch(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clean_stop_resigns_so_that_the_standby_leads_within_two_seconds() {
+    let house = House::new();
+    let first = house.subscribe();
+    pass(1).await;
+    let _second = house.subscribe();
+    pass(1).await;
+    first.shutdown.cancel();
+    first.task.await.unwrap();
+    assert_eq!(house.leader().await, None);
+    pass(2).await;
+    assert_eq!(house.source.opened().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_stops_at_once_even_while_a_stream_is_being_opened() {
+    let house = House::new();
+    house.source.never_open();
+    let running = house.subscribe();
+    pass(60).await;
+    assert_eq!(
+        house.leader().await.unwrap().1,
+        Epoch(1),
+        "it led meanwhile"
+    );
+    running.shutdown.cancel();
+    tokio::time::timeout(Duration::from_millis(1), running.task)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_stream_does_not_keep_the_leader_from_renewing() {
+    let house = House::new();
+    house.store.slow_to_lead.store(true, Ordering::SeqCst);
+    house
+        .source
+        .script((0..12_000).map(|n| Ok(heartbeat(u8::try_from(n % 200).unwrap() + 1))));
+    let _running = house.subscribe();
+    pass(55).await;
+    assert!(house.is_led().await);
+    assert!(house.source.asked() > 10_000, "it was busy all the time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_the_store_away_nothing_is_dropped_and_it_goes_on_by_itself() {
+    let house = House::new();
+    house.source.script([Ok(message(1)), Ok(message(2))]);
+    let first = house.store.accepted.load(Ordering::SeqCst);
+    let running = house.subscribe();
+    while house.store.accepted.load(Ordering::SeqCst) == first {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    house.store.set_away(true);
+    pass(60).await;
+    assert!(!house.has_job(2).await);
+    assert!(running.health.view().last_error.is_some());
+    // What was not committed comes again, since it is asked for again.
+    house.source.script([Ok(message(2))]);
+    house.store.set_away(false);
+    pass(5).await;
+    assert!(house.has_job(2).await);
+    assert_eq!(
+        house.source.opened().last(),
+        Some(&Start::After(position(1)))
+    );
+    assert_eq!(running.health.view().last_error, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stale_leader_commits_nothing_and_stands_back() {
+    let house = House::new();
+    house.source.script([Ok(message(1))]);
+    let running = house.subscribe();
+    pass(1).await;
+    // Somebody else takes over while this process believes that it leads.
+    let (first, _) = house.leader().await.unwrap();
+    house.store.books.resign(&channel(), &first).await.unwrap();
+    let other = Owner::new("other").unwrap();
+    house
+        .store
+        .books
+        .lead(&channel(), &other, Duration::from_secs(3600))
+        .await
+        .unwrap();
+    pass(LEASE.as_secs()).await;
+    assert_eq!(running.health.view().status, Status::Standby);
+    assert_eq!(house.leader().await.unwrap().0, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_only_a_person_can_mend_is_shown_and_tried_again_in_ten_minutes() {
+    let house = House::new();
+    house.source.script([Err(StreamError::Denied {
+        detail: "the user may not subscribe".to_owned(),
+    })]);
+    house.source.script([Ok(message(1))]);
+    let running = house.subscribe();
+    pass(500).await;
+    assert_eq!(house.source.opened().len(), 1);
+    assert_eq!(running.health.view().status, Status::Stopped);
+    assert_eq!(
+        house.leader().await.unwrap().1,
+        Epoch(1),
+        "it goes on leading"
+    );
+    pass(120).await;
+    assert!(house.has_job(1).await);
+}
