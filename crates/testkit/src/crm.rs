@@ -29,11 +29,18 @@ pub struct FakeCrm(Mutex<Books>);
 struct Books {
     orders: HashMap<OrderId, OrderDetails>,
     written: Vec<Written>,
+    calls: u64,
     away: bool,
     lost_replies: u32,
 }
 
 impl FakeCrm {
+    /// How often it was called.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.books().calls
+    }
+
     /// Adds or replaces an order.
     pub fn put(&self, details: OrderDetails) {
         self.books().orders.insert(details.id, details);
@@ -88,7 +95,8 @@ impl FakeCrm {
     }
 
     fn open(&self) -> Result<MutexGuard<'_, Books>, CallError> {
-        let books = self.books();
+        let mut books = self.books();
+        books.calls += 1;
         if books.away {
             return Err(CallError::NotSent {
                 retry_after: None,

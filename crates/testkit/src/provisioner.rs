@@ -52,11 +52,18 @@ struct Books {
     services: u64,
     faults: Vec<(Action, Fault)>,
     builds: Vec<ServiceId>,
+    calls: u64,
     drop_notes: bool,
     idempotent: bool,
 }
 
 impl FakeProvisioner {
+    /// How often it was called.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.books().calls
+    }
+
     /// The next call of this action goes wrong; several are taken in sequence.
     pub fn fail_next(&self, action: Action, fault: Fault) {
         self.books().faults.push((action, fault));
@@ -99,6 +106,7 @@ impl FakeProvisioner {
         mut effect: impl FnMut(&mut Books) -> T,
     ) -> Result<T, CallError> {
         let mut books = self.books();
+        books.calls += 1;
         let at = books
             .faults
             .iter()

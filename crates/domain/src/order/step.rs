@@ -73,6 +73,22 @@ pub enum Step {
     Done,
 }
 
+impl Step {
+    /// Whether the step cannot be done without the provisioner.
+    #[must_use]
+    pub const fn asks_provisioner(&self) -> bool {
+        matches!(
+            self,
+            Self::KnowClient
+                | Self::SettleClient { .. }
+                | Self::Place { .. }
+                | Self::SettlePlace { .. }
+                | Self::Verify { .. }
+                | Self::SetUp { .. }
+        )
+    }
+}
+
 /// The next step of the attempt that `job` stands for.
 #[must_use]
 pub fn next(state: &OrderState, job: &JobId) -> Step {

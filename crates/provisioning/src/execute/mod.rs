@@ -131,10 +131,20 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn step(&mut self) -> Result<Flow, StoreError> {
+        let step = next(&self.state, &self.claimed.job.id);
+        // While WHMCS refuses us as such, one probe asks for all: no storm of calls that are
+        // refused too, and an order that is waiting already is not read again either.
+        let waiting = self.state.held.is_some() || self.details.is_some();
+        if waiting
+            && step.asks_provisioner()
+            && let Some(paused) = self.lane.paused()
+        {
+            return self.hold_back(&paused.detail).await;
+        }
         let Some(details) = self.details.clone() else {
             return self.look().await;
         };
-        match next(&self.state, &self.claimed.job.id) {
+        match step {
             Step::Check => self.begin(&details).await,
             Step::KnowClient => self.know_client(&details).await,
             Step::DoubtClient => self.learn(Fact::ClientUnknown { at: self.now() }).await,
@@ -353,7 +363,7 @@ impl Attempt<'_> {
         if now >= limit {
             return self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await;
         }
-        Ok(self.until(limit.min(now + self.settings.probe_every / 6)))
+        Ok(self.until(limit.min(now + self.settings.probe_every / 3)))
     }
 
     async fn retry(

@@ -9,7 +9,9 @@ use domain::failure::Code;
 use domain::job::{Ending, Lease};
 use domain::key::Owner;
 use domain::order::{Fact, Outcome};
-use domain::ports::{Claimed, Clock, JobIntake, JobQueue, JobReader, Release, StoreError};
+use domain::ports::{
+    Claimed, Clock, JobIntake, JobQueue, JobReader, Provisioner, Release, StoreError,
+};
 use domain::time::Timestamp;
 use provisioning::{End, Hold, Lane, Ports, Settings, execute};
 use testkit::{
@@ -113,6 +115,10 @@ impl House {
             );
         }
         self.clock.advance(Duration::from_secs(1));
+        // As the worker does beside its jobs.
+        if self.lane.paused().is_some() && self.whmcs.probe().await.is_ok() {
+            self.lane.open();
+        }
         ends
     }
 

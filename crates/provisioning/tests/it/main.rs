@@ -258,6 +258,22 @@ async fn a_refused_bridge_fails_no_order_until_the_pause_limit() {
 }
 
 #[tokio::test]
+async fn while_the_lane_is_paused_orders_wait_without_calling() {
+    let house = House::with_order().await;
+    for _ in 0..1000 {
+        house.whmcs.fail_next(Action::Read, Fault::Denied);
+    }
+    house.round().await;
+    let (asked, read) = (house.whmcs.calls(), house.crm.calls());
+    for _ in 0..120 {
+        house.round().await;
+    }
+    // Each round ends with one probe, and nothing else was asked.
+    assert_eq!(house.whmcs.calls() - asked, 120);
+    assert_eq!(house.crm.calls(), read);
+}
+
+#[tokio::test]
 async fn a_failed_module_is_reported_and_the_retry_creates_what_is_pending() {
     let house = House::with_order().await;
     house.whmcs.fail_next(Action::Accept, Fault::Refused);
