@@ -1,12 +1,16 @@
 //! The real programs between a simulated Salesforce and a simulated WHMCS.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use domain::id::OrderId;
+use domain::key::Channel;
+use domain::ports::StreamView;
+use e2e::points::FATES;
 use job_store::{Store, StoreConfig};
 use runtime::{Metrics, SystemClock};
 use serde_json::{Map, Value, json};
@@ -150,6 +154,44 @@ impl House {
         let mut settings = self.worker_settings();
         settings.push(("WORKER_LEASE", "1s".to_owned()));
         settings
+    }
+
+    /// Settings of a program of which nobody dies.
+    pub(crate) fn harmless(&self, mut settings: Settings) -> Settings {
+        let fates = self.file("fates");
+        std::fs::write(&fates, "").unwrap();
+        settings.push((FATES, fates.display().to_string()));
+        settings
+    }
+
+    /// Where its PostgreSQL is, and the store's address with another place in it.
+    pub(crate) fn postgres_through(&self) -> (String, impl Fn(SocketAddr) -> String) {
+        let url = url::Url::parse(&self.url).unwrap();
+        let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
+        let through = move |place: SocketAddr| {
+            let mut url = url.clone();
+            url.set_host(Some(&place.ip().to_string())).unwrap();
+            url.set_port(Some(place.port())).unwrap();
+            url.to_string()
+        };
+        (host, through)
+    }
+
+    /// How many facts of this name all orders have together.
+    pub(crate) async fn facts_named(&self, name: &str) -> usize {
+        let mut count = 0;
+        for order in self.salesforce.records("Order") {
+            let order = OrderId::parse(order["Id"].as_str().unwrap()).unwrap();
+            let facts = self.store.reader.facts_of(order).await.unwrap();
+            count += facts.iter().filter(|fact| fact.fact.name() == name).count();
+        }
+        count
+    }
+
+    /// How the channel stands.
+    pub(crate) async fn stream_view(&self) -> StreamView {
+        let channel = Channel::new(self.salesforce.channel()).unwrap();
+        self.store.reader.stream(&channel).await.unwrap()
     }
 
     /// A file of this house's folder.

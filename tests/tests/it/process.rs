@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
@@ -34,6 +34,48 @@ impl Process {
         Self(child)
     }
 
+    /// Starts a program to which a file that may not grow is an error and not its end.
+    pub(crate) fn start_ignoring_file_limits(
+        program: &str,
+        settings: &Settings,
+        log: &Path,
+    ) -> Self {
+        let shell = format!("trap '' XFSZ; exec '{program}' 2>>'{}'", log.display());
+        let child = Command::new("/bin/sh")
+            .args(["-c", &shell])
+            .env_clear()
+            .envs(settings.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self(child)
+    }
+
+    /// Sets a limit of the running process; `None` is the most it may have.
+    pub(crate) fn limit(&self, resource: Resource, most: Option<u64>) {
+        let limits = getrlimit(resource);
+        let current = most.or(limits.maximum);
+        let maximum = limits.maximum;
+        let limit = Rlimit { current, maximum };
+        prlimit(Some(self.pid()), resource, limit).unwrap();
+    }
+
+    /// The most memory it has had at once.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).unwrap()
+    }
+
+    fn pid(&self) -> Pid {
+        let id = self.0.id().and_then(|id| i32::try_from(id).ok());
+        id.and_then(Pid::from_raw).expect("it was not waited for")
+    }
+
     /// Returns when it has ended.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.0.wait().await.unwrap()
@@ -53,9 +95,7 @@ impl Process {
 
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = self.0.id().and_then(|id| i32::try_from(id).ok());
-        let pid = id.and_then(Pid::from_raw).expect("it was not waited for");
-        kill_process(pid, signal).unwrap();
+        kill_process(self.pid(), signal).unwrap();
     }
 }
 

@@ -1,26 +1,16 @@
 //! What the programs do when they are told to stop, or that something was mended.
 
-use std::fs;
 use std::time::Duration;
 
-use e2e::points::FATES;
 use rustix::process::Signal;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::{Phase, When};
 
-use crate::house::{House, Settings};
+use crate::house::House;
 use crate::process::{Process, page, until_logged};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
-
-/// Nobody dies here.
-fn harmless(house: &House, mut settings: Settings) -> Settings {
-    let fates = house.file("fates");
-    fs::write(&fates, "").unwrap();
-    settings.push((FATES, fates.display().to_string()));
-    settings
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
@@ -33,7 +23,7 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
         .salesforce
         .fault(RestFault::new(Route::Token, refusal).when(When::Next(1)));
     let log = house.file("subscriber.log");
-    let settings = harmless(&house, house.subscriber_settings());
+    let settings = house.harmless(house.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &log);
     until_logged(&log, "no token from Salesforce").await;
     let (status, ready) = page(&log, "subscriber", "/readyz").await;
@@ -56,7 +46,7 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
 async fn a_stopping_worker_lets_the_call_in_hand_finish_and_the_next_one_goes_on() {
     let house = House::new().await;
     let log = house.file("worker.log");
-    let settings = harmless(&house, house.mortal_worker_settings());
+    let settings = house.harmless(house.mortal_worker_settings());
     let accept = house.whmcs.hold("AcceptOrder", Phase::After);
     let subscriber = house.subscribe();
     let order = *house.approve(1).first().unwrap();
@@ -78,7 +68,7 @@ async fn a_call_that_outlasts_the_drain_is_left_to_its_lease_and_a_second_signal
     for (drain, second) in [("100ms", false), ("1h", true)] {
         let house = House::new().await;
         let log = house.file("worker.log");
-        let mut settings = harmless(&house, house.mortal_worker_settings());
+        let mut settings = house.harmless(house.mortal_worker_settings());
         settings.push(("WORKER_DRAIN", drain.to_owned()));
         settings.retain(|(name, _)| *name != "WHMCS_TIMEOUT");
         let place = house.whmcs.hold("AddOrder", Phase::After);
