@@ -1,0 +1,92 @@
+//! Letting the dust settle, and balancing the books.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use simulators::World;
+
+use crate::say;
+use crate::trouble::{field, retry};
+
+/// Waits until every order is provisioned, asking again for those that failed; says whether
+/// it came to that.
+pub(crate) async fn settle(
+    world: &World,
+    orders: &[String],
+    patience: Duration,
+) -> anyhow::Result<bool> {
+    let begun = Instant::now();
+    let mut asked = 0;
+    loop {
+        let mut left = 0;
+        for order in orders {
+            match field(world, order, "Activation_Status__c").as_str() {
+                "Activated" => {}
+                "Failed" => {
+                    left += 1;
+                    asked += 1;
+                    retry(world, order)?;
+                }
+                _ => left += 1,
+            }
+        }
+        if left == 0 {
+            say(&format!(
+                "settled after {:.0} s; operators asked again {asked} times",
+                begun.elapsed().as_secs_f64()
+            ));
+            return Ok(true);
+        }
+        if begun.elapsed() > patience {
+            say(&format!("{left} orders never ended"));
+            return Ok(false);
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Compares both systems' books, and prints each difference.
+pub(crate) fn balance(world: &World, orders: &[String]) -> bool {
+    let mut differences = Vec::new();
+    let mut lost = 0;
+    for order in orders {
+        let placed = world.whmcs.orders_for(order);
+        let (status, number) = (
+            field(world, order, "Status"),
+            field(world, order, "WHMCS_Order_ID__c"),
+        );
+        lost += usize::from(placed.is_empty());
+        if status != "Provisioned" {
+            let code = field(world, order, "Activation_Error_Code__c");
+            differences.push(format!("{order} is {status} {code}"));
+        }
+        match placed.as_slice() {
+            [one] if one.id.to_string() == number => {}
+            other => {
+                let ids: Vec<_> = other.iter().map(|order| order.id).collect();
+                differences.push(format!("{order} names `{number}`, WHMCS has {ids:?}"));
+            }
+        }
+    }
+    let doubled: BTreeMap<_, _> = world.whmcs.doubled_accounts();
+    differences.extend(
+        doubled
+            .iter()
+            .map(|(service, times)| format!("service {service} was built {times} times")),
+    );
+    for difference in differences.iter().take(20) {
+        say(difference);
+    }
+    say(&format!(
+        "orders {}, lost {lost}, placed more than once {}, services built more than once {}",
+        orders.len(),
+        world.whmcs.duplicates().len(),
+        doubled.len()
+    ));
+    let balanced = differences.is_empty() && world.whmcs.duplicates().is_empty();
+    say(match balanced {
+        true => "All books agree.",
+        false => "THE BOOKS DISAGREE.",
+    });
+    balanced
+}

@@ -1,0 +1,133 @@
+//! Runs the real programs for minutes on end, between simulated systems that misbehave, while
+//! the programs are killed, frozen and stopped at random; then lets the dust settle and
+//! balances the books.
+//!
+//! ```text
+//! cargo build --release -p subscriber -p worker
+//! cargo run --release -p e2e --bin soak -- --minutes 60 --bins target/release
+//! ```
+//!
+//! Exit 0 only when no order was lost, none was placed or built twice, and both systems say
+//! the same.
+
+mod books;
+mod programs;
+mod trouble;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::Parser;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use simulators::{World, WorldOptions};
+use test_postgres::Database;
+
+use programs::Programs;
+
+/// Real programs, misbehaving surroundings, balanced books.
+#[derive(Parser, Debug)]
+#[command(name = "soak", version)]
+pub(crate) struct Args {
+    /// How long orders come and things go wrong
+    #[arg(long, default_value_t = 3.0)]
+    minutes: f64,
+    /// Seed of everything random here
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Subscribers that run beside each other
+    #[arg(long, default_value_t = 2)]
+    subscribers: usize,
+    /// Workers that run beside each other
+    #[arg(long, default_value_t = 3)]
+    workers: usize,
+    /// sqlite or postgres
+    #[arg(long, default_value = "postgres", value_parser = ["sqlite", "postgres"])]
+    store: String,
+    /// Folder of the programs `subscriber` and `worker`
+    #[arg(long, default_value = "target/debug")]
+    bins: PathBuf,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let balanced = runtime
+        .context("no runtime")
+        .and_then(|runtime| runtime.block_on(run(&args)));
+    match balanced {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> anyhow::Result<bool> {
+    outbound::install_crypto_provider();
+    let mut options = WorldOptions::default();
+    options.salesforce.seed = args.seed;
+    options.whmcs.seed = args.seed;
+    options.accounts = 20;
+    let world = World::start(options).await?;
+    let folder = tempfile::tempdir()?;
+    let database = match args.store.as_str() {
+        "postgres" => Some(Database::create().await),
+        _ => None,
+    };
+    let url = match &database {
+        Some(database) => database.url(),
+        None => format!("sqlite:{}", folder.path().join("soak.db").display()),
+    };
+    let mut dice = StdRng::seed_from_u64(args.seed);
+    let mut programs = Programs::start(args, &world, &url, folder.path())?;
+    let mut orders = Vec::new();
+    let begun = Instant::now();
+    let mut told = Instant::now();
+    while begun.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
+        orders.extend(trouble::new_orders(&world, &mut dice)?);
+        trouble::befall(&world, &mut dice);
+        trouble::operate(&world, &orders, &mut dice)?;
+        programs.disturb(&mut dice)?;
+        if told.elapsed() > Duration::from_secs(15) {
+            told = Instant::now();
+            say(&format!(
+                "{:>5.0} s  {} orders, {}",
+                begun.elapsed().as_secs_f64(),
+                orders.len(),
+                programs.tally()
+            ));
+        }
+        tokio::time::sleep(Duration::from_millis(dice.random_range(50..400))).await;
+    }
+    say("no more orders and no more trouble; the programs finish what is left");
+    world.salesforce.clear_faults();
+    world.whmcs.clear_faults();
+    programs.all_up()?;
+    let settled = books::settle(&world, &orders, Duration::from_secs(300)).await?;
+    let balanced = books::balance(&world, &orders) && settled;
+    say(&format!(
+        "{} on {}: {}; seed {}",
+        orders.len(),
+        args.store,
+        programs.tally(),
+        args.seed
+    ));
+    if !balanced {
+        programs.show_logs(folder.path())?;
+    }
+    programs.stop().await?;
+    drop(database);
+    Ok(balanced)
+}
+
+#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}
