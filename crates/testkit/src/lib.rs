@@ -1,6 +1,7 @@
 //! In-memory fakes of the ports, builders, and the contract suites they share with the real
 //! adapters.
 
+mod books;
 mod build;
 mod clock;
 pub mod contract;

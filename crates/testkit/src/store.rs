@@ -1,63 +1,27 @@
 //! A job store in memory, held to the same contract as the real ones.
 
-use std::collections::hash_map::Entry as Slot;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, Ending, Fence, JobState, Lease, NewJob, admit};
-use domain::key::{Channel, EventId, Owner};
+use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
+use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
     Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader, JobView,
     Leadership, Pruned, RecordedFact, Release, SHORTEST_RETENTION, StoreError, StreamView, Tally,
 };
-use domain::time::Timestamp;
 use tokio::sync::Notify;
+
+use crate::books::{Books, Row};
 
 /// A job store in memory.
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     books: Mutex<Books>,
     wake: Notify,
-}
-
-#[derive(Default)]
-struct Books {
-    jobs: Vec<Row>,
-    facts: Vec<(OrderId, RecordedFact)>,
-    inbox: HashMap<EventId, Timestamp>,
-    streams: HashMap<Channel, StreamView>,
-    epochs: i64,
-    dead_letters: u64,
-    claims: u64,
-}
-
-struct Row {
-    job: NewJob,
-    state: JobState,
-    enqueued_at: Timestamp,
-    due: Timestamp,
-    until: Timestamp,
-    deferrals: u32,
-    started_at: Option<Timestamp>,
-    ended_at: Option<Timestamp>,
-}
-
-impl Row {
-    fn is_live(&self) -> bool {
-        !matches!(self.state, JobState::Ended(_))
-    }
-
-    fn is_due(&self, now: Timestamp) -> bool {
-        match self.state {
-            JobState::Queued => self.due <= now,
-            JobState::Leased(_) => self.until <= now,
-            JobState::Ended(_) => false,
-        }
-    }
 }
 
 impl MemoryStore {
@@ -73,103 +37,6 @@ impl MemoryStore {
 
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Books {
-    fn admit(&mut self, job: &NewJob, at: Timestamp) -> Admission {
-        if self.jobs.iter().any(|row| row.job.id == job.id) {
-            return Admission::SameDelivery;
-        }
-        let earlier: Vec<_> = self
-            .jobs
-            .iter()
-            .filter(|row| row.job.order == job.order)
-            .map(|row| Earlier {
-                idem_key: row.job.idem_key.as_ref(),
-                ending: match row.state {
-                    JobState::Ended(ending) => Some(ending),
-                    _ => None,
-                },
-                ended_at: row.ended_at,
-            })
-            .collect();
-        let admission = admit(job, &earlier);
-        if admission == Admission::Enqueued {
-            self.jobs.push(Row {
-                job: job.clone(),
-                state: JobState::Queued,
-                enqueued_at: at,
-                due: at,
-                until: at,
-                deferrals: 0,
-                started_at: None,
-                ended_at: None,
-            });
-        }
-        admission
-    }
-
-    /// Whether the event is new.
-    fn remember(&mut self, event: EventId, now: Timestamp) -> bool {
-        match self.inbox.entry(event) {
-            Slot::Occupied(_) => false,
-            Slot::Vacant(slot) => {
-                slot.insert(now);
-                true
-            }
-        }
-    }
-
-    fn prune(&mut self, cutoff: Timestamp) -> Pruned {
-        let (jobs, events, facts) = (self.jobs.len(), self.inbox.len(), self.facts.len());
-        self.jobs
-            .retain(|row| row.ended_at.is_none_or(|at| at > cutoff));
-        self.inbox.retain(|_, at| *at > cutoff);
-        let mut kept: HashSet<_> = self.jobs.iter().map(|row| row.job.order).collect();
-        let needed = self
-            .facts
-            .iter()
-            .filter(|(_, recorded)| recorded.fact.binds() || recorded.at > cutoff);
-        kept.extend(needed.map(|(order, _)| *order));
-        self.facts.retain(|(order, _)| kept.contains(order));
-        let gone = |before: usize, after: usize| (before - after) as u64;
-        Pruned {
-            jobs: gone(jobs, self.jobs.len()),
-            events: gone(events, self.inbox.len()),
-            facts: gone(facts, self.facts.len()),
-        }
-    }
-
-    fn held(&mut self, lease: &Lease, now: Timestamp) -> Result<&mut Row, StoreError> {
-        self.jobs
-            .iter_mut()
-            .find(|row| matches!(&row.state, JobState::Leased(held) if held == lease))
-            .filter(|row| row.until > now)
-            .ok_or(StoreError::LeaseLost)
-    }
-
-    fn append(&mut self, lease: &Lease, facts: &[Fact], at: Timestamp) {
-        for fact in facts {
-            let recorded = RecordedFact {
-                at,
-                job: lease.job.clone(),
-                fact: fact.clone(),
-            };
-            self.facts.push((lease.order, recorded));
-        }
-    }
-
-    fn led(&mut self, channel: &Channel, epoch: Epoch) -> Result<&mut StreamView, StoreError> {
-        self.streams
-            .get_mut(channel)
-            .filter(|stream| {
-                stream
-                    .leader
-                    .as_ref()
-                    .is_some_and(|(_, term, _)| *term == epoch)
-            })
-            .ok_or(StoreError::NotLeader)
     }
 }
 

@@ -1,28 +1,20 @@
 //! The subscriber's view.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
-use domain::key::{Channel, IdemKey, Owner};
-use domain::ports::{
-    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned, StoreError,
-};
+use domain::key::{Channel, Owner};
+use domain::ports::{Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, Pruned, StoreError};
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
-use crate::admission::Books;
 use crate::error::OrUnavailable;
+use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
-use crate::postgres::transaction::{Commit, Session, statement};
+use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, now};
-use crate::record;
 use crate::row::{self, Columns};
-
-/// The key of the lock under which requests are judged. Two that were judged at the same time
-/// would not know of each other.
-const ADMITTING: i64 = 0x6f72_6465_7261_646d;
 
 #[async_trait]
 impl JobIntake for PostgresStore {
@@ -39,8 +31,9 @@ impl JobIntake for PostgresStore {
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.run(Commit::Flushed, move |Session { connection, .. }| {
+        self.run(Commit::Flushed, move |session| {
             Box::pin(async move {
+                let (connection, _) = session.parts();
                 statement(
                     "UPDATE stream SET owner = NULL, lease_until = 0
                      WHERE channel = $1 AND owner = $2",
@@ -57,8 +50,9 @@ impl JobIntake for PostgresStore {
     }
 
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.run(Commit::Relaxed, move |Session { connection, .. }| {
+        self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
+                let (connection, _) = session.parts();
                 let found =
                     statement("SELECT replay_id, committed_at FROM stream WHERE channel = $1")
                         .bind(channel.as_str())
@@ -84,51 +78,43 @@ impl JobIntake for PostgresStore {
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.run(
-            Commit::Flushed,
-            move |Session {
-                      connection, shift, ..
-                  }| {
-                Box::pin(async move {
-                    let recorded = statement(concat!(
-                        "WITH led AS (
+        self.run(Commit::Flushed, move |session| {
+            Box::pin(async move {
+                let (connection, shift) = session.parts();
+                let recorded = statement(concat!(
+                    "WITH led AS (
                          UPDATE stream SET epoch = epoch
                          WHERE channel = $2 AND epoch = $3 RETURNING channel)
                      INSERT INTO gap (channel, from_at, until_at, detail)
                      SELECT channel, $4, ",
-                        now!(),
-                        ", $5 FROM led"
-                    ))
-                    .bind(shift)
-                    .bind(channel.as_str())
-                    .bind(epoch.0)
-                    .bind(gap.from.map(Timestamp::as_millis))
-                    .bind(gap.detail.as_str())
-                    .execute(connection)
-                    .await
-                    .or_unavailable()?;
-                    match recorded.rows_affected() {
-                        0 => Err(StoreError::NotLeader),
-                        _ => Ok(()),
-                    }
-                })
-            },
-        )
+                    now!(),
+                    ", $5 FROM led"
+                ))
+                .bind(shift)
+                .bind(channel.as_str())
+                .bind(epoch.0)
+                .bind(gap.from.map(Timestamp::as_millis))
+                .bind(gap.detail.as_str())
+                .execute(connection)
+                .await
+                .or_unavailable()?;
+                match recorded.rows_affected() {
+                    0 => Err(StoreError::NotLeader),
+                    _ => Ok(()),
+                }
+            })
+        })
         .await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.run(
-            Commit::Flushed,
-            move |Session {
-                      connection, shift, ..
-                  }| {
-                Box::pin(async move {
-                    let jobs: Vec<_> = jobs.iter().collect();
-                    admit(connection, shift, &jobs).await
-                })
-            },
-        )
+        self.run(Commit::Flushed, move |session| {
+            Box::pin(async move {
+                let (connection, shift) = session.parts();
+                let jobs: Vec<_> = jobs.iter().collect();
+                admit(connection, shift, &jobs).await
+            })
+        })
         .await
     }
 
@@ -183,249 +169,6 @@ async fn lead(
             }
         },
     )
-}
-
-async fn accept(
-    connection: &mut PgConnection,
-    shift: i64,
-    delivery: &Delivery,
-) -> Result<Vec<Admission>, StoreError> {
-    move_cursor(connection, shift, delivery).await?;
-    let mut new = remember(connection, shift, delivery).await?;
-    let mut jobs = Vec::new();
-    let mut letters = Vec::new();
-    // Which entries are new, in the stream's order; the second of two in one delivery is not.
-    let fresh: Vec<_> = delivery
-        .entries
-        .iter()
-        .map(|entry| match (entry, event(entry)) {
-            (_, Some(event)) if !new.remove(event) => false,
-            (Entry::Job(job), _) => {
-                jobs.push(job);
-                true
-            }
-            (Entry::DeadLetter(letter), _) => {
-                letters.push(letter);
-                true
-            }
-        })
-        .collect();
-    keep(connection, shift, &delivery.channel, &letters).await?;
-    let mut admitted = admit(connection, shift, &jobs).await?.into_iter();
-    Ok(delivery
-        .entries
-        .iter()
-        .zip(fresh)
-        .map(|(entry, fresh)| match entry {
-            _ if !fresh => Admission::SameDelivery,
-            Entry::DeadLetter(_) => Admission::DeadLettered,
-            Entry::Job(_) => admitted.next().expect("each fresh job was judged"),
-        })
-        .collect())
-}
-
-fn event(entry: &Entry) -> Option<&str> {
-    match entry {
-        Entry::Job(job) => job.event.as_ref().map(domain::key::EventId::as_str),
-        Entry::DeadLetter(letter) => Some(letter.event.as_str()),
-    }
-}
-
-/// Moves the cursor if the term is ours still. The row stays locked until the commit, so
-/// that no other leader can come in between.
-async fn move_cursor(
-    connection: &mut PgConnection,
-    shift: i64,
-    delivery: &Delivery,
-) -> Result<(), StoreError> {
-    let newest = delivery.entries.iter().filter_map(|entry| match entry {
-        Entry::Job(job) => Some(job.requested_at.as_millis()),
-        Entry::DeadLetter(_) => None,
-    });
-    let led = statement(concat!(
-        "UPDATE stream SET
-             replay_id = coalesce($4, replay_id),
-             committed_at = CASE WHEN $4 IS NULL THEN committed_at ELSE ",
-        now!(),
-        " END,
-             last_event_at = coalesce($5, last_event_at)
-         WHERE channel = $2 AND epoch = $3"
-    ))
-    .bind(shift)
-    .bind(delivery.channel.as_str())
-    .bind(delivery.epoch.0)
-    .bind(
-        delivery
-            .cursor
-            .as_ref()
-            .map(|position| position.as_bytes().to_vec()),
-    )
-    .bind(newest.max())
-    .execute(connection)
-    .await
-    .or_unavailable()?;
-    match led.rows_affected() {
-        0 => Err(StoreError::NotLeader),
-        _ => Ok(()),
-    }
-}
-
-/// Remembers the event ids; answers those that are new.
-async fn remember(
-    connection: &mut PgConnection,
-    shift: i64,
-    delivery: &Delivery,
-) -> Result<HashSet<String>, StoreError> {
-    let events: Vec<_> = delivery.entries.iter().filter_map(event).collect();
-    if events.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let rows = statement(concat!(
-        "INSERT INTO inbox (channel, event_id, received_at)
-         SELECT $2, event_id, ",
-        now!(),
-        " FROM unnest($3::text[]) AS event_id
-         ON CONFLICT DO NOTHING RETURNING event_id"
-    ))
-    .bind(shift)
-    .bind(delivery.channel.as_str())
-    .bind(events)
-    .fetch_all(connection)
-    .await
-    .or_unavailable()?;
-    rows.iter().map(|row| row.text("event_id")).collect()
-}
-
-/// Judges the requests one after the other and enqueues what is new.
-async fn admit(
-    connection: &mut PgConnection,
-    shift: i64,
-    jobs: &[&NewJob],
-) -> Result<Vec<Admission>, StoreError> {
-    if jobs.is_empty() {
-        return Ok(Vec::new());
-    }
-    statement("SELECT pg_advisory_xact_lock($1)")
-        .bind(ADMITTING)
-        .execute(&mut *connection)
-        .await
-        .or_unavailable()?;
-    let orders: HashSet<_> = jobs.iter().map(|job| job.order.as_str()).collect();
-    let rows = statement(
-        "SELECT id, order_id, idem_key, state, ended_at FROM job
-         WHERE order_id = ANY($1) ORDER BY order_id, seq",
-    )
-    .bind(orders.into_iter().collect::<Vec<_>>())
-    .fetch_all(&mut *connection)
-    .await
-    .or_unavailable()?;
-    let mut books = Books::default();
-    for found in &rows {
-        books.add(
-            row::order(found)?,
-            record::job_id(found.text("id")?)?,
-            found.maybe_text("idem_key")?.and_then(IdemKey::new),
-            row::ending(&found.text("state")?),
-            found.maybe_time("ended_at")?,
-        );
-    }
-    let admissions: Vec<_> = jobs.iter().map(|job| books.admit(job)).collect();
-    let new: Vec<_> = jobs
-        .iter()
-        .zip(&admissions)
-        .filter(|(_, admission)| **admission == Admission::Enqueued)
-        .map(|(job, _)| *job)
-        .collect();
-    insert(connection, shift, &new).await?;
-    Ok(admissions)
-}
-
-/// Enqueues the jobs in their order, and says so to whoever listens: once for the commit.
-async fn insert(
-    connection: &mut PgConnection,
-    shift: i64,
-    jobs: &[&NewJob],
-) -> Result<(), StoreError> {
-    if jobs.is_empty() {
-        return Ok(());
-    }
-    let column = |read: fn(&NewJob) -> &str| jobs.iter().map(|job| read(job)).collect::<Vec<_>>();
-    let maybe =
-        |read: fn(&NewJob) -> Option<&str>| jobs.iter().map(|job| read(job)).collect::<Vec<_>>();
-    let requested: Vec<_> = jobs
-        .iter()
-        .map(|job| job.requested_at.as_millis())
-        .collect();
-    statement(concat!(
-        "INSERT INTO job (id, order_id, source, event_id, idem_key, correlation, requested_by,
-             requested_at, enqueued_at, due_at)
-         SELECT id, order_id, source, event_id, idem_key, correlation, requested_by, requested_at,
-             ",
-        now!(),
-        ", ",
-        now!(),
-        "
-         FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-                 $8::text[], $9::bigint[])
-             WITH ORDINALITY AS new (id, order_id, source, event_id, idem_key, correlation,
-                 requested_by, requested_at, place)
-         ORDER BY place"
-    ))
-    .bind(shift)
-    .bind(column(|job| job.id.as_str()))
-    .bind(column(|job| job.order.as_str()))
-    .bind(column(|job| job.source.name()))
-    .bind(maybe(|job| {
-        job.event.as_ref().map(domain::key::EventId::as_str)
-    }))
-    .bind(maybe(|job| {
-        job.idem_key.as_ref().map(domain::key::IdemKey::as_str)
-    }))
-    .bind(column(|job| job.correlation.as_str()))
-    .bind(maybe(|job| job.requested_by.as_deref()))
-    .bind(requested)
-    .execute(&mut *connection)
-    .await
-    .or_unavailable()?;
-    sqlx::raw_sql("NOTIFY orderbridge_job")
-        .execute(connection)
-        .await
-        .or_unavailable()
-        .map(|_| ())
-}
-
-async fn keep(
-    connection: &mut PgConnection,
-    shift: i64,
-    channel: &Channel,
-    letters: &[&DeadLetter],
-) -> Result<(), StoreError> {
-    for letter in letters {
-        statement(concat!(
-            "INSERT INTO dead_letter (channel, event_id, replay_id, reason, detail, schema_id,
-                 payload, received_at)
-             VALUES ($2, $3, $4, $5, $6, $7, $8, ",
-            now!(),
-            ")"
-        ))
-        .bind(shift)
-        .bind(channel.as_str())
-        .bind(letter.event.as_str())
-        .bind(
-            letter
-                .replay_id
-                .as_ref()
-                .map(|position| position.as_bytes().to_vec()),
-        )
-        .bind(letter.undecodable.reason.name())
-        .bind(letter.undecodable.detail.as_str())
-        .bind(letter.undecodable.schema_id.as_str())
-        .bind(letter.undecodable.payload.as_slice())
-        .execute(&mut *connection)
-        .await
-        .or_unavailable()?;
-    }
-    Ok(())
 }
 
 pub(crate) fn millis(duration: Duration) -> i64 {

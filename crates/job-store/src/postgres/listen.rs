@@ -56,7 +56,10 @@ pub(crate) fn listen(
         let mut pause = FIRST_PAUSE;
         loop {
             let heard = hear(&options, &pool, &wake, &hearing).await;
-            hearing.set(false);
+            if hearing.is_good() {
+                tracing::warn!("the database's notifications are lost; the store is polled");
+                hearing.set(false);
+            }
             // What was missed meanwhile is looked for at once.
             wake.now();
             pause = match heard {
@@ -98,7 +101,10 @@ async fn hear(options: &PgConnectOptions, pool: &PgPool, bell: &Wake, hearing: &
     loop {
         match tokio::time::timeout(wait, listener.try_recv()).await {
             Ok(Ok(Some(_))) => {
-                hearing.set(true);
+                if !hearing.is_good() {
+                    tracing::info!("the database's notifications arrive");
+                    hearing.set(true);
+                }
                 bell.now();
             }
             Ok(Ok(None) | Err(_)) => return hearing.is_good(),

@@ -1,5 +1,6 @@
 //! The store on a PostgreSQL database.
 
+mod accept;
 mod facts;
 mod intake;
 mod listen;

@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use crate::error::OrUnavailable;
 use crate::postgres::facts::{self, Arrays};
 use crate::postgres::intake::millis;
-use crate::postgres::transaction::{Commit, Session, statement};
+use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, now};
 use crate::row::{self, Columns, job_columns};
 
@@ -122,35 +122,31 @@ impl JobQueue for PostgresStore {
         let fences: Vec<_> = leases.iter().map(|lease| lease.fence.as_str()).collect();
         let (jobs, fences) = (&jobs, &fences);
         let renewed = self
-            .run(
-                Commit::Relaxed,
-                move |Session {
-                          connection, shift, ..
-                      }| {
-                    Box::pin(async move {
-                        let rows = statement(concat!(
-                            "UPDATE job SET lease_until = ",
-                            now!(),
-                            " + $4
+            .run(Commit::Relaxed, move |session| {
+                Box::pin(async move {
+                    let (connection, shift) = session.parts();
+                    let rows = statement(concat!(
+                        "UPDATE job SET lease_until = ",
+                        now!(),
+                        " + $4
                          FROM unnest($2::text[], $3::text[]) AS ours (id, fence)
                          WHERE job.id = ours.id AND job.fence = ours.fence
                            AND job.state = 'leased' AND job.lease_until > ",
-                            now!(),
-                            " RETURNING job.fence"
-                        ))
-                        .bind(shift)
-                        .bind(jobs)
-                        .bind(fences)
-                        .bind(millis(ttl))
-                        .fetch_all(connection)
-                        .await
-                        .or_unavailable()?;
-                        rows.iter()
-                            .map(|row| row.text("fence"))
-                            .collect::<Result<std::collections::HashSet<_>, _>>()
-                    })
-                },
-            )
+                        now!(),
+                        " RETURNING job.fence"
+                    ))
+                    .bind(shift)
+                    .bind(jobs)
+                    .bind(fences)
+                    .bind(millis(ttl))
+                    .fetch_all(connection)
+                    .await
+                    .or_unavailable()?;
+                    rows.iter()
+                        .map(|row| row.text("fence"))
+                        .collect::<Result<std::collections::HashSet<_>, _>>()
+                })
+            })
             .await?;
         let lost = leases
             .iter()
@@ -160,72 +156,64 @@ impl JobQueue for PostgresStore {
 
     async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
         let new = &Arrays::of(facts);
-        self.run(
-            Commit::Flushed,
-            move |Session {
-                      connection, shift, ..
-                  }| {
-                Box::pin(async move {
-                    // A lease that ran out is lost even while nobody else has taken the job: the
-                    // fence alone would let a paused owner write in that moment.
-                    let held = statement(concat!(
-                        "WITH held AS (UPDATE job SET deferrals = 0 WHERE ",
-                        held!(),
-                        " RETURNING id, order_id)",
-                        append!()
-                    ))
-                    .bind(shift)
-                    .bind(lease.job.as_str())
-                    .bind(lease.fence.as_str())
-                    .bind(&new.kinds)
-                    .bind(&new.marked)
-                    .bind(&new.bodies)
-                    .fetch_optional(connection)
-                    .await
-                    .or_unavailable()?;
-                    held.map(|_| ()).ok_or(StoreError::LeaseLost)
-                })
-            },
-        )
+        self.run(Commit::Flushed, move |session| {
+            Box::pin(async move {
+                let (connection, shift) = session.parts();
+                // A lease that ran out is lost even while nobody else has taken the job: the
+                // fence alone would let a paused owner write in that moment.
+                let held = statement(concat!(
+                    "WITH held AS (UPDATE job SET deferrals = 0 WHERE ",
+                    held!(),
+                    " RETURNING id, order_id)",
+                    append!()
+                ))
+                .bind(shift)
+                .bind(lease.job.as_str())
+                .bind(lease.fence.as_str())
+                .bind(&new.kinds)
+                .bind(&new.marked)
+                .bind(&new.bodies)
+                .fetch_optional(connection)
+                .await
+                .or_unavailable()?;
+                held.map(|_| ()).ok_or(StoreError::LeaseLost)
+            })
+        })
         .await
     }
 
     async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        self.run(
-            Commit::Relaxed,
-            move |Session {
-                      connection, shift, ..
-                  }| {
-                Box::pin(async move {
-                    let released = statement(concat!(
-                        "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(async move {
+                let (connection, shift) = session.parts();
+                let released = statement(concat!(
+                    "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
                          due_at = ",
-                        now!(),
-                        " + $4, deferrals = deferrals + $5 WHERE ",
-                        held!()
-                    ))
-                    .bind(shift)
-                    .bind(lease.job.as_str())
-                    .bind(lease.fence.as_str())
-                    .bind(millis(release.after))
-                    .bind(i64::from(release.deferral))
-                    .execute(&mut *connection)
-                    .await
-                    .or_unavailable()?;
-                    if released.rows_affected() == 0 {
-                        return Err(StoreError::LeaseLost);
-                    }
-                    if release.after.is_zero() {
-                        // We are on our way out: another machine may take it at once.
-                        sqlx::raw_sql("NOTIFY orderbridge_job")
-                            .execute(connection)
-                            .await
-                            .or_unavailable()?;
-                    }
-                    Ok(())
-                })
-            },
-        )
+                    now!(),
+                    " + $4, deferrals = deferrals + $5 WHERE ",
+                    held!()
+                ))
+                .bind(shift)
+                .bind(lease.job.as_str())
+                .bind(lease.fence.as_str())
+                .bind(millis(release.after))
+                .bind(i64::from(release.deferral))
+                .execute(&mut *connection)
+                .await
+                .or_unavailable()?;
+                if released.rows_affected() == 0 {
+                    return Err(StoreError::LeaseLost);
+                }
+                if release.after.is_zero() {
+                    // We are on our way out: another machine may take it at once.
+                    sqlx::raw_sql("NOTIFY orderbridge_job")
+                        .execute(connection)
+                        .await
+                        .or_unavailable()?;
+                }
+                Ok(())
+            })
+        })
         .await
     }
 
@@ -236,35 +224,31 @@ impl JobQueue for PostgresStore {
         facts: &[Fact],
     ) -> Result<(), StoreError> {
         let new = &Arrays::of(facts);
-        self.run(
-            Commit::Flushed,
-            move |Session {
-                      connection, shift, ..
-                  }| {
-                Box::pin(async move {
-                    let held = statement(concat!(
-                        "WITH held AS (
+        self.run(Commit::Flushed, move |session| {
+            Box::pin(async move {
+                let (connection, shift) = session.parts();
+                let held = statement(concat!(
+                    "WITH held AS (
                          UPDATE job SET state = $7, fence = NULL, lease_until = NULL, ended_at = ",
-                        now!(),
-                        " WHERE ",
-                        held!(),
-                        " RETURNING id, order_id)",
-                        append!()
-                    ))
-                    .bind(shift)
-                    .bind(lease.job.as_str())
-                    .bind(lease.fence.as_str())
-                    .bind(&new.kinds)
-                    .bind(&new.marked)
-                    .bind(&new.bodies)
-                    .bind(ending.name())
-                    .fetch_optional(connection)
-                    .await
-                    .or_unavailable()?;
-                    held.map(|_| ()).ok_or(StoreError::LeaseLost)
-                })
-            },
-        )
+                    now!(),
+                    " WHERE ",
+                    held!(),
+                    " RETURNING id, order_id)",
+                    append!()
+                ))
+                .bind(shift)
+                .bind(lease.job.as_str())
+                .bind(lease.fence.as_str())
+                .bind(&new.kinds)
+                .bind(&new.marked)
+                .bind(&new.bodies)
+                .bind(ending.name())
+                .fetch_optional(connection)
+                .await
+                .or_unavailable()?;
+                held.map(|_| ()).ok_or(StoreError::LeaseLost)
+            })
+        })
         .await
     }
 
@@ -365,27 +349,23 @@ async fn next_due(
 
 pub(crate) async fn explain_claim(store: &PostgresStore) -> Result<String, StoreError> {
     store
-        .run(
-            Commit::Relaxed,
-            |Session {
-                 connection, shift, ..
-             }| {
-                Box::pin(async move {
-                    walk_indexes(connection).await?;
-                    let explain = format!("EXPLAIN {CLAIM}");
-                    let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
-                        .persistent(false)
-                        .bind(shift)
-                        .bind(8_i64)
-                        .bind(["fence"; 8].as_slice())
-                        .bind(0_i64)
-                        .fetch_all(connection)
-                        .await
-                        .or_unavailable()?;
-                    let lines = rows.iter().map(|row| row.text("QUERY PLAN"));
-                    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
-                })
-            },
-        )
+        .run(Commit::Relaxed, |session| {
+            Box::pin(async move {
+                let (connection, shift) = session.parts();
+                walk_indexes(connection).await?;
+                let explain = format!("EXPLAIN {CLAIM}");
+                let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+                    .persistent(false)
+                    .bind(shift)
+                    .bind(8_i64)
+                    .bind(["fence"; 8].as_slice())
+                    .bind(0_i64)
+                    .fetch_all(connection)
+                    .await
+                    .or_unavailable()?;
+                let lines = rows.iter().map(|row| row.text("QUERY PLAN"));
+                Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+            })
+        })
         .await
 }

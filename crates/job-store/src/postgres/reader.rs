@@ -8,15 +8,16 @@ use domain::ports::{JobReader, JobView, RecordedFact, StoreError, StreamView, Ta
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
-use crate::postgres::transaction::{Commit, Session, statement};
+use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, facts, now};
 use crate::row::{self, Columns, job_columns};
 
 #[async_trait]
 impl JobReader for PostgresStore {
     async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
-        self.run(Commit::Relaxed, move |Session { connection, .. }| {
+        self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
+                let (connection, _) = session.parts();
                 let rows = statement(concat!(
                     "SELECT state, started_at, ended_at, ",
                     job_columns!(),
@@ -33,8 +34,9 @@ impl JobReader for PostgresStore {
     }
 
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
-        self.run(Commit::Relaxed, move |Session { connection, .. }| {
+        self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
+                let (connection, _) = session.parts();
                 let facts = facts::of_orders(connection, &[order.as_str()]).await?;
                 Ok(facts.into_iter().map(|(_, recorded)| recorded).collect())
             })
@@ -50,8 +52,9 @@ impl JobReader for PostgresStore {
     }
 
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
-        self.run(Commit::Relaxed, move |Session { connection, .. }| {
+        self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
+                let (connection, _) = session.parts();
                 let found = statement(
                     "SELECT replay_id, committed_at, last_event_at, owner, epoch, lease_until
                      FROM stream WHERE channel = $1",
@@ -69,8 +72,9 @@ impl JobReader for PostgresStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.run(Commit::Relaxed, move |Session { connection, .. }| {
+        self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
+                let (connection, _) = session.parts();
                 // Fails where the schema is not ours.
                 statement("SELECT epoch FROM stream LIMIT 1")
                     .fetch_optional(connection)

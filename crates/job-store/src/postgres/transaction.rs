@@ -81,6 +81,12 @@ pub(crate) struct Session<'c, 'a> {
     outlives: PhantomData<&'c &'a ()>,
 }
 
+impl<'c> Session<'c, '_> {
+    pub(crate) fn parts(self) -> (&'c mut PgConnection, i64) {
+        (self.connection, self.shift)
+    }
+}
+
 impl PostgresStore {
     /// Runs `operation` in a transaction and commits it. What fails changes nothing; conflicts
     /// and lost connections are met by another try as long as nothing was committed.
