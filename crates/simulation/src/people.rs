@@ -226,7 +226,8 @@ fn settle_duplicates(world: &World, order: OrderId) {
 fn look_in_whmcs(world: &World, order: OrderId) {
     settle_duplicates(world, order);
     for placed in world.whmcs.all() {
-        if !placed.stands() {
+        // Nobody is so quick as to write to an order between its answer and its read-back.
+        if !placed.stands() || world.ledger.is_worked_on(placed.truth) {
             continue;
         }
         let (id, truth) = (placed.sighting.id, placed.truth);
