@@ -298,11 +298,13 @@ fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
 }
 
 /// An activation that the sweep has found had its job when one is still on its way, carries
-/// its key, or has ended since it began: a second attempt is only ever the operator's.
+/// its key, or has ended since it began: a second attempt is only ever the operator's. A job
+/// that was superseded gave way to this very activation and says nothing of it.
 fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
-        let ended_since = earlier.ended_at.is_some_and(|at| at >= job.requested_at);
+        let ended_since = earlier.ended_at.is_some_and(|at| at >= job.requested_at)
+            && earlier.ending != Some(Ending::Superseded);
         earlier.ending.is_none() || same_key || ended_since
     })
 }
@@ -395,6 +397,13 @@ mod tests {
         check(&keyless, &[(None, Some(Ending::Failed))], Enqueued);
         let before = request(Source::Reconcile, None, ENDED.as_millis());
         check(&before, &[(None, Some(Ending::Failed))], SameRequest);
+        // The job of an older key was superseded by the activation that the sweep has found.
+        let meanwhile = request(Source::Reconcile, Some(&other), ENDED.as_millis());
+        check(
+            &meanwhile,
+            &[(Some(&k), Some(Ending::Superseded))],
+            Enqueued,
+        );
     }
 
     #[test]

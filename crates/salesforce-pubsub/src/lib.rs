@@ -7,6 +7,8 @@
 mod config;
 mod decode;
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod rpc;
 mod schema;
 mod source;

@@ -9,6 +9,8 @@ mod client;
 mod config;
 mod error;
 mod fields;
+#[cfg(test)]
+mod fuzz;
 mod orders;
 mod report;
 mod shape;

@@ -6,6 +6,8 @@
 //! [`Problem`] it has and exits with [`EXIT_CONFIG`].
 
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod problem;
 mod secret;
 mod value;

@@ -32,6 +32,8 @@ pub(crate) struct Climate {
     pub(crate) unmapped: bool,
     /// Subscribers begin with the newest event, as is the default, and not with the oldest.
     pub(crate) newest_first: bool,
+    /// Subscribers sweep for activations whose event never arrived.
+    pub(crate) sweep: bool,
     pub(crate) on_loss: OnLoss,
 
     pub(crate) crash: u32,
@@ -89,6 +91,7 @@ impl Climate {
             new_clients: dice.chance(200),
             unmapped: dice.chance(100),
             newest_first: dice.chance(300),
+            sweep: dice.chance(500),
             on_loss: match dice.chance(200) {
                 true => OnLoss::Latest,
                 false => OnLoss::All,

@@ -90,10 +90,11 @@ async fn operate(world: Arc<World>, order: OrderId) {
     }
 }
 
-/// Its event was purged before anybody read it, or skipped: nobody will ever act on it.
+/// Its event was purged before anybody read it, or skipped: nobody will ever act on it, unless
+/// there is a sweep.
 async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
     let excused = |event: &EventId| world.bus.is_excused(event) && !world.ledger.has(event);
-    if !sheet.event.as_ref().is_some_and(excused) {
+    if world.climate.sweep || !sheet.event.as_ref().is_some_and(excused) {
         return false;
     }
     let jobs = world.ledger.store.jobs_of(sheet.details.id).await;
@@ -141,7 +142,7 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
             .trace
             .say("CRM", || format!("{order} is Activating by {event}"));
     }
-    world.crm.activate(order, key, event);
+    world.crm.activate(order, key, event, world.now());
 }
 
 /// Publishes; with trouble twice, or with another event for the same request, or with
@@ -225,7 +226,8 @@ fn settle_duplicates(world: &World, order: OrderId) {
 fn look_in_whmcs(world: &World, order: OrderId) {
     settle_duplicates(world, order);
     for placed in world.whmcs.all() {
-        if !placed.stands() {
+        // Nobody is so quick as to write to an order between its answer and its read-back.
+        if !placed.stands() || world.ledger.is_worked_on(placed.truth) {
             continue;
         }
         let (id, truth) = (placed.sighting.id, placed.truth);

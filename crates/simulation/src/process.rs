@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::Start;
-use intake::Intake;
+use intake::{Intake, Sweep, SweepSettings};
 use provisioning::Worker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -14,6 +14,8 @@ use crate::world::{QUIET, World};
 
 /// A lease, of a job and of the channel.
 const LEASE: Duration = Duration::from_secs(6);
+/// How often activations are swept up, and how old they must be.
+const SWEEP: Duration = Duration::from_secs(10);
 /// Time for jobs in hand after the stop signal.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -70,7 +72,22 @@ impl Process {
                     lease: LEASE,
                 };
                 let intake = Intake::new(seat.intake_ports(), settings);
-                tokio::spawn(async move { intake.run(until).await })
+                let every = match world.climate.sweep {
+                    true => SWEEP,
+                    false => Duration::ZERO,
+                };
+                let sweep = Sweep::new(
+                    seat.sweep_ports(),
+                    SweepSettings {
+                        every,
+                        after: SWEEP,
+                    },
+                    intake.health(),
+                    intake.missed(),
+                );
+                tokio::spawn(async move {
+                    tokio::join!(intake.run(until.clone()), sweep.run(until.clone()));
+                })
             }
             Role::Worker => {
                 let worker = Worker::new(seat.worker_ports(), settings(world));

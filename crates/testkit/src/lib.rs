@@ -6,6 +6,7 @@ mod build;
 mod clock;
 pub mod contract;
 mod crm;
+pub mod fuzz;
 mod provisioner;
 pub mod source;
 mod store;

@@ -10,6 +10,8 @@ mod api;
 mod catalogue;
 mod config;
 mod form;
+#[cfg(test)]
+mod fuzz;
 mod lists;
 mod php;
 mod provisioner;

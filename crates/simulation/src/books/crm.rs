@@ -7,6 +7,8 @@ use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, EventId, IdemKey, ServiceId, WhmcsOrderId};
 use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
+use domain::ports::Pending;
+use domain::time::Timestamp;
 
 use crate::trace::lock;
 
@@ -21,6 +23,8 @@ pub(crate) struct Sheet {
     pub(crate) code: Option<Code>,
     pub(crate) whmcs_order: Option<WhmcsOrderId>,
     pub(crate) services: BTreeMap<OrderItemId, Vec<ServiceId>>,
+    /// When it was activated last.
+    pub(crate) since: Timestamp,
     /// The event of the last activation.
     pub(crate) event: Option<EventId>,
     /// The operator leaves it failed.
@@ -47,6 +51,7 @@ impl Crm {
             code: None,
             whmcs_order: None,
             services: BTreeMap::new(),
+            since: Timestamp::default(),
             event: None,
             given_up: false,
             version: 0,
@@ -55,8 +60,15 @@ impl Crm {
     }
 
     /// The Flow: `Activating`, a new key, no error.
-    pub(crate) fn activate(&self, order: OrderId, key: Option<IdemKey>, event: EventId) {
+    pub(crate) fn activate(
+        &self,
+        order: OrderId,
+        key: Option<IdemKey>,
+        event: EventId,
+        at: Timestamp,
+    ) {
         self.edit(order, |sheet| {
+            sheet.since = at;
             sheet.details.activation = Activation::Activating;
             sheet.details.idem_key = key;
             sheet.code = None;
@@ -82,6 +94,28 @@ impl Crm {
 
     pub(crate) fn details(&self, order: OrderId) -> Option<OrderDetails> {
         lock(&self.0).get(&order).map(|sheet| sheet.details.clone())
+    }
+
+    /// Orders that have been `Activating` since before `before`, in their sequence.
+    pub(crate) fn pending(
+        &self,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Vec<Pending> {
+        lock(&self.0)
+            .values()
+            .filter(|sheet| sheet.details.activation == Activation::Activating)
+            .filter(|sheet| sheet.since <= before)
+            .filter(|sheet| after.is_none_or(|after| sheet.details.id > after))
+            .take(limit)
+            .map(|sheet| Pending {
+                order: sheet.details.id,
+                idem_key: sheet.details.idem_key.clone(),
+                correlation: None,
+                since: sheet.since,
+            })
+            .collect()
     }
 
     pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {

@@ -87,6 +87,14 @@ impl Ledger {
         })
     }
 
+    /// Whether anybody holds the lease of one of the order's jobs.
+    pub(crate) fn is_worked_on(&self, order: OrderId) -> bool {
+        let now = self.clock.now();
+        let truth = lock(&self.truth);
+        let mut leases = truth.leases.values();
+        leases.any(|held| held.order == order && held.until > now)
+    }
+
     /// The job's last lease, whoever holds it.
     pub(crate) fn last_lease(&self, job: &JobId) -> Option<Lease> {
         let truth = lock(&self.truth);

@@ -76,7 +76,7 @@ impl JobIntake for Holed {
                     ..delivery.clone()
                 };
                 self.ledger.accept(&cursor).await?;
-                tokio::time::sleep(Duration::from_millis(2)).await;
+                tokio::time::sleep(Duration::from_millis(250)).await;
                 delivery.cursor = None;
             }
         }

@@ -89,10 +89,12 @@ impl CrmOrders for Seat {
 
     async fn pending(
         &self,
-        _before: Timestamp,
-        _after: Option<OrderId>,
-        _limit: usize,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
-        Ok(Vec::new())
+        let what = || format!("pending before {before:?}");
+        self.call_crm(what, |crm| crm.pending(before, after, limit))
+            .await
     }
 }

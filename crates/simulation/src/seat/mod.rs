@@ -67,6 +67,14 @@ impl Seat {
         }
     }
 
+    pub(crate) fn sweep_ports(self: &Arc<Self>) -> intake::SweepPorts {
+        intake::SweepPorts {
+            crm: Arc::clone(self) as _,
+            store: Arc::clone(self) as _,
+            clock: Arc::clone(self) as _,
+        }
+    }
+
     pub(crate) fn worker_ports(self: &Arc<Self>) -> provisioning::Ports {
         let sabotage = self.world.sabotage;
         let provisioner = Arc::clone(self) as Arc<dyn Provisioner>;

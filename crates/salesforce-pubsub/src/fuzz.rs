@@ -1,0 +1,91 @@
+//! Fuzz targets: payloads, and schemas with payloads (`fuzz/README.md`).
+
+use apache_avro::types::Value;
+use apache_avro::writer::datum::GenericDatumWriter;
+use testkit::fuzz::Target;
+
+use crate::decode::tests::SCHEMA;
+use crate::decode::{parse_schema, request};
+
+#[test]
+fn no_payload_makes_the_decoder_panic_or_say_more_than_it_should() {
+    let schema = parse_schema(SCHEMA).unwrap();
+    let target = Target {
+        name: "avro_payload",
+        dictionary: &["801000000000001AAA", "\u{2}", "\u{0}", "\u{24}"],
+    };
+    target.hold(|payload| match request(&schema, payload) {
+        Ok((request, _)) => assert!(request.order.as_str().len() == 18),
+        // The particulars are for people and logs: short, and nothing of the payload.
+        Err(unusable) => assert!(unusable.detail.len() < 300, "{}", unusable.detail),
+    });
+}
+
+#[test]
+fn no_schema_makes_the_decoder_panic_or_go_round_in_circles() {
+    let target = Target {
+        name: "avro_schema",
+        dictionary: &[
+            r#"{"type":"record","name":"A","fields":["#,
+            r#"{"name":"a","type":"#,
+            r#""A""#,
+            r#"{"type":"array","items":"#,
+            r#"{"type":"map","values":"#,
+            r#"{"type":"fixed","name":"F","size":4294967295}"#,
+            r#"["null","string"]"#,
+            r#""logicalType":"decimal","precision":4,"scale":2"#,
+            "]}",
+        ],
+    };
+    target.hold(|bytes| {
+        let (json, payload) = match bytes.iter().position(|byte| *byte == b'\n') {
+            Some(at) => (&bytes[..at], &bytes[at + 1..]),
+            None => (bytes, &[][..]),
+        };
+        if let Ok(schema) = parse_schema(&String::from_utf8_lossy(json)) {
+            let _ = request(&schema, payload);
+            let _ = request(&schema, &[0; 256]);
+            let _ = request(&schema, &[0xff; 256]);
+        }
+    });
+}
+
+#[test]
+fn what_salesforce_encodes_is_decoded_as_it_was() {
+    let schema = parse_schema(SCHEMA).unwrap();
+    let target = Target {
+        name: "avro_payload",
+        dictionary: &[],
+    };
+    target.hold(|bytes| {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let at = i64::try_from(bytes.len()).unwrap() * 1_000_003;
+        let maybe = |text: &str| match text.is_empty() {
+            true => Value::Union(0, Box::new(Value::Null)),
+            false => Value::Union(1, Box::new(Value::String(text.to_owned()))),
+        };
+        let record = Value::Record(vec![
+            ("CreatedDate".to_owned(), Value::Long(at)),
+            ("CreatedById".to_owned(), Value::String(text.clone())),
+            ("OrderId__c".to_owned(), maybe("801000000000001")),
+            ("IdemKey__c".to_owned(), maybe(&text)),
+            ("CorrelationId__c".to_owned(), maybe("")),
+            ("RequestedBy__c".to_owned(), maybe(&text)),
+            (
+                "Version__c".to_owned(),
+                Value::Union(1, Box::new(Value::Double(2.0))),
+            ),
+        ]);
+        let payload = GenericDatumWriter::builder(&schema)
+            .build()
+            .unwrap()
+            .write_value_to_vec(record)
+            .unwrap();
+        let (got, version) = request(&schema, &payload).unwrap();
+        assert_eq!(got.order.as_str(), "801000000000001AAA");
+        let key = got.idem_key.map(|key| key.as_str().to_owned());
+        let kept = Some(text).filter(|text| !text.trim().is_empty());
+        assert_eq!((key, got.requested_by), (kept.clone(), kept));
+        assert_eq!((got.created_at.as_millis(), version), (at, 2.0));
+    });
+}
