@@ -189,7 +189,11 @@ pub fn next_set_up(
     let repeatable = pending
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
-    let first = pending[0].service;
+    // ModuleCreate does nothing for a service without module; AcceptOrder makes it active.
+    let first = pending
+        .iter()
+        .find(|line| module(line) != ModuleKind::None)
+        .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
         SetUp::NotBegun if seen.status == OrderStatus::Pending => {
@@ -198,13 +202,13 @@ pub fn next_set_up(
         SetUp::Unknown { at } | SetUp::InFlight { at, .. } if now < *at + quiet => {
             SetUpMove::Wait(*at + quiet)
         }
-        SetUp::Unknown { .. } | SetUp::InFlight { .. } if accept_again => {
+        SetUp::Unknown { .. } | SetUp::InFlight { .. } | SetUp::Creating { .. } if accept_again => {
             SetUpMove::Accept { run_modules: true }
         }
         SetUp::NotBegun | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
             if repeatable =>
         {
-            SetUpMove::Create(first)
+            first.map_or_else(|| still_pending(seen, &pending), SetUpMove::Create)
         }
         SetUp::Unknown { .. } | SetUp::InFlight { .. } => SetUpMove::Refuse(Refusal::new(
             Code::WhmcsOutcomeUnknown,
@@ -214,13 +218,7 @@ pub fn next_set_up(
                 services(&pending)
             ),
         )),
-        SetUp::NotBegun | SetUp::Answered => failed(
-            seen,
-            format!(
-                "the order is accepted but {} is still Pending",
-                services(&pending)
-            ),
-        ),
+        SetUp::NotBegun | SetUp::Answered => still_pending(seen, &pending),
         SetUp::Failed { texts } => failed(
             seen,
             format!("{} not set up: {}", services(&pending), texts.join("; ")),
@@ -228,6 +226,7 @@ pub fn next_set_up(
         SetUp::Creating { tried } => {
             let untried = pending
                 .iter()
+                .filter(|line| module(line) != ModuleKind::None)
                 .find(|line| !tried.iter().any(|(id, _)| *id == line.service));
             match untried {
                 Some(line) => SetUpMove::Create(line.service),
@@ -270,6 +269,16 @@ fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
         }
         ServiceStatus::Pending | ServiceStatus::Active => None,
     })
+}
+
+fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {
+    failed(
+        seen,
+        format!(
+            "the order is accepted but {} is still Pending",
+            services(pending)
+        ),
+    )
 }
 
 fn failed(seen: &OrderSighting, detail: String) -> SetUpMove {

@@ -28,10 +28,11 @@ pub(crate) async fn create(
             .services
             .get(&service)
             .and_then(|row| books.products.get(&row.pid));
-        context
-            .module
-            .clone()
-            .or_else(|| product.map(|product| product.module.clone()))
+        // A product without module has none that could be another for this call.
+        product
+            .map(|product| product.module.clone())
+            .filter(|module| module.script != ModuleScript::None)
+            .map(|module| context.module.clone().unwrap_or(module))
     };
     let Some(module) = module.filter(|module| module.script != ModuleScript::None) else {
         return Created::NoModule;

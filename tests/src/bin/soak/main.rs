@@ -22,6 +22,7 @@ use anyhow::Context;
 use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use simulators::whmcs::ModuleScript;
 use simulators::{World, WorldOptions};
 use test_postgres::Database;
 
@@ -76,6 +77,12 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     options.whmcs.seed = args.seed;
     options.accounts = 20;
     let world = World::start(options).await?;
+    for product in world.whmcs.products() {
+        if product.module.script == ModuleScript::Ok {
+            let module = trouble::idempotent(ModuleScript::Ok);
+            world.whmcs.set_module(product.pid, module);
+        }
+    }
     let folder = tempfile::tempdir()?;
     let database = match args.store.as_str() {
         "postgres" => Some(Database::create().await),

@@ -53,7 +53,8 @@ impl Programs {
             ("SF_EVENTS_REPLAY", "ALL".to_owned()),
             ("SUBSCRIBER_LEASE", "2s".to_owned()),
             ("WORKER_LEASE", "2s".to_owned()),
-            ("WHMCS_QUIET_PERIOD", "4s".to_owned()),
+            // Longer than a worker is ever frozen here, less its lease.
+            ("WHMCS_QUIET_PERIOD", "5s".to_owned()),
             ("WHMCS_TIMEOUT", "3s".to_owned()),
             ("RECONCILE_EVERY", "5s".to_owned()),
             ("RECONCILE_AFTER", "20s".to_owned()),
@@ -101,7 +102,7 @@ impl Programs {
             }
             12..16 if seat.frozen_until.is_none() => {
                 seat.signal(Signal::STOP);
-                let pause = Duration::from_millis(dice.random_range(500..6000));
+                let pause = Duration::from_millis(dice.random_range(500..5000));
                 seat.frozen_until = Some(Instant::now() + pause);
                 self.freezes += 1;
             }

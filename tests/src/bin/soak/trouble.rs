@@ -91,12 +91,15 @@ pub(crate) fn befall(world: &World, dice: &mut StdRng) {
         12 => world.whmcs.fault(
             Fault::new(FaultId::F31)
                 .on("AcceptOrder")
-                .module(Module::failing("no room on the server")),
+                .module(idempotent(ModuleScript::Fail {
+                    text: "no room on the server".to_owned(),
+                    times: None,
+                })),
         ),
         13 => {
             let slow = Module {
                 delay_ms: 1500,
-                ..Module::new(ModuleScript::Ok)
+                ..idempotent(ModuleScript::Ok)
             };
             world
                 .whmcs
@@ -104,6 +107,14 @@ pub(crate) fn befall(world: &World, dice: &mut StdRng) {
         }
         14 => drop(world.salesforce.publish_raw(vec![0xff; 12], None)),
         _ => {}
+    }
+}
+
+/// A module that is content with an account that exists, as the bridge is told of all here.
+pub(crate) fn idempotent(script: ModuleScript) -> Module {
+    Module {
+        idempotent: true,
+        ..Module::new(script)
     }
 }
 

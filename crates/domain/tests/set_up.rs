@@ -1,0 +1,78 @@
+//! What is done about services that stay pending.
+
+use std::time::Duration;
+
+use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{
+    LineSighting, OrderSighting, OrderStatus, ServiceStatus, SetUp, SetUpMove, next_set_up,
+};
+use domain::ports::ModuleKind;
+use domain::time::Timestamp;
+
+/// Its module may be called again.
+const HOSTING: ProductId = ProductId(1);
+/// It has no module.
+const SUPPORT: ProductId = ProductId(2);
+
+fn order(status: OrderStatus, lines: &[(ProductId, ServiceStatus)]) -> OrderSighting {
+    let lines = lines
+        .iter()
+        .zip(1..)
+        .map(|((product, status), id)| LineSighting {
+            service: ServiceId(id),
+            product: Some(*product),
+            cycle: None,
+            status: status.clone(),
+            marker: None,
+        });
+    OrderSighting {
+        id: WhmcsOrderId(3),
+        client: ClientId(7),
+        status,
+        notes: String::new(),
+        lines: lines.collect(),
+    }
+}
+
+fn next(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
+    let module = |line: &LineSighting| match line.product {
+        Some(SUPPORT) => ModuleKind::None,
+        _ => ModuleKind::Idempotent,
+    };
+    next_set_up(set_up, seen, module, Timestamp::default(), Duration::ZERO)
+}
+
+#[test]
+fn a_service_without_module_that_was_left_beside_a_failed_one_is_made_active_by_accepting_again() {
+    use ServiceStatus::{Active, Pending};
+    let begun = SetUp::Creating { tried: Vec::new() };
+    let both = order(
+        OrderStatus::Pending,
+        &[(SUPPORT, Pending), (HOSTING, Pending)],
+    );
+    assert_eq!(next(&begun, &both), SetUpMove::Create(ServiceId(2)));
+    let tried = SetUp::Creating {
+        tried: vec![(ServiceId(2), None)],
+    };
+    let left = order(
+        OrderStatus::Pending,
+        &[(SUPPORT, Pending), (HOSTING, Active)],
+    );
+    assert_eq!(next(&tried, &left), SetUpMove::Accept { run_modules: true });
+}
+
+#[test]
+fn accepting_again_that_changes_nothing_is_reported_and_not_repeated() {
+    let left = |status| order(status, &[(SUPPORT, ServiceStatus::Pending)]);
+    let failed = SetUp::Failed {
+        texts: vec!["no".to_owned()],
+    };
+    for (set_up, status) in [
+        (SetUp::Answered, OrderStatus::Pending),
+        (failed, OrderStatus::Pending),
+        (SetUp::Creating { tried: Vec::new() }, OrderStatus::Active),
+    ] {
+        let next = next(&set_up, &left(status));
+        assert!(matches!(next, SetUpMove::Refuse(_)), "{set_up:?}: {next:?}");
+    }
+}
