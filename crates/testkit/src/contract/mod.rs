@@ -3,6 +3,7 @@
 
 mod crowd;
 mod retention;
+mod sweep;
 
 use std::time::Duration;
 
@@ -350,6 +351,7 @@ macro_rules! job_store_contract {
             a_repeat_with_more_behind_it_adds_only_that,
             a_leadership_that_was_taken_over_stays_with_its_new_owner,
             pruning_keeps_what_recognises_a_provisioned_order,
+            an_activation_that_is_swept_up_twice_makes_one_job,
         }
     };
 }
