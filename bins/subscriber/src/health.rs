@@ -17,7 +17,7 @@ use salesforce_auth::TokenManager;
 use serde_json::{Value, json};
 
 /// Salesforce keeps events so long.
-const RETENTION: Duration = Duration::from_secs(72 * 3600);
+pub(crate) const RETENTION: Duration = Duration::from_secs(72 * 3600);
 
 /// What the health page is made from.
 pub(crate) struct HealthPage {

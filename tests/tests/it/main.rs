@@ -7,6 +7,7 @@ mod floors;
 mod house;
 mod intake;
 mod machines;
+mod metrics;
 mod pressure;
 mod process;
 mod proxy;
