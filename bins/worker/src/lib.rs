@@ -2,7 +2,6 @@
 
 mod checks;
 mod config;
-mod file;
 
 use std::sync::Arc;
 
