@@ -177,9 +177,9 @@ async fn a_whmcs_order_that_staff_ended_is_a_difference_and_may_be_forgotten() {
     assert!(check(&house).await.is_empty());
     // The operator asks again, and a new order is placed.
     house.salesforce.retry(order.as_str()).unwrap();
-    run(&house, &["reconcile", "--after", "0"]).await.0.unwrap();
-    let worker = house.work();
+    let (subscriber, worker) = (house.subscribe(), house.work());
     house.until_activation(&order, "Activated").await;
+    subscriber.stop().await;
     worker.stop().await;
     house.assert_provisioned_once(&order);
     assert_ne!(
