@@ -2,7 +2,6 @@
 
 mod checks;
 mod config;
-mod file;
 mod gauges;
 
 use std::sync::Arc;

@@ -82,12 +82,20 @@ impl RestOrders {
         Ok(self.load_shape().await?)
     }
 
-    async fn query(&self, operation: &'static str, soql: String) -> Result<Page, Failure> {
+    pub(crate) async fn query(
+        &self,
+        operation: &'static str,
+        soql: String,
+    ) -> Result<Page, Failure> {
         let call = Call::get(operation, "query").with("q", soql);
         self.client.send(&call).await?.read()
     }
 
-    async fn all_rows(&self, operation: &'static str, mut page: Page) -> Result<Vec<Row>, Failure> {
+    pub(crate) async fn all_rows(
+        &self,
+        operation: &'static str,
+        mut page: Page,
+    ) -> Result<Vec<Row>, Failure> {
         let mut rows = std::mem::take(&mut page.records);
         while let Some(path) = page.rest()? {
             page = self
@@ -244,7 +252,7 @@ impl RestOrders {
         }))
     }
 
-    fn activation(&self, text: Option<String>) -> Activation {
+    pub(crate) fn activation(&self, text: Option<String>) -> Activation {
         let status = &self.names.status;
         match text {
             None => Activation::NotRequested,
