@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod crash;
+mod ctl;
 mod failures;
 mod floors;
 mod house;
