@@ -306,3 +306,36 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
         store.resign(&channel(), &owner("s")).await.unwrap();
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_the_release_before_gets_its_list_of_orders() {
+    let Opened {
+        store,
+        clock,
+        database,
+    } = open().await;
+    store.enqueue(&jobs(2)).await.unwrap();
+    let claimed = store.claim(&owner("w"), 1, Duration::from_secs(9)).await;
+    let lease = claimed.unwrap().remove(0).lease;
+    let order = domain::key::WhmcsOrderId(41);
+    let facts = [Fact::Placed { order }];
+    store
+        .finish(&lease, Ending::Succeeded, &facts)
+        .await
+        .unwrap();
+    let query = domain::ports::OrderQuery {
+        limit: 9,
+        ..Default::default()
+    };
+    let kept = store.orders(&query).await.unwrap();
+    assert_eq!(kept[0].whmcs_order, Some(order));
+    drop(store);
+    let mut old = aside(&database).await;
+    execute(
+        &mut old,
+        "DROP TABLE orders; DROP TABLE pause; DELETE FROM schema_version WHERE version = 2",
+    )
+    .await;
+    let store = connect(&database, &clock).await;
+    assert_eq!(store.orders(&query).await.unwrap(), kept);
+}

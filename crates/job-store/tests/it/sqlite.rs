@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::ports::{JobIntake, JobQueue, JobReader};
+use domain::job::Ending;
+use domain::key::WhmcsOrderId;
+use domain::order::Fact;
+use domain::ports::{Act, JobIntake, JobQueue, JobReader, OrderQuery, Pausable};
 use job_store::SqliteStore;
+use sqlx::{Connection, SqliteConnection};
 use testkit::contract::Subject;
 use testkit::{FakeClock, new_job, order_id, owner};
 
@@ -127,4 +131,61 @@ async fn programs_that_start_together_on_a_new_file_all_open_it() {
     for opened in opening.collect::<Vec<_>>() {
         opened.await.unwrap().unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_worker_is_not_woken_over_and_over_by_what_it_may_not_take() {
+    let Opened { store, .. } = open().await;
+    let job = new_job("e1", order_id(1), None);
+    store.enqueue(&[job]).await.unwrap();
+    let what = Pausable::Worker;
+    let pause = Act::Pause { what };
+    store.act(&pause, "ada", "because").await.unwrap();
+    // The commits may wake it, a due job must not: of many waits in a row, some last.
+    let begun = Instant::now();
+    let pause = Duration::from_millis(50);
+    for _ in 0..10 {
+        store.wait(pause).await;
+    }
+    assert!(begun.elapsed() >= pause * 5, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_the_release_before_gets_its_list_of_orders() {
+    let Opened {
+        store,
+        clock,
+        folder,
+    } = open().await;
+    store
+        .enqueue(&[new_job("e1", order_id(1), None)])
+        .await
+        .unwrap();
+    let claimed = store.claim(&owner("w"), 1, Duration::from_secs(9)).await;
+    let lease = claimed.unwrap().remove(0).lease;
+    let order = WhmcsOrderId(41);
+    let facts = [Fact::Placed { order }];
+    store
+        .finish(&lease, Ending::Succeeded, &facts)
+        .await
+        .unwrap();
+    store
+        .enqueue(&[new_job("e2", order_id(2), None)])
+        .await
+        .unwrap();
+    let query = OrderQuery {
+        limit: 9,
+        ..OrderQuery::default()
+    };
+    let kept = store.orders(&query).await.unwrap();
+    drop(store);
+    let file = folder.path().join("new/jobs.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+    let mut old = SqliteConnection::connect_with(&options).await.unwrap();
+    let undo =
+        "DROP TABLE orders; DROP TABLE pause; DELETE FROM _sqlx_migrations WHERE version = 3";
+    sqlx::raw_sql(undo).execute(&mut old).await.unwrap();
+    old.close().await.unwrap();
+    let store = reopen(&folder, &clock).await;
+    assert_eq!(store.orders(&query).await.unwrap(), kept);
 }
