@@ -11,9 +11,9 @@ use domain::order::{
     ClientSighting, Fact, ItemReport, OrderDetails, OrderSighting, Report, Standing,
 };
 use domain::ports::{
-    Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery, Epoch, EventSource,
-    EventStream, Gap, JobIntake, JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer,
-    Provisioner, Release, ReportAnswer, Start, StoreError, StreamError,
+    Act, Acted, Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery, Epoch,
+    EventSource, EventStream, Gap, JobIntake, JobQueue, Leadership, NewClient, NewOrder, Pending,
+    PlaceAnswer, Provisioner, Release, ReportAnswer, Start, StoreError, StreamError,
 };
 use domain::time::Timestamp;
 
@@ -289,5 +289,9 @@ impl JobIntake for Deadly<dyn JobIntake> {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.inner.enqueue(jobs).await
+    }
+
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.inner.act(act, by, reason).await
     }
 }

@@ -15,6 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Fact::Checked {
             job: job.clone(),
             idem_key: None,
+            number: None,
+            account: None,
         },
         Fact::Client {
             client: ClientId(7),

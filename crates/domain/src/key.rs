@@ -64,6 +64,12 @@ impl CorrelationId {
 }
 
 impl JobId {
+    /// What stands in the place of a job where a person has acted.
+    #[must_use]
+    pub fn of_person() -> Self {
+        Self("person".to_owned())
+    }
+
     /// The job that an event asks for.
     #[must_use]
     pub fn of_event(event: &EventId) -> Self {

@@ -29,10 +29,14 @@ fn every_fact() -> Vec<Fact> {
         Fact::Checked {
             job: job("j1"),
             idem_key: None,
+            number: None,
+            account: None,
         },
         Fact::Checked {
             job: job("j2"),
             idem_key: None,
+            number: None,
+            account: None,
         },
         Fact::CreatingClient { at: AT },
         Fact::ClientNotCreated,
@@ -84,6 +88,8 @@ fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
     let checked = Fact::Checked {
         job: job("j1"),
         idem_key: None,
+        number: None,
+        account: None,
     };
     let client = Fact::Client {
         client: ClientId(7),
@@ -135,6 +141,8 @@ fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
                     Fact::Checked {
                         job: job("j0"),
                         idem_key: None,
+                        number: None,
+                        account: None,
                     },
                 ],
             ),
@@ -203,6 +211,8 @@ fn an_attempt_that_was_overtaken_leaves_an_unknown_call_to_be_waited_for() {
         let checked = Fact::Checked {
             job: job("j9"),
             idem_key: None,
+            number: None,
+            account: None,
         };
         let state = OrderState::replay(facts.iter().chain([&checked])).unwrap();
         next(&state, &job("j9"))

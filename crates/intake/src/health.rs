@@ -74,6 +74,14 @@ impl Health {
         };
     }
 
+    /// A person holds intake back.
+    pub(crate) fn paused(&self, text: String) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.leads = false;
+        view.status = Status::Stopped;
+        view.last_error = Some(text);
+    }
+
     pub(crate) fn message(&self, at: Timestamp) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *view = View {

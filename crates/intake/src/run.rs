@@ -135,6 +135,7 @@ impl Intake {
 
     async fn become_leader(&self) -> Epoch {
         let Settings { channel, lease, .. } = &self.settings;
+        let mut told = false;
         loop {
             match self.ports.store.lead(channel, &self.owner, *lease).await {
                 Ok(Leadership::Leader(epoch)) => {
@@ -142,6 +143,14 @@ impl Intake {
                     return epoch;
                 }
                 Ok(Leadership::Standby { .. }) => self.health.lead(false),
+                Ok(Leadership::Paused { by, reason, .. }) => {
+                    let text = format!("intake is paused by {by}: {reason}");
+                    if !told {
+                        tracing::warn!(by, reason, "intake is paused");
+                    }
+                    told = true;
+                    self.health.paused(text);
+                }
                 Err(error) => {
                     tracing::error!(%error, "the store does not say who leads");
                     self.health.error(Status::Connecting, error.to_string());

@@ -12,11 +12,13 @@ mod admission;
 mod config;
 mod copy;
 mod error;
+mod list;
 mod postgres;
 mod record;
 mod row;
 mod sqlite;
 mod store;
+mod view;
 mod wake;
 
 pub use config::{StoreArgs, StoreConfig};

@@ -3,6 +3,7 @@
 //! A promise to every later release: names and fields here are only ever added to.
 
 use domain::failure::{Code, Refusal};
+use domain::id::{AccountId, Id};
 use domain::key::{ClientId, IdemKey, JobId, LineMarker, ServiceId, WhmcsOrderId};
 use domain::order::{Fact, PlacedLine};
 use domain::ports::StoreError;
@@ -14,9 +15,17 @@ use crate::error::corrupt;
 /// The body of a fact.
 pub(crate) fn encode(fact: &Fact) -> Value {
     match fact {
-        Fact::Checked { job, idem_key } => {
-            json!({"job": job.as_str(), "idem_key": idem_key.as_ref().map(IdemKey::as_str)})
-        }
+        Fact::Checked {
+            job,
+            idem_key,
+            number,
+            account,
+        } => json!({
+            "job": job.as_str(),
+            "idem_key": idem_key.as_ref().map(IdemKey::as_str),
+            "number": number,
+            "account": account.as_ref().map(Id::as_str),
+        }),
         Fact::CreatingClient { at }
         | Fact::ClientUnknown { at }
         | Fact::PlaceUnknown { at }
@@ -85,6 +94,10 @@ pub(crate) fn decode(kind: &str, body: &str) -> Result<Fact, StoreError> {
         "checked" => Fact::Checked {
             job: job_id(text("job")?)?,
             idem_key: body["idem_key"].as_str().and_then(IdemKey::new),
+            number: body["number"].as_str().map(str::to_owned),
+            account: body["account"]
+                .as_str()
+                .and_then(|text| AccountId::parse(text).ok()),
         },
         "creating_client" => Fact::CreatingClient { at: at()? },
         "client_not_created" => Fact::ClientNotCreated,
@@ -186,10 +199,14 @@ mod tests {
             Fact::Checked {
                 job: JobId::new("j").unwrap(),
                 idem_key: IdemKey::new("k"),
+                number: Some("00000100".to_owned()),
+                account: AccountId::parse("001000000000001").ok(),
             },
             Fact::Checked {
                 job: JobId::new("j").unwrap(),
                 idem_key: None,
+                number: None,
+                account: None,
             },
             Fact::CreatingClient { at },
             Fact::ClientNotCreated,
@@ -239,5 +256,17 @@ mod tests {
         }
         assert!(decode("dreamt", "{}").is_err());
         assert!(decode("placed", "{}").is_err());
+    }
+
+    #[test]
+    fn what_an_older_release_recorded_stays_readable() {
+        let checked = decode("checked", r#"{"job":"j","idem_key":"k"}"#).unwrap();
+        let expected = Fact::Checked {
+            job: JobId::new("j").unwrap(),
+            idem_key: IdemKey::new("k"),
+            number: None,
+            account: None,
+        };
+        assert_eq!(checked, expected);
     }
 }

@@ -1,13 +1,16 @@
 //! What the store in memory keeps, and the rules it goes by.
 
 use std::collections::hash_map::Entry as Slot;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, JobState, Lease, NewJob, admit};
-use domain::key::{Channel, EventId};
+use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
+use domain::key::{Channel, EventId, JobId};
 use domain::order::Fact;
-use domain::ports::{Epoch, Pruned, RecordedFact, StoreError, StreamView};
+use domain::ports::{
+    Audit, DeadLetterView, Epoch, GapView, JobStage, OrderRow, Pausable, Pause, Pruned,
+    RecordedFact, StoreError, StreamView,
+};
 use domain::time::Timestamp;
 
 #[derive(Default)]
@@ -17,7 +20,11 @@ pub(crate) struct Books {
     pub(crate) inbox: HashMap<EventId, Timestamp>,
     pub(crate) streams: HashMap<Channel, StreamView>,
     pub(crate) epochs: i64,
-    pub(crate) dead_letters: u64,
+    pub(crate) orders: BTreeMap<OrderId, OrderRow>,
+    pub(crate) dead_letters: Vec<DeadLetterView>,
+    pub(crate) gaps: Vec<GapView>,
+    pub(crate) audit: Vec<Audit>,
+    pub(crate) pauses: Vec<Pause>,
     pub(crate) claims: u64,
 }
 
@@ -76,6 +83,9 @@ impl Books {
                 started_at: None,
                 ended_at: None,
             });
+            let row = self.order(job.order, at);
+            row.stage = JobStage::Queued;
+            row.handled = None;
         }
         admission
     }
@@ -103,6 +113,7 @@ impl Books {
             .filter(|(_, recorded)| recorded.fact.binds() || recorded.at > cutoff);
         kept.extend(needed.map(|(order, _)| *order));
         self.facts.retain(|(order, _)| kept.contains(order));
+        self.orders.retain(|order, _| kept.contains(order));
         let gone = |before: usize, after: usize| (before - after) as u64;
         Pruned {
             jobs: gone(jobs, self.jobs.len()),
@@ -119,15 +130,63 @@ impl Books {
             .ok_or(StoreError::LeaseLost)
     }
 
-    pub(crate) fn append(&mut self, lease: &Lease, facts: &[Fact], at: Timestamp) {
+    pub(crate) fn append(&mut self, order: OrderId, job: &JobId, facts: &[Fact], at: Timestamp) {
         for fact in facts {
             let recorded = RecordedFact {
                 at,
-                job: lease.job.clone(),
+                job: job.clone(),
                 fact: fact.clone(),
             };
-            self.facts.push((lease.order, recorded));
+            self.facts.push((order, recorded));
+            if fact.is_listed() {
+                list(self.order(order, at), fact);
+            }
         }
+    }
+
+    /// The order's row in the list, with activity now.
+    pub(crate) fn order(&mut self, order: OrderId, now: Timestamp) -> &mut OrderRow {
+        let row = self.orders.entry(order).or_insert_with(|| OrderRow {
+            order,
+            number: None,
+            account: None,
+            whmcs_order: None,
+            stage: JobStage::Queued,
+            code: None,
+            attempts: 0,
+            updated_at: now,
+            handled: None,
+        });
+        row.updated_at = now;
+        row
+    }
+
+    /// The last job of the order has ended, unless another waits.
+    pub(crate) fn ended(&mut self, order: OrderId, ending: Ending, now: Timestamp) {
+        let mut jobs = self.jobs.iter();
+        let live = jobs.any(|row| row.job.order == order && row.is_live());
+        let row = self.order(order, now);
+        if !live {
+            row.stage = JobStage::Ended(ending);
+        }
+    }
+
+    /// Where the order's last job stands.
+    pub(crate) fn stage(&self, row: &OrderRow) -> JobStage {
+        let of_order = |job: &&Row| job.job.order == row.order && job.is_live();
+        let live: Vec<_> = self.jobs.iter().filter(of_order).collect();
+        let leased = |job: &&Row| matches!(job.state, JobState::Leased(_));
+        if live.is_empty() {
+            row.stage
+        } else if live.iter().any(leased) {
+            JobStage::Leased
+        } else {
+            JobStage::Queued
+        }
+    }
+
+    pub(crate) fn paused(&self, what: &Pausable) -> Option<&Pause> {
+        self.pauses.iter().find(|pause| pause.what == *what)
     }
 
     pub(crate) fn led(
@@ -144,5 +203,22 @@ impl Books {
                     .is_some_and(|(_, term, _)| *term == epoch)
             })
             .ok_or(StoreError::NotLeader)
+    }
+}
+
+fn list(row: &mut OrderRow, fact: &Fact) {
+    match fact {
+        Fact::Checked {
+            number, account, ..
+        } => {
+            row.number = number.clone().or(row.number.take());
+            row.account = account.or(row.account);
+            row.code = None;
+            row.attempts += 1;
+        }
+        Fact::Placed { order } => row.whmcs_order = Some(*order),
+        Fact::Forgotten { order } if row.whmcs_order == Some(*order) => row.whmcs_order = None,
+        Fact::Refused(refusal) => row.code = Some(refusal.code),
+        _ => {}
     }
 }

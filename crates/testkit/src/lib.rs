@@ -1,6 +1,7 @@
 //! In-memory fakes of the ports, builders, and the contract suites they share with the real
 //! adapters.
 
+mod acts;
 mod books;
 mod build;
 mod clock;
@@ -8,6 +9,7 @@ pub mod contract;
 mod crm;
 pub mod fuzz;
 mod provisioner;
+mod reader;
 pub mod source;
 mod store;
 

@@ -5,21 +5,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::id::OrderId;
 use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader, JobView,
-    Leadership, Pruned, RecordedFact, Release, SHORTEST_RETENTION, StoreError, StreamView, Tally,
+    Act, Acted, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap, GapView,
+    JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION, StoreError,
 };
 use tokio::sync::Notify;
 
-use crate::books::{Books, Row};
+use crate::books::Books;
 
 /// A job store in memory.
 pub struct MemoryStore {
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     books: Mutex<Books>,
     wake: Notify,
 }
@@ -35,7 +34,7 @@ impl MemoryStore {
         }
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -50,6 +49,13 @@ impl JobIntake for MemoryStore {
     ) -> Result<Leadership, StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
+        if let Some(pause) = books.paused(&Pausable::Intake(channel.clone())) {
+            return Ok(Leadership::Paused {
+                by: pause.by.clone(),
+                reason: pause.reason.clone(),
+                since: pause.since,
+            });
+        }
         let next = Epoch(books.epochs + 1);
         let stream = books.streams.entry(channel.clone()).or_default();
         let epoch = match &stream.leader {
@@ -106,8 +112,15 @@ impl JobIntake for MemoryStore {
             }
             admissions.push(match entry {
                 Entry::Job(job) => books.admit(job, now),
-                Entry::DeadLetter(_) => {
-                    books.dead_letters += 1;
+                Entry::DeadLetter(letter) => {
+                    let number = books.dead_letters.len() as i64 + 1;
+                    books.dead_letters.push(DeadLetterView {
+                        number,
+                        channel: delivery.channel.clone(),
+                        letter: letter.clone(),
+                        received_at: now,
+                        closed_at: None,
+                    });
                     Admission::DeadLettered
                 }
             });
@@ -121,9 +134,18 @@ impl JobIntake for MemoryStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        _gap: &Gap,
+        gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.books().led(channel, epoch).map(|_| ())
+        let until = self.clock.now();
+        let mut books = self.books();
+        books.led(channel, epoch)?;
+        books.gaps.push(GapView {
+            channel: channel.clone(),
+            from: gap.from,
+            until,
+            detail: gap.detail.clone(),
+        });
+        Ok(())
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
@@ -133,6 +155,13 @@ impl JobIntake for MemoryStore {
         drop(books);
         self.wake.notify_waiters();
         Ok(admissions)
+    }
+
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        let now = self.clock.now();
+        let acted = self.books().act(act, by, reason, now);
+        self.wake.notify_waiters();
+        Ok(acted)
     }
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
@@ -151,6 +180,9 @@ impl JobQueue for MemoryStore {
     ) -> Result<Vec<Claimed>, StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
+        if books.paused(&Pausable::Worker).is_some() {
+            return Ok(Vec::new());
+        }
         let proven = |fact: &Fact| matches!(fact, Fact::Verified { marked: true, .. });
         let markers_proven = books
             .facts
@@ -213,7 +245,7 @@ impl JobQueue for MemoryStore {
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.deferrals = 0;
-        books.append(lease, facts, now);
+        books.append(lease.order, &lease.job, facts, now);
         Ok(())
     }
 
@@ -238,66 +270,12 @@ impl JobQueue for MemoryStore {
         let row = books.held(lease, now)?;
         row.state = JobState::Ended(ending);
         row.ended_at = Some(now);
-        books.append(lease, facts, now);
+        books.append(lease.order, &lease.job, facts, now);
+        books.ended(lease.order, ending, now);
         Ok(())
     }
 
     async fn wait(&self, limit: Duration) {
         let _ = tokio::time::timeout(limit, self.wake.notified()).await;
-    }
-}
-
-#[async_trait]
-impl JobReader for MemoryStore {
-    async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
-        let books = self.books();
-        let of_order = books.jobs.iter().filter(|row| row.job.order == order);
-        let view = |row: &Row| JobView {
-            job: row.job.clone(),
-            state: row.state.name(),
-            ending: match row.state {
-                JobState::Ended(ending) => Some(ending),
-                _ => None,
-            },
-            enqueued_at: row.enqueued_at,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-        };
-        Ok(of_order.map(view).collect())
-    }
-
-    async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
-        let books = self.books();
-        let of_order = books.facts.iter().filter(|(id, _)| *id == order);
-        Ok(of_order.map(|(_, recorded)| recorded.clone()).collect())
-    }
-
-    async fn tally(&self) -> Result<Tally, StoreError> {
-        let books = self.books();
-        let mut tally = Tally {
-            open_dead_letters: books.dead_letters,
-            ..Tally::default()
-        };
-        for row in &books.jobs {
-            let name = row.state.name();
-            match tally.jobs.iter_mut().find(|(state, _)| *state == name) {
-                Some((_, count)) => *count += 1,
-                None => tally.jobs.push((name, 1)),
-            }
-        }
-        Ok(tally)
-    }
-
-    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
-        Ok(self
-            .books()
-            .streams
-            .get(channel)
-            .cloned()
-            .unwrap_or_default())
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::failure::Refusal;
+use crate::id::AccountId;
 use crate::key::{ClientId, IdemKey, JobId, ServiceId, WhmcsOrderId};
 use crate::order::PlacedLine;
 use crate::time::Timestamp;
@@ -19,6 +20,10 @@ pub enum Fact {
         job: JobId,
         /// `Activation_IdemKey__c` as it was then.
         idem_key: Option<IdemKey>,
+        /// `OrderNumber`, for people.
+        number: Option<String>,
+        /// Who buys, for people. `None` also where an older release recorded it.
+        account: Option<AccountId>,
     },
     /// Intent: a WHMCS client is about to be created.
     CreatingClient {
@@ -184,6 +189,15 @@ impl Fact {
                 | Self::Refused(_)
                 | Self::ItemsReported
                 | Self::Reported
+        )
+    }
+
+    /// Whether the list of orders shows it, and counts it as activity.
+    #[must_use]
+    pub const fn is_listed(&self) -> bool {
+        matches!(
+            self,
+            Self::Checked { .. } | Self::Placed { .. } | Self::Refused(_) | Self::Forgotten { .. }
         )
     }
 

@@ -165,7 +165,7 @@ impl OrderState {
 
     fn moved(mut self, fact: &Fact) -> Option<Self> {
         match fact {
-            Fact::Checked { job, idem_key } => return self.begun(job, idem_key.clone()),
+            Fact::Checked { job, idem_key, .. } => return self.begun(job, idem_key.clone()),
             Fact::Forgotten { order } => {
                 if self.whmcs_order() == Some(*order) {
                     self.progress = Progress::Nothing;

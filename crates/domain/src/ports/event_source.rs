@@ -105,6 +105,20 @@ pub enum UndecodableReason {
 }
 
 impl UndecodableReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [
+        Self::UnknownSchema,
+        Self::Malformed,
+        Self::MissingOrder,
+        Self::InvalidOrder,
+    ];
+
+    /// The reason of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.name() == name)
+    }
+
     /// Stable name for storage and metric labels.
     #[must_use]
     pub const fn name(self) -> &'static str {

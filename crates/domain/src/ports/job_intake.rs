@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{StoreError, Undecodable};
+use crate::ports::{Act, Acted, StoreError, Undecodable};
 use crate::time::Timestamp;
 
 /// A stored position.
@@ -31,6 +31,15 @@ pub enum Leadership {
     Standby {
         /// When the other's lease ends.
         until: Timestamp,
+    },
+    /// A person holds this channel's intake back: nobody leads. Ask again in a while.
+    Paused {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
     },
 }
 
@@ -149,6 +158,16 @@ pub trait JobIntake: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError>;
+
+    /// Does what a person asks, in ONE commit with its line in the audit log, by the store's
+    /// clock. A paused intake's leader loses its term at once, and so does the leader of a
+    /// channel whose cursor is set or reset: nothing of the old term can be written behind it.
+    /// Repeating an act that is done leaves the store as it is, with one more line in the log,
+    /// or answers [`Acted::NotThere`].
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: whether it was done is unknown; look before repeating it.
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError>;
 
     /// Forgets, in small commits, what is older than `older_than` and no longer needed:
     /// jobs that ended, event ids, and the facts of orders without a job for which WHMCS was

@@ -44,7 +44,8 @@ pub struct Release {
 pub trait JobQueue: Send + Sync {
     /// Takes up to `limit` jobs that are due, the longest due first, each with a fresh fence and a
     /// lease of `ttl` by the store's clock. Jobs whose lease ran out are due. Never takes a
-    /// job of an order of which another job is leased, nor two jobs of one order.
+    /// job of an order of which another job is leased, nor two jobs of one order. Takes none while
+    /// a person holds the workers back ([`Pausable::Worker`](crate::ports::Pausable)).
     ///
     /// # Errors
     /// [`StoreError`].

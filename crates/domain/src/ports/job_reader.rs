@@ -6,7 +6,10 @@ use crate::id::OrderId;
 use crate::job::{Ending, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::Fact;
-use crate::ports::{Cursor, Epoch, StoreError};
+use crate::ports::{
+    Audit, Cursor, DeadLetterView, EndingView, Epoch, GapView, JobStage, OrderQuery, OrderRow,
+    Pause, StoreError,
+};
 use crate::time::Timestamp;
 
 /// A job as it stands.
@@ -96,6 +99,65 @@ pub trait JobReader: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError>;
+
+    /// A job.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError>;
+
+    /// Jobs, newest first, from behind `after` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn jobs(
+        &self,
+        stage: Option<JobStage>,
+        after: Option<&JobId>,
+        limit: usize,
+    ) -> Result<Vec<JobView>, StoreError>;
+
+    /// Orders, those with the newest activity first. An order that moves while pages are
+    /// turned may be met twice, and is then newer the second time.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError>;
+
+    /// Dead letters, newest first, from behind the number `after` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn dead_letters(
+        &self,
+        open_only: bool,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError>;
+
+    /// Gaps, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError>;
+
+    /// What people did, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn audit(&self, limit: usize) -> Result<Vec<Audit>, StoreError>;
+
+    /// Jobs that ended since then, the last one first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn endings(&self, since: Timestamp, limit: usize) -> Result<Vec<EndingView>, StoreError>;
+
+    /// What is held back, and by whom.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError>;
 
     /// Whether the store answers and is at our version; for readiness.
     ///

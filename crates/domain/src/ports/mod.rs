@@ -4,6 +4,7 @@
 //! time and chance. The contract stands on the methods: what holds afterwards, when it is
 //! repeated, and after a crash.
 
+mod act;
 mod clock;
 mod crm_orders;
 mod error;
@@ -11,8 +12,10 @@ mod event_source;
 mod job_intake;
 mod job_queue;
 mod job_reader;
+mod listing;
 mod provisioner;
 
+pub use act::{Act, Acted, Audit, Pausable, Pause};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use error::{BoxError, CallError, StoreError, StreamError};
@@ -25,6 +28,9 @@ pub use job_intake::{
 };
 pub use job_queue::{Claimed, JobQueue, Release};
 pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally};
+pub use listing::{
+    DeadLetterView, EndingView, GapView, Handled, JobStage, OrderNames, OrderQuery, OrderRow,
+};
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Cursor, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader, Leadership, Start,
-    StoreError, StreamError,
+    Act, Acted, Clock, Cursor, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader, Leadership,
+    Start, StoreError, StreamError,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
@@ -211,5 +211,9 @@ impl JobIntake for Store {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.open()?.enqueue(jobs).await
+    }
+
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.open()?.act(act, by, reason).await
     }
 }

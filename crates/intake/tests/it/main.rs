@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::Owner;
-use domain::ports::{Epoch, JobIntake, JobReader, Start, StreamError};
+use domain::ports::{Act, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
 use house::{House, LEASE, broken, lost, pass};
 use intake::{OnLoss, Status};
 use testkit::channel;
@@ -284,4 +284,31 @@ async fn what_only_a_person_can_mend_is_shown_and_tried_again_in_ten_minutes() {
     );
     pass(120).await;
     assert!(house.has_job(1).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_intake_stops_says_by_whom_and_goes_on_within_a_second_of_its_release() {
+    let house = House::new();
+    house.source.script([Ok(message(1))]);
+    house.source.script([Ok(message(2))]);
+    let running = house.subscribe();
+    pass(1).await;
+    let what = Pausable::Intake(channel());
+    let pause = Act::Pause { what: what.clone() };
+    house
+        .store
+        .act(&pause, "ada", "moving house")
+        .await
+        .unwrap();
+    pass(LEASE.as_secs()).await;
+    let view = running.health.view();
+    assert_eq!((view.status, view.leads), (Status::Stopped, false));
+    let text = "intake is paused by ada: moving house";
+    assert_eq!(view.last_error.as_deref(), Some(text));
+    assert!(!house.is_led().await && !house.has_job(2).await);
+    let resume = Act::Resume { what };
+    house.store.act(&resume, "ada", "moved").await.unwrap();
+    pass(2).await;
+    assert!(house.has_job(2).await);
+    assert_eq!(running.health.view().status, Status::Subscribed);
 }

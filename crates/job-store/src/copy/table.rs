@@ -32,7 +32,7 @@ use Kind::{Bytes, Int, Text};
 /// Every table, in the sequence of copying. Facts come before jobs and jobs before the
 /// position: whoever started on half a copy would find no job without its facts, and no
 /// position ahead of the jobs.
-pub(crate) const TABLES: [Table; 7] = [
+pub(crate) const TABLES: [Table; 9] = [
     Table {
         name: "fact",
         key: 1,
@@ -88,6 +88,33 @@ pub(crate) const TABLES: [Table; 7] = [
             ("act", Text),
             ("subject", Text),
             ("reason", Text),
+        ],
+    },
+    Table {
+        name: "orders",
+        key: 1,
+        columns: &[
+            ("order_id", Text),
+            ("number", Text),
+            ("account", Text),
+            ("whmcs_order", Int),
+            ("stage", Text),
+            ("code", Text),
+            ("attempts", Int),
+            ("updated_at", Int),
+            ("handled_by", Text),
+            ("handled_why", Text),
+            ("handled_at", Int),
+        ],
+    },
+    Table {
+        name: "pause",
+        key: 1,
+        columns: &[
+            ("what", Text),
+            ("who", Text),
+            ("reason", Text),
+            ("since", Int),
         ],
     },
     Table {

@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 
 use crate::admission::Books;
 use crate::error::OrUnavailable;
-use crate::postgres::now;
 use crate::postgres::transaction::statement;
+use crate::postgres::{now, orders};
 use crate::record;
 use crate::row::{self, Columns};
 
@@ -129,6 +129,16 @@ async fn remember(
     rows.iter().map(|row| row.text("event_id")).collect()
 }
 
+/// Waits until nobody else judges requests, and keeps others waiting until the commit.
+pub(crate) async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), StoreError> {
+    statement("SELECT pg_advisory_xact_lock($1)")
+        .bind(ADMITTING)
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
+}
+
 /// Judges the requests one after the other and enqueues what is new.
 pub(crate) async fn admit(
     connection: &mut PgConnection,
@@ -138,11 +148,7 @@ pub(crate) async fn admit(
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
-    statement("SELECT pg_advisory_xact_lock($1)")
-        .bind(ADMITTING)
-        .execute(&mut *connection)
-        .await
-        .or_unavailable()?;
+    wait_for_turn(connection).await?;
     let orders: HashSet<_> = jobs.iter().map(|job| job.order.as_str()).collect();
     let rows = statement(
         "SELECT id, order_id, idem_key, state, ended_at FROM job
@@ -220,6 +226,7 @@ async fn insert(
     .execute(&mut *connection)
     .await
     .or_unavailable()?;
+    orders::asked_for(connection, shift, &column(|job| job.order.as_str())).await?;
     sqlx::raw_sql("NOTIFY orderbridge_job")
         .execute(connection)
         .await

@@ -5,7 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
-use domain::ports::{Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, Pruned, StoreError};
+use domain::ports::{
+    Act, Acted, Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, Pausable, Pruned, StoreError,
+};
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
@@ -13,8 +15,9 @@ use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, now};
+use crate::postgres::{PostgresStore, acts, now};
 use crate::row::{self, Columns};
+use crate::view;
 
 #[async_trait]
 impl JobIntake for PostgresStore {
@@ -118,6 +121,19 @@ impl JobIntake for PostgresStore {
         .await
     }
 
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.run(Commit::Flushed, move |session| {
+            Box::pin(acts::act(
+                session.connection,
+                session.shift,
+                act,
+                by,
+                reason,
+            ))
+        })
+        .await
+    }
+
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
     }
@@ -130,6 +146,19 @@ async fn lead(
     owner: &Owner,
     ttl: Duration,
 ) -> Result<Leadership, StoreError> {
+    let paused = statement("SELECT what, who, reason, since FROM pause WHERE what = $1")
+        .bind(Pausable::Intake(channel.clone()).to_string())
+        .fetch_optional(&mut *connection)
+        .await
+        .or_unavailable()?;
+    if let Some(found) = &paused {
+        let pause = view::pause(found)?;
+        return Ok(Leadership::Paused {
+            by: pause.by,
+            reason: pause.reason,
+            since: pause.since,
+        });
+    }
     statement("INSERT INTO stream (channel) VALUES ($1) ON CONFLICT DO NOTHING")
         .bind(channel.as_str())
         .execute(&mut *connection)

@@ -1,10 +1,12 @@
 //! The store on a PostgreSQL database.
 
 mod accept;
+mod acts;
 mod facts;
 mod intake;
 mod listen;
 mod open;
+mod orders;
 mod prune;
 mod queue;
 mod reader;

@@ -57,10 +57,11 @@ async fn one_step(
     .fetch_all(&mut *connection)
     .await
     .or_unavailable()?;
-    let orders: HashSet<_> = rows
+    let orders: HashSet<String> = rows
         .iter()
         .map(|row| row.text("order_id"))
         .collect::<Result<_, _>>()?;
+    let orders: &Vec<_> = &orders.into_iter().collect();
     let facts = statement(concat!(
         "DELETE FROM fact WHERE order_id = ANY($3)
            AND NOT EXISTS (SELECT 1 FROM job WHERE job.order_id = fact.order_id)
@@ -74,7 +75,16 @@ async fn one_step(
     ))
     .bind(shift)
     .bind(age)
-    .bind(orders.into_iter().collect::<Vec<_>>())
+    .bind(orders)
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    statement(
+        "DELETE FROM orders WHERE order_id = ANY($1)
+           AND NOT EXISTS (SELECT 1 FROM job WHERE job.order_id = orders.order_id)
+           AND NOT EXISTS (SELECT 1 FROM fact WHERE fact.order_id = orders.order_id)",
+    )
+    .bind(orders)
     .execute(&mut *connection)
     .await
     .or_unavailable()?;

@@ -14,6 +14,7 @@ use sqlx::PgConnection;
 use crate::error::OrUnavailable;
 use crate::postgres::facts::{self, Arrays};
 use crate::postgres::intake::millis;
+use crate::postgres::orders::{self, listed};
 use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, now};
 use crate::row::{self, Columns, job_columns};
@@ -36,12 +37,14 @@ pub(crate) const CLAIM: &str = concat!(
          WHERE state = 'leased' AND lease_until <= ",
     now!(),
     "
+           AND NOT EXISTS (SELECT 1 FROM pause WHERE what = 'worker')
          ORDER BY due_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED
      ), queued AS MATERIALIZED (
          SELECT seq, due_at FROM job
          WHERE state = 'queued' AND due_at <= ",
     now!(),
     "
+           AND NOT EXISTS (SELECT 1 FROM pause WHERE what = 'worker')
            AND seq = (
                SELECT min(live.seq) FROM job AS live
                WHERE live.order_id = job.order_id AND live.state IN ('queued', 'leased'))
@@ -89,8 +92,9 @@ macro_rules! append {
             ", new.kind, new.marked, new.body
                  FROM held CROSS JOIN unnest($4::text[], $5::bigint[], $6::text[])
                      WITH ORDINALITY AS new (kind, marked, body, place)
-                 ORDER BY new.place)
-             SELECT id FROM held"
+                 ORDER BY new.place)",
+            listed!(),
+            " SELECT id FROM held"
         )
     };
 }
@@ -161,7 +165,7 @@ impl JobQueue for PostgresStore {
                 let (connection, shift) = session.parts();
                 // A lease that ran out is lost even while nobody else has taken the job: the
                 // fence alone would let a paused owner write in that moment.
-                let held = statement(concat!(
+                let query = statement(concat!(
                     "WITH held AS (UPDATE job SET deferrals = 0 WHERE ",
                     held!(),
                     " RETURNING id, order_id)",
@@ -173,9 +177,11 @@ impl JobQueue for PostgresStore {
                 .bind(&new.kinds)
                 .bind(&new.marked)
                 .bind(&new.bodies)
-                .fetch_optional(connection)
-                .await
-                .or_unavailable()?;
+                .bind("live");
+                let held = orders::bind(query, facts, false)
+                    .fetch_optional(connection)
+                    .await
+                    .or_unavailable()?;
                 held.map(|_| ()).ok_or(StoreError::LeaseLost)
             })
         })
@@ -227,7 +233,7 @@ impl JobQueue for PostgresStore {
         self.run(Commit::Flushed, move |session| {
             Box::pin(async move {
                 let (connection, shift) = session.parts();
-                let held = statement(concat!(
+                let query = statement(concat!(
                     "WITH held AS (
                          UPDATE job SET state = $7, fence = NULL, lease_until = NULL, ended_at = ",
                     now!(),
@@ -242,10 +248,11 @@ impl JobQueue for PostgresStore {
                 .bind(&new.kinds)
                 .bind(&new.marked)
                 .bind(&new.bodies)
-                .bind(ending.name())
-                .fetch_optional(connection)
-                .await
-                .or_unavailable()?;
+                .bind(ending.name());
+                let held = orders::bind(query, facts, true)
+                    .fetch_optional(connection)
+                    .await
+                    .or_unavailable()?;
                 held.map(|_| ()).ok_or(StoreError::LeaseLost)
             })
         })
@@ -328,8 +335,10 @@ async fn next_due(
     shift: i64,
 ) -> Result<Option<Duration>, StoreError> {
     walk_indexes(connection).await?;
+    // What may not be taken must not wake anybody over and over.
     let row = statement(concat!(
-        "SELECT least(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM pause WHERE what = 'worker') THEN 1000 ELSE
+         least(
              (SELECT due_at FROM job
               WHERE state = 'queued' AND seq = (
                   SELECT min(live.seq) FROM job AS live
@@ -337,7 +346,7 @@ async fn next_due(
               ORDER BY due_at, seq LIMIT 1),
              (SELECT min(lease_until) FROM job WHERE state = 'leased')) - ",
         now!(),
-        " AS wait"
+        " END AS wait"
     ))
     .bind(shift)
     .fetch_one(&mut *connection)

@@ -3,14 +3,21 @@
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::Ending;
-use domain::key::Channel;
-use domain::ports::{JobReader, JobView, RecordedFact, StoreError, StreamView, Tally};
-use sqlx::PgConnection;
+use domain::key::{Channel, JobId};
+use domain::ports::{
+    Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
+    Pause, RecordedFact, StoreError, StreamView, Tally,
+};
+use domain::time::Timestamp;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{PgConnection, Postgres};
 
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, facts, now};
-use crate::row::{self, Columns, job_columns};
+use crate::postgres::{PostgresStore, facts, now, orders};
+use crate::row::{self, Columns};
+use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
 impl JobReader for PostgresStore {
@@ -19,8 +26,8 @@ impl JobReader for PostgresStore {
             Box::pin(async move {
                 let (connection, _) = session.parts();
                 let rows = statement(concat!(
-                    "SELECT state, started_at, ended_at, ",
-                    job_columns!(),
+                    "SELECT ",
+                    view_columns!(),
                     " FROM job WHERE order_id = $1 ORDER BY seq"
                 ))
                 .bind(order.as_str())
@@ -71,6 +78,84 @@ impl JobReader for PostgresStore {
         .await
     }
 
+    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
+        const BY_ID: &str = concat!("SELECT ", view_columns!(), " FROM job WHERE id = $1");
+        let rows = self.rows(|| statement(BY_ID).bind(job.as_str())).await?;
+        rows.first().map(row::view).transpose()
+    }
+
+    async fn jobs(
+        &self,
+        stage: Option<JobStage>,
+        after: Option<&JobId>,
+        count: usize,
+    ) -> Result<Vec<JobView>, StoreError> {
+        let rows = self.rows(|| {
+            statement(concat!(
+                "SELECT ",
+                view_columns!(),
+                " FROM job WHERE ($1::text IS NULL OR state = $1)
+                   AND ($2::text IS NULL OR seq < (SELECT seq FROM job WHERE id = $2))
+                 ORDER BY seq DESC LIMIT $3"
+            ))
+            .bind(stage.map(JobStage::name))
+            .bind(after.map(JobId::as_str))
+            .bind(limit(count))
+        });
+        rows.await?.iter().map(row::view).collect()
+    }
+
+    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(orders::list(session.connection, query))
+        })
+        .await
+    }
+
+    async fn dead_letters(
+        &self,
+        open_only: bool,
+        after: Option<i64>,
+        count: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let text = match open_only {
+            true => {
+                "SELECT * FROM dead_letter WHERE seq < $1 AND closed_at IS NULL
+                 ORDER BY seq DESC LIMIT $2"
+            }
+            false => "SELECT * FROM dead_letter WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
+        };
+        let after = after.unwrap_or(i64::MAX);
+        let rows = self.rows(|| statement(text).bind(after).bind(limit(count)));
+        rows.await?.iter().map(view::letter).collect()
+    }
+
+    async fn gaps(&self, count: usize) -> Result<Vec<GapView>, StoreError> {
+        let text = "SELECT * FROM gap ORDER BY seq DESC LIMIT $1";
+        let rows = self.rows(|| statement(text).bind(limit(count))).await?;
+        rows.iter().map(view::gap).collect()
+    }
+
+    async fn audit(&self, count: usize) -> Result<Vec<Audit>, StoreError> {
+        let text = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
+        let rows = self.rows(|| statement(text).bind(limit(count))).await?;
+        rows.iter().map(view::audit).collect()
+    }
+
+    async fn endings(&self, since: Timestamp, count: usize) -> Result<Vec<EndingView>, StoreError> {
+        let rows = self.rows(|| {
+            statement(endings!())
+                .bind(since.as_millis())
+                .bind(limit(count))
+        });
+        rows.await?.iter().map(view::ending).collect()
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        let rows = self.rows(|| statement("SELECT * FROM pause ORDER BY what"));
+        rows.await?.iter().map(view::pause).collect()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
@@ -82,6 +167,21 @@ impl JobReader for PostgresStore {
                     .or_unavailable()
                     .map(|_| ())
             })
+        })
+        .await
+    }
+}
+
+type Asked = Query<'static, Postgres, PgArguments>;
+
+impl PostgresStore {
+    /// What a question finds.
+    async fn rows(&self, ask: impl Fn() -> Asked + Send + Sync) -> Result<Vec<PgRow>, StoreError> {
+        let ask = &ask;
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, _) = session.parts();
+            let asked = ask();
+            Box::pin(async move { asked.fetch_all(connection).await.or_unavailable() })
         })
         .await
     }

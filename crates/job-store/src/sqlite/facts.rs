@@ -8,6 +8,7 @@ use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
+use crate::sqlite::orders;
 use crate::{record, row};
 
 pub(crate) async fn of_order(
@@ -44,5 +45,5 @@ pub(crate) async fn append(
         .await
         .or_unavailable()?;
     }
-    Ok(())
+    orders::learnt(connection, order, facts, now).await
 }

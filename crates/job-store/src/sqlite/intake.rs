@@ -6,15 +6,18 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned, StoreError,
+    Act, Acted, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pausable,
+    Pruned, StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
-use crate::sqlite::SqliteStore;
+use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
+use crate::sqlite::{SqliteStore, orders};
+use crate::view;
 
 #[async_trait]
 impl JobIntake for SqliteStore {
@@ -116,6 +119,17 @@ impl JobIntake for SqliteStore {
         .await
     }
 
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        let (act, who, reason) = (act.clone(), by.to_owned(), reason.to_owned());
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                let person = Person { who, reason, now };
+                acts::act(connection, &act, &person).await
+            })
+        })
+        .await
+    }
+
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
     }
@@ -128,6 +142,19 @@ async fn lead(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<Leadership, StoreError> {
+    let paused = sqlx::query("SELECT what, who, reason, since FROM pause WHERE what = ?")
+        .bind(Pausable::Intake(channel.clone()).to_string())
+        .fetch_optional(&mut *connection)
+        .await
+        .or_unavailable()?;
+    if let Some(found) = &paused {
+        let pause = view::pause(found)?;
+        return Ok(Leadership::Paused {
+            by: pause.by,
+            reason: pause.reason,
+            since: pause.since,
+        });
+    }
     sqlx::query("INSERT INTO stream (channel) VALUES (?) ON CONFLICT DO NOTHING")
         .bind(channel.as_str().to_owned())
         .execute(&mut *connection)
@@ -257,6 +284,7 @@ async fn admit_job(
     let admission = admit(job, &earlier);
     if admission == Admission::Enqueued {
         insert(connection, job, at).await?;
+        orders::asked_for(connection, job.order, at).await?;
     }
     Ok(admission)
 }

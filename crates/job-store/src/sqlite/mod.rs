@@ -1,8 +1,10 @@
 //! The store on one SQLite file.
 
+mod acts;
 mod facts;
 mod intake;
 mod open;
+mod orders;
 mod prune;
 mod queue;
 mod reader;

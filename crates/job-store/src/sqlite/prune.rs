@@ -66,6 +66,15 @@ async fn one_step(
         .await
         .or_unavailable()?;
         step.facts += facts.rows_affected();
+        sqlx::query(
+            "DELETE FROM orders WHERE order_id = ?1
+               AND NOT EXISTS (SELECT 1 FROM job WHERE job.order_id = ?1)
+               AND NOT EXISTS (SELECT 1 FROM fact WHERE fact.order_id = ?1)",
+        )
+        .bind(row.text("order_id")?)
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
     }
     step.events = sqlx::query(
         "DELETE FROM inbox WHERE (channel, event_id) IN (

@@ -13,7 +13,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, job_columns};
-use crate::sqlite::{SqliteStore, facts};
+use crate::sqlite::{SqliteStore, facts, orders};
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
 /// order that has an older job still going; a leased one is its order's oldest.
@@ -24,12 +24,14 @@ const DUE: &str = concat!(
          SELECT seq, due_at, ",
     job_columns!(),
     " FROM job WHERE state = 'leased' AND lease_until <= ?1
+           AND NOT EXISTS (SELECT 1 FROM pause WHERE what = 'worker')
          ORDER BY due_at, seq LIMIT ?2)
      UNION ALL
      SELECT * FROM (
          SELECT seq, due_at, ",
     job_columns!(),
     " FROM job WHERE state = 'queued' AND due_at <= ?1
+           AND NOT EXISTS (SELECT 1 FROM pause WHERE what = 'worker')
            AND NOT EXISTS (
                SELECT 1 FROM job AS older
                WHERE older.order_id = job.order_id AND older.seq < job.seq
@@ -37,6 +39,9 @@ const DUE: &str = concat!(
          ORDER BY due_at, seq LIMIT ?2)
      ORDER BY due_at, seq LIMIT ?2"
 );
+
+/// How soon whoever is held back looks again.
+const PAUSED: Duration = Duration::from_secs(1);
 
 #[async_trait]
 impl JobQueue for SqliteStore {
@@ -156,12 +161,12 @@ impl JobQueue for SqliteStore {
                 .bind(lease.job.as_str().to_owned())
                 .bind(lease.fence.as_str().to_owned())
                 .bind(ending.name())
-                .execute(connection)
+                .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
                 match ended.rows_affected() {
                     0 => Err(StoreError::LeaseLost),
-                    _ => Ok(()),
+                    _ => orders::ended(connection, lease.order, ending, now).await,
                 }
             })
         })
@@ -170,6 +175,8 @@ impl JobQueue for SqliteStore {
 
     async fn wait(&self, limit: Duration) {
         let limit = match self.next_due().await {
+            // What may not be taken must not wake anybody over and over.
+            _ if self.is_paused().await => limit.min(PAUSED),
             Ok(Some(due)) => limit.min(due.since(self.clock.now())),
             Ok(None) | Err(_) => limit,
         };
@@ -178,6 +185,14 @@ impl JobQueue for SqliteStore {
 }
 
 impl SqliteStore {
+    /// Whether a person holds the workers back, as far as can be told.
+    async fn is_paused(&self) -> bool {
+        let found = sqlx::query("SELECT 1 FROM pause WHERE what = 'worker'")
+            .fetch_optional(&self.readers)
+            .await;
+        matches!(found, Ok(Some(_)))
+    }
+
     async fn anything_due(&self, now: Timestamp) -> Result<bool, StoreError> {
         Ok(self.next_due().await?.is_some_and(|due| due <= now))
     }

@@ -3,22 +3,27 @@
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::Ending;
-use domain::key::Channel;
-use domain::ports::{JobReader, JobView, RecordedFact, StoreError, StreamView, Tally};
+use domain::key::{Channel, JobId};
+use domain::ports::{
+    Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
+    Pause, RecordedFact, StoreError, StreamView, Tally,
+};
+use domain::time::Timestamp;
 use sqlx::Row;
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
-use crate::sqlite::{SqliteStore, facts};
+use crate::sqlite::{SqliteStore, facts, orders};
+use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
 impl JobReader for SqliteStore {
     async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT id, source, event_id, order_id, idem_key, correlation, requested_by,
-                 requested_at, enqueued_at, state, started_at, ended_at
-             FROM job WHERE order_id = ? ORDER BY seq",
-        )
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM job WHERE order_id = ? ORDER BY seq"
+        ))
         .bind(order.as_str().to_owned())
         .fetch_all(&self.readers)
         .await
@@ -76,6 +81,103 @@ impl JobReader for SqliteStore {
         found
             .as_ref()
             .map_or_else(|| Ok(StreamView::default()), row::stream)
+    }
+
+    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
+        let found = sqlx::query(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM job WHERE id = ?"
+        ))
+        .bind(job.as_str().to_owned())
+        .fetch_optional(&self.readers)
+        .await
+        .or_unavailable()?;
+        found.as_ref().map(row::view).transpose()
+    }
+
+    async fn jobs(
+        &self,
+        stage: Option<JobStage>,
+        after: Option<&JobId>,
+        count: usize,
+    ) -> Result<Vec<JobView>, StoreError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            view_columns!(),
+            " FROM job WHERE (?1 IS NULL OR state = ?1)
+               AND (?2 IS NULL OR seq < (SELECT seq FROM job WHERE id = ?2))
+             ORDER BY seq DESC LIMIT ?3"
+        ))
+        .bind(stage.map(JobStage::name))
+        .bind(after.map(|job| job.as_str().to_owned()))
+        .bind(limit(count))
+        .fetch_all(&self.readers)
+        .await
+        .or_unavailable()?;
+        rows.iter().map(row::view).collect()
+    }
+
+    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
+        orders::list(&self.readers, query).await
+    }
+
+    async fn dead_letters(
+        &self,
+        open_only: bool,
+        after: Option<i64>,
+        count: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let statement = match open_only {
+            true => {
+                "SELECT * FROM dead_letter WHERE seq < ? AND closed_at IS NULL
+                     ORDER BY seq DESC LIMIT ?"
+            }
+            false => "SELECT * FROM dead_letter WHERE seq < ? ORDER BY seq DESC LIMIT ?",
+        };
+        let rows = sqlx::query(statement)
+            .bind(after.unwrap_or(i64::MAX))
+            .bind(limit(count))
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        rows.iter().map(view::letter).collect()
+    }
+
+    async fn gaps(&self, count: usize) -> Result<Vec<GapView>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM gap ORDER BY seq DESC LIMIT ?")
+            .bind(limit(count))
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        rows.iter().map(view::gap).collect()
+    }
+
+    async fn audit(&self, count: usize) -> Result<Vec<Audit>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM audit ORDER BY seq DESC LIMIT ?")
+            .bind(limit(count))
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        rows.iter().map(view::audit).collect()
+    }
+
+    async fn endings(&self, since: Timestamp, count: usize) -> Result<Vec<EndingView>, StoreError> {
+        let rows = sqlx::query(endings!())
+            .bind(since.as_millis())
+            .bind(limit(count))
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        rows.iter().map(view::ending).collect()
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM pause ORDER BY what")
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        rows.iter().map(view::pause).collect()
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -208,6 +208,8 @@ impl Attempt<'_> {
                     facts.push(Fact::Checked {
                         job: job.id.clone(),
                         idem_key: None,
+                        number: None,
+                        account: None,
                     });
                 }
                 if !begun || self.state.phase == Phase::Working {
@@ -270,6 +272,8 @@ impl Attempt<'_> {
         self.learn(Fact::Checked {
             job,
             idem_key: details.idem_key.clone(),
+            number: details.number.clone(),
+            account: Some(details.account.id),
         })
         .await?;
         // What exists in WHMCS already is not measured against today's mapping.

@@ -10,8 +10,8 @@ use domain::job::{Admission, Ending, Fence, Lease, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, Leadership, Release,
-    StoreError,
+    Act, Acted, Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
+    Leadership, Release, StoreError,
 };
 use domain::time::Timestamp;
 use testkit::MemoryStore;
@@ -178,6 +178,10 @@ impl JobIntake for Ledger {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.store.enqueue(jobs).await
+    }
+
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.store.act(act, by, reason).await
     }
 }
 

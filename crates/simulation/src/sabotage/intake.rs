@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
-use domain::ports::{Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, StoreError};
+use domain::ports::{Act, Acted, Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, StoreError};
 
 use crate::books::ledger::Ledger;
 
@@ -95,5 +95,9 @@ impl JobIntake for Holed {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.ledger.enqueue(jobs).await
+    }
+
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.ledger.act(act, by, reason).await
     }
 }

@@ -7,7 +7,8 @@ use domain::job::{Admission, Ending, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership, Release, StoreError,
+    Act, Acted, Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership, Release,
+    StoreError,
 };
 
 use super::{Seat, cause};
@@ -116,6 +117,11 @@ impl JobIntake for Seat {
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let call = self.world.intake.enqueue(jobs);
         self.ask(|| "enqueue".to_owned(), call).await
+    }
+
+    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        let call = self.world.intake.act(act, by, reason);
+        self.ask(|| act.name().to_owned(), call).await
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing promise fails its test")]
 
 mod crowd;
+mod people;
 mod retention;
 
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap()
         {
             Leadership::Leader(epoch) => epoch,
-            Leadership::Standby { .. } => panic!("nobody else leads"),
+            other => panic!("nobody else leads: {other:?}"),
         }
     }
 
@@ -350,6 +351,15 @@ macro_rules! job_store_contract {
             a_repeat_with_more_behind_it_adds_only_that,
             a_leadership_that_was_taken_over_stays_with_its_new_owner,
             pruning_keeps_what_recognises_a_provisioned_order,
+            orders_are_found_by_any_of_their_names,
+            orders_are_listed_page_by_page_the_newest_first,
+            an_order_is_listed_with_its_last_job_and_its_refusal,
+            a_handled_order_is_marked_until_it_is_asked_for_again,
+            a_dead_letter_is_dismissed_once_and_gaps_are_told,
+            a_paused_intake_is_led_by_nobody,
+            paused_workers_keep_what_they_have_and_take_nothing,
+            a_cursor_that_a_person_sets_is_not_moved_back_by_the_old_leader,
+            a_whmcs_order_is_forgotten_only_while_nobody_works_on_it,
         }
     };
 }

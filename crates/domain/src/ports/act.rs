@@ -1,0 +1,167 @@
+//! What people may do to the store.
+
+use std::fmt;
+
+use crate::id::OrderId;
+use crate::key::{Channel, ReplayId, WhmcsOrderId};
+use crate::time::Timestamp;
+
+/// What can be held back by a person.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Pausable {
+    /// The intake of a channel: nobody leads it. Events stay on the bus meanwhile.
+    Intake(Channel),
+    /// The workers' claims: nobody takes a job. Jobs in hand go on.
+    Worker,
+}
+
+impl Pausable {
+    /// The form at rest and for people: `worker`, or `intake` and the channel.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(' ') {
+            Some(("intake", channel)) => Channel::new(channel).map(Self::Intake),
+            None if text == "worker" => Some(Self::Worker),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Pausable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Intake(channel) => write!(f, "intake {channel}"),
+            Self::Worker => f.write_str("worker"),
+        }
+    }
+}
+
+/// What a person does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// A dead letter needs nobody any more.
+    Dismiss {
+        /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
+        letter: i64,
+    },
+    /// The stream of a channel goes on behind this position. Whoever leads loses its term, so
+    /// that it cannot move the cursor back.
+    SetCursor {
+        /// The channel.
+        channel: Channel,
+        /// The position.
+        replay_id: ReplayId,
+    },
+    /// The stream of a channel starts as on the first day.
+    ResetCursor {
+        /// The channel.
+        channel: Channel,
+    },
+    /// A WHMCS order that staff ended stands in the way no more.
+    Forget {
+        /// The order.
+        order: OrderId,
+        /// The WHMCS order to forget.
+        whmcs_order: WhmcsOrderId,
+    },
+    /// Somebody has seen to this order; it needs no attention until it is asked for again.
+    Handle {
+        /// The order.
+        order: OrderId,
+    },
+    /// Hold back.
+    Pause {
+        /// What.
+        what: Pausable,
+    },
+    /// Let go on.
+    Resume {
+        /// What.
+        what: Pausable,
+    },
+}
+
+impl Act {
+    /// Stable name, for storage.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Dismiss { .. } => "dismiss",
+            Self::SetCursor { .. } => "set_cursor",
+            Self::ResetCursor { .. } => "reset_cursor",
+            Self::Forget { .. } => "forget",
+            Self::Handle { .. } => "handle",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+        }
+    }
+
+    /// What it is done to, for the audit log.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::Dismiss { letter } => format!("dead letter {letter}"),
+            Self::SetCursor { channel, replay_id } => {
+                format!("{channel} to {}", replay_id.to_hex())
+            }
+            Self::ResetCursor { channel } => channel.to_string(),
+            Self::Forget { order, whmcs_order } => format!("{order}, WHMCS order {whmcs_order}"),
+            Self::Handle { order } => order.to_string(),
+            Self::Pause { what } | Self::Resume { what } => what.to_string(),
+        }
+    }
+}
+
+/// What became of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// It is done and in the audit log.
+    Done,
+    /// There is no such dead letter open, channel, order or pause. Nothing was written.
+    NotThere,
+    /// A worker has a job of the order in hand. Nothing was written; try again afterwards.
+    Running,
+}
+
+/// Something that is held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// What.
+    pub what: Pausable,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when, by the store's clock.
+    pub since: Timestamp,
+}
+
+/// A line of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// When, by the store's clock.
+    pub at: Timestamp,
+    /// Who.
+    pub who: String,
+    /// What ([`Act::name`]).
+    pub act: String,
+    /// To what ([`Act::subject`]).
+    pub subject: String,
+    /// Why.
+    pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_paused_reads_back_as_it_was_written() {
+        let channel = Channel::new("/event/X__e").unwrap();
+        for what in [Pausable::Worker, Pausable::Intake(channel)] {
+            assert_eq!(Pausable::parse(&what.to_string()), Some(what));
+        }
+        assert_eq!(Pausable::parse("intake"), None);
+        assert_eq!(Pausable::parse("worker x"), None);
+    }
+}

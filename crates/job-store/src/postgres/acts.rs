@@ -1,0 +1,208 @@
+//! What people do to the database, each with its line in the audit log.
+
+use domain::id::OrderId;
+use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
+use domain::order::Fact;
+use domain::ports::{Act, Acted, Pausable, StoreError};
+use sqlx::PgConnection;
+use sqlx::postgres::PgQueryResult;
+
+use crate::error::OrUnavailable;
+use crate::postgres::accept::wait_for_turn;
+use crate::postgres::facts::Arrays;
+use crate::postgres::transaction::statement;
+use crate::postgres::{now, orders};
+use crate::row::Columns;
+
+pub(crate) async fn act(
+    connection: &mut PgConnection,
+    shift: i64,
+    act: &Act,
+    by: &str,
+    reason: &str,
+) -> Result<Acted, StoreError> {
+    let acted = carry_out(connection, shift, act, by, reason).await?;
+    if acted == Acted::Done {
+        statement(concat!(
+            "INSERT INTO audit (at, who, act, subject, reason) VALUES (",
+            now!(),
+            ", $2, $3, $4, $5)"
+        ))
+        .bind(shift)
+        .bind(by)
+        .bind(act.name())
+        .bind(act.subject())
+        .bind(reason)
+        .execute(connection)
+        .await
+        .or_unavailable()?;
+    }
+    Ok(acted)
+}
+
+fn found(result: &PgQueryResult) -> Acted {
+    match result.rows_affected() {
+        0 => Acted::NotThere,
+        _ => Acted::Done,
+    }
+}
+
+async fn carry_out(
+    connection: &mut PgConnection,
+    shift: i64,
+    act: &Act,
+    by: &str,
+    reason: &str,
+) -> Result<Acted, StoreError> {
+    match act {
+        Act::Dismiss { letter } => statement(concat!(
+            "UPDATE dead_letter SET closed_at = ",
+            now!(),
+            " WHERE seq = $2 AND closed_at IS NULL"
+        ))
+        .bind(shift)
+        .bind(*letter)
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|result| found(&result)),
+        Act::SetCursor { channel, replay_id } => {
+            statement("INSERT INTO stream (channel) VALUES ($1) ON CONFLICT DO NOTHING")
+                .bind(channel.as_str())
+                .execute(&mut *connection)
+                .await
+                .or_unavailable()?;
+            move_cursor(connection, shift, channel, Some(replay_id)).await
+        }
+        Act::ResetCursor { channel } => move_cursor(connection, shift, channel, None).await,
+        Act::Forget { order, whmcs_order } => forget(connection, shift, *order, *whmcs_order).await,
+        Act::Handle { order } => statement(concat!(
+            "UPDATE orders SET handled_by = $2, handled_why = $3, handled_at = ",
+            now!(),
+            " WHERE order_id = $4"
+        ))
+        .bind(shift)
+        .bind(by)
+        .bind(reason)
+        .bind(order.as_str())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|result| found(&result)),
+        Act::Pause { what } => {
+            statement(concat!(
+                "INSERT INTO pause (what, who, reason, since) VALUES ($2, $3, $4, ",
+                now!(),
+                ") ON CONFLICT (what) DO UPDATE SET
+                     who = excluded.who, reason = excluded.reason, since = excluded.since"
+            ))
+            .bind(shift)
+            .bind(what.to_string())
+            .bind(by)
+            .bind(reason)
+            .execute(&mut *connection)
+            .await
+            .or_unavailable()?;
+            if let Pausable::Intake(channel) = what {
+                depose(connection, channel).await?;
+            }
+            Ok(Acted::Done)
+        }
+        Act::Resume { what } => {
+            let gone = statement("DELETE FROM pause WHERE what = $1")
+                .bind(what.to_string())
+                .execute(&mut *connection)
+                .await
+                .or_unavailable()?;
+            sqlx::raw_sql("NOTIFY orderbridge_job")
+                .execute(connection)
+                .await
+                .or_unavailable()?;
+            Ok(found(&gone))
+        }
+    }
+}
+
+/// Ends the leader's term.
+async fn depose(connection: &mut PgConnection, channel: &Channel) -> Result<(), StoreError> {
+    statement(
+        "UPDATE stream SET owner = NULL, lease_until = 0, epoch = epoch + 1 WHERE channel = $1",
+    )
+    .bind(channel.as_str())
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
+async fn move_cursor(
+    connection: &mut PgConnection,
+    shift: i64,
+    channel: &Channel,
+    to: Option<&ReplayId>,
+) -> Result<Acted, StoreError> {
+    depose(connection, channel).await?;
+    statement(concat!(
+        "UPDATE stream SET replay_id = $2,
+             committed_at = CASE WHEN $2 IS NULL THEN NULL ELSE ",
+        now!(),
+        " END WHERE channel = $3"
+    ))
+    .bind(shift)
+    .bind(to.map(|position| position.as_bytes().to_vec()))
+    .bind(channel.as_str())
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|result| found(&result))
+}
+
+async fn forget(
+    connection: &mut PgConnection,
+    shift: i64,
+    order: OrderId,
+    whmcs_order: WhmcsOrderId,
+) -> Result<Acted, StoreError> {
+    // Nobody enqueues a job meanwhile, and none that waits can be claimed: a worker that read
+    // the facts a moment before this one must not be at work on the order.
+    wait_for_turn(connection).await?;
+    let jobs = statement(
+        "SELECT state FROM job WHERE order_id = $1 AND state IN ('queued', 'leased') FOR UPDATE",
+    )
+    .bind(order.as_str())
+    .fetch_all(&mut *connection)
+    .await
+    .or_unavailable()?;
+    for job in &jobs {
+        if job.text("state")? == "leased" {
+            return Ok(Acted::Running);
+        }
+    }
+    let known = statement("SELECT 1 FROM orders WHERE order_id = $1")
+        .bind(order.as_str())
+        .fetch_optional(&mut *connection)
+        .await
+        .or_unavailable()?;
+    if known.is_none() {
+        return Ok(Acted::NotThere);
+    }
+    let new = Arrays::of(&[Fact::Forgotten { order: whmcs_order }]);
+    statement(concat!(
+        "INSERT INTO fact (order_id, job_id, at, kind, marked, body)
+         SELECT $2, $3, ",
+        now!(),
+        ", kind, marked, body FROM unnest($4::text[], $5::bigint[], $6::text[])
+             AS new (kind, marked, body)"
+    ))
+    .bind(shift)
+    .bind(order.as_str())
+    .bind(JobId::of_person().as_str())
+    .bind(new.kinds)
+    .bind(new.marked)
+    .bind(new.bodies)
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    orders::forgotten(connection, shift, order, whmcs_order).await?;
+    Ok(Acted::Done)
+}

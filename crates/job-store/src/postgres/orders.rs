@@ -1,0 +1,127 @@
+//! The list of orders in the database. Facts and endings change it in their own statement, see
+//! [`listed`].
+
+use domain::id::OrderId;
+use domain::key::WhmcsOrderId;
+use domain::order::Fact;
+use domain::ports::{OrderQuery, OrderRow, StoreError};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+
+use crate::error::OrUnavailable;
+use crate::list::{self, Change, Filter, Value};
+use crate::postgres::now;
+use crate::postgres::transaction::statement;
+use crate::view;
+
+/// A CTE that brings the row of the order in the CTE `held` up to date. `$7` is how its job
+/// ended, or `live`; the parameters behind it are bound by [`bind`].
+macro_rules! listed {
+    () => {
+        concat!(
+            ", listed AS (
+                 INSERT INTO orders (order_id, number, account, whmcs_order, stage, code,
+                     attempts, updated_at)
+                 SELECT held.order_id, $8::text, $9::text, $10::bigint,
+                     CASE WHEN EXISTS (
+                             SELECT 1 FROM job AS other
+                             WHERE other.order_id = held.order_id AND other.id <> held.id
+                               AND other.state IN ('queued', 'leased'))
+                         THEN 'live' ELSE $7 END,
+                     $11::text, $13::bigint, ",
+            crate::postgres::now!(),
+            " FROM held WHERE $14
+                 ON CONFLICT (order_id) DO UPDATE SET
+                     number = coalesce(excluded.number, orders.number),
+                     account = coalesce(excluded.account, orders.account),
+                     whmcs_order = coalesce(excluded.whmcs_order, orders.whmcs_order),
+                     stage = excluded.stage,
+                     code = CASE WHEN $12 THEN excluded.code ELSE orders.code END,
+                     attempts = orders.attempts + excluded.attempts,
+                     updated_at = excluded.updated_at)"
+        )
+    };
+}
+pub(crate) use listed;
+
+/// Binds the parameters of [`listed`] from `$8` on. `ends`: the job ends, which the list shows
+/// whatever the facts are.
+pub(crate) fn bind<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    facts: &[Fact],
+    ends: bool,
+) -> Query<'q, Postgres, PgArguments> {
+    let change = Change::of(facts);
+    let shown = ends || change.is_some();
+    let change = change.unwrap_or_default();
+    query
+        .bind(change.number)
+        .bind(change.account)
+        .bind(change.whmcs_order)
+        .bind(change.code.flatten())
+        .bind(change.code.is_some())
+        .bind(change.attempts)
+        .bind(shown)
+}
+
+/// Jobs of these orders were enqueued.
+pub(crate) async fn asked_for(
+    connection: &mut PgConnection,
+    shift: i64,
+    orders: &[&str],
+) -> Result<(), StoreError> {
+    statement(concat!(
+        "INSERT INTO orders (order_id, stage, updated_at)
+         SELECT DISTINCT order_id, 'live', ",
+        now!(),
+        " FROM unnest($2::text[]) AS order_id
+         ON CONFLICT (order_id) DO UPDATE SET stage = 'live', updated_at = excluded.updated_at,
+             handled_by = NULL, handled_why = NULL, handled_at = NULL"
+    ))
+    .bind(shift)
+    .bind(orders)
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
+/// The order stands for no such WHMCS order any more.
+pub(crate) async fn forgotten(
+    connection: &mut PgConnection,
+    shift: i64,
+    order: OrderId,
+    whmcs_order: WhmcsOrderId,
+) -> Result<(), StoreError> {
+    statement(concat!(
+        "UPDATE orders SET updated_at = ",
+        now!(),
+        ", whmcs_order = CASE WHEN whmcs_order = $3 THEN NULL ELSE whmcs_order END
+         WHERE order_id = $2"
+    ))
+    .bind(shift)
+    .bind(order.as_str())
+    .bind(list::number(whmcs_order.0))
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    query: &OrderQuery,
+) -> Result<Vec<OrderRow>, StoreError> {
+    let (text, values) = Filter::of(query).statement();
+    // Ours: conditions and numbered parameters.
+    let mut statement = sqlx::query(AssertSqlSafe(text)).persistent(false);
+    for value in values {
+        statement = match value {
+            Value::Int(number) => statement.bind(number),
+            Value::Text(text) => statement.bind(text),
+        };
+    }
+    let rows = statement.fetch_all(connection).await.or_unavailable()?;
+    rows.iter().map(view::order).collect()
+}

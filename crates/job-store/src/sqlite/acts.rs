@@ -1,0 +1,172 @@
+//! What people do to the file, each with its line in the audit log.
+
+use domain::id::OrderId;
+use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
+use domain::order::Fact;
+use domain::ports::{Act, Acted, Pausable, StoreError};
+use domain::time::Timestamp;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteQueryResult;
+
+use crate::error::OrUnavailable;
+use crate::list;
+use crate::row::Columns;
+use crate::sqlite::facts;
+
+/// Who acts, why and when.
+pub(crate) struct Person {
+    pub(crate) who: String,
+    pub(crate) reason: String,
+    pub(crate) now: Timestamp,
+}
+
+pub(crate) async fn act(
+    connection: &mut SqliteConnection,
+    act: &Act,
+    person: &Person,
+) -> Result<Acted, StoreError> {
+    let acted = carry_out(connection, act, person).await?;
+    if acted == Acted::Done {
+        sqlx::query("INSERT INTO audit (at, who, act, subject, reason) VALUES (?, ?, ?, ?, ?)")
+            .bind(person.now.as_millis())
+            .bind(person.who.clone())
+            .bind(act.name())
+            .bind(act.subject())
+            .bind(person.reason.clone())
+            .execute(connection)
+            .await
+            .or_unavailable()?;
+    }
+    Ok(acted)
+}
+
+fn found(result: &SqliteQueryResult) -> Acted {
+    match result.rows_affected() {
+        0 => Acted::NotThere,
+        _ => Acted::Done,
+    }
+}
+
+async fn carry_out(
+    connection: &mut SqliteConnection,
+    act: &Act,
+    person: &Person,
+) -> Result<Acted, StoreError> {
+    let now = person.now.as_millis();
+    match act {
+        Act::Dismiss { letter } => {
+            sqlx::query("UPDATE dead_letter SET closed_at = ? WHERE seq = ? AND closed_at IS NULL")
+                .bind(now)
+                .bind(*letter)
+                .execute(connection)
+                .await
+                .or_unavailable()
+                .map(|result| found(&result))
+        }
+        Act::SetCursor { channel, replay_id } => {
+            sqlx::query("INSERT INTO stream (channel) VALUES (?) ON CONFLICT DO NOTHING")
+                .bind(channel.as_str().to_owned())
+                .execute(&mut *connection)
+                .await
+                .or_unavailable()?;
+            move_cursor(connection, channel, Some(replay_id), now).await
+        }
+        Act::ResetCursor { channel } => move_cursor(connection, channel, None, now).await,
+        Act::Forget { order, whmcs_order } => {
+            forget(connection, *order, *whmcs_order, person.now).await
+        }
+        Act::Handle { order } => sqlx::query(
+            "UPDATE orders SET handled_by = ?, handled_why = ?, handled_at = ? WHERE order_id = ?",
+        )
+        .bind(person.who.clone())
+        .bind(person.reason.clone())
+        .bind(now)
+        .bind(order.as_str().to_owned())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|result| found(&result)),
+        Act::Pause { what } => {
+            sqlx::query(
+                "INSERT OR REPLACE INTO pause (what, who, reason, since) VALUES (?, ?, ?, ?)",
+            )
+            .bind(what.to_string())
+            .bind(person.who.clone())
+            .bind(person.reason.clone())
+            .bind(now)
+            .execute(&mut *connection)
+            .await
+            .or_unavailable()?;
+            if let Pausable::Intake(channel) = what {
+                depose(connection, channel).await?;
+            }
+            Ok(Acted::Done)
+        }
+        Act::Resume { what } => sqlx::query("DELETE FROM pause WHERE what = ?")
+            .bind(what.to_string())
+            .execute(connection)
+            .await
+            .or_unavailable()
+            .map(|result| found(&result)),
+    }
+}
+
+/// Ends the leader's term.
+async fn depose(connection: &mut SqliteConnection, channel: &Channel) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE stream SET owner = NULL, lease_until = 0, epoch = epoch + 1 WHERE channel = ?",
+    )
+    .bind(channel.as_str().to_owned())
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
+async fn move_cursor(
+    connection: &mut SqliteConnection,
+    channel: &Channel,
+    to: Option<&ReplayId>,
+    now: i64,
+) -> Result<Acted, StoreError> {
+    depose(connection, channel).await?;
+    sqlx::query("UPDATE stream SET replay_id = ?, committed_at = ? WHERE channel = ?")
+        .bind(to.map(|position| position.as_bytes().to_vec()))
+        .bind(to.map(|_| now))
+        .bind(channel.as_str().to_owned())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|result| found(&result))
+}
+
+async fn forget(
+    connection: &mut SqliteConnection,
+    order: OrderId,
+    whmcs_order: WhmcsOrderId,
+    now: Timestamp,
+) -> Result<Acted, StoreError> {
+    let standing = sqlx::query(
+        "SELECT EXISTS (SELECT 1 FROM orders WHERE order_id = ?1) AS known,
+             EXISTS (SELECT 1 FROM job WHERE order_id = ?1 AND state = 'leased') AS leased",
+    )
+    .bind(order.as_str().to_owned())
+    .fetch_one(&mut *connection)
+    .await
+    .or_unavailable()?;
+    if standing.int("known")? == 0 {
+        return Ok(Acted::NotThere);
+    }
+    if standing.int("leased")? == 1 {
+        return Ok(Acted::Running);
+    }
+    let forgotten = [Fact::Forgotten { order: whmcs_order }];
+    facts::append(connection, order, &JobId::of_person(), &forgotten, now).await?;
+    sqlx::query("UPDATE orders SET whmcs_order = NULL WHERE order_id = ? AND whmcs_order = ?")
+        .bind(order.as_str().to_owned())
+        .bind(list::number(whmcs_order.0))
+        .execute(connection)
+        .await
+        .or_unavailable()?;
+    Ok(Acted::Done)
+}

@@ -1,0 +1,98 @@
+//! What people do to the store in memory.
+
+use domain::job::JobState;
+use domain::key::JobId;
+use domain::order::Fact;
+use domain::ports::{Act, Acted, Audit, Cursor, Handled, Pausable, Pause};
+use domain::time::Timestamp;
+
+use crate::books::Books;
+
+impl Books {
+    pub(crate) fn act(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+        let acted = self.carry_out(act, by, reason, now);
+        if acted == Acted::Done {
+            self.audit.push(Audit {
+                at: now,
+                who: by.to_owned(),
+                act: act.name().to_owned(),
+                subject: act.subject(),
+                reason: reason.to_owned(),
+            });
+        }
+        acted
+    }
+
+    fn carry_out(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+        match act {
+            Act::Dismiss { letter } => {
+                let mut letters = self.dead_letters.iter_mut();
+                let open = letters.find(|view| view.number == *letter && view.closed_at.is_none());
+                let Some(view) = open else {
+                    return Acted::NotThere;
+                };
+                view.closed_at = Some(now);
+            }
+            Act::SetCursor { channel, replay_id } => {
+                let stream = self.streams.entry(channel.clone()).or_default();
+                stream.leader = None;
+                stream.cursor = Some(Cursor {
+                    replay_id: replay_id.clone(),
+                    committed_at: now,
+                });
+            }
+            Act::ResetCursor { channel } => {
+                let Some(stream) = self.streams.get_mut(channel) else {
+                    return Acted::NotThere;
+                };
+                stream.leader = None;
+                stream.cursor = None;
+            }
+            Act::Forget { order, whmcs_order } => {
+                if !self.orders.contains_key(order) {
+                    return Acted::NotThere;
+                }
+                let leased = |state: &JobState| matches!(state, JobState::Leased(_));
+                let mut jobs = self.jobs.iter();
+                if jobs.any(|row| row.job.order == *order && leased(&row.state)) {
+                    return Acted::Running;
+                }
+                let forgotten = Fact::Forgotten {
+                    order: *whmcs_order,
+                };
+                self.append(*order, &JobId::of_person(), &[forgotten], now);
+            }
+            Act::Handle { order } => {
+                let Some(row) = self.orders.get_mut(order) else {
+                    return Acted::NotThere;
+                };
+                row.handled = Some(Handled {
+                    who: by.to_owned(),
+                    why: reason.to_owned(),
+                    at: now,
+                });
+            }
+            Act::Pause { what } => {
+                self.pauses.retain(|pause| pause.what != *what);
+                self.pauses.push(Pause {
+                    what: what.clone(),
+                    by: by.to_owned(),
+                    reason: reason.to_owned(),
+                    since: now,
+                });
+                if let Pausable::Intake(channel) = what
+                    && let Some(stream) = self.streams.get_mut(channel)
+                {
+                    stream.leader = None;
+                }
+            }
+            Act::Resume { what } => {
+                if self.paused(what).is_none() {
+                    return Acted::NotThere;
+                }
+                self.pauses.retain(|pause| pause.what != *what);
+            }
+        }
+        Acted::Done
+    }
+}

@@ -1,0 +1,175 @@
+//! What people see of the store in memory.
+
+use std::cmp::Reverse;
+
+use async_trait::async_trait;
+use domain::id::OrderId;
+use domain::job::JobState;
+use domain::key::{Channel, JobId};
+use domain::order::Fact;
+use domain::ports::{
+    Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
+    Pause, RecordedFact, StoreError, StreamView, Tally,
+};
+use domain::time::Timestamp;
+
+use crate::MemoryStore;
+use crate::books::{Books, Row};
+
+fn view(row: &Row) -> JobView {
+    JobView {
+        job: row.job.clone(),
+        state: row.state.name(),
+        ending: match row.state {
+            JobState::Ended(ending) => Some(ending),
+            _ => None,
+        },
+        enqueued_at: row.enqueued_at,
+        started_at: row.started_at,
+        ended_at: row.ended_at,
+    }
+}
+
+fn meant(query: &OrderQuery, row: &OrderRow) -> bool {
+    let named = query.names().is_none_or(|names| {
+        names.order == Some(row.order)
+            || (names.account.is_some() && names.account == row.account)
+            || (names.whmcs_order.is_some() && names.whmcs_order == row.whmcs_order)
+            || row.number.as_ref() == Some(&names.number)
+    });
+    let behind = query
+        .after
+        .is_none_or(|after| (row.updated_at, row.order) < after);
+    let refused = query.code.is_none_or(|code| row.code == Some(code));
+    named && behind && refused && query.stage.is_none_or(|stage| row.stage == stage)
+}
+
+fn ending(books: &Books, row: &Row) -> Option<EndingView> {
+    let (JobState::Ended(ending), Some(ended_at)) = (&row.state, row.ended_at) else {
+        return None;
+    };
+    let mut facts = books.facts.iter().rev();
+    let code = facts.find_map(|(_, recorded)| match &recorded.fact {
+        Fact::Refused(refusal) if recorded.job == row.job.id => Some(refusal.code),
+        _ => None,
+    });
+    Some(EndingView {
+        job: row.job.id.clone(),
+        order: row.job.order,
+        ending: *ending,
+        code,
+        requested_at: row.job.requested_at,
+        ended_at,
+    })
+}
+
+#[async_trait]
+impl JobReader for MemoryStore {
+    async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
+        let books = self.books();
+        let of_order = books.jobs.iter().filter(|row| row.job.order == order);
+        Ok(of_order.map(view).collect())
+    }
+
+    async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
+        let books = self.books();
+        let of_order = books.facts.iter().filter(|(id, _)| *id == order);
+        Ok(of_order.map(|(_, recorded)| recorded.clone()).collect())
+    }
+
+    async fn tally(&self) -> Result<Tally, StoreError> {
+        let books = self.books();
+        let letters = books.dead_letters.iter();
+        let mut tally = Tally {
+            open_dead_letters: letters.filter(|view| view.closed_at.is_none()).count() as u64,
+            ..Tally::default()
+        };
+        for row in &books.jobs {
+            let name = row.state.name();
+            match tally.jobs.iter_mut().find(|(state, _)| *state == name) {
+                Some((_, count)) => *count += 1,
+                None => tally.jobs.push((name, 1)),
+            }
+        }
+        Ok(tally)
+    }
+
+    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
+        let books = self.books();
+        Ok(books.streams.get(channel).cloned().unwrap_or_default())
+    }
+
+    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
+        let books = self.books();
+        Ok(books.jobs.iter().find(|row| row.job.id == *job).map(view))
+    }
+
+    async fn jobs(
+        &self,
+        stage: Option<JobStage>,
+        after: Option<&JobId>,
+        limit: usize,
+    ) -> Result<Vec<JobView>, StoreError> {
+        let books = self.books();
+        let end = match after {
+            Some(id) => books.jobs.iter().position(|row| row.job.id == *id),
+            None => Some(books.jobs.len()),
+        };
+        let before = books.jobs[..end.unwrap_or(0)].iter().rev();
+        let meant = |row: &&Row| stage.is_none_or(|stage| row.state.name() == stage.name());
+        Ok(before.filter(meant).take(limit).map(view).collect())
+    }
+
+    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
+        let books = self.books();
+        let rows = books.orders.values().map(|row| OrderRow {
+            stage: books.stage(row),
+            ..row.clone()
+        });
+        let mut rows: Vec<_> = rows.filter(|row| meant(query, row)).collect();
+        rows.sort_by_key(|row| Reverse((row.updated_at, row.order)));
+        rows.truncate(query.limit);
+        Ok(rows)
+    }
+
+    async fn dead_letters(
+        &self,
+        open_only: bool,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let books = self.books();
+        let letters = books.dead_letters.iter().rev().filter(|view| {
+            after.is_none_or(|after| view.number < after)
+                && !(open_only && view.closed_at.is_some())
+        });
+        Ok(letters.take(limit).cloned().collect())
+    }
+
+    async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError> {
+        let books = self.books();
+        Ok(books.gaps.iter().rev().take(limit).cloned().collect())
+    }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<Audit>, StoreError> {
+        let books = self.books();
+        Ok(books.audit.iter().rev().take(limit).cloned().collect())
+    }
+
+    async fn endings(&self, since: Timestamp, limit: usize) -> Result<Vec<EndingView>, StoreError> {
+        let books = self.books();
+        let endings = books.jobs.iter().filter_map(|row| ending(&books, row));
+        let mut endings: Vec<_> = endings.filter(|view| view.ended_at >= since).collect();
+        endings.sort_by_key(|view| Reverse(view.ended_at));
+        endings.truncate(limit);
+        Ok(endings)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        Ok(self.books().pauses.clone())
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
