@@ -7,6 +7,7 @@
 mod allowance;
 mod client;
 mod config;
+mod customer;
 mod error;
 mod fields;
 #[cfg(test)]
