@@ -236,7 +236,7 @@ impl RestOrders {
             let soql = format!(
                 "SELECT {} FROM Order WHERE Id IN ({})",
                 self.customer_columns(),
-                id_list(chunk.iter().map(|order| order.as_str()))
+                id_list(chunk.iter().map(OrderId::as_str))
             );
             let page = self.query("customer_orders", soql).await?;
             for row in self.all_rows("customer_orders", page).await? {
