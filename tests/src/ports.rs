@@ -8,7 +8,8 @@ use domain::id::{AccountId, OrderId};
 use domain::job::{Admission, Ending, Lease, NewJob};
 use domain::key::{Channel, ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ClientSighting, Fact, ItemReport, OrderDetails, OrderSighting, Report, Standing,
+    AskAnswer, ClientSighting, CustomerOrder, Fact, ItemReport, OrderDetails, OrderSighting,
+    PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{
     Act, Acted, Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery, Epoch,
@@ -151,6 +152,19 @@ impl CrmOrders for Deadly<dyn CrmOrders> {
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
         self.inner.pending(before, after, limit).await
+    }
+
+    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
+        self.at("salesforce.place", self.inner.place(request)).await
+    }
+
+    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+        self.inner.customer_orders(orders).await
+    }
+
+    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+        self.at("salesforce.ask_again", self.inner.ask_again(order))
+            .await
     }
 }
 

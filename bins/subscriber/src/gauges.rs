@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use intake::Status;
 use metrics::gauge;
+use runtime::RETENTION;
 use tokio_util::sync::CancellationToken;
 
-use crate::health::{HealthPage, RETENTION};
+use crate::health::HealthPage;
 
 /// How often they are set.
 const EVERY: Duration = Duration::from_secs(5);

@@ -43,6 +43,10 @@ kinds! {
     AccountId = Account, "Account", "001";
     /// Id of a Salesforce Product2.
     Product2Id = Product2, "Product2", "01t";
+    /// Id of a Salesforce Pricebook2.
+    PricebookId = Pricebook, "Pricebook2", "01s";
+    /// Id of a Salesforce PricebookEntry.
+    PricebookEntryId = PricebookEntry, "PricebookEntry", "01u";
     /// Id of a Salesforce Contact.
     ContactId = Contact, "Contact", "003";
     /// Id of a Salesforce organisation.

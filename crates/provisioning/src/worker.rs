@@ -171,6 +171,10 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = hold.lost().cancelled() => {
+                    tracing::warn!(
+                        job = %job.id, order = %job.order, correlation_id = %job.correlation,
+                        "job dropped; its lease was lost"
+                    );
                     measure::left(&Err(StoreError::LeaseLost), ports.clock.monotonic().saturating_sub(begun));
                 }
                 ended = work => {

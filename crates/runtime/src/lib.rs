@@ -4,11 +4,13 @@
 mod clock;
 mod http;
 mod program;
+mod sf_events;
 mod telemetry;
 mod time;
 
 pub use clock::{OsEntropy, SystemClock};
 pub use http::{Check, Checks, Listener, ListenerArgs};
 pub use program::{Failure, exit_code, on_hangup, parse_or_exit, run_until_signalled};
+pub use sf_events::{RETENTION, StreamHealth, sf_events};
 pub use telemetry::{LogArgs, Metrics, init_logs};
 pub use time::rfc3339;

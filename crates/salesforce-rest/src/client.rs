@@ -51,6 +51,14 @@ impl Call {
         }
     }
 
+    pub(crate) fn post(operation: &'static str, path: impl Into<String>, body: Value) -> Self {
+        Self {
+            method: Method::POST,
+            body: Some(body),
+            ..Self::get(operation, path)
+        }
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.query.push((name, value.into()));
         self
@@ -100,6 +108,11 @@ impl Client {
             lock_backoff: config.lock_backoff,
             allowance: Allowance::default(),
         })
+    }
+
+    /// The REST version.
+    pub(crate) fn version(&self) -> &str {
+        &self.version
     }
 
     /// The organisation's id.

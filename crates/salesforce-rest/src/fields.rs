@@ -47,6 +47,8 @@ names! {
         correlation_id = "Activation_Correlation_Id__c",
         /// When the Flow asked.
         last_attempt_at = "Activation_Last_Attempt_At__c",
+        /// By which a customer's order is found again.
+        portal_key = "Portal_Order_Key__c",
     }
     /// Fields of OrderItem.
     OrderItemFields {
@@ -69,6 +71,12 @@ names! {
     }
     /// Values of the two status fields.
     StatusNames {
+        /// `Status` of an order that a customer has placed.
+        pending_review = "Pending Review",
+        /// `Status` once the operator approved.
+        approved = "Approved",
+        /// `Status` of an order that was called off.
+        cancelled = "Cancelled",
         /// `Status` after success.
         provisioned = "Provisioned",
         /// `Status` after failure.

@@ -8,6 +8,7 @@ mod allowance;
 mod books;
 mod client;
 mod config;
+mod customer;
 mod error;
 mod fields;
 #[cfg(test)]

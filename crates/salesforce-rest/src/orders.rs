@@ -7,7 +7,8 @@ use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrgId};
 use domain::key::{ClientId, CorrelationId, IdemKey};
 use domain::order::{
-    Account, Activation, Contact, Item, ItemReport, OrderDetails, Product, Report, Standing,
+    Account, Activation, AskAnswer, Contact, CustomerOrder, Item, ItemReport, OrderDetails,
+    PlaceRequest, Placed, Product, Report, Standing,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use domain::time::Timestamp;
@@ -263,7 +264,7 @@ impl RestOrders {
         }
     }
 
-    async fn read_standing(
+    pub(crate) async fn read_standing(
         &self,
         shape: &Shape,
         order: OrderId,
@@ -406,5 +407,17 @@ impl CrmOrders for RestOrders {
             shape,
             self.read_pending(shape, before, after, limit)
         )?)
+    }
+
+    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
+        self.place_order(request).await
+    }
+
+    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+        Ok(self.read_customer_orders(orders).await?)
+    }
+
+    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+        self.ask_for_retry(order).await
     }
 }

@@ -6,9 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::{ClientId, IdemKey};
-use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
+use domain::order::{
+    Activation, AskAnswer, BusinessStatus, CustomerOrder, ItemReport, OrderDetails, Outcome,
+    PlaceRequest, Placed, Report, Standing,
+};
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use domain::time::Timestamp;
+
+use crate::order_id;
 
 /// One write that reached the CRM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +24,10 @@ pub enum Written {
     Report(OrderId, Report),
     /// A client's id on an account.
     Client(AccountId, ClientId),
+    /// A customer's order.
+    Placed(OrderId),
+    /// Another attempt was asked for.
+    AskedAgain(OrderId),
 }
 
 /// A CRM in memory, which can be away, or lose its replies.
@@ -28,6 +37,9 @@ pub struct FakeCrm(Mutex<Books>);
 #[derive(Debug, Default)]
 struct Books {
     orders: HashMap<OrderId, OrderDetails>,
+    customers: HashMap<OrderId, CustomerOrder>,
+    placed: Vec<(PlaceRequest, OrderId)>,
+    reads: u64,
     written: Vec<Written>,
     calls: u64,
     away: bool,
@@ -44,6 +56,17 @@ impl FakeCrm {
     /// Adds or replaces an order.
     pub fn put(&self, details: OrderDetails) {
         self.books().orders.insert(details.id, details);
+    }
+
+    /// Adds or replaces an order as customers see it.
+    pub fn put_customer(&self, order: CustomerOrder) {
+        self.books().customers.insert(order.id, order);
+    }
+
+    /// How often orders were read for customers.
+    #[must_use]
+    pub fn customer_reads(&self) -> u64 {
+        self.books().reads
     }
 
     /// The operator asks again: a new key, `Activating`.
@@ -172,5 +195,61 @@ impl CrmOrders for FakeCrm {
         pending.sort_by_key(|pending| pending.order);
         pending.truncate(limit);
         Ok(pending)
+    }
+
+    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
+        let mut books = self.open()?;
+        let known = books
+            .placed
+            .iter()
+            .find(|(earlier, _)| earlier.key == request.key);
+        if let Some((earlier, id)) = known {
+            let same = earlier.items == request.items
+                && earlier.effective_date == request.effective_date
+                && earlier.pricebook == request.pricebook;
+            return Ok(match books.customers.get(id) {
+                Some(order) if same => Placed::Known(Box::new(order.clone())),
+                _ => Placed::KeyTaken,
+            });
+        }
+        let number = 900_000 + u32::try_from(books.placed.len()).unwrap_or(u32::MAX);
+        let order = CustomerOrder {
+            id: order_id(number),
+            account: request.account,
+            number: Some(number.to_string()),
+            status: BusinessStatus::Pending,
+            activation: Activation::NotRequested,
+            updated_at: Timestamp::from_millis(1_767_225_600_000),
+        };
+        books.placed.push((request.clone(), order.id));
+        books.customers.insert(order.id, order.clone());
+        books.written.push(Written::Placed(order.id));
+        if books.lost_replies > 0 {
+            books.lost_replies -= 1;
+            return Err(CallError::Unknown {
+                source: "the reply was lost".into(),
+            });
+        }
+        Ok(Placed::New(Box::new(order)))
+    }
+
+    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+        let mut books = self.open()?;
+        books.reads += orders.len() as u64;
+        let found = orders.iter().filter_map(|order| books.customers.get(order));
+        Ok(found.cloned().collect())
+    }
+
+    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+        let mut books = self.open()?;
+        let Some(found) = books.customers.get_mut(&order) else {
+            return Ok(AskAnswer::NotFailed);
+        };
+        if found.activation != Activation::Failed {
+            return Ok(AskAnswer::NotFailed);
+        }
+        found.activation = Activation::Activating;
+        books.written.push(Written::AskedAgain(order));
+        Ok(AskAnswer::Asked)
     }
 }

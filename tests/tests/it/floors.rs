@@ -29,6 +29,20 @@ const TABLE: &[(&str, &[&str])] = &[
         "simulation",
         &["domain", "intake", "provisioning", "testkit"],
     ),
+    ("portal-web", &["domain", "outbound", "settings"]),
+    (
+        "portal",
+        &[
+            "domain",
+            "job-store",
+            "outbound",
+            "portal-web",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+        ],
+    ),
     (
         "subscriber",
         &[

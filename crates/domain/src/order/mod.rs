@@ -9,6 +9,7 @@ mod details;
 mod fact;
 mod outcome;
 mod placed;
+mod placing;
 mod plan;
 mod search;
 mod set_up;
@@ -21,6 +22,10 @@ pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Sta
 pub use fact::Fact;
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
+pub use placing::{
+    AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
+    Placed,
+};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use search::{Search, Verdict, judge};
 pub use set_up::{SetUp, SetUpMove, next_set_up};

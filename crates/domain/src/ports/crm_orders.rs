@@ -4,7 +4,9 @@ use async_trait::async_trait;
 
 use crate::id::{AccountId, OrderId};
 use crate::key::{ClientId, CorrelationId, IdemKey};
-use crate::order::{ItemReport, OrderDetails, Report, Standing};
+use crate::order::{
+    AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, Standing,
+};
 use crate::ports::CallError;
 use crate::time::Timestamp;
 
@@ -77,4 +79,27 @@ pub trait CrmOrders: Send + Sync {
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError>;
+
+    /// Makes a customer's order with its lines, all or nothing, in the status that waits for
+    /// the operator. The CRM holds the key unique: a repeat, or a call whose reply was lost,
+    /// finds the order that is there and compares it with the request. What staff changed on
+    /// its lines since then makes that [`Placed::KeyTaken`]; there is never a second order.
+    ///
+    /// # Errors
+    /// [`CallError`]; `Refused` for an order that the CRM does not take.
+    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError>;
+
+    /// Orders as far as customers may know them, in one call for up to 200; those that are
+    /// not there are left out.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError>;
+
+    /// Asks for another attempt at an order that failed: `Activating` again, guarded by its
+    /// version. The CRM makes the event. A repeat finds it `Activating` and writes nothing.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError>;
 }

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
-use domain::order::{Activation, ItemReport, OrderDetails, Report, Standing};
+use domain::order::{
+    Activation, AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report,
+    Standing,
+};
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use domain::time::Timestamp;
 
@@ -75,5 +78,17 @@ impl CrmOrders for NoGuard {
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
         self.inner.pending(before, after, limit).await
+    }
+
+    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
+        self.inner.place(request).await
+    }
+
+    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+        self.inner.customer_orders(orders).await
+    }
+
+    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+        self.inner.ask_again(order).await
     }
 }

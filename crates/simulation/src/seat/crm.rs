@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
-use domain::order::{ItemReport, OrderDetails, Report, Standing};
+use domain::order::{
+    AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, Standing,
+};
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use domain::time::Timestamp;
 
@@ -96,5 +98,18 @@ impl CrmOrders for Seat {
         let what = || format!("pending before {before:?}");
         self.call_crm(what, |crm| crm.pending(before, after, limit))
             .await
+    }
+
+    async fn place(&self, _request: &PlaceRequest) -> Result<Placed, CallError> {
+        // Customers and consoles are no part of the simulated worlds.
+        Err(not_sent())
+    }
+
+    async fn customer_orders(&self, _orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+        Err(not_sent())
+    }
+
+    async fn ask_again(&self, _order: OrderId) -> Result<AskAnswer, CallError> {
+        Err(not_sent())
     }
 }

@@ -1,0 +1,112 @@
+//! Settings of the portal program.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use domain::key::Channel;
+use job_store::{StoreArgs, StoreConfig};
+use portal_web::PortalArgs;
+use salesforce_rest::{FieldNames, RestConfig};
+use settings::{ConfigFile, Problems};
+
+/// Customer API and page, operator console.
+///
+/// Every flag has an environment variable as its twin.
+#[derive(clap::Parser, Clone, Debug)]
+#[command(name = "portal", version)]
+pub struct Args {
+    /// Job store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Who is let in.
+    #[command(flatten)]
+    pub portal: PortalArgs,
+    /// false: the health page says that events are disabled [default: true]
+    #[arg(long, env = "SF_EVENTS_ENABLED")]
+    pub sf_events_enabled: Option<String>,
+    /// Platform event channel whose stream is shown [default: /event/OrderProvisionRequested__e]
+    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL")]
+    pub sf_provision_event_channel: Option<String>,
+    /// TOML file: renamed fields and statuses
+    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
+    pub orderbridge_config: Option<String>,
+    /// Salesforce login.
+    #[command(flatten)]
+    pub salesforce: salesforce_auth::SalesforceArgs,
+    /// Where the portal listens.
+    #[command(flatten)]
+    pub listener: runtime::ListenerArgs,
+    /// Logs.
+    #[command(flatten)]
+    pub logs: runtime::LogArgs,
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the store is.
+    pub store: StoreConfig,
+    /// Where the portal listens.
+    pub http_addr: SocketAddr,
+    /// Who is let in.
+    pub portal: portal_web::Config,
+    /// Whether events are followed at all.
+    pub events_enabled: bool,
+    /// The channel whose stream is shown.
+    pub channel: Channel,
+    /// Login.
+    pub auth: salesforce_auth::Config,
+    /// REST.
+    pub rest: RestConfig,
+}
+
+/// People are waiting: a call that takes longer is as good as none.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Args {
+    /// Checks everything and starts logging.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn check(&self) -> Result<Config, Problems> {
+        let mut problems = Problems::new();
+        runtime::init_logs(&self.logs, &mut problems);
+        let config = self.config(&mut problems);
+        problems.into_result(config)
+    }
+
+    fn config(&self, problems: &mut Problems) -> Option<Config> {
+        let store = self.store.check(problems);
+        let http_addr = self.listener.check("127.0.0.1:8080", problems);
+        let portal = http_addr.and_then(|address| self.portal.check(address, problems));
+        let events_enabled = problems.flag(
+            "SF_EVENTS_ENABLED",
+            self.sf_events_enabled.as_deref(),
+            "true",
+        );
+        let channel = problems.parse(
+            "SF_PROVISION_EVENT_CHANNEL",
+            self.sf_provision_event_channel.as_deref(),
+            "/event/OrderProvisionRequested__e",
+            "Give a channel such as /event/OrderProvisionRequested__e",
+            |text| Channel::new(text).filter(|_| text.starts_with("/event/")),
+        );
+        let auth = self.salesforce.check(problems);
+        let fields = ConfigFile::read(self.orderbridge_config.as_deref(), problems)
+            .and_then(|file| FieldNames::of(&file, problems));
+        let auth = auth?;
+        Some(Config {
+            store: store?,
+            http_addr: http_addr?,
+            portal: portal?,
+            events_enabled: events_enabled?,
+            channel: channel?,
+            rest: RestConfig {
+                fields: fields?,
+                timeout: PATIENCE,
+                ..RestConfig::new(auth.api_version.clone())
+            },
+            auth,
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! Readiness, and the health of the event stream as the store tells it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::response::Response;
+use axum::routing::get;
+use domain::key::Channel;
+use domain::ports::{Clock, JobReader};
+use runtime::{Check, Checks, StreamHealth};
+use salesforce_auth::TokenManager;
+
+pub(crate) struct Health {
+    pub(crate) store: Arc<dyn JobReader>,
+    pub(crate) tokens: Arc<TokenManager>,
+    pub(crate) channel: Channel,
+    pub(crate) enabled: bool,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl Checks for Health {
+    async fn look(&self) -> Vec<Check> {
+        let store = self.store.ping().await.err().map(|error| error.to_string());
+        vec![
+            Check {
+                name: "store",
+                problem: store,
+                required: true,
+            },
+            // Without Salesforce the portal still tells what the store knows.
+            Check {
+                name: "salesforce",
+                problem: self.tokens.problem(),
+                required: false,
+            },
+        ]
+    }
+}
+
+pub(crate) fn routes(health: Arc<Health>) -> Router {
+    Router::new().route(
+        "/health/sf-events",
+        get(async move || health.events().await),
+    )
+}
+
+impl Health {
+    async fn events(&self) -> Response {
+        let health = match self.enabled {
+            true => Some(self.stream().await),
+            false => None,
+        };
+        runtime::sf_events(&*self.store, &self.channel, health, &*self.clock).await
+    }
+
+    /// Whoever leads holds a lease, and moves the cursor with every message.
+    async fn stream(&self) -> StreamHealth {
+        let (stream, problem) = match self.store.stream(&self.channel).await {
+            Ok(stream) => (stream, None),
+            Err(error) => (Default::default(), Some(error.to_string())),
+        };
+        let led = stream
+            .leader
+            .is_some_and(|(_, _, until)| until > self.clock.now());
+        StreamHealth {
+            status: if led { "subscribed" } else { "stopped" },
+            last_message_at: stream.cursor.map(|cursor| cursor.committed_at),
+            last_error: problem
+                .or_else(|| (!led).then(|| "no subscriber leads the channel".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Customer API and page, operator console.
+
+mod config;
+mod health;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::Clock;
+use outbound::{ClientOptions, Roots};
+use portal_web::Ports;
+use runtime::{Failure, Listener, Metrics, SystemClock};
+use salesforce_auth::TokenManager;
+use salesforce_rest::RestOrders;
+use tokio_util::sync::CancellationToken;
+
+pub use config::{Args, Config};
+use health::Health;
+
+/// Open answers get so long after the signal.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Checks the settings and runs until a signal.
+///
+/// # Errors
+/// A setting cannot be used, or something went wrong at run time.
+pub fn start(args: &Args) -> Result<(), Failure> {
+    outbound::install_crypto_provider();
+    let config = args.check()?;
+    runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
+}
+
+/// Runs until `shutdown`; open event streams end with it.
+///
+/// # Errors
+/// The store, the certificates or the listener's address cannot be used.
+pub async fn run(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let listener = Listener::bind(config.http_addr)
+        .await
+        .map_err(Failure::run)?;
+    serve(config, listener, metrics, shutdown).await
+}
+
+/// As [`run`], on a listener that is bound already: for whoever must know its port.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(
+    config: Config,
+    listener: Listener,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = job_store::open(&config.store, Arc::clone(&clock))
+        .await
+        .map_err(Failure::run)?;
+    let address = listener.address().map_err(Failure::run)?;
+    let roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
+    let tokens = TokenManager::new(config.auth, &roots).map_err(Failure::run)?;
+    let tokens = Arc::new(tokens);
+    let mended = Arc::clone(&tokens);
+    let _hangups = runtime::on_hangup(move || mended.reset()).map_err(Failure::run)?;
+    let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
+    let options = ClientOptions {
+        connect_timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(10),
+        pool_idle: Duration::from_secs(20),
+    };
+    let ports = Ports {
+        crm: Arc::new(crm),
+        reader: Arc::clone(&store.reader),
+        intake: store.intake,
+        clock: Arc::clone(&clock),
+        channel: config.channel.clone(),
+        http: outbound::build(&options, &roots).map_err(Failure::run)?,
+    };
+    let health = Arc::new(Health {
+        store: store.reader,
+        tokens,
+        channel: config.channel,
+        enabled: config.events_enabled,
+        clock,
+    });
+    let routes = portal_web::router(ports, config.portal, shutdown.clone())
+        .merge(health::routes(Arc::clone(&health)));
+    tracing::info!(%address, store = %config.store, "portal started");
+    let serving = listener.serve(health, metrics, routes, shutdown.clone());
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(Failure::run),
+        () = shutdown.cancelled() => {}
+    }
+    // An answer that takes longer must not hold the end up.
+    let _ = tokio::time::timeout(DRAIN, serving).await;
+    tracing::info!("portal stopped");
+    Ok(())
+}

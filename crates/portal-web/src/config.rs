@@ -1,0 +1,261 @@
+//! Settings of the portal.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+use settings::{Endpoint, Problems, Secret, SecretArgs};
+
+/// The settings as they were given.
+#[derive(Args, Clone, Default)]
+pub struct PortalArgs {
+    /// Secret of HS256 customer tokens, at least 32 characters
+    #[arg(
+        long,
+        env = "PORTAL_JWT_SECRET",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
+    pub portal_jwt_secret: Option<String>,
+    /// File holding the secret
+    #[arg(long, env = "PORTAL_JWT_SECRET_FILE")]
+    pub portal_jwt_secret_file: Option<String>,
+    /// Where the keys of RS256 or ES256 customer tokens are
+    #[arg(long, env = "PORTAL_JWKS_URL")]
+    pub portal_jwks_url: Option<String>,
+    /// Audience that customer tokens must name
+    #[arg(long, env = "PORTAL_JWT_AUDIENCE")]
+    pub portal_jwt_audience: Option<String>,
+    /// Issuer that customer tokens must name
+    #[arg(long, env = "PORTAL_JWT_ISSUER")]
+    pub portal_jwt_issuer: Option<String>,
+    /// jwt or none; none on a loopback listener only [default: jwt]
+    #[arg(long, env = "PORTAL_AUTH")]
+    pub portal_auth: Option<String>,
+    /// Token of the operator console; without it the console is off
+    #[arg(
+        long,
+        env = "OPS_TOKEN",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
+    pub ops_token: Option<String>,
+    /// File holding the token
+    #[arg(long, env = "OPS_TOKEN_FILE")]
+    pub ops_token_file: Option<String>,
+}
+
+impl std::fmt::Debug for PortalArgs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Secrets are among them.
+        f.write_str("PortalArgs")
+    }
+}
+
+/// How customer tokens are checked.
+#[derive(Clone, Debug)]
+pub enum TokenKeys {
+    /// Not at all: everybody on this machine may see everything.
+    Nobody,
+    /// HS256 with this secret.
+    Secret(Secret),
+    /// RS256 or ES256 with the keys behind this address.
+    Jwks(Endpoint),
+}
+
+/// Who may use the operator console.
+#[derive(Clone, Debug)]
+pub enum OpsAccess {
+    /// Nobody.
+    Off,
+    /// Everybody on this machine.
+    Open,
+    /// Whoever has this token.
+    Token(Secret),
+}
+
+/// Checked settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How customer tokens are checked.
+    pub keys: TokenKeys,
+    /// Audience that they must name.
+    pub audience: Option<String>,
+    /// Issuer that they must name.
+    pub issuer: Option<String>,
+    /// Who may use the operator console.
+    pub ops: OpsAccess,
+    /// Whether cookies are for encrypted connections only: everywhere but on this machine.
+    pub secure_cookies: bool,
+}
+
+/// Shorter secrets can be guessed from one token.
+const SHORTEST_SECRET: usize = 32;
+const SHORTEST_OPS_TOKEN: usize = 16;
+
+impl PortalArgs {
+    /// Checks the settings for a listener on `address`, noting every problem.
+    #[must_use]
+    pub fn check(&self, address: SocketAddr, problems: &mut Problems) -> Option<Config> {
+        let loopback = address.ip().is_loopback();
+        let open = problems.parse(
+            "PORTAL_AUTH",
+            self.portal_auth.as_deref(),
+            "jwt",
+            "Give jwt or none",
+            |text| match text {
+                "jwt" => Some(false),
+                "none" => Some(true),
+                _ => None,
+            },
+        );
+        let secret = problems.take(
+            SecretArgs {
+                name: "PORTAL_JWT_SECRET",
+                file_name: "PORTAL_JWT_SECRET_FILE",
+                value: self.portal_jwt_secret.as_deref(),
+                file: self.portal_jwt_secret_file.as_deref(),
+            }
+            .read(),
+        )?;
+        let token = problems.take(
+            SecretArgs {
+                name: "OPS_TOKEN",
+                file_name: "OPS_TOKEN_FILE",
+                value: self.ops_token.as_deref(),
+                file: self.ops_token_file.as_deref(),
+            }
+            .read(),
+        )?;
+        let open = open?;
+        let keys = self.keys(open, loopback, secret, problems);
+        let ops = match token {
+            Some(token) if token.expose().len() < SHORTEST_OPS_TOKEN => {
+                problems.add(
+                    "OPS_TOKEN",
+                    format!("it is shorter than {SHORTEST_OPS_TOKEN} characters"),
+                    "Make one with `openssl rand -hex 32`",
+                );
+                return None;
+            }
+            Some(token) => OpsAccess::Token(token),
+            None if open && loopback => OpsAccess::Open,
+            None => OpsAccess::Off,
+        };
+        let given = |text: &Option<String>| {
+            text.as_deref()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
+        Some(Config {
+            keys: keys?,
+            audience: given(&self.portal_jwt_audience),
+            issuer: given(&self.portal_jwt_issuer),
+            ops,
+            secure_cookies: !loopback,
+        })
+    }
+
+    fn keys(
+        &self,
+        open: bool,
+        loopback: bool,
+        secret: Option<Secret>,
+        problems: &mut Problems,
+    ) -> Option<TokenKeys> {
+        let url = self.portal_jwks_url.as_deref().map(str::trim);
+        let url = url.filter(|text| !text.is_empty());
+        if open {
+            if !loopback {
+                problems.add(
+                    "PORTAL_AUTH",
+                    "`none` would show every order to everybody who reaches HTTP_ADDR",
+                    "Listen on a loopback address, or set PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
+                );
+                return None;
+            }
+            if secret.is_some() || url.is_some() {
+                problems.add(
+                    "PORTAL_AUTH",
+                    "`none` is set together with PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
+                    "Set only one of them",
+                );
+                return None;
+            }
+            return Some(TokenKeys::Nobody);
+        }
+        match (secret, url) {
+            (Some(_), Some(_)) => {
+                problems.add(
+                    "PORTAL_JWT_SECRET",
+                    "it is set together with PORTAL_JWKS_URL",
+                    "Set only one of the two",
+                );
+                None
+            }
+            (Some(secret), None) if secret.expose().len() < SHORTEST_SECRET => {
+                problems.add(
+                    "PORTAL_JWT_SECRET",
+                    format!("it is shorter than {SHORTEST_SECRET} characters"),
+                    "Make one with `openssl rand -hex 32`",
+                );
+                None
+            }
+            (Some(secret), None) => Some(TokenKeys::Secret(secret)),
+            (None, Some(url)) => problems
+                .take(Endpoint::parse("PORTAL_JWKS_URL", url))
+                .map(TokenKeys::Jwks),
+            (None, None) => {
+                problems.add(
+                    "PORTAL_JWT_SECRET",
+                    "neither it nor PORTAL_JWKS_URL is set",
+                    "Set one of the two, or PORTAL_AUTH=none on a loopback listener",
+                );
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(args: &PortalArgs, address: &str) -> String {
+        let mut problems = Problems::new();
+        let config = args.check(address.parse().unwrap(), &mut problems);
+        assert_eq!(config.is_some(), problems.is_empty());
+        problems.to_string()
+    }
+
+    #[test]
+    fn nothing_is_open_by_default_and_nothing_off_this_machine() {
+        let args = |edit: fn(&mut PortalArgs)| {
+            let mut args = PortalArgs::default();
+            edit(&mut args);
+            args
+        };
+        let none = args(|args| args.portal_auth = Some("none".to_owned()));
+        let secret = args(|args| args.portal_jwt_secret = Some("s".repeat(32)));
+        let short = args(|args| args.portal_jwt_secret = Some("hunter2".to_owned()));
+        let both = args(|args| {
+            args.portal_jwt_secret = Some("s".repeat(32));
+            args.portal_jwks_url = Some("https://id.example/keys".to_owned());
+        });
+        let plain = args(|args| args.portal_jwks_url = Some("http://id.example/keys".to_owned()));
+        for (args, address, words) in [
+            (PortalArgs::default(), "127.0.0.1:0", "neither it nor"),
+            (none.clone(), "0.0.0.0:80", "loopback"),
+            (short, "127.0.0.1:0", "shorter than 32"),
+            (both, "127.0.0.1:0", "only one"),
+            (plain, "127.0.0.1:0", "https"),
+        ] {
+            let text = problems(&args, address);
+            assert!(text.contains(words) && !text.contains("hunter2"), "{text}");
+        }
+        assert_eq!(problems(&none, "127.0.0.1:0"), "");
+        assert_eq!(problems(&secret, "0.0.0.0:80"), "");
+        let config = secret.check("0.0.0.0:80".parse().unwrap(), &mut Problems::new());
+        assert!(matches!(config.unwrap().ops, OpsAccess::Off));
+    }
+}

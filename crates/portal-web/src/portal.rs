@@ -1,0 +1,124 @@
+//! The routes and what stands behind them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
+use axum::routing::{get, post};
+use domain::key::Channel;
+use domain::ports::{Clock, CrmOrders, JobIntake, JobReader};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{COOKIE_NAME, Customer, Denial, Keys, Tokens, bearer, cookie};
+use crate::config::{Config, TokenKeys};
+use crate::jwks::Jwks;
+use crate::problem::Problem;
+use crate::statuses::Statuses;
+use crate::{api, events, head, page};
+
+/// Bodies are small.
+const BODY_LIMIT: usize = 64 * 1024;
+/// Event streams that are open at once.
+const STREAMS: usize = 4096;
+/// Orders that are being placed at once.
+const PLACINGS: usize = 16;
+
+/// What the portal needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Salesforce.
+    pub crm: Arc<dyn CrmOrders>,
+    /// The store, to look at.
+    pub reader: Arc<dyn JobReader>,
+    /// The store, for what operators do.
+    pub intake: Arc<dyn JobIntake>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The channel whose stream the console shows.
+    pub channel: Channel,
+    /// Fetches the keys of customer tokens.
+    pub http: reqwest::Client,
+}
+
+pub(crate) struct Portal {
+    pub(crate) ports: Ports,
+    pub(crate) statuses: Arc<Statuses>,
+    pub(crate) tokens: Tokens,
+    pub(crate) secure_cookies: bool,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) placings: Semaphore,
+    pub(crate) shutdown: CancellationToken,
+}
+
+impl Portal {
+    /// Whoever carries the token of the `Authorization` header.
+    pub(crate) async fn by_bearer(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
+        self.admit(bearer(headers)).await
+    }
+
+    /// The same, or the token of the page's cookie: for what changes nothing.
+    pub(crate) async fn by_any(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
+        let token = bearer(headers).or_else(|| cookie(headers, COOKIE_NAME));
+        self.admit(token).await
+    }
+
+    pub(crate) async fn admit(&self, token: Option<&str>) -> Result<Customer, Problem> {
+        let now = self.ports.clock.now();
+        let admitted = self.tokens.customer(token, now).await;
+        admitted.map_err(|denial| match denial {
+            Denial::Token => Problem::unauthorized(),
+            Denial::NoKeys => Problem::unavailable("Tokens cannot be checked at the moment."),
+        })
+    }
+}
+
+/// The portal's own routes. Open event streams end at `shutdown`; must be called inside a
+/// tokio runtime.
+pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Router {
+    let keys = match config.keys {
+        TokenKeys::Nobody => Keys::Nobody,
+        TokenKeys::Secret(secret) => Keys::Secret(secret),
+        TokenKeys::Jwks(url) => {
+            let clock = Arc::clone(&ports.clock);
+            Keys::Jwks(Jwks::new(ports.http.clone(), url, clock))
+        }
+    };
+    let statuses = Statuses::new(
+        Arc::clone(&ports.crm),
+        Arc::clone(&ports.reader),
+        Arc::clone(&ports.clock),
+    );
+    let portal = Arc::new(Portal {
+        ports,
+        statuses,
+        tokens: Tokens {
+            keys,
+            audience: config.audience,
+            issuer: config.issuer,
+        },
+        secure_cookies: config.secure_cookies,
+        streams: Arc::new(Semaphore::new(STREAMS)),
+        placings: Semaphore::new(PLACINGS),
+        shutdown,
+    });
+    Router::new()
+        .route("/api/orders", post(api::place))
+        .route("/api/orders/{order}", get(api::show))
+        .route("/api/orders/{order}/events", get(events::follow))
+        .route("/orders/{order}", get(page::show))
+        .route("/assets/portal.css", get(page::style))
+        .route("/assets/portal.js", get(page::script))
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing here."))
+        .method_not_allowed_fallback(async || {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "This cannot be done with this address.",
+            )
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::map_response(head::guard))
+        .with_state(portal)
+}

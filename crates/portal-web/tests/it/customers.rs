@@ -1,0 +1,153 @@
+//! What customers are told of their orders.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use domain::order::Activation;
+use serde_json::json;
+
+use crate::house::{House, OWN};
+
+fn body(quantity: u32) -> String {
+    json!({"items": [{"pricebookEntryId": "01u000000000001", "quantity": quantity,
+        "unitPrice": 9.50, "billingCycle": "monthly"}]})
+    .to_string()
+}
+
+#[tokio::test]
+async fn an_order_is_placed_once_and_its_key_is_good_for_nothing_else() {
+    let house = House::new();
+    let token = house.token();
+    let first = house.place("k1", &token, &body(1)).await;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
+    assert_eq!(first.json()["status"], "Pending Review");
+    let again = house.place("k1", &token, &body(1)).await;
+    assert_eq!(again.status, StatusCode::OK);
+    assert_eq!(again.json()["sfOrderId"], first.json()["sfOrderId"]);
+    assert_eq!(
+        house.place("k1", &token, &body(2)).await.status,
+        StatusCode::CONFLICT
+    );
+    house.crm.lose_replies(1);
+    let lost = house.place("k2", &token, &body(1)).await;
+    assert_eq!(lost.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        house.place("k2", &token, &body(1)).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(house.crm.written().len(), 2);
+}
+
+#[tokio::test]
+async fn many_pollers_cost_one_read_in_half_a_minute() {
+    let house = House::new();
+    let path = format!("/api/orders/{}", house.order());
+    let token = house.token();
+    for _ in 0..5 {
+        let all = (0..20).map(|_| house.get(&path, Some(&token)));
+        for answer in futures::future::join_all(all).await {
+            assert_eq!(answer.status, StatusCode::OK);
+            assert_eq!(answer.json()["status"], "Activating");
+            assert_eq!(answer.header("retry-after"), "5");
+            assert_eq!(answer.header("cache-control"), "private, no-store");
+        }
+        house.clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!(house.crm.customer_reads(), 1);
+    house.clock.advance(Duration::from_secs(5));
+    house.get(&path, Some(&token)).await;
+    assert_eq!(house.crm.customer_reads(), 2);
+}
+
+#[tokio::test]
+async fn what_has_not_changed_is_not_sent_again() {
+    let house = House::new();
+    let path = format!("/api/orders/{}", house.order());
+    let token = house.token();
+    let first = house.get(&path, Some(&token)).await;
+    house.clock.advance(Duration::from_secs(31));
+    let ask = |tag: &str| {
+        Request::get(&path)
+            .header("authorization", format!("Bearer {token}"))
+            .header("if-none-match", tag)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let again = house.send(ask(first.header("etag"))).await;
+    assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(again.text, "");
+    house.put(OWN, Activation::Failed);
+    house.clock.advance(Duration::from_secs(31));
+    let changed = house.send(ask(first.header("etag"))).await.json();
+    assert_eq!(changed["status"], "Failed");
+    assert_eq!(changed["error"]["code"], "PROVISIONING_FAILED");
+}
+
+#[tokio::test]
+async fn with_salesforce_away_what_is_known_is_told_with_its_age() {
+    let house = House::new();
+    let path = format!("/api/orders/{}", house.order());
+    let token = house.token();
+    let before = house.get(&path, Some(&token)).await.json();
+    house.crm.set_away(true);
+    house.clock.advance(Duration::from_secs(60));
+    let after = house.get(&path, Some(&token)).await.json();
+    assert_eq!(after, before);
+    let unknown = house.get("/api/orders/801000000000009", Some(&token)).await;
+    assert_eq!(unknown.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(unknown.header("retry-after"), "5");
+}
+
+#[tokio::test]
+async fn a_stream_tells_each_change_once_and_ends_with_the_order() {
+    let house = House::new();
+    let order = house.put(OWN, Activation::Activated);
+    let path = format!("/api/orders/{order}/events");
+    let ended = house.get(&path, Some(&house.token())).await;
+    assert_eq!(ended.header("content-type"), "text/event-stream");
+    assert_eq!(ended.text.matches("event: status").count(), 1);
+    assert!(
+        ended.text.contains("\"status\":\"Provisioned\""),
+        "{}",
+        ended.text
+    );
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_program_does() {
+    let house = House::new();
+    let path = format!("/api/orders/{}/events", house.order());
+    house.shutdown.cancel();
+    let ended = house.get(&path, Some(&house.token())).await;
+    assert!(
+        ended.text.contains("\"status\":\"Activating\""),
+        "{}",
+        ended.text
+    );
+}
+
+#[tokio::test]
+async fn the_page_shows_four_steps_and_lets_a_browser_in_by_a_strict_cookie() {
+    let house = House::new();
+    let order = house.order();
+    let token = house.token();
+    let entry = house
+        .get(&format!("/orders/{order}?token={token}"), None)
+        .await;
+    let cookie = entry.header("set-cookie").to_owned();
+    for words in ["HttpOnly", "SameSite=Strict", "Secure"] {
+        assert!(cookie.contains(words), "{cookie}");
+    }
+    assert!(!entry.text.contains(&token));
+    let cookie = cookie.split(';').next().unwrap();
+    let request = Request::get(format!("/orders/{order}")).header("cookie", cookie);
+    let page = house.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.text.matches("<li class=").count(), 4, "{}", page.text);
+    assert!(
+        page.text
+            .contains("<li class=\"now\" aria-current=\"step\">Being set up")
+    );
+    assert!(page.text.contains("<noscript><meta http-equiv=\"refresh\""));
+}

@@ -1,0 +1,175 @@
+//! Customers' orders against the simulated org.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::failure::Code;
+use domain::id::{AccountId, OrderId, PricebookEntryId};
+use domain::order::{
+    Activation, AskAnswer, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
+};
+use domain::ports::{CallError, CrmOrders};
+use outbound::Roots;
+use salesforce_auth::{SalesforceArgs, TokenManager};
+use salesforce_rest::{RestConfig, RestOrders};
+use serde_json::json;
+use settings::Problems;
+use simulators::salesforce::{RestFault, RestFaultKind, Route, SalesforceOptions, SalesforceSim};
+
+struct Rig {
+    sim: SalesforceSim,
+    orders: RestOrders,
+    request: PlaceRequest,
+}
+
+impl Rig {
+    async fn start() -> Self {
+        let sim = SalesforceSim::start(SalesforceOptions::default())
+            .await
+            .unwrap();
+        let login = sim.login();
+        let args = SalesforceArgs {
+            sf_login_url: Some(sim.rest_url()),
+            sf_client_id: Some(login.client_id),
+            sf_username: Some(login.username),
+            sf_private_key: Some(login.private_key_pem),
+            ..SalesforceArgs::default()
+        };
+        let roots = Roots::load(None).unwrap();
+        let config = args.check(&mut Problems::new()).unwrap();
+        let mut rest = RestConfig::new(config.api_version.clone());
+        rest.lock_backoff = Duration::from_millis(1);
+        let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());
+        let orders = RestOrders::new(rest, tokens, &roots).unwrap();
+        let account = sim.create_account("Acme", Some("42")).unwrap();
+        let items = [("VPS", 19.99), ("Mail", 3.0)].map(|(name, price)| {
+            let (_, entry) = sim
+                .create_product(name, Some("12"), Some("monthly"), price)
+                .unwrap();
+            PlaceItem {
+                entry: PricebookEntryId::parse(&entry).unwrap(),
+                quantity: 2.into(),
+                unit_price: None,
+                cycle: Some("annually".parse().unwrap()),
+            }
+        });
+        let request = PlaceRequest {
+            key: PlaceKey::new("k1").unwrap(),
+            account: AccountId::parse(&account).unwrap(),
+            effective_date: None,
+            today: "2026-11-24".to_owned(),
+            pricebook: None,
+            items: items.into(),
+        };
+        Self {
+            sim,
+            orders,
+            request,
+        }
+    }
+
+    async fn place(&self) -> Placed {
+        self.orders.place(&self.request).await.unwrap()
+    }
+
+    fn rows(&self, object: &str) -> usize {
+        self.sim.records(object).len()
+    }
+}
+
+fn new(placed: Placed) -> CustomerOrder {
+    match placed {
+        Placed::New(order) => *order,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_order_is_placed_once_however_often_it_is_asked_for() {
+    let rig = Rig::start().await;
+    let order = new(rig.place().await);
+    assert_eq!(order.status, BusinessStatus::Pending);
+    assert_eq!(order.account, rig.request.account);
+    assert!(matches!(rig.place().await, Placed::Known(known) if known.id == order.id));
+    let record = rig.sim.record(order.id.as_str()).unwrap();
+    assert_eq!(record["Status"], "Pending Review");
+    assert_eq!(record["Portal_Order_Key__c"], "k1");
+    assert_eq!(record["EffectiveDate"], "2026-11-24");
+    assert_eq!(record["TotalAmount"], json!(45.98));
+    assert_eq!((rig.rows("Order"), rig.rows("OrderItem")), (1, 2));
+}
+
+#[tokio::test]
+async fn after_a_lost_reply_the_order_is_found_by_its_key() {
+    let rig = Rig::start().await;
+    rig.sim
+        .fault(RestFault::new(Route::Composite, RestFaultKind::DropAfter));
+    let lost = rig.orders.place(&rig.request).await.unwrap_err();
+    assert_eq!(lost.class(), "unknown");
+    assert!(matches!(rig.place().await, Placed::Known(_)));
+    assert_eq!((rig.rows("Order"), rig.rows("OrderItem")), (1, 2));
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_something_else_makes_no_order() {
+    let mut rig = Rig::start().await;
+    rig.place().await;
+    rig.request.items[0].quantity = 3.into();
+    assert_eq!(rig.place().await, Placed::KeyTaken);
+    rig.request.items[0].quantity = 2.into();
+    rig.request.items.pop();
+    assert_eq!(rig.place().await, Placed::KeyTaken);
+    assert_eq!((rig.rows("Order"), rig.rows("OrderItem")), (1, 2));
+}
+
+#[tokio::test]
+async fn an_order_that_salesforce_refuses_leaves_nothing_behind() {
+    let mut rig = Rig::start().await;
+    let refused = |error: CallError| match error {
+        CallError::Refused(refusal) => {
+            assert_eq!(refusal.code, Code::SalesforceRejected);
+            refusal.detail
+        }
+        other => panic!("{other:?}"),
+    };
+    let entry = rig.request.items[1].entry;
+    rig.request.items[1].entry = PricebookEntryId::parse("01u00000000000A").unwrap();
+    let detail = refused(rig.orders.place(&rig.request).await.unwrap_err());
+    assert!(detail.contains("01u00000000000A"), "{detail}");
+    rig.request.items[1].entry = entry;
+    rig.request.effective_date = Some("2026-13-77".to_owned());
+    refused(rig.orders.place(&rig.request).await.unwrap_err());
+    assert_eq!((rig.rows("Order"), rig.rows("OrderItem")), (0, 0));
+}
+
+#[tokio::test]
+async fn orders_are_read_together_and_those_that_are_not_there_left_out() {
+    let rig = Rig::start().await;
+    let order = new(rig.place().await);
+    let stranger = OrderId::parse("80100000000000Z").unwrap();
+    let before = rig.sim.calls().len();
+    let found = rig.orders.customer_orders(&[stranger, order.id]).await;
+    assert_eq!(found.unwrap(), [order]);
+    assert_eq!(rig.sim.calls().len(), before + 1);
+}
+
+#[tokio::test]
+async fn only_an_order_that_failed_is_asked_for_again() {
+    let rig = Rig::start().await;
+    let order = new(rig.place().await).id;
+    assert_eq!(
+        rig.orders.ask_again(order).await.unwrap(),
+        AskAnswer::NotFailed
+    );
+    let set = |field: &str, value: &str| rig.sim.set_field(order.as_str(), field, value).unwrap();
+    set("Activation_Status__c", "Failed");
+    assert_eq!(rig.orders.ask_again(order).await.unwrap(), AskAnswer::Asked);
+    let seen = rig.orders.customer_orders(&[order]).await.unwrap();
+    assert_eq!(seen[0].activation, Activation::Activating);
+    assert_eq!(rig.sim.published().len(), 1);
+    assert_eq!(
+        rig.orders.ask_again(order).await.unwrap(),
+        AskAnswer::NotFailed
+    );
+}
