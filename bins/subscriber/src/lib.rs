@@ -2,6 +2,7 @@
 
 mod config;
 mod follow;
+mod gauges;
 mod health;
 
 use std::sync::Arc;
@@ -82,6 +83,7 @@ pub async fn run_with(
         clock,
     });
     tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
+    tokio::spawn(gauges::keep(Arc::clone(&page), shutdown.clone()));
     let serving = tokio::spawn(listener.serve(
         Arc::clone(&page) as _,
         metrics,

@@ -3,10 +3,8 @@
 use std::net::SocketAddr;
 
 use job_store::{StoreArgs, StoreConfig};
-use salesforce_rest::RestConfig;
-use settings::Problems;
-
-use crate::file::File;
+use salesforce_rest::{FieldNames, RestConfig};
+use settings::{ConfigFile, Problems};
 
 /// Claims jobs, provisions them in WHMCS, reports to Salesforce.
 ///
@@ -91,14 +89,15 @@ impl Args {
         let http_addr = self.listener.check("127.0.0.1:9102", problems);
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
-        let file = File::read(self.orderbridge_config.as_deref(), problems);
+        let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems);
         let provisioning = self.provisioning(problems);
         let file = file?;
-        let overrides = file.overrides(problems);
-        let whmcs_options = file.whmcs_options(problems);
+        let fields = FieldNames::of(&file, problems);
+        let overrides = salesforce_rest::mapping_overrides(&file, problems);
+        let whmcs_options = whmcs::Options::of(&file, problems);
         let (auth, provisioning) = (auth?, provisioning?);
         let rest = RestConfig {
-            fields: file.salesforce,
+            fields: fields?,
             bill_to: provisioning.create_clients,
             ..RestConfig::new(auth.api_version.clone())
         };
@@ -108,9 +107,9 @@ impl Args {
             auth,
             rest,
             whmcs: whmcs?,
-            whmcs_options,
+            whmcs_options: whmcs_options?,
             provisioning: provisioning::Settings {
-                overrides,
+                overrides: overrides?,
                 ..provisioning
             },
         })

@@ -2,7 +2,7 @@
 
 mod checks;
 mod config;
-mod file;
+mod gauges;
 
 use std::sync::Arc;
 
@@ -74,6 +74,11 @@ pub async fn run_with(
     };
     let worker = Worker::new(around(ports), config.provisioning);
     tracing::info!(%address, store = %config.store, "worker started");
+    tokio::spawn(gauges::keep(
+        Arc::clone(&store.reader),
+        worker.lane(),
+        shutdown.clone(),
+    ));
     let serving = tokio::spawn(listener.serve(
         Arc::new(WorkerChecks {
             store: store.reader,

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::job::{Admission, backoff};
+use domain::job::backoff;
 use domain::key::{Channel, Owner};
 use domain::ports::{
     Clock, Entropy, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Start, StoreError,
     StreamError,
 };
-use metrics::counter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Health, OnLoss, Pause, Status, decide, pause_after};
+use crate::{Health, OnLoss, Pause, Status, decide, measure, pause_after};
 
 /// How long to wait after the store could not be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -79,6 +78,7 @@ impl Intake {
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let owner = Owner::new(format!("subscriber-{}", ports.entropy.token()))
             .expect("the name begins with letters");
+        measure::register(&settings.channel);
         Self {
             ports,
             settings,
@@ -242,7 +242,9 @@ impl Intake {
                 });
             }
         };
-        self.health.message(self.ports.clock.now());
+        let now = self.ports.clock.now();
+        self.health.message(now);
+        measure::received(&self.settings.channel, &batch, now);
         let delivery = decide(&self.settings.channel, epoch, batch);
         match self.ports.store.accept(&delivery).await {
             Ok(admissions) => {
@@ -251,23 +253,11 @@ impl Intake {
                 }
                 admissions
                     .into_iter()
-                    .for_each(|admission| self.count(admission));
+                    .for_each(|admission| measure::admitted(&self.settings.channel, admission));
                 None
             }
             Err(error) => Some(self.store_failed(&error).await),
         }
-    }
-
-    fn count(&self, admission: Admission) {
-        let outcome = match admission {
-            Admission::Enqueued => "enqueued",
-            Admission::SameDelivery | Admission::SameRequest => "duplicate",
-            Admission::DeadLettered => "invalid",
-        };
-        let topic = self.settings.channel.as_str().to_owned();
-        counter!("orderbridge_events_received_total", "topic" => topic.clone()).increment(1);
-        counter!("orderbridge_events_handled_total", "topic" => topic, "outcome" => outcome)
-            .increment(1);
     }
 
     /// Returns when leadership is gone or can no longer be proven.
@@ -293,13 +283,10 @@ impl Intake {
 
     /// Waits as the error asks; answers where to start instead when the position was lost.
     async fn after(&self, error: StreamError, epoch: Epoch, failures: u32) -> Option<Instead> {
-        let topic = self.settings.channel.as_str().to_owned();
-        let reason = error.class();
-        counter!("orderbridge_subscription_reconnects_total", "topic" => topic, "reason" => reason)
-            .increment(1);
+        measure::over(&self.settings.channel, &error);
         // A refused login is logged where it happens, as often as it is tried.
         if !matches!(error, StreamError::LoggedOut { .. }) {
-            tracing::warn!(%error, class = reason, failures, "stream over");
+            tracing::warn!(%error, class = error.class(), failures, "stream over");
         }
         let stopped = matches!(
             error,
@@ -344,9 +331,7 @@ impl Intake {
         );
         match self.ports.store.lose_position(channel, epoch, &gap).await {
             Ok(()) => {
-                counter!("orderbridge_cursor_resets_total",
-                    "topic" => channel.as_str().to_owned(), "reason" => "lost")
-                .increment(1);
+                measure::position_lost(channel);
                 self.missed.notify_one();
                 Some(Instead { epoch, start })
             }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::OrderId;
-use domain::job::{Admission, NewJob};
+use domain::job::{Admission, NewJob, Source};
 use domain::ports::{CallError, Clock, CrmOrders, JobIntake, Pending, StoreError};
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::Health;
+use crate::{Health, measure};
 
 /// Orders read at a time.
 const PAGE: usize = 200;
@@ -157,8 +157,7 @@ impl Sweep {
                 enqueued += 1;
                 tracing::warn!(order = %job.order, correlation_id = %job.correlation,
                     "no event came for this activation; enqueued");
-                counter!("orderbridge_jobs_enqueued_total", "kind" => "provision", "source" => "reconcile")
-                    .increment(1);
+                measure::enqueued(Source::Reconcile, 1);
             }
         }
         Ok(enqueued)

@@ -97,7 +97,7 @@ impl StoreConfig {
 impl StoreConfig {
     /// Whether there is such a store already. A server that does not answer counts as one:
     /// opening it says more.
-    pub(crate) async fn is_there(&self) -> bool {
+    pub async fn is_there(&self) -> bool {
         match &self.0 {
             Address::Sqlite(path) => path.is_file(),
             Address::Postgres(options) => match options.connect().await {

@@ -7,6 +7,7 @@
 mod execute;
 mod heartbeat;
 mod lane;
+mod measure;
 mod settings;
 mod worker;
 

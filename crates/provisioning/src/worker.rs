@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::key::Owner;
-use domain::ports::{Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner};
+use domain::ports::{Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::heartbeat::{Hold, Holds};
-use crate::{Lane, Settings, execute};
+use crate::{Lane, Settings, execute, measure};
 
 /// How long an idle worker waits for a wake-up before it looks by itself.
 const SLOW_POLL: Duration = Duration::from_secs(15);
@@ -45,6 +45,7 @@ impl Worker {
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let owner = Owner::new(format!("worker-{}", ports.entropy.token()))
             .expect("the name begins with letters");
+        measure::register();
         Self {
             ports,
             settings: Arc::new(settings),
@@ -164,20 +165,27 @@ impl Worker {
         jobs.spawn(async move {
             let fence = claimed.lease.fence.clone();
             let job = claimed.job.clone();
+            measure::claimed(&claimed);
+            let begun = ports.clock.monotonic();
             let work = execute(&ports, &settings, &lane, claimed, &hold, &draining);
             tokio::select! {
                 biased;
-                () = hold.lost().cancelled() => {}
-                ended = work => match ended {
-                    Ok(end) => tracing::info!(
-                        job = %job.id, order = %job.order, correlation_id = %job.correlation,
-                        end = end.name(), "job left our hands"
-                    ),
-                    Err(error) => tracing::error!(
-                        job = %job.id, order = %job.order, correlation_id = %job.correlation,
-                        %error, "job dropped; its lease runs out"
-                    ),
-                },
+                () = hold.lost().cancelled() => {
+                    measure::left(&Err(StoreError::LeaseLost), ports.clock.monotonic().saturating_sub(begun));
+                }
+                ended = work => {
+                    measure::left(&ended, ports.clock.monotonic().saturating_sub(begun));
+                    match ended {
+                        Ok(end) => tracing::info!(
+                            job = %job.id, order = %job.order, correlation_id = %job.correlation,
+                            end = end.name(), "job left our hands"
+                        ),
+                        Err(error) => tracing::error!(
+                            job = %job.id, order = %job.order, correlation_id = %job.correlation,
+                            %error, "job dropped; its lease runs out"
+                        ),
+                    }
+                }
             }
             holds.remove(&fence);
         });

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::rfc3339;
 
 /// Salesforce keeps events so long.
-const RETENTION: Duration = Duration::from_secs(72 * 3600);
+pub const RETENTION: Duration = Duration::from_secs(72 * 3600);
 
 /// How the stream is doing, as far as the program can tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use clap::Args;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use settings::Problems;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -70,6 +70,15 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
     };
 }
 
+/// Upper bounds of the buckets for what takes a call or a step, in seconds.
+const CALLS: [f64; 12] = [
+    0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0,
+];
+/// Upper bounds of the buckets from an order's approval to its outcome, in seconds.
+const LATENCY: [f64; 14] = [
+    1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0,
+];
+
 /// The process's metrics.
 #[derive(Clone)]
 pub struct Metrics(Option<PrometheusHandle>);
@@ -78,11 +87,12 @@ impl Metrics {
     /// Starts collecting. In one process only the first call collects.
     #[must_use]
     pub fn install() -> Self {
-        let buckets = [
-            0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0,
-        ];
-        let builder = PrometheusBuilder::new().set_buckets(&buckets);
-        let handle = builder
+        let handle = PrometheusBuilder::new()
+            .set_buckets(&CALLS)
+            .and_then(|builder| {
+                let latency = Matcher::Full("orderbridge_provisioning_latency_seconds".to_owned());
+                builder.set_buckets_for_metric(latency, &LATENCY)
+            })
             .ok()
             .and_then(|builder| builder.install_recorder().ok());
         metrics::gauge!("orderbridge_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

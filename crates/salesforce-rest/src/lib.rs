@@ -5,6 +5,7 @@
 //! the error's class; a locked row and an expired session are dealt with in here.
 
 mod allowance;
+mod books;
 mod client;
 mod config;
 mod customer;
@@ -12,14 +13,17 @@ mod error;
 mod fields;
 #[cfg(test)]
 mod fuzz;
+mod mapping;
 mod orders;
 mod report;
 mod shape;
 mod wire;
 
+pub use books::BookedOrder;
 pub use config::RestConfig;
 pub use error::{ConfigurationError, DescribeError, MissingField};
 pub use fields::{
     AccountFields, FieldNames, OrderFields, OrderItemFields, ProductFields, StatusNames,
 };
+pub use mapping::mapping_overrides;
 pub use orders::RestOrders;

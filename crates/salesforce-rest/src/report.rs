@@ -99,7 +99,7 @@ impl RestOrders {
     }
 
     /// Absolute values only: whoever repeats the write writes the same.
-    fn report_body(&self, shape: &Shape, report: &Report) -> Map<String, Value> {
+    pub(crate) fn report_body(&self, shape: &Shape, report: &Report) -> Map<String, Value> {
         let (order, status) = (&self.names.order, &self.names.status);
         let cut = |text: &str, field: &str, default: usize| -> Value {
             let length = shape.length(ORDER, field, default);

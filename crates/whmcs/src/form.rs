@@ -24,6 +24,11 @@ impl Form {
         self.set(&format!("{name}[{index}]"), value)
     }
 
+    /// The fields, in their sequence.
+    pub(crate) fn fields(self) -> Vec<(String, String)> {
+        self.0
+    }
+
     pub(crate) fn encode(self, credential: &[(&str, &str)]) -> String {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(credential);

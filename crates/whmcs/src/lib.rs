@@ -13,10 +13,14 @@ mod form;
 #[cfg(test)]
 mod fuzz;
 mod lists;
+mod options;
 mod php;
+mod preview;
 mod provisioner;
 mod wire;
 
 pub use api::Api;
 pub use config::{Config, WhmcsArgs};
-pub use provisioner::{LineMarkers, Options, Whmcs};
+pub use options::{LineMarkers, Options};
+pub use preview::PlannedCall;
+pub use provisioner::Whmcs;

@@ -1,7 +1,5 @@
 //! The port, action by action.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
@@ -12,20 +10,8 @@ use serde_json::Value;
 use crate::answer::{Kind, unknown};
 use crate::api::Api;
 use crate::form::Form;
+use crate::options::Options;
 use crate::{lists, php, wire};
-
-/// Which product keeps our line marker in which of its custom fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LineMarkers(pub BTreeMap<ProductId, u64>);
-
-/// What the configuration file says about this install.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Custom fields for line markers.
-    pub line_markers: LineMarkers,
-    /// Modules that may be called again for a service that is still pending.
-    pub idempotent_modules: BTreeSet<String>,
-}
 
 /// WHMCS as a provisioner.
 #[derive(Debug)]
@@ -39,6 +25,54 @@ impl Whmcs {
     #[must_use]
     pub fn new(api: Api, options: Options) -> Self {
         Self { api, options }
+    }
+
+    pub(crate) fn client_form(&self, client: &NewClient, password: &str) -> Form {
+        let contact = &client.contact;
+        Form::new()
+            .set("firstname", &contact.first_name)
+            .set("lastname", &contact.last_name)
+            .set("companyname", &contact.company)
+            .set("email", &contact.email)
+            .set("address1", &contact.street)
+            .set("city", &contact.city)
+            .set("state", &contact.state)
+            .set("postcode", &contact.postcode)
+            .set("country", &contact.country)
+            .set("phonenumber", &contact.phone)
+            .set("password2", password)
+            .flag("noemail", !self.api.config.emails)
+    }
+
+    pub(crate) fn order_form(&self, order: &NewOrder) -> Form {
+        let config = &self.api.config;
+        let mut form = Form::new()
+            .set("clientid", order.client)
+            .set("paymentmethod", &config.payment_method)
+            .set("notes", order.marker)
+            .flag("noinvoice", !config.invoice)
+            .flag("noinvoiceemail", !config.emails)
+            .flag("noemail", !config.emails);
+        for (index, line) in order.plan.lines.iter().enumerate() {
+            form =
+                form.column("pid", index, line.product)
+                    .column("billingcycle", index, line.cycle);
+            if let Some(price) = line.unit_price.filter(|_| config.override_prices) {
+                form = form.column("priceoverride", index, price);
+            }
+            if let Some(field) = self.options.line_markers.0.get(&line.product) {
+                let fields = php::encoded_map([(*field, line.marker.to_string().as_str())]);
+                form = form.column("customfields", index, fields);
+            }
+        }
+        form
+    }
+
+    pub(crate) fn accept_form(&self, order: &str, run_modules: bool) -> Form {
+        Form::new()
+            .set("orderid", order)
+            .flag("autosetup", run_modules)
+            .flag("sendemail", run_modules && self.api.config.emails)
     }
 
     async fn find_client(&self, form: Form) -> Result<Option<(ClientSighting, String)>, CallError> {
@@ -125,22 +159,9 @@ impl Provisioner for Whmcs {
     }
 
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
-        let contact = &client.contact;
         // WHMCS 9 wants a password; nobody ever uses this one.
         let password = format!("{:032x}aA1!", rand::random::<u128>());
-        let form = Form::new()
-            .set("firstname", &contact.first_name)
-            .set("lastname", &contact.last_name)
-            .set("companyname", &contact.company)
-            .set("email", &contact.email)
-            .set("address1", &contact.street)
-            .set("city", &contact.city)
-            .set("state", &contact.state)
-            .set("postcode", &contact.postcode)
-            .set("country", &contact.country)
-            .set("phonenumber", &contact.phone)
-            .set("password2", password)
-            .flag("noemail", !self.api.config.emails);
+        let form = self.client_form(client, &password);
         let answer = self
             .api
             .call(Kind::Effect, "AddClient", form)
@@ -157,26 +178,7 @@ impl Provisioner for Whmcs {
     }
 
     async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
-        let config = &self.api.config;
-        let mut form = Form::new()
-            .set("clientid", order.client)
-            .set("paymentmethod", &config.payment_method)
-            .set("notes", order.marker)
-            .flag("noinvoice", !config.invoice)
-            .flag("noinvoiceemail", !config.emails)
-            .flag("noemail", !config.emails);
-        for (index, line) in order.plan.lines.iter().enumerate() {
-            form =
-                form.column("pid", index, line.product)
-                    .column("billingcycle", index, line.cycle);
-            if let Some(price) = line.unit_price.filter(|_| config.override_prices) {
-                form = form.column("priceoverride", index, price);
-            }
-            if let Some(field) = self.options.line_markers.0.get(&line.product) {
-                let fields = php::encoded_map([(*field, line.marker.to_string().as_str())]);
-                form = form.column("customfields", index, fields);
-            }
-        }
+        let form = self.order_form(order);
         let answer = self.api.call(Kind::Effect, "AddOrder", form).await?;
         let order = wire::id(answer.get("orderid")).map(WhmcsOrderId);
         let order = order.ok_or_else(|| unknown("AddOrder: success without an order id"))?;
@@ -184,10 +186,7 @@ impl Provisioner for Whmcs {
     }
 
     async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        let form = Form::new()
-            .set("orderid", order)
-            .flag("autosetup", run_modules)
-            .flag("sendemail", run_modules && self.api.config.emails);
+        let form = self.accept_form(&order.to_string(), run_modules);
         self.api
             .call(Kind::Module, "AcceptOrder", form)
             .await

@@ -58,6 +58,19 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "orderctl",
+        &[
+            "domain",
+            "job-store",
+            "outbound",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+            "whmcs",
+        ],
+    ),
+    (
         "worker",
         &[
             "domain",

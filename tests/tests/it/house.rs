@@ -366,7 +366,7 @@ pub(crate) fn with(mut settings: Settings, more: &[(&'static str, &str)]) -> Set
 }
 
 /// Settings as command-line flags: each variable's twin.
-fn flags(program: &str, settings: &Settings) -> Vec<String> {
+pub(crate) fn flags(program: &str, settings: &Settings) -> Vec<String> {
     let flag = |name: &str| format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
     let pairs = settings
         .iter()

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod crash;
+mod ctl;
 mod failures;
 mod floors;
 mod house;
 mod intake;
 mod machines;
+mod metrics;
 mod pressure;
 mod process;
 mod proxy;

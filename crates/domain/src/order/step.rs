@@ -74,6 +74,22 @@ pub enum Step {
 }
 
 impl Step {
+    /// Stable name, for logs and metric labels.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::KnowClient => "know_client",
+            Self::DoubtClient | Self::SettleClient { .. } => "settle_client",
+            Self::Place { .. } => "place",
+            Self::DoubtPlace | Self::SettlePlace { .. } => "settle_place",
+            Self::Verify { .. } => "verify",
+            Self::DoubtSetUp { .. } | Self::SetUp { .. } => "set_up",
+            Self::Report { .. } => "report",
+            Self::Done => "done",
+        }
+    }
+
     /// Whether the step cannot be done without the provisioner.
     #[must_use]
     pub const fn asks_provisioner(&self) -> bool {

@@ -124,6 +124,16 @@ pub enum StreamError {
 }
 
 impl StreamError {
+    /// The names of every class.
+    pub const CLASSES: [&str; 6] = [
+        "disconnected",
+        "throttled",
+        "allowance",
+        "position_lost",
+        "logged_out",
+        "denied",
+    ];
+
     /// Stable name of the class, for logs and metric labels.
     #[must_use]
     pub const fn class(&self) -> &'static str {

@@ -80,10 +80,7 @@ impl End {
 
     /// Whether a process still holds a lease: a job's or a channel's.
     pub(crate) async fn is_in_use(&mut self, clock: &dyn Clock) -> Result<bool, StoreError> {
-        let now = match self {
-            Self::Sqlite(_) => clock.now().as_millis().to_string(),
-            Self::Postgres(_) => "extract(epoch FROM now()) * 1000".to_owned(),
-        };
+        let now = self.now(clock);
         let held = self.number(format!(
             "SELECT (SELECT count(*) FROM job WHERE state = 'leased' AND lease_until > {now})
                   + (SELECT count(*) FROM stream WHERE owner IS NOT NULL AND lease_until > {now}) AS n"
@@ -96,21 +93,33 @@ impl End {
         Ok(u64::try_from(count.await?).unwrap_or(0))
     }
 
+    /// The store's time in milliseconds, for a statement.
+    pub(crate) fn now(&self, clock: &dyn Clock) -> String {
+        match self {
+            Self::Sqlite(_) => clock.now().as_millis().to_string(),
+            Self::Postgres(_) => "extract(epoch FROM now()) * 1000".to_owned(),
+        }
+    }
+
     async fn number(&mut self, text: String) -> Result<i64, StoreError> {
+        Ok(self.numbers(text).await?.first().copied().unwrap_or(0))
+    }
+
+    /// What a statement of ours answers in its column `n`.
+    pub(crate) async fn numbers(&mut self, text: String) -> Result<Vec<i64>, StoreError> {
         in_time(async {
             let text = AssertSqlSafe(text);
             match self {
-                Self::Sqlite(connection) => sqlx::query(text)
-                    .fetch_one(connection)
-                    .await
-                    .or_unavailable()?
-                    .int("n"),
-                Self::Postgres(connection) => sqlx::query(text)
-                    .persistent(false)
-                    .fetch_one(connection)
-                    .await
-                    .or_unavailable()?
-                    .int("n"),
+                Self::Sqlite(connection) => {
+                    let rows = sqlx::query(text).fetch_all(connection).await;
+                    let rows = rows.or_unavailable()?;
+                    rows.iter().map(|row| row.int("n")).collect()
+                }
+                Self::Postgres(connection) => {
+                    let query = sqlx::query(text).persistent(false);
+                    let rows = query.fetch_all(connection).await.or_unavailable()?;
+                    rows.iter().map(|row| row.int("n")).collect()
+                }
             }
         })
         .await

@@ -9,7 +9,8 @@ use domain::ports::{Clock, StoreError};
 use sha2::{Digest, Sha256};
 
 use crate::{OpenError, StoreConfig, open};
-use end::{End, PAGE};
+pub(crate) use end::End;
+use end::PAGE;
 use table::{Cell, Row, TABLES, Table};
 
 /// How far a copy is.

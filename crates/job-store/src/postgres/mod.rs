@@ -20,6 +20,7 @@ use domain::ports::StoreError;
 use sqlx::PgPool;
 
 use crate::wake::Wake;
+pub(crate) use open::versions;
 
 /// The time by the database's clock, in milliseconds. `$1` is the store's shift: zero
 /// outside of tests. One reading for the whole statement, so that an index can use it.

@@ -23,6 +23,14 @@ const CONNECTIONS: u32 = 10;
 /// How long opening may wait for the database, and for others that migrate it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Every version of the schema there is.
+pub(crate) fn versions() -> Vec<i64> {
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .collect()
+}
+
 impl PostgresStore {
     /// Connects to the database, creating it when it is not there, and brings its schema up
     /// to date.

@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::wake::Wake;
+pub(crate) use open::versions;
 use writer::Writer;
 
 /// Jobs, facts and cursor in one SQLite file, shared by the processes of one machine.

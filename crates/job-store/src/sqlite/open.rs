@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use domain::ports::Clock;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
@@ -16,6 +17,16 @@ use crate::sqlite::{SqliteStore, Writer};
 
 /// Older releases can corrupt a file that two connections write to (WAL reset race).
 const OLDEST: (u32, u32, u32) = (3, 51, 3);
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Every version of the schema there is.
+pub(crate) fn versions() -> Vec<i64> {
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .collect()
+}
 
 impl SqliteStore {
     /// Opens the file, creating it and its folder when they are not there, and brings its
@@ -75,9 +86,7 @@ async fn migrate(options: SqliteConnectOptions, lock: PathBuf) -> Result<(), Ope
         // Released when the file is closed, by a crash too.
         runtime.block_on(async {
             let mut connection = options.connect().await.map_err(OpenError::Failed)?;
-            sqlx::migrate!("migrations/sqlite")
-                .run(&mut connection)
-                .await?;
+            MIGRATIONS.run(&mut connection).await?;
             connection.close().await.map_err(OpenError::Failed)
         })
     });

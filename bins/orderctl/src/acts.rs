@@ -1,0 +1,192 @@
+//! What people do, with who and why.
+
+use domain::ports::{Act, Acted, Pausable};
+use job_store::Store;
+use serde_json::json;
+
+use crate::cli::{
+    Care, CursorVerb, DeadLetters, Dismiss, EventsVerb, Hold, Lane, OfChannel, Person, Recent,
+};
+use crate::screen::{Exit, Screen, Stop, Table};
+use crate::{connect, show};
+
+/// Does it unless the person would rather not, and shows what was done.
+pub(crate) async fn perform(
+    store: &Store,
+    act: &Act,
+    what: &str,
+    person: &Person,
+    care: Care,
+    screen: &mut Screen,
+) -> Result<Exit, Stop> {
+    let may = screen.may(what, care)?;
+    if may {
+        match store.intake.act(act, &person.who, &person.reason).await? {
+            Acted::Done => {}
+            Acted::NotThere => {
+                return Err(Stop::failed(format!(
+                    "{}: there is no such thing",
+                    act.subject()
+                )));
+            }
+            Acted::Running => {
+                let text = "a worker has a job of this order in hand. Wait until it has ended";
+                return Err(Stop::failed(text));
+            }
+        }
+    }
+    let lines = [
+        ("act", act.name().to_owned()),
+        ("subject", act.subject()),
+        ("by", person.who.clone()),
+        ("reason", person.reason.clone()),
+        ("done", may.to_string()),
+    ];
+    let value = json!({
+        "act": act.name(), "subject": act.subject(), "who": person.who,
+        "reason": person.reason, "done": may,
+    });
+    screen.show(&lines, &value)?;
+    // Whoever said no, or only wanted to see, has got what was asked for.
+    Ok(Exit::Fine)
+}
+
+pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit, Stop> {
+    match verb {
+        EventsVerb::DeadLetters(asked) => dead_letters(&asked, screen).await,
+        EventsVerb::Dismiss(asked) => dismiss(&asked, screen).await,
+        EventsVerb::Gaps(asked) => gaps(&asked, screen).await,
+    }
+}
+
+async fn dead_letters(asked: &DeadLetters, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.store).await?;
+    let letters = store.reader.dead_letters(!asked.all, None, asked.limit);
+    let table = Table {
+        columns: show::LETTERS,
+        rows: letters.await?.iter().map(show::letter).collect(),
+    };
+    screen.list(table)?;
+    Ok(Exit::Fine)
+}
+
+async fn gaps(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.store).await?;
+    let table = Table {
+        columns: show::GAPS,
+        rows: store
+            .reader
+            .gaps(asked.limit)
+            .await?
+            .iter()
+            .map(show::gap)
+            .collect(),
+    };
+    screen.list(table)?;
+    Ok(Exit::Fine)
+}
+
+async fn dismiss(asked: &Dismiss, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.store).await?;
+    let letter = asked.letter;
+    let (act, what) = (
+        Act::Dismiss { letter },
+        format!("close dead letter {letter}"),
+    );
+    perform(&store, &act, &what, &asked.person, asked.care, screen).await
+}
+
+pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit, Stop> {
+    match verb {
+        CursorVerb::Show(asked) => position(&asked, screen).await,
+        CursorVerb::Set(asked) => {
+            let store = connect::store(&asked.of.store).await?;
+            let act = Act::SetCursor {
+                channel: asked.of.channel,
+                replay_id: asked.replay_id,
+            };
+            let what = format!("move the cursor of {}", act.subject());
+            perform(&store, &act, &what, &asked.person, asked.care, screen).await
+        }
+        CursorVerb::Reset(asked) => {
+            let store = connect::store(&asked.of.store).await?;
+            let channel = asked.of.channel;
+            let what = format!("forget the cursor of {channel}");
+            let act = Act::ResetCursor { channel };
+            perform(&store, &act, &what, &asked.person, asked.care, screen).await
+        }
+    }
+}
+
+async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.store).await?;
+    let view = store.reader.stream(&asked.channel).await?;
+    let pauses = store.reader.pauses().await?;
+    let intake = Pausable::Intake(asked.channel.clone());
+    let paused = pauses.iter().find(|pause| pause.what == intake);
+    let cursor = view.cursor.as_ref();
+    let lines = [
+        ("channel", asked.channel.to_string()),
+        (
+            "replay id",
+            show::maybe(cursor.map(|cursor| cursor.replay_id.to_hex())),
+        ),
+        (
+            "committed",
+            show::when(cursor.map(|cursor| cursor.committed_at)),
+        ),
+        ("last event", show::when(view.last_event_at)),
+        (
+            "leader",
+            show::maybe(view.leader.as_ref().map(|(owner, ..)| owner)),
+        ),
+        (
+            "lease until",
+            show::when(view.leader.as_ref().map(|(.., until)| *until)),
+        ),
+        (
+            "paused by",
+            show::maybe(paused.map(|pause| format!("{}: {}", pause.by, pause.reason))),
+        ),
+    ];
+    screen.show(&lines, &show::stream(asked.channel.as_str(), &view, paused))?;
+    Ok(Exit::Fine)
+}
+
+fn held(asked: &Hold) -> Pausable {
+    match asked.what {
+        Lane::Intake => Pausable::Intake(asked.of.channel.clone()),
+        Lane::Worker => Pausable::Worker,
+    }
+}
+
+pub(crate) async fn pause(asked: Hold, screen: &mut Screen) -> Result<Exit, Stop> {
+    let what = held(&asked);
+    let text = format!("pause {what}");
+    hold(&asked, &Act::Pause { what }, &text, screen).await
+}
+
+pub(crate) async fn resume(asked: Hold, screen: &mut Screen) -> Result<Exit, Stop> {
+    let what = held(&asked);
+    let text = format!("let {what} go on");
+    hold(&asked, &Act::Resume { what }, &text, screen).await
+}
+
+async fn hold(asked: &Hold, act: &Act, text: &str, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.of.store).await?;
+    let care = Care {
+        dry_run: asked.dry_run,
+        yes: true,
+    };
+    perform(&store, act, text, &asked.person, care, screen).await
+}
+
+pub(crate) async fn audit(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.store).await?;
+    let lines = store.reader.audit(asked.limit).await?;
+    screen.list(Table {
+        columns: show::AUDIT,
+        rows: lines.iter().map(show::audit).collect(),
+    })?;
+    Ok(Exit::Fine)
+}

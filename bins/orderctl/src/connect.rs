@@ -1,0 +1,114 @@
+//! Opening the store and the outside systems by their settings.
+
+use std::sync::Arc;
+
+use clap::Args;
+use domain::order::MappingOverrides;
+use job_store::{Store, StoreArgs, StoreConfig};
+use outbound::Roots;
+use runtime::SystemClock;
+use salesforce_auth::{SalesforceArgs, TokenManager};
+use salesforce_rest::{FieldNames, RestConfig, RestOrders, mapping_overrides};
+use settings::{ConfigFile, Problems};
+use whmcs::{Api, Options, Whmcs, WhmcsArgs};
+
+use crate::screen::Stop;
+
+/// Settings of the outside systems, those of the worker.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Outside {
+    /// Whether an account without a WHMCS client gets one [default: false]
+    #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
+    pub(crate) whmcs_create_clients: Option<String>,
+    /// TOML file: renamed fields, statuses, markers, mappings
+    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
+    pub(crate) orderbridge_config: Option<String>,
+    #[command(flatten)]
+    pub(crate) salesforce: SalesforceArgs,
+    #[command(flatten)]
+    pub(crate) whmcs: WhmcsArgs,
+}
+
+/// The outside systems, ready to be called.
+pub(crate) struct Systems {
+    pub(crate) tokens: Arc<TokenManager>,
+    pub(crate) salesforce: RestOrders,
+    pub(crate) whmcs: Whmcs,
+    pub(crate) overrides: MappingOverrides,
+    pub(crate) create_clients: bool,
+}
+
+/// Where the store is, and the store: one that is there. A mistyped path must not make an
+/// empty one.
+pub(crate) async fn store(args: &StoreArgs) -> Result<Store, Stop> {
+    let config = store_config(args)?;
+    there(&config).await?;
+    Ok(job_store::open(&config, Arc::new(SystemClock)).await?)
+}
+
+pub(crate) async fn there(config: &StoreConfig) -> Result<(), Stop> {
+    if config.is_there().await {
+        return Ok(());
+    }
+    let text = format!(
+        "the store `{config}` is not there. Mend DATABASE_URL, or create it with `orderctl db migrate`"
+    );
+    Err(Stop::failed(text))
+}
+
+pub(crate) fn store_config(args: &StoreArgs) -> Result<StoreConfig, Stop> {
+    let mut problems = Problems::new();
+    let config = args.check(&mut problems);
+    Ok(problems.into_result(config)?)
+}
+
+impl Outside {
+    /// Checks every setting; connects to nothing.
+    pub(crate) fn systems(&self) -> Result<Systems, Stop> {
+        let mut problems = Problems::new();
+        let checked = self.check(&mut problems);
+        let (auth, rest, whmcs, options, overrides, create_clients) =
+            problems.into_result(checked)?;
+        let salesforce_roots = Roots::load(auth.ca_file.as_deref())?;
+        let whmcs_roots = Roots::load(whmcs.ca_file.as_deref())?;
+        let tokens = Arc::new(TokenManager::new(auth, &salesforce_roots)?);
+        Ok(Systems {
+            salesforce: RestOrders::new(rest, Arc::clone(&tokens), &salesforce_roots)?,
+            tokens,
+            whmcs: Whmcs::new(Api::new(whmcs, &whmcs_roots)?, options),
+            overrides,
+            create_clients,
+        })
+    }
+
+    fn check(
+        &self,
+        problems: &mut Problems,
+    ) -> Option<(
+        salesforce_auth::Config,
+        RestConfig,
+        whmcs::Config,
+        Options,
+        MappingOverrides,
+        bool,
+    )> {
+        let auth = self.salesforce.check(problems);
+        let whmcs = self.whmcs.check(problems);
+        let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
+        let fields = FieldNames::of(&file, problems);
+        let options = Options::of(&file, problems);
+        let overrides = mapping_overrides(&file, problems);
+        let create_clients = problems.flag(
+            "WHMCS_CREATE_CLIENTS",
+            self.whmcs_create_clients.as_deref(),
+            "false",
+        )?;
+        let auth = auth?;
+        let rest = RestConfig {
+            fields: fields?,
+            bill_to: create_clients,
+            ..RestConfig::new(auth.api_version.clone())
+        };
+        Some((auth, rest, whmcs?, options?, overrides?, create_clients))
+    }
+}

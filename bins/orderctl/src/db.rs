@@ -1,0 +1,220 @@
+//! The job store as a whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::SHORTEST_RETENTION;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use job_store::{Progress, StoreArgs, StoreConfig};
+use runtime::SystemClock;
+use serde_json::json;
+
+use crate::cli::{CopyStore, DbVerb, Migrate, Prune};
+use crate::connect;
+use crate::screen::{Exit, Screen, Stop, Table};
+
+pub(crate) async fn run(verb: DbVerb, screen: &mut Screen) -> Result<Exit, Stop> {
+    match verb {
+        DbVerb::Copy(asked) => copy(&asked, screen).await,
+        DbVerb::Status(store) => status(&store, screen).await,
+        DbVerb::Migrate(asked) => migrate(&asked, screen).await,
+        DbVerb::Prune(asked) => prune(&asked, screen).await,
+    }
+}
+
+/// Shows how far a copy is: a bar where a person sits, else a line when a table begins.
+struct Shown {
+    bar: Option<ProgressBar>,
+    table: &'static str,
+    /// What is to be written where there is no bar.
+    lines: Vec<String>,
+}
+
+impl Shown {
+    fn new(terminal: bool) -> Self {
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}");
+            style.map_or(bar.clone(), |style| bar.clone().with_style(style))
+        });
+        Self {
+            bar,
+            table: "",
+            lines: Vec::new(),
+        }
+    }
+
+    fn at(&mut self, progress: Progress) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.total);
+            bar.set_position(progress.done);
+            bar.set_message(progress.table);
+        } else if self.table != progress.table {
+            let Progress { table, total, .. } = progress;
+            self.lines.push(format!("copying {table}: {total} rows"));
+        }
+        self.table = progress.table;
+    }
+}
+
+async fn copy(asked: &CopyStore, screen: &mut Screen) -> Result<Exit, Stop> {
+    let (from, to) = (
+        StoreConfig::parse(&asked.from)?,
+        StoreConfig::parse(&asked.to)?,
+    );
+    let mut shown = Shown::new(screen.terminal);
+    let copying = {
+        let (shown, screen) = (&mut shown, &mut *screen);
+        let mut progress = move |progress| {
+            shown.at(progress);
+            for line in shown.lines.drain(..) {
+                screen.note(&line);
+            }
+        };
+        job_store::copy(&from, &to, Arc::new(SystemClock), &mut progress).await
+    };
+    if let Some(bar) = &shown.bar {
+        bar.finish_and_clear();
+    }
+    let rows = copying?.into_iter().map(|copied| {
+        let cells = vec![
+            copied.table.to_owned(),
+            copied.rows.to_string(),
+            copied.checksum.clone(),
+        ];
+        let value = json!({
+            "table": copied.table, "rows": copied.rows, "sha256": copied.checksum,
+        });
+        (cells, value)
+    });
+    let table = Table {
+        columns: &["TABLE", "ROWS", "SHA-256, THE SAME IN BOTH"],
+        rows: rows.collect(),
+    };
+    screen.list(table)?;
+    screen.note(&format!("copied {from} to {to}; every row was compared"));
+    Ok(Exit::Fine)
+}
+
+async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
+    let config = connect::store_config(store)?;
+    connect::there(&config).await?;
+    let schema = job_store::schema_status(&config).await?;
+    let (pending, unknown) = (schema.pending(), schema.unknown());
+    let standing = match (pending.is_empty(), unknown.is_empty()) {
+        (true, true) => "current",
+        (_, false) => "newer than this release",
+        (false, true) => "to be migrated",
+    };
+    let mut lines = vec![
+        ("store", config.to_string()),
+        ("engine", schema.engine.to_owned()),
+        ("schema", standing.to_owned()),
+    ];
+    let mut value = json!({
+        "store": config.to_string(),
+        "engine": schema.engine,
+        "schema": standing,
+        "applied": schema.applied,
+        "pending": pending,
+        "unknown": unknown,
+        "jobs": null,
+        "openDeadLetters": null,
+    });
+    if standing == "current" {
+        let reader = connect::store(store).await?.reader;
+        let tally = reader.tally().await?;
+        for (state, count) in &tally.jobs {
+            lines.push((*state, count.to_string()));
+        }
+        lines.push(("dead letters", tally.open_dead_letters.to_string()));
+        value["jobs"] = tally
+            .jobs
+            .iter()
+            .map(|(state, count)| ((*state).to_owned(), json!(count)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        value["openDeadLetters"] = json!(tally.open_dead_letters);
+    }
+    screen.show(&lines, &value)?;
+    Ok(match standing {
+        "current" => Exit::Fine,
+        _ => Exit::Difference,
+    })
+}
+
+async fn migrate(asked: &Migrate, screen: &mut Screen) -> Result<Exit, Stop> {
+    let config = connect::store_config(&asked.store)?;
+    let (there, pending) = match config.is_there().await {
+        true => (true, job_store::schema_status(&config).await?.pending()),
+        false => (false, Vec::new()),
+    };
+    let todo = match (there, pending.is_empty()) {
+        (false, _) => "create the store",
+        (true, false) => "bring the schema up to date",
+        (true, true) => "change nothing: the schema is current",
+    };
+    if asked.dry_run {
+        screen.note(&format!("would {todo}"));
+    } else {
+        drop(job_store::open(&config, Arc::new(SystemClock)).await?);
+    }
+    let lines = [
+        ("store", config.to_string()),
+        (
+            "migrations",
+            if there {
+                format!("{pending:?}")
+            } else {
+                "all".to_owned()
+            },
+        ),
+        ("applied", (!asked.dry_run).to_string()),
+    ];
+    let value = json!({
+        "store": config.to_string(), "created": !there && !asked.dry_run,
+        "pending": pending, "applied": !asked.dry_run,
+    });
+    screen.show(&lines, &value)?;
+    Ok(Exit::Fine)
+}
+
+async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
+    if asked.older_than < SHORTEST_RETENTION {
+        let days = SHORTEST_RETENTION.as_secs() / 86_400;
+        let text = format!(
+            "--older-than: nothing younger than {days} days is forgotten. Give {days}d or more"
+        );
+        return Err(Stop::Usage(text));
+    }
+    let store = connect::store(&asked.store).await?;
+    let config = connect::store_config(&asked.store)?;
+    let clock = Arc::new(SystemClock);
+    let found = job_store::prunable(&config, clock, asked.older_than).await?;
+    let what = format!(
+        "forget {} ended jobs and {} event ids older than {}",
+        found.jobs,
+        found.events,
+        days(asked.older_than)
+    );
+    let done = screen.may(&what, asked.care)?;
+    let pruned = match done {
+        true => store.intake.prune(asked.older_than).await?,
+        false => found,
+    };
+    let lines = [
+        ("jobs", pruned.jobs.to_string()),
+        ("events", pruned.events.to_string()),
+        ("facts", pruned.facts.to_string()),
+        ("pruned", done.to_string()),
+    ];
+    let value = json!({
+        "jobs": pruned.jobs, "events": pruned.events, "facts": pruned.facts, "pruned": done,
+    });
+    screen.show(&lines, &value)?;
+    Ok(Exit::Fine)
+}
+
+fn days(age: Duration) -> String {
+    format!("{} days", age.as_secs() / 86_400)
+}

@@ -1,0 +1,185 @@
+//! Whether all is in place, each check with its mend. Writes nothing anywhere.
+
+use std::time::{Duration, SystemTime};
+
+use domain::key::{ClientId, ProductId};
+use domain::ports::{CallError, Provisioner};
+use outbound::{ClientOptions, Roots};
+use serde_json::json;
+
+use crate::cli::Doctor;
+use crate::connect::{self, Systems};
+use crate::screen::{Exit, Screen, Stop, Table};
+
+/// Clocks may differ by so much: Salesforce refuses a login signed further off.
+const SKEW: Duration = Duration::from_secs(60);
+
+/// What a check has found: what is wrong, and the mend.
+type Found = Result<String, (String, &'static str)>;
+
+pub(crate) async fn run(asked: Doctor, screen: &mut Screen) -> Result<Exit, Stop> {
+    let systems = asked.outside.systems()?;
+    let mut found = vec![("store", store(&asked).await)];
+    found.extend(salesforce(&systems).await);
+    found.extend(whmcs(&systems).await);
+    found.extend(clocks(&asked, &systems).await);
+    let well = found.iter().all(|(_, found)| found.is_ok());
+    let rows = found.into_iter().map(|(check, found)| {
+        let (ok, detail, mend) = match found {
+            Ok(detail) => (true, detail, None),
+            Err((detail, mend)) => (false, detail, Some(mend)),
+        };
+        let word = if ok { "ok" } else { "FAIL" };
+        let cells = [word, check, &detail, mend.unwrap_or_default()];
+        let cells = cells.map(str::to_owned).to_vec();
+        (
+            cells,
+            json!({"check": check, "ok": ok, "detail": detail, "mend": mend}),
+        )
+    });
+    let table = Table {
+        columns: &["", "CHECK", "FOUND", "MEND"],
+        rows: rows.collect(),
+    };
+    screen.list(table)?;
+    Ok(if well { Exit::Fine } else { Exit::Difference })
+}
+
+async fn store(asked: &Doctor) -> Found {
+    const REACH: &str = "Mend DATABASE_URL, or start the database";
+    let config = connect::store_config(&asked.store);
+    let config = config.map_err(|_| ("DATABASE_URL cannot be used".to_owned(), REACH))?;
+    if !config.is_there().await {
+        let mend = "Mend DATABASE_URL, or create it with `orderctl db migrate`";
+        return Err((format!("{config} is not there"), mend));
+    }
+    let schema = job_store::schema_status(&config).await;
+    let schema = schema.map_err(|error| (told(&error), REACH))?;
+    if !schema.unknown().is_empty() {
+        let text = format!("{config}: its schema is newer than this release");
+        return Err((text, "Install the release that the other programs have"));
+    }
+    match schema.pending().as_slice() {
+        [] => Ok(format!("{config}, schema current")),
+        pending => Err((
+            format!("{config}: migrations {pending:?} are missing"),
+            "Run `orderctl db migrate`",
+        )),
+    }
+}
+
+async fn salesforce(systems: &Systems) -> Vec<(&'static str, Found)> {
+    let login = match systems.tokens.token().await {
+        Ok(_) => Ok("logged in".to_owned()),
+        Err(error) => Err((
+            told(&error),
+            "Check SF_LOGIN_URL, SF_CLIENT_ID, SF_USERNAME, the key, and that the user is pre-authorized for the app",
+        )),
+    };
+    if login.is_err() {
+        return vec![("salesforce login", login)];
+    }
+    let described = match systems.salesforce.describe().await {
+        Ok(()) => Ok("every required field is there and may be written".to_owned()),
+        Err(error) => Err((
+            told(&error),
+            "Add what is missing, give the user access to it, or rename it in ORDERBRIDGE_CONFIG",
+        )),
+    };
+    vec![
+        ("salesforce login", login),
+        ("salesforce fields", described),
+    ]
+}
+
+async fn whmcs(systems: &Systems) -> Vec<(&'static str, Found)> {
+    let whmcs = &systems.whmcs;
+    let any = ClientId(1);
+    vec![
+        ("whmcs GetOrderStatuses", allowed(whmcs.probe().await)),
+        ("whmcs GetClientsDetails", allowed(whmcs.client(any).await)),
+        ("whmcs GetOrders", allowed(whmcs.orders(any, None).await)),
+        (
+            "whmcs GetProducts",
+            allowed(whmcs.catalogue(&[ProductId(1)]).await),
+        ),
+    ]
+}
+
+/// A business answer shows that we are let in.
+fn allowed<T>(answer: Result<T, CallError>) -> Found {
+    match answer {
+        Ok(_) | Err(CallError::Refused(_)) => Ok("allowed".to_owned()),
+        Err(CallError::Denied { detail, .. }) => Err((
+            detail,
+            "Check the credential, its role's API rights, and the addresses that WHMCS lets in",
+        )),
+        Err(error) => Err((
+            told(&error),
+            "Check WHMCS_URL, and that WHMCS is up and reachable from here",
+        )),
+    }
+}
+
+async fn clocks(asked: &Doctor, systems: &Systems) -> Vec<(&'static str, Found)> {
+    let auth = systems.tokens.config();
+    let whmcs = asked.outside.whmcs.whmcs_url.clone().unwrap_or_default();
+    let whmcs_ca = asked
+        .outside
+        .whmcs
+        .whmcs_ca_file
+        .as_deref()
+        .map(std::path::Path::new);
+    vec![
+        (
+            "clock against salesforce",
+            clock(auth.login.base(), auth.ca_file.as_deref()).await,
+        ),
+        ("clock against whmcs", clock(&whmcs, whmcs_ca).await),
+    ]
+}
+
+async fn clock(url: &str, ca_file: Option<&std::path::Path>) -> Found {
+    const MEND: &str = "Set this machine's clock by NTP";
+    let theirs = date(url, ca_file).await;
+    let theirs = theirs.map_err(|text| (text, "Check that it is reachable from here"))?;
+    let now = SystemTime::now();
+    let apart = now
+        .duration_since(theirs)
+        .or_else(|_| theirs.duration_since(now));
+    let apart = apart.unwrap_or_default();
+    match apart <= SKEW {
+        true => Ok(format!("{} s apart", apart.as_secs())),
+        false => Err((format!("{} s apart", apart.as_secs()), MEND)),
+    }
+}
+
+/// The time by the answer's `Date`.
+async fn date(url: &str, ca_file: Option<&std::path::Path>) -> Result<SystemTime, String> {
+    let options = ClientOptions {
+        connect_timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(10),
+        pool_idle: Duration::from_secs(1),
+    };
+    let roots = Roots::load(ca_file).map_err(|error| told(&error))?;
+    let client = outbound::build(&options, &roots).map_err(|error| told(&error))?;
+    let answer = client.get(url).send().await;
+    let answer = answer.map_err(|error| told(&error.without_url()))?;
+    let date = answer
+        .headers()
+        .get("date")
+        .and_then(|date| date.to_str().ok());
+    date.and_then(|date| httpdate::parse_http_date(date).ok())
+        .ok_or_else(|| "its answer carries no date".to_owned())
+}
+
+/// An error with its causes, in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

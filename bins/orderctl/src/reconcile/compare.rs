@@ -1,0 +1,148 @@
+//! What differs between the books of one order. Pure.
+
+use domain::id::{OrderId, OrgId};
+use domain::job::{Admission, Earlier, NewJob, admit};
+use domain::key::{Marker, WhmcsOrderId};
+use domain::order::{OrderSighting, OrderState, OrderStatus, Phase};
+use domain::ports::{JobView, Pending};
+use salesforce_rest::BookedOrder;
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Difference {
+    pub(crate) order: OrderId,
+    pub(crate) number: Option<String>,
+    pub(crate) kind: Kind,
+    pub(crate) detail: String,
+}
+
+/// What kind of difference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `Activating`, and no job that would come to it.
+    NoJob,
+    /// More than one live WHMCS order carries its mark.
+    Duplicate,
+    /// The store knows a WHMCS order that is not there, or that staff have ended.
+    GoneFromWhmcs,
+    /// The outcome does not stand on the order.
+    NotWrittenBack,
+}
+
+impl Kind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::NoJob => "no_job",
+            Self::Duplicate => "duplicate",
+            Self::GoneFromWhmcs => "gone_from_whmcs",
+            Self::NotWrittenBack => "not_written_back",
+        }
+    }
+
+    pub(crate) const fn mend(self) -> &'static str {
+        match self {
+            Self::NoJob => "Run `orderctl reconcile` without --check, or wait for the sweep",
+            Self::Duplicate => "Decide which WHMCS order is right and cancel the others",
+            Self::GoneFromWhmcs => {
+                "Put the WHMCS order right; or, when it was ended on purpose, run `orderctl orders forget-whmcs` and set Activation Status back to Activating"
+            }
+            Self::NotWrittenBack => {
+                "Set Activation Status back to Activating: what exists is adopted and reported again"
+            }
+        }
+    }
+}
+
+/// Everything that is known of one order.
+pub(crate) struct Books<'a> {
+    pub(crate) org: OrgId,
+    pub(crate) booked: &'a BookedOrder,
+    pub(crate) jobs: &'a [JobView],
+    pub(crate) state: &'a OrderState,
+    /// All orders of its WHMCS client; `None` where no client is known.
+    pub(crate) sightings: Option<&'a [OrderSighting]>,
+}
+
+/// The differences of one order, but for its missing job ([`lacks_job`]).
+pub(crate) fn differences(books: &Books<'_>) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut add = |kind, detail| {
+        found.push(Difference {
+            order: books.booked.order,
+            number: books.booked.number.clone(),
+            kind,
+            detail,
+        });
+    };
+    if let Some(ours) = books.ours()
+        && ours.len() > 1
+    {
+        add(Kind::Duplicate, format!("WHMCS orders {}", list(&ours)));
+    }
+    // Whatever is on its way has not been written yet.
+    if books.jobs.iter().any(|job| job.ending.is_none()) {
+        return found;
+    }
+    let Some(placed) = books.state.whmcs_order() else {
+        return found;
+    };
+    if let Some(sightings) = books.sightings {
+        match sightings.iter().find(|sighting| sighting.id == placed) {
+            None => add(
+                Kind::GoneFromWhmcs,
+                format!("WHMCS order {placed} is not there"),
+            ),
+            Some(sighting) if !is_live(sighting) => {
+                let detail = format!("WHMCS order {placed} is {:?}", sighting.status);
+                add(Kind::GoneFromWhmcs, detail);
+            }
+            Some(_) => {}
+        }
+    }
+    let stands = books.booked.whmcs_order.as_deref().map(str::trim);
+    if books.state.phase == Phase::Reported && stands != Some(placed.to_string().as_str()) {
+        let stands = stands.filter(|text| !text.is_empty()).unwrap_or("empty");
+        add(
+            Kind::NotWrittenBack,
+            format!("WHMCS order {placed} was reported, and the field is {stands}"),
+        );
+    }
+    found
+}
+
+impl Books<'_> {
+    /// The live WHMCS orders that carry the order's mark.
+    fn ours(&self) -> Option<Vec<WhmcsOrderId>> {
+        let marker = Marker {
+            org: self.org,
+            order: self.booked.order,
+        };
+        let ours = self.sightings?.iter();
+        let ours = ours.filter(|sighting| marker.is_in(&sighting.notes) && is_live(sighting));
+        Some(ours.map(|sighting| sighting.id).collect())
+    }
+}
+
+fn is_live(sighting: &OrderSighting) -> bool {
+    !matches!(sighting.status, OrderStatus::Cancelled | OrderStatus::Fraud)
+}
+
+fn list(orders: &[WhmcsOrderId]) -> String {
+    let orders: Vec<_> = orders.iter().map(ToString::to_string).collect();
+    orders.join(", ")
+}
+
+/// Whether an activation has no job that would come to it, by the rules of the sweep.
+pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView]) -> bool {
+    let job = NewJob::of_sweep(pending);
+    let earlier: Vec<_> = jobs
+        .iter()
+        .map(|view| Earlier {
+            idem_key: view.job.idem_key.as_ref(),
+            ending: view.ending,
+            ended_at: view.ended_at,
+        })
+        .collect();
+    let same = jobs.iter().any(|view| view.job.id == job.id);
+    !same && admit(&job, &earlier) == Admission::Enqueued
+}

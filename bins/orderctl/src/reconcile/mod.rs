@@ -1,0 +1,259 @@
+//! Salesforce, the store and WHMCS, compared.
+
+mod compare;
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::id::OrderId;
+use domain::job::{Admission, NewJob};
+use domain::key::ClientId;
+use domain::order::{OrderSighting, OrderState};
+use domain::ports::{Clock, CrmOrders, JobView, Pending, Provisioner};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use job_store::Store;
+use runtime::SystemClock;
+use salesforce_rest::BookedOrder;
+use serde_json::json;
+
+use crate::cli::Reconcile;
+use crate::connect::{self, Systems};
+use crate::orders::client_of;
+use crate::screen::{Exit, Screen, Stop, Table};
+use crate::{Format, show};
+use compare::{Books, Difference, Kind, differences, lacks_job};
+
+/// Orders read from Salesforce at a time.
+const PAGE: usize = 200;
+/// WHMCS clients whose orders are read at a time.
+const ABREAST: usize = 4;
+
+/// An order with what the store knows of it.
+struct Known {
+    booked: BookedOrder,
+    jobs: Vec<JobView>,
+    state: OrderState,
+}
+
+impl Known {
+    /// The WHMCS client: the one it was ordered for, else the account's.
+    fn client(&self) -> Option<ClientId> {
+        client_of(&self.state.progress).or(self.booked.client)
+    }
+}
+
+pub(crate) async fn run(asked: Reconcile, screen: &mut Screen) -> Result<Exit, Stop> {
+    let systems = asked.outside.systems()?;
+    let store = connect::store(&asked.store).await?;
+    let bar = match screen.terminal {
+        true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
+        false => ProgressBar::hidden(),
+    };
+    let (mut found, orders, complete) = compare_all(&asked, &systems, &store, &bar).await?;
+    let (lacking, all_pending) = without_job(&asked, &systems, &store).await?;
+    bar.finish_and_clear();
+    let number = |order: OrderId| {
+        let mut known = orders.iter();
+        known
+            .find(|known| known.order == order)
+            .and_then(|known| known.number.clone())
+    };
+    found.extend(lacking.iter().map(|pending| Difference {
+        order: pending.order,
+        number: number(pending.order),
+        kind: Kind::NoJob,
+        detail: format!("Activating since {}", runtime::rfc3339(pending.since)),
+    }));
+    found.sort_by_key(|difference| difference.order);
+    let enqueued = match asked.check {
+        true => Vec::new(),
+        false => enqueue(&store, &lacking).await?,
+    };
+    let complete = complete && all_pending;
+    write(&found, &enqueued, orders.len(), complete, screen)?;
+    if !complete {
+        screen.note(&format!(
+            "cut short after {} orders; give a higher --limit or a shorter --within",
+            asked.limit
+        ));
+    }
+    let left = found
+        .iter()
+        .any(|difference| difference.kind != Kind::NoJob || !enqueued.contains(&difference.order));
+    Ok(match left || !complete {
+        true => Exit::Difference,
+        false => Exit::Fine,
+    })
+}
+
+/// Page by page: the orders in Salesforce, their jobs and facts, their WHMCS clients' orders.
+/// Answers also the orders, and whether they were all.
+async fn compare_all(
+    asked: &Reconcile,
+    systems: &Systems,
+    store: &Store,
+    bar: &ProgressBar,
+) -> Result<(Vec<Difference>, Vec<BookedOrder>, bool), Stop> {
+    let org = systems.salesforce.org().await?;
+    let since = SystemClock.now() - asked.within;
+    let mut orders: Vec<BookedOrder> = Vec::new();
+    let mut found = Vec::new();
+    // Each client is read once, however many orders it has.
+    let mut clients: HashMap<ClientId, Vec<OrderSighting>> = HashMap::new();
+    while orders.len() < asked.limit {
+        let size = PAGE.min(asked.limit - orders.len());
+        let after = orders.last().map(|last| last.order);
+        let page = systems.salesforce.booked(since, after, size).await?;
+        let last_page = page.len() < size;
+        let mut known = Vec::new();
+        for booked in page {
+            known.push(look_up(store, booked).await?);
+        }
+        let new = known.iter().filter_map(Known::client);
+        let mut new: Vec<_> = new.filter(|client| !clients.contains_key(client)).collect();
+        new.sort_unstable();
+        new.dedup();
+        let read = async |client| {
+            let orders = systems.whmcs.orders(client, None).await?;
+            Ok::<_, Stop>((client, orders))
+        };
+        let read: Vec<_> = stream::iter(new)
+            .map(read)
+            .buffer_unordered(ABREAST)
+            .try_collect()
+            .await?;
+        clients.extend(read);
+        for known in &known {
+            let sightings = known.client().and_then(|client| clients.get(&client));
+            found.extend(differences(&Books {
+                org,
+                booked: &known.booked,
+                jobs: &known.jobs,
+                state: &known.state,
+                sightings: sightings.map(Vec::as_slice),
+            }));
+        }
+        bar.inc(known.len() as u64);
+        orders.extend(known.into_iter().map(|known| known.booked));
+        if last_page {
+            return Ok((found, orders, true));
+        }
+    }
+    Ok((found, orders, false))
+}
+
+async fn look_up(store: &Store, booked: BookedOrder) -> Result<Known, Stop> {
+    // Facts before jobs: what is on its way meanwhile still has its job.
+    let facts = store.reader.facts_of(booked.order).await?;
+    let jobs = store.reader.jobs_of(booked.order).await?;
+    let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
+    Ok(Known {
+        booked,
+        jobs,
+        state,
+    })
+}
+
+/// Activations that no job would come to, and whether all were looked at.
+async fn without_job(
+    asked: &Reconcile,
+    systems: &Systems,
+    store: &Store,
+) -> Result<(Vec<Pending>, bool), Stop> {
+    let before = SystemClock.now() - asked.after;
+    let (mut after, mut seen) = (None, 0);
+    let mut lacking = Vec::new();
+    while seen < asked.limit {
+        let size = PAGE.min(asked.limit - seen);
+        let page = systems.salesforce.pending(before, after, size).await?;
+        let last_page = page.len() < size;
+        seen += page.len();
+        after = page.last().map(|last| last.order);
+        for pending in page {
+            if lacks_job(&pending, &store.reader.jobs_of(pending.order).await?) {
+                lacking.push(pending);
+            }
+        }
+        if last_page {
+            return Ok((lacking, true));
+        }
+    }
+    Ok((lacking, false))
+}
+
+/// Enqueues them; answers the orders that have a job now.
+async fn enqueue(store: &Store, lacking: &[Pending]) -> Result<Vec<OrderId>, Stop> {
+    let mut enqueued = Vec::new();
+    for page in lacking.chunks(PAGE) {
+        let jobs: Vec<_> = page.iter().map(NewJob::of_sweep).collect();
+        let admissions = store.intake.enqueue(&jobs).await?;
+        // What is no news any more has got its job from somebody else meanwhile.
+        let has_job = |admission: &Admission| *admission != Admission::DeadLettered;
+        let admitted = jobs
+            .iter()
+            .zip(&admissions)
+            .filter(|(_, admission)| has_job(admission));
+        enqueued.extend(admitted.map(|(job, _)| job.order));
+    }
+    Ok(enqueued)
+}
+
+fn write(
+    found: &[Difference],
+    enqueued: &[OrderId],
+    orders: usize,
+    complete: bool,
+    screen: &mut Screen,
+) -> Result<(), Stop> {
+    let is_mended = |difference: &Difference| {
+        difference.kind == Kind::NoJob && enqueued.contains(&difference.order)
+    };
+    let rows: Vec<_> = found
+        .iter()
+        .map(|difference| {
+            let mended = is_mended(difference);
+            let (kind, mend) = (difference.kind.name(), difference.kind.mend());
+            let todo = if mended { "enqueued" } else { mend };
+            let cells = vec![
+                difference.order.to_string(),
+                show::maybe(difference.number.as_ref()),
+                kind.to_owned(),
+                difference.detail.clone(),
+                todo.to_owned(),
+            ];
+            let value = json!({
+                "order": difference.order.as_str(),
+                "number": difference.number,
+                "kind": kind,
+                "detail": difference.detail,
+                "mend": mend,
+                "enqueued": mended,
+            });
+            (cells, value)
+        })
+        .collect();
+    let mut kinds = BTreeMap::<_, u32>::new();
+    for difference in found {
+        *kinds.entry(difference.kind.name()).or_default() += 1;
+    }
+    if screen.format == Format::Json {
+        let differences: Vec<_> = rows.into_iter().map(|(_, value)| value).collect();
+        return screen.value(&json!({
+            "orders": orders,
+            "complete": complete,
+            "counts": kinds,
+            "differences": differences,
+        }));
+    }
+    screen.note(&format!(
+        "{orders} orders compared, {} differences",
+        found.len()
+    ));
+    if screen.format == Format::Table && rows.is_empty() {
+        return screen.line("no difference");
+    }
+    screen.list(Table {
+        columns: &["ORDER", "NUMBER", "DIFFERENCE", "DETAIL", "TO DO"],
+        rows,
+    })
+}

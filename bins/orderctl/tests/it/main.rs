@@ -1,0 +1,7 @@
+//! The command line on a real store: what it prints, and what it does.
+#![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
+
+mod help;
+mod house;
+mod output;
+mod store;

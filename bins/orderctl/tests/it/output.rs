@@ -1,0 +1,112 @@
+//! JSON is a contract: keys are only ever added to.
+
+use serde_json::{Value, json};
+use testkit::order_id;
+
+use crate::house::House;
+
+fn row(n: u32, changes: Value) -> Value {
+    let mut row = json!({
+        "order": order_id(n).as_str(),
+        "number": format!("{n:08}"),
+        "account": "001000000000001AAA",
+        "whmcsOrder": null,
+        "state": "succeeded",
+        "code": null,
+        "attempts": 1,
+        "updatedAt": "T",
+        "handled": null,
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        row[name] = value.clone();
+    }
+    row
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_listed_as_json() {
+    let house = House::new().await;
+    let third = json!({"number": null, "account": null, "state": "queued", "attempts": 0});
+    let second = row(2, json!({"state": "failed", "code": "ORDER_EMPTY"}));
+    let expected = json!([row(3, third), second, row(1, json!({"whmcsOrder": 41})),]);
+    assert_eq!(house.json(&["orders", "list"]).await, expected);
+    let failed = [
+        "orders",
+        "list",
+        "--state",
+        "failed",
+        "--code",
+        "ORDER_EMPTY",
+    ];
+    assert_eq!(house.json(&failed).await, json!([second]));
+    let found = ["orders", "list", "--search", "41"];
+    assert_eq!(house.json(&found).await[0]["number"], "00000001");
+    let lines = house
+        .run(&["orders", "list", "-o", "jsonl", "--limit", "2"])
+        .await;
+    assert_eq!(lines.out.lines().count(), 2);
+    assert!(lines.err.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_shown_as_json_with_its_jobs_and_its_timeline() {
+    let house = House::new().await;
+    let shown = house.json(&["orders", "show", "00000002"]).await;
+    let job = shown["jobs"][0]["job"].as_str().unwrap().to_owned();
+    let fact =
+        |fact: &str, detail: &str| json!({"at": "T", "job": job, "fact": fact, "detail": detail});
+    let expected = json!({
+        "order": row(2, json!({"state": "failed", "code": "ORDER_EMPTY"})),
+        "jobs": [{
+            "job": job, "order": order_id(2).as_str(), "state": "failed", "source": "event",
+            "event": "e2", "idemKey": "k", "correlationId": "e2", "requestedBy": null,
+            "requestedAt": "T", "enqueuedAt": "T", "startedAt": "T", "endedAt": "T",
+        }],
+        "timeline": [
+            fact("checked", &format!("attempt begun by job {job}")),
+            fact("refused", "ORDER_EMPTY: no products"),
+            fact("reported", ""),
+        ],
+    });
+    assert_eq!(shown, expected);
+    let alone = house.json(&["jobs", "show", &job]).await;
+    assert_eq!(alone, expected["jobs"][0]);
+    let listed = house.json(&["jobs", "list", "--state", "failed"]).await;
+    assert_eq!(listed, expected["jobs"]);
+    let table = house.run(&["orders", "show", "00000002"]).await;
+    assert!(table.out.contains("to do:"), "{}", table.out);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn letters_gaps_and_the_cursor_are_shown_as_json() {
+    let house = House::new().await;
+    let channel = "/event/OrderProvisionRequested__e";
+    let letters = json!([{
+        "number": 1, "channel": channel, "event": "bad", "replayId": "01",
+        "reason": "malformed", "detail": "3 bytes left over", "schemaId": "s", "bytes": 3,
+        "receivedAt": "T", "closedAt": null,
+    }]);
+    assert_eq!(house.json(&["events", "dead-letters"]).await, letters);
+    let gaps = json!([{"channel": channel, "from": null, "until": "T", "detail": "aged out"}]);
+    assert_eq!(house.json(&["events", "gaps"]).await, gaps);
+    let cursor = json!({
+        "channel": channel,
+        "cursor": {"replayId": "00ff", "committedAt": "T"},
+        "leader": {"owner": "s", "epoch": 1, "leaseUntil": "T"},
+        "lastEventAt": null,
+        "paused": null,
+    });
+    assert_eq!(house.json(&["cursor", "show"]).await, cursor);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_shown_as_json() {
+    let house = House::new().await;
+    let expected = json!({
+        "store": house.url(), "engine": "sqlite", "schema": "current",
+        "applied": [1, 2, 3], "pending": [], "unknown": [],
+        "jobs": {"queued": 1, "leased": 0, "succeeded": 1, "failed": 1, "skipped": 0, "superseded": 0},
+        "openDeadLetters": 1,
+    });
+    assert_eq!(house.json(&["db", "status"]).await, expected);
+}

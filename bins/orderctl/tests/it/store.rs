@@ -1,0 +1,161 @@
+//! What the command line does to a store.
+
+use orderctl::{Exit, Stop};
+use serde_json::json;
+use testkit::order_id;
+
+use crate::house::{House, run};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_act_that_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked() {
+    let house = House::new().await;
+    let set = ["cursor", "set", "0a"];
+    let refused = house.act(&set).await;
+    assert!(matches!(refused.ended, Err(Stop::Usage(_))));
+    assert!(refused.refused().contains("--yes"), "{}", refused.refused());
+    let dry = house.act(&["cursor", "set", "0a", "--dry-run"]).await;
+    assert_eq!(dry.json()["done"], false);
+    assert!(dry.err.starts_with("would move the cursor"), "{}", dry.err);
+    let cursor = house.json(&["cursor", "show"]).await;
+    assert_eq!(cursor["cursor"]["replayId"], "00ff");
+    assert_eq!(house.json(&["audit"]).await, json!([]));
+    let done = house.act(&["cursor", "set", "0a", "--yes"]).await.json();
+    let expected = json!({
+        "act": "set_cursor", "subject": "/event/OrderProvisionRequested__e to 0a",
+        "who": "ada", "reason": "because", "done": true,
+    });
+    assert_eq!(done, expected);
+    let cursor = house.json(&["cursor", "show"]).await;
+    assert_eq!(cursor["cursor"]["replayId"], "0a");
+    assert_eq!(cursor["leader"], json!(null), "its term is over");
+    let line = json!([{
+        "at": "T", "who": "ada", "act": "set_cursor", "reason": "because",
+        "subject": "/event/OrderProvisionRequested__e to 0a",
+    }]);
+    assert_eq!(house.json(&["audit"]).await, line);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_and_intake_are_paused_and_let_go_on() {
+    let house = House::new().await;
+    house.act(&["pause", "worker"]).await.json();
+    house.act(&["pause", "intake"]).await.json();
+    let pauses = house.store.reader.pauses().await.unwrap();
+    assert_eq!(pauses.len(), 2);
+    let paused = house.json(&["cursor", "show"]).await["paused"].clone();
+    let channel = "intake /event/OrderProvisionRequested__e";
+    assert_eq!(
+        paused,
+        json!({"what": channel, "by": "ada", "reason": "because", "since": "T"})
+    );
+    house.act(&["resume", "worker"]).await.json();
+    house.act(&["resume", "intake"]).await.json();
+    assert!(house.store.reader.pauses().await.unwrap().is_empty());
+    let again = house.act(&["resume", "worker"]).await;
+    assert!(
+        again.refused().contains("no such thing"),
+        "{}",
+        again.refused()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_is_dismissed_and_an_order_handled() {
+    let house = House::new().await;
+    house.act(&["events", "dismiss", "1", "--yes"]).await.json();
+    assert_eq!(house.json(&["events", "dead-letters"]).await, json!([]));
+    let all = house.json(&["events", "dead-letters", "--all"]).await;
+    assert_eq!(all[0]["closedAt"], "T");
+    house.act(&["orders", "handle", "00000002"]).await.json();
+    let order = house.json(&["orders", "show", order_id(2).as_str()]).await;
+    let handled = json!({"who": "ada", "why": "because", "at": "T"});
+    assert_eq!(order["order"]["handled"], handled);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn following_an_order_that_has_ended_tells_all_of_it_and_how_it_ended() {
+    let house = House::new().await;
+    let good = house
+        .run(&["orders", "follow", "00000001", "-o", "jsonl"])
+        .await;
+    assert_eq!(good.ended.unwrap(), Exit::Fine);
+    assert_eq!(good.out.lines().count(), 4);
+    let bad = house.run(&["orders", "follow", "00000002"]).await;
+    assert_eq!(bad.ended.unwrap(), Exit::Difference);
+    assert!(bad.err.contains("failed"), "{}", bad.err);
+    let order = order_id(3).to_string();
+    let waiting = ["orders", "follow", &order, "--timeout", "1ms"];
+    assert_eq!(house.run(&waiting).await.ended.unwrap(), Exit::Difference);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_copied_once_its_leases_are_over_and_tells_the_same_afterwards() {
+    let house = House::new().await;
+    let (from, to) = (
+        house.url(),
+        format!("sqlite:{}", house.file("copy.db").display()),
+    );
+    let copy = ["db", "copy", "--from", &from, "--to", &to, "-o", "json"];
+    let in_use = run(&copy).await;
+    assert!(in_use.refused().contains("still works with the source"));
+    house.act(&["pause", "intake"]).await.json();
+    let copied = run(&copy).await;
+    let tables = copied.json();
+    let rows = tables.as_array().unwrap().iter();
+    let rows: Vec<_> = rows
+        .map(|table| (table["table"].clone(), table["rows"].clone()))
+        .collect();
+    assert!(rows.contains(&(json!("job"), json!(3))), "{rows:?}");
+    assert!(copied.err.contains("copying job: 3 rows"), "{}", copied.err);
+    let there = run(&["orders", "list", "-o", "json", "--database-url", &to])
+        .await
+        .json();
+    assert_eq!(there, house.json(&["orders", "list"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_is_not_there_is_not_made_by_looking_at_it() {
+    let house = House::new().await;
+    let path = house.file("mistyped.db");
+    let url = format!("sqlite:{}", path.display());
+    for command in [["orders", "list"], ["db", "status"]] {
+        let [noun, verb] = command;
+        let refused = run(&[noun, verb, "--database-url", &url]).await;
+        assert!(
+            refused.refused().contains("is not there"),
+            "{}",
+            refused.refused()
+        );
+        assert!(!path.exists());
+    }
+    let dry = run(&["db", "migrate", "--dry-run", "--database-url", &url]).await;
+    assert!(dry.err.contains("would create the store") && !path.exists());
+    let made = run(&["db", "migrate", "-o", "json", "--database-url", &url]).await;
+    assert_eq!(made.json()["created"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pruning_needs_a_yes_and_forgets_nothing_young() {
+    let house = House::new().await;
+    let young = house.run(&["db", "prune", "--older-than", "1d"]).await;
+    assert!(young.refused().contains("7 days"), "{}", young.refused());
+    let none = json!({"jobs": 0, "events": 0, "facts": 0, "pruned": false});
+    let dry = ["db", "prune", "--older-than", "90d", "--dry-run"];
+    assert_eq!(house.json(&dry).await, none);
+    let asked = house.run(&["db", "prune", "--older-than", "90d"]).await;
+    assert!(matches!(asked.ended, Err(Stop::Usage(_))));
+    let done = house
+        .json(&["db", "prune", "--older-than", "90d", "--yes"])
+        .await;
+    assert_eq!(done["pruned"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn completions_and_the_manual_page_name_every_noun() {
+    for words in [&["completions", "bash"][..], &["man"]] {
+        let text = run(words).await.out;
+        for noun in ["orders", "reconcile", "doctor", "cursor"] {
+            assert!(text.contains(noun), "{noun} in {words:?}");
+        }
+    }
+}

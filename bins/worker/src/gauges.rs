@@ -1,0 +1,36 @@
+//! How the queue and the lane stand, as numbers for a monitor.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{Clock, JobReader};
+use metrics::gauge;
+use provisioning::Lane;
+use runtime::SystemClock;
+use tokio_util::sync::CancellationToken;
+
+/// How often they are set.
+const EVERY: Duration = Duration::from_secs(5);
+const KIND: &str = "provision";
+
+/// Sets them until `shutdown`.
+pub(crate) async fn keep(store: Arc<dyn JobReader>, lane: Arc<Lane>, shutdown: CancellationToken) {
+    let mut tick = tokio::time::interval(EVERY);
+    while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+        let paused = lane.paused().is_some();
+        gauge!("orderbridge_circuit_state", "upstream" => "whmcs").set(f64::from(u8::from(paused)));
+        // A store that cannot be read shows in readiness; the numbers stay as they were.
+        let Ok(tally) = store.tally().await else {
+            continue;
+        };
+        for state in ["queued", "leased"] {
+            gauge!("orderbridge_queue_jobs", "kind" => KIND, "state" => state)
+                .set(tally.count(state) as f64);
+        }
+        let age = tally
+            .oldest_due
+            .map_or(Duration::ZERO, |due| SystemClock.now().since(due));
+        gauge!("orderbridge_queue_oldest_job_age_seconds", "kind" => KIND, "state" => "queued")
+            .set(age.as_secs_f64());
+    }
+}

@@ -1,0 +1,101 @@
+//! Looking at a store without changing it, its schema included.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{Clock, Pruned, SHORTEST_RETENTION, StoreError};
+
+use crate::StoreConfig;
+use crate::config::Address;
+use crate::copy::End;
+use crate::{postgres, sqlite};
+
+/// How a store's schema stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaStatus {
+    /// `sqlite` or `postgres`.
+    pub engine: &'static str,
+    /// Versions that were applied, ascending.
+    pub applied: Vec<i64>,
+    /// Versions that this release knows, ascending.
+    pub known: Vec<i64>,
+}
+
+impl SchemaStatus {
+    /// Versions that are still to be applied.
+    #[must_use]
+    pub fn pending(&self) -> Vec<i64> {
+        let missing = |version: &&i64| !self.applied.contains(version);
+        self.known.iter().filter(missing).copied().collect()
+    }
+
+    /// Versions that a newer release has applied: this one cannot use the store.
+    #[must_use]
+    pub fn unknown(&self) -> Vec<i64> {
+        let strange = |version: &&i64| !self.known.contains(version);
+        self.applied.iter().filter(strange).copied().collect()
+    }
+}
+
+/// How the schema of a store that is there stands. Changes nothing.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn schema_status(config: &StoreConfig) -> Result<SchemaStatus, StoreError> {
+    let (engine, known, table, applied) = match &config.0 {
+        Address::Sqlite(_) => (
+            "sqlite",
+            sqlite::versions(),
+            "SELECT count(*) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            "SELECT version AS n FROM _sqlx_migrations WHERE success ORDER BY version",
+        ),
+        Address::Postgres(_) => (
+            "postgres",
+            postgres::versions(),
+            "SELECT count(to_regclass('schema_version')) AS n",
+            "SELECT version AS n FROM schema_version ORDER BY version",
+        ),
+    };
+    let mut end = End::connect(config).await?;
+    let applied = match end.numbers(table.to_owned()).await?.first() {
+        Some(1) => end.numbers(applied.to_owned()).await?,
+        _ => Vec::new(),
+    };
+    end.close().await;
+    Ok(SchemaStatus {
+        engine,
+        applied,
+        known,
+    })
+}
+
+/// What pruning would forget of jobs and event ids; which facts go with them is not counted.
+/// Changes nothing. The store's schema must be up to date; `clock` is the clock of a store that
+/// has none of its own.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn prunable(
+    config: &StoreConfig,
+    clock: Arc<dyn Clock>,
+    older_than: Duration,
+) -> Result<Pruned, StoreError> {
+    let age = older_than.max(SHORTEST_RETENTION).as_millis();
+    let mut end = End::connect(config).await?;
+    let now = end.now(&*clock);
+    let numbers = end.numbers(format!(
+        "SELECT count(*) AS n FROM job WHERE ended_at <= {now} - {age}
+         UNION ALL SELECT count(*) FROM inbox WHERE received_at <= {now} - {age}"
+    ));
+    let numbers = numbers.await?;
+    end.close().await;
+    let count = |place: usize| {
+        let number = numbers.get(place).copied().unwrap_or(0);
+        u64::try_from(number).unwrap_or(0)
+    };
+    Ok(Pruned {
+        jobs: count(0),
+        events: count(1),
+        facts: 0,
+    })
+}

@@ -1,0 +1,52 @@
+//! What the configuration file says about the install (`ORDERBRIDGE_CONFIG`, table `whmcs`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::key::ProductId;
+use serde::Deserialize;
+use settings::{ConfigFile, Problems};
+
+/// Which product keeps our line marker in which of its custom fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LineMarkers(pub BTreeMap<ProductId, u64>);
+
+/// What the configuration file says about this install.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Custom fields for line markers.
+    pub line_markers: LineMarkers,
+    /// Modules that may be called again for a service that is still pending.
+    pub idempotent_modules: BTreeSet<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Part {
+    /// Custom field that keeps the line marker, by WHMCS product id.
+    line_marker_fields: BTreeMap<String, u64>,
+    idempotent_modules: BTreeSet<String>,
+}
+
+impl Options {
+    /// Reads the file's `whmcs` table, noting every problem.
+    pub fn of(file: &ConfigFile, problems: &mut Problems) -> Option<Self> {
+        let part: Part = file.table("whmcs", problems)?;
+        let mut fields = BTreeMap::new();
+        for (product, field) in part.line_marker_fields {
+            match product.parse() {
+                Ok(product) => {
+                    fields.insert(ProductId(product), field);
+                }
+                Err(_) => problems.add(
+                    "ORDERBRIDGE_CONFIG",
+                    format!("`{product}` under whmcs.line_marker_fields is no product number"),
+                    "Give a WHMCS product number",
+                ),
+            }
+        }
+        Some(Self {
+            line_markers: LineMarkers(fields),
+            idempotent_modules: part.idempotent_modules,
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! What a monitor reads.
+
+use crate::house::House;
+use crate::process::{Process, page, until_logged};
+
+const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_counter_is_there_before_anything_happens_and_then_counts() {
+    let house = House::new().await;
+    let (subscriber_log, worker_log) = (house.file("subscriber.log"), house.file("worker.log"));
+    let settings = house.harmless(house.subscriber_settings());
+    let subscriber = Process::start(SUBSCRIBER, &settings, &subscriber_log);
+    let settings = house.harmless(house.worker_settings());
+    let worker = Process::start(WORKER, &settings, &worker_log);
+    until_logged(&subscriber_log, "stream opened").await;
+    until_logged(&worker_log, "worker started").await;
+    let before = page(&subscriber_log, "subscriber", "/metrics").await.1
+        + &page(&worker_log, "worker", "/metrics").await.1;
+    for line in [
+        r#"orderbridge_events_handled_total{topic="/event/OrderProvisionRequested__e",outcome="duplicate"} 0"#,
+        r#"orderbridge_subscription_reconnects_total{topic="/event/OrderProvisionRequested__e",reason="position_lost"} 0"#,
+        r#"orderbridge_jobs_enqueued_total{kind="provision",source="reconcile"} 0"#,
+        r#"orderbridge_job_attempts_total{kind="provision",outcome="lease_lost"} 0"#,
+        r#"orderbridge_provisioning_finished_total{outcome="failure",reason="WHMCS_CONFIG"} 0"#,
+    ] {
+        assert!(before.contains(line), "{line} is not in\n{before}");
+    }
+    let order = *house.approve(1).first().unwrap();
+    house.until_activation(&order, "Activated").await;
+    until_logged(&worker_log, "job left our hands").await;
+    let after = page(&subscriber_log, "subscriber", "/metrics").await.1
+        + &page(&worker_log, "worker", "/metrics").await.1;
+    for line in [
+        r#"orderbridge_events_handled_total{topic="/event/OrderProvisionRequested__e",outcome="enqueued"} 1"#,
+        r#"orderbridge_jobs_enqueued_total{kind="provision",source="event"} 1"#,
+        r#"orderbridge_provisioning_finished_total{outcome="success",reason=""} 1"#,
+        r#"orderbridge_provisioning_latency_seconds_count{outcome="success"} 1"#,
+        r#"orderbridge_provisioning_step_duration_seconds_count{step="place"} 1"#,
+    ] {
+        assert!(after.contains(line), "{line} is not in\n{after}");
+    }
+    subscriber.stop().await;
+    worker.stop().await;
+}
