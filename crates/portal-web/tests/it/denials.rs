@@ -40,7 +40,7 @@ async fn a_token_that_is_not_good_opens_nothing() {
         (
             "no expiry",
             Some(with(&|claims| {
-                drop(claims.as_object_mut().unwrap().remove("exp"))
+                drop(claims.as_object_mut().unwrap().remove("exp"));
             })),
         ),
         (
@@ -50,19 +50,19 @@ async fn a_token_that_is_not_good_opens_nothing() {
         (
             "no audience",
             Some(with(&|claims| {
-                drop(claims.as_object_mut().unwrap().remove("aud"))
+                drop(claims.as_object_mut().unwrap().remove("aud"));
             })),
         ),
         (
             "no account",
             Some(with(&|claims| {
-                drop(claims.as_object_mut().unwrap().remove("account_id"))
+                drop(claims.as_object_mut().unwrap().remove("account_id"));
             })),
         ),
         (
             "malformed account",
             Some(with(&|claims| {
-                claims["account_id"] = json!("801000000000001")
+                claims["account_id"] = json!("801000000000001");
             })),
         ),
         ("alg=none", Some(unsigned)),
