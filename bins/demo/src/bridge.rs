@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use runtime::{Failure, Metrics};
+use runtime::{Failure, Listener, Metrics};
 use simulators::World;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Subscriber and worker at work.
+/// Where the portal listens, if nobody else does.
+const PORTAL: &str = "127.0.0.1:8080";
+
+/// Subscriber, worker and portal at work.
 pub(crate) struct Bridge {
     shutdown: CancellationToken,
+    /// Where the portal is.
+    pub(crate) portal: String,
     programs: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
 impl Bridge {
-    /// Starts both by the settings a user would give.
-    pub(crate) fn start(world: &World, data: &Path, quiet: Duration) -> anyhow::Result<Self> {
+    /// Starts them by the settings a user would give.
+    pub(crate) async fn start(world: &World, data: &Path, quiet: Duration) -> anyhow::Result<Self> {
         let database = format!("sqlite:{}", data.join("orderbridge.db").display());
         let quiet = format!("{}ms", quiet.as_millis());
         let mut subscriber = flags(world, "subscriber", &database, |name| {
@@ -29,6 +34,10 @@ impl Bridge {
             !name.starts_with("SF_PUBSUB") && !name.starts_with("SF_PROVISION")
         });
         worker.extend(["--whmcs-quiet-period".to_owned(), quiet]);
+        let mut portal = flags(world, "portal", &database, |name| {
+            name.starts_with("SF_") && !name.starts_with("SF_PUBSUB")
+        });
+        portal.extend(["--portal-auth".to_owned(), "none".to_owned()]);
         let shutdown = CancellationToken::new();
         let metrics = Metrics::install();
         let subscriber = subscriber::Args::try_parse_from(subscriber)?
@@ -37,7 +46,21 @@ impl Bridge {
         let worker = worker::Args::try_parse_from(worker)?
             .check()
             .context("settings of the worker")?;
+        let portal = portal::Args::try_parse_from(portal)?
+            .check()
+            .context("settings of the portal")?;
+        let listener = match Listener::bind(PORTAL.parse()?).await {
+            Ok(listener) => listener,
+            Err(_) => Listener::bind("127.0.0.1:0".parse()?).await?,
+        };
+        let address = format!("http://{}", listener.address()?);
         let programs = vec![
+            tokio::spawn(portal::serve(
+                portal,
+                listener,
+                metrics.clone(),
+                shutdown.clone(),
+            )),
             tokio::spawn(subscriber::run(
                 subscriber,
                 metrics.clone(),
@@ -45,7 +68,11 @@ impl Bridge {
             )),
             tokio::spawn(worker::run(worker, metrics, shutdown.clone())),
         ];
-        Ok(Self { shutdown, programs })
+        Ok(Self {
+            shutdown,
+            portal: address,
+            programs,
+        })
     }
 
     /// Whether one of them has ended before it was told to.
@@ -53,7 +80,7 @@ impl Bridge {
         self.programs.iter().any(JoinHandle::is_finished)
     }
 
-    /// Stops both, and says when one had ended badly.
+    /// Stops them, and says when one had ended badly.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         for program in self.programs {

@@ -16,7 +16,7 @@ use bridge::Bridge;
 use table::Table;
 
 /// The whole bridge in one process: both outside systems simulated on this machine's own
-/// network, subscriber and worker between them, on one SQLite file.
+/// network, subscriber, worker and portal between them, on one SQLite file.
 ///
 /// Places and approves orders, some of which meet trouble; the operator mends it and asks
 /// again; then the books of the simulated WHMCS are checked.
@@ -32,6 +32,9 @@ struct Args {
     /// Wait less after a lost reply
     #[arg(long)]
     fast: bool,
+    /// Go on serving the pages until it is told to stop
+    #[arg(long)]
+    keep: bool,
     /// Keep the job store in this folder instead of a temporary one
     #[arg(long, env = "DEMO_DATA")]
     data: Option<PathBuf>,
@@ -44,13 +47,16 @@ fn main() -> ExitCode {
     };
     let (sender, receiver) = std::sync::mpsc::channel();
     let ended = runtime::run_until_signalled(|shutdown| async move {
-        let good = tokio::select! {
-            good = run(&args) => good.map_err(|error| runtime::Failure::run(format!("{error:#}")))?,
-            () = shutdown.cancelled() => true,
-        };
         // The receiver lives until main ends.
-        let _ = sender.send(good);
-        Ok(())
+        let tell = |good| {
+            let _ = sender.send(good);
+        };
+        tokio::select! {
+            ran = run(&args, tell) => {
+                ran.map_err(|error| runtime::Failure::run(format!("{error:#}")))
+            }
+            () = shutdown.cancelled() => Ok(()),
+        }
     });
     match receiver.try_recv() {
         Ok(false) => ExitCode::FAILURE,
@@ -58,7 +64,8 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> anyhow::Result<bool> {
+/// Runs the demo and tells whether everything is as it must be.
+async fn run(args: &Args, tell: impl Fn(bool)) -> anyhow::Result<()> {
     outbound::install_crypto_provider();
     let folder = tempfile::tempdir()?;
     let data = args
@@ -74,9 +81,9 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     } else {
         Duration::from_secs(2)
     };
-    let bridge = Bridge::start(&world, &data, quiet)?;
+    let bridge = Bridge::start(&world, &data, quiet).await?;
     let orders = orders::place(&world, args.orders, args.seed)?;
-    summary::announce(&world, &data, &orders);
+    summary::announce(&world, &data, &orders, &bridge.portal);
     let mut table = Table::new();
     orders::follow(&world, &orders, &bridge, &mut table).await?;
     orders::mend_and_retry(&world, &orders)?;
@@ -86,6 +93,19 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
         .cloned()
         .collect();
     orders::follow(&world, &retried, &bridge, &mut table).await?;
+    if args.keep {
+        tell(summary::check(&world, &orders));
+        summary::say(&format!(
+            "\nStill serving {}/ops until you stop it (Ctrl-C).",
+            bridge.portal
+        ));
+        while !bridge.is_broken() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
     bridge.stop().await?;
-    Ok(summary::check(&world, &orders))
+    if !args.keep {
+        tell(summary::check(&world, &orders));
+    }
+    Ok(())
 }

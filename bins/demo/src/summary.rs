@@ -14,11 +14,15 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Where everything is.
-pub(crate) fn announce(world: &World, data: &Path, orders: &[Placed]) {
+pub(crate) fn announce(world: &World, data: &Path, orders: &[Placed], portal: &str) {
     println!("simulated Salesforce  {}", world.salesforce.rest_url());
     println!("simulated Pub/Sub     {}", world.salesforce.pubsub_url());
     println!("simulated WHMCS       {}", world.whmcs.url());
     println!("job store             {}", data.display());
+    println!("operator console      {portal}/ops");
+    if let Some(order) = orders.first() {
+        println!("a customer's page     {portal}/orders/{}", order.id);
+    }
     println!("\n{} orders were placed and approved:", orders.len());
     println!(
         "{:<19} {:<11} {:<21} {:<6} time",

@@ -2,7 +2,7 @@
 //! console.
 //!
 //! It sees the store and Salesforce through their ports only. A customer gets a view type of
-//! its own (`status`).
+//! its own ([`status`]); what operators may see is under `ops`.
 
 mod api;
 mod auth;
@@ -10,6 +10,7 @@ mod config;
 mod events;
 mod head;
 mod jwks;
+mod ops;
 mod page;
 mod place;
 mod portal;

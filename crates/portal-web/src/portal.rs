@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{COOKIE_NAME, Customer, Denial, Keys, Tokens, bearer, cookie};
 use crate::config::{Config, TokenKeys};
 use crate::jwks::Jwks;
+use crate::ops::Ops;
 use crate::problem::Problem;
 use crate::statuses::Statuses;
-use crate::{api, events, head, page};
+use crate::{api, events, head, ops, page};
 
 /// Bodies are small.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -47,6 +48,7 @@ pub(crate) struct Portal {
     pub(crate) ports: Ports,
     pub(crate) statuses: Arc<Statuses>,
     pub(crate) tokens: Tokens,
+    pub(crate) ops: Ops,
     pub(crate) secure_cookies: bool,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) placings: Semaphore,
@@ -99,6 +101,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
             audience: config.audience,
             issuer: config.issuer,
         },
+        ops: Ops::new(config.ops),
         secure_cookies: config.secure_cookies,
         streams: Arc::new(Semaphore::new(STREAMS)),
         placings: Semaphore::new(PLACINGS),
@@ -111,6 +114,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         .route("/orders/{order}", get(page::show))
         .route("/assets/portal.css", get(page::style))
         .route("/assets/portal.js", get(page::script))
+        .merge(ops::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing here."))
         .method_not_allowed_fallback(async || {
             Problem::new(

@@ -1,5 +1,7 @@
 //! Times for people and pages.
 
+use std::time::Duration;
+
 use domain::time::Timestamp;
 
 fn instant(at: Timestamp) -> jiff::Timestamp {
@@ -19,4 +21,16 @@ pub(crate) fn date(at: Timestamp) -> String {
 /// `2026-11-24 01:51:16 UTC`.
 pub(crate) fn plain(at: Timestamp) -> String {
     instant(at).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `340 ms`, `4.2 s`, `3 min`, `5 h`, `2 d`.
+pub(crate) fn span(length: Duration) -> String {
+    let seconds = length.as_secs();
+    match seconds {
+        0 => format!("{} ms", length.as_millis()),
+        1..=59 => format!("{:.1} s", length.as_secs_f64()),
+        60..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
 }

@@ -212,6 +212,26 @@ impl House {
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
 
+    /// Opens the portal; answers where it is, too.
+    pub(crate) async fn open_portal(&self, more: &[(&'static str, &str)]) -> (Running, String) {
+        let settings = with(self.common_settings(), more);
+        let config = portal::Args::parse_from(flags("portal", &settings))
+            .check()
+            .unwrap();
+        let listener = runtime::Listener::bind(config.http_addr).await.unwrap();
+        let url = format!("http://{}", listener.address().unwrap());
+        let running = start(|shutdown| async move {
+            portal::serve(config, listener, Metrics::install(), shutdown).await
+        });
+        (running, url)
+    }
+
+    /// Places an order as a customer does, by HTTP.
+    pub(crate) fn order_body(&self) -> Value {
+        json!({"accountId": self.account,
+            "items": [{"pricebookEntryId": self.entry, "quantity": 1}]})
+    }
+
     /// Starts a worker.
     pub(crate) fn work(&self) -> Running {
         self.work_with(&[])

@@ -9,6 +9,7 @@ mod house;
 mod intake;
 mod machines;
 mod metrics;
+mod portal;
 mod pressure;
 mod process;
 mod proxy;

@@ -21,6 +21,7 @@ pub(crate) const OWN: &str = "001000000000001AAA";
 pub(crate) const OTHER: &str = "001000000000002AAA";
 
 pub(crate) struct House {
+    pub(crate) store: Arc<MemoryStore>,
     pub(crate) crm: Arc<FakeCrm>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) shutdown: CancellationToken,
@@ -68,13 +69,14 @@ impl House {
         let ports = Ports {
             crm: crm.clone(),
             reader: store.clone(),
-            intake: store,
+            intake: store.clone(),
             clock: clock.clone(),
             channel: channel(),
             http: reqwest::Client::builder().build().unwrap(),
         };
         let routes = router(ports, config, shutdown.clone());
         Self {
+            store,
             crm,
             clock,
             shutdown,

@@ -4,3 +4,4 @@
 mod customers;
 mod denials;
 mod house;
+mod operators;

@@ -1,0 +1,379 @@
+//! The five screens.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use domain::failure::Code;
+use domain::id::OrderId;
+use domain::job::Ending;
+use domain::ports::{
+    Audit, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause, StreamView,
+    Tally,
+};
+use domain::time::Timestamp;
+use serde::Deserialize;
+
+use super::numbers::{Cause, Numbers, causes, stream_words};
+use super::session::Operator;
+use super::timeline::{Moment, timeline};
+use super::{Turned, store};
+use crate::api::order_id;
+use crate::page::html;
+use crate::portal::Portal;
+use crate::problem::Problem;
+use crate::time;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MANY: usize = 5000;
+/// Rows of one page of a list.
+const PAGE: usize = 50;
+/// Failed orders that are grouped by cause.
+const FAILED: usize = 500;
+
+#[derive(Template)]
+#[template(path = "ops/overview.html")]
+struct OverviewPage {
+    view: Overview,
+}
+
+/// What the overview shows.
+pub(super) struct Overview {
+    pub(super) sentence: String,
+    pub(super) stream: StreamView,
+    pub(super) hours_left: Option<u64>,
+    pub(super) tally: Tally,
+    pub(super) numbers: Numbers,
+    pub(super) pauses: Vec<Pause>,
+    pub(super) attention: Vec<OrderRow>,
+    pub(super) now: Timestamp,
+}
+
+impl Overview {
+    fn rate(&self) -> String {
+        let (good, bad) = self.numbers.recent;
+        match self.numbers.failure_rate() {
+            None => "no attempts".to_owned(),
+            Some(_) => format!("{good} of {} succeeded", good + bad),
+        }
+    }
+
+    fn is_over_the_line(&self) -> bool {
+        self.numbers.failure_rate().is_some_and(|rate| rate > 10)
+    }
+
+    fn lag(&self) -> String {
+        let cursor = self.stream.cursor.as_ref();
+        cursor.map_or_else(
+            || "no position yet".to_owned(),
+            |cursor| time::span(self.now.since(cursor.committed_at)),
+        )
+    }
+}
+
+#[derive(Template)]
+#[template(path = "ops/orders.html")]
+struct OrdersPage {
+    text: String,
+    stage: String,
+    stages: Vec<&'static str>,
+    rows: Vec<OrderRow>,
+    more: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "ops/order.html")]
+struct OrderPage {
+    csrf: String,
+    order: OrderId,
+    row: Option<OrderRow>,
+    moments: Vec<Moment>,
+    failed: bool,
+}
+
+#[derive(Template)]
+#[template(path = "ops/failures.html")]
+struct FailuresPage {
+    csrf: String,
+    causes: Vec<Cause>,
+}
+
+#[derive(Template)]
+#[template(path = "ops/system.html")]
+struct SystemPage {
+    csrf: String,
+    channel: String,
+    stream: StreamView,
+    leader: Option<(String, String)>,
+    tally: Tally,
+    pauses: Vec<Pause>,
+    worker_paused: bool,
+    intake_paused: bool,
+    letters: Vec<DeadLetterView>,
+    gaps: Vec<GapView>,
+    audit: Vec<Audit>,
+}
+
+/// How a moment reads in the templates.
+fn when(at: &Timestamp) -> String {
+    time::plain(*at)
+}
+
+fn span(length: &Duration) -> String {
+    time::span(*length)
+}
+
+fn code_of(row: &OrderRow) -> &'static str {
+    row.code.map_or("", Code::as_str)
+}
+
+fn token(operator: Operator) -> String {
+    operator.csrf.unwrap_or_default()
+}
+
+impl Portal {
+    pub(super) async fn overview(&self) -> Result<Overview, Problem> {
+        let reader = &self.ports.reader;
+        let now = self.ports.clock.now();
+        let endings = reader.endings(now - DAY, MANY).await.map_err(store)?;
+        let stream = reader.stream(&self.ports.channel).await.map_err(store)?;
+        let tally = reader.tally().await.map_err(store)?;
+        let attention = self.failed_orders(None, 100).await?;
+        let (flow, hours_left) = stream_words(&stream, now);
+        let need = attention.len() as u64 + tally.open_dead_letters;
+        let sentence = match need {
+            0 => format!("{flow} Nothing needs you."),
+            1 => format!("{flow} One thing needs you."),
+            many => format!("{flow} {many} things need you."),
+        };
+        Ok(Overview {
+            sentence,
+            hours_left,
+            stream,
+            tally,
+            numbers: Numbers::of(&endings, now),
+            pauses: reader.pauses().await.map_err(store)?,
+            attention,
+            now,
+        })
+    }
+
+    /// Failed orders that nobody has seen to, of one cause or of any.
+    pub(super) async fn failed_orders(
+        &self,
+        code: Option<Code>,
+        limit: usize,
+    ) -> Result<Vec<OrderRow>, Problem> {
+        let query = OrderQuery {
+            stage: Some(JobStage::Ended(Ending::Failed)),
+            code,
+            limit,
+            ..OrderQuery::default()
+        };
+        let rows = self.ports.reader.orders(&query).await.map_err(store)?;
+        Ok(rows
+            .into_iter()
+            .filter(|row| row.handled.is_none())
+            .collect())
+    }
+
+    /// One order and its story.
+    pub(super) async fn story(
+        &self,
+        order: OrderId,
+    ) -> Result<(Option<OrderRow>, Vec<Moment>), Problem> {
+        let reader = &self.ports.reader;
+        let query = OrderQuery {
+            text: Some(order.to_string()),
+            limit: 1,
+            ..OrderQuery::default()
+        };
+        let row = reader
+            .orders(&query)
+            .await
+            .map_err(store)?
+            .into_iter()
+            .next();
+        let jobs = reader.jobs_of(order).await.map_err(store)?;
+        let facts = reader.facts_of(order).await.map_err(store)?;
+        Ok((row, timeline(&jobs, &facts)))
+    }
+}
+
+pub(super) async fn overview(
+    State(portal): State<Arc<Portal>>,
+    headers: HeaderMap,
+) -> Result<Response, Turned> {
+    portal.operator_person(&headers)?;
+    let view = portal.overview().await?;
+    Ok(html(&OverviewPage { view }))
+}
+
+#[derive(Deserialize, Default)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    q: String,
+    #[serde(default)]
+    stage: String,
+    #[serde(default)]
+    after: String,
+}
+
+impl Wanted {
+    pub(super) fn query(&self) -> OrderQuery {
+        let after = self.after.split_once('.').and_then(|(at, order)| {
+            let at = Timestamp::from_millis(at.parse().ok()?);
+            Some((at, OrderId::parse(order).ok()?))
+        });
+        OrderQuery {
+            stage: JobStage::parse(&self.stage),
+            text: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
+            code: None,
+            after,
+            limit: PAGE,
+        }
+    }
+}
+
+/// Where the list goes on.
+pub(super) fn next_page(rows: &[OrderRow]) -> Option<String> {
+    let last = rows.last().filter(|_| rows.len() == PAGE)?;
+    Some(format!("{}.{}", last.updated_at.as_millis(), last.order))
+}
+
+pub(super) async fn orders(
+    State(portal): State<Arc<Portal>>,
+    Query(wanted): Query<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Turned> {
+    portal.operator_person(&headers)?;
+    let query = wanted.query();
+    let rows = portal.ports.reader.orders(&query).await.map_err(store)?;
+    Ok(html(&OrdersPage {
+        more: next_page(&rows),
+        rows,
+        text: wanted.q,
+        stage: wanted.stage,
+        stages: JobStage::ALL.map(JobStage::name).into(),
+    }))
+}
+
+pub(super) async fn order(
+    State(portal): State<Arc<Portal>>,
+    Path(order): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Turned> {
+    let operator = portal.operator_person(&headers)?;
+    let order = order_id(&order)?;
+    let (row, moments) = portal.story(order).await?;
+    if row.is_none() && moments.is_empty() {
+        return Err(Problem::no_such_order().into());
+    }
+    let ending = row.as_ref().map(|row| row.stage);
+    Ok(html(&OrderPage {
+        csrf: token(operator),
+        order,
+        failed: ending == Some(JobStage::Ended(Ending::Failed)),
+        row,
+        moments,
+    }))
+}
+
+pub(super) async fn failures(
+    State(portal): State<Arc<Portal>>,
+    headers: HeaderMap,
+) -> Result<Response, Turned> {
+    let operator = portal.operator_person(&headers)?;
+    let rows = portal.failed_orders(None, FAILED).await?;
+    Ok(html(&FailuresPage {
+        csrf: token(operator),
+        causes: causes(rows),
+    }))
+}
+
+pub(super) async fn system(
+    State(portal): State<Arc<Portal>>,
+    headers: HeaderMap,
+) -> Result<Response, Turned> {
+    let operator = portal.operator_person(&headers)?;
+    Ok(html(&system_page(&portal, operator).await?))
+}
+
+async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, Problem> {
+    let (reader, channel) = (&portal.ports.reader, &portal.ports.channel);
+    let pauses = reader.pauses().await.map_err(store)?;
+    let held = |what: &Pausable| pauses.iter().any(|pause| pause.what == *what);
+    let stream = reader.stream(channel).await.map_err(store)?;
+    Ok(SystemPage {
+        csrf: token(operator),
+        channel: channel.to_string(),
+        leader: stream
+            .leader
+            .as_ref()
+            .map(|(owner, _, until)| (owner.to_string(), time::plain(*until))),
+        stream,
+        tally: reader.tally().await.map_err(store)?,
+        worker_paused: held(&Pausable::Worker),
+        intake_paused: held(&Pausable::Intake(channel.clone())),
+        pauses,
+        letters: reader.dead_letters(true, None, PAGE).await.map_err(store)?,
+        gaps: reader.gaps(20).await.map_err(store)?,
+        audit: reader.audit(PAGE).await.map_err(store)?,
+    })
+}
+
+/// Says when something has changed; the page fetches itself again.
+pub(super) async fn changes(
+    State(portal): State<Arc<Portal>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    portal.operator_program(&headers)?;
+    let permit = Arc::clone(&portal.streams)
+        .try_acquire_owned()
+        .map_err(|_| Problem::unavailable("Too many streams are open."))?;
+    let ends_at = portal.ports.clock.monotonic() + Duration::from_secs(900);
+    let stream = futures::stream::unfold((None, permit), move |(mut known, permit)| {
+        let portal = Arc::clone(&portal);
+        async move {
+            loop {
+                if portal.ports.clock.monotonic() > ends_at {
+                    return None;
+                }
+                let now = print(&portal).await;
+                if now.is_some() && now != known {
+                    known = now;
+                    let event = Event::default().event("change").data("");
+                    return Some((Ok::<_, Infallible>(event), (known, permit)));
+                }
+                let wait = portal.ports.clock.sleep(Duration::from_secs(3));
+                portal.shutdown.run_until_cancelled(wait).await?;
+            }
+        }
+    });
+    Ok(Sse::new(stream)
+        .keep_alive(KeepAlive::new())
+        .into_response())
+}
+
+/// What differs whenever a screen would.
+async fn print(portal: &Portal) -> Option<String> {
+    let reader = &portal.ports.reader;
+    let query = OrderQuery {
+        limit: 1,
+        ..OrderQuery::default()
+    };
+    let newest = reader.orders(&query).await.ok()?;
+    let (tally, pauses) = (reader.tally().await.ok()?, reader.pauses().await.ok()?);
+    let newest = newest.first().map(|row| (row.order, row.updated_at));
+    Some(format!(
+        "{newest:?} {:?} {} {}",
+        tally.jobs,
+        tally.open_dead_letters,
+        pauses.len()
+    ))
+}

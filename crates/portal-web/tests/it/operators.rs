@@ -1,0 +1,189 @@
+//! What operators see and do, and who is none.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use domain::failure::{Code, Refusal};
+use domain::job::Ending;
+use domain::order::{Activation, Fact};
+use domain::ports::{JobIntake, JobQueue, JobReader};
+use portal_web::{OpsAccess, TokenKeys};
+use settings::Secret;
+use std::time::Duration;
+use testkit::{Written, new_job, order_id, owner};
+
+use crate::house::{Answer, House, OWN, SECRET, config};
+
+const TOKEN: &str = "the operators' token";
+
+fn house() -> House {
+    let mut config = config(TokenKeys::Secret(Secret::new(SECRET)));
+    config.ops = OpsAccess::Token(Secret::new(TOKEN));
+    House::with(config)
+}
+
+/// An order whose attempt has failed, in Salesforce and in the store.
+async fn failed(house: &House) {
+    let order = house.put(OWN, Activation::Failed);
+    let job = new_job("e1", order, Some("k"));
+    house
+        .store
+        .enqueue(std::slice::from_ref(&job))
+        .await
+        .unwrap();
+    let claimed = house
+        .store
+        .claim(&owner("w"), 1, Duration::from_secs(60))
+        .await
+        .unwrap();
+    let refused = Fact::Refused(Refusal::new(
+        Code::MappingMissing,
+        "product `<b>VPS</b>` lacks its number",
+    ));
+    house
+        .store
+        .finish(&claimed[0].lease, Ending::Failed, &[refused])
+        .await
+        .unwrap();
+}
+
+async fn log_in(house: &House) -> String {
+    let entered = form(
+        house,
+        "/ops/login",
+        None,
+        &format!("name=Ada&token={}", TOKEN.replace(' ', "+")),
+    )
+    .await;
+    assert_eq!(entered.status, StatusCode::SEE_OTHER, "{}", entered.text);
+    let cookie = entered.header("set-cookie");
+    for words in ["HttpOnly", "SameSite=Strict", "Secure", "Path=/ops"] {
+        assert!(cookie.contains(words), "{cookie}");
+    }
+    cookie.split(';').next().unwrap().to_owned()
+}
+
+async fn form(house: &House, path: &str, cookie: Option<&str>, body: &str) -> Answer {
+    let mut request =
+        Request::post(path).header("content-type", "application/x-www-form-urlencoded");
+    if let Some(cookie) = cookie {
+        request = request.header("cookie", cookie);
+    }
+    house
+        .send(request.body(Body::from(body.to_owned())).unwrap())
+        .await
+}
+
+async fn see(house: &House, path: &str, cookie: &str) -> String {
+    let request = Request::get(path).header("cookie", cookie);
+    let seen = house.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(seen.status, StatusCode::OK, "{path}: {}", seen.text);
+    seen.text
+}
+
+fn csrf(page: &str) -> &str {
+    let start = page.split("name=\"csrf\" value=\"").nth(1).unwrap();
+    start.split('"').next().unwrap()
+}
+
+#[tokio::test]
+async fn without_a_session_there_is_a_form_and_nothing_else() {
+    let house = house();
+    failed(&house).await;
+    let order = order_id(1);
+    for path in [
+        "/ops",
+        "/ops/orders",
+        "/ops/failures",
+        "/ops/system",
+        &format!("/ops/orders/{order}"),
+    ] {
+        // A customer's token opens nothing here.
+        for token in [None, Some(house.token())] {
+            let answer = house.get(path, token.as_deref()).await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{path}");
+            assert_eq!(answer.header("location"), "/ops/login");
+            assert_eq!(answer.text, "");
+        }
+    }
+    for path in ["/ops/api/overview", "/ops/api/orders", "/ops/changes"] {
+        assert_eq!(
+            house.get(path, None).await.status,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
+    }
+    let act = form(&house, "/ops/act", None, "act=pause_worker&reason=x").await;
+    assert_eq!(act.status, StatusCode::SEE_OTHER);
+    assert!(house.store.audit(9).await.unwrap().is_empty());
+    let wrong = form(&house, "/ops/login", None, "name=Eve&token=guess").await;
+    assert_eq!(wrong.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn five_screens_tell_of_a_failed_order_and_what_to_do() {
+    let house = house();
+    failed(&house).await;
+    let cookie = log_in(&house).await;
+    let order = format!("/ops/orders/{}", order_id(1));
+    for (path, words) in [
+        ("/ops", "2026"),
+        ("/ops", "One thing needs you"),
+        ("/ops/orders?q=801000000000001", "MAPPING_MISSING"),
+        ("/ops/failures", "Fill in WHMCS_Product_Id__c"),
+        ("/ops/system", "Audit log"),
+        (order.as_str(), "Asked for by the Flow"),
+        (order.as_str(), "Salesforce administrator"),
+    ] {
+        let page = see(&house, path, &cookie).await;
+        assert!(page.contains(words), "{path}: {words}: {page}");
+        assert!(!page.contains("<b>VPS"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn another_attempt_is_asked_for_once_counted_and_in_the_audit_log() {
+    let house = house();
+    failed(&house).await;
+    let cookie = log_in(&house).await;
+    let page = see(&house, "/ops/failures", &cookie).await;
+    let body = |csrf: &str, count: u32| {
+        format!("act=retry_cause&code=MAPPING_MISSING&reason=mapped&count={count}&csrf={csrf}")
+    };
+    let forged = form(&house, "/ops/act", Some(&cookie), &body("guess", 1)).await;
+    assert_eq!(forged.status, StatusCode::FORBIDDEN);
+    let miscounted = form(&house, "/ops/act", Some(&cookie), &body(csrf(&page), 7)).await;
+    assert_eq!(miscounted.status, StatusCode::CONFLICT);
+    assert!(house.crm.written().is_empty());
+    let asked = form(&house, "/ops/act", Some(&cookie), &body(csrf(&page), 1)).await;
+    assert_eq!(asked.status, StatusCode::OK, "{}", asked.text);
+    assert_eq!(house.crm.written(), [Written::AskedAgain(order_id(1))]);
+    let audit = house.store.audit(9).await.unwrap();
+    assert_eq!((audit.len(), audit[0].who.as_str()), (1, "Ada"));
+    assert!(audit[0].reason.contains("mapped"), "{}", audit[0].reason);
+}
+
+#[tokio::test]
+async fn programs_act_by_the_bearer_and_never_by_a_cookie() {
+    let house = house();
+    let act = |name: &str, value: String| {
+        Request::post("/ops/api/act")
+            .header(name, value)
+            .body(Body::from(
+                r#"{"act":"pause_worker","reason":"maintenance"}"#,
+            ))
+            .unwrap()
+    };
+    let cookie = log_in(&house).await;
+    assert_eq!(
+        house.send(act("cookie", cookie)).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let bearer = format!("Bearer {TOKEN}");
+    assert_eq!(
+        house.send(act("authorization", bearer)).await.status,
+        StatusCode::OK
+    );
+    assert_eq!(house.store.pauses().await.unwrap().len(), 1);
+    let overview = house.get("/ops/api/overview", Some(TOKEN)).await.json();
+    assert_eq!(overview["openDeadLetters"], 0);
+}

@@ -1,0 +1,123 @@
+//! The portal between the real programs.
+
+use std::time::Duration;
+
+use domain::id::OrderId;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::house::House;
+
+/// Everybody on this machine is let in.
+const OPEN: &[(&str, &str)] = &[("PORTAL_AUTH", "none")];
+
+async fn place(house: &House, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
+    let placed = http
+        .post(format!("{url}/api/orders"))
+        .header("idempotency-key", "first order")
+        .json(&house.order_body())
+        .send()
+        .await
+        .unwrap();
+    let status = placed.status();
+    let body: Value = placed.json().await.unwrap();
+    let order = OrderId::parse(body["sfOrderId"].as_str().unwrap()).unwrap();
+    (status, order)
+}
+
+/// The statuses of a stream, until it ends.
+async fn follow(http: &reqwest::Client, url: &str, order: OrderId) -> Vec<String> {
+    let stream = http.get(format!("{url}/api/orders/{order}/events"));
+    let stream = stream.timeout(Duration::from_secs(120)).send().await;
+    let text = stream.unwrap().text().await.unwrap();
+    let told = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    told.map(|data| {
+        let status: Value = serde_json::from_str(data).unwrap();
+        status["status"].as_str().unwrap().to_owned()
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn an_order_is_placed_approved_and_followed_until_it_is_provisioned() {
+    let house = House::new().await;
+    let (portal, url) = house.open_portal(OPEN).await;
+    let http = reqwest::Client::new();
+    let (status, order) = place(&house, &http, &url).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(place(&house, &http, &url).await, (StatusCode::OK, order));
+    assert_eq!(house.salesforce.records("Order").len(), 1);
+    let (subscriber, worker) = (house.subscribe(), house.work());
+    let approve = async {
+        house.salesforce.approve(order.as_str()).unwrap();
+    };
+    let (told, ()) = tokio::join!(follow(&http, &url, order), approve);
+    assert_eq!(told.last().map(String::as_str), Some("Provisioned"));
+    assert_eq!(house.whmcs.orders_for(order.as_str()).len(), 1);
+    let page = http
+        .get(format!("{url}/orders/{order}"))
+        .send()
+        .await
+        .unwrap();
+    assert!(page.text().await.unwrap().contains("ready to use"));
+    let health = http
+        .get(format!("{url}/health/sf-events"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(
+        health.json::<Value>().await.unwrap()["status"],
+        "subscribed"
+    );
+    for program in [subscriber, worker, portal] {
+        program.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_operator_sees_why_an_order_failed_and_asks_again() {
+    let house = House::new().await;
+    let (portal, url) = house
+        .open_portal(&[
+            ("PORTAL_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
+            ("OPS_TOKEN", "a token for operators"),
+        ])
+        .await;
+    let (subscriber, worker) = (house.subscribe(), house.work());
+    let product = &house.salesforce.records("Product2")[0];
+    let product = product["Id"].as_str().unwrap();
+    let map = |number: Value| {
+        house
+            .salesforce
+            .set_field(product, "WHMCS_Product_Id__c", number)
+            .unwrap();
+    };
+    map(Value::Null);
+    let order = house.place();
+    house.salesforce.approve(order.as_str()).unwrap();
+    house.until_activation(&order, "Failed").await;
+    let http = reqwest::Client::new();
+    let ops = |request: reqwest::RequestBuilder| {
+        request
+            .bearer_auth("a token for operators")
+            .header("x-operator", "Ada")
+    };
+    let story = ops(http.get(format!("{url}/ops/orders/{order}")))
+        .send()
+        .await;
+    let story = story.unwrap().text().await.unwrap();
+    assert!(story.contains("MAPPING_MISSING"), "{story}");
+    map(json!("5"));
+    let act = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
+    let asked = ops(http.post(format!("{url}/ops/api/act")))
+        .json(&act)
+        .send()
+        .await;
+    assert_eq!(asked.unwrap().status(), StatusCode::OK);
+    house.until_activation(&order, "Activated").await;
+    let audit = house.store.reader.audit(9).await.unwrap();
+    assert_eq!(audit[0].who, "Ada");
+    for program in [subscriber, worker, portal] {
+        program.stop().await;
+    }
+}
