@@ -2,7 +2,7 @@
 //! console.
 //!
 //! It sees the store and Salesforce through their ports only. A customer gets a view type of
-//! its own ([`status`]); what operators may see is under `ops`.
+//! its own (`status`); what operators may see is under `ops`.
 
 mod api;
 mod auth;
