@@ -21,12 +21,9 @@ pub struct Args {
     /// Who is let in.
     #[command(flatten)]
     pub portal: PortalArgs,
-    /// false: the health page says that events are disabled [default: true]
-    #[arg(long, env = "SF_EVENTS_ENABLED")]
-    pub sf_events_enabled: Option<String>,
-    /// Platform event channel whose stream is shown [default: /event/OrderProvisionRequested__e]
-    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL")]
-    pub sf_provision_event_channel: Option<String>,
+    /// Which event stream.
+    #[command(flatten)]
+    pub events: runtime::SfEventsArgs,
     /// TOML file: renamed fields and statuses
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub orderbridge_config: Option<String>,
@@ -79,18 +76,8 @@ impl Args {
         let store = self.store.check(problems);
         let http_addr = self.listener.check("127.0.0.1:8080", problems);
         let portal = http_addr.and_then(|address| self.portal.check(address, problems));
-        let events_enabled = problems.flag(
-            "SF_EVENTS_ENABLED",
-            self.sf_events_enabled.as_deref(),
-            "true",
-        );
-        let channel = problems.parse(
-            "SF_PROVISION_EVENT_CHANNEL",
-            self.sf_provision_event_channel.as_deref(),
-            "/event/OrderProvisionRequested__e",
-            "Give a channel such as /event/OrderProvisionRequested__e",
-            |text| Channel::new(text).filter(|_| text.starts_with("/event/")),
-        );
+        let events_enabled = self.events.enabled(problems);
+        let channel = self.events.channel(problems);
         let auth = self.salesforce.check(problems);
         let fields = ConfigFile::read(self.orderbridge_config.as_deref(), problems)
             .and_then(|file| FieldNames::of(&file, problems));

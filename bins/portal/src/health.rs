@@ -22,19 +22,10 @@ pub(crate) struct Health {
 #[async_trait]
 impl Checks for Health {
     async fn look(&self) -> Vec<Check> {
-        let store = self.store.ping().await.err().map(|error| error.to_string());
         vec![
-            Check {
-                name: "store",
-                problem: store,
-                required: true,
-            },
+            Check::store(&*self.store).await,
             // Without Salesforce the portal still tells what the store knows.
-            Check {
-                name: "salesforce",
-                problem: self.tokens.problem(),
-                required: false,
-            },
+            Check::optional("salesforce", self.tokens.problem()),
         ]
     }
 }

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use domain::key::Channel;
 use domain::ports::Start;
 use intake::{OnLoss, SweepSettings};
 use job_store::{StoreArgs, StoreConfig};
@@ -19,12 +18,9 @@ pub struct Args {
     /// Job store.
     #[command(flatten)]
     pub store: StoreArgs,
-    /// false: stay up and connect to nothing [default: true]
-    #[arg(long, env = "SF_EVENTS_ENABLED")]
-    pub sf_events_enabled: Option<String>,
-    /// Platform event channel [default: /event/OrderProvisionRequested__e]
-    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL")]
-    pub sf_provision_event_channel: Option<String>,
+    /// Which event stream.
+    #[command(flatten)]
+    pub events: runtime::SfEventsArgs,
     /// LATEST or ALL, used while no cursor is stored [default: LATEST]
     #[arg(long, env = "SF_EVENTS_REPLAY")]
     pub sf_events_replay: Option<String>,
@@ -98,11 +94,7 @@ impl Args {
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let store = self.store.check(problems);
         let http_addr = self.listener.check("127.0.0.1:9101", problems);
-        let enabled = problems.flag(
-            "SF_EVENTS_ENABLED",
-            self.sf_events_enabled.as_deref(),
-            "true",
-        );
+        let enabled = self.events.enabled(problems);
         let intake = self.intake(problems);
         let salesforce = if enabled? {
             let auth = self.salesforce.check(problems);
@@ -151,13 +143,7 @@ impl Args {
     }
 
     fn intake(&self, problems: &mut Problems) -> Option<intake::Settings> {
-        let channel = problems.parse(
-            "SF_PROVISION_EVENT_CHANNEL",
-            self.sf_provision_event_channel.as_deref(),
-            "/event/OrderProvisionRequested__e",
-            "Give a channel such as /event/OrderProvisionRequested__e",
-            |text| Channel::new(text).filter(|_| text.starts_with("/event/")),
-        );
+        let channel = self.events.channel(problems);
         let start = problems.parse(
             "SF_EVENTS_REPLAY",
             self.sf_events_replay.as_deref(),

@@ -26,7 +26,6 @@ pub(crate) struct HealthPage {
 #[async_trait]
 impl Checks for HealthPage {
     async fn look(&self) -> Vec<Check> {
-        let store = self.store.ping().await.err().map(|error| error.to_string());
         let stream = self
             .health
             .as_ref()
@@ -35,21 +34,12 @@ impl Checks for HealthPage {
                 (view.status == Status::Stopped).then(|| view.last_error.unwrap_or_default())
             });
         vec![
-            Check {
-                name: "store",
-                problem: store,
-                required: true,
-            },
-            Check {
-                name: "salesforce",
-                problem: self.tokens.as_ref().and_then(|tokens| tokens.problem()),
-                required: true,
-            },
-            Check {
-                name: "stream",
-                problem: stream,
-                required: true,
-            },
+            Check::store(&*self.store).await,
+            Check::required(
+                "salesforce",
+                self.tokens.as_ref().and_then(|tokens| tokens.problem()),
+            ),
+            Check::required("stream", stream),
         ]
     }
 }

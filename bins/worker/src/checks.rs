@@ -17,7 +17,6 @@ pub(crate) struct WorkerChecks {
 #[async_trait]
 impl Checks for WorkerChecks {
     async fn look(&self) -> Vec<Check> {
-        let store = self.store.ping().await.err().map(|error| error.to_string());
         let lane = self.lane.paused().map(|paused| {
             format!(
                 "paused since {}: {}",
@@ -26,21 +25,9 @@ impl Checks for WorkerChecks {
             )
         });
         vec![
-            Check {
-                name: "store",
-                problem: store,
-                required: true,
-            },
-            Check {
-                name: "salesforce",
-                problem: self.tokens.problem(),
-                required: true,
-            },
-            Check {
-                name: "whmcs",
-                problem: lane,
-                required: true,
-            },
+            Check::store(&*self.store).await,
+            Check::required("salesforce", self.tokens.problem()),
+            Check::required("whmcs", lane),
         ]
     }
 }

@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
+use domain::ports::JobReader;
 use serde_json::json;
 use settings::Problems;
 use tokio::net::TcpListener;
@@ -48,6 +49,34 @@ pub struct Check {
     pub problem: Option<String>,
     /// Whether the problem makes the program unready.
     pub required: bool,
+}
+
+impl Check {
+    /// Something the program cannot do without.
+    #[must_use]
+    pub fn required(name: &'static str, problem: Option<String>) -> Self {
+        Self {
+            name,
+            problem,
+            required: true,
+        }
+    }
+
+    /// Something without which it still does some good.
+    #[must_use]
+    pub fn optional(name: &'static str, problem: Option<String>) -> Self {
+        Self {
+            name,
+            problem,
+            required: false,
+        }
+    }
+
+    /// The job store, which every program needs.
+    pub async fn store(store: &dyn JobReader) -> Self {
+        let problem = store.ping().await.err().map(|error| error.to_string());
+        Self::required("store", problem)
+    }
 }
 
 /// Looks at everything readiness depends on.

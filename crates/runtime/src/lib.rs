@@ -11,6 +11,8 @@ mod time;
 pub use clock::{OsEntropy, SystemClock};
 pub use http::{Check, Checks, Listener, ListenerArgs};
 pub use program::{Failure, exit_code, on_hangup, parse_or_exit, run_until_signalled};
-pub use sf_events::{RETENTION, StreamHealth, sf_events};
+pub use sf_events::{
+    DEFAULT_CHANNEL, RETENTION, SfEventsArgs, StreamHealth, event_channel, sf_events,
+};
 pub use telemetry::{LogArgs, Metrics, init_logs};
 pub use time::rfc3339;

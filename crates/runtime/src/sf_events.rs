@@ -1,4 +1,4 @@
-//! The health page of the event stream, the same on every program that has one.
+//! Which event stream it is, and its health page: the same in every program that shows it.
 
 use std::time::Duration;
 
@@ -8,11 +8,51 @@ use domain::key::Channel;
 use domain::ports::{Clock, JobReader};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
+use settings::Problems;
 
 use crate::rfc3339;
 
 /// Salesforce keeps events so long.
 pub const RETENTION: Duration = Duration::from_secs(72 * 3600);
+
+/// The channel of an org as the bridge's own metadata deploys it.
+pub const DEFAULT_CHANNEL: &str = "/event/OrderProvisionRequested__e";
+
+/// Which stream it is, and whether it is followed at all.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct SfEventsArgs {
+    /// false: events are disabled, and the subscriber connects to nothing [default: true]
+    #[arg(long, env = "SF_EVENTS_ENABLED")]
+    pub sf_events_enabled: Option<String>,
+    /// Platform event channel [default: /event/OrderProvisionRequested__e]
+    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL")]
+    pub sf_provision_event_channel: Option<String>,
+}
+
+impl SfEventsArgs {
+    /// Whether events are followed at all, or a noted problem.
+    pub fn enabled(&self, problems: &mut Problems) -> Option<bool> {
+        let given = self.sf_events_enabled.as_deref();
+        problems.flag("SF_EVENTS_ENABLED", given, "true")
+    }
+
+    /// The channel, or a noted problem.
+    pub fn channel(&self, problems: &mut Problems) -> Option<Channel> {
+        problems.parse(
+            "SF_PROVISION_EVENT_CHANNEL",
+            self.sf_provision_event_channel.as_deref(),
+            DEFAULT_CHANNEL,
+            "Give a channel such as /event/OrderProvisionRequested__e",
+            event_channel,
+        )
+    }
+}
+
+/// The channel that a text names, if it is one of platform events.
+#[must_use]
+pub fn event_channel(text: &str) -> Option<Channel> {
+    Channel::new(text).filter(|_| text.starts_with("/event/"))
+}
 
 /// How the stream is doing, as far as the program can tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@ mod fields;
 mod fuzz;
 mod mapping;
 mod orders;
+mod pending;
 mod report;
 mod shape;
 mod wire;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrgId};
-use domain::key::{ClientId, CorrelationId, IdemKey};
+use domain::key::{ClientId, IdemKey};
 use domain::order::{
     Account, Activation, AskAnswer, Contact, CustomerOrder, Item, ItemReport, OrderDetails,
     PlaceRequest, Placed, Product, Report, Standing,
@@ -289,57 +289,6 @@ impl RestOrders {
                 .last_modified
                 .or_else(|| modified.map(wire::http_time)),
         }))
-    }
-
-    async fn read_pending(
-        &self,
-        shape: &Shape,
-        before: Timestamp,
-        after: Option<OrderId>,
-        limit: usize,
-    ) -> Result<Vec<Pending>, Failure> {
-        let names = &self.names.order;
-        let (attempt, before) = (&names.last_attempt_at, wire::query_time(before));
-        let has_attempt = shape.has(ORDER, attempt);
-        let mut columns = vec!["Id", "LastModifiedDate"];
-        for field in [&names.idem_key, &names.correlation_id, attempt] {
-            if shape.has(ORDER, field) {
-                columns.push(field);
-            }
-        }
-        let old = if has_attempt {
-            format!("({attempt} < {before} OR ({attempt} = null AND LastModifiedDate < {before}))")
-        } else {
-            format!("LastModifiedDate < {before}")
-        };
-        let next = after.map_or_else(String::new, |id| format!(" AND Id > '{id}'"));
-        let soql = format!(
-            "SELECT {} FROM Order WHERE {} = {} AND {old}{next} ORDER BY Id LIMIT {limit}",
-            columns.join(", "),
-            names.activation_status,
-            wire::quoted(&self.names.status.activating),
-        );
-        let page = self.query("orders_pending", soql).await?;
-        let rows = self.all_rows("orders_pending", page).await?;
-        rows.iter()
-            .map(|row| {
-                let since = match row.time(attempt)? {
-                    Some(at) => Some(at),
-                    None => row.time("LastModifiedDate")?,
-                };
-                Ok(Pending {
-                    order: row
-                        .id("Id")?
-                        .ok_or_else(|| Failure::garbled("an order without an id"))?,
-                    idem_key: row.text(&names.idem_key)?.and_then(IdemKey::new),
-                    correlation: row
-                        .text(&names.correlation_id)?
-                        .and_then(CorrelationId::new),
-                    since: since
-                        .ok_or_else(|| Failure::garbled("an order without LastModifiedDate"))?,
-                })
-            })
-            .collect()
     }
 }
 

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use domain::key::{Channel, ReplayId};
 use domain::ports::JobStage;
 use job_store::StoreArgs;
-use runtime::LogArgs;
+use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
 pub(crate) use db::{CopyStore, DbVerb, Migrate, Prune};
 pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent};
@@ -22,8 +22,6 @@ pub(crate) use orders::{
 
 use crate::config::Given;
 use crate::connect::Outside;
-
-const CHANNEL: &str = "/event/OrderProvisionRequested__e";
 
 /// Looks into orderbridge and acts on it.
 ///
@@ -153,7 +151,7 @@ pub(crate) struct Care {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OfChannel {
     /// Platform event channel
-    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL", default_value = CHANNEL, value_parser = channel)]
+    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = channel)]
     pub(crate) channel: Channel,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -235,9 +233,7 @@ fn stage(text: &str) -> Result<JobStage, String> {
 }
 
 fn channel(text: &str) -> Result<Channel, String> {
-    Channel::new(text)
-        .filter(|_| text.starts_with("/event/"))
-        .ok_or_else(|| format!("give a channel such as {CHANNEL}"))
+    event_channel(text).ok_or_else(|| format!("give a channel such as {DEFAULT_CHANNEL}"))
 }
 
 fn replay_id(text: &str) -> Result<ReplayId, String> {

@@ -4,33 +4,35 @@
 //! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The
 //! next step is a pure function of state, so a better release continues yesterday's orders.
 
+mod customer;
 mod cycle;
 mod details;
 mod fact;
 mod outcome;
 mod placed;
-mod placing;
 mod plan;
+mod progress;
 mod search;
 mod set_up;
 mod sighting;
 mod state;
 mod step;
 
+pub use customer::{
+    AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
+    Placed,
+};
 pub use cycle::{Cycle, UnknownCycle};
 pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Standing};
 pub use fact::Fact;
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
-pub use placing::{
-    AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
-    Placed,
-};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
+pub use progress::{Placing, Progress};
 pub use search::{Search, Verdict, judge};
 pub use set_up::{SetUp, SetUpMove, next_set_up};
 pub use sighting::{
     ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
 };
-pub use state::{IllegalFact, OrderState, Phase, Placing, Progress};
+pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};
