@@ -1,5 +1,6 @@
 //! The real programs, in this process.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,7 +24,12 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     /// Starts them by the settings a user would give.
-    pub(crate) async fn start(world: &World, data: &Path, quiet: Duration) -> anyhow::Result<Self> {
+    pub(crate) async fn start(
+        world: &World,
+        data: &Path,
+        quiet: Duration,
+        http_addr: Option<SocketAddr>,
+    ) -> anyhow::Result<Self> {
         let database = format!("sqlite:{}", data.join("orderbridge.db").display());
         let quiet = format!("{}ms", quiet.as_millis());
         let mut subscriber = flags(world, "subscriber", &database, |name| {
@@ -49,10 +55,7 @@ impl Bridge {
         let portal = portal::Args::try_parse_from(portal)?
             .check()
             .context("settings of the portal")?;
-        let listener = match Listener::bind(PORTAL.parse()?).await {
-            Ok(listener) => listener,
-            Err(_) => Listener::bind("127.0.0.1:0".parse()?).await?,
-        };
+        let listener = listen(http_addr).await?;
         let address = format!("http://{}", listener.address()?);
         let programs = vec![
             tokio::spawn(portal::serve(
@@ -90,6 +93,18 @@ impl Bridge {
             }
         }
         Ok(())
+    }
+}
+
+async fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<Listener> {
+    if let Some(address) = wanted {
+        return Listener::bind(address)
+            .await
+            .with_context(|| format!("HTTP_ADDR: {address} cannot be used"));
+    }
+    match Listener::bind(PORTAL.parse()?).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => Ok(Listener::bind("127.0.0.1:0".parse()?).await?),
     }
 }
 

@@ -5,6 +5,7 @@ mod orders;
 mod summary;
 mod table;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -35,6 +36,9 @@ struct Args {
     /// Go on serving the pages until it is told to stop
     #[arg(long)]
     keep: bool,
+    /// Where the pages are served [default: 127.0.0.1:8080, or a free port while that is taken]
+    #[arg(long, env = "HTTP_ADDR")]
+    http_addr: Option<SocketAddr>,
     /// Keep the job store in this folder instead of a temporary one
     #[arg(long, env = "DEMO_DATA")]
     data: Option<PathBuf>,
@@ -81,7 +85,7 @@ async fn run(args: &Args, tell: impl Fn(bool)) -> anyhow::Result<()> {
     } else {
         Duration::from_secs(2)
     };
-    let bridge = Bridge::start(&world, &data, quiet).await?;
+    let bridge = Bridge::start(&world, &data, quiet, args.http_addr).await?;
     let orders = orders::place(&world, args.orders, args.seed)?;
     summary::announce(&world, &data, &orders, &bridge.portal);
     let mut table = Table::new();

@@ -12,13 +12,13 @@ use axum::response::{IntoResponse, Response};
 use domain::id::OrderId;
 use domain::order::Placed;
 use domain::ports::CallError;
-use serde_json::{Value, json};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::auth::Customer;
 use crate::place;
 use crate::portal::Portal;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::status::{Status, View};
 use crate::statuses::Unavailable;
 use crate::time::rfc3339;
@@ -50,18 +50,52 @@ pub(crate) fn order_id(text: &str) -> Result<OrderId, Problem> {
     OrderId::parse(text).map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
+/// An order as its customer sees it.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Order)]
+pub(crate) struct OrderBody {
+    /// Salesforce Order id, 18 characters.
+    #[schema(example = "801000000000001AAA", min_length = 18, max_length = 18)]
+    sf_order_id: String,
+    /// The number people know the order by.
+    #[schema(required, example = "00000101")]
+    order_number: Option<String>,
+    status: Status,
+    /// Set while the status is `Failed`.
+    #[schema(required)]
+    error: Option<FailureBody>,
+    /// When the order last changed.
+    #[schema(format = DateTime)]
+    updated_at: String,
+    /// How old the knowledge is.
+    #[schema(format = DateTime)]
+    as_of: String,
+}
+
+/// What a customer is told of a failure.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = Failure)]
+pub(crate) struct FailureBody {
+    #[schema(example = "PROVISIONING_FAILED")]
+    code: &'static str,
+    /// Written for customers.
+    message: &'static str,
+}
+
 /// The view as JSON.
-pub(crate) fn body(view: &View) -> Value {
-    let error = (view.status == Status::Failed)
-        .then(|| json!({"code": "PROVISIONING_FAILED", "message": FAILED}));
-    json!({
-        "sfOrderId": view.id.as_str(),
-        "orderNumber": view.number,
-        "status": view.status.name(),
-        "error": error,
-        "updatedAt": rfc3339(view.updated_at),
-        "asOf": rfc3339(view.as_of),
-    })
+pub(crate) fn body(view: &View) -> OrderBody {
+    OrderBody {
+        sf_order_id: view.id.to_string(),
+        order_number: view.number.clone(),
+        status: view.status,
+        error: (view.status == Status::Failed).then_some(FailureBody {
+            code: "PROVISIONING_FAILED",
+            message: FAILED,
+        }),
+        updated_at: rfc3339(view.updated_at),
+        as_of: rfc3339(view.as_of),
+    }
 }
 
 /// Weak: how old the knowledge is does not make it another answer.
@@ -84,6 +118,30 @@ const fn ask_again_after(status: Status) -> Option<Duration> {
     }
 }
 
+/// Where an order stands.
+///
+/// What Salesforce alone knows may be 30 s old; `asOf` says how old it is. Ask again after
+/// `Retry-After`, with the `ETag` in `If-None-Match`.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{sfOrderId}",
+    tag = "orders",
+    params(
+        ("sfOrderId" = String, Path, description = "Salesforce Order id, 15 or 18 characters"),
+        ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer that is known"),
+    ),
+    responses(
+        (status = 200, body = OrderBody, headers(
+            ("ETag" = String, description = "Changes when the order does"),
+            ("Retry-After" = u64, description = "Seconds; absent when nothing more happens by itself"),
+        )),
+        (status = 304, description = "As the ETag says"),
+        (status = 400, description = "No order id", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown, or another customer's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Nobody can tell at the moment", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn show(
     State(portal): State<Arc<Portal>>,
     Path(order): Path<String>,
@@ -108,6 +166,31 @@ pub(crate) async fn show(
     Ok(response)
 }
 
+/// Places an order, which then waits for review.
+///
+/// Send it again with the same key after a lost answer: it is never placed twice.
+#[utoipa::path(
+    post,
+    path = "/api/orders",
+    tag = "orders",
+    params(
+        ("Idempotency-Key" = String, Header, min_length = 1, max_length = 64, description = "Printable ASCII, new for each order"),
+    ),
+    request_body = place::Body,
+    responses(
+        (status = 201, description = "Placed", body = OrderBody, headers(("Location" = String))),
+        (status = 200, description = "Placed before with this key", body = OrderBody, headers(("Location" = String))),
+        (status = 400, description = "No key, or no JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Another account than the token's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The key was used for another order", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not application/json", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "Salesforce would refuse it", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many at once", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Not placed, or nobody heard of it: send it again", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn place(
     State(portal): State<Arc<Portal>>,
     headers: HeaderMap,

@@ -12,10 +12,10 @@ use domain::id::OrderId;
 use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::api::{body, order_id};
+use crate::api::{OrderBody, body, order_id};
 use crate::auth::Customer;
 use crate::portal::Portal;
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 use crate::status::{Status, View};
 
 /// How often a stream looks.
@@ -34,6 +34,24 @@ struct Follower {
     _permit: OwnedSemaphorePermit,
 }
 
+/// An order's status, live.
+///
+/// Server-sent events: one `status` event, whose data is the order, at once and at each
+/// change. The stream ends after `Provisioned`, `Failed` or `Cancelled`; before that, open it
+/// again when it ends.
+#[utoipa::path(
+    get,
+    path = "/api/orders/{sfOrderId}/events",
+    tag = "orders",
+    params(("sfOrderId" = String, Path, description = "Salesforce Order id, 15 or 18 characters")),
+    responses(
+        (status = 200, description = "Events", body = OrderBody, content_type = "text/event-stream"),
+        (status = 400, description = "No order id", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown, or another customer's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Nobody can tell at the moment", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+)]
 pub(crate) async fn follow(
     State(portal): State<Arc<Portal>>,
     Path(order): Path<String>,
@@ -64,7 +82,8 @@ fn stream(follower: Follower) -> impl Stream<Item = Result<Event, Infallible>> {
         let view = follower.next().await?;
         let event = Event::default()
             .event("status")
-            .data(body(&view).to_string());
+            .json_data(body(&view))
+            .ok()?;
         Some((Ok(event), follower))
     })
 }

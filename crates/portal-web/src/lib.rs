@@ -10,6 +10,7 @@ mod config;
 mod events;
 mod head;
 mod jwks;
+mod openapi;
 mod ops;
 mod page;
 mod place;
@@ -20,4 +21,5 @@ mod statuses;
 mod time;
 
 pub use config::{Config, OpsAccess, PortalArgs, TokenKeys};
+pub use openapi::openapi;
 pub use portal::{Ports, router};

@@ -13,22 +13,37 @@ use crate::auth::Customer;
 use crate::problem::Problem;
 use crate::time;
 
-#[derive(Deserialize)]
+/// An order to place.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
+#[schema(as = NewOrder)]
+pub(crate) struct Body {
+    /// Salesforce Account id; the token's when absent, and no other.
     account_id: Option<String>,
+    /// Today when absent.
+    #[schema(format = Date)]
     effective_date: Option<String>,
+    /// The standard price book when absent.
     pricebook_id: Option<String>,
+    #[schema(min_items = 1, max_items = 100)]
     items: Vec<Item>,
 }
 
-#[derive(Deserialize)]
+/// A line of it.
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = NewOrderItem)]
 struct Item {
+    /// Salesforce PricebookEntry id.
     pricebook_entry_id: String,
     // Binary floats would change the numbers.
+    #[schema(value_type = u32, minimum = 1)]
     quantity: Box<RawValue>,
+    /// The price book's when absent.
+    #[schema(value_type = Option<f64>, minimum = 0)]
     unit_price: Option<Box<RawValue>>,
+    /// The product's when absent: `onetime`, `monthly`, `quarterly`, `semiannually`,
+    /// `annually`, `biennially`, `triennially` or `free`.
     billing_cycle: Option<String>,
 }
 

@@ -6,10 +6,12 @@ use domain::job::Ending;
 use domain::order::{Activation, BusinessStatus, CustomerOrder};
 use domain::ports::{JobStage, OrderRow};
 use domain::time::Timestamp;
+use serde::Serialize;
 
 /// Where an order stands, in a customer's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) enum Status {
+    #[serde(rename = "Pending Review")]
     PendingReview,
     Approved,
     Activating,
@@ -161,6 +163,13 @@ mod tests {
 
     fn told(seen: Option<&Seen>, row: Option<&OrderRow>) -> Option<(Status, i64)> {
         view(order_id(1), seen, row, at(900)).map(|view| (view.status, view.as_of.as_millis()))
+    }
+
+    #[test]
+    fn a_status_is_written_as_it_is_named() {
+        for status in [Status::PendingReview, Status::Approved, Status::Failed] {
+            assert_eq!(serde_json::json!(status), status.name());
+        }
     }
 
     #[test]

@@ -4,4 +4,5 @@
 mod customers;
 mod denials;
 mod house;
+mod openapi;
 mod operators;
