@@ -36,6 +36,9 @@ struct Args {
     /// Go on serving the pages until it is told to stop
     #[arg(long)]
     keep: bool,
+    /// Mend what was wrong, but leave it to you to ask again, in the console
+    #[arg(long, requires = "keep")]
+    by_hand: bool,
     /// Where the pages are served [default: 127.0.0.1:8080, or a free port while that is taken]
     #[arg(long, env = "HTTP_ADDR")]
     http_addr: Option<SocketAddr>,
@@ -90,15 +93,17 @@ async fn run(args: &Args, tell: impl Fn(bool)) -> anyhow::Result<()> {
     summary::announce(&world, &data, &orders, &bridge.portal);
     let mut table = Table::new();
     orders::follow(&world, &orders, &bridge, &mut table).await?;
-    orders::mend_and_retry(&world, &orders)?;
-    let retried: Vec<_> = orders
-        .iter()
-        .filter(|order| order.expected_failure().is_some())
-        .cloned()
-        .collect();
-    orders::follow(&world, &retried, &bridge, &mut table).await?;
+    orders::mend(&world, &orders)?;
+    if args.by_hand {
+        summary::say("\nThe causes are mended. Ask for another attempt at these orders yourself.");
+    } else {
+        let retried = orders::retry(&world, &orders)?;
+        orders::follow(&world, &retried, &bridge, &mut table).await?;
+    }
     if args.keep {
-        tell(summary::check(&world, &orders));
+        if !args.by_hand {
+            tell(summary::check(&world, &orders));
+        }
         summary::say(&format!(
             "\nStill serving {}/ops until you stop it (Ctrl-C).",
             bridge.portal

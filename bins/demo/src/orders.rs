@@ -142,11 +142,8 @@ pub(crate) async fn follow(
     Ok(())
 }
 
-/// What an operator does: mend the cause, then ask again.
-pub(crate) fn mend_and_retry(world: &World, orders: &[Placed]) -> anyhow::Result<()> {
-    crate::summary::say(
-        "\nThe operator maps the new products, makes room on the server, and asks again:",
-    );
+/// What an operator does first: mends the causes.
+pub(crate) fn mend(world: &World, orders: &[Placed]) -> anyhow::Result<()> {
     world
         .whmcs
         .set_module(BROKEN, Module::new(ModuleScript::Ok));
@@ -166,9 +163,23 @@ pub(crate) fn mend_and_retry(world: &World, orders: &[Placed]) -> anyhow::Result
                 .map_err(refused)
                 .context("mapping a product")?;
         }
-        world.salesforce.retry(&order.id).map_err(refused)?;
     }
     Ok(())
+}
+
+/// What an operator does then: asks for another attempt at the orders that failed.
+pub(crate) fn retry(world: &World, orders: &[Placed]) -> anyhow::Result<Vec<Placed>> {
+    crate::summary::say(
+        "\nThe operator maps the new products, makes room on the server, and asks again:",
+    );
+    let failed = orders
+        .iter()
+        .filter(|order| order.expected_failure().is_some());
+    let failed: Vec<_> = failed.cloned().collect();
+    for order in &failed {
+        world.salesforce.retry(&order.id).map_err(refused)?;
+    }
+    Ok(failed)
 }
 
 fn refused(refusal: impl std::fmt::Debug) -> anyhow::Error {

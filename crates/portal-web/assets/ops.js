@@ -15,5 +15,14 @@
     const fresh = page.querySelector("main[data-live]");
     if (fresh && !busy()) main.replaceChildren(...fresh.childNodes);
   };
-  new EventSource("/ops/changes").addEventListener("change", refresh);
+  let source;
+  const open = () => {
+    first = true;
+    source = new EventSource("/ops/changes");
+    source.addEventListener("change", refresh);
+  };
+  open();
+  // A page kept for the back button would keep its connection, of which a browser has few.
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) open(); });
 })();

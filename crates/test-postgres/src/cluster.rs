@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -37,15 +37,7 @@ fn folder_of_all() -> PathBuf {
 }
 
 fn our_uid() -> u32 {
-    let probe = std::env::temp_dir().join(format!("orderbridge-uid-{}", uuid::Uuid::new_v4()));
-    File::create(&probe).expect("the temporary folder can be written to");
-    let uid = fs::metadata(&probe).map(|file| file.uid());
-    let _ = fs::remove_file(&probe);
-    uid.expect("a file that was just made has an owner")
-}
-
-pub(crate) fn is_root() -> bool {
-    our_uid() == 0
+    test_programs::our_uid().expect("the temporary folder can be written to")
 }
 
 /// A cluster, as the file `ready` tells of it: port, server, watchdog, folder.
@@ -176,7 +168,7 @@ struct Account(Option<(u32, u32)>);
 impl Account {
     /// The account, which owns the folder from now on.
     fn for_server(folder: &Path) -> Self {
-        if !is_root() {
+        if !test_programs::is_root() {
             return Self(None);
         }
         let (uid, gid) = ["postgres", "nobody"]

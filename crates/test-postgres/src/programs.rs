@@ -1,11 +1,6 @@
 //! Finding the server's programs, or having them installed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// How long an installation may take.
-const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The folder that holds `initdb` and `postgres`.
 ///
@@ -15,7 +10,7 @@ pub(crate) fn folder() -> PathBuf {
     if let Some(folder) = find() {
         return folder;
     }
-    install();
+    test_programs::install(&["postgresql"]);
     find().unwrap_or_else(|| {
         panic!(
             "PostgreSQL's server programs (initdb, postgres) are needed for the tests and were not \
@@ -61,31 +56,4 @@ fn version(path: &Path) -> u32 {
         .filter_map(|number| number.parse().ok())
         .max()
         .unwrap_or(0)
-}
-
-fn install() {
-    if !crate::cluster::is_root() || !Path::new("/usr/bin/apt-get").is_file() {
-        return;
-    }
-    let deadline = Instant::now() + PATIENCE;
-    for arguments in [
-        ["update", "--quiet", "--yes"],
-        ["install", "--yes", "postgresql"],
-    ] {
-        let running = Command::new("/usr/bin/apt-get")
-            .args(arguments)
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn();
-        let Ok(mut running) = running else { return };
-        while !matches!(running.try_wait(), Ok(Some(_)) | Err(_)) {
-            if Instant::now() > deadline {
-                let _ = running.kill();
-                let _ = running.wait();
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
-    }
 }

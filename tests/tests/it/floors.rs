@@ -22,7 +22,9 @@ const TABLE: &[(&str, &[&str])] = &[
     ("whmcs", &["domain", "outbound", "settings"]),
     ("job-store", &["domain", "settings"]),
     ("runtime", &["domain", "settings"]),
-    ("test-postgres", &[]),
+    ("test-programs", &[]),
+    ("test-postgres", &["test-programs"]),
+    ("test-browser", &["test-programs"]),
     ("testkit", &["domain"]),
     ("simulators", &[]),
     (

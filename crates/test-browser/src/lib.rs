@@ -1,0 +1,233 @@
+//! A real browser for tests, never silently skipped: Chromium or Chrome with its
+//! `chromedriver`, found on this machine, else installed with the system's package manager
+//! where we may, else a panic that says what to install.
+//!
+//! It talks to this machine only.
+#![expect(
+    clippy::expect_used,
+    reason = "a test cannot go on without its browser"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
+
+/// How long a page may take to show what it is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Where browsers lie that are not on `PATH`.
+const FOLDERS: [&str; 4] = [
+    "/usr/bin",
+    "/usr/lib/chromium",
+    "/snap/bin",
+    "/Applications/Google Chrome.app/Contents/MacOS",
+];
+
+/// One browser with one page, in a profile of its own. What a page does not show in time, or
+/// a lost browser, is a panic.
+#[derive(Debug)]
+pub struct Browser {
+    // Ends first: then the session has nobody left to say goodbye to and does not wait.
+    _process: Driver,
+    driver: WebDriver,
+    _profile: TempDir,
+}
+
+impl Browser {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// There is none and none can be had; the message says what to install.
+    pub async fn open() -> Self {
+        let (browser, driver) = tokio::task::spawn_blocking(programs)
+            .await
+            .expect("no browser for the tests; see above");
+        let process = Driver::start(&driver);
+        let profile = TempDir::new().expect("the temporary folder can be written to");
+        let mut wanted = DesiredCapabilities::chrome();
+        wanted
+            .set_binary(&browser.to_string_lossy())
+            .expect("a path is JSON");
+        let profile_flag = format!("--user-data-dir={}", profile.path().display());
+        let mut flags = vec![
+            "--headless=new",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--hide-scrollbars",
+            "--force-color-profile=srgb",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+            &profile_flag,
+        ];
+        if test_programs::is_root() {
+            flags.push("--no-sandbox");
+        }
+        for flag in flags {
+            wanted.add_arg(flag).expect("a flag is JSON");
+        }
+        let address = format!("http://127.0.0.1:{}", process.port);
+        let driver = WebDriver::new(&address, wanted)
+            .await
+            .expect("chromedriver starts the browser");
+        driver
+            .set_script_timeout(PATIENCE)
+            .await
+            .expect("chromedriver takes a timeout");
+        Self {
+            driver,
+            _process: process,
+            _profile: profile,
+        }
+    }
+
+    /// Makes the page so large, in pixels of the page.
+    pub async fn size(&self, width: u32, height: u32) {
+        let metrics = json!({
+            "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
+        });
+        let cdp = self.driver.cdp();
+        cdp.send_raw("Emulation.setDeviceMetricsOverride", metrics)
+            .await
+            .expect("the browser takes a size");
+    }
+
+    /// Opens an address.
+    pub async fn go(&self, url: &str) {
+        self.driver.goto(url).await.expect("the page opens");
+    }
+
+    /// Waits until an element that this selector names shows this text, on the page that is
+    /// open now: a reload meanwhile is a failure.
+    pub async fn shows(&self, selector: &str, text: &str) {
+        // Watches for changes instead of asking again and again.
+        let script = r"
+            const [selector, text, done] = arguments;
+            const shown = () => [...document.querySelectorAll(selector)]
+                .some((element) => element.textContent.includes(text));
+            if (shown()) { done(true); return; }
+            const watch = new MutationObserver(() => {
+                if (shown()) { watch.disconnect(); done(true); }
+            });
+            watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
+        ";
+        let arguments = vec![json!(selector), json!(text)];
+        if let Err(error) = self.driver.execute_async(script, arguments).await {
+            let page = self.driver.source().await.unwrap_or_default();
+            panic!("{selector} never showed {text:?}: {error}\n{page}");
+        }
+    }
+
+    /// Clicks on the first element that this selector names.
+    pub async fn click(&self, selector: &str) {
+        let element = self.driver.find(By::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("no {selector}: {error}"));
+        let clicked = element.click().await;
+        clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error}"));
+    }
+
+    /// Types into the field that this selector names.
+    pub async fn fill(&self, selector: &str, text: &str) {
+        let element = self.driver.find(By::Css(selector)).await;
+        let element = element.unwrap_or_else(|error| panic!("no {selector}: {error}"));
+        let typed = element.send_keys(text).await;
+        typed.unwrap_or_else(|error| panic!("{selector} takes no text: {error}"));
+    }
+
+    /// What a script answers, run in the page.
+    pub async fn ask(&self, script: &str) -> Value {
+        let answer = self.driver.execute(script, Vec::<Value>::new()).await;
+        answer.expect("the script runs").json().clone()
+    }
+
+    /// A picture of the whole page, as PNG.
+    pub async fn picture(&self, path: &Path) {
+        let options = json!({"format": "png", "captureBeyondViewport": true});
+        let cdp = self.driver.cdp();
+        let taken = cdp.send_raw("Page.captureScreenshot", options).await;
+        let taken = taken.expect("the browser takes pictures");
+        let png = taken["data"].as_str().expect("a picture is text");
+        let png = BASE64_STANDARD.decode(png).expect("a picture is base64");
+        std::fs::write(path, png).expect("the picture can be written");
+    }
+
+    /// Ends the browser.
+    pub async fn close(self) {
+        self.driver.quit().await.expect("the browser ends");
+    }
+}
+
+/// The programs `chromium` and `chromedriver`.
+fn programs() -> (PathBuf, PathBuf) {
+    find().unwrap_or_else(|| {
+        test_programs::install(&["chromium", "chromium-driver", "fonts-dejavu-core"]);
+        find().unwrap_or_else(|| {
+            panic!(
+                "Chromium or Chrome with its chromedriver is needed for the tests and was not \
+                 found. Install them (Debian, Ubuntu: apt-get install chromium chromium-driver; \
+                 Fedora: dnf install chromium chromedriver; macOS: brew install --cask \
+                 google-chrome chromedriver)"
+            )
+        })
+    })
+}
+
+fn find() -> Option<(PathBuf, PathBuf)> {
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "Google Chrome",
+    ];
+    let browser = names
+        .iter()
+        .find_map(|name| test_programs::find(name, &FOLDERS))?;
+    Some((browser, test_programs::find("chromedriver", &FOLDERS)?))
+}
+
+/// A running `chromedriver`; it takes its browser along when it ends.
+#[derive(Debug)]
+struct Driver {
+    process: Child,
+    port: u16,
+}
+
+impl Driver {
+    fn start(program: &Path) -> Self {
+        let mut process = Command::new(program)
+            .arg("--port=0")
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("chromedriver can be run");
+        let output = process.stdout.take().expect("its output is ours");
+        let mut lines = BufReader::new(output).lines().map_while(Result::ok);
+        let port = lines
+            .find_map(|line| {
+                let (_, port) = line.split_once("started successfully on port ")?;
+                port.trim_end_matches('.').parse().ok()
+            })
+            .expect("chromedriver says where it listens");
+        // It must not block on a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { process, port }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The whole group, or a browser would outlive a test that failed.
+        let group = format!("-{}", self.process.id());
+        let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,67 @@
+//! Takes the pictures of `docs/images`: the five screens of the console and the customer's
+//! page, each for a desk and for a phone.
+//!
+//! ```text
+//! cargo run -p demo -- --keep --by-hand
+//! cargo run -p e2e --bin pictures
+//! ```
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use serde_json::Value;
+use test_browser::Browser;
+
+/// Width in pixels, and a name for it.
+const SIZES: [(u32, &str); 2] = [(1280, "desk"), (390, "phone")];
+
+/// Pictures of a portal that is running and open to this machine.
+#[derive(Parser, Debug)]
+#[command(name = "pictures", version)]
+struct Args {
+    /// Where the portal is
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// Where the pictures go
+    #[arg(long, default_value = "docs/images")]
+    out: PathBuf,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let browser = Browser::open().await;
+    browser.size(1280, 800).await;
+    browser
+        .go(&format!("{}/ops/api/orders?stage=failed", args.url))
+        .await;
+    let failed = browser.ask("return document.body.innerText").await;
+    let failed: Value = serde_json::from_str(failed.as_str().unwrap_or_default())
+        .context("the portal lists no orders")?;
+    let order = failed["orders"][0]["sfOrderId"]
+        .as_str()
+        .context("no order has failed; start the demo with --by-hand")?
+        .to_owned();
+    let pages = [
+        ("overview", "/ops".to_owned()),
+        ("orders", "/ops/orders".to_owned()),
+        ("order", format!("/ops/orders/{order}")),
+        ("failures", "/ops/failures".to_owned()),
+        ("system", "/ops/system".to_owned()),
+        ("customer", format!("/orders/{order}")),
+    ];
+    std::fs::create_dir_all(&args.out)?;
+    for (width, size) in SIZES {
+        browser.size(width, 800).await;
+        for (name, path) in &pages {
+            browser.go(&format!("{}{path}", args.url)).await;
+            browser.shows("h1", "").await;
+            browser
+                .picture(&args.out.join(format!("{name}-{size}.png")))
+                .await;
+        }
+    }
+    browser.close().await;
+    Ok(())
+}
