@@ -19,6 +19,7 @@ use domain::ports::{
 use domain::time::Timestamp;
 use serde::Deserialize;
 
+use super::chart::Charts;
 use super::numbers::{Cause, Numbers, causes, stream_words};
 use super::session::Operator;
 use super::timeline::{Moment, timeline};
@@ -49,6 +50,7 @@ pub(super) struct Overview {
     pub(super) hours_left: Option<u64>,
     pub(super) tally: Tally,
     pub(super) numbers: Numbers,
+    charts: Charts,
     pub(super) pauses: Vec<Pause>,
     pub(super) attention: Vec<OrderRow>,
     pub(super) now: Timestamp,
@@ -129,7 +131,7 @@ fn span(length: &Duration) -> String {
 }
 
 fn code_of(row: &OrderRow) -> &'static str {
-    row.code.map_or("", Code::as_str)
+    row.code.map_or("", |code| code.entry().title)
 }
 
 fn token(operator: Operator) -> String {
@@ -157,6 +159,7 @@ impl Portal {
             stream,
             tally,
             numbers: Numbers::of(&endings, now),
+            charts: Charts::of(&endings, now),
             pauses: reader.pauses().await.map_err(store)?,
             attention,
             now,
