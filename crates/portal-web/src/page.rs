@@ -207,3 +207,7 @@ pub(crate) async fn script() -> Response {
         include_str!("../assets/portal.js"),
     )
 }
+
+pub(crate) async fn icon() -> Response {
+    asset("image/svg+xml", include_str!("../assets/icon.svg"))
+}

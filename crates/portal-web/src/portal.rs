@@ -113,6 +113,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         .route("/api/orders/{order}/events", get(events::follow))
         .route("/orders/{order}", get(page::show))
         .route("/assets/portal.css", get(page::style))
+        .route("/assets/icon.svg", get(page::icon))
         .route("/assets/portal.js", get(page::script))
         .merge(ops::routes())
         .fallback(async || Problem::new(StatusCode::NOT_FOUND, "There is nothing here."))

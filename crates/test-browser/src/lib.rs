@@ -9,6 +9,7 @@
 )]
 
 use std::io::{BufRead, BufReader};
+use std::mem::ManuallyDrop;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,12 +32,12 @@ const FOLDERS: [&str; 4] = [
 ];
 
 /// One browser with one page, in a profile of its own. What a page does not show in time, or
-/// a lost browser, is a panic.
+/// a lost browser, is a panic. It ends with this value.
 #[derive(Debug)]
 pub struct Browser {
-    // Ends first: then the session has nobody left to say goodbye to and does not wait.
+    // Leaked, because it would block at its end; the process ends the session.
+    driver: ManuallyDrop<WebDriver>,
     _process: Driver,
-    driver: WebDriver,
     _profile: TempDir,
 }
 
@@ -82,7 +83,7 @@ impl Browser {
             .await
             .expect("chromedriver takes a timeout");
         Self {
-            driver,
+            driver: ManuallyDrop::new(driver),
             _process: process,
             _profile: profile,
         }
@@ -119,7 +120,8 @@ impl Browser {
             watch.observe(document, {subtree: true, childList: true, characterData: true, attributes: true});
         ";
         let arguments = vec![json!(selector), json!(text)];
-        if let Err(error) = self.driver.execute_async(script, arguments).await {
+        let shown = self.driver.execute_async(script, arguments).await;
+        if let Err(error) = shown {
             let page = self.driver.source().await.unwrap_or_default();
             panic!("{selector} never showed {text:?}: {error}\n{page}");
         }
@@ -147,6 +149,12 @@ impl Browser {
         answer.expect("the script runs").json().clone()
     }
 
+    /// What a script hands to its last argument, a function, in its own time.
+    pub async fn ask_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+        let answer = self.driver.execute_async(script, arguments).await;
+        answer.expect("the script runs").json().clone()
+    }
+
     /// A picture of the whole page, as PNG.
     pub async fn picture(&self, path: &Path) {
         let options = json!({"format": "png", "captureBeyondViewport": true});
@@ -156,11 +164,6 @@ impl Browser {
         let png = taken["data"].as_str().expect("a picture is text");
         let png = BASE64_STANDARD.decode(png).expect("a picture is base64");
         std::fs::write(path, png).expect("the picture can be written");
-    }
-
-    /// Ends the browser.
-    pub async fn close(self) {
-        self.driver.quit().await.expect("the browser ends");
     }
 }
 

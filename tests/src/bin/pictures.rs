@@ -62,6 +62,5 @@ async fn main() -> anyhow::Result<()> {
                 .await;
         }
     }
-    browser.close().await;
     Ok(())
 }

@@ -226,7 +226,12 @@ impl House {
         (running, url)
     }
 
-    /// Places an order as a customer does, by HTTP.
+    /// Who buys here.
+    pub(crate) fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// An order as a customer's program sends it.
     pub(crate) fn order_body(&self) -> Value {
         json!({"accountId": self.account,
             "items": [{"pricebookEntryId": self.entry, "quantity": 1}]})

@@ -17,7 +17,7 @@ async fn every_counter_is_there_before_anything_happens_and_then_counts() {
     until_logged(&subscriber_log, "stream opened").await;
     until_logged(&worker_log, "worker started").await;
     let before = page(&subscriber_log, "subscriber", "/metrics").await.1
-        + &page(&worker_log, "worker", "/metrics").await.1;
+        + page(&worker_log, "worker", "/metrics").await.1.as_str();
     for line in [
         r#"orderbridge_events_handled_total{topic="/event/OrderProvisionRequested__e",outcome="duplicate"} 0"#,
         r#"orderbridge_subscription_reconnects_total{topic="/event/OrderProvisionRequested__e",reason="position_lost"} 0"#,
@@ -31,7 +31,7 @@ async fn every_counter_is_there_before_anything_happens_and_then_counts() {
     house.until_activation(&order, "Activated").await;
     until_logged(&worker_log, "job left our hands").await;
     let after = page(&subscriber_log, "subscriber", "/metrics").await.1
-        + &page(&worker_log, "worker", "/metrics").await.1;
+        + page(&worker_log, "worker", "/metrics").await.1.as_str();
     for line in [
         r#"orderbridge_events_handled_total{topic="/event/OrderProvisionRequested__e",outcome="enqueued"} 1"#,
         r#"orderbridge_jobs_enqueued_total{kind="provision",source="event"} 1"#,

@@ -350,7 +350,8 @@ pub(super) async fn changes(
                 let now = print(&portal).await;
                 if now.is_some() && now != known {
                     known = now;
-                    let event = Event::default().event("change").data("");
+                    // Browsers pass over an event without data.
+                    let event = Event::default().event("change").data("screen");
                     return Some((Ok::<_, Infallible>(event), (known, permit)));
                 }
                 let wait = portal.ports.clock.sleep(Duration::from_secs(3));
