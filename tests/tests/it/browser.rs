@@ -98,7 +98,7 @@ async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_fail
     browser.click("button[value=retry]").await;
     browser.shows("main", "1 of 1").await;
     browser.go(&format!("{url}/ops/orders/{second}")).await;
-    browser.shows(".story", "Attempt ended: succeeded").await;
+    browser.shows(".story", "Attempt ended: provisioned").await;
     assert_eq!(house.whmcs.orders_for(&second).len(), 1);
     let audit = house.store.reader.audit(9).await.unwrap();
     assert_eq!((&*audit[0].who, &*audit[0].reason), ("Ada", "mapped it"));
