@@ -101,7 +101,8 @@ async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_fail
     browser.shows(".story", "Attempt ended: provisioned").await;
     assert_eq!(house.whmcs.orders_for(&second).len(), 1);
     let audit = house.store.reader.audit(9).await.unwrap();
-    assert_eq!((&*audit[0].who, &*audit[0].reason), ("Ada", "mapped it"));
+    assert_eq!(audit[0].who, "Ada");
+    assert!(audit[0].reason.contains("mapped it"));
 
     for program in [subscriber, worker, portal] {
         program.stop().await;
