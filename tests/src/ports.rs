@@ -12,9 +12,9 @@ use domain::order::{
     PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{
-    Act, Acted, Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery, Epoch,
-    EventSource, EventStream, Gap, JobIntake, JobQueue, Leadership, NewClient, NewOrder, Pending,
-    PlaceAnswer, Provisioner, Release, ReportAnswer, Start, StoreError, StreamError,
+    Act, Acted, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery,
+    Epoch, EventSource, EventStream, Gap, JobIntake, JobQueue, Leadership, NewClient, NewOrder,
+    Pending, PlaceAnswer, Provisioner, Release, ReportAnswer, Start, StoreError, StreamError,
 };
 use domain::time::Timestamp;
 
@@ -89,15 +89,25 @@ impl JobQueue for Deadly<dyn JobQueue> {
         self.inner.renew(leases, ttl).await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let fact = facts.first().map_or("nothing", Fact::name);
         let name = format!("queue.record {fact}");
-        self.of(lease.order, &name, self.inner.record(lease, facts))
+        self.of(lease.order, &name, self.inner.record(lease, facts, calls))
             .await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        let call = self.inner.release(lease, release);
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.inner.release(lease, release, calls);
         self.of(lease.order, "queue.release", call).await
     }
 
@@ -106,8 +116,9 @@ impl JobQueue for Deadly<dyn JobQueue> {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.inner.finish(lease, ending, facts);
+        let call = self.inner.finish(lease, ending, facts, calls);
         self.of(lease.order, "queue.finish", call).await
     }
 

@@ -75,6 +75,8 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let row = find(&*store.reader, &asked.order).await?;
     let jobs = store.reader.jobs_of(row.order).await?;
     let facts = store.reader.facts_of(row.order).await?;
+    let calls = store.reader.calls_of(row.order).await?;
+    let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
     let lines = [
         ("order", row.order.to_string()),
@@ -93,7 +95,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let value = json!({
         "order": show::order_value(&row),
         "jobs": jobs.iter().map(show::job_value).collect::<Vec<_>>(),
-        "timeline": facts.iter().map(|fact| show::fact(fact).1).collect::<Vec<_>>(),
+        "timeline": timeline.iter().map(|(_, value)| value).collect::<Vec<_>>(),
     });
     screen.show(&lines, &value)?;
     if screen.format == crate::Format::Table {
@@ -104,8 +106,8 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         })?;
         screen.line("")?;
         screen.list(Table {
-            columns: &["AT", "FACT", "DETAIL"],
-            rows: facts.iter().map(show::fact).collect(),
+            columns: &["AT", "FACT OR CALL", "DETAIL"],
+            rows: timeline,
         })?;
     }
     Ok(Exit::Fine)

@@ -9,8 +9,9 @@ use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap, GapView,
-    JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION, StoreError,
+    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
+    GapView, JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION,
+    StoreError,
 };
 use tokio::sync::Notify;
 
@@ -240,22 +241,34 @@ impl JobQueue for MemoryStore {
         Ok(leases.iter().filter(renewed).cloned().collect())
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.deferrals = 0;
+        books.called(lease, calls);
         books.append(lease.order, &lease.job, facts, now);
         Ok(())
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.state = JobState::Queued;
         row.due = now + release.after;
         row.deferrals += u32::from(release.deferral);
+        books.called(lease, calls);
         Ok(())
     }
 
@@ -264,12 +277,14 @@ impl JobQueue for MemoryStore {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.state = JobState::Ended(ending);
         row.ended_at = Some(now);
+        books.called(lease, calls);
         books.append(lease.order, &lease.job, facts, now);
         books.ended(lease.order, ending, now);
         Ok(())

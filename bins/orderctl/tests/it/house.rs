@@ -197,7 +197,7 @@ impl House {
         all.extend_from_slice(facts);
         self.store
             .queue
-            .finish(&claimed.lease, ending, &all)
+            .finish(&claimed.lease, ending, &all, &[])
             .await
             .unwrap();
         // Activity of the next order is newer.

@@ -170,7 +170,7 @@ pub trait JobIntake: Send + Sync {
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError>;
 
     /// Forgets, in small commits, what is older than `older_than` and no longer needed:
-    /// jobs that ended, event ids, and the facts of orders without a job for which WHMCS was
+    /// jobs that ended with the calls they made, event ids, and the facts of orders without a job for which WHMCS was
     /// never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)). The facts of
     /// every other order are kept for good: they tell that it was provisioned already.
     /// [`SHORTEST_RETENTION`] holds whatever is asked for. May be repeated, and stopped in

@@ -2,6 +2,7 @@
 
 mod accept;
 mod acts;
+mod calls;
 mod facts;
 mod intake;
 mod listen;

@@ -1,6 +1,7 @@
 //! The store on one SQLite file.
 
 mod acts;
+mod calls;
 mod facts;
 mod intake;
 mod open;

@@ -41,7 +41,7 @@ async fn failed(house: &House) {
     ));
     house
         .store
-        .finish(&claimed[0].lease, Ending::Failed, &[refused])
+        .finish(&claimed[0].lease, Ending::Failed, &[refused], &[])
         .await
         .unwrap();
 }

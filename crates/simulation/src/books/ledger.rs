@@ -10,8 +10,8 @@ use domain::job::{Admission, Ending, Fence, Lease, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
-    Leadership, Release, StoreError,
+    Act, Acted, CallRecord, Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake,
+    JobQueue, Leadership, Release, StoreError,
 };
 use domain::time::Timestamp;
 use testkit::MemoryStore;
@@ -220,12 +220,22 @@ impl JobQueue for Ledger {
         Ok(lost)
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
-        self.store.record(lease, facts).await
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.store.record(lease, facts, calls).await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        self.store.release(lease, release).await?;
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.store.release(lease, release, calls).await?;
         self.ended(&lease.job);
         self.due(self.clock.now() + release.after);
         Ok(())
@@ -236,8 +246,9 @@ impl JobQueue for Ledger {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts).await?;
+        self.store.finish(lease, ending, facts, calls).await?;
         self.ended(&lease.job);
         Ok(())
     }

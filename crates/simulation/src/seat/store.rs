@@ -7,8 +7,8 @@ use domain::job::{Admission, Ending, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership, Release,
-    StoreError,
+    Act, Acted, CallRecord, Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership,
+    Release, StoreError,
 };
 
 use super::{Seat, cause};
@@ -151,14 +151,24 @@ impl JobQueue for Seat {
             .await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
-        let call = self.world.queue.record(lease, facts);
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.record(lease, facts, calls);
         let what = || format!("{}: record {facts:?}", lease.order);
         self.fenced(what, lease, call).await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        let call = self.world.queue.release(lease, release);
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.release(lease, release, calls);
         let what = || format!("{}: release {release:?}", lease.order);
         self.fenced(what, lease, call).await
     }
@@ -168,8 +178,9 @@ impl JobQueue for Seat {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.world.queue.finish(lease, ending, facts);
+        let call = self.world.queue.finish(lease, ending, facts, calls);
         let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
         self.fenced(what, lease, call).await
     }

@@ -1,6 +1,7 @@
 //! What every job store promises, as one suite that runs unchanged on each of them.
 #![expect(clippy::unwrap_used, reason = "a failing promise fails its test")]
 
+mod calls;
 mod crowd;
 mod people;
 mod retention;
@@ -192,7 +193,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let claimed = self.claim_one().await;
         let refusal = Fact::Refused(Refusal::new(Code::OrderEmpty, "no products"));
         self.store
-            .finish(&claimed.lease, Ending::Failed, &[refusal])
+            .finish(&claimed.lease, Ending::Failed, &[refusal], &[])
             .await
             .unwrap();
         let retry = new_job("e3", order_id(1), Some("k"));
@@ -219,7 +220,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             deferral: true,
         };
         self.store
-            .release(&claimed[0].lease, release)
+            .release(&claimed[0].lease, release, &[])
             .await
             .unwrap();
         assert!(self.claim(10).await.is_empty());
@@ -233,7 +234,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(again.job.id, claimed[0].job.id);
         assert_eq!(again.deferrals, 1);
         self.store
-            .finish(&again.lease, Ending::Succeeded, &[])
+            .finish(&again.lease, Ending::Succeeded, &[], &[])
             .await
             .unwrap();
         assert_eq!(self.claim_one().await.job.event, EventId::new("e2"));
@@ -255,17 +256,17 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         // Nobody has taken it yet; the one that slept through its lease must not go on.
         lost(
             self.store
-                .record(&stale.lease, std::slice::from_ref(&intent))
+                .record(&stale.lease, std::slice::from_ref(&intent), &[])
                 .await,
         );
         self.refuses(&stale).await;
         let fresh = self.claim_one().await;
         assert_ne!(fresh.lease.fence, stale.lease.fence);
-        lost(self.store.record(&stale.lease, &[intent]).await);
+        lost(self.store.record(&stale.lease, &[intent], &[]).await);
         self.refuses(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
         self.store
-            .finish(&fresh.lease, Ending::Skipped, &[])
+            .finish(&fresh.lease, Ending::Skipped, &[], &[])
             .await
             .unwrap();
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
@@ -278,14 +279,14 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         lost(
             self.store
-                .finish(&stale.lease, Ending::Failed, &[Fact::Reported])
+                .finish(&stale.lease, Ending::Failed, &[Fact::Reported], &[])
                 .await,
         );
         let release = Release {
             after: Duration::ZERO,
             deferral: false,
         };
-        lost(self.store.release(&stale.lease, release).await);
+        lost(self.store.release(&stale.lease, release, &[]).await);
         let renewed = self
             .store
             .renew(std::slice::from_ref(&stale.lease), TTL)
@@ -309,7 +310,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             assert!(self.claim(1).await.is_empty());
         }
         self.store
-            .record(&claimed.lease, &[Fact::NotPlaced])
+            .record(&claimed.lease, &[Fact::NotPlaced], &[])
             .await
             .unwrap();
     }
@@ -323,7 +324,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             lines: Vec::new(),
             marked: true,
         };
-        self.store.record(&claimed.lease, &[seen]).await.unwrap();
+        self.store
+            .record(&claimed.lease, &[seen], &[])
+            .await
+            .unwrap();
         self.enqueue(new_job("e2", order_id(2), None)).await;
         assert!(self.claim_one().await.markers_proven);
     }
@@ -345,6 +349,8 @@ macro_rules! job_store_contract {
             a_stale_worker_writes_nothing,
             a_heartbeat_keeps_the_job,
             a_proven_mark_is_remembered,
+            calls_are_kept_with_what_followed_them,
+            of_very_many_calls_the_newest_are_kept,
             many_claimers_never_share_a_job_or_an_order,
             the_longest_due_comes_first,
             ten_thousand_events_in_chunks_become_as_many_jobs,

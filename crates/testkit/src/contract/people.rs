@@ -54,9 +54,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             number: Some(format!("{n:08}")),
             account: Some(account()),
         };
-        self.store.record(&claimed.lease, &[checked]).await.unwrap();
         self.store
-            .finish(&claimed.lease, ending, facts)
+            .record(&claimed.lease, &[checked], &[])
+            .await
+            .unwrap();
+        self.store
+            .finish(&claimed.lease, ending, facts, &[])
             .await
             .unwrap();
         claimed.job.id
@@ -270,7 +273,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(self.claim(9).await.is_empty());
         let kept = in_hand.remove(0).lease;
         self.store
-            .finish(&kept, Ending::Succeeded, &[])
+            .finish(&kept, Ending::Succeeded, &[], &[])
             .await
             .unwrap();
         self.clock.advance(TTL);
@@ -316,7 +319,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let forget = Act::Forget { order, whmcs_order };
         assert_eq!(self.do_it(&forget).await, Acted::Running);
         self.store
-            .finish(&claimed.lease, Ending::Skipped, &[])
+            .finish(&claimed.lease, Ending::Skipped, &[], &[])
             .await
             .unwrap();
         assert_eq!(self.do_it(&forget).await, Acted::Done);
