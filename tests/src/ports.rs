@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
-use domain::job::{Admission, Ending, Lease, NewJob};
+use domain::job::{Admission, Ending, Lease, NewJob, ProvisionRequest};
 use domain::key::{Channel, ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
     AskAnswer, ClientSighting, CustomerOrder, Fact, ItemReport, OrderDetails, OrderSighting,
     PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{
-    Act, Acted, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery,
-    Epoch, EventSource, EventStream, Gap, JobIntake, JobQueue, Leadership, NewClient, NewOrder,
-    Pending, PlaceAnswer, Provisioner, Release, ReportAnswer, Start, StoreError, StreamError,
+    Act, Acted, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor,
+    DeadLetter, DeadLetterView, Delivery, Epoch, EventSource, EventStream, Gap, JobIntake,
+    JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, Provisioner, Release,
+    ReportAnswer, Start, StoreError, StreamError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -254,6 +255,13 @@ impl EventSource for Deadly<dyn EventSource> {
         let fate = Arc::clone(&self.fate);
         Ok(Box::new(DeadlyStream { inner, fate }))
     }
+
+    async fn read_again(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+        self.inner.read_again(letter).await
+    }
 }
 
 struct DeadlyStream {
@@ -314,6 +322,25 @@ impl JobIntake for Deadly<dyn JobIntake> {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.inner.enqueue(jobs).await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.inner.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let call = self.inner.redrive(channel, epoch, letter, read);
+        self.at("store.redrive", call).await
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

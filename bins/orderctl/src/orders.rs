@@ -2,13 +2,15 @@
 
 use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
-use domain::order::{OrderState, OrderStatus, Progress};
-use domain::ports::{Act, JobReader, OrderQuery, OrderRow, Provisioner};
+use domain::order::{AskAnswer, OrderState, OrderStatus, Progress};
+use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner};
 use job_store::Store;
 use serde_json::json;
 
 use crate::acts;
-use crate::cli::{Care, ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb};
+use crate::cli::{
+    Care, ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb, Person, RetryOrder,
+};
 use crate::screen::{Exit, Screen, Stop, Table};
 use crate::{connect, follow, plan, show};
 
@@ -22,6 +24,7 @@ pub(crate) async fn run(verb: OrdersVerb, screen: &mut Screen) -> Result<Exit, S
         OrdersVerb::Follow(asked) => follow::run(&asked, screen).await,
         OrdersVerb::Plan(asked) => plan::run(&asked, screen).await,
         OrdersVerb::ForgetWhmcs(asked) => forget(&asked, screen).await,
+        OrdersVerb::Retry(asked) => retry(&asked, screen).await,
         OrdersVerb::Handle(asked) => handle(&asked, screen).await,
     }
 }
@@ -168,6 +171,48 @@ pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
         | Progress::SettingUp { client, .. }
         | Progress::Accepted { client, .. } => Some(*client),
     }
+}
+
+/// The intent goes into the audit log first and the answer after it, as in the console.
+async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.one.store).await?;
+    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let crm = asked.crm.orders()?;
+    let may = screen.may(
+        &format!("ask Salesforce for another attempt at order {order}"),
+        asked.care,
+    )?;
+    let Person { who, reason } = &asked.person;
+    let mut answer = None;
+    if may {
+        let intent = Act::AskAgain { order };
+        store.intake.act(&intent, who, reason).await?;
+        let called = crm.ask_again(order).await;
+        answer = called.as_ref().ok().copied();
+        let act = Act::AskedAgain { order, answer };
+        store.intake.act(&act, who, reason).await?;
+        called?;
+    }
+    let came = match answer {
+        Some(AskAnswer::Asked) => "asked",
+        Some(AskAnswer::NotFailed) => "not failed",
+        None => "not asked",
+    };
+    let lines = [
+        ("order", order.to_string()),
+        ("Salesforce", came.to_owned()),
+        ("by", who.clone()),
+        ("reason", reason.clone()),
+    ];
+    let value = json!({
+        "act": "ask_again", "subject": order.as_str(), "who": who, "reason": reason,
+        "answer": came, "done": answer == Some(AskAnswer::Asked),
+    });
+    screen.show(&lines, &value)?;
+    Ok(match answer {
+        Some(AskAnswer::NotFailed) => Exit::Difference,
+        _ => Exit::Fine,
+    })
 }
 
 async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> {

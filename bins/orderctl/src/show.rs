@@ -164,6 +164,10 @@ pub(crate) fn letter(view: &DeadLetterView) -> (Vec<String>, Value) {
         when(view.closed_at),
         letter.undecodable.detail.clone(),
     ];
+    let fields = letter.undecodable.fields.iter();
+    let fields: serde_json::Map<_, _> = fields
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     let position = letter.replay_id.as_ref();
     let value = json!({
         "number": view.number,
@@ -174,7 +178,9 @@ pub(crate) fn letter(view: &DeadLetterView) -> (Vec<String>, Value) {
         "detail": letter.undecodable.detail,
         "schemaId": letter.undecodable.schema_id,
         "bytes": letter.undecodable.payload.len(),
+        "fields": fields,
         "receivedAt": rfc3339(view.received_at),
+        "askedAt": view.asked_at.map(rfc3339),
         "closedAt": view.closed_at.map(rfc3339),
     });
     (cells, value)

@@ -102,10 +102,12 @@ pub(crate) fn letter(found: &impl Columns) -> Result<DeadLetterView, StoreError>
                 detail: found.text("detail")?,
                 schema_id: found.text("schema_id")?,
                 payload: found.maybe_bytes("payload")?.unwrap_or_default(),
+                fields: record::decode_fields(found.maybe_text("fields")?.as_deref())?,
             },
         },
         received_at: found.time("received_at")?,
         closed_at: found.maybe_time("closed_at")?,
+        asked_at: found.maybe_time("asked_at")?,
     })
 }
 

@@ -11,7 +11,7 @@ use domain::order::Fact;
 use domain::ports::{
     Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
     GapView, JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION,
-    StoreError,
+    StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -121,6 +121,7 @@ impl JobIntake for MemoryStore {
                         letter: letter.clone(),
                         received_at: now,
                         closed_at: None,
+                        asked_at: None,
                     });
                     Admission::DeadLettered
                 }
@@ -156,6 +157,50 @@ impl JobIntake for MemoryStore {
         drop(books);
         self.wake.notify_waiters();
         Ok(admissions)
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let books = self.books();
+        let asked = books.dead_letters.iter().filter(|view| {
+            view.channel == *channel && view.asked_at.is_some() && view.closed_at.is_none()
+        });
+        Ok(asked.take(limit).cloned().collect())
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let now = self.clock.now();
+        let mut books = self.books();
+        books.led(channel, epoch)?;
+        let waits = |view: &&mut DeadLetterView| {
+            view.number == letter && view.asked_at.is_some() && view.closed_at.is_none()
+        };
+        let Some(view) = books.dead_letters.iter_mut().find(waits) else {
+            return Ok(Admission::SameDelivery);
+        };
+        view.asked_at = None;
+        let admission = match read {
+            Ok(job) => {
+                view.closed_at = Some(now);
+                books.admit(job, now)
+            }
+            Err(undecodable) => {
+                view.letter.undecodable = undecodable.clone();
+                Admission::DeadLettered
+            }
+        };
+        drop(books);
+        self.wake.notify_waiters();
+        Ok(admission)
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

@@ -140,6 +140,7 @@ impl House {
                 detail: "3 bytes left over".to_owned(),
                 schema_id: "s".to_owned(),
                 payload: vec![1, 2, 3],
+                fields: Vec::new(),
             },
         };
         let gap = Gap {

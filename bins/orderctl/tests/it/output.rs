@@ -84,7 +84,7 @@ async fn letters_gaps_and_the_cursor_are_shown_as_json() {
     let letters = json!([{
         "number": 1, "channel": channel, "event": "bad", "replayId": "01",
         "reason": "malformed", "detail": "3 bytes left over", "schemaId": "s", "bytes": 3,
-        "receivedAt": "T", "closedAt": null,
+        "fields": {}, "receivedAt": "T", "askedAt": null, "closedAt": null,
     }]);
     assert_eq!(house.json(&["events", "dead-letters"]).await, letters);
     let gaps = json!([{"channel": channel, "from": null, "until": "T", "detail": "aged out"}]);

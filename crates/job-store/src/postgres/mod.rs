@@ -5,6 +5,7 @@ mod acts;
 mod calls;
 mod facts;
 mod intake;
+mod letters;
 mod listen;
 mod open;
 mod orders;

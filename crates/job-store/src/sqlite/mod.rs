@@ -4,6 +4,7 @@ mod acts;
 mod calls;
 mod facts;
 mod intake;
+mod letters;
 mod open;
 mod orders;
 mod prune;

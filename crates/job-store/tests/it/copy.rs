@@ -40,6 +40,7 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
             detail: "ü".to_owned(),
             schema_id: "s".to_owned(),
             payload: vec![0, 1, 2],
+            fields: Vec::new(),
         },
     }));
     let gap = Gap {

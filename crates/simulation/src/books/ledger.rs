@@ -10,8 +10,8 @@ use domain::job::{Admission, Ending, Fence, Lease, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake,
-    JobQueue, Leadership, Release, StoreError,
+    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
+    JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use testkit::MemoryStore;
@@ -178,6 +178,24 @@ impl JobIntake for Ledger {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.store.enqueue(jobs).await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.store.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        self.store.redrive(channel, epoch, letter, read).await
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

@@ -7,8 +7,8 @@ use domain::job::{Admission, Ending, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership,
-    Release, StoreError,
+    Act, Acted, CallRecord, Claimed, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake,
+    JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 
 use super::{Seat, cause};
@@ -117,6 +117,26 @@ impl JobIntake for Seat {
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let call = self.world.intake.enqueue(jobs);
         self.ask(|| "enqueue".to_owned(), call).await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        // Silent: nobody asks for a letter here, and the look must not move the dice.
+        self.world.intake.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let call = self.world.intake.redrive(channel, epoch, letter, read);
+        self.ask(|| format!("redrive {letter}"), call).await
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

@@ -98,6 +98,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 detail: "3 bytes left over".to_owned(),
                 schema_id: "s".to_owned(),
                 payload: vec![1, 2, 3],
+                fields: Vec::new(),
             },
         });
         let job = Entry::Job(new_job("e1", order_id(1), None));
@@ -363,7 +364,9 @@ macro_rules! job_store_contract {
             orders_are_listed_page_by_page_the_newest_first,
             an_order_is_listed_with_its_last_job_and_its_refusal,
             a_handled_order_is_marked_until_it_is_asked_for_again,
+            asking_again_is_told_before_and_after,
             a_dead_letter_is_dismissed_once_and_gaps_are_told,
+            a_dead_letter_is_read_again_once_it_is_asked_for,
             a_paused_intake_is_led_by_nobody,
             paused_workers_keep_what_they_have_and_take_nothing,
             a_cursor_that_a_person_sets_is_not_moved_back_by_the_old_leader,
