@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
-use domain::job::{Admission, Ending, Lease, NewJob};
+use domain::job::{Admission, Ending, Lease, NewJob, ProvisionRequest};
 use domain::key::{Channel, ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
     AskAnswer, ClientSighting, CustomerOrder, Fact, ItemReport, OrderDetails, OrderSighting,
     PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{
-    Act, Acted, Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, Delivery, Epoch,
-    EventSource, EventStream, Gap, JobIntake, JobQueue, Leadership, NewClient, NewOrder, Pending,
-    PlaceAnswer, Provisioner, Release, ReportAnswer, Start, StoreError, StreamError,
+    Act, Acted, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor,
+    DeadLetter, DeadLetterView, Delivery, Epoch, EventSource, EventStream, Gap, JobIntake,
+    JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, Provisioner, Release,
+    ReportAnswer, Start, StoreError, StreamError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -89,15 +90,25 @@ impl JobQueue for Deadly<dyn JobQueue> {
         self.inner.renew(leases, ttl).await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let fact = facts.first().map_or("nothing", Fact::name);
         let name = format!("queue.record {fact}");
-        self.of(lease.order, &name, self.inner.record(lease, facts))
+        self.of(lease.order, &name, self.inner.record(lease, facts, calls))
             .await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        let call = self.inner.release(lease, release);
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.inner.release(lease, release, calls);
         self.of(lease.order, "queue.release", call).await
     }
 
@@ -106,8 +117,9 @@ impl JobQueue for Deadly<dyn JobQueue> {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.inner.finish(lease, ending, facts);
+        let call = self.inner.finish(lease, ending, facts, calls);
         self.of(lease.order, "queue.finish", call).await
     }
 
@@ -243,6 +255,13 @@ impl EventSource for Deadly<dyn EventSource> {
         let fate = Arc::clone(&self.fate);
         Ok(Box::new(DeadlyStream { inner, fate }))
     }
+
+    async fn read_again(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+        self.inner.read_again(letter).await
+    }
 }
 
 struct DeadlyStream {
@@ -303,6 +322,25 @@ impl JobIntake for Deadly<dyn JobIntake> {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.inner.enqueue(jobs).await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.inner.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let call = self.inner.redrive(channel, epoch, letter, read);
+        self.at("store.redrive", call).await
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

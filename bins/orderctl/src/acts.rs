@@ -6,9 +6,13 @@ use serde_json::json;
 
 use crate::cli::{
     Care, CursorVerb, DeadLetters, Dismiss, EventsVerb, Hold, Lane, OfChannel, Person, Recent,
+    Redrive,
 };
 use crate::screen::{Exit, Screen, Stop, Table};
 use crate::{connect, show};
+
+/// Letters read at a time.
+const PAGE: usize = 500;
 
 /// Does it unless the person would rather not, and shows what was done.
 pub(crate) async fn perform(
@@ -54,6 +58,7 @@ pub(crate) async fn perform(
 pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit, Stop> {
     match verb {
         EventsVerb::DeadLetters(asked) => dead_letters(&asked, screen).await,
+        EventsVerb::Redrive(asked) => redrive(asked, screen).await,
         EventsVerb::Dismiss(asked) => dismiss(&asked, screen).await,
         EventsVerb::Gaps(asked) => gaps(&asked, screen).await,
     }
@@ -83,6 +88,47 @@ async fn gaps(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
             .collect(),
     };
     screen.list(table)?;
+    Ok(Exit::Fine)
+}
+
+/// One letter is an act that can be asked for again; all of them are asked about first.
+async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.store).await?;
+    if let Some(letter) = asked.letter {
+        let care = Care {
+            yes: true,
+            ..asked.care
+        };
+        let (act, what) = (
+            Act::Redrive { letter },
+            format!("have dead letter {letter} read again"),
+        );
+        return perform(&store, &act, &what, &asked.person, care, screen).await;
+    }
+    let mut letters = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.reader.dead_letters(true, after, PAGE).await?;
+        letters.extend(page.iter().map(|view| view.number));
+        after = match page.last() {
+            Some(last) => Some(last.number),
+            None => break,
+        };
+    }
+    let what = format!("have {} dead letters read again", letters.len());
+    let may = screen.may(&what, asked.care)?;
+    let mut done = 0;
+    if may {
+        let Person { who, reason } = &asked.person;
+        for letter in letters.iter().rev() {
+            let act = Act::Redrive { letter: *letter };
+            let acted = store.intake.act(&act, who, reason).await?;
+            done += usize::from(acted == Acted::Done);
+        }
+    }
+    let lines = [("asked for", format!("{done} of {}", letters.len()))];
+    let value = json!({"act": "redrive", "open": letters.len(), "asked": done, "done": may});
+    screen.show(&lines, &value)?;
     Ok(Exit::Fine)
 }
 

@@ -29,6 +29,34 @@ pub(crate) struct Outside {
     pub(crate) whmcs: WhmcsArgs,
 }
 
+/// Settings of Salesforce alone.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Crm {
+    /// TOML file: renamed fields and statuses
+    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
+    pub(crate) orderbridge_config: Option<String>,
+    #[command(flatten)]
+    pub(crate) salesforce: SalesforceArgs,
+}
+
+impl Crm {
+    /// Checks every setting; connects to nothing.
+    pub(crate) fn orders(&self) -> Result<RestOrders, Stop> {
+        let mut problems = Problems::new();
+        let auth = self.salesforce.check(&mut problems);
+        let fields = ConfigFile::read(self.orderbridge_config.as_deref(), &mut problems)
+            .and_then(|file| FieldNames::of(&file, &mut problems));
+        let (auth, fields) = problems.into_result(auth.zip(fields))?;
+        let roots = Roots::load(auth.ca_file.as_deref())?;
+        let rest = RestConfig {
+            fields,
+            ..RestConfig::new(auth.api_version.clone())
+        };
+        let tokens = Arc::new(TokenManager::new(auth, &roots)?);
+        Ok(RestOrders::new(rest, tokens, &roots)?)
+    }
+}
+
 /// The outside systems, ready to be called.
 pub(crate) struct Systems {
     pub(crate) tokens: Arc<TokenManager>,

@@ -1,5 +1,6 @@
 //! One order's timeline as it grows.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::job::Ending;
@@ -16,12 +17,21 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
     let order = orders::find(&*store.reader, &asked.one.order).await?.order;
     let begun = Instant::now();
     let mut told = 0;
+    // The last call of each job that was told.
+    let mut called = HashMap::new();
     loop {
         // Jobs before facts: a job that has ended has recorded its last fact.
         let jobs = store.reader.jobs_of(order).await?;
         let facts = store.reader.facts_of(order).await?;
-        for fact in facts.iter().skip(told) {
-            let (cells, value) = show::fact(fact);
+        let mut calls = store.reader.calls_of(order).await?;
+        calls.retain(|call| {
+            let last = called.entry(call.job.clone()).or_insert(0);
+            let new = call.number > *last;
+            *last = call.number.max(*last);
+            new
+        });
+        let new = facts.get(told..).unwrap_or_default();
+        for (cells, value) in show::timeline(new, &calls) {
             match screen.format {
                 Format::Table => screen.line(cells.join("  ").trim_end())?,
                 // A timeline has no end that one value could wait for.

@@ -2,13 +2,15 @@
 
 use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
-use domain::order::{OrderState, OrderStatus, Progress};
-use domain::ports::{Act, JobReader, OrderQuery, OrderRow, Provisioner};
+use domain::order::{AskAnswer, OrderState, OrderStatus, Progress};
+use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner};
 use job_store::Store;
 use serde_json::json;
 
 use crate::acts;
-use crate::cli::{Care, ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb};
+use crate::cli::{
+    Care, ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb, Person, RetryOrder,
+};
 use crate::screen::{Exit, Screen, Stop, Table};
 use crate::{connect, follow, plan, show};
 
@@ -22,6 +24,7 @@ pub(crate) async fn run(verb: OrdersVerb, screen: &mut Screen) -> Result<Exit, S
         OrdersVerb::Follow(asked) => follow::run(&asked, screen).await,
         OrdersVerb::Plan(asked) => plan::run(&asked, screen).await,
         OrdersVerb::ForgetWhmcs(asked) => forget(&asked, screen).await,
+        OrdersVerb::Retry(asked) => retry(&asked, screen).await,
         OrdersVerb::Handle(asked) => handle(&asked, screen).await,
     }
 }
@@ -75,6 +78,8 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let row = find(&*store.reader, &asked.order).await?;
     let jobs = store.reader.jobs_of(row.order).await?;
     let facts = store.reader.facts_of(row.order).await?;
+    let calls = store.reader.calls_of(row.order).await?;
+    let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
     let lines = [
         ("order", row.order.to_string()),
@@ -93,7 +98,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let value = json!({
         "order": show::order_value(&row),
         "jobs": jobs.iter().map(show::job_value).collect::<Vec<_>>(),
-        "timeline": facts.iter().map(|fact| show::fact(fact).1).collect::<Vec<_>>(),
+        "timeline": timeline.iter().map(|(_, value)| value).collect::<Vec<_>>(),
     });
     screen.show(&lines, &value)?;
     if screen.format == crate::Format::Table {
@@ -104,8 +109,8 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         })?;
         screen.line("")?;
         screen.list(Table {
-            columns: &["AT", "FACT", "DETAIL"],
-            rows: facts.iter().map(show::fact).collect(),
+            columns: &["AT", "FACT OR CALL", "DETAIL"],
+            rows: timeline,
         })?;
     }
     Ok(Exit::Fine)
@@ -166,6 +171,48 @@ pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
         | Progress::SettingUp { client, .. }
         | Progress::Accepted { client, .. } => Some(*client),
     }
+}
+
+/// The intent goes into the audit log first and the answer after it, as in the console.
+async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
+    let store = connect::store(&asked.one.store).await?;
+    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let crm = asked.crm.orders()?;
+    let may = screen.may(
+        &format!("ask Salesforce for another attempt at order {order}"),
+        asked.care,
+    )?;
+    let Person { who, reason } = &asked.person;
+    let mut answer = None;
+    if may {
+        let intent = Act::AskAgain { order };
+        store.intake.act(&intent, who, reason).await?;
+        let called = crm.ask_again(order).await;
+        answer = called.as_ref().ok().copied();
+        let act = Act::AskedAgain { order, answer };
+        store.intake.act(&act, who, reason).await?;
+        called?;
+    }
+    let came = match answer {
+        Some(AskAnswer::Asked) => "asked",
+        Some(AskAnswer::NotFailed) => "not failed",
+        None => "not asked",
+    };
+    let lines = [
+        ("order", order.to_string()),
+        ("Salesforce", came.to_owned()),
+        ("by", who.clone()),
+        ("reason", reason.clone()),
+    ];
+    let value = json!({
+        "act": "ask_again", "subject": order.as_str(), "who": who, "reason": reason,
+        "answer": came, "done": answer == Some(AskAnswer::Asked),
+    });
+    screen.show(&lines, &value)?;
+    Ok(match answer {
+        Some(AskAnswer::NotFailed) => Exit::Difference,
+        _ => Exit::Fine,
+    })
 }
 
 async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> {

@@ -2,7 +2,8 @@
 
 use domain::order::Fact;
 use domain::ports::{
-    Audit, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedFact, StreamView,
+    Audit, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall, RecordedFact,
+    StreamView,
 };
 use domain::time::Timestamp;
 use runtime::rfc3339;
@@ -101,6 +102,35 @@ pub(crate) fn fact(recorded: &RecordedFact) -> (Vec<String>, Value) {
     (vec![at, name.to_owned(), detail], value)
 }
 
+/// A call, as a line of the timeline between the facts.
+pub(crate) fn call(recorded: &RecordedCall) -> (Vec<String>, Value) {
+    let call = recorded.call;
+    let (at, name) = (rfc3339(call.at), call.action.name());
+    let took = u64::try_from(call.took.as_millis()).unwrap_or(u64::MAX);
+    let system = call.action.system().name();
+    let detail = format!("{system}: {} in {took} ms", call.outcome.words());
+    let value = json!({
+        "at": at, "job": recorded.job.as_str(), "call": name, "number": recorded.number,
+        "system": system, "outcome": call.outcome.name(), "tookMs": took,
+    });
+    (vec![at, name.to_owned(), detail], value)
+}
+
+/// Facts and the calls between them in the sequence of time.
+pub(crate) fn timeline(
+    facts: &[RecordedFact],
+    calls: &[RecordedCall],
+) -> Vec<(Vec<String>, Value)> {
+    let facts = facts.iter().map(|recorded| (recorded.at, fact(recorded)));
+    let calls = calls
+        .iter()
+        .map(|recorded| (recorded.call.at, call(recorded)));
+    let mut lines: Vec<_> = calls.chain(facts).collect();
+    // Stable: a call comes before what was learnt from it in the same moment.
+    lines.sort_by_key(|(at, _)| *at);
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
 /// The particulars of a fact, for people.
 fn detail(fact: &Fact) -> String {
     match fact {
@@ -134,6 +164,10 @@ pub(crate) fn letter(view: &DeadLetterView) -> (Vec<String>, Value) {
         when(view.closed_at),
         letter.undecodable.detail.clone(),
     ];
+    let fields = letter.undecodable.fields.iter();
+    let fields: serde_json::Map<_, _> = fields
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
     let position = letter.replay_id.as_ref();
     let value = json!({
         "number": view.number,
@@ -144,7 +178,9 @@ pub(crate) fn letter(view: &DeadLetterView) -> (Vec<String>, Value) {
         "detail": letter.undecodable.detail,
         "schemaId": letter.undecodable.schema_id,
         "bytes": letter.undecodable.payload.len(),
+        "fields": fields,
         "receivedAt": rfc3339(view.received_at),
+        "askedAt": view.asked_at.map(rfc3339),
         "closedAt": view.closed_at.map(rfc3339),
     });
     (cells, value)

@@ -101,6 +101,7 @@ mod tests {
                 detail: String::new(),
                 schema_id: String::new(),
                 payload: Vec::new(),
+                fields: Vec::new(),
             }),
         }
     }

@@ -6,6 +6,7 @@
 
 mod decide;
 mod health;
+mod letters;
 mod measure;
 mod run;
 mod sweep;

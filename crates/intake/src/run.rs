@@ -45,8 +45,8 @@ pub struct Settings {
 
 /// Turns the events of a channel into jobs.
 pub struct Intake {
-    ports: Ports,
-    settings: Settings,
+    pub(crate) ports: Ports,
+    pub(crate) settings: Settings,
     owner: Owner,
     health: Arc<Health>,
     /// Told when events may have been missed.
@@ -171,7 +171,8 @@ impl Intake {
         // One renewal goes on from message to message: begun anew with each of them, it would
         // never be answered on a busy stream.
         let leadership = self.lose_leadership(epoch, &mut renewal);
-        tokio::pin!(leadership);
+        let letters = self.read_letters(epoch);
+        tokio::pin!(leadership, letters);
         // Leadership is asked before the stream: a bus that never pauses must not keep a
         // leader from renewing.
         let opened = tokio::select! {
@@ -190,6 +191,7 @@ impl Intake {
                 biased;
                 () = shutdown.cancelled() => Some(Over::Shutdown),
                 () = &mut leadership => Some(Over::NotLeading),
+                () = &mut letters => None,
                 over = self.take_one(&mut *stream, epoch, instead) => over,
             };
             match over {

@@ -244,7 +244,7 @@ mod tests {
         let ttl = Duration::from_secs(15);
         let claimed = house.store.claim(&owner("w"), 1, ttl).await;
         let lease = claimed.expect("the store answers")[0].lease.clone();
-        let finished = house.store.finish(&lease, Ending::Failed, &[]).await;
+        let finished = house.store.finish(&lease, Ending::Failed, &[], &[]).await;
         finished.expect("the lease holds");
         assert_eq!(house.found().await.enqueued, 0);
         house.clock.advance(Duration::from_secs(1));

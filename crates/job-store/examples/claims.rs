@@ -127,9 +127,12 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
             }
             count += u32::try_from(claimed.len()).unwrap();
             let calls = claimed.iter().map(|job| async {
-                store.record(&job.lease, &[Fact::NotPlaced]).await.unwrap();
                 store
-                    .finish(&job.lease, Ending::Succeeded, &[Fact::Reported])
+                    .record(&job.lease, &[Fact::NotPlaced], &[])
+                    .await
+                    .unwrap();
+                store
+                    .finish(&job.lease, Ending::Succeeded, &[Fact::Reported], &[])
                     .await
                     .unwrap();
             });
@@ -149,7 +152,7 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
         }
         let calls = rest
             .iter()
-            .map(|job| store.finish(&job.lease, Ending::Skipped, &[]));
+            .map(|job| store.finish(&job.lease, Ending::Skipped, &[], &[]));
         futures::future::join_all(calls).await;
     }
     let mut times = Vec::new();
@@ -174,7 +177,7 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
         let ((claimed_at, claimed), begun) = tokio::join!(waiting, enqueuing);
         times.push(claimed_at.duration_since(begun));
         store
-            .finish(&claimed[0].lease, Ending::Succeeded, &[])
+            .finish(&claimed[0].lease, Ending::Succeeded, &[], &[])
             .await
             .unwrap();
     }

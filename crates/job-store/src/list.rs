@@ -5,6 +5,16 @@ use domain::id::Id;
 use domain::order::Fact;
 use domain::ports::{JobStage, OrderNames, OrderQuery};
 
+/// Finds an order to which something has happened since a person was about to ask for it again.
+macro_rules! moved_on {
+    () => {
+        "SELECT 1 FROM orders WHERE order_id = $1 AND updated_at > coalesce(
+             (SELECT at FROM audit WHERE act = 'ask_again' AND subject = $1
+              ORDER BY seq DESC LIMIT 1), 0)"
+    };
+}
+pub(crate) use moved_on;
+
 /// What facts change about an order's row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {

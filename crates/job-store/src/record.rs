@@ -12,6 +12,20 @@ use serde_json::{Value, json};
 
 use crate::error::corrupt;
 
+/// What could be read of a dead letter, as pairs of name and value; nothing when there is
+/// nothing.
+pub(crate) fn encode_fields(fields: &[(String, String)]) -> Option<String> {
+    (!fields.is_empty()).then(|| json!(fields).to_string())
+}
+
+/// The counterpart of [`encode_fields`].
+pub(crate) fn decode_fields(text: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
+    text.map_or_else(
+        || Ok(Vec::new()),
+        |text| serde_json::from_str(text).map_err(|error| corrupt("dead_letter.fields", error)),
+    )
+}
+
 /// The body of a fact.
 pub(crate) fn encode(fact: &Fact) -> Value {
     match fact {

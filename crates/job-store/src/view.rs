@@ -1,11 +1,14 @@
 //! Rows of lists, and what they stand for.
 
+use std::time::Duration;
+
 use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Audit, DeadLetter, DeadLetterView, EndingView, GapView, Handled, JobStage, OrderRow, Pausable,
-    Pause, StoreError, Undecodable, UndecodableReason,
+    Audit, CallAction, CallOutcome, CallRecord, DeadLetter, DeadLetterView, EndingView, GapView,
+    Handled, JobStage, OrderRow, Pausable, Pause, RecordedCall, StoreError, Undecodable,
+    UndecodableReason,
 };
 
 use crate::error::corrupt;
@@ -31,6 +34,15 @@ macro_rules! endings {
     };
 }
 pub(crate) use endings;
+
+/// The calls of an order's jobs, each job's in their sequence.
+macro_rules! calls {
+    () => {
+        "SELECT job_id, number, at, took, action, outcome FROM outside_call
+         WHERE order_id = $1 ORDER BY job_id, number"
+    };
+}
+pub(crate) use calls;
 
 pub(crate) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
@@ -90,10 +102,12 @@ pub(crate) fn letter(found: &impl Columns) -> Result<DeadLetterView, StoreError>
                 detail: found.text("detail")?,
                 schema_id: found.text("schema_id")?,
                 payload: found.maybe_bytes("payload")?.unwrap_or_default(),
+                fields: record::decode_fields(found.maybe_text("fields")?.as_deref())?,
             },
         },
         received_at: found.time("received_at")?,
         closed_at: found.maybe_time("closed_at")?,
+        asked_at: found.maybe_time("asked_at")?,
     })
 }
 
@@ -133,6 +147,29 @@ pub(crate) fn ending(found: &impl Columns) -> Result<EndingView, StoreError> {
         },
         requested_at: found.time("requested_at")?,
         ended_at: found.time("ended_at")?,
+    })
+}
+
+pub(crate) fn took(call: &CallRecord) -> i64 {
+    i64::try_from(call.took.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn call(found: &impl Columns) -> Result<RecordedCall, StoreError> {
+    let (action, outcome) = (found.text("action")?, found.text("outcome")?);
+    let natural = |number: i64| u64::try_from(number).unwrap_or(0);
+    Ok(RecordedCall {
+        job: record::job_id(found.text("job_id")?)?,
+        number: natural(found.int("number")?),
+        call: CallRecord {
+            at: found.time("at")?,
+            took: Duration::from_millis(natural(found.int("took")?)),
+            action: CallAction::parse(&action).ok_or_else(|| {
+                corrupt("outside_call.action", format!("`{action}` is no action"))
+            })?,
+            outcome: CallOutcome::parse(&outcome).ok_or_else(|| {
+                corrupt("outside_call.outcome", format!("`{outcome}` is no outcome"))
+            })?,
+        },
     })
 }
 

@@ -4,6 +4,7 @@
 //! from its facts to its end, step by step: *decide* in the domain, *observe*, commit the
 //! intent, *perform*, record what was learnt.
 
+mod calls;
 mod execute;
 mod heartbeat;
 mod lane;

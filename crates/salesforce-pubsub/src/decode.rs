@@ -14,12 +14,15 @@ use domain::time::Timestamp;
 pub(crate) struct Unusable {
     pub(crate) reason: UndecodableReason,
     pub(crate) detail: String,
+    /// Names and values, where it decodes.
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 fn malformed(detail: impl Into<String>) -> Unusable {
     Unusable {
         reason: UndecodableReason::Malformed,
         detail: detail.into(),
+        fields: Vec::new(),
     }
 }
 
@@ -114,10 +117,12 @@ pub(crate) fn request(
         .ok_or_else(|| Unusable {
             reason: UndecodableReason::MissingOrder,
             detail: "the event has no OrderId__c".to_owned(),
+            fields: readable(&fields),
         })?;
     let order = OrderId::parse(order.trim()).map_err(|error| Unusable {
         reason: UndecodableReason::InvalidOrder,
         detail: error.to_string(),
+        fields: readable(&fields),
     })?;
     let request = ProvisionRequest {
         order,
@@ -129,6 +134,29 @@ pub(crate) fn request(
         created_at,
     };
     Ok((request, version))
+}
+
+/// More fields than an event has, and longer values than one needs.
+const FIELDS: usize = 50;
+const LONGEST: usize = 255;
+
+/// Names and values as people read them, bounded; what is no plain value is left out.
+fn readable(fields: &[(String, Value)]) -> Vec<(String, String)> {
+    let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
+    let plain = fields.iter().filter_map(|(name, value)| {
+        let text = match inner(value) {
+            Value::String(text) => cut(text),
+            Value::Boolean(flag) => flag.to_string(),
+            Value::Int(number) => number.to_string(),
+            Value::Long(number) | Value::TimestampMillis(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::Double(number) => number.to_string(),
+            Value::Null => "null".to_owned(),
+            _ => return None,
+        };
+        Some((cut(name), text))
+    });
+    plain.take(FIELDS).collect()
 }
 
 fn inner(value: &Value) -> &Value {

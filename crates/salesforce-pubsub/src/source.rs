@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use async_trait::async_trait;
+use domain::job::ProvisionRequest;
 use domain::key::Channel;
-use domain::ports::{EventSource, EventStream, Start, StreamError};
+use domain::ports::{DeadLetter, EventSource, EventStream, Start, StreamError, Undecodable};
 use outbound::Roots;
 use salesforce_auth::TokenManager;
 use tokio::sync::mpsc;
@@ -14,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::proto::pub_sub_client::PubSubClient;
 use crate::proto::{FetchRequest, ReplayPreset};
 use crate::schema::Schemas;
-use crate::stream::{Refusals, Stream, Subscription};
+use crate::stream::{Refusals, Stream, Subscription, read};
 use crate::{Config, failure, rpc};
 
 /// The Pub/Sub API of one org.
@@ -77,6 +78,15 @@ impl EventSource for PubSub {
             schemas: Arc::clone(&self.schemas),
             refusals: Arc::clone(&self.refusals),
         })))
+    }
+
+    async fn read_again(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+        let kept = &letter.undecodable;
+        let schema = self.schemas.get(&kept.schema_id).await?;
+        Ok(read(&letter.event, schema, &kept.schema_id, &kept.payload))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::job::ProvisionRequest;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{Batch, EventStream, Received, StreamError, Undecodable, UndecodableReason};
 use salesforce_auth::TokenManager;
@@ -209,31 +210,43 @@ fn received(event: &ConsumerEvent, schema: Known) -> Received {
     let empty = ProducerEvent::default();
     let body = event.event.as_ref().unwrap_or(&empty);
     let id = identity(&body.id, replay_id.as_ref());
+    let request = read(&id, schema, &body.schema_id, &body.payload);
+    Received {
+        event: id,
+        replay_id,
+        request,
+    }
+}
+
+/// What a payload asks for, or why that cannot be told.
+pub(crate) fn read(
+    event: &EventId,
+    schema: Known,
+    schema_id: &str,
+    payload: &[u8],
+) -> Result<ProvisionRequest, Undecodable> {
     let decoded = schema
         .map_err(|detail| decode::Unusable {
             reason: UndecodableReason::UnknownSchema,
             detail,
+            fields: Vec::new(),
         })
-        .and_then(|schema| decode::request(&schema, &body.payload));
-    let request = match decoded {
+        .and_then(|schema| decode::request(&schema, payload));
+    match decoded {
         Ok((request, version)) => {
             if version > 1.0 {
                 metrics::counter!("orderbridge_event_version_unknown_total").increment(1);
-                tracing::warn!(event = %id, version, "an event of a version above 1 is read as version 1");
+                tracing::warn!(%event, version, "an event of a version above 1 is read as version 1");
             }
             Ok(request)
         }
         Err(unusable) => Err(Undecodable {
             reason: unusable.reason,
             detail: unusable.detail,
-            schema_id: body.schema_id.clone(),
-            payload: body.payload.clone(),
+            schema_id: schema_id.to_owned(),
+            payload: payload.to_vec(),
+            fields: unusable.fields,
         }),
-    };
-    Received {
-        event: id,
-        replay_id,
-        request,
     }
 }
 

@@ -160,6 +160,7 @@ async fn publish(world: Arc<World>, received: Received) {
                 detail: "a byte is left over".to_owned(),
                 schema_id: "s1".to_owned(),
                 payload: vec![0],
+                fields: Vec::new(),
             }),
         });
     }

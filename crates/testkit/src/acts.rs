@@ -2,7 +2,7 @@
 
 use domain::job::JobState;
 use domain::key::JobId;
-use domain::order::Fact;
+use domain::order::{AskAnswer, Fact};
 use domain::ports::{Act, Acted, Audit, Cursor, Handled, Pausable, Pause};
 use domain::time::Timestamp;
 
@@ -33,6 +33,14 @@ impl Books {
                 };
                 view.closed_at = Some(now);
             }
+            Act::Redrive { letter } => {
+                let mut letters = self.dead_letters.iter_mut();
+                let open = letters.find(|view| view.number == *letter && view.closed_at.is_none());
+                let Some(view) = open else {
+                    return Acted::NotThere;
+                };
+                view.asked_at = Some(now);
+            }
             Act::SetCursor { channel, replay_id } => {
                 let stream = self.streams.entry(channel.clone()).or_default();
                 stream.leader = None;
@@ -61,6 +69,25 @@ impl Books {
                     order: *whmcs_order,
                 };
                 self.append(*order, &JobId::of_person(), &[forgotten], now);
+            }
+            Act::AskAgain { .. } => {}
+            Act::AskedAgain { order, answer } => {
+                let asked = self
+                    .audit
+                    .iter()
+                    .rev()
+                    .find(|line| line.act == "ask_again" && line.subject == order.as_str());
+                let asked = asked.map(|line| line.at);
+                if *answer == Some(AskAnswer::Asked)
+                    && let Some(row) = self.orders.get_mut(order)
+                    && asked.is_some_and(|at| row.updated_at <= at)
+                {
+                    row.handled = Some(Handled {
+                        who: by.to_owned(),
+                        why: reason.to_owned(),
+                        at: now,
+                    });
+                }
             }
             Act::Handle { order } => {
                 let Some(row) = self.orders.get_mut(order) else {

@@ -8,8 +8,8 @@ use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Audit, DeadLetterView, Epoch, GapView, JobStage, OrderRow, Pausable, Pause, Pruned,
-    RecordedFact, StoreError, StreamView,
+    Audit, CallRecord, DeadLetterView, Epoch, GapView, JobStage, OrderRow, Pausable, Pause, Pruned,
+    RecordedCall, RecordedFact, StoreError, StreamView,
 };
 use domain::time::Timestamp;
 
@@ -26,6 +26,7 @@ pub(crate) struct Books {
     pub(crate) audit: Vec<Audit>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) claims: u64,
+    pub(crate) calls: Vec<(OrderId, RecordedCall)>,
 }
 
 pub(crate) struct Row {
@@ -105,6 +106,8 @@ impl Books {
         let (jobs, events, facts) = (self.jobs.len(), self.inbox.len(), self.facts.len());
         self.jobs
             .retain(|row| row.ended_at.is_none_or(|at| at > cutoff));
+        let jobs_left: HashSet<_> = self.jobs.iter().map(|row| row.job.id.clone()).collect();
+        self.calls.retain(|(_, call)| jobs_left.contains(&call.job));
         self.inbox.retain(|_, at| *at > cutoff);
         let mut kept: HashSet<_> = self.jobs.iter().map(|row| row.job.order).collect();
         let needed = self
@@ -142,6 +145,29 @@ impl Books {
                 list(self.order(order, at), fact);
             }
         }
+    }
+
+    /// Appends calls of the job, and forgets its oldest.
+    pub(crate) fn called(&mut self, lease: &Lease, calls: &[CallRecord]) {
+        let of_job = |(_, call): &&(OrderId, RecordedCall)| call.job == lease.job;
+        let last = self
+            .calls
+            .iter()
+            .filter(of_job)
+            .map(|(_, call)| call.number);
+        let mut number = last.max().unwrap_or(0);
+        for call in calls {
+            number += 1;
+            let recorded = RecordedCall {
+                job: lease.job.clone(),
+                number,
+                call: *call,
+            };
+            self.calls.push((lease.order, recorded));
+        }
+        let kept = |call: &RecordedCall| call.number + CallRecord::KEPT as u64 > number;
+        self.calls
+            .retain(|(_, call)| call.job != lease.job || kept(call));
     }
 
     /// The order's row in the list, with activity now.

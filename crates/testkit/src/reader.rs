@@ -9,7 +9,7 @@ use domain::key::{Channel, JobId};
 use domain::order::Fact;
 use domain::ports::{
     Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
-    Pause, RecordedFact, StoreError, StreamView, Tally,
+    Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 
@@ -75,6 +75,14 @@ impl JobReader for MemoryStore {
         let books = self.books();
         let of_order = books.facts.iter().filter(|(id, _)| *id == order);
         Ok(of_order.map(|(_, recorded)| recorded.clone()).collect())
+    }
+
+    async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
+        let books = self.books();
+        let of_order = books.calls.iter().filter(|(id, _)| *id == order);
+        let mut calls: Vec<_> = of_order.map(|(_, call)| call.clone()).collect();
+        calls.sort_by(|a, b| (&a.job, a.number).cmp(&(&b.job, b.number)));
+        Ok(calls)
     }
 
     async fn tally(&self) -> Result<Tally, StoreError> {

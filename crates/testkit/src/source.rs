@@ -1,12 +1,14 @@
 //! An event source that says what it was told to.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use domain::job::ProvisionRequest;
 use domain::key::{Channel, EventId, IdemKey, ReplayId};
 use domain::ports::{
-    Batch, EventSource, EventStream, Received, Start, StreamError, Undecodable, UndecodableReason,
+    Batch, DeadLetter, EventSource, EventStream, Received, Start, StreamError, Undecodable,
+    UndecodableReason,
 };
 
 use crate::order_id;
@@ -22,6 +24,7 @@ struct Books {
     opened: Vec<Start>,
     asked: usize,
     never_opens: bool,
+    readable: HashMap<EventId, ProvisionRequest>,
 }
 
 impl FakeSource {
@@ -35,6 +38,11 @@ impl FakeSource {
     /// Opening a stream never comes to an end from now on.
     pub fn never_open(&self) {
         lock(&self.0).never_opens = true;
+    }
+
+    /// The event can be read from now on, and asks for this.
+    pub fn make_readable(&self, event: EventId, request: ProvisionRequest) {
+        lock(&self.0).readable.insert(event, request);
     }
 
     /// Where each stream was opened, in sequence.
@@ -81,6 +89,15 @@ impl EventSource for FakeSource {
             books: Arc::clone(&self.0),
             script,
         }))
+    }
+
+    async fn read_again(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+        let books = lock(&self.0);
+        let read = books.readable.get(&letter.event).cloned();
+        Ok(read.map_or_else(|| Err(letter.undecodable.clone()), Ok))
     }
 }
 
@@ -133,6 +150,7 @@ pub fn poison(n: u8) -> Batch {
             detail: "a byte is left over".to_owned(),
             schema_id: "s1".to_owned(),
             payload: vec![n],
+            fields: Vec::new(),
         });
     }
     batch

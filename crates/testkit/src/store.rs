@@ -9,8 +9,9 @@ use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap, GapView,
-    JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION, StoreError,
+    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
+    GapView, JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION,
+    StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -120,6 +121,7 @@ impl JobIntake for MemoryStore {
                         letter: letter.clone(),
                         received_at: now,
                         closed_at: None,
+                        asked_at: None,
                     });
                     Admission::DeadLettered
                 }
@@ -155,6 +157,50 @@ impl JobIntake for MemoryStore {
         drop(books);
         self.wake.notify_waiters();
         Ok(admissions)
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let books = self.books();
+        let asked = books.dead_letters.iter().filter(|view| {
+            view.channel == *channel && view.asked_at.is_some() && view.closed_at.is_none()
+        });
+        Ok(asked.take(limit).cloned().collect())
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let now = self.clock.now();
+        let mut books = self.books();
+        books.led(channel, epoch)?;
+        let waits = |view: &&mut DeadLetterView| {
+            view.number == letter && view.asked_at.is_some() && view.closed_at.is_none()
+        };
+        let Some(view) = books.dead_letters.iter_mut().find(waits) else {
+            return Ok(Admission::SameDelivery);
+        };
+        view.asked_at = None;
+        let admission = match read {
+            Ok(job) => {
+                view.closed_at = Some(now);
+                books.admit(job, now)
+            }
+            Err(undecodable) => {
+                view.letter.undecodable = undecodable.clone();
+                Admission::DeadLettered
+            }
+        };
+        drop(books);
+        self.wake.notify_waiters();
+        Ok(admission)
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
@@ -240,22 +286,34 @@ impl JobQueue for MemoryStore {
         Ok(leases.iter().filter(renewed).cloned().collect())
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.deferrals = 0;
+        books.called(lease, calls);
         books.append(lease.order, &lease.job, facts, now);
         Ok(())
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.state = JobState::Queued;
         row.due = now + release.after;
         row.deferrals += u32::from(release.deferral);
+        books.called(lease, calls);
         Ok(())
     }
 
@@ -264,12 +322,14 @@ impl JobQueue for MemoryStore {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
         row.state = JobState::Ended(ending);
         row.ended_at = Some(now);
+        books.called(lease, calls);
         books.append(lease.order, &lease.job, facts, now);
         books.ended(lease.order, ending, now);
         Ok(())

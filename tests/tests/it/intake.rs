@@ -1,6 +1,8 @@
 //! From an approval in Salesforce to a job, over the real wire.
 
 use crate::house::House;
+use domain::ports::{Act, UndecodableReason};
+use simulators::salesforce::UnaryFault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_approval_becomes_one_job() {
@@ -96,4 +98,39 @@ async fn what_was_missed_with_a_lost_position_is_found_by_the_sweep() {
         house.assert_one_job_each(&orders).await;
         running.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_event_whose_schema_could_not_be_had_is_read_again_when_it_can() {
+    let house = House::new().await;
+    house.salesforce.unary_fault(UnaryFault {
+        rpc: "GetSchema".to_owned(),
+        code: "NOT_FOUND".to_owned(),
+        error_code: "schema.not.found".to_owned(),
+        when: Default::default(),
+    });
+    let subscriber = house.subscribe();
+    let orders = house.approve(1);
+    house
+        .until(async || house.store.reader.tally().await.unwrap().open_dead_letters == 1)
+        .await;
+    let letters = house
+        .store
+        .reader
+        .dead_letters(true, None, 9)
+        .await
+        .unwrap();
+    assert_eq!(
+        letters[0].letter.undecodable.reason,
+        UndecodableReason::UnknownSchema
+    );
+    let act = Act::Redrive {
+        letter: letters[0].number,
+    };
+    house.store.intake.act(&act, "Ada", "mended").await.unwrap();
+    house.until_queued(1).await;
+    house.assert_one_job_each(&orders).await;
+    let tally = house.store.reader.tally().await.unwrap();
+    assert_eq!(tally.open_dead_letters, 0);
+    subscriber.stop().await;
 }

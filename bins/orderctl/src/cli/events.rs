@@ -11,6 +11,11 @@ pub(crate) enum EventsVerb {
     /// Events that nobody could act on, newest first
     #[command(after_help = "Example:\n  orderctl events dead-letters --all")]
     DeadLetters(DeadLetters),
+    /// Have dead letters read again, once what was wrong is mended
+    #[command(
+        after_help = "The subscriber that leads reads them within seconds and makes their jobs, or keeps them with the new reason.\n\nExample:\n  orderctl events redrive 12 --reason 'schema is back'"
+    )]
+    Redrive(Redrive),
     /// Close a dead letter
     #[command(after_help = "Example:\n  orderctl events dismiss 12 --reason 'test event' --yes")]
     Dismiss(Dismiss),
@@ -36,6 +41,22 @@ pub(crate) struct Recent {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Redrive {
+    /// Its number
+    #[arg(required_unless_present = "all_open")]
+    pub(crate) letter: Option<i64>,
+    /// All that are open
+    #[arg(long, conflicts_with = "letter")]
+    pub(crate) all_open: bool,
+    #[command(flatten)]
+    pub(crate) person: Person,
+    #[command(flatten)]
+    pub(crate) care: Care,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

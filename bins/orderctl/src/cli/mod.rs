@@ -14,10 +14,10 @@ use job_store::StoreArgs;
 use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
 pub(crate) use db::{CopyStore, DbVerb, Migrate, Prune};
-pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent};
+pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive};
 pub(crate) use orders::{
     FollowOrder, ForgetWhmcs, HandleOrder, JobsList, JobsVerb, OneJob, OneOrder, OrdersList,
-    OrdersVerb, PlanOrder,
+    OrdersVerb, PlanOrder, RetryOrder,
 };
 
 use crate::config::Given;

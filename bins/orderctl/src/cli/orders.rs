@@ -8,7 +8,7 @@ use domain::ports::JobStage;
 use job_store::StoreArgs;
 
 use super::{Care, Person, duration, stage};
-use crate::connect::Outside;
+use crate::connect::{Crm, Outside};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum OrdersVerb {
@@ -35,6 +35,11 @@ pub(crate) enum OrdersVerb {
         after_help = "Refused while the order is live in WHMCS: that would place it twice.\n\nExample:\n  orderctl orders forget-whmcs 00000100 --reason 'cancelled by mistake' --yes"
     )]
     ForgetWhmcs(ForgetWhmcs),
+    /// Ask Salesforce for another attempt at an order that failed
+    #[command(
+        after_help = "Sets Activation_Status__c back to Activating; the Flow makes the event. An order that has not failed is left alone.\n\nExit code 1 when Salesforce did not do it.\n\nExample:\n  orderctl orders retry 00000100 --reason 'mapping mended' --yes"
+    )]
+    Retry(RetryOrder),
     /// Mark an order as seen to, until it is asked for again
     #[command(after_help = "Example:\n  orderctl orders handle 00000100 --reason 'customer told'")]
     Handle(HandleOrder),
@@ -92,6 +97,18 @@ pub(crate) struct ForgetWhmcs {
     pub(crate) whmcs_order: Option<u64>,
     #[command(flatten)]
     pub(crate) outside: Outside,
+    #[command(flatten)]
+    pub(crate) person: Person,
+    #[command(flatten)]
+    pub(crate) care: Care,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RetryOrder {
+    #[command(flatten)]
+    pub(crate) one: OneOrder,
+    #[command(flatten)]
+    pub(crate) crm: Crm,
     #[command(flatten)]
     pub(crate) person: Person,
     #[command(flatten)]

@@ -140,6 +140,7 @@ impl House {
                 detail: "3 bytes left over".to_owned(),
                 schema_id: "s".to_owned(),
                 payload: vec![1, 2, 3],
+                fields: Vec::new(),
             },
         };
         let gap = Gap {
@@ -197,7 +198,7 @@ impl House {
         all.extend_from_slice(facts);
         self.store
             .queue
-            .finish(&claimed.lease, ending, &all)
+            .finish(&claimed.lease, ending, &all, &[])
             .await
             .unwrap();
         // Activity of the next order is newer.

@@ -84,7 +84,7 @@ async fn letters_gaps_and_the_cursor_are_shown_as_json() {
     let letters = json!([{
         "number": 1, "channel": channel, "event": "bad", "replayId": "01",
         "reason": "malformed", "detail": "3 bytes left over", "schemaId": "s", "bytes": 3,
-        "receivedAt": "T", "closedAt": null,
+        "fields": {}, "receivedAt": "T", "askedAt": null, "closedAt": null,
     }]);
     assert_eq!(house.json(&["events", "dead-letters"]).await, letters);
     let gaps = json!([{"channel": channel, "from": null, "until": "T", "detail": "aged out"}]);
@@ -104,9 +104,13 @@ async fn a_store_is_shown_as_json() {
     let house = House::new().await;
     let expected = json!({
         "store": house.url(), "engine": "sqlite", "schema": "current",
-        "applied": [1, 2, 3], "pending": [], "unknown": [],
+        "pending": [], "unknown": [],
         "jobs": {"queued": 1, "leased": 0, "succeeded": 1, "failed": 1, "skipped": 0, "superseded": 0},
         "openDeadLetters": 1,
     });
-    assert_eq!(house.json(&["db", "status"]).await, expected);
+    let mut status = house.json(&["db", "status"]).await;
+    let applied = status.as_object_mut().unwrap().remove("applied").unwrap();
+    let applied: Vec<i64> = serde_json::from_value(applied).unwrap();
+    assert!(applied.starts_with(&[1, 2, 3]) && applied.is_sorted());
+    assert_eq!(status, expected);
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::id::OrderId;
 use crate::key::{Channel, ReplayId, WhmcsOrderId};
+use crate::order::AskAnswer;
 use crate::time::Timestamp;
 
 /// What can be held back by a person.
@@ -44,6 +45,11 @@ pub enum Act {
         /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
         letter: i64,
     },
+    /// Whoever leads the letter's channel is to read it again and make the job it asks for.
+    Redrive {
+        /// Its number.
+        letter: i64,
+    },
     /// The stream of a channel goes on behind this position. Whoever leads loses its term, so
     /// that it cannot move the cursor back.
     SetCursor {
@@ -69,6 +75,21 @@ pub enum Act {
         /// The order.
         order: OrderId,
     },
+    /// Salesforce is about to be asked for another attempt at this order: the intent, written
+    /// before the call. Without an [`AskedAgain`](Self::AskedAgain) behind it nobody knows
+    /// whether Salesforce was asked.
+    AskAgain {
+        /// The order.
+        order: OrderId,
+    },
+    /// What came of it. An order that was asked for again needs no attention until the attempt
+    /// begins; one to which something happened since the intent stays as it is.
+    AskedAgain {
+        /// The order.
+        order: OrderId,
+        /// What Salesforce answered; `None`: nothing, or a refusal.
+        answer: Option<AskAnswer>,
+    },
     /// Hold back.
     Pause {
         /// What.
@@ -87,10 +108,13 @@ impl Act {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Dismiss { .. } => "dismiss",
+            Self::Redrive { .. } => "redrive",
             Self::SetCursor { .. } => "set_cursor",
             Self::ResetCursor { .. } => "reset_cursor",
             Self::Forget { .. } => "forget",
             Self::Handle { .. } => "handle",
+            Self::AskAgain { .. } => "ask_again",
+            Self::AskedAgain { .. } => "asked_again",
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
         }
@@ -100,13 +124,21 @@ impl Act {
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
-            Self::Dismiss { letter } => format!("dead letter {letter}"),
+            Self::Dismiss { letter } | Self::Redrive { letter } => format!("dead letter {letter}"),
             Self::SetCursor { channel, replay_id } => {
                 format!("{channel} to {}", replay_id.to_hex())
             }
             Self::ResetCursor { channel } => channel.to_string(),
             Self::Forget { order, whmcs_order } => format!("{order}, WHMCS order {whmcs_order}"),
-            Self::Handle { order } => order.to_string(),
+            Self::Handle { order } | Self::AskAgain { order } => order.to_string(),
+            Self::AskedAgain { order, answer } => {
+                let came = match answer {
+                    Some(AskAnswer::Asked) => "asked",
+                    Some(AskAnswer::NotFailed) => "it has not failed any more",
+                    None => "Salesforce did not do it",
+                };
+                format!("{order}: {came}")
+            }
             Self::Pause { what } | Self::Resume { what } => what.to_string(),
         }
     }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use crate::job::ProvisionRequest;
 use crate::key::{Channel, EventId, ReplayId};
-use crate::ports::StreamError;
+use crate::ports::{DeadLetter, StreamError};
 
 /// Where to start reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,16 @@ pub trait EventSource: Send + Sync {
         channel: &Channel,
         start: &Start,
     ) -> Result<Box<dyn EventStream>, StreamError>;
+
+    /// Reads the bytes of a kept event anew, as if it arrived now: a schema that was not known
+    /// then is asked for again. Changes nothing anywhere.
+    ///
+    /// # Errors
+    /// A [`StreamError`]: it cannot be told now. Nothing may be decided about the event.
+    async fn read_again(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError>;
 }
 
 /// An open stream. Dropping it cancels it.
@@ -77,6 +87,9 @@ pub struct Undecodable {
     pub schema_id: String,
     /// Its bytes.
     pub payload: Vec<u8>,
+    /// The names and values that could be read of it, where its schema is known: as text,
+    /// bounded in number and length. Written by others: never trusted.
+    pub fields: Vec<(String, String)>,
 }
 
 impl std::fmt::Debug for Undecodable {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{Act, Acted, StoreError, Undecodable};
+use crate::ports::{Act, Acted, DeadLetterView, StoreError, Undecodable};
 use crate::time::Timestamp;
 
 /// A stored position.
@@ -159,6 +159,32 @@ pub trait JobIntake: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError>;
 
+    /// Open dead letters of the channel that a person wants read again, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError>;
+
+    /// What came of reading a letter again, in ONE commit under the leader's epoch: makes its
+    /// job by the ordinary rules and closes the letter, or keeps it open with the new reason;
+    /// either way it waits no more. After a crash it still waits, or all of it is there.
+    /// Repeating it changes nothing, and neither does it for a letter that does not wait:
+    /// [`Admission::SameDelivery`].
+    ///
+    /// # Errors
+    /// As [`accept`](Self::accept).
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError>;
+
     /// Does what a person asks, in ONE commit with its line in the audit log, by the store's
     /// clock. A paused intake's leader loses its term at once, and so does the leader of a
     /// channel whose cursor is set or reset: nothing of the old term can be written behind it.
@@ -170,7 +196,7 @@ pub trait JobIntake: Send + Sync {
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError>;
 
     /// Forgets, in small commits, what is older than `older_than` and no longer needed:
-    /// jobs that ended, event ids, and the facts of orders without a job for which WHMCS was
+    /// jobs that ended with the calls they made, event ids, and the facts of orders without a job for which WHMCS was
     /// never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)). The facts of
     /// every other order are kept for good: they tell that it was provisioned already.
     /// [`SHORTEST_RETENTION`] holds whatever is asked for. May be repeated, and stopped in

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::job::{Ending, Lease, NewJob};
 use crate::key::Owner;
 use crate::order::Fact;
-use crate::ports::StoreError;
+use crate::ports::{CallRecord, StoreError};
 use crate::time::Timestamp;
 
 /// A job in our hands, with everything known about its order.
@@ -40,6 +40,10 @@ pub struct Release {
 }
 
 /// The worker's view of the store.
+///
+/// Calls to the outside are written in the commits of what follows them, and cost none of
+/// their own. Nothing is decided by them: what is lost in a crash between a call and the next
+/// commit is lost for the timeline only. A job keeps its newest [`CallRecord::KEPT`].
 #[async_trait]
 pub trait JobQueue: Send + Sync {
     /// Takes up to `limit` jobs that are due, the longest due first, each with a fresh fence and a
@@ -63,25 +67,40 @@ pub trait JobQueue: Send + Sync {
     /// [`StoreError::Unavailable`]: the leases go on running out.
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError>;
 
-    /// Appends facts in one flushed commit, under the fence. The last thing before an
-    /// outside effect is such a commit of its intent.
+    /// Appends facts in one flushed commit, under the fence, with the calls that led to them.
+    /// The last thing before an outside effect is such a commit of its intent.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: nothing was written; stop.
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError>;
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError>;
 
-    /// Gives the job back.
+    /// Gives the job back, appending the last calls in the same commit.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: it was not ours any more.
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError>;
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError>;
 
-    /// Ends the job, appending last facts in the same commit.
+    /// Ends the job, appending last facts and calls in the same commit.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: it was not ours any more.
-    async fn finish(&self, lease: &Lease, ending: Ending, facts: &[Fact])
-    -> Result<(), StoreError>;
+    async fn finish(
+        &self,
+        lease: &Lease,
+        ending: Ending,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError>;
 
     /// Returns when a job may have become due, and at the latest after `limit`. May return
     /// early; the caller claims and sees.

@@ -8,7 +8,7 @@ use crate::key::{Channel, JobId, Owner};
 use crate::order::Fact;
 use crate::ports::{
     Audit, Cursor, DeadLetterView, EndingView, Epoch, GapView, JobStage, OrderQuery, OrderRow,
-    Pause, StoreError,
+    Pause, RecordedCall, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -87,6 +87,13 @@ pub trait JobReader: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
+
+    /// The calls that the order's jobs made, each job's in their sequence; as many of each
+    /// as are kept, and none of jobs that were forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError>;
 
     /// Counts of jobs, ages and dead letters.
     ///

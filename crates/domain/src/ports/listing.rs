@@ -137,6 +137,8 @@ pub struct DeadLetterView {
     pub received_at: Timestamp,
     /// When somebody dealt with it.
     pub closed_at: Option<Timestamp>,
+    /// Since when it waits to be read again.
+    pub asked_at: Option<Timestamp>,
 }
 
 /// A stretch of a stream that was lost, or may have been.

@@ -5,6 +5,7 @@
 //! repeated, and after a crash.
 
 mod act;
+mod call_record;
 mod clock;
 mod crm_orders;
 mod error;
@@ -16,6 +17,7 @@ mod listing;
 mod provisioner;
 
 pub use act::{Act, Acted, Audit, Pausable, Pause};
+pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use error::{BoxError, CallError, StoreError, StreamError};

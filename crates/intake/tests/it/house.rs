@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Clock, Cursor, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader, Leadership,
-    Start, StoreError, StreamError,
+    Act, Acted, Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader,
+    Leadership, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
@@ -211,6 +211,24 @@ impl JobIntake for Store {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.open()?.enqueue(jobs).await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.open()?.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        self.open()?.redrive(channel, epoch, letter, read).await
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

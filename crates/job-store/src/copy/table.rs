@@ -32,7 +32,7 @@ use Kind::{Bytes, Int, Text};
 /// Every table, in the sequence of copying. Facts come before jobs and jobs before the
 /// position: whoever started on half a copy would find no job without its facts, and no
 /// position ahead of the jobs.
-pub(crate) const TABLES: [Table; 9] = [
+pub(crate) const TABLES: [Table; 11] = [
     Table {
         name: "fact",
         key: 1,
@@ -65,6 +65,33 @@ pub(crate) const TABLES: [Table; 9] = [
             ("payload", Bytes),
             ("received_at", Int),
             ("closed_at", Int),
+            ("asked_at", Int),
+            ("fields", Text),
+        ],
+    },
+    Table {
+        name: "outside_call",
+        key: 3,
+        columns: &[
+            ("order_id", Text),
+            ("job_id", Text),
+            ("number", Int),
+            ("at", Int),
+            ("took", Int),
+            ("action", Text),
+            ("outcome", Text),
+        ],
+    },
+    Table {
+        name: "cursor_mark",
+        key: 1,
+        columns: &[
+            ("seq", Int),
+            ("channel", Text),
+            ("at", Int),
+            ("kind", Text),
+            ("replay_id", Bytes),
+            ("detail", Text),
         ],
     },
     Table {

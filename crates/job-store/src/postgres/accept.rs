@@ -243,8 +243,8 @@ async fn keep(
     for letter in letters {
         statement(concat!(
             "INSERT INTO dead_letter (channel, event_id, replay_id, reason, detail, schema_id,
-                 payload, received_at)
-             VALUES ($2, $3, $4, $5, $6, $7, $8, ",
+                 payload, fields, received_at)
+             VALUES ($2, $3, $4, $5, $6, $7, $8, $9, ",
             now!(),
             ")"
         ))
@@ -261,6 +261,7 @@ async fn keep(
         .bind(letter.undecodable.detail.as_str())
         .bind(letter.undecodable.schema_id.as_str())
         .bind(letter.undecodable.payload.as_slice())
+        .bind(record::encode_fields(&letter.undecodable.fields))
         .execute(&mut *connection)
         .await
         .or_unavailable()?;

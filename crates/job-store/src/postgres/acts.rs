@@ -2,12 +2,13 @@
 
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
-use domain::order::Fact;
+use domain::order::{AskAnswer, Fact};
 use domain::ports::{Act, Acted, Pausable, StoreError};
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 
 use crate::error::OrUnavailable;
+use crate::list::moved_on;
 use crate::postgres::accept::wait_for_turn;
 use crate::postgres::facts::Arrays;
 use crate::postgres::transaction::statement;
@@ -66,6 +67,17 @@ async fn carry_out(
         .await
         .or_unavailable()
         .map(|result| found(&result)),
+        Act::Redrive { letter } => statement(concat!(
+            "UPDATE dead_letter SET asked_at = ",
+            now!(),
+            " WHERE seq = $2 AND closed_at IS NULL"
+        ))
+        .bind(shift)
+        .bind(*letter)
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|result| found(&result)),
         Act::SetCursor { channel, replay_id } => {
             statement("INSERT INTO stream (channel) VALUES ($1) ON CONFLICT DO NOTHING")
                 .bind(channel.as_str())
@@ -76,19 +88,14 @@ async fn carry_out(
         }
         Act::ResetCursor { channel } => move_cursor(connection, shift, channel, None).await,
         Act::Forget { order, whmcs_order } => forget(connection, shift, *order, *whmcs_order).await,
-        Act::Handle { order } => statement(concat!(
-            "UPDATE orders SET handled_by = $2, handled_why = $3, handled_at = ",
-            now!(),
-            " WHERE order_id = $4"
-        ))
-        .bind(shift)
-        .bind(by)
-        .bind(reason)
-        .bind(order.as_str())
-        .execute(connection)
-        .await
-        .or_unavailable()
-        .map(|result| found(&result)),
+        Act::Handle { order } => handle(connection, shift, *order, by, reason).await,
+        Act::AskAgain { .. } => Ok(Acted::Done),
+        Act::AskedAgain { order, answer } => {
+            if *answer == Some(AskAnswer::Asked) && !moved_on(connection, *order).await? {
+                handle(connection, shift, *order, by, reason).await?;
+            }
+            Ok(Acted::Done)
+        }
         Act::Pause { what } => {
             statement(concat!(
                 "INSERT INTO pause (what, who, reason, since) VALUES ($2, $3, $4, ",
@@ -121,6 +128,40 @@ async fn carry_out(
             Ok(found(&gone))
         }
     }
+}
+
+/// Somebody has seen to the order.
+async fn handle(
+    connection: &mut PgConnection,
+    shift: i64,
+    order: OrderId,
+    by: &str,
+    reason: &str,
+) -> Result<Acted, StoreError> {
+    statement(concat!(
+        "UPDATE orders SET handled_by = $2, handled_why = $3, handled_at = ",
+        now!(),
+        " WHERE order_id = $4"
+    ))
+    .bind(shift)
+    .bind(by)
+    .bind(reason)
+    .bind(order.as_str())
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|result| found(&result))
+}
+
+/// Whether something has happened to the order since it was about to be asked for again: the
+/// attempt may be quicker than the line that tells of it.
+async fn moved_on(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
+    statement(moved_on!())
+        .bind(order.as_str())
+        .fetch_optional(connection)
+        .await
+        .or_unavailable()
+        .map(|found| found.is_some())
 }
 
 /// Ends the leader's term.

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, Pausable, Pruned, StoreError,
+    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership, Pausable,
+    Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::PgConnection;
@@ -15,7 +16,7 @@ use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, acts, now};
+use crate::postgres::{PostgresStore, acts, letters, now};
 use crate::row::{self, Columns};
 use crate::view;
 
@@ -117,6 +118,37 @@ impl JobIntake for PostgresStore {
                 let jobs: Vec<_> = jobs.iter().collect();
                 admit(connection, shift, &jobs).await
             })
+        })
+        .await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(letters::asked(session.connection, channel, limit))
+        })
+        .await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        self.run(Commit::Flushed, move |session| {
+            Box::pin(letters::redrive(
+                session.connection,
+                session.shift,
+                channel,
+                epoch,
+                letter,
+                read,
+            ))
         })
         .await
     }

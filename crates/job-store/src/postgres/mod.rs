@@ -2,8 +2,10 @@
 
 mod accept;
 mod acts;
+mod calls;
 mod facts;
 mod intake;
+mod letters;
 mod listen;
 mod open;
 mod orders;

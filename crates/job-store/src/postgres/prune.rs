@@ -49,7 +49,7 @@ async fn one_step(
              SELECT seq FROM job WHERE ended_at <= ",
         now!(),
         " - $2 ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-         DELETE FROM job USING old WHERE job.seq = old.seq RETURNING job.order_id"
+         DELETE FROM job USING old WHERE job.seq = old.seq RETURNING job.order_id, job.id"
     ))
     .bind(shift)
     .bind(age)
@@ -57,11 +57,21 @@ async fn one_step(
     .fetch_all(&mut *connection)
     .await
     .or_unavailable()?;
+    let jobs: Vec<String> = rows
+        .iter()
+        .map(|row| row.text("id"))
+        .collect::<Result<_, _>>()?;
     let orders: HashSet<String> = rows
         .iter()
         .map(|row| row.text("order_id"))
         .collect::<Result<_, _>>()?;
     let orders: &Vec<_> = &orders.into_iter().collect();
+    statement("DELETE FROM outside_call WHERE order_id = ANY($1) AND job_id = ANY($2)")
+        .bind(orders)
+        .bind(&jobs)
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
     let facts = statement(concat!(
         "DELETE FROM fact WHERE order_id = ANY($3)
            AND NOT EXISTS (SELECT 1 FROM job WHERE job.order_id = fact.order_id)

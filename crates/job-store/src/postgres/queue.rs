@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::job::{Ending, Fence, Lease};
 use domain::key::Owner;
 use domain::order::Fact;
-use domain::ports::{Claimed, JobQueue, Release, StoreError};
+use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
@@ -16,7 +16,7 @@ use crate::postgres::facts::{self, Arrays};
 use crate::postgres::intake::millis;
 use crate::postgres::orders::{self, listed};
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, now};
+use crate::postgres::{PostgresStore, calls, now};
 use crate::row::{self, Columns, job_columns};
 
 /// How soon whoever waits looks again while no notification can reach it.
@@ -158,7 +158,12 @@ impl JobQueue for PostgresStore {
         Ok(lost.cloned().collect())
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let new = &Arrays::of(facts);
         self.run(Commit::Flushed, move |session| {
             Box::pin(async move {
@@ -179,16 +184,22 @@ impl JobQueue for PostgresStore {
                 .bind(&new.bodies)
                 .bind("live");
                 let held = orders::bind(query, facts, false)
-                    .fetch_optional(connection)
+                    .fetch_optional(&mut *connection)
                     .await
                     .or_unavailable()?;
-                held.map(|_| ()).ok_or(StoreError::LeaseLost)
+                held.ok_or(StoreError::LeaseLost)?;
+                calls::append(connection, lease, calls).await
             })
         })
         .await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
                 let (connection, shift) = session.parts();
@@ -210,6 +221,7 @@ impl JobQueue for PostgresStore {
                 if released.rows_affected() == 0 {
                     return Err(StoreError::LeaseLost);
                 }
+                calls::append(&mut *connection, lease, calls).await?;
                 if release.after.is_zero() {
                     // We are on our way out: another machine may take it at once.
                     sqlx::raw_sql("NOTIFY orderbridge_job")
@@ -228,6 +240,7 @@ impl JobQueue for PostgresStore {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let new = &Arrays::of(facts);
         self.run(Commit::Flushed, move |session| {
@@ -250,10 +263,11 @@ impl JobQueue for PostgresStore {
                 .bind(&new.bodies)
                 .bind(ending.name());
                 let held = orders::bind(query, facts, true)
-                    .fetch_optional(connection)
+                    .fetch_optional(&mut *connection)
                     .await
                     .or_unavailable()?;
-                held.map(|_| ()).ok_or(StoreError::LeaseLost)
+                held.ok_or(StoreError::LeaseLost)?;
+                calls::append(connection, lease, calls).await
             })
         })
         .await

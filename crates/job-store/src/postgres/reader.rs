@@ -6,7 +6,7 @@ use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
     Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
-    Pause, RecordedFact, StoreError, StreamView, Tally,
+    Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -15,7 +15,7 @@ use sqlx::{PgConnection, Postgres};
 
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, facts, now, orders};
+use crate::postgres::{PostgresStore, calls, facts, now, orders};
 use crate::row::{self, Columns};
 use crate::view::{self, endings, limit, view_columns};
 
@@ -47,6 +47,13 @@ impl JobReader for PostgresStore {
                 let facts = facts::of_orders(connection, &[order.as_str()]).await?;
                 Ok(facts.into_iter().map(|(_, recorded)| recorded).collect())
             })
+        })
+        .await
+    }
+
+    async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(calls::of_order(session.connection, order))
         })
         .await
     }

@@ -2,14 +2,14 @@
 
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
-use domain::order::Fact;
+use domain::order::{AskAnswer, Fact};
 use domain::ports::{Act, Acted, Pausable, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
 
 use crate::error::OrUnavailable;
-use crate::list;
+use crate::list::{self, moved_on};
 use crate::row::Columns;
 use crate::sqlite::facts;
 
@@ -63,6 +63,15 @@ async fn carry_out(
                 .or_unavailable()
                 .map(|result| found(&result))
         }
+        Act::Redrive { letter } => {
+            sqlx::query("UPDATE dead_letter SET asked_at = ? WHERE seq = ? AND closed_at IS NULL")
+                .bind(now)
+                .bind(*letter)
+                .execute(connection)
+                .await
+                .or_unavailable()
+                .map(|result| found(&result))
+        }
         Act::SetCursor { channel, replay_id } => {
             sqlx::query("INSERT INTO stream (channel) VALUES (?) ON CONFLICT DO NOTHING")
                 .bind(channel.as_str().to_owned())
@@ -75,17 +84,14 @@ async fn carry_out(
         Act::Forget { order, whmcs_order } => {
             forget(connection, *order, *whmcs_order, person.now).await
         }
-        Act::Handle { order } => sqlx::query(
-            "UPDATE orders SET handled_by = ?, handled_why = ?, handled_at = ? WHERE order_id = ?",
-        )
-        .bind(person.who.clone())
-        .bind(person.reason.clone())
-        .bind(now)
-        .bind(order.as_str().to_owned())
-        .execute(connection)
-        .await
-        .or_unavailable()
-        .map(|result| found(&result)),
+        Act::Handle { order } => handle(connection, *order, person).await,
+        Act::AskAgain { .. } => Ok(Acted::Done),
+        Act::AskedAgain { order, answer } => {
+            if *answer == Some(AskAnswer::Asked) && !moved_on(connection, *order).await? {
+                handle(connection, *order, person).await?;
+            }
+            Ok(Acted::Done)
+        }
         Act::Pause { what } => {
             sqlx::query(
                 "INSERT OR REPLACE INTO pause (what, who, reason, since) VALUES (?, ?, ?, ?)",
@@ -109,6 +115,36 @@ async fn carry_out(
             .or_unavailable()
             .map(|result| found(&result)),
     }
+}
+
+/// Somebody has seen to the order.
+async fn handle(
+    connection: &mut SqliteConnection,
+    order: OrderId,
+    person: &Person,
+) -> Result<Acted, StoreError> {
+    sqlx::query(
+        "UPDATE orders SET handled_by = ?, handled_why = ?, handled_at = ? WHERE order_id = ?",
+    )
+    .bind(person.who.clone())
+    .bind(person.reason.clone())
+    .bind(person.now.as_millis())
+    .bind(order.as_str().to_owned())
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|result| found(&result))
+}
+
+/// Whether something has happened to the order since it was about to be asked for again: the
+/// attempt may be quicker than the line that tells of it.
+async fn moved_on(connection: &mut SqliteConnection, order: OrderId) -> Result<bool, StoreError> {
+    sqlx::query(moved_on!())
+        .bind(order.as_str().to_owned())
+        .fetch_optional(connection)
+        .await
+        .or_unavailable()
+        .map(|found| found.is_some())
 }
 
 /// Ends the leader's term.

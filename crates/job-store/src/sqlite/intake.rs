@@ -6,17 +6,18 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pausable,
-    Pruned, StoreError,
+    Act, Acted, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
+    Leadership, Pausable, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
+use crate::record;
 use crate::row::{self, Columns};
 use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, orders};
+use crate::sqlite::{SqliteStore, letters, orders};
 use crate::view;
 
 #[async_trait]
@@ -114,6 +115,30 @@ impl JobIntake for SqliteStore {
                     admissions.push(admit_job(connection, job, now).await?);
                 }
                 Ok(admissions)
+            })
+        })
+        .await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        letters::asked(&self.readers, channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let (channel, read) = (channel.clone(), read.clone());
+        self.write_now(move |connection, now| {
+            Box::pin(async move {
+                letters::redrive(connection, &channel, epoch, letter, &read, now).await
             })
         })
         .await
@@ -252,7 +277,7 @@ async fn accept(
     Ok(admissions)
 }
 
-async fn admit_job(
+pub(crate) async fn admit_job(
     connection: &mut SqliteConnection,
     job: &NewJob,
     at: Timestamp,
@@ -322,8 +347,8 @@ async fn keep(
 ) -> Result<Admission, StoreError> {
     sqlx::query(
         "INSERT INTO dead_letter (channel, event_id, replay_id, reason, detail, schema_id, payload,
-             received_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             received_at, fields)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(channel.as_str().to_owned())
     .bind(letter.event.as_str().to_owned())
@@ -338,6 +363,7 @@ async fn keep(
     .bind(letter.undecodable.schema_id.clone())
     .bind(letter.undecodable.payload.clone())
     .bind(at.as_millis())
+    .bind(record::encode_fields(&letter.undecodable.fields))
     .execute(connection)
     .await
     .or_unavailable()?;

@@ -1,8 +1,10 @@
 //! The store on one SQLite file.
 
 mod acts;
+mod calls;
 mod facts;
 mod intake;
+mod letters;
 mod open;
 mod orders;
 mod prune;

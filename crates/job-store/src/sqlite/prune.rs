@@ -39,7 +39,7 @@ async fn one_step(
     let rows = sqlx::query(
         "DELETE FROM job WHERE seq IN (
              SELECT seq FROM job WHERE ended_at <= ?1 ORDER BY ended_at LIMIT ?2)
-         RETURNING order_id",
+         RETURNING order_id, id",
     )
     .bind(cutoff.as_millis())
     .bind(STEP)
@@ -51,6 +51,12 @@ async fn one_step(
         ..Pruned::default()
     };
     for row in &rows {
+        sqlx::query("DELETE FROM outside_call WHERE order_id = ? AND job_id = ?")
+            .bind(row.text("order_id")?)
+            .bind(row.text("id")?)
+            .execute(&mut *connection)
+            .await
+            .or_unavailable()?;
         let facts = sqlx::query(concat!(
             "DELETE FROM fact WHERE order_id = ?1
                AND NOT EXISTS (SELECT 1 FROM job WHERE job.order_id = ?1)

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use domain::job::{Ending, Fence, Lease};
 use domain::key::Owner;
 use domain::order::Fact;
-use domain::ports::{Claimed, JobQueue, Release, StoreError};
+use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, job_columns};
-use crate::sqlite::{SqliteStore, facts, orders};
+use crate::sqlite::{SqliteStore, calls, facts, orders};
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
 /// order that has an older job still going; a leased one is its order's oldest.
@@ -89,8 +89,13 @@ impl JobQueue for SqliteStore {
             .await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
-        let (lease, facts) = (lease.clone(), facts.to_vec());
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let (lease, facts, calls) = (lease.clone(), facts.to_vec(), calls.to_vec());
         self.write_now(move |connection, now| {
             Box::pin(async move {
                 // A lease that ran out is lost even while nobody else has taken the job:
@@ -107,14 +112,20 @@ impl JobQueue for SqliteStore {
                 if !held {
                     return Err(StoreError::LeaseLost);
                 }
+                calls::append(connection, &lease, &calls).await?;
                 facts::append(connection, lease.order, &lease.job, &facts, now).await
             })
         })
         .await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        let lease = lease.clone();
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let (lease, calls) = (lease.clone(), calls.to_vec());
         self.write_now(move |connection, now| {
             Box::pin(async move {
                 let statement = if release.deferral {
@@ -127,7 +138,7 @@ impl JobQueue for SqliteStore {
                          WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'"
                 };
                 match fenced(
-                    connection,
+                    &mut *connection,
                     statement,
                     now,
                     &lease,
@@ -135,7 +146,7 @@ impl JobQueue for SqliteStore {
                 )
                 .await?
                 {
-                    true => Ok(()),
+                    true => calls::append(connection, &lease, &calls).await,
                     false => Err(StoreError::LeaseLost),
                 }
             })
@@ -148,10 +159,12 @@ impl JobQueue for SqliteStore {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let (lease, facts) = (lease.clone(), facts.to_vec());
+        let (lease, facts, calls) = (lease.clone(), facts.to_vec(), calls.to_vec());
         self.write_now(move |connection, now| {
             Box::pin(async move {
+                calls::append(connection, &lease, &calls).await?;
                 facts::append(connection, lease.order, &lease.job, &facts, now).await?;
                 let ended = sqlx::query(
                     "UPDATE job SET state = ?4, fence = NULL, lease_until = NULL, ended_at = ?1

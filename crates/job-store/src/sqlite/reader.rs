@@ -6,14 +6,14 @@ use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
     Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
-    Pause, RecordedFact, StoreError, StreamView, Tally,
+    Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
-use crate::sqlite::{SqliteStore, facts, orders};
+use crate::sqlite::{SqliteStore, calls, facts, orders};
 use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
@@ -34,6 +34,10 @@ impl JobReader for SqliteStore {
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
         let mut connection = self.readers.acquire().await.or_unavailable()?;
         facts::of_order(&mut connection, order).await
+    }
+
+    async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
+        calls::of_order(&self.readers, order).await
     }
 
     async fn tally(&self) -> Result<Tally, StoreError> {

@@ -7,7 +7,10 @@ use std::time::Duration;
 use domain::job::{Admission, Ending};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{DeadLetter, Delivery, Entry, Gap, Leadership, Undecodable, UndecodableReason};
+use domain::ports::{
+    CallAction, CallOutcome, CallRecord, DeadLetter, Delivery, Entry, Gap, Leadership, Undecodable,
+    UndecodableReason,
+};
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
 use test_postgres::Database;
 use testkit::{FakeClock, channel, new_job, order_id, owner};
@@ -37,6 +40,7 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
             detail: "ü".to_owned(),
             schema_id: "s".to_owned(),
             payload: vec![0, 1, 2],
+            fields: Vec::new(),
         },
     }));
     let gap = Gap {
@@ -59,17 +63,23 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
     let placed = Fact::Placed {
         order: WhmcsOrderId(5),
     };
+    let call = CallRecord {
+        at: claimed[0].at,
+        took: Duration::from_millis(12),
+        action: CallAction::AddOrder,
+        outcome: CallOutcome::Ok,
+    };
     for job in &claimed {
         store
             .queue
-            .record(&job.lease, std::slice::from_ref(&placed))
+            .record(&job.lease, std::slice::from_ref(&placed), &[call])
             .await
             .unwrap();
     }
     let reported = [Fact::Reported];
     store
         .queue
-        .finish(&claimed[1].lease, Ending::Succeeded, &reported)
+        .finish(&claimed[1].lease, Ending::Succeeded, &reported, &[])
         .await
         .unwrap();
 }
@@ -95,6 +105,8 @@ async fn goes_on(store: &Store) {
     assert_eq!(claimed[0].facts.len(), 1);
     let done = store.reader.facts_of(order_id(1)).await.unwrap();
     assert_eq!(done.len(), 2);
+    let calls = store.reader.calls_of(order_id(1)).await.unwrap();
+    assert_eq!(calls[0].call.action, CallAction::AddOrder);
     // Old events are known, new ones get numbers of their own.
     let Ok(Leadership::Leader(epoch)) = store.intake.lead(&channel(), &owner("s2"), TTL).await
     else {
@@ -113,7 +125,11 @@ async fn goes_on(store: &Store) {
         [Admission::SameDelivery, Admission::Enqueued]
     );
     let fact = [Fact::NotPlaced];
-    store.queue.record(&claimed[0].lease, &fact).await.unwrap();
+    store
+        .queue
+        .record(&claimed[0].lease, &fact, &[])
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,10 +158,11 @@ async fn a_store_goes_on_after_moving_to_postgresql_and_back() {
             "dead_letter",
             "gap",
             "stream",
-            "orders"
+            "orders",
+            "outside_call"
         ]
         .map(rows),
-        [2500, 3, 2501, 1, 1, 1, 2500]
+        [2500, 3, 2501, 1, 1, 1, 2500, 2]
     );
     let back = run(&middle, &last, &clock).await.unwrap();
     assert_eq!(there, back, "the same checksums on the way back");
@@ -181,7 +198,7 @@ async fn a_copy_that_was_stopped_goes_on_and_one_that_is_complete_stays() {
     .unwrap();
     assert!(seen.contains(&("job", 2000)) && !seen.contains(&("job", 1000)));
     let again = run(&from, &to, &clock).await.unwrap();
-    assert_eq!(again.len(), 9);
+    assert_eq!(again.len(), 11);
     goes_on(&open(&to, Arc::clone(&clock) as _).await.unwrap()).await;
     assert!(
         matches!(

@@ -295,11 +295,14 @@ async fn everything_works_through_a_pooler_in_transaction_mode() {
         let claimed = store.claim(&worker, 30, ttl).await.unwrap();
         assert_eq!(claimed.len(), 20);
         for job in claimed {
-            store.record(&job.lease, &[Fact::NotPlaced]).await.unwrap();
+            store
+                .record(&job.lease, &[Fact::NotPlaced], &[])
+                .await
+                .unwrap();
             let lost = store.renew(std::slice::from_ref(&job.lease), ttl).await;
             assert!(lost.unwrap().is_empty());
             store
-                .finish(&job.lease, Ending::Succeeded, &[])
+                .finish(&job.lease, Ending::Succeeded, &[], &[])
                 .await
                 .unwrap();
         }
@@ -320,7 +323,7 @@ async fn a_database_of_the_release_before_gets_its_list_of_orders() {
     let order = domain::key::WhmcsOrderId(41);
     let facts = [Fact::Placed { order }];
     store
-        .finish(&lease, Ending::Succeeded, &facts)
+        .finish(&lease, Ending::Succeeded, &facts, &[])
         .await
         .unwrap();
     let query = domain::ports::OrderQuery {

@@ -170,7 +170,7 @@ async fn a_store_of_the_release_before_gets_its_list_of_orders() {
     let order = WhmcsOrderId(41);
     let facts = [Fact::Placed { order }];
     store
-        .finish(&lease, Ending::Succeeded, &facts)
+        .finish(&lease, Ending::Succeeded, &facts, &[])
         .await
         .unwrap();
     store

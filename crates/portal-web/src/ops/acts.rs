@@ -204,6 +204,12 @@ impl Portal {
                     .ok_or_else(|| wrong("No dead letter was named."))?;
                 self.one(Act::Dismiss { letter }, by, reason).await
             }
+            "redrive" => {
+                let letter = asked
+                    .letter
+                    .ok_or_else(|| wrong("No dead letter was named."))?;
+                self.one(Act::Redrive { letter }, by, reason).await
+            }
             "pause_worker" => {
                 self.one(
                     Act::Pause {
@@ -248,8 +254,8 @@ impl Portal {
         })
     }
 
-    /// Asks Salesforce first and notes it then: a note without the deed would hide an order
-    /// that still needs somebody.
+    /// The intent goes into the audit log first and the answer after it: a crash in between
+    /// leaves a line that says what may have been asked.
     async fn ask_again(
         &self,
         orders: &[OrderId],
@@ -257,21 +263,22 @@ impl Portal {
         reason: &str,
     ) -> Result<String, Problem> {
         let (mut asked, mut not_failed, mut unanswered) = (0, 0, 0);
-        for order in orders {
-            match self.ports.crm.ask_again(*order).await {
-                Ok(AskAnswer::Asked) => {
-                    asked += 1;
-                    tracing::info!(%order, by, "an operator asked for another attempt");
-                    let why = format!("asked Salesforce for another attempt: {reason}");
-                    self.store_act(&Act::Handle { order: *order }, by, &why)
-                        .await?;
-                }
-                Ok(AskAnswer::NotFailed) => not_failed += 1,
+        for &order in orders {
+            self.store_act(&Act::AskAgain { order }, by, reason).await?;
+            let answer = match self.ports.crm.ask_again(order).await {
+                Ok(answer) => Some(answer),
                 Err(error) => {
-                    unanswered += 1;
                     tracing::warn!(%order, %error, "Salesforce was not asked for another attempt");
+                    None
                 }
+            };
+            match answer {
+                Some(AskAnswer::Asked) => asked += 1,
+                Some(AskAnswer::NotFailed) => not_failed += 1,
+                None => unanswered += 1,
             }
+            let act = Act::AskedAgain { order, answer };
+            self.store_act(&act, by, reason).await?;
         }
         let mut text = format!(
             "Salesforce was asked for another attempt at {asked} of {} orders.",

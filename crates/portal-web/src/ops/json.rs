@@ -1,6 +1,7 @@
 //! The console's JSON.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -11,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::screens::{Wanted, next_page};
 use super::store;
+use super::timeline::Total;
 use crate::api::order_id;
 use crate::portal::Portal;
 use crate::problem::Problem;
@@ -84,16 +86,29 @@ pub(super) async fn order(
     if found.is_none() && moments.is_empty() {
         return Err(Problem::no_such_order());
     }
+    let total = Total::of(&moments);
+    let millis = |length: Duration| u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
     let moments: Vec<_> = moments
         .iter()
         .map(|moment| {
             json!({
                 "at": rfc3339(moment.at), "where": moment.place, "text": moment.text,
                 "tone": moment.tone,
+                "gapMs": moment.gap.map(millis),
+                "gap": moment.gap.map(|_| moment.gap_words()),
+                "call": moment.call.map(|call| json!({
+                    "action": call.action.name(), "outcome": call.outcome.name(),
+                    "tookMs": millis(call.took),
+                })),
             })
         })
         .collect();
-    Ok(Json(
-        json!({"order": found.as_ref().map(row), "timeline": moments}),
-    ))
+    Ok(Json(json!({
+        "order": found.as_ref().map(row),
+        "timeline": moments,
+        "total": {
+            "wholeMs": millis(total.whole), "calls": total.calls,
+            "callsMs": millis(total.in_calls),
+        },
+    })))
 }

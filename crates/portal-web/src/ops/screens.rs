@@ -22,7 +22,7 @@ use serde::Deserialize;
 use super::chart::Charts;
 use super::numbers::{Cause, Numbers, causes, stream_words};
 use super::session::Operator;
-use super::timeline::{Moment, timeline};
+use super::timeline::{Moment, Total, timeline};
 use super::{Turned, store};
 use crate::api::order_id;
 use crate::page::html;
@@ -95,6 +95,7 @@ struct OrderPage {
     order: OrderId,
     row: Option<OrderRow>,
     moments: Vec<Moment>,
+    total: Total,
     failed: bool,
 }
 
@@ -204,7 +205,8 @@ impl Portal {
             .next();
         let jobs = reader.jobs_of(order).await.map_err(store)?;
         let facts = reader.facts_of(order).await.map_err(store)?;
-        Ok((row, timeline(&jobs, &facts)))
+        let calls = reader.calls_of(order).await.map_err(store)?;
+        Ok((row, timeline(&jobs, &facts, &calls)))
     }
 }
 
@@ -283,6 +285,7 @@ pub(super) async fn order(
         order,
         failed: ending == Some(JobStage::Ended(Ending::Failed)),
         row,
+        total: Total::of(&moments),
         moments,
     }))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::job::Ending;
 use domain::order::Fact;
-use domain::ports::{JobView, RecordedFact};
+use domain::ports::{CallAction, CallOutcome, JobView, RecordedCall, RecordedFact};
 use domain::time::Timestamp;
 
 use crate::time;
@@ -19,33 +19,110 @@ pub(crate) struct Moment {
     pub(crate) at: Timestamp,
     /// The wait before it, where it is worth a label.
     pub(crate) gap: Option<Duration>,
+    /// What was waited for.
+    pub(crate) waited_for: &'static str,
+    /// The call that it is.
+    pub(crate) call: Option<Call>,
     /// Where it happened.
     pub(crate) place: &'static str,
     pub(crate) text: String,
     /// `good`, `bad`, `doubt` or `plain`.
     pub(crate) tone: &'static str,
+    /// Its place among what happened in the same moment.
+    rank: Rank,
+}
+
+/// What comes first of one moment: an attempt begins, reads, announces what it is about to do,
+/// does it, learns from it, and ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Begins,
+    Reads,
+    Intends,
+    Acts,
+    Learns,
+    Ends,
+}
+
+/// How a call came out, and how long that took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) action: CallAction,
+    pub(crate) outcome: CallOutcome,
+    pub(crate) took: Duration,
+}
+
+/// An order's whole time, and how much of it was spent in calls to the outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Total {
+    pub(crate) whole: Duration,
+    pub(crate) calls: usize,
+    pub(crate) in_calls: Duration,
+}
+
+impl Total {
+    pub(crate) fn of(moments: &[Moment]) -> Self {
+        let calls = || moments.iter().filter_map(|moment| moment.call);
+        let begun = moments.first().map(|moment| moment.at);
+        let over = moments.iter().map(Moment::end).max();
+        Self {
+            whole: begun
+                .zip(over)
+                .map_or(Duration::ZERO, |(from, to)| to.since(from)),
+            calls: calls().count(),
+            in_calls: calls().map(|call| call.took).sum(),
+        }
+    }
+
+    pub(crate) fn words(self) -> String {
+        let calls = match self.calls {
+            0 => return format!("{} from first to last.", time::span(self.whole)),
+            1 => "one call".to_owned(),
+            many => format!("{many} calls"),
+        };
+        format!(
+            "{} from first to last; {calls} to Salesforce and WHMCS took {} of it.",
+            time::span(self.whole),
+            time::span(self.in_calls)
+        )
+    }
 }
 
 impl Moment {
+    fn end(&self) -> Timestamp {
+        self.at + self.call.map_or(Duration::ZERO, |call| call.took)
+    }
+
     pub(crate) fn time(&self) -> String {
         time::plain(self.at)
     }
 
     pub(crate) fn gap_words(&self) -> String {
-        self.gap.map(time::span).unwrap_or_default()
+        let gap = self.gap.map(time::span).unwrap_or_default();
+        match self.waited_for {
+            "" => format!("{gap} later"),
+            what => format!("waited {gap} for {what}"),
+        }
     }
 }
 
 /// The story in its sequence.
-pub(crate) fn timeline(jobs: &[JobView], facts: &[RecordedFact]) -> Vec<Moment> {
-    let mut moments = Vec::new();
-    let mut add = |at, place, text: String, tone| {
+pub(crate) fn timeline(
+    jobs: &[JobView],
+    facts: &[RecordedFact],
+    calls: &[RecordedCall],
+) -> Vec<Moment> {
+    let mut moments = calls_made(facts, calls);
+    let mut add = |at, rank, waited_for, place, text: String, tone| {
         moments.push(Moment {
             at,
             gap: None,
+            waited_for,
+            call: None,
             place,
             text,
             tone,
+            rank,
         });
     };
     for view in jobs {
@@ -53,18 +130,29 @@ pub(crate) fn timeline(jobs: &[JobView], facts: &[RecordedFact]) -> Vec<Moment> 
         let by = job.requested_by.as_deref().unwrap_or("the Flow");
         add(
             job.requested_at,
+            Rank::Begins,
+            "",
             "Salesforce",
             format!("Asked for by {by} (correlation id {})", job.correlation),
             "plain",
         );
         add(
             view.enqueued_at,
+            Rank::Begins,
+            "Salesforce's event",
             "store",
             format!("Received and queued, from the {}", job.source.name()),
             "plain",
         );
         if let Some(at) = view.started_at {
-            add(at, "worker", "Claimed by a worker".to_owned(), "plain");
+            add(
+                at,
+                Rank::Begins,
+                "a worker",
+                "worker",
+                "Claimed by a worker".to_owned(),
+                "plain",
+            );
         }
         if let (Some(at), Some(ending)) = (view.ended_at, view.ending) {
             let (text, tone) = match ending {
@@ -73,22 +161,114 @@ pub(crate) fn timeline(jobs: &[JobView], facts: &[RecordedFact]) -> Vec<Moment> 
                 Ending::Skipped => ("Attempt ended: there was nothing to do", "plain"),
                 Ending::Superseded => ("Attempt ended: the order went on without it", "plain"),
             };
-            add(at, "worker", text.to_owned(), tone);
+            add(at, Rank::Ends, "", "worker", text.to_owned(), tone);
         }
     }
     for recorded in facts {
         let (place, text, tone) = words(&recorded.fact);
-        add(recorded.at, place, text, tone);
+        let rank = match recorded.fact {
+            Fact::CreatingClient { .. }
+            | Fact::Placing { .. }
+            | Fact::Accepting { .. }
+            | Fact::Creating { .. } => Rank::Intends,
+            _ => Rank::Learns,
+        };
+        add(recorded.at, rank, "", place, text, tone);
     }
-    // Stable: what happened in one moment stays as it was recorded; an ending comes last.
-    moments.sort_by_key(|moment| (moment.at, moment.text.starts_with("Attempt ended")));
+    // Stable: what happened in one moment stays as it was recorded.
+    moments.sort_by_key(|moment| (moment.at, moment.rank));
     let mut before: Option<Timestamp> = None;
     for moment in &mut moments {
         let gap = before.map(|before| moment.at.since(before));
         moment.gap = gap.filter(|gap| *gap >= WORTH_A_LABEL);
-        before = Some(moment.at);
+        before = before.max(Some(moment.end()));
     }
     moments
+}
+
+/// The calls, with a word on those of each job that are not kept.
+fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<Moment> {
+    let mut moments = Vec::with_capacity(calls.len());
+    let mut job = None;
+    for RecordedCall {
+        job: of,
+        number,
+        call,
+    } in calls
+    {
+        let rank = match is_effect(call.action) {
+            true => Rank::Acts,
+            false => Rank::Reads,
+        };
+        let moment = |at, place, text, tone, call| Moment {
+            rank,
+            at,
+            gap: None,
+            waited_for: "",
+            call,
+            place,
+            text,
+            tone,
+        };
+        if job.replace(of) != Some(of) && *number > 1 {
+            let text = format!("{} earlier calls of this attempt are not kept", number - 1);
+            moments.push(moment(call.at, "worker", text, "plain", None));
+        }
+        // An effect begins after its intent was committed. The two are timed by different
+        // clocks that may be some milliseconds apart.
+        let intents = facts.iter().filter(|recorded| {
+            recorded.job == *of
+                && is_intent_of(&recorded.fact, call.action)
+                && recorded.at <= call.at + call.took
+        });
+        let at = intents
+            .map(|recorded| recorded.at)
+            .fold(call.at, Timestamp::max);
+        let (name, outcome) = (call.action.name(), call.outcome.words());
+        let took = time::span(call.took);
+        let text = match call.outcome {
+            CallOutcome::Ok => format!("{name} – {}: {outcome} in {took}", call.action.words()),
+            _ => format!("{name} – {}: {outcome} after {took}", call.action.words()),
+        };
+        let tone = match call.outcome {
+            CallOutcome::Ok => "plain",
+            CallOutcome::NotSent | CallOutcome::Unknown => "doubt",
+            CallOutcome::Refused | CallOutcome::Denied => "bad",
+        };
+        let call = Call {
+            action: call.action,
+            outcome: call.outcome,
+            took: call.took,
+        };
+        moments.push(moment(
+            at,
+            call.action.system().name(),
+            text,
+            tone,
+            Some(call),
+        ));
+    }
+    moments
+}
+
+fn is_effect(action: CallAction) -> bool {
+    matches!(
+        action,
+        CallAction::AddClient
+            | CallAction::AddOrder
+            | CallAction::AcceptOrder
+            | CallAction::ModuleCreate
+    )
+}
+
+fn is_intent_of(fact: &Fact, action: CallAction) -> bool {
+    matches!(
+        (fact, action),
+        (Fact::CreatingClient { .. }, CallAction::AddClient)
+            | (Fact::Placing { .. }, CallAction::AddOrder)
+            | (Fact::Accepting { .. }, CallAction::AcceptOrder)
+            | (Fact::Creating { .. }, CallAction::ModuleCreate)
+    )
 }
 
 /// What a fact means, for somebody who does not know the bridge.
@@ -175,6 +355,7 @@ mod tests {
     use super::*;
     use domain::job::Source;
     use domain::key::WhmcsOrderId;
+    use domain::ports::CallRecord;
     use testkit::{new_job, order_id};
 
     #[test]
@@ -196,7 +377,7 @@ mod tests {
                     watermark: WhmcsOrderId(6),
                 },
             ),
-            fact(3, Fact::PlaceUnknown { at: at(3) }),
+            fact(93, Fact::PlaceUnknown { at: at(93) }),
             fact(183, Fact::Placed { order }),
             fact(184, Fact::Reported),
         ];
@@ -205,10 +386,25 @@ mod tests {
             state: "succeeded",
             ending: Some(Ending::Succeeded),
             enqueued_at: at(0),
-            started_at: Some(at(0)),
+            started_at: Some(at(2)),
             ended_at: Some(at(184)),
         }];
-        let told = timeline(&jobs, &facts);
+        let call = |number, millis, took, action, outcome| RecordedCall {
+            job: job.id.clone(),
+            number,
+            call: CallRecord {
+                at: at(0) + Duration::from_millis(millis),
+                took: Duration::from_millis(took),
+                action,
+                outcome,
+            },
+        };
+        // By our clock AddOrder began a little before its intent was written.
+        let calls = [
+            call(5, 2_000, 40, CallAction::Details, CallOutcome::Ok),
+            call(6, 2_990, 90_000, CallAction::AddOrder, CallOutcome::Unknown),
+        ];
+        let told = timeline(&jobs, &facts, &calls);
         let places: Vec<_> = told.iter().map(|moment| moment.place).collect();
         assert_eq!(
             places,
@@ -216,6 +412,9 @@ mod tests {
                 "Salesforce",
                 "store",
                 "worker",
+                "worker",
+                "Salesforce",
+                "WHMCS",
                 "WHMCS",
                 "WHMCS",
                 "WHMCS",
@@ -223,8 +422,19 @@ mod tests {
                 "worker"
             ]
         );
-        assert_eq!(told[5].gap_words(), "3 min");
-        assert_eq!(told[4].tone, "doubt");
-        assert_eq!(told[7].tone, "good");
+        assert_eq!(told[2].gap_words(), "waited 2.0 s for a worker");
+        assert_eq!(told[3].text, "4 earlier calls of this attempt are not kept");
+        assert_eq!(told[4].text, "details – read the order: answered in 40 ms");
+        assert!(told[5].text.contains("about to be called"));
+        assert_eq!(
+            told[6].text,
+            "AddOrder – place the order: no answer, outcome unknown after 1 min"
+        );
+        assert_eq!(told[8].gap_words(), "1 min later", "the call is no wait");
+        assert_eq!(told.last().map(|last| last.tone), Some("good"));
+        assert_eq!(
+            Total::of(&told).words(),
+            "3 min from first to last; 2 calls to Salesforce and WHMCS took 1 min of it."
+        );
     }
 }

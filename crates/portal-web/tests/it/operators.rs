@@ -41,7 +41,7 @@ async fn failed(house: &House) {
     ));
     house
         .store
-        .finish(&claimed[0].lease, Ending::Failed, &[refused])
+        .finish(&claimed[0].lease, Ending::Failed, &[refused], &[])
         .await
         .unwrap();
 }
@@ -158,7 +158,9 @@ async fn another_attempt_is_asked_for_once_counted_and_in_the_audit_log() {
     assert_eq!(asked.status, StatusCode::OK, "{}", asked.text);
     assert_eq!(house.crm.written(), [Written::AskedAgain(order_id(1))]);
     let audit = house.store.audit(9).await.unwrap();
-    assert_eq!((audit.len(), audit[0].who.as_str()), (1, "Ada"));
+    assert_eq!((audit.len(), audit[0].who.as_str()), (2, "Ada"));
+    let acts: Vec<_> = audit.iter().map(|line| line.act.as_str()).collect();
+    assert_eq!(acts, ["asked_again", "ask_again"]);
     assert!(audit[0].reason.contains("mapped"), "{}", audit[0].reason);
 }
 

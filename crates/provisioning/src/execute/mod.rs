@@ -6,6 +6,7 @@ mod place;
 mod report;
 mod set_up;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
@@ -16,6 +17,7 @@ use domain::ports::{CallError, Claimed, Release, StoreError};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
+use crate::calls::Calls;
 use crate::measure;
 use crate::worker::Ports;
 use crate::{Hold, Lane, Settings};
@@ -66,9 +68,13 @@ pub async fn execute(
         what: format!("facts of order {}", claimed.job.order),
         source: Box::new(error),
     })?;
+    let begun = ports.clock.monotonic();
+    let (calls, ports) = Calls::noting(ports, claimed.at, begun);
+    let ports = &ports;
     let mut attempt = Attempt {
-        begun: ports.clock.monotonic(),
+        begun,
         ports,
+        calls,
         settings,
         lane,
         claimed,
@@ -97,11 +103,15 @@ pub async fn execute(
         match flow {
             Flow::Continue => {}
             Flow::Release(release) => {
-                ports.queue.release(lease, release).await?;
+                ports
+                    .queue
+                    .release(lease, release, &attempt.calls.take())
+                    .await?;
                 return Ok(End::Released);
             }
             Flow::Finish(ending, facts) => {
-                ports.queue.finish(lease, ending, &facts).await?;
+                let calls = attempt.calls.take();
+                ports.queue.finish(lease, ending, &facts, &calls).await?;
                 let code = attempt.code(&facts);
                 let asked = attempt.claimed.job.requested_at;
                 measure::finished(ending, code, asked, attempt.now());
@@ -115,6 +125,7 @@ struct Attempt<'a> {
     /// The monotonic clock when the job was taken in hand.
     begun: Duration,
     ports: &'a Ports,
+    calls: Arc<Calls>,
     settings: &'a Settings,
     lane: &'a Lane,
     claimed: Claimed,
@@ -232,7 +243,11 @@ impl Attempt<'_> {
             })?;
         self.ports
             .queue
-            .record(&self.claimed.lease, std::slice::from_ref(&fact))
+            .record(
+                &self.claimed.lease,
+                std::slice::from_ref(&fact),
+                &self.calls.take(),
+            )
             .await?;
         tracing::info!(
             job = %self.claimed.job.id, order = %self.claimed.job.order,

@@ -10,7 +10,7 @@ use domain::job::{Ending, Lease};
 use domain::key::Owner;
 use domain::order::{Fact, Outcome};
 use domain::ports::{
-    Claimed, Clock, JobIntake, JobQueue, JobReader, Provisioner, Release, StoreError,
+    CallRecord, Claimed, Clock, JobIntake, JobQueue, JobReader, Provisioner, Release, StoreError,
 };
 use domain::time::Timestamp;
 use provisioning::{End, Hold, Lane, Ports, Settings, execute};
@@ -237,14 +237,24 @@ impl JobQueue for Dying {
         self.store.renew(leases, ttl).await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         self.alive()?;
-        self.store.record(lease, facts).await
+        self.store.record(lease, facts, calls).await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         self.alive()?;
-        self.store.release(lease, release).await
+        self.store.release(lease, release, calls).await
     }
 
     async fn finish(
@@ -252,9 +262,10 @@ impl JobQueue for Dying {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         self.alive()?;
-        self.store.finish(lease, ending, facts).await
+        self.store.finish(lease, ending, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

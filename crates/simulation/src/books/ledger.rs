@@ -10,8 +10,8 @@ use domain::job::{Admission, Ending, Fence, Lease, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Claimed, Clock, Cursor, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
-    Leadership, Release, StoreError,
+    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
+    JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use testkit::MemoryStore;
@@ -180,6 +180,24 @@ impl JobIntake for Ledger {
         self.store.enqueue(jobs).await
     }
 
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.store.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        self.store.redrive(channel, epoch, letter, read).await
+    }
+
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
         self.store.act(act, by, reason).await
     }
@@ -220,12 +238,22 @@ impl JobQueue for Ledger {
         Ok(lost)
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
-        self.store.record(lease, facts).await
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.store.record(lease, facts, calls).await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        self.store.release(lease, release).await?;
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.store.release(lease, release, calls).await?;
         self.ended(&lease.job);
         self.due(self.clock.now() + release.after);
         Ok(())
@@ -236,8 +264,9 @@ impl JobQueue for Ledger {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts).await?;
+        self.store.finish(lease, ending, facts, calls).await?;
         self.ended(&lease.job);
         Ok(())
     }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
-use domain::ports::{Act, Acted, Cursor, Delivery, Epoch, Gap, JobIntake, Leadership, StoreError};
+use domain::ports::{
+    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership, StoreError,
+    Undecodable,
+};
 
 use crate::books::ledger::Ledger;
 
@@ -95,6 +98,25 @@ impl JobIntake for Holed {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.ledger.enqueue(jobs).await
+    }
+
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.ledger.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let term = self.term(epoch);
+        self.ledger.redrive(channel, term, letter, read).await
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::job::{Ending, Lease};
 use domain::key::Owner;
 use domain::order::Fact;
-use domain::ports::{Claimed, JobQueue, Release, StoreError};
+use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 
 use crate::books::ledger::Ledger;
 
@@ -43,14 +43,24 @@ impl JobQueue for NoFence {
         self.0.renew(leases, ttl).await.map(|_| Vec::new())
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let lease = self.as_owner(lease).await;
-        self.0.record(&lease, facts).await
+        self.0.record(&lease, facts, calls).await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let lease = self.as_owner(lease).await;
-        self.0.release(&lease, release).await
+        self.0.release(&lease, release, calls).await
     }
 
     async fn finish(
@@ -58,9 +68,10 @@ impl JobQueue for NoFence {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let lease = self.as_owner(lease).await;
-        self.0.finish(&lease, ending, facts).await
+        self.0.finish(&lease, ending, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {
@@ -86,7 +97,12 @@ impl JobQueue for NoIntent {
         self.0.renew(leases, ttl).await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
         let about_placing = |fact: &Fact| {
             matches!(
                 fact,
@@ -95,12 +111,17 @@ impl JobQueue for NoIntent {
         };
         match facts.iter().any(about_placing) {
             true => Ok(()),
-            false => self.0.record(lease, facts).await,
+            false => self.0.record(lease, facts, calls).await,
         }
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        self.0.release(lease, release).await
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.0.release(lease, release, calls).await
     }
 
     async fn finish(
@@ -108,8 +129,9 @@ impl JobQueue for NoIntent {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.0.finish(lease, ending, facts).await
+        self.0.finish(lease, ending, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::job::ProvisionRequest;
 use domain::key::Channel;
-use domain::ports::{Batch, EventSource, EventStream, Start, StreamError};
+use domain::ports::{Batch, DeadLetter, EventSource, EventStream, Start, StreamError, Undecodable};
 use intake::OnLoss;
 
 use super::Seat;
@@ -61,6 +62,13 @@ impl EventSource for Line {
         seat.here().await;
         let seat = Arc::clone(seat);
         Ok(Box::new(Stream { seat, at }))
+    }
+
+    async fn read_again(
+        &self,
+        letter: &DeadLetter,
+    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+        Ok(Err(letter.undecodable.clone()))
     }
 }
 

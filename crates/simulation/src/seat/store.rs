@@ -7,8 +7,8 @@ use domain::job::{Admission, Ending, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Claimed, Cursor, Delivery, Epoch, Gap, JobIntake, JobQueue, Leadership, Release,
-    StoreError,
+    Act, Acted, CallRecord, Claimed, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake,
+    JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 
 use super::{Seat, cause};
@@ -119,6 +119,26 @@ impl JobIntake for Seat {
         self.ask(|| "enqueue".to_owned(), call).await
     }
 
+    async fn asked_letters(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        // Silent: nobody asks for a letter here, and the look must not move the dice.
+        self.world.intake.asked_letters(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let call = self.world.intake.redrive(channel, epoch, letter, read);
+        self.ask(|| format!("redrive {letter}"), call).await
+    }
+
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
         let call = self.world.intake.act(act, by, reason);
         self.ask(|| act.name().to_owned(), call).await
@@ -151,14 +171,24 @@ impl JobQueue for Seat {
             .await
     }
 
-    async fn record(&self, lease: &Lease, facts: &[Fact]) -> Result<(), StoreError> {
-        let call = self.world.queue.record(lease, facts);
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.record(lease, facts, calls);
         let what = || format!("{}: record {facts:?}", lease.order);
         self.fenced(what, lease, call).await
     }
 
-    async fn release(&self, lease: &Lease, release: Release) -> Result<(), StoreError> {
-        let call = self.world.queue.release(lease, release);
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.release(lease, release, calls);
         let what = || format!("{}: release {release:?}", lease.order);
         self.fenced(what, lease, call).await
     }
@@ -168,8 +198,9 @@ impl JobQueue for Seat {
         lease: &Lease,
         ending: Ending,
         facts: &[Fact],
+        calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.world.queue.finish(lease, ending, facts);
+        let call = self.world.queue.finish(lease, ending, facts, calls);
         let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
         self.fenced(what, lease, call).await
     }

@@ -50,7 +50,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 // Before it is finished: from then on another may have the order's next job.
                 hands.lock().unwrap().orders.remove(&job.job.order);
                 self.store
-                    .finish(&job.lease, Ending::Succeeded, &[])
+                    .finish(&job.lease, Ending::Succeeded, &[], &[])
                     .await
                     .unwrap();
             }
@@ -98,7 +98,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             after: Duration::ZERO,
             deferral: false,
         };
-        self.store.release(&first[1].lease, release).await.unwrap();
+        self.store
+            .release(&first[1].lease, release, &[])
+            .await
+            .unwrap();
         let then = self.claim(5).await;
         assert_eq!(orders(&then), [order_id(3), order_id(1)]);
     }

@@ -1,6 +1,7 @@
 //! What every job store promises, as one suite that runs unchanged on each of them.
 #![expect(clippy::unwrap_used, reason = "a failing promise fails its test")]
 
+mod calls;
 mod crowd;
 mod people;
 mod retention;
@@ -97,6 +98,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 detail: "3 bytes left over".to_owned(),
                 schema_id: "s".to_owned(),
                 payload: vec![1, 2, 3],
+                fields: Vec::new(),
             },
         });
         let job = Entry::Job(new_job("e1", order_id(1), None));
@@ -192,7 +194,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let claimed = self.claim_one().await;
         let refusal = Fact::Refused(Refusal::new(Code::OrderEmpty, "no products"));
         self.store
-            .finish(&claimed.lease, Ending::Failed, &[refusal])
+            .finish(&claimed.lease, Ending::Failed, &[refusal], &[])
             .await
             .unwrap();
         let retry = new_job("e3", order_id(1), Some("k"));
@@ -219,7 +221,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             deferral: true,
         };
         self.store
-            .release(&claimed[0].lease, release)
+            .release(&claimed[0].lease, release, &[])
             .await
             .unwrap();
         assert!(self.claim(10).await.is_empty());
@@ -233,7 +235,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(again.job.id, claimed[0].job.id);
         assert_eq!(again.deferrals, 1);
         self.store
-            .finish(&again.lease, Ending::Succeeded, &[])
+            .finish(&again.lease, Ending::Succeeded, &[], &[])
             .await
             .unwrap();
         assert_eq!(self.claim_one().await.job.event, EventId::new("e2"));
@@ -255,17 +257,17 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         // Nobody has taken it yet; the one that slept through its lease must not go on.
         lost(
             self.store
-                .record(&stale.lease, std::slice::from_ref(&intent))
+                .record(&stale.lease, std::slice::from_ref(&intent), &[])
                 .await,
         );
         self.refuses(&stale).await;
         let fresh = self.claim_one().await;
         assert_ne!(fresh.lease.fence, stale.lease.fence);
-        lost(self.store.record(&stale.lease, &[intent]).await);
+        lost(self.store.record(&stale.lease, &[intent], &[]).await);
         self.refuses(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
         self.store
-            .finish(&fresh.lease, Ending::Skipped, &[])
+            .finish(&fresh.lease, Ending::Skipped, &[], &[])
             .await
             .unwrap();
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
@@ -278,14 +280,14 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         lost(
             self.store
-                .finish(&stale.lease, Ending::Failed, &[Fact::Reported])
+                .finish(&stale.lease, Ending::Failed, &[Fact::Reported], &[])
                 .await,
         );
         let release = Release {
             after: Duration::ZERO,
             deferral: false,
         };
-        lost(self.store.release(&stale.lease, release).await);
+        lost(self.store.release(&stale.lease, release, &[]).await);
         let renewed = self
             .store
             .renew(std::slice::from_ref(&stale.lease), TTL)
@@ -309,7 +311,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             assert!(self.claim(1).await.is_empty());
         }
         self.store
-            .record(&claimed.lease, &[Fact::NotPlaced])
+            .record(&claimed.lease, &[Fact::NotPlaced], &[])
             .await
             .unwrap();
     }
@@ -323,7 +325,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             lines: Vec::new(),
             marked: true,
         };
-        self.store.record(&claimed.lease, &[seen]).await.unwrap();
+        self.store
+            .record(&claimed.lease, &[seen], &[])
+            .await
+            .unwrap();
         self.enqueue(new_job("e2", order_id(2), None)).await;
         assert!(self.claim_one().await.markers_proven);
     }
@@ -345,6 +350,8 @@ macro_rules! job_store_contract {
             a_stale_worker_writes_nothing,
             a_heartbeat_keeps_the_job,
             a_proven_mark_is_remembered,
+            calls_are_kept_with_what_followed_them,
+            of_very_many_calls_the_newest_are_kept,
             many_claimers_never_share_a_job_or_an_order,
             the_longest_due_comes_first,
             ten_thousand_events_in_chunks_become_as_many_jobs,
@@ -357,7 +364,9 @@ macro_rules! job_store_contract {
             orders_are_listed_page_by_page_the_newest_first,
             an_order_is_listed_with_its_last_job_and_its_refusal,
             a_handled_order_is_marked_until_it_is_asked_for_again,
+            asking_again_is_told_before_and_after,
             a_dead_letter_is_dismissed_once_and_gaps_are_told,
+            a_dead_letter_is_read_again_once_it_is_asked_for,
             a_paused_intake_is_led_by_nobody,
             paused_workers_keep_what_they_have_and_take_nothing,
             a_cursor_that_a_person_sets_is_not_moved_back_by_the_old_leader,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId};
-use domain::job::Ending;
+use domain::job::{Admission, Ending};
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
-use domain::order::Fact;
+use domain::order::{AskAnswer, Fact};
 use domain::ports::{
-    Act, Acted, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader, JobStage,
+    Act, Acted, Clock, DeadLetter, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader, JobStage,
     Leadership, OrderQuery, OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
 };
 
@@ -54,9 +54,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             number: Some(format!("{n:08}")),
             account: Some(account()),
         };
-        self.store.record(&claimed.lease, &[checked]).await.unwrap();
         self.store
-            .finish(&claimed.lease, ending, facts)
+            .record(&claimed.lease, &[checked], &[])
+            .await
+            .unwrap();
+        self.store
+            .finish(&claimed.lease, ending, facts, &[])
             .await
             .unwrap();
         claimed.job.id
@@ -190,6 +193,121 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.audit(9).await.unwrap(), log, "nothing was done");
     }
 
+    /// The intent stands before anybody is asked; an order is only marked while nothing has
+    /// happened to it since.
+    pub async fn asking_again_is_told_before_and_after(&self) {
+        let asked = |n, answer| Act::AskedAgain {
+            order: order_id(n),
+            answer,
+        };
+        for n in [1, 2] {
+            self.refused(n).await;
+            self.clock.advance(MOMENT);
+            let act = Act::AskAgain { order: order_id(n) };
+            assert_eq!(self.do_it(&act).await, Acted::Done);
+            assert_eq!(self.listed(&everything()).await[0].handled, None);
+        }
+        self.do_it(&asked(1, None)).await;
+        assert!(self.ids_handled().await.is_empty());
+        self.do_it(&asked(1, Some(AskAnswer::Asked))).await;
+        // This attempt was quicker, and nobody has seen to what comes of it.
+        self.clock.advance(MOMENT);
+        self.enqueue(new_job("retry", order_id(2), None)).await;
+        self.do_it(&asked(2, Some(AskAnswer::Asked))).await;
+        assert_eq!(self.ids_handled().await, [order_id(1)]);
+        let log = self.store.audit(9).await.unwrap();
+        let acts: Vec<_> = log.iter().rev().map(|line| line.act.as_str()).collect();
+        assert_eq!(
+            acts,
+            [
+                "ask_again",
+                "ask_again",
+                "asked_again",
+                "asked_again",
+                "asked_again"
+            ]
+        );
+        assert_eq!(
+            log[2].subject,
+            format!("{}: Salesforce did not do it", order_id(1))
+        );
+    }
+
+    async fn ids_handled(&self) -> Vec<OrderId> {
+        let mut rows = self.listed(&everything()).await;
+        rows.retain(|row| row.handled.is_some());
+        rows.iter().map(|row| row.order).collect()
+    }
+
+    /// Asked for, read again under the leader's term, and then closed with its job or open with
+    /// the new reason: once, whoever asks how often.
+    pub async fn a_dead_letter_is_read_again_once_it_is_asked_for(&self) {
+        let epoch = self.lead().await;
+        let letters = ["a", "b"].map(|event| {
+            Entry::DeadLetter(DeadLetter {
+                event: EventId::new(event).unwrap(),
+                replay_id: ReplayId::new(vec![1]),
+                undecodable: Undecodable {
+                    reason: UndecodableReason::UnknownSchema,
+                    detail: "no such schema".to_owned(),
+                    schema_id: "s".to_owned(),
+                    payload: vec![0, 1],
+                    fields: Vec::new(),
+                },
+            })
+        });
+        let delivery = self.delivery(epoch, letters.into(), 1);
+        self.store.accept(&delivery).await.unwrap();
+        let asked = || async {
+            let asked = self.store.asked_letters(&channel(), 9).await.unwrap();
+            asked.iter().map(|view| view.number).collect::<Vec<_>>()
+        };
+        let mut all = self.store.dead_letters(true, None, 9).await.unwrap();
+        all.sort_by_key(|view| view.number);
+        let (first, second) = (all[0].number, all[1].number);
+        let job = Ok(new_job("a", order_id(1), None));
+        let redrive = |letter, epoch, read| async move {
+            self.store.redrive(&channel(), epoch, letter, read).await
+        };
+        assert!(asked().await.is_empty());
+        let idle = redrive(first, epoch, &job).await.unwrap();
+        assert_eq!(idle, Admission::SameDelivery, "nobody asked for it");
+        for letter in [second, first, first] {
+            assert_eq!(self.do_it(&Act::Redrive { letter }).await, Acted::Done);
+        }
+        assert_eq!(asked().await, [first, second]);
+        let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
+        assert!(matches!(stale, Err(StoreError::NotLeader)));
+        assert_eq!(
+            asked().await,
+            [first, second],
+            "it waits for the new leader"
+        );
+        let made = redrive(first, epoch, &job).await.unwrap();
+        assert_eq!(made, Admission::Enqueued);
+        let repeat = redrive(first, epoch, &job).await.unwrap();
+        assert_eq!(repeat, Admission::SameDelivery);
+        let unreadable = Err(Undecodable {
+            reason: UndecodableReason::MissingOrder,
+            detail: "the event has no OrderId__c".to_owned(),
+            schema_id: "s".to_owned(),
+            payload: vec![0, 1],
+            fields: vec![("RequestedBy__c".to_owned(), "<b>ü".to_owned())],
+        });
+        let kept = redrive(second, epoch, &unreadable).await.unwrap();
+        assert_eq!(kept, Admission::DeadLettered);
+        assert!(asked().await.is_empty());
+        let open = self.store.dead_letters(true, None, 9).await.unwrap();
+        assert_eq!(open.len(), 1);
+        assert_eq!(Err(open[0].letter.undecodable.clone()), unreadable);
+        assert_eq!(open[0].letter.replay_id, ReplayId::new(vec![1]));
+        let gone = Act::Redrive { letter: first };
+        assert_eq!(self.do_it(&gone).await, Acted::NotThere);
+        let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
+        assert_eq!(jobs.len(), 1);
+        assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+    }
+
     /// Open letters and closed ones.
     pub async fn a_dead_letter_is_dismissed_once_and_gaps_are_told(&self) {
         let epoch = self.lead().await;
@@ -201,6 +319,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 detail: "3 bytes left over".to_owned(),
                 schema_id: "s".to_owned(),
                 payload: vec![1, 2, 3],
+                fields: Vec::new(),
             },
         };
         let entries = ["bad", "worse"].map(|event| Entry::DeadLetter(letter(event)));
@@ -270,7 +389,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(self.claim(9).await.is_empty());
         let kept = in_hand.remove(0).lease;
         self.store
-            .finish(&kept, Ending::Succeeded, &[])
+            .finish(&kept, Ending::Succeeded, &[], &[])
             .await
             .unwrap();
         self.clock.advance(TTL);
@@ -316,7 +435,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let forget = Act::Forget { order, whmcs_order };
         assert_eq!(self.do_it(&forget).await, Acted::Running);
         self.store
-            .finish(&claimed.lease, Ending::Skipped, &[])
+            .finish(&claimed.lease, Ending::Skipped, &[], &[])
             .await
             .unwrap();
         assert_eq!(self.do_it(&forget).await, Acted::Done);

@@ -41,9 +41,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 true => (Ending::Succeeded, provisioned.as_slice()),
                 false => (Ending::Failed, refused.as_slice()),
             };
-            self.store.record(&claimed.lease, facts).await.unwrap();
+            self.store.record(&claimed.lease, facts, &[]).await.unwrap();
             self.store
-                .finish(&claimed.lease, ending, &[])
+                .finish(&claimed.lease, ending, &[], &[])
                 .await
                 .unwrap();
         }

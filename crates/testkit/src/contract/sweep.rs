@@ -28,7 +28,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let event = new_job("late", order_id(1), Some("k1"));
         assert_eq!(self.enqueue(event).await, Admission::SameRequest);
         let claimed = self.claim_one().await;
-        let ended = self.store.finish(&claimed.lease, Ending::Failed, &[]);
+        let ended = self.store.finish(&claimed.lease, Ending::Failed, &[], &[]);
         ended.await.unwrap();
         let again = activation(None, since);
         assert_eq!(self.enqueue(again).await, Admission::SameRequest);

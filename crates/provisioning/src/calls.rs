@@ -1,0 +1,201 @@
+//! The calls of one attempt: timed and classed in one place, whatever they are made for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::id::{AccountId, OrderId};
+use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{
+    AskAnswer, ClientSighting, CustomerOrder, ItemReport, OrderDetails, OrderSighting,
+    PlaceRequest, Placed, Report, Standing,
+};
+use domain::ports::{
+    CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Clock, CrmOrders, NewClient,
+    NewOrder, Pending, PlaceAnswer, Provisioner, ReportAnswer,
+};
+use domain::time::Timestamp;
+
+use crate::worker::Ports;
+
+/// The calls that no commit has taken along yet.
+pub(crate) struct Calls {
+    clock: Arc<dyn Clock>,
+    /// The store's time of the claim, and our monotonic clock's reading of then.
+    claimed: (Timestamp, Duration),
+    waiting: Mutex<Vec<CallRecord>>,
+}
+
+impl Calls {
+    /// Ports to the outside whose calls are noted here, and nothing noted yet.
+    pub(crate) fn noting(
+        ports: &Ports,
+        claimed_at: Timestamp,
+        begun: Duration,
+    ) -> (Arc<Self>, Ports) {
+        let calls = Arc::new(Self {
+            clock: Arc::clone(&ports.clock),
+            claimed: (claimed_at, begun),
+            waiting: Mutex::default(),
+        });
+        let ports = Ports {
+            crm: Arc::new(Noted {
+                port: Arc::clone(&ports.crm),
+                calls: Arc::clone(&calls),
+            }),
+            provisioner: Arc::new(Noted {
+                port: Arc::clone(&ports.provisioner),
+                calls: Arc::clone(&calls),
+            }),
+            ..ports.clone()
+        };
+        (calls, ports)
+    }
+
+    /// What was called since the last time. A commit that fails loses it: the timeline then
+    /// misses these calls, and nothing else does.
+    pub(crate) fn take(&self) -> Vec<CallRecord> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn time<T>(
+        &self,
+        action: CallAction,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        let (at, begun) = self.claimed;
+        let sent = self.clock.monotonic();
+        let answer = call.await;
+        let record = CallRecord {
+            at: at + sent.saturating_sub(begun),
+            took: self.clock.monotonic().saturating_sub(sent),
+            action,
+            outcome: CallOutcome::of(&answer),
+        };
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(record);
+        answer
+    }
+}
+
+/// A port whose calls are noted.
+struct Noted<P: ?Sized> {
+    port: Arc<P>,
+    calls: Arc<Calls>,
+}
+
+#[async_trait]
+impl CrmOrders for Noted<dyn CrmOrders> {
+    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+        let call = self.port.details(order);
+        self.calls.time(CallAction::Details, call).await
+    }
+
+    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
+        let call = self.port.standing(order);
+        self.calls.time(CallAction::Standing, call).await
+    }
+
+    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
+        let call = self.port.link_client(account, client);
+        self.calls.time(CallAction::LinkClient, call).await
+    }
+
+    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
+        let call = self.port.report_items(items);
+        self.calls.time(CallAction::ReportItems, call).await
+    }
+
+    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
+        let call = self.port.report(order, report);
+        self.calls.time(CallAction::Report, call).await
+    }
+
+    // Nothing below is part of an attempt.
+
+    async fn pending(
+        &self,
+        before: Timestamp,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<Pending>, CallError> {
+        self.port.pending(before, after, limit).await
+    }
+
+    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
+        self.port.place(request).await
+    }
+
+    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+        self.port.customer_orders(orders).await
+    }
+
+    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+        self.port.ask_again(order).await
+    }
+}
+
+#[async_trait]
+impl Provisioner for Noted<dyn Provisioner> {
+    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+        let call = self.port.client(client);
+        self.calls.time(CallAction::GetClient, call).await
+    }
+
+    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+        let call = self.port.client_by_email(email);
+        self.calls.time(CallAction::GetClient, call).await
+    }
+
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+        let call = self.port.catalogue(products);
+        self.calls.time(CallAction::GetProducts, call).await
+    }
+
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+    ) -> Result<Vec<OrderSighting>, CallError> {
+        let call = self.port.orders(client, above);
+        self.calls.time(CallAction::GetOrders, call).await
+    }
+
+    async fn order(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+    ) -> Result<Option<OrderSighting>, CallError> {
+        let call = self.port.order(client, order);
+        self.calls.time(CallAction::GetOrders, call).await
+    }
+
+    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
+        let call = self.port.create_client(client);
+        self.calls.time(CallAction::AddClient, call).await
+    }
+
+    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+        let call = self.port.place_order(order);
+        self.calls.time(CallAction::AddOrder, call).await
+    }
+
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
+        let call = self.port.accept_order(order, run_modules);
+        self.calls.time(CallAction::AcceptOrder, call).await
+    }
+
+    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
+        let call = self.port.create_service(service);
+        self.calls.time(CallAction::ModuleCreate, call).await
+    }
+
+    async fn probe(&self) -> Result<(), CallError> {
+        self.port.probe().await
+    }
+}

@@ -1,0 +1,91 @@
+//! What is kept of calls to the outside.
+
+use std::time::Duration;
+
+use domain::job::Ending;
+use domain::order::Fact;
+use domain::ports::{
+    CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, Release,
+    SHORTEST_RETENTION, StoreError,
+};
+
+use super::{Subject, TTL};
+use crate::{new_job, order_id};
+
+impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+    fn call(&self, action: CallAction, took: u64, outcome: CallOutcome) -> CallRecord {
+        CallRecord {
+            at: self.clock.now(),
+            took: Duration::from_millis(took),
+            action,
+            outcome,
+        }
+    }
+
+    async fn calls(&self) -> Vec<(u64, CallRecord)> {
+        let calls = self.store.calls_of(order_id(1)).await.unwrap();
+        calls.iter().map(|call| (call.number, call.call)).collect()
+    }
+
+    /// Every commit of a job takes its calls along, and a lost lease writes none. They are
+    /// forgotten together with their job.
+    pub async fn calls_are_kept_with_what_followed_them(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let claimed = self.claim_one().await;
+        let details = self.call(CallAction::Details, 0, CallOutcome::NotSent);
+        let release = Release {
+            after: Duration::ZERO,
+            deferral: true,
+        };
+        self.store
+            .release(&claimed.lease, release, &[details])
+            .await
+            .unwrap();
+        let lost = self.store.record(&claimed.lease, &[], &[details]).await;
+        assert!(matches!(lost, Err(StoreError::LeaseLost)));
+        let claimed = self.claim_one().await;
+        let again = self.call(CallAction::Details, 12, CallOutcome::Ok);
+        let placed = self.call(CallAction::AddOrder, 90_000, CallOutcome::Unknown);
+        self.store
+            .record(&claimed.lease, &[Fact::NotPlaced], &[again, placed])
+            .await
+            .unwrap();
+        let report = self.call(CallAction::Report, 7, CallOutcome::Ok);
+        self.store
+            .finish(&claimed.lease, Ending::Failed, &[], &[report])
+            .await
+            .unwrap();
+        assert_eq!(
+            self.calls().await,
+            [(1, details), (2, again), (3, placed), (4, report)]
+        );
+        let other = self.store.calls_of(order_id(2)).await.unwrap();
+        assert!(other.is_empty());
+        self.clock.advance(SHORTEST_RETENTION + TTL);
+        self.store.prune(SHORTEST_RETENTION).await.unwrap();
+        assert!(self.calls().await.is_empty());
+    }
+
+    /// A job keeps its newest calls; the number of the oldest tells how many are gone.
+    pub async fn of_very_many_calls_the_newest_are_kept(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let claimed = self.claim_one().await;
+        let call = self.call(CallAction::Standing, 1, CallOutcome::Ok);
+        let last = self.call(CallAction::Report, 1, CallOutcome::Ok);
+        for many in [CallRecord::KEPT - 1, CallRecord::KEPT + 3] {
+            self.store
+                .record(&claimed.lease, &[], &vec![call; many])
+                .await
+                .unwrap();
+        }
+        self.store
+            .record(&claimed.lease, &[], &[last])
+            .await
+            .unwrap();
+        let calls = self.calls().await;
+        assert_eq!(calls.len(), CallRecord::KEPT);
+        let all = 2 * CallRecord::KEPT as u64 + 3;
+        assert_eq!(calls[0].0, all - CallRecord::KEPT as u64 + 1);
+        assert_eq!(calls.last(), Some(&(all, last)));
+    }
+}
