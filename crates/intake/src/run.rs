@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::job::backoff;
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Entropy, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Start, StoreError,
-    StreamError,
+    Clock, Entropy, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Received, Start,
+    StoreError, StreamError,
 };
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -228,6 +228,19 @@ impl Intake {
         }
     }
 
+    fn span(&self, received: &Received) -> tracing::Span {
+        let span = tracing::info_span!(
+            "receive",
+            "otel.kind" = "consumer",
+            "messaging.system" = "salesforce_pubsub",
+            "messaging.operation.type" = "receive",
+            "messaging.destination.name" = %self.settings.channel,
+            "messaging.message.id" = %received.event,
+        );
+        traces::belongs_to(&span, received.event.as_str());
+        span
+    }
+
     /// One message: received, committed, and only then may the next one be asked for.
     async fn take_one(
         &self,
@@ -247,6 +260,8 @@ impl Intake {
         let now = self.ports.clock.now();
         self.health.message(now);
         measure::received(&self.settings.channel, &batch, now);
+        // Each lasts until its event is stored.
+        let _received: Vec<_> = batch.events.iter().map(|one| self.span(one)).collect();
         let delivery = decide(&self.settings.channel, epoch, batch);
         match self.ports.store.accept(&delivery).await {
             Ok(admissions) => {

@@ -15,6 +15,7 @@ use domain::ports::{
     NewOrder, Pending, PlaceAnswer, Provisioner, ReportAnswer,
 };
 use domain::time::Timestamp;
+use tracing::Instrument;
 
 use crate::worker::Ports;
 
@@ -65,7 +66,14 @@ impl Calls {
     ) -> Result<T, CallError> {
         let (at, begun) = self.claimed;
         let sent = self.clock.monotonic();
-        let answer = call.await;
+        let span = tracing::info_span!(
+            "call",
+            "otel.name" = action.name(),
+            "otel.kind" = "client",
+            outcome = tracing::field::Empty,
+        );
+        let answer = call.instrument(span.clone()).await;
+        span.record("outcome", CallOutcome::of(&answer).name());
         let record = CallRecord {
             at: at + sent.saturating_sub(begun),
             took: self.clock.monotonic().saturating_sub(sent),

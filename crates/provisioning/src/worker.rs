@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::job::NewJob;
 use domain::key::Owner;
 use domain::ports::{Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::heartbeat::{Hold, Holds};
 use crate::{Lane, Settings, execute, measure};
@@ -162,9 +164,9 @@ impl Worker {
     ) {
         let (ports, settings) = (self.ports.clone(), Arc::clone(&self.settings));
         let (lane, draining, holds) = (Arc::clone(&self.lane), draining.clone(), Arc::clone(holds));
-        jobs.spawn(async move {
+        let span = span(&claimed.job);
+        let attempt = async move {
             let fence = claimed.lease.fence.clone();
-            let job = claimed.job.clone();
             measure::claimed(&claimed);
             let begun = ports.clock.monotonic();
             let work = execute(&ports, &settings, &lane, claimed, &hold, &draining);
@@ -172,7 +174,6 @@ impl Worker {
                 biased;
                 () = hold.lost().cancelled() => {
                     tracing::warn!(
-                        job = %job.id, order = %job.order, correlation_id = %job.correlation,
                         "job dropped; its lease was lost"
                     );
                     measure::left(&Err(StoreError::LeaseLost), ports.clock.monotonic().saturating_sub(begun));
@@ -181,17 +182,31 @@ impl Worker {
                     measure::left(&ended, ports.clock.monotonic().saturating_sub(begun));
                     match ended {
                         Ok(end) => tracing::info!(
-                            job = %job.id, order = %job.order, correlation_id = %job.correlation,
                             end = end.name(), "job left our hands"
                         ),
                         Err(error) => tracing::error!(
-                            job = %job.id, order = %job.order, correlation_id = %job.correlation,
                             %error, "job dropped; its lease runs out"
                         ),
                     }
                 }
             }
             holds.remove(&fence);
-        });
+        };
+        jobs.spawn(attempt.instrument(span));
     }
+}
+
+/// A trace of its own, with what every line of the log about this attempt carries. At the
+/// level of errors, so that a quiet log has it too.
+fn span(job: &NewJob) -> tracing::Span {
+    let span = tracing::error_span!(
+        "provision",
+        job = %job.id,
+        order = %job.order,
+        correlation_id = %job.correlation,
+    );
+    if let Some(event) = &job.event {
+        traces::follows(&span, event.as_str());
+    }
+    span
 }

@@ -3,6 +3,7 @@
 
 mod clock;
 mod http;
+mod otlp;
 mod program;
 mod sf_events;
 mod telemetry;

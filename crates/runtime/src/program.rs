@@ -9,6 +9,8 @@ use settings::{EXIT_CONFIG, Problems};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::otlp;
+
 /// The command line, or the exit code to end with: 0 after help, 64 for a value that cannot
 /// be used, 2 for anything else.
 ///
@@ -111,7 +113,10 @@ where
                 told.cancel();
             }
         });
-        run(shutdown).await
+        otlp::begin();
+        let ended = run(shutdown).await;
+        otlp::end().await;
+        ended
     });
     // What outlasted the drain is left to its lease.
     runtime.shutdown_background();

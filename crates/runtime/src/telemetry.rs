@@ -9,6 +9,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::otlp::{self, Collector};
+
 /// What can be set about logs.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LogArgs {
@@ -18,6 +20,12 @@ pub struct LogArgs {
     /// What to log, as a filter [default: info]
     #[arg(long, env = "RUST_LOG")]
     pub rust_log: Option<String>,
+    /// Where traces are sent by OTLP [default: nowhere]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub otel_exporter_otlp_endpoint: Option<String>,
+    /// grpc or http/protobuf [default: as the endpoint's port says, else grpc]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_PROTOCOL")]
+    pub otel_exporter_otlp_protocol: Option<String>,
 }
 
 /// Libraries whose finer levels print headers, tokens among them.
@@ -29,7 +37,7 @@ const CAPPED: [&str; 5] = [
     "hyper_util=info",
 ];
 
-/// Starts logging to standard error. A second call changes nothing.
+/// Starts logging to standard error, and prepares traces. A second call changes nothing.
 pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
     let json = problems.parse(
         "LOG_FORMAT",
@@ -53,6 +61,11 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
         "Give a filter such as info or worker=debug,info",
         |text| EnvFilter::try_new(text).ok(),
     );
+    let collector = Collector::of(
+        args.otel_exporter_otlp_endpoint.as_deref(),
+        args.otel_exporter_otlp_protocol.as_deref(),
+        problems,
+    );
     let (Some(json), Some(filter)) = (json, filter) else {
         return;
     };
@@ -60,11 +73,15 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
         .iter()
         .filter_map(|cap| cap.parse().ok())
         .fold(filter, EnvFilter::add_directive);
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(otlp::layer(collector));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     // An error only says that logging was started before.
     let _ = if json {
-        registry.with(layer.json().flatten_event(true)).try_init()
+        registry
+            .with(layer.json().flatten_event(true).with_span_list(false))
+            .try_init()
     } else {
         registry.with(layer).try_init()
     };

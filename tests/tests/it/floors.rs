@@ -8,8 +8,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("settings", &[]),
     ("outbound", &[]),
-    ("intake", &["domain"]),
-    ("provisioning", &["domain"]),
+    ("intake", &["domain", "traces"]),
+    ("provisioning", &["domain", "traces"]),
     ("salesforce-auth", &["outbound", "settings"]),
     (
         "salesforce-pubsub",
@@ -22,6 +22,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("whmcs", &["domain", "outbound", "settings"]),
     ("job-store", &["domain", "settings"]),
     ("runtime", &["domain", "settings"]),
+    ("traces", &[]),
     ("test-programs", &[]),
     ("test-postgres", &["test-programs"]),
     ("test-browser", &["test-programs"]),

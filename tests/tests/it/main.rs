@@ -17,3 +17,4 @@ mod proxy;
 mod road;
 mod secrets;
 mod signals;
+mod traces;

@@ -249,10 +249,7 @@ impl Attempt<'_> {
                 &self.calls.take(),
             )
             .await?;
-        tracing::info!(
-            job = %self.claimed.job.id, order = %self.claimed.job.order,
-            correlation_id = %self.claimed.job.correlation, fact = fact.name(), "learnt"
-        );
+        tracing::info!(fact = fact.name(), "learnt");
         self.state = next;
         Ok(Flow::Continue)
     }
@@ -346,8 +343,7 @@ impl Attempt<'_> {
     /// Salesforce away never fails an order: the job keeps its facts and yields its slot.
     fn wait_for_crm(&self, error: &CallError) -> Flow {
         tracing::warn!(
-            job = %self.claimed.job.id, order = %self.claimed.job.order, %error,
-            class = error.class(), "Salesforce did not answer; the job waits"
+            %error, class = error.class(), "Salesforce did not answer; the job waits"
         );
         let asked = match error {
             CallError::NotSent { retry_after, .. } => retry_after.unwrap_or_default(),

@@ -77,7 +77,7 @@ impl Attempt<'_> {
             Ok(()) => self.learn(Fact::ItemsReported).await,
             Err(CallError::Refused(refusal)) if failing => {
                 tracing::warn!(
-                    order = %self.claimed.job.order, detail = refusal.detail,
+                    detail = refusal.detail,
                     "Salesforce refused the service ids; the failure is reported without them"
                 );
                 self.learn(Fact::ItemsReported).await
@@ -160,8 +160,8 @@ impl Attempt<'_> {
                 .await;
         }
         tracing::error!(
-            order = %self.claimed.job.order, correlation_id = %self.claimed.job.correlation,
-            detail = reason.detail, "Salesforce refused to store the failure; it stands here only"
+            detail = reason.detail,
+            "Salesforce refused to store the failure; it stands here only"
         );
         Ok(Flow::Finish(Ending::Failed, Vec::new()))
     }
