@@ -10,6 +10,7 @@ mod config;
 mod events;
 mod head;
 mod jwks;
+mod measure;
 mod openapi;
 mod ops;
 mod page;

@@ -18,7 +18,7 @@ use crate::jwks::Jwks;
 use crate::ops::Ops;
 use crate::problem::Problem;
 use crate::statuses::Statuses;
-use crate::{api, events, head, ops, page};
+use crate::{api, events, head, measure, ops, page};
 
 /// Bodies are small.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -107,6 +107,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         placings: Semaphore::new(PLACINGS),
         shutdown,
     });
+    measure::register();
     Router::new()
         .route("/api/orders", post(api::place))
         .route("/api/orders/{order}", get(api::show))
@@ -125,5 +126,9 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::map_response(head::guard))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&portal),
+            measure::answer,
+        ))
         .with_state(portal)
 }

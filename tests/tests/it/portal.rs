@@ -121,3 +121,29 @@ async fn an_operator_sees_why_an_order_failed_and_asks_again() {
         program.stop().await;
     }
 }
+
+#[tokio::test]
+async fn every_answer_is_timed_by_its_route_and_every_denial_counted_by_its_reason() {
+    let house = House::new().await;
+    let (portal, url) = house.open_portal(OPEN).await;
+    let metrics = async || {
+        let page = reqwest::get(format!("{url}/metrics")).await.unwrap();
+        page.text().await.unwrap()
+    };
+    let denied = r#"orderbridge_portal_denied_total{reason="not_found"}"#;
+    assert!(metrics().await.contains(&format!("{denied} 0")));
+    for path in ["/api/orders/801000000000009", "/nowhere/801000000000009"] {
+        let answer = reqwest::get(format!("{url}{path}")).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    }
+    let after = metrics().await;
+    assert!(after.contains(&format!("{denied} 2")), "{after}");
+    for route in ["/api/orders/{order}", "other"] {
+        let timed = format!(
+            r#"http_server_request_duration_seconds_count{{method="GET",route="{route}",status_code="404"}} 1"#
+        );
+        assert!(after.contains(&timed), "{timed} is not in\n{after}");
+    }
+    assert!(!after.contains("801000000000009"), "{after}");
+    portal.stop().await;
+}

@@ -1,0 +1,260 @@
+//! Many customers who look at their orders again and again, against the real portal: how long
+//! an answer takes, and what it costs Salesforce.
+//!
+//! ```text
+//! cargo build --release -p portal -p e2e --bin portal --bin pollers
+//! target/release/pollers --bins target/release
+//! ```
+//!
+//! Exit 0 only when no answer was an error, 99 of 100 came within 50 ms, and no order was
+//! read from Salesforce more than once in half a minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use reqwest::header::{ETAG, IF_NONE_MATCH};
+use serde_json::Value;
+use simulators::salesforce::{Line, NewOrder};
+use simulators::{World, WorldOptions};
+use tokio::process::{Child, Command};
+
+/// 99 of 100 answers come within this.
+const LIMIT: Duration = Duration::from_millis(50);
+/// Salesforce is asked for an order at most once in this time.
+const HALF_MINUTE: Duration = Duration::from_secs(30);
+
+/// Customers who poll.
+#[derive(Parser, Debug, Clone)]
+#[command(name = "pollers", version)]
+struct Args {
+    /// How many customers look
+    #[arg(long, default_value_t = 1000)]
+    pollers: usize,
+    /// At so many orders
+    #[arg(long, default_value_t = 200)]
+    orders: usize,
+    /// For so long
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Each of them so often
+    #[arg(long, default_value_t = 5)]
+    every_seconds: u64,
+    /// Folder of the program `portal`
+    #[arg(long, default_value = "target/release")]
+    bins: PathBuf,
+}
+
+/// What the pollers saw.
+#[derive(Default)]
+struct Seen {
+    took: Vec<Duration>,
+    unchanged: usize,
+    errors: BTreeMap<String, usize>,
+    /// When Salesforce was read, by order.
+    reads: BTreeMap<usize, BTreeSet<String>>,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<ExitCode> {
+    let args = Args::parse();
+    outbound::install_crypto_provider();
+    let world = World::start(WorldOptions::default()).await?;
+    let orders = place(&world, args.orders)?;
+    let folder = tempfile::tempdir()?;
+    let (_portal, url) = start_portal(&args.bins, &world, folder.path()).await?;
+    let before = world.salesforce.calls().len();
+    let seen = poll(&args, &url, orders).await?;
+    let asked = world.salesforce.calls().len() - before;
+    Ok(if report(&args, seen, asked) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn place(world: &World, n_orders: usize) -> anyhow::Result<Vec<String>> {
+    let entry = &world.products[0].pricebook_entry;
+    (0..n_orders)
+        .map(|n| {
+            let order = NewOrder {
+                account: world.accounts[n % world.accounts.len()].salesforce.clone(),
+                lines: vec![Line::new(entry, 1)],
+                ..NewOrder::default()
+            };
+            let placed = world.salesforce.place_order(order);
+            placed.map_err(|refusal| anyhow::anyhow!("no order could be placed: {refusal:?}"))
+        })
+        .collect()
+}
+
+async fn start_portal(
+    bins: &Path,
+    world: &World,
+    folder: &Path,
+) -> anyhow::Result<(Child, String)> {
+    let key = folder.join("key.pem");
+    std::fs::write(&key, world.salesforce.login().private_key_pem)?;
+    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let store = format!("sqlite:{}", folder.join("jobs.db").display());
+    let portal = Command::new(bins.join("portal"))
+        .envs(world.environment())
+        .env("DATABASE_URL", store)
+        .env("HTTP_ADDR", free.to_string())
+        .env("SF_PRIVATE_KEY_FILE", key)
+        .env("PORTAL_AUTH", "none")
+        .env("RUST_LOG", "warn")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .with_context(|| format!("{} holds no portal", bins.display()))?;
+    let url = format!("http://{free}");
+    let begun = Instant::now();
+    while reqwest::get(format!("{url}/livez")).await.is_err() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            bail!("the portal does not come up");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok((portal, url))
+}
+
+async fn poll(args: &Args, url: &str, orders: Vec<String>) -> anyhow::Result<Seen> {
+    let http = reqwest::Client::builder()
+        .pool_max_idle_per_host(args.pollers)
+        .build()?;
+    let orders = Arc::new(orders);
+    let ends = Instant::now() + Duration::from_secs(args.seconds);
+    let every = Duration::from_secs(args.every_seconds);
+    let pollers: Vec<_> = (0..args.pollers)
+        .map(|n| {
+            let (http, orders) = (http.clone(), Arc::clone(&orders));
+            let order = n % orders.len();
+            let url = format!("{url}/api/orders/{}", orders[order]);
+            // Not all in step: customers come when they come.
+            let first =
+                every.mul_f64(f64::from(u32::try_from(n).unwrap_or(0)) / args.pollers as f64);
+            tokio::spawn(async move {
+                tokio::time::sleep(first).await;
+                look(&http, &url, order, every, ends).await
+            })
+        })
+        .collect();
+    let mut all = Seen::default();
+    for poller in pollers {
+        let seen = poller.await?;
+        all.took.extend(seen.took);
+        all.unchanged += seen.unchanged;
+        for (error, count) in seen.errors {
+            *all.errors.entry(error).or_default() += count;
+        }
+        for (order, reads) in seen.reads {
+            all.reads.entry(order).or_default().extend(reads);
+        }
+    }
+    Ok(all)
+}
+
+async fn look(
+    http: &reqwest::Client,
+    url: &str,
+    order: usize,
+    every: Duration,
+    ends: Instant,
+) -> Seen {
+    let mut seen = Seen::default();
+    let mut tag = None;
+    let mut beat = tokio::time::interval(every);
+    while Instant::now() < ends {
+        beat.tick().await;
+        let mut request = http.get(url);
+        // Every other look without a tag: only a whole answer says how old it is.
+        if let Some(tag) = tag.take() {
+            request = request.header(IF_NONE_MATCH, tag);
+        }
+        let begun = Instant::now();
+        let answer = async {
+            let answer = request.send().await?.error_for_status()?;
+            let unchanged = answer.status().as_u16() == 304;
+            let tag = answer.headers().get(ETAG).cloned();
+            Ok::<_, reqwest::Error>((unchanged, tag, answer.bytes().await?))
+        };
+        match answer.await {
+            Ok((unchanged, given, body)) => {
+                seen.took.push(begun.elapsed());
+                seen.unchanged += usize::from(unchanged);
+                if !unchanged {
+                    tag = given;
+                    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+                    let read = body["asOf"].as_str().unwrap_or_default().to_owned();
+                    seen.reads.entry(order).or_default().insert(read);
+                }
+            }
+            Err(error) => *seen.errors.entry(error.to_string()).or_default() += 1,
+        }
+    }
+    seen
+}
+
+/// Says what was seen; whether it is within the limits.
+#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
+fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
+    seen.took.sort_unstable();
+    let at = |share: usize| {
+        let place = (seen.took.len() * share / 1000).min(seen.took.len().saturating_sub(1));
+        seen.took.get(place).copied().unwrap_or_default()
+    };
+    let errors: usize = seen.errors.values().sum();
+    let reads: usize = seen.reads.values().map(BTreeSet::len).sum();
+    // Two reads lie at least half a minute apart, so there is room for so many.
+    let room = 1 + usize::try_from((args.seconds + args.every_seconds) / HALF_MINUTE.as_secs())
+        .unwrap_or(usize::MAX);
+    let most = seen.reads.values().map(BTreeSet::len).max().unwrap_or(0);
+    let wide = seen.reads.values().flat_map(gaps).min();
+    let Args {
+        pollers,
+        orders,
+        seconds,
+        ..
+    } = args;
+    println!("{pollers} pollers on {orders} orders for {seconds} s");
+    println!(
+        "answers            {} ({} of them 304), {errors} errors",
+        seen.took.len(),
+        seen.unchanged
+    );
+    for (error, count) in &seen.errors {
+        println!("  {count} x {error}");
+    }
+    println!(
+        "time to answer     p50 {:?}, p99 {:?}, p99.9 {:?}, most {:?} (limit: p99 {LIMIT:?})",
+        at(500),
+        at(990),
+        at(999),
+        at(1000)
+    );
+    println!(
+        "read in Salesforce {reads} times in {asked} calls; one order at most {most} times, {wide:?} s apart (room for {room})"
+    );
+    errors == 0
+        && at(990) < LIMIT
+        && most <= room
+        && wide.is_none_or(|wide| wide >= HALF_MINUTE.as_secs())
+}
+
+/// Whole seconds between the moments, which are RFC 3339.
+fn gaps(moments: &BTreeSet<String>) -> Vec<u64> {
+    let seconds: Vec<_> = moments
+        .iter()
+        .filter_map(|moment| moment.parse::<jiff::Timestamp>().ok())
+        .map(jiff::Timestamp::as_millisecond)
+        .collect();
+    seconds
+        .windows(2)
+        .map(|pair| u64::try_from((pair[1] - pair[0]) / 1000).unwrap_or(0))
+        .collect()
+}
