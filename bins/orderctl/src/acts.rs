@@ -11,6 +11,8 @@ use crate::cli::{
 use crate::screen::{Exit, Screen, Stop, Table};
 use crate::{connect, show};
 
+/// Past positions that are shown.
+const HISTORY: usize = 20;
 /// Letters read at a time.
 const PAGE: usize = 500;
 
@@ -195,7 +197,18 @@ async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> 
             show::maybe(paused.map(|pause| format!("{}: {}", pause.by, pause.reason))),
         ),
     ];
-    screen.show(&lines, &show::stream(asked.channel.as_str(), &view, paused))?;
+    let history = store.reader.cursor_history(&asked.channel, HISTORY).await?;
+    let history: Vec<_> = history.iter().map(show::mark).collect();
+    let mut value = show::stream(asked.channel.as_str(), &view, paused);
+    value["history"] = history.iter().map(|(_, value)| value.clone()).collect();
+    screen.show(&lines, &value)?;
+    if screen.format == crate::Format::Table && !history.is_empty() {
+        screen.line("")?;
+        screen.list(Table {
+            columns: show::MARKS,
+            rows: history,
+        })?;
+    }
     Ok(Exit::Fine)
 }
 

@@ -13,8 +13,8 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
-    Audit, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause, StreamView,
-    Tally,
+    Audit, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause,
+    StreamView, Tally,
 };
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -117,6 +117,7 @@ struct SystemPage {
     intake_paused: bool,
     letters: Vec<DeadLetterView>,
     gaps: Vec<GapView>,
+    marks: Vec<CursorMark>,
     audit: Vec<Audit>,
 }
 
@@ -326,6 +327,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
         pauses,
         letters: reader.dead_letters(true, None, PAGE).await.map_err(store)?,
         gaps: reader.gaps(20).await.map_err(store)?,
+        marks: reader.cursor_history(channel, 50).await.map_err(store)?,
         audit: reader.audit(PAGE).await.map_err(store)?,
     })
 }
