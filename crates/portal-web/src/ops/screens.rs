@@ -90,6 +90,7 @@ struct OrdersPage {
 #[template(path = "ops/order.html")]
 struct OrderPage {
     csrf: String,
+    may_act: bool,
     order: OrderId,
     row: Option<OrderRow>,
     moments: Vec<Moment>,
@@ -101,6 +102,7 @@ struct OrderPage {
 #[template(path = "ops/failures.html")]
 struct FailuresPage {
     csrf: String,
+    may_act: bool,
     causes: Vec<Cause>,
 }
 
@@ -108,6 +110,7 @@ struct FailuresPage {
 #[template(path = "ops/system.html")]
 struct SystemPage {
     csrf: String,
+    may_act: bool,
     channel: String,
     stream: StreamView,
     leader: Option<(String, String)>,
@@ -279,6 +282,7 @@ pub(super) async fn order(
     }
     let ending = row.as_ref().map(|row| row.stage);
     Ok(html(&OrderPage {
+        may_act: operator.may_act,
         csrf: token(operator),
         order,
         failed: ending == Some(JobStage::Ended(Ending::Failed)),
@@ -295,6 +299,7 @@ pub(super) async fn failures(
     let operator = portal.operator_person(&headers)?;
     let rows = portal.failed_orders(None, FAILED).await?;
     Ok(html(&FailuresPage {
+        may_act: operator.may_act,
         csrf: token(operator),
         causes: causes(rows),
     }))
@@ -314,6 +319,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
     let held = |what: &Pausable| pauses.iter().any(|pause| pause.what == *what);
     let stream = reader.stream(channel).await.map_err(store)?;
     Ok(SystemPage {
+        may_act: operator.may_act,
         csrf: token(operator),
         channel: channel.to_string(),
         leader: stream
