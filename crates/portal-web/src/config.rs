@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use domain::id::OrderId;
+use domain::key::WhmcsOrderId;
 use settings::{Endpoint, Problems, Secret, SecretArgs};
 
 /// The settings as they were given.
@@ -89,6 +91,29 @@ pub enum OpsAccess {
     },
 }
 
+/// Where the console's links lead.
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    /// The org.
+    pub salesforce: Option<Endpoint>,
+    /// WHMCS, as staff see it.
+    pub whmcs_admin: Option<Endpoint>,
+}
+
+impl Links {
+    /// The order's record in Salesforce.
+    pub(crate) fn order(&self, order: OrderId) -> Option<String> {
+        let org = self.salesforce.as_ref()?;
+        Some(org.join(&format!("/{order}")))
+    }
+
+    /// The order in WHMCS.
+    pub(crate) fn whmcs(&self, order: &WhmcsOrderId) -> Option<String> {
+        let admin = self.whmcs_admin.as_ref()?;
+        Some(admin.join(&format!("/orders.php?action=view&id={order}")))
+    }
+}
+
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -102,6 +127,8 @@ pub struct Config {
     pub ops: OpsAccess,
     /// Whether cookies are for encrypted connections only: everywhere but on this machine.
     pub secure_cookies: bool,
+    /// Where the console's links lead; nowhere unless the program says so.
+    pub links: Links,
 }
 
 /// Shorter secrets can be guessed from one token.
@@ -148,6 +175,7 @@ impl PortalArgs {
             issuer: given(&self.portal_jwt_issuer),
             ops,
             secure_cookies: !loopback,
+            links: Links::default(),
         })
     }
 

@@ -19,5 +19,5 @@ mod status;
 mod statuses;
 mod time;
 
-pub use config::{Config, OpsAccess, PortalArgs, TokenKeys};
+pub use config::{Config, Links, OpsAccess, PortalArgs, TokenKeys};
 pub use portal::{Ports, router};

@@ -41,6 +41,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "whmcs",
         ],
     ),
     (

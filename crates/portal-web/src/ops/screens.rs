@@ -24,6 +24,7 @@ use super::session::Operator;
 use super::timeline::{Moment, Total, timeline};
 use super::{Turned, store};
 use crate::api::order_id;
+use crate::config::Links;
 use crate::page::html;
 use crate::portal::Portal;
 use crate::problem::Problem;
@@ -40,6 +41,7 @@ const FAILED: usize = 500;
 #[template(path = "ops/overview.html")]
 struct OverviewPage {
     view: Overview,
+    links: Links,
 }
 
 /// What the overview shows.
@@ -79,6 +81,7 @@ impl Overview {
 #[derive(Template)]
 #[template(path = "ops/orders.html")]
 struct OrdersPage {
+    links: Links,
     text: String,
     stage: String,
     stages: Vec<&'static str>,
@@ -89,6 +92,7 @@ struct OrdersPage {
 #[derive(Template)]
 #[template(path = "ops/order.html")]
 struct OrderPage {
+    links: Links,
     csrf: String,
     may_act: bool,
     order: OrderId,
@@ -217,7 +221,8 @@ pub(super) async fn overview(
 ) -> Result<Response, Turned> {
     portal.operator_person(&headers)?;
     let view = portal.overview().await?;
-    Ok(html(&OverviewPage { view }))
+    let links = portal.links.clone();
+    Ok(html(&OverviewPage { view, links }))
 }
 
 #[derive(Deserialize, Default)]
@@ -261,6 +266,7 @@ pub(super) async fn orders(
     let query = wanted.query();
     let rows = portal.ports.reader.orders(&query).await.map_err(store)?;
     Ok(html(&OrdersPage {
+        links: portal.links.clone(),
         more: next_page(&rows),
         rows,
         text: wanted.q,
@@ -282,6 +288,7 @@ pub(super) async fn order(
     }
     let ending = row.as_ref().map(|row| row.stage);
     Ok(html(&OrderPage {
+        links: portal.links.clone(),
         may_act: operator.may_act,
         csrf: token(operator),
         order,

@@ -236,3 +236,16 @@ async fn a_viewer_sees_everything_and_may_do_nothing() {
     let read = house.get("/ops/api/overview", Some(VIEWER)).await;
     assert_eq!(read.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn links_lead_to_the_record_in_either_system() {
+    let house = house();
+    failed(&house).await;
+    let path = format!("/ops/orders/{}", order_id(1));
+    let page = house.get(&path, Some(TOKEN)).await;
+    let link = format!(
+        "<a href=\"https://acme.my.salesforce.com/{}\" rel=\"noopener noreferrer\">",
+        order_id(1)
+    );
+    assert!(page.text.contains(&link), "{}", page.text);
+}
