@@ -9,7 +9,7 @@ use crate::cli::{
     Redrive,
 };
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{connect, show};
+use crate::{connect, show, tail};
 
 /// Past positions that are shown.
 const HISTORY: usize = 20;
@@ -60,6 +60,7 @@ pub(crate) async fn perform(
 pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit, Stop> {
     match verb {
         EventsVerb::DeadLetters(asked) => dead_letters(&asked, screen).await,
+        EventsVerb::Tail(asked) => tail::run(&asked, screen).await,
         EventsVerb::Redrive(asked) => redrive(asked, screen).await,
         EventsVerb::Dismiss(asked) => dismiss(&asked, screen).await,
         EventsVerb::Gaps(asked) => gaps(&asked, screen).await,
