@@ -9,8 +9,10 @@ use crate::cli::{
     Redrive,
 };
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{connect, show};
+use crate::{connect, show, tail};
 
+/// Past positions that are shown.
+const HISTORY: usize = 20;
 /// Letters read at a time.
 const PAGE: usize = 500;
 
@@ -58,6 +60,7 @@ pub(crate) async fn perform(
 pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit, Stop> {
     match verb {
         EventsVerb::DeadLetters(asked) => dead_letters(&asked, screen).await,
+        EventsVerb::Tail(asked) => tail::run(&asked, screen).await,
         EventsVerb::Redrive(asked) => redrive(asked, screen).await,
         EventsVerb::Dismiss(asked) => dismiss(&asked, screen).await,
         EventsVerb::Gaps(asked) => gaps(&asked, screen).await,
@@ -195,7 +198,18 @@ async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> 
             show::maybe(paused.map(|pause| format!("{}: {}", pause.by, pause.reason))),
         ),
     ];
-    screen.show(&lines, &show::stream(asked.channel.as_str(), &view, paused))?;
+    let history = store.reader.cursor_history(&asked.channel, HISTORY).await?;
+    let history: Vec<_> = history.iter().map(show::mark).collect();
+    let mut value = show::stream(asked.channel.as_str(), &view, paused);
+    value["history"] = history.iter().map(|(_, value)| value.clone()).collect();
+    screen.show(&lines, &value)?;
+    if screen.format == crate::Format::Table && !history.is_empty() {
+        screen.line("")?;
+        screen.list(Table {
+            columns: show::MARKS,
+            rows: history,
+        })?;
+    }
     Ok(Exit::Fine)
 }
 

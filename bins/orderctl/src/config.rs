@@ -61,6 +61,7 @@ const SETTINGS: &[(&str, &str, bool)] = &[
     ("PORTAL_JWT_ISSUER", "", false),
     ("PORTAL_AUTH", "jwt", false),
     ("OPS_TOKEN", "", true),
+    ("OPS_VIEWER_TOKEN", "", true),
     ("ALERT_WEBHOOK_URL", "", true),
     ("ALERT_FAILURE_RATE", "0.10", false),
     ("ALERT_WINDOW", "15m", false),

@@ -9,7 +9,7 @@ use job_store::{Progress, StoreArgs, StoreConfig};
 use runtime::SystemClock;
 use serde_json::json;
 
-use crate::cli::{CopyStore, DbVerb, Migrate, Prune};
+use crate::cli::{Backup, CopyStore, DbVerb, Migrate, Prune};
 use crate::connect;
 use crate::screen::{Exit, Screen, Stop, Table};
 
@@ -18,6 +18,7 @@ pub(crate) async fn run(verb: DbVerb, screen: &mut Screen) -> Result<Exit, Stop>
         DbVerb::Copy(asked) => copy(&asked, screen).await,
         DbVerb::Status(store) => status(&store, screen).await,
         DbVerb::Migrate(asked) => migrate(&asked, screen).await,
+        DbVerb::Backup(asked) => backup(&asked, screen).await,
         DbVerb::Prune(asked) => prune(&asked, screen).await,
     }
 }
@@ -93,6 +94,23 @@ async fn copy(asked: &CopyStore, screen: &mut Screen) -> Result<Exit, Stop> {
     };
     screen.list(table)?;
     screen.note(&format!("copied {from} to {to}; every row was compared"));
+    Ok(Exit::Fine)
+}
+
+async fn backup(asked: &Backup, screen: &mut Screen) -> Result<Exit, Stop> {
+    let config = connect::store_config(&asked.store)?;
+    connect::there(&config).await?;
+    let counted = job_store::backup(&config, &asked.to).await?;
+    let rows = counted.into_iter().map(|(table, rows)| {
+        let cells = vec![table.to_owned(), rows.to_string()];
+        (cells, json!({"table": table, "rows": rows}))
+    });
+    screen.list(Table {
+        columns: &["TABLE", "ROWS"],
+        rows: rows.collect(),
+    })?;
+    let to = asked.to.display();
+    screen.note(&format!("copied {config} to `{to}` and checked it"));
     Ok(Exit::Fine)
 }
 

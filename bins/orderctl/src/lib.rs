@@ -19,6 +19,7 @@ mod reconcile;
 mod screen;
 mod shell;
 mod show;
+mod tail;
 
 pub use cli::{Cli, Format};
 pub use screen::{Exit, Screen, Stop};

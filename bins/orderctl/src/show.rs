@@ -2,8 +2,8 @@
 
 use domain::order::Fact;
 use domain::ports::{
-    Audit, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall, RecordedFact,
-    StreamView,
+    Audit, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall,
+    RecordedFact, StreamView,
 };
 use domain::time::Timestamp;
 use runtime::rfc3339;
@@ -22,6 +22,7 @@ pub(crate) const ORDERS: &[&str] = &[
 pub(crate) const JOBS: &[&str] = &["JOB", "ORDER", "STATE", "SOURCE", "REQUESTED", "ENDED"];
 pub(crate) const LETTERS: &[&str] = &["NUMBER", "EVENT", "REASON", "RECEIVED", "CLOSED", "DETAIL"];
 pub(crate) const AUDIT: &[&str] = &["AT", "WHO", "ACT", "SUBJECT", "REASON"];
+pub(crate) const MARKS: &[&str] = &["AT", "WHAT", "REPLAY ID", "DETAIL"];
 pub(crate) const GAPS: &[&str] = &["FROM", "UNTIL", "CHANNEL", "DETAIL"];
 
 pub(crate) fn maybe<T: ToString>(value: Option<T>) -> String {
@@ -182,6 +183,21 @@ pub(crate) fn letter(view: &DeadLetterView) -> (Vec<String>, Value) {
         "receivedAt": rfc3339(view.received_at),
         "askedAt": view.asked_at.map(rfc3339),
         "closedAt": view.closed_at.map(rfc3339),
+    });
+    (cells, value)
+}
+
+pub(crate) fn mark(mark: &CursorMark) -> (Vec<String>, Value) {
+    let position = mark.replay_id.as_ref().map(domain::key::ReplayId::to_hex);
+    let cells = vec![
+        rfc3339(mark.at),
+        mark.kind.name().to_owned(),
+        maybe(position.as_ref()),
+        mark.detail.clone(),
+    ];
+    let value = json!({
+        "at": rfc3339(mark.at), "kind": mark.kind.name(), "replayId": position,
+        "detail": mark.detail,
     });
     (cells, value)
 }

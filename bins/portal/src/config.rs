@@ -7,7 +7,8 @@ use domain::key::Channel;
 use job_store::{StoreArgs, StoreConfig};
 use portal_web::PortalArgs;
 use salesforce_rest::{FieldNames, RestConfig};
-use settings::{ConfigFile, Problems};
+use settings::{ConfigFile, Endpoint, Problems};
+use whmcs::Options;
 
 /// Customer API and page, operator console.
 ///
@@ -24,7 +25,10 @@ pub struct Args {
     /// Which event stream.
     #[command(flatten)]
     pub events: runtime::SfEventsArgs,
-    /// TOML file: renamed fields and statuses
+    /// WHMCS, for the console's links only
+    #[arg(long, env = "WHMCS_URL")]
+    pub whmcs_url: Option<String>,
+    /// TOML file: renamed fields and statuses, where WHMCS's staff work
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub orderbridge_config: Option<String>,
     /// Salesforce login.
@@ -79,9 +83,17 @@ impl Args {
         let events_enabled = self.events.enabled(problems);
         let channel = self.events.channel(problems);
         let auth = self.salesforce.check(problems);
-        let fields = ConfigFile::read(self.orderbridge_config.as_deref(), problems)
-            .and_then(|file| FieldNames::of(&file, problems));
+        let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
+        let fields = FieldNames::of(&file, problems);
+        let whmcs_admin = self.whmcs_admin(&file, problems);
         let auth = auth?;
+        let portal = portal.map(|portal| portal_web::Config {
+            links: portal_web::Links {
+                salesforce: Some(auth.login.clone()),
+                whmcs_admin,
+            },
+            ..portal
+        });
         Some(Config {
             store: store?,
             http_addr: http_addr?,
@@ -95,5 +107,16 @@ impl Args {
             },
             auth,
         })
+    }
+
+    /// Where staff see orders in WHMCS, where that is known.
+    fn whmcs_admin(&self, file: &ConfigFile, problems: &mut Problems) -> Option<Endpoint> {
+        let set = Options::of(file, problems).and_then(|options| options.admin_url);
+        let url = self.whmcs_url.as_deref().map(str::trim);
+        let whmcs = match url.filter(|text| !text.is_empty()) {
+            Some(url) => problems.take(Endpoint::parse("WHMCS_URL", url)),
+            None => None,
+        };
+        set.or_else(|| Endpoint::parse("WHMCS_URL", &whmcs?.join("/admin")).ok())
     }
 }

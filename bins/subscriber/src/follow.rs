@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::ports::{Clock, JobIntake};
-use intake::{Intake, Sweep, SweepPorts};
+use intake::{Intake, Retention, Sweep, SweepPorts};
 use outbound::Roots;
 use runtime::{Failure, OsEntropy};
 use salesforce_auth::TokenManager;
@@ -18,6 +18,7 @@ pub(crate) struct Follower {
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) intake: Intake,
     sweep: Sweep,
+    retention: Retention,
 }
 
 impl Follower {
@@ -47,12 +48,15 @@ impl Follower {
             store: Arc::clone(&ports.store),
             clock: Arc::clone(&ports.clock),
         };
+        let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
         let intake = Intake::new(ports, settings);
+        let retention = Retention::new(store, clock, intake.health());
         let sweep = Sweep::new(sweep, salesforce.sweep, intake.health(), intake.missed());
         Ok(Self {
             tokens,
             intake,
             sweep,
+            retention,
         })
     }
 
@@ -60,7 +64,8 @@ impl Follower {
     pub(crate) async fn run(&self, shutdown: CancellationToken) {
         tokio::join!(
             self.intake.run(shutdown.clone()),
-            self.sweep.run(shutdown.clone())
+            self.sweep.run(shutdown.clone()),
+            self.retention.run(shutdown.clone())
         );
     }
 }

@@ -8,10 +8,12 @@ mod decide;
 mod health;
 mod letters;
 mod measure;
+mod retention;
 mod run;
 mod sweep;
 
 pub use decide::{OnLoss, Pause, decide, pause_after};
 pub use health::{Health, Status, View};
+pub use retention::{RETENTION, Retention};
 pub use run::{Intake, Ports, Settings};
 pub use sweep::{Sweep, SweepPorts, SweepSettings};

@@ -9,6 +9,7 @@
 //! is waiting as a group; what must not be lost is flushed before its caller goes on.
 
 mod admission;
+mod backup;
 mod config;
 mod copy;
 mod error;
@@ -22,6 +23,7 @@ mod store;
 mod view;
 mod wake;
 
+pub use backup::{BackupError, backup};
 pub use config::{StoreArgs, StoreConfig};
 pub use copy::{CopiedTable, CopyError, Progress, copy};
 pub use error::OpenError;

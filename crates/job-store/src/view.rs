@@ -6,9 +6,9 @@ use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Audit, CallAction, CallOutcome, CallRecord, DeadLetter, DeadLetterView, EndingView, GapView,
-    Handled, JobStage, OrderRow, Pausable, Pause, RecordedCall, StoreError, Undecodable,
-    UndecodableReason,
+    Audit, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter, DeadLetterView, EndingView,
+    GapView, Handled, JobStage, MarkKind, OrderRow, Pausable, Pause, RecordedCall, StoreError,
+    Undecodable, UndecodableReason,
 };
 
 use crate::error::corrupt;
@@ -116,6 +116,17 @@ pub(crate) fn gap(found: &impl Columns) -> Result<GapView, StoreError> {
         channel: channel(found)?,
         from: found.maybe_time("from_at")?,
         until: found.time("until_at")?,
+        detail: found.text("detail")?,
+    })
+}
+
+pub(crate) fn mark(found: &impl Columns) -> Result<CursorMark, StoreError> {
+    let kind = found.text("kind")?;
+    Ok(CursorMark {
+        at: found.time("at")?,
+        kind: MarkKind::parse(&kind)
+            .ok_or_else(|| corrupt("cursor_mark.kind", format!("`{kind}` is no kind")))?,
+        replay_id: found.maybe_bytes("replay_id")?.and_then(ReplayId::new),
         detail: found.text("detail")?,
     })
 }

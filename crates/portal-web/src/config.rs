@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use domain::id::OrderId;
+use domain::key::WhmcsOrderId;
 use settings::{Endpoint, Problems, Secret, SecretArgs};
 
 /// The settings as they were given.
@@ -42,6 +44,17 @@ pub struct PortalArgs {
     /// File holding the token
     #[arg(long, env = "OPS_TOKEN_FILE")]
     pub ops_token_file: Option<String>,
+    /// Token of those who may look at the operator console and do nothing
+    #[arg(
+        long,
+        env = "OPS_VIEWER_TOKEN",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
+    pub ops_viewer_token: Option<String>,
+    /// File holding the token
+    #[arg(long, env = "OPS_VIEWER_TOKEN_FILE")]
+    pub ops_viewer_token_file: Option<String>,
 }
 
 impl std::fmt::Debug for PortalArgs {
@@ -69,8 +82,36 @@ pub enum OpsAccess {
     Off,
     /// Everybody on this machine.
     Open,
-    /// Whoever has this token.
-    Token(Secret),
+    /// Whoever has one of these tokens.
+    Tokens {
+        /// Sees and acts.
+        operator: Secret,
+        /// Sees, and may do nothing.
+        viewer: Option<Secret>,
+    },
+}
+
+/// Where the console's links lead.
+#[derive(Clone, Debug, Default)]
+pub struct Links {
+    /// The org.
+    pub salesforce: Option<Endpoint>,
+    /// WHMCS, as staff see it.
+    pub whmcs_admin: Option<Endpoint>,
+}
+
+impl Links {
+    /// The order's record in Salesforce.
+    pub(crate) fn order(&self, order: OrderId) -> Option<String> {
+        let org = self.salesforce.as_ref()?;
+        Some(org.join(&format!("/{order}")))
+    }
+
+    /// The order in WHMCS.
+    pub(crate) fn whmcs(&self, order: &WhmcsOrderId) -> Option<String> {
+        let admin = self.whmcs_admin.as_ref()?;
+        Some(admin.join(&format!("/orders.php?action=view&id={order}")))
+    }
 }
 
 /// Checked settings.
@@ -86,6 +127,8 @@ pub struct Config {
     pub ops: OpsAccess,
     /// Whether cookies are for encrypted connections only: everywhere but on this machine.
     pub secure_cookies: bool,
+    /// Where the console's links lead; nowhere unless the program says so.
+    pub links: Links,
 }
 
 /// Shorter secrets can be guessed from one token.
@@ -117,30 +160,9 @@ impl PortalArgs {
             }
             .read(),
         )?;
-        let token = problems.take(
-            SecretArgs {
-                name: "OPS_TOKEN",
-                file_name: "OPS_TOKEN_FILE",
-                value: self.ops_token.as_deref(),
-                file: self.ops_token_file.as_deref(),
-            }
-            .read(),
-        )?;
         let open = open?;
         let keys = self.keys(open, loopback, secret, problems);
-        let ops = match token {
-            Some(token) if token.expose().len() < SHORTEST_OPS_TOKEN => {
-                problems.add(
-                    "OPS_TOKEN",
-                    format!("it is shorter than {SHORTEST_OPS_TOKEN} characters"),
-                    "Make one with `openssl rand -hex 32`",
-                );
-                return None;
-            }
-            Some(token) => OpsAccess::Token(token),
-            None if open && loopback => OpsAccess::Open,
-            None => OpsAccess::Off,
-        };
+        let ops = self.ops(open && loopback, problems)?;
         let given = |text: &Option<String>| {
             text.as_deref()
                 .map(str::trim)
@@ -153,7 +175,60 @@ impl PortalArgs {
             issuer: given(&self.portal_jwt_issuer),
             ops,
             secure_cookies: !loopback,
+            links: Links::default(),
         })
+    }
+
+    /// Who may use the console; `None` when that cannot be told, with the problem noted.
+    fn ops(&self, local: bool, problems: &mut Problems) -> Option<OpsAccess> {
+        let mut token = |name, file_name, value: &Option<String>, file: &Option<String>| {
+            let args = SecretArgs {
+                name,
+                file_name,
+                value: value.as_deref(),
+                file: file.as_deref(),
+            };
+            let token = problems.take(args.read())?;
+            if token
+                .as_ref()
+                .is_some_and(|token| token.expose().len() < SHORTEST_OPS_TOKEN)
+            {
+                problems.add(
+                    name,
+                    format!("it is shorter than {SHORTEST_OPS_TOKEN} characters"),
+                    "Make one with `openssl rand -hex 32`",
+                );
+                return None;
+            }
+            Some(token)
+        };
+        let operator = token(
+            "OPS_TOKEN",
+            "OPS_TOKEN_FILE",
+            &self.ops_token,
+            &self.ops_token_file,
+        );
+        let viewer = token(
+            "OPS_VIEWER_TOKEN",
+            "OPS_VIEWER_TOKEN_FILE",
+            &self.ops_viewer_token,
+            &self.ops_viewer_token_file,
+        );
+        let wrong = match (operator?, viewer?) {
+            (None, None) if local => return Some(OpsAccess::Open),
+            (None, None) => return Some(OpsAccess::Off),
+            (None, Some(_)) => "it is set without OPS_TOKEN",
+            (Some(operator), Some(viewer)) if operator.expose() == viewer.expose() => {
+                "it is the same as OPS_TOKEN: every viewer could act"
+            }
+            (Some(operator), viewer) => return Some(OpsAccess::Tokens { operator, viewer }),
+        };
+        problems.add(
+            "OPS_VIEWER_TOKEN",
+            wrong,
+            "Give each role a token of its own, made with `openssl rand -hex 32`",
+        );
+        None
     }
 
     fn keys(
@@ -243,7 +318,21 @@ mod tests {
             args.portal_jwks_url = Some("https://id.example/keys".to_owned());
         });
         let plain = args(|args| args.portal_jwks_url = Some("http://id.example/keys".to_owned()));
+        let tokens = |operator: Option<&str>, viewer: &str| PortalArgs {
+            portal_jwt_secret: Some("s".repeat(32)),
+            ops_token: operator.map(str::to_owned),
+            ops_viewer_token: Some(viewer.to_owned()),
+            ..PortalArgs::default()
+        };
+        let one = "0123456789abcdef";
         for (args, address, words) in [
+            (
+                tokens(Some(one), one),
+                "127.0.0.1:0",
+                "every viewer could act",
+            ),
+            (tokens(None, one), "127.0.0.1:0", "without OPS_TOKEN"),
+            (tokens(Some(one), "short"), "127.0.0.1:0", "shorter than 16"),
             (PortalArgs::default(), "127.0.0.1:0", "neither it nor"),
             (none.clone(), "0.0.0.0:80", "loopback"),
             (short, "127.0.0.1:0", "shorter than 32"),

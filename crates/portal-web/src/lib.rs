@@ -21,6 +21,6 @@ mod status;
 mod statuses;
 mod time;
 
-pub use config::{Config, OpsAccess, PortalArgs, TokenKeys};
+pub use config::{Config, Links, OpsAccess, PortalArgs, TokenKeys};
 pub use openapi::openapi;
 pub use portal::{Ports, router};

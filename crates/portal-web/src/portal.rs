@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::{COOKIE_NAME, Customer, Denial, Keys, Tokens, bearer, cookie};
-use crate::config::{Config, TokenKeys};
+use crate::config::{Config, Links, TokenKeys};
 use crate::jwks::Jwks;
 use crate::ops::Ops;
 use crate::problem::Problem;
@@ -50,6 +50,7 @@ pub(crate) struct Portal {
     pub(crate) tokens: Tokens,
     pub(crate) ops: Ops,
     pub(crate) secure_cookies: bool,
+    pub(crate) links: Links,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) placings: Semaphore,
     pub(crate) shutdown: CancellationToken,
@@ -103,6 +104,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         },
         ops: Ops::new(config.ops),
         secure_cookies: config.secure_cookies,
+        links: config.links,
         streams: Arc::new(Semaphore::new(STREAMS)),
         placings: Semaphore::new(PLACINGS),
         shutdown,

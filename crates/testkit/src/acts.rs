@@ -3,7 +3,7 @@
 use domain::job::JobState;
 use domain::key::JobId;
 use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, Audit, Cursor, Handled, Pausable, Pause};
+use domain::ports::{Act, Acted, Audit, Cursor, Handled, MarkKind, Pausable, Pause};
 use domain::time::Timestamp;
 
 use crate::books::Books;
@@ -11,6 +11,13 @@ use crate::books::Books;
 impl Books {
     pub(crate) fn act(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
         let acted = self.carry_out(act, by, reason, now);
+        let detail = || format!("{by}: {reason}");
+        match act {
+            _ if acted != Acted::Done => {}
+            Act::SetCursor { channel, .. } => self.mark(channel, MarkKind::Set, detail(), now),
+            Act::ResetCursor { channel } => self.mark(channel, MarkKind::Reset, detail(), now),
+            _ => {}
+        }
         if acted == Acted::Done {
             self.audit.push(Audit {
                 at: now,

@@ -8,8 +8,8 @@ use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Audit, CallRecord, DeadLetterView, Epoch, GapView, JobStage, OrderRow, Pausable, Pause, Pruned,
-    RecordedCall, RecordedFact, StoreError, StreamView,
+    Audit, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind, OrderRow,
+    Pausable, Pause, Pruned, RecordedCall, RecordedFact, StoreError, StreamView,
 };
 use domain::time::Timestamp;
 
@@ -26,6 +26,7 @@ pub(crate) struct Books {
     pub(crate) audit: Vec<Audit>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) claims: u64,
+    pub(crate) marks: Vec<(Channel, CursorMark)>,
     pub(crate) calls: Vec<(OrderId, RecordedCall)>,
 }
 
@@ -144,6 +145,41 @@ impl Books {
             if fact.is_listed() {
                 list(self.order(order, at), fact);
             }
+        }
+    }
+
+    /// Remembers where the channel's position is.
+    pub(crate) fn mark(
+        &mut self,
+        channel: &Channel,
+        kind: MarkKind,
+        detail: String,
+        at: Timestamp,
+    ) {
+        let stream = self.streams.get(channel);
+        let cursor = stream.and_then(|stream| stream.cursor.as_ref());
+        let mark = CursorMark {
+            at,
+            kind,
+            replay_id: cursor.map(|cursor| cursor.replay_id.clone()),
+            detail,
+        };
+        self.marks.push((channel.clone(), mark));
+        let of_channel = self.marks.iter().filter(|(of, _)| of == channel).count();
+        if of_channel > CursorMark::KEPT
+            && let Some(oldest) = self.marks.iter().position(|(of, _)| of == channel)
+        {
+            self.marks.remove(oldest);
+        }
+    }
+
+    /// Remembers a position that moved, unless it was sampled a short while ago.
+    pub(crate) fn sample(&mut self, channel: &Channel, at: Timestamp) {
+        let recent = |(of, mark): &(Channel, CursorMark)| {
+            of == channel && mark.kind == MarkKind::Sampled && mark.at > at - CursorMark::EVERY
+        };
+        if !self.marks.iter().any(recent) {
+            self.mark(channel, MarkKind::Sampled, String::new(), at);
         }
     }
 

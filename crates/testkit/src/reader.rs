@@ -8,8 +8,8 @@ use domain::job::JobState;
 use domain::key::{Channel, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
-    Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
+    Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
+    OrderQuery, OrderRow, Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 
@@ -105,6 +105,16 @@ impl JobReader for MemoryStore {
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
         let books = self.books();
         Ok(books.streams.get(channel).cloned().unwrap_or_default())
+    }
+
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorMark>, StoreError> {
+        let books = self.books();
+        let marks = books.marks.iter().rev().filter(|(of, _)| of == channel);
+        Ok(marks.take(limit).map(|(_, mark)| mark.clone()).collect())
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {

@@ -10,8 +10,8 @@ use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
     Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
-    GapView, JobIntake, JobQueue, Leadership, Pausable, Pruned, Release, SHORTEST_RETENTION,
-    StoreError, Undecodable,
+    GapView, JobIntake, JobQueue, Leadership, MarkKind, Pausable, Pruned, Release,
+    SHORTEST_RETENTION, StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -68,6 +68,10 @@ impl JobIntake for MemoryStore {
         };
         stream.leader = Some((owner.clone(), epoch, now + ttl));
         books.epochs = epoch.0.max(books.epochs);
+        if epoch == next {
+            let detail = format!("{owner} leads, term {}", epoch.0);
+            books.mark(channel, MarkKind::Term, detail, now);
+        }
         Ok(Leadership::Leader(epoch))
     }
 
@@ -100,6 +104,7 @@ impl JobIntake for MemoryStore {
                 replay_id,
                 committed_at: now,
             });
+            books.sample(&delivery.channel, now);
         }
         let mut admissions = Vec::new();
         for entry in &delivery.entries {
@@ -147,6 +152,7 @@ impl JobIntake for MemoryStore {
             until,
             detail: gap.detail.clone(),
         });
+        books.mark(channel, MarkKind::Lost, gap.detail.clone(), until);
         Ok(())
     }
 

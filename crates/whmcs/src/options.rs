@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::key::ProductId;
 use serde::Deserialize;
-use settings::{ConfigFile, Problems};
+use settings::{ConfigFile, Endpoint, Problems};
 
 /// Which product keeps our line marker in which of its custom fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Options {
     pub line_markers: LineMarkers,
     /// Modules that may be called again for a service that is still pending.
     pub idempotent_modules: BTreeSet<String>,
+    /// Where staff work, when it is not `{WHMCS_URL}/admin`.
+    pub admin_url: Option<Endpoint>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +27,7 @@ struct Part {
     /// Custom field that keeps the line marker, by WHMCS product id.
     line_marker_fields: BTreeMap<String, u64>,
     idempotent_modules: BTreeSet<String>,
+    admin_url: Option<String>,
 }
 
 impl Options {
@@ -44,7 +47,12 @@ impl Options {
                 ),
             }
         }
+        let admin_url = match part.admin_url {
+            Some(url) => Some(problems.take(Endpoint::parse("ORDERBRIDGE_CONFIG", &url))?),
+            None => None,
+        };
         Some(Self {
+            admin_url,
             line_markers: LineMarkers(fields),
             idempotent_modules: part.idempotent_modules,
         })

@@ -44,6 +44,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "whmcs",
         ],
     ),
     (

@@ -1,5 +1,6 @@
 //! The job store as a whole.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -22,9 +23,14 @@ pub(crate) enum DbVerb {
     /// Create the store, or bring its schema up to date
     #[command(after_help = "Example:\n  orderctl db migrate --dry-run")]
     Migrate(Migrate),
+    /// Copy a SQLite store into a file while it is in use
+    #[command(
+        after_help = "The file must not be there yet; its owner alone may read it. The copy is checked before the command ends. A PostgreSQL store is refused with exit code 1: use pg_dump.\n\nExample:\n  orderctl db backup --to orderbridge-backup.db"
+    )]
+    Backup(Backup),
     /// Forget what is old and no longer needed
     #[command(
-        after_help = "What tells that an order was provisioned is kept for good, and nothing younger than 7 days goes.\n\nExample:\n  orderctl db prune --older-than 90d --dry-run"
+        after_help = "What tells that an order was provisioned is kept for good, and nothing younger than 7 days goes. The subscriber that leads does this by itself once a day, with 90d.\n\nExample:\n  orderctl db prune --older-than 90d --dry-run"
     )]
     Prune(Prune),
 }
@@ -61,6 +67,15 @@ pub(crate) struct Migrate {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Backup {
+    /// The file to make
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: PathBuf,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

@@ -1,10 +1,12 @@
 //! Events, and the position in their stream.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 use domain::key::ReplayId;
 use job_store::StoreArgs;
 
-use super::{Care, OfChannel, Person, replay_id};
+use super::{Care, OfChannel, Person, duration, replay_id};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum EventsVerb {
@@ -16,6 +18,11 @@ pub(crate) enum EventsVerb {
         after_help = "The subscriber that leads reads them within seconds and makes their jobs, or keeps them with the new reason.\n\nExample:\n  orderctl events redrive 12 --reason 'schema is back'"
     )]
     Redrive(Redrive),
+    /// Accepted requests and dead letters as they come
+    #[command(
+        after_help = "Each as one line; goes on until it is interrupted or the time is up (exit code 0).\n\nExample:\n  orderctl events tail --last 10 -o jsonl"
+    )]
+    Tail(Tail),
     /// Close a dead letter
     #[command(after_help = "Example:\n  orderctl events dismiss 12 --reason 'test event' --yes")]
     Dismiss(Dismiss),
@@ -41,6 +48,18 @@ pub(crate) struct Recent {
     /// At most so many
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Tail {
+    /// So many of each that came before, first
+    #[arg(long, default_value_t = 0)]
+    pub(crate) last: usize,
+    /// Stop after so long [default: never]
+    #[arg(long, value_parser = duration)]
+    pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
 }

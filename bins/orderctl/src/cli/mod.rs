@@ -13,8 +13,8 @@ use domain::ports::JobStage;
 use job_store::StoreArgs;
 use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
-pub(crate) use db::{CopyStore, DbVerb, Migrate, Prune};
-pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive};
+pub(crate) use db::{Backup, CopyStore, DbVerb, Migrate, Prune};
+pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive, Tail};
 pub(crate) use orders::{
     FollowOrder, ForgetWhmcs, HandleOrder, JobsList, JobsVerb, OneJob, OneOrder, OrdersList,
     OrdersVerb, PlanOrder, RetryOrder,

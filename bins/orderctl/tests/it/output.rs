@@ -95,6 +95,11 @@ async fn letters_gaps_and_the_cursor_are_shown_as_json() {
         "leader": {"owner": "s", "epoch": 1, "leaseUntil": "T"},
         "lastEventAt": null,
         "paused": null,
+        "history": [
+            {"at": "T", "kind": "sampled", "replayId": "00ff", "detail": ""},
+            {"at": "T", "kind": "lost", "replayId": null, "detail": "aged out"},
+            {"at": "T", "kind": "term", "replayId": null, "detail": "s leads, term 1"},
+        ],
     });
     assert_eq!(house.json(&["cursor", "show"]).await, cursor);
 }

@@ -159,3 +159,62 @@ async fn completions_and_the_manual_page_name_every_noun() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_made_beside_the_work_and_never_over_a_file() {
+    let house = House::new().await;
+    let file = house.file("backup.db");
+    let to = file.to_str().unwrap();
+    let counted = house.json(&["db", "backup", "--to", to]).await;
+    let rows = |table: &str| {
+        let found = counted.as_array().unwrap().iter();
+        let mut found = found.filter(|row| row["table"] == table);
+        found.next().unwrap()["rows"].as_u64().unwrap()
+    };
+    assert_eq!((rows("job"), rows("dead_letter")), (3, 1));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let before = std::fs::read(&file).unwrap();
+    let again = house.run(&["db", "backup", "--to", to]).await;
+    assert!(
+        again.refused().contains("not there yet"),
+        "{}",
+        again.refused()
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_is_told_line_by_line() {
+    let house = House::new().await;
+    let words = [
+        "events",
+        "tail",
+        "--last",
+        "9",
+        "--timeout",
+        "0s",
+        "-o",
+        "jsonl",
+    ];
+    let ran = house.run(&words).await;
+    assert!(matches!(ran.ended, Ok(Exit::Fine)));
+    let lines = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let kinds: Vec<_> = lines
+        .map(|line: serde_json::Value| line["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds.iter().filter(|kind| *kind == "job").count(), 3);
+    assert_eq!(
+        kinds.iter().filter(|kind| *kind == "dead_letter").count(),
+        1
+    );
+    let none = ["events", "tail", "--timeout", "0s", "-o", "jsonl"];
+    assert_eq!(
+        house.run(&none).await.out,
+        "",
+        "only what comes from now on"
+    );
+}

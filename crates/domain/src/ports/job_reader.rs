@@ -7,8 +7,8 @@ use crate::job::{Ending, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::Fact;
 use crate::ports::{
-    Audit, Cursor, DeadLetterView, EndingView, Epoch, GapView, JobStage, OrderQuery, OrderRow,
-    Pause, RecordedCall, StoreError,
+    Audit, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView, JobStage, OrderQuery,
+    OrderRow, Pause, RecordedCall, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -106,6 +106,17 @@ pub trait JobReader: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError>;
+
+    /// Where the channel's position was, newest first: sampled as it moves, and whenever the
+    /// leader changed, a person moved it, or it was lost.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorMark>, StoreError>;
 
     /// A job.
     ///

@@ -8,6 +8,7 @@ mod act;
 mod call_record;
 mod clock;
 mod crm_orders;
+mod cursor_mark;
 mod error;
 mod event_source;
 mod job_intake;
@@ -20,6 +21,7 @@ pub use act::{Act, Acted, Audit, Pausable, Pause};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
+pub use cursor_mark::{CursorMark, MarkKind};
 pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_source::{
     Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,

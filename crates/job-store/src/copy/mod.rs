@@ -1,7 +1,7 @@
 //! Moving to another store without losing anything.
 
 mod end;
-mod table;
+pub(crate) mod table;
 
 use std::sync::Arc;
 

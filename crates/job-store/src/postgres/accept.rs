@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use crate::admission::Books;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::statement;
-use crate::postgres::{now, orders};
+use crate::postgres::{marks, now, orders};
 use crate::record;
 use crate::row::{self, Columns};
 
@@ -24,6 +24,9 @@ pub(crate) async fn accept(
     delivery: &Delivery,
 ) -> Result<Vec<Admission>, StoreError> {
     move_cursor(connection, shift, delivery).await?;
+    if delivery.cursor.is_some() {
+        marks::sample(connection, shift, &delivery.channel).await?;
+    }
     let mut new = remember(connection, shift, delivery).await?;
     let mut jobs = Vec::new();
     let mut letters = Vec::new();

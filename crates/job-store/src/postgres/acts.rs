@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, Pausable, StoreError};
+use domain::ports::{Act, Acted, MarkKind, Pausable, StoreError};
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 
@@ -12,7 +12,7 @@ use crate::list::moved_on;
 use crate::postgres::accept::wait_for_turn;
 use crate::postgres::facts::Arrays;
 use crate::postgres::transaction::statement;
-use crate::postgres::{now, orders};
+use crate::postgres::{marks, now, orders};
 use crate::row::Columns;
 
 pub(crate) async fn act(
@@ -84,9 +84,11 @@ async fn carry_out(
                 .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
-            move_cursor(connection, shift, channel, Some(replay_id)).await
+            move_cursor(connection, shift, channel, Some(replay_id), (by, reason)).await
         }
-        Act::ResetCursor { channel } => move_cursor(connection, shift, channel, None).await,
+        Act::ResetCursor { channel } => {
+            move_cursor(connection, shift, channel, None, (by, reason)).await
+        }
         Act::Forget { order, whmcs_order } => forget(connection, shift, *order, *whmcs_order).await,
         Act::Handle { order } => handle(connection, shift, *order, by, reason).await,
         Act::AskAgain { .. } => Ok(Acted::Done),
@@ -181,9 +183,10 @@ async fn move_cursor(
     shift: i64,
     channel: &Channel,
     to: Option<&ReplayId>,
+    (by, reason): (&str, &str),
 ) -> Result<Acted, StoreError> {
     depose(connection, channel).await?;
-    statement(concat!(
+    let moved = statement(concat!(
         "UPDATE stream SET replay_id = $2,
              committed_at = CASE WHEN $2 IS NULL THEN NULL ELSE ",
         now!(),
@@ -192,10 +195,17 @@ async fn move_cursor(
     .bind(shift)
     .bind(to.map(|position| position.as_bytes().to_vec()))
     .bind(channel.as_str())
-    .execute(connection)
+    .execute(&mut *connection)
     .await
-    .or_unavailable()
-    .map(|result| found(&result))
+    .or_unavailable()?;
+    if found(&moved) == Acted::Done {
+        let kind = match to {
+            Some(_) => MarkKind::Set,
+            None => MarkKind::Reset,
+        };
+        marks::mark(connection, shift, channel, kind, &format!("{by}: {reason}")).await?;
+    }
+    Ok(found(&moved))
 }
 
 async fn forget(

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership, Pausable,
-    Pruned, StoreError, Undecodable,
+    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership, MarkKind,
+    Pausable, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::PgConnection;
@@ -16,7 +16,7 @@ use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, acts, letters, now};
+use crate::postgres::{PostgresStore, acts, letters, marks, now};
 use crate::row::{self, Columns};
 use crate::view;
 
@@ -99,12 +99,15 @@ impl JobIntake for PostgresStore {
                 .bind(epoch.0)
                 .bind(gap.from.map(Timestamp::as_millis))
                 .bind(gap.detail.as_str())
-                .execute(connection)
+                .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
                 match recorded.rows_affected() {
                     0 => Err(StoreError::NotLeader),
-                    _ => Ok(()),
+                    _ => {
+                        let (kind, detail) = (MarkKind::Lost, gap.detail.as_str());
+                        marks::mark(connection, shift, channel, kind, detail).await
+                    }
                 }
             })
         })
@@ -196,6 +199,12 @@ async fn lead(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
+    let before = statement("SELECT epoch FROM stream WHERE channel = $1 FOR UPDATE")
+        .bind(channel.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .or_unavailable()?
+        .int("epoch")?;
     // A leader that renews in time keeps its term; everybody else begins a new one.
     statement(concat!(
         "UPDATE stream SET
@@ -218,12 +227,17 @@ async fn lead(
     .or_unavailable()?;
     let found = statement("SELECT owner, epoch, lease_until FROM stream WHERE channel = $1")
         .bind(channel.as_str())
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await
         .or_unavailable()?;
+    let epoch = found.int("epoch")?;
+    if epoch != before {
+        let detail = format!("{owner} leads, term {epoch}");
+        marks::mark(connection, shift, channel, MarkKind::Term, &detail).await?;
+    }
     Ok(
         if found.maybe_text("owner")?.as_deref() == Some(owner.as_str()) {
-            Leadership::Leader(Epoch(found.int("epoch")?))
+            Leadership::Leader(Epoch(epoch))
         } else {
             Leadership::Standby {
                 until: found.time("lease_until")?,

@@ -7,6 +7,7 @@ mod facts;
 mod intake;
 mod letters;
 mod listen;
+mod marks;
 mod open;
 mod orders;
 mod prune;

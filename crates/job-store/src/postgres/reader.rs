@@ -5,8 +5,8 @@ use domain::id::OrderId;
 use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
-    Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
+    Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
+    OrderQuery, OrderRow, Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -15,7 +15,7 @@ use sqlx::{PgConnection, Postgres};
 
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, calls, facts, now, orders};
+use crate::postgres::{PostgresStore, calls, facts, marks, now, orders};
 use crate::row::{self, Columns};
 use crate::view::{self, endings, limit, view_columns};
 
@@ -81,6 +81,17 @@ impl JobReader for PostgresStore {
                     .as_ref()
                     .map_or_else(|| Ok(StreamView::default()), row::stream)
             })
+        })
+        .await
+    }
+
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorMark>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(marks::history(session.connection, channel, limit))
         })
         .await
     }

@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, Pausable, StoreError};
+use domain::ports::{Act, Acted, MarkKind, Pausable, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteQueryResult;
 use crate::error::OrUnavailable;
 use crate::list::{self, moved_on};
 use crate::row::Columns;
-use crate::sqlite::facts;
+use crate::sqlite::{facts, marks};
 
 /// Who acts, why and when.
 pub(crate) struct Person {
@@ -78,9 +78,9 @@ async fn carry_out(
                 .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
-            move_cursor(connection, channel, Some(replay_id), now).await
+            move_cursor(connection, channel, Some(replay_id), person).await
         }
-        Act::ResetCursor { channel } => move_cursor(connection, channel, None, now).await,
+        Act::ResetCursor { channel } => move_cursor(connection, channel, None, person).await,
         Act::Forget { order, whmcs_order } => {
             forget(connection, *order, *whmcs_order, person.now).await
         }
@@ -163,17 +163,25 @@ async fn move_cursor(
     connection: &mut SqliteConnection,
     channel: &Channel,
     to: Option<&ReplayId>,
-    now: i64,
+    person: &Person,
 ) -> Result<Acted, StoreError> {
     depose(connection, channel).await?;
-    sqlx::query("UPDATE stream SET replay_id = ?, committed_at = ? WHERE channel = ?")
+    let moved = sqlx::query("UPDATE stream SET replay_id = ?, committed_at = ? WHERE channel = ?")
         .bind(to.map(|position| position.as_bytes().to_vec()))
-        .bind(to.map(|_| now))
+        .bind(to.map(|_| person.now.as_millis()))
         .bind(channel.as_str().to_owned())
-        .execute(connection)
+        .execute(&mut *connection)
         .await
-        .or_unavailable()
-        .map(|result| found(&result))
+        .or_unavailable()?;
+    if found(&moved) == Acted::Done {
+        let kind = match to {
+            Some(_) => MarkKind::Set,
+            None => MarkKind::Reset,
+        };
+        let detail = format!("{}: {}", person.who, person.reason);
+        marks::mark(connection, channel, kind, &detail, person.now).await?;
+    }
+    Ok(found(&moved))
 }
 
 async fn forget(

@@ -7,7 +7,7 @@ use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
     Act, Acted, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
-    Leadership, Pausable, Pruned, StoreError, Undecodable,
+    Leadership, MarkKind, Pausable, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
@@ -17,7 +17,7 @@ use crate::record;
 use crate::row::{self, Columns};
 use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, letters, orders};
+use crate::sqlite::{SqliteStore, letters, marks, orders};
 use crate::view;
 
 #[async_trait]
@@ -96,11 +96,11 @@ impl JobIntake for SqliteStore {
                 .bind(channel.as_str().to_owned())
                 .bind(gap.from.map(Timestamp::as_millis))
                 .bind(now.as_millis())
-                .bind(gap.detail)
-                .execute(connection)
+                .bind(gap.detail.clone())
+                .execute(&mut *connection)
                 .await
-                .or_unavailable()
-                .map(|_| ())
+                .or_unavailable()?;
+                marks::mark(connection, &channel, MarkKind::Lost, &gap.detail, now).await
             })
         })
         .await
@@ -185,6 +185,12 @@ async fn lead(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
+    let before = sqlx::query("SELECT epoch FROM stream WHERE channel = ?")
+        .bind(channel.as_str().to_owned())
+        .fetch_one(&mut *connection)
+        .await
+        .or_unavailable()?
+        .int("epoch")?;
     // A leader that renews in time keeps its term; everybody else begins a new one.
     sqlx::query(
         "UPDATE stream SET
@@ -201,12 +207,17 @@ async fn lead(
     .or_unavailable()?;
     let found = sqlx::query("SELECT owner, epoch, lease_until FROM stream WHERE channel = ?")
         .bind(channel.as_str().to_owned())
-        .fetch_one(connection)
+        .fetch_one(&mut *connection)
         .await
         .or_unavailable()?;
     let leader = found.maybe_text("owner")?;
+    let epoch = found.int("epoch")?;
+    if epoch != before {
+        let detail = format!("{owner} leads, term {epoch}");
+        marks::mark(connection, &channel, MarkKind::Term, &detail, now).await?;
+    }
     Ok(if leader.as_deref() == Some(owner.as_str()) {
-        Leadership::Leader(Epoch(found.int("epoch")?))
+        Leadership::Leader(Epoch(epoch))
     } else {
         Leadership::Standby {
             until: found.time("lease_until")?,
@@ -246,6 +257,9 @@ async fn accept(
     .or_unavailable()?;
     if led.rows_affected() == 0 {
         return Err(StoreError::NotLeader);
+    }
+    if delivery.cursor.is_some() {
+        marks::sample(connection, &delivery.channel, now).await?;
     }
     let mut admissions = Vec::with_capacity(delivery.entries.len());
     for entry in &delivery.entries {

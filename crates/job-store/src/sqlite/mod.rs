@@ -5,6 +5,7 @@ mod calls;
 mod facts;
 mod intake;
 mod letters;
+mod marks;
 mod open;
 mod orders;
 mod prune;

@@ -5,15 +5,15 @@ use domain::id::OrderId;
 use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Audit, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow,
-    Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
+    Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
+    OrderQuery, OrderRow, Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
-use crate::sqlite::{SqliteStore, calls, facts, orders};
+use crate::sqlite::{SqliteStore, calls, facts, marks, orders};
 use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
@@ -85,6 +85,14 @@ impl JobReader for SqliteStore {
         found
             .as_ref()
             .map_or_else(|| Ok(StreamView::default()), row::stream)
+    }
+
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorMark>, StoreError> {
+        marks::history(&self.readers, channel, limit).await
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {

@@ -98,6 +98,16 @@ impl Asked {
     }
 }
 
+fn may_act(operator: &Operator) -> Result<(), Problem> {
+    match operator.may_act {
+        true => Ok(()),
+        false => Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "A viewer may look, and do nothing. Log in with the operators' token.",
+        )),
+    }
+}
+
 pub(super) async fn act(
     State(portal): State<Arc<Portal>>,
     headers: HeaderMap,
@@ -122,6 +132,7 @@ async fn by_form(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Result<DonePage, Problem> {
+    may_act(operator)?;
     let asked = Asked::of_form(body)?;
     if !is_own_form(operator, &asked.csrf, headers) {
         return Err(Problem::new(
@@ -144,6 +155,7 @@ pub(super) async fn act_by_program(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let operator = portal.operator_program(&headers)?;
+    may_act(&operator)?;
     if operator.csrf.is_some() {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

@@ -13,8 +13,8 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
-    Audit, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause, StreamView,
-    Tally,
+    Audit, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause,
+    StreamView, Tally,
 };
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -25,6 +25,7 @@ use super::session::Operator;
 use super::timeline::{Moment, Total, timeline};
 use super::{Turned, store};
 use crate::api::order_id;
+use crate::config::Links;
 use crate::page::html;
 use crate::portal::Portal;
 use crate::problem::Problem;
@@ -41,6 +42,7 @@ const FAILED: usize = 500;
 #[template(path = "ops/overview.html")]
 struct OverviewPage {
     view: Overview,
+    links: Links,
 }
 
 /// What the overview shows.
@@ -81,6 +83,7 @@ impl Overview {
 #[derive(Template)]
 #[template(path = "ops/orders.html")]
 struct OrdersPage {
+    links: Links,
     text: String,
     stage: String,
     stages: Vec<&'static str>,
@@ -91,7 +94,9 @@ struct OrdersPage {
 #[derive(Template)]
 #[template(path = "ops/order.html")]
 struct OrderPage {
+    links: Links,
     csrf: String,
+    may_act: bool,
     order: OrderId,
     row: Option<OrderRow>,
     moments: Vec<Moment>,
@@ -103,6 +108,7 @@ struct OrderPage {
 #[template(path = "ops/failures.html")]
 struct FailuresPage {
     csrf: String,
+    may_act: bool,
     causes: Vec<Cause>,
 }
 
@@ -110,6 +116,7 @@ struct FailuresPage {
 #[template(path = "ops/system.html")]
 struct SystemPage {
     csrf: String,
+    may_act: bool,
     channel: String,
     stream: StreamView,
     leader: Option<(String, String)>,
@@ -119,6 +126,7 @@ struct SystemPage {
     intake_paused: bool,
     letters: Vec<DeadLetterView>,
     gaps: Vec<GapView>,
+    marks: Vec<CursorMark>,
     audit: Vec<Audit>,
 }
 
@@ -129,10 +137,6 @@ fn when(at: &Timestamp) -> String {
 
 fn span(length: &Duration) -> String {
     time::span(*length)
-}
-
-fn code_of(row: &OrderRow) -> &'static str {
-    row.code.map_or("", |code| code.entry().title)
 }
 
 fn token(operator: Operator) -> String {
@@ -216,7 +220,8 @@ pub(super) async fn overview(
 ) -> Result<Response, Turned> {
     portal.operator_person(&headers)?;
     let view = portal.overview().await?;
-    Ok(html(&OverviewPage { view }))
+    let links = portal.links.clone();
+    Ok(html(&OverviewPage { view, links }))
 }
 
 #[derive(Deserialize, Default)]
@@ -260,6 +265,7 @@ pub(super) async fn orders(
     let query = wanted.query();
     let rows = portal.ports.reader.orders(&query).await.map_err(store)?;
     Ok(html(&OrdersPage {
+        links: portal.links.clone(),
         more: next_page(&rows),
         rows,
         text: wanted.q,
@@ -281,6 +287,8 @@ pub(super) async fn order(
     }
     let ending = row.as_ref().map(|row| row.stage);
     Ok(html(&OrderPage {
+        links: portal.links.clone(),
+        may_act: operator.may_act,
         csrf: token(operator),
         order,
         failed: ending == Some(JobStage::Ended(Ending::Failed)),
@@ -297,6 +305,7 @@ pub(super) async fn failures(
     let operator = portal.operator_person(&headers)?;
     let rows = portal.failed_orders(None, FAILED).await?;
     Ok(html(&FailuresPage {
+        may_act: operator.may_act,
         csrf: token(operator),
         causes: causes(rows),
     }))
@@ -316,6 +325,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
     let held = |what: &Pausable| pauses.iter().any(|pause| pause.what == *what);
     let stream = reader.stream(channel).await.map_err(store)?;
     Ok(SystemPage {
+        may_act: operator.may_act,
         csrf: token(operator),
         channel: channel.to_string(),
         leader: stream
@@ -329,6 +339,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
         pauses,
         letters: reader.dead_letters(true, None, PAGE).await.map_err(store)?,
         gaps: reader.gaps(20).await.map_err(store)?,
+        marks: reader.cursor_history(channel, 50).await.map_err(store)?,
         audit: reader.audit(PAGE).await.map_err(store)?,
     })
 }

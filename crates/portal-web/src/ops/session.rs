@@ -28,6 +28,8 @@ pub(crate) struct Operator {
     pub(crate) name: String,
     /// What each form of theirs must carry; `None` for programs, which send no cookie.
     pub(crate) csrf: Option<String>,
+    /// Whether they may do anything, or only look.
+    pub(crate) may_act: bool,
 }
 
 /// Why somebody is not let in.
@@ -66,40 +68,45 @@ impl Ops {
         now: Timestamp,
         monotonic: Duration,
     ) -> Result<Operator, Closed> {
-        let token = match &self.access {
+        let keys = match &self.access {
             OpsAccess::Off => return Err(Closed::Off),
             // Another site's name that points to this machine would get past the browser.
             OpsAccess::Open if is_local(headers) => {
                 return Ok(Operator {
                     name: "local".to_owned(),
                     csrf: Some(self.open.clone()),
+                    may_act: true,
                 });
             }
             OpsAccess::Open => return Err(Closed::Off),
-            OpsAccess::Token(token) => token,
+            OpsAccess::Tokens { operator, viewer } => Keys { operator, viewer },
         };
         if let Some(given) = bearer(headers) {
-            self.check(token, given, monotonic)?;
+            let may_act = self.check(keys, given, monotonic)?;
             let name = headers
                 .get("x-operator")
                 .and_then(|value| value.to_str().ok());
             return Ok(Operator {
                 name: plain_name(name.unwrap_or("api")),
                 csrf: None,
+                may_act,
             });
         }
         let session = cookie(headers, COOKIE).ok_or(Closed::Login)?;
         let (text, mac) = session.rsplit_once('.').ok_or(Closed::Login)?;
         let (issued, name) = text.split_once('.').ok_or(Closed::Login)?;
-        let genuine = same(&sign(token, text), mac);
+        // The token that it was given for signs a session, and so tells what it may do.
+        let signed = |key: &&Secret| same(&sign(key, text), mac);
+        let key = keys.all().find(signed).ok_or(Closed::Login)?;
         let issued = issued.parse().map_err(|_| Closed::Login)?;
         let age = now.since(Timestamp::from_millis(issued));
-        if !genuine || age > LONGEST {
+        if age > LONGEST {
             return Err(Closed::Login);
         }
         Ok(Operator {
             name: name.to_owned(),
-            csrf: Some(sign(token, &format!("csrf {session}"))),
+            csrf: Some(sign(key, &format!("csrf {session}"))),
+            may_act: std::ptr::eq(key, keys.operator),
         })
     }
 
@@ -111,15 +118,20 @@ impl Ops {
         now: Timestamp,
         monotonic: Duration,
     ) -> Result<String, Closed> {
-        let OpsAccess::Token(token) = &self.access else {
+        let OpsAccess::Tokens { operator, viewer } = &self.access else {
             return Err(Closed::Off);
         };
-        self.check(token, given, monotonic)?;
+        let keys = Keys { operator, viewer };
+        let key = match (self.check(keys, given, monotonic)?, viewer) {
+            (false, Some(viewer)) => viewer,
+            _ => operator,
+        };
         let text = format!("{}.{}", now.as_millis(), plain_name(name));
-        Ok(format!("{text}.{}", sign(token, &text)))
+        Ok(format!("{text}.{}", sign(key, &text)))
     }
 
-    fn check(&self, token: &Secret, given: &str, monotonic: Duration) -> Result<(), Closed> {
+    /// Whether whoever knows this token may act.
+    fn check(&self, keys: Keys<'_>, given: &str, monotonic: Duration) -> Result<bool, Closed> {
         let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, count) = *wrong;
         let age = monotonic.saturating_sub(since);
@@ -127,8 +139,13 @@ impl Ops {
             return Err(Closed::Wait(WINDOW - age));
         }
         // Of equal length whatever was given, so that not even the length shows.
-        if same(&sign(token, given), &sign(token, token.expose())) {
-            return Ok(());
+        let known = |key: &Secret| same(&sign(key, given), &sign(key, key.expose()));
+        let (operator, viewer) = (
+            known(keys.operator),
+            keys.viewer.as_ref().is_some_and(known),
+        );
+        if operator || viewer {
+            return Ok(operator);
         }
         *wrong = if age < WINDOW {
             (since, count + 1)
@@ -138,6 +155,19 @@ impl Ops {
         metrics::counter!("orderbridge_portal_ops_denied_total").increment(1);
         tracing::warn!("somebody knocked at the operator console with a wrong token");
         Err(Closed::Login)
+    }
+}
+
+/// The tokens of both roles.
+#[derive(Clone, Copy)]
+struct Keys<'a> {
+    operator: &'a Secret,
+    viewer: &'a Option<Secret>,
+}
+
+impl<'a> Keys<'a> {
+    fn all(self) -> impl Iterator<Item = &'a Secret> {
+        std::iter::once(self.operator).chain(self.viewer)
     }
 }
 
@@ -202,6 +232,24 @@ mod tests {
 
     const TOKEN: &str = "a token of some length";
 
+    fn access() -> OpsAccess {
+        OpsAccess::Tokens {
+            operator: Secret::new(TOKEN),
+            viewer: Some(Secret::new("another token")),
+        }
+    }
+
+    #[test]
+    fn a_viewers_session_stays_a_viewers() {
+        let ops = Ops::new(access());
+        let session = ops.log_in("another token", "Bo", at(0), Duration::ZERO);
+        let viewer = ops.admit(&with_cookie(&session.unwrap()), at(1), Duration::ZERO);
+        assert!(!viewer.unwrap().may_act);
+        let session = ops.log_in(TOKEN, "Ada", at(0), Duration::ZERO).unwrap();
+        let operator = ops.admit(&with_cookie(&session), at(1), Duration::ZERO);
+        assert!(operator.unwrap().may_act);
+    }
+
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
     }
@@ -215,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_session_carries_a_name_and_ends() {
-        let ops = Ops::new(OpsAccess::Token(Secret::new(TOKEN)));
+        let ops = Ops::new(access());
         let session = ops.log_in(TOKEN, "Ada B", at(0), Duration::ZERO).unwrap();
         let headers = with_cookie(&session);
         let operator = ops.admit(&headers, at(60), Duration::ZERO).unwrap();
@@ -237,7 +285,7 @@ mod tests {
 
     #[test]
     fn guessing_is_slowed_down_and_the_window_passes() {
-        let ops = Ops::new(OpsAccess::Token(Secret::new(TOKEN)));
+        let ops = Ops::new(access());
         let try_at = |seconds: u64, token: &str| {
             ops.log_in(token, "x", at(0), Duration::from_secs(seconds))
                 .map(|_| ())
@@ -254,6 +302,7 @@ mod tests {
         let operator = Operator {
             name: "x".to_owned(),
             csrf: Some("c".to_owned()),
+            may_act: true,
         };
         let mut headers = HeaderMap::new();
         headers.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));

@@ -9,9 +9,9 @@ use domain::id::{AccountId, OrderId};
 use domain::order::{Activation, BusinessStatus, CustomerOrder};
 use domain::ports::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use portal_web::{Config, OpsAccess, Ports, TokenKeys, router};
+use portal_web::{Config, Links, OpsAccess, Ports, TokenKeys, router};
 use serde_json::{Value, json};
-use settings::Secret;
+use settings::{Endpoint, Secret};
 use testkit::{FakeClock, FakeCrm, MemoryStore, channel, order_id};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -53,6 +53,10 @@ pub(crate) fn config(keys: TokenKeys) -> Config {
         issuer: None,
         ops: OpsAccess::Off,
         secure_cookies: true,
+        links: Links {
+            salesforce: Endpoint::parse("X", "https://acme.my.salesforce.com").ok(),
+            whmcs_admin: Endpoint::parse("X", "https://billing.example/admin").ok(),
+        },
     }
 }
 

@@ -14,10 +14,14 @@ use testkit::{Written, new_job, order_id, owner};
 use crate::house::{Answer, House, OWN, SECRET, config};
 
 const TOKEN: &str = "the operators' token";
+const VIEWER: &str = "the viewers' token";
 
 fn house() -> House {
     let mut config = config(TokenKeys::Secret(Secret::new(SECRET)));
-    config.ops = OpsAccess::Token(Secret::new(TOKEN));
+    config.ops = OpsAccess::Tokens {
+        operator: Secret::new(TOKEN),
+        viewer: Some(Secret::new(VIEWER)),
+    };
     House::with(config)
 }
 
@@ -188,4 +192,60 @@ async fn programs_act_by_the_bearer_and_never_by_a_cookie() {
     assert_eq!(house.store.pauses().await.unwrap().len(), 1);
     let overview = house.get("/ops/api/overview", Some(TOKEN)).await.json();
     assert_eq!(overview["openDeadLetters"], 0);
+}
+
+#[tokio::test]
+async fn a_viewer_sees_everything_and_may_do_nothing() {
+    let house = house();
+    failed(&house).await;
+    let order = order_id(1);
+    let entered = form(
+        &house,
+        "/ops/login",
+        None,
+        &format!("name=Bo&token={}", VIEWER.replace(' ', "+")),
+    )
+    .await;
+    let cookie = entered.header("set-cookie").split(';').next().unwrap();
+    let screens = [
+        "/ops".to_owned(),
+        "/ops/orders".to_owned(),
+        format!("/ops/orders/{order}"),
+        "/ops/failures".to_owned(),
+        "/ops/system".to_owned(),
+    ];
+    for path in &screens {
+        let request = Request::get(path).header("cookie", cookie);
+        let seen = house.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(seen.status, StatusCode::OK, "{path}");
+        assert!(!seen.text.contains("name=\"act\""), "{path}");
+        assert!(!seen.text.contains("csrf"), "{path}");
+    }
+    for act in ["retry", "handle", "dismiss", "redrive", "pause_worker"] {
+        let body = format!("act={act}&order={order}&letter=1&reason=x&csrf=x");
+        let answer = form(&house, "/ops/act", Some(cookie), &body).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{act}");
+        let request = Request::post("/ops/api/act")
+            .header("authorization", format!("Bearer {VIEWER}"))
+            .header("content-type", "application/json");
+        let body = format!("{{\"act\":\"{act}\",\"reason\":\"x\"}}");
+        let answer = house.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{act}");
+    }
+    assert!(house.store.audit(9).await.unwrap().is_empty());
+    let read = house.get("/ops/api/overview", Some(VIEWER)).await;
+    assert_eq!(read.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn links_lead_to_the_record_in_either_system() {
+    let house = house();
+    failed(&house).await;
+    let path = format!("/ops/orders/{}", order_id(1));
+    let page = house.get(&path, Some(TOKEN)).await;
+    let link = format!(
+        "<a href=\"https://acme.my.salesforce.com/{}\" rel=\"noopener noreferrer\">",
+        order_id(1)
+    );
+    assert!(page.text.contains(&link), "{}", page.text);
 }

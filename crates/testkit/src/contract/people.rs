@@ -8,8 +8,9 @@ use domain::job::{Admission, Ending};
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{AskAnswer, Fact};
 use domain::ports::{
-    Act, Acted, Clock, DeadLetter, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader, JobStage,
-    Leadership, OrderQuery, OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
+    Act, Acted, Clock, CursorMark, DeadLetter, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
+    JobStage, Leadership, MarkKind, OrderQuery, OrderRow, Pausable, StoreError, Undecodable,
+    UndecodableReason,
 };
 
 use super::{Subject, TTL};
@@ -306,6 +307,60 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs.len(), 1);
         assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+    }
+
+    /// Sampled as it moves and not more often, and told whenever somebody leads, moves it or
+    /// loses it.
+    pub async fn the_position_has_a_history(&self) {
+        let epoch = self.lead().await;
+        for position in [1, 2] {
+            let moved = self.delivery(epoch, Vec::new(), position);
+            self.store.accept(&moved).await.unwrap();
+        }
+        let gap = Gap {
+            from: None,
+            detail: "aged out".to_owned(),
+        };
+        self.store
+            .lose_position(&channel(), epoch, &gap)
+            .await
+            .unwrap();
+        let set = Act::SetCursor {
+            channel: channel(),
+            replay_id: ReplayId::new(vec![9]).unwrap(),
+        };
+        self.do_it(&set).await;
+        self.clock.advance(CursorMark::EVERY);
+        let epoch = self.lead().await;
+        let moved = self.delivery(epoch, Vec::new(), 10);
+        self.store.accept(&moved).await.unwrap();
+        let reset = Act::ResetCursor { channel: channel() };
+        self.do_it(&reset).await;
+        let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
+        let told: Vec<_> = marks
+            .iter()
+            .rev()
+            .map(|mark| {
+                let position = mark.replay_id.as_ref().map(|id| id.as_bytes()[0]);
+                (mark.kind, position)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (MarkKind::Term, None),
+                (MarkKind::Sampled, Some(1)),
+                (MarkKind::Lost, Some(2)),
+                (MarkKind::Set, Some(9)),
+                (MarkKind::Term, Some(9)),
+                (MarkKind::Sampled, Some(10)),
+                (MarkKind::Reset, None),
+            ]
+        );
+        assert_eq!(marks[0].detail, "ada: because");
+        assert_eq!(marks[4].detail, "aged out");
+        let two = self.store.cursor_history(&channel(), 2).await.unwrap();
+        assert_eq!(two, marks[..2]);
     }
 
     /// Open letters and closed ones.

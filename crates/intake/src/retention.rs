@@ -1,0 +1,95 @@
+//! Forgetting what is old, once a day.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{Clock, JobIntake};
+use tokio_util::sync::CancellationToken;
+
+use crate::Health;
+
+/// What is older and no longer needed is forgotten.
+pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
+const EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How often a process that does not lead looks whether it does now.
+const STANDBY_LOOK: Duration = Duration::from_secs(60);
+
+/// Prunes the store while this process leads, a minute after it began to and then daily. Two
+/// at once do no harm, and one that is cut short goes on the next day.
+pub struct Retention {
+    store: Arc<dyn JobIntake>,
+    clock: Arc<dyn Clock>,
+    health: Arc<Health>,
+}
+
+impl Retention {
+    /// Beside the intake whose health this is.
+    #[must_use]
+    pub fn new(store: Arc<dyn JobIntake>, clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
+        Self {
+            store,
+            clock,
+            health,
+        }
+    }
+
+    /// Until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let mut due = Duration::ZERO;
+        loop {
+            let look = self.clock.sleep(STANDBY_LOOK);
+            if shutdown.run_until_cancelled(look).await.is_none() {
+                return;
+            }
+            if !self.health.leads() || self.clock.monotonic() < due {
+                continue;
+            }
+            let pruning = self.store.prune(RETENTION);
+            match shutdown.run_until_cancelled(pruning).await {
+                None => return,
+                Some(Ok(pruned)) => {
+                    due = self.clock.monotonic() + EVERY;
+                    let (jobs, events, facts) = (pruned.jobs, pruned.events, pruned.facts);
+                    tracing::info!(jobs, events, facts, "forgot what is older than 90 days");
+                }
+                Some(Err(error)) => tracing::warn!(%error, "the store was not pruned"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::job::Ending;
+    use domain::ports::{JobQueue, JobReader};
+    use testkit::{MemoryStore, PausedClock, new_job, order_id, owner};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_leader_forgets_old_jobs_and_a_standby_forgets_nothing() {
+        let clock = Arc::new(PausedClock::default());
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _));
+        store
+            .enqueue(&[new_job("e1", order_id(1), None)])
+            .await
+            .unwrap();
+        let claimed = store.claim(&owner("w"), 1, EVERY).await.unwrap();
+        store
+            .finish(&claimed[0].lease, Ending::Skipped, &[], &[])
+            .await
+            .unwrap();
+        let health = Arc::<Health>::default();
+        let retention = Retention::new(Arc::clone(&store) as _, clock, Arc::clone(&health));
+        let shutdown = CancellationToken::new();
+        let until = shutdown.clone();
+        let running = tokio::spawn(async move { retention.run(until).await });
+        tokio::time::sleep(RETENTION + EVERY).await;
+        assert_eq!(store.jobs_of(order_id(1)).await.unwrap().len(), 1);
+        health.lead(true);
+        tokio::time::sleep(STANDBY_LOOK * 2).await;
+        assert!(store.jobs_of(order_id(1)).await.unwrap().is_empty());
+        shutdown.cancel();
+        running.await.unwrap();
+    }
+}

@@ -1,0 +1,74 @@
+//! Where a channel's position was.
+
+use domain::key::Channel;
+use domain::ports::{CursorMark, MarkKind, StoreError};
+use domain::time::Timestamp;
+use sqlx::{SqliteConnection, SqlitePool};
+
+use crate::error::OrUnavailable;
+use crate::view::{self, limit};
+
+/// Remembers the position as it stands in this transaction, and forgets the oldest.
+pub(crate) async fn mark(
+    connection: &mut SqliteConnection,
+    channel: &Channel,
+    kind: MarkKind,
+    detail: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO cursor_mark (channel, at, kind, replay_id, detail)
+         VALUES (?1, ?2, ?3, (SELECT replay_id FROM stream WHERE channel = ?1), ?4)",
+    )
+    .bind(channel.as_str().to_owned())
+    .bind(now.as_millis())
+    .bind(kind.name())
+    .bind(detail.to_owned())
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    sqlx::query(
+        "DELETE FROM cursor_mark WHERE channel = ?1 AND seq <= (
+             SELECT seq FROM cursor_mark WHERE channel = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
+    )
+    .bind(channel.as_str().to_owned())
+    .bind(limit(CursorMark::KEPT))
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
+
+/// Remembers a position that moved, unless it was sampled a short while ago.
+pub(crate) async fn sample(
+    connection: &mut SqliteConnection,
+    channel: &Channel,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let recent = sqlx::query(
+        "SELECT 1 FROM cursor_mark WHERE channel = ? AND kind = 'sampled' AND at > ? LIMIT 1",
+    )
+    .bind(channel.as_str().to_owned())
+    .bind((now - CursorMark::EVERY).as_millis())
+    .fetch_optional(&mut *connection)
+    .await
+    .or_unavailable()?;
+    match recent {
+        Some(_) => Ok(()),
+        None => mark(connection, channel, MarkKind::Sampled, "", now).await,
+    }
+}
+
+pub(crate) async fn history(
+    readers: &SqlitePool,
+    channel: &Channel,
+    count: usize,
+) -> Result<Vec<CursorMark>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM cursor_mark WHERE channel = ? ORDER BY seq DESC LIMIT ?")
+        .bind(channel.as_str().to_owned())
+        .bind(limit(count))
+        .fetch_all(readers)
+        .await
+        .or_unavailable()?;
+    rows.iter().map(view::mark).collect()
+}
