@@ -8,8 +8,8 @@ use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Audit, DeadLetterView, Epoch, GapView, JobStage, OrderRow, Pausable, Pause, Pruned,
-    RecordedFact, StoreError, StreamView,
+    Alert, Audit, DeadLetterView, Epoch, GapView, JobStage, OrderRow, Pausable, Pause,
+    ProcessReport, Pruned, RecordedFact, StoreError, StreamView,
 };
 use domain::time::Timestamp;
 
@@ -26,6 +26,8 @@ pub(crate) struct Books {
     pub(crate) audit: Vec<Audit>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) claims: u64,
+    pub(crate) processes: BTreeMap<String, (ProcessReport, Timestamp)>,
+    pub(crate) alerts: BTreeMap<String, Alert>,
 }
 
 pub(crate) struct Row {
@@ -187,6 +189,11 @@ impl Books {
 
     pub(crate) fn paused(&self, what: &Pausable) -> Option<&Pause> {
         self.pauses.iter().find(|pause| pause.what == *what)
+    }
+
+    pub(crate) fn oldest_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let queued = self.jobs.iter().filter(|row| row.state == JobState::Queued);
+        queued.map(|row| row.due).filter(|due| *due <= now).min()
     }
 
     pub(crate) fn led(

@@ -14,13 +14,14 @@ mod job_queue;
 mod job_reader;
 mod listing;
 mod provisioner;
+mod watch;
 
 pub use act::{Act, Acted, Audit, Pausable, Pause};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_source::{
-    Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
+    BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
 pub use job_intake::{
     Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned,
@@ -33,4 +34,8 @@ pub use listing::{
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
+};
+pub use watch::{
+    Alert, Condition, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, Sign,
+    Told,
 };

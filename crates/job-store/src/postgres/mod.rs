@@ -3,6 +3,7 @@
 mod accept;
 mod acts;
 mod facts;
+mod household;
 mod intake;
 mod listen;
 mod open;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use domain::ports::StoreError;
 use sqlx::PgPool;
 
+use crate::store::Connections;
 use crate::wake::Wake;
 pub(crate) use open::versions;
 
@@ -62,6 +64,12 @@ pub struct PostgresStore {
     shift: Shift,
     terms: transaction::Terms,
     claims: AtomicU64,
+}
+
+impl PostgresStore {
+    pub(crate) fn connections(&self) -> Connections {
+        Connections::of(&self.pool)
+    }
 }
 
 /// For tests.

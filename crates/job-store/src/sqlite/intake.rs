@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pausable,
-    Pruned, StoreError,
+    Act, Acted, Alert, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership,
+    Pausable, ProcessReport, Pruned, StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
@@ -16,7 +16,7 @@ use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
 use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, orders};
+use crate::sqlite::{SqliteStore, household, orders};
 use crate::view;
 
 #[async_trait]
@@ -132,6 +132,23 @@ impl JobIntake for SqliteStore {
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
+    }
+
+    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+        household::report(self, report).await
+    }
+
+    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+        household::retire(self, id).await
+    }
+
+    async fn keep_alerts(
+        &self,
+        watch: &Channel,
+        epoch: Epoch,
+        alerts: &[Alert],
+    ) -> Result<(), StoreError> {
+        household::keep(self, watch, epoch, alerts).await
     }
 }
 
