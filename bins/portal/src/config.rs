@@ -33,9 +33,15 @@ pub struct Args {
     /// Where the portal listens.
     #[command(flatten)]
     pub listener: runtime::ListenerArgs,
+    /// Alerts.
+    #[command(flatten)]
+    pub alerts: watch::AlertArgs,
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
+    /// Where each setting comes from.
+    #[command(flatten)]
+    pub origins: settings::Origins,
 }
 
 /// Checked settings.
@@ -43,6 +49,10 @@ pub struct Args {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Which alerts are raised, and where they are posted.
+    pub alerts: watch::Config,
+    /// Every setting, as it may be shown.
+    pub origins: settings::Origins,
     /// Where the portal listens.
     pub http_addr: SocketAddr,
     /// Who is let in.
@@ -78,12 +88,15 @@ impl Args {
         let portal = http_addr.and_then(|address| self.portal.check(address, problems));
         let events_enabled = self.events.enabled(problems);
         let channel = self.events.channel(problems);
+        let alerts = self.alerts.check(channel.clone(), events_enabled, problems);
         let auth = self.salesforce.check(problems);
         let fields = ConfigFile::read(self.orderbridge_config.as_deref(), problems)
             .and_then(|file| FieldNames::of(&file, problems));
         let auth = auth?;
         Some(Config {
             store: store?,
+            alerts: alerts?,
+            origins: self.origins.clone(),
             http_addr: http_addr?,
             portal: portal?,
             events_enabled: events_enabled?,

@@ -48,9 +48,15 @@ pub struct Args {
     /// Probes and metrics.
     #[command(flatten)]
     pub listener: runtime::ListenerArgs,
+    /// Alerts.
+    #[command(flatten)]
+    pub alerts: watch::AlertArgs,
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
+    /// Where each setting comes from.
+    #[command(flatten)]
+    pub origins: settings::Origins,
 }
 
 /// Checked settings.
@@ -58,6 +64,10 @@ pub struct Args {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Which alerts are raised, and where they are posted.
+    pub alerts: watch::Config,
+    /// Every setting, as it may be shown.
+    pub origins: settings::Origins,
     /// Where probes and metrics are.
     pub http_addr: SocketAddr,
     /// How to follow the channel.
@@ -96,6 +106,8 @@ impl Args {
         let http_addr = self.listener.check("127.0.0.1:9101", problems);
         let enabled = self.events.enabled(problems);
         let intake = self.intake(problems);
+        let channel = intake.as_ref().map(|intake| intake.channel.clone());
+        let alerts = self.alerts.check(channel, enabled, problems);
         let salesforce = if enabled? {
             let auth = self.salesforce.check(problems);
             let pubsub = self.pubsub.check(problems);
@@ -117,6 +129,8 @@ impl Args {
         };
         Some(Config {
             store: store?,
+            alerts: alerts?,
+            origins: self.origins.clone(),
             http_addr: http_addr?,
             intake: intake?,
             salesforce,

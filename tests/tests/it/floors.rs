@@ -10,6 +10,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("intake", &["domain"]),
     ("provisioning", &["domain"]),
+    ("watch", &["domain", "settings"]),
     ("salesforce-auth", &["outbound", "settings"]),
     (
         "salesforce-pubsub",
@@ -41,6 +42,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "watch",
         ],
     ),
     (
@@ -55,6 +57,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-pubsub",
             "salesforce-rest",
             "settings",
+            "watch",
         ],
     ),
     (
@@ -81,6 +84,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "watch",
             "whmcs",
         ],
     ),
