@@ -1,6 +1,7 @@
 //! One binary for every test of the whole house.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
+mod alerts;
 mod crash;
 mod ctl;
 mod failures;

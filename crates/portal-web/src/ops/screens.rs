@@ -13,8 +13,8 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
-    Audit, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause, StreamView,
-    Tally,
+    Alert, Audit, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause,
+    ProcessView, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -22,7 +22,7 @@ use serde::Deserialize;
 use super::numbers::{Cause, Numbers, causes, stream_words};
 use super::session::Operator;
 use super::timeline::{Moment, timeline};
-use super::{Turned, store};
+use super::{Turned, household, store};
 use crate::api::order_id;
 use crate::page::html;
 use crate::portal::Portal;
@@ -39,6 +39,7 @@ const FAILED: usize = 500;
 #[derive(Template)]
 #[template(path = "ops/overview.html")]
 struct OverviewPage {
+    alerts: Vec<Alert>,
     view: Overview,
 }
 
@@ -117,6 +118,7 @@ struct SystemPage {
     letters: Vec<DeadLetterView>,
     gaps: Vec<GapView>,
     audit: Vec<Audit>,
+    processes: Vec<ProcessView>,
 }
 
 /// How a moment reads in the templates.
@@ -211,7 +213,8 @@ pub(super) async fn overview(
 ) -> Result<Response, Turned> {
     portal.operator_person(&headers)?;
     let view = portal.overview().await?;
-    Ok(html(&OverviewPage { view }))
+    let alerts = portal.firing().await?;
+    Ok(html(&OverviewPage { alerts, view }))
 }
 
 #[derive(Deserialize, Default)]
@@ -324,6 +327,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
         letters: reader.dead_letters(true, None, PAGE).await.map_err(store)?,
         gaps: reader.gaps(20).await.map_err(store)?,
         audit: reader.audit(PAGE).await.map_err(store)?,
+        processes: reader.processes().await.map_err(store)?,
     })
 }
 
@@ -369,9 +373,12 @@ async fn print(portal: &Portal) -> Option<String> {
     };
     let newest = reader.orders(&query).await.ok()?;
     let (tally, pauses) = (reader.tally().await.ok()?, reader.pauses().await.ok()?);
+    let alerts = reader.alerts().await.ok()?;
+    let firing = alerts.iter().filter(|alert| alert.is_firing());
+    let firing: Vec<_> = firing.map(|alert| &alert.name).collect();
     let newest = newest.first().map(|row| (row.order, row.updated_at));
     Some(format!(
-        "{newest:?} {:?} {} {}",
+        "{newest:?} {:?} {} {} {firing:?}",
         tally.jobs,
         tally.open_dead_letters,
         pauses.len()
