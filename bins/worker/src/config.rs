@@ -12,6 +12,9 @@ use settings::{ConfigFile, Problems};
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "worker", version)]
 pub struct Args {
+    /// Where each setting comes from; first, because the others take their values away.
+    #[command(flatten)]
+    pub origins: settings::Origins,
     /// Job store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -57,9 +60,6 @@ pub struct Args {
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
-    /// Where each setting comes from.
-    #[command(flatten)]
-    pub origins: settings::Origins,
 }
 
 /// Checked settings.

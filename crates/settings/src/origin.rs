@@ -79,7 +79,8 @@ pub struct Shown {
 }
 
 /// Every setting that a program reads, as it may be shown. Flattened into the program's
-/// arguments it adds no flag of its own: it looks at the others.
+/// arguments it adds no flag of its own: it looks at the others. It must be the first of them,
+/// because each takes its value away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(Vec<Shown>);
 
@@ -153,6 +154,8 @@ mod tests {
 
     #[derive(Parser)]
     struct Some {
+        #[command(flatten)]
+        origins: Origins,
         #[arg(long, env = "WORKER_LEASE")]
         worker_lease: Option<String>,
         #[arg(long, env = "WHMCS_SECRET")]
@@ -161,8 +164,6 @@ mod tests {
         whmcs_secret_file: Option<String>,
         #[arg(long, env = "DATABASE_URL")]
         database_url: Option<String>,
-        #[command(flatten)]
-        origins: Origins,
     }
 
     fn shown(flags: &[&str]) -> Vec<(&'static str, Option<String>, &'static str)> {

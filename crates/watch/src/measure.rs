@@ -11,6 +11,7 @@ pub(crate) fn register() {
         gauge!("orderbridge_provisioning_failure_ratio", "window" => window).set(0.0);
     }
     alerts(&[]);
+    waiting(0, 0);
     for outcome in ["ok", "failed"] {
         posted(outcome, 0);
     }
@@ -29,6 +30,12 @@ pub(crate) fn alerts(alerts: &[Alert]) {
 pub(crate) fn ratio(window: &'static str, outcomes: &Outcomes) {
     gauge!("orderbridge_provisioning_failure_ratio", "window" => window)
         .set(outcomes.failure_ratio());
+}
+
+/// What waits for somebody.
+pub(crate) fn waiting(neglected: usize, dead_letters: u64) {
+    gauge!("orderbridge_orders_neglected").set(neglected as f64);
+    gauge!("orderbridge_dead_letters_open").set(dead_letters as f64);
 }
 
 /// A message was posted, or was not.

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::judge::{Turn, judge};
+use crate::seen::neglected;
 use crate::{Seen, Settings, body, measure};
 
 /// How often the rules are judged.
@@ -211,6 +212,10 @@ impl Watch {
         for (name, minutes) in [("15m", 15), ("1h", 60)] {
             let outcomes = reader.outcomes(Duration::from_secs(minutes * 60)).await?;
             measure::ratio(name, &outcomes);
+            if minutes == 60 {
+                let neglected = neglected(&**reader, outcomes.now).await?;
+                measure::waiting(neglected, reader.tally().await?.open_dead_letters);
+            }
         }
         Ok(())
     }

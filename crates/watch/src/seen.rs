@@ -17,7 +17,7 @@ const ALIVE: Duration = Duration::from_secs(45);
 /// So many failed orders are looked at, the newest first.
 const FAILED: usize = 500;
 /// The last id there is, for asking what is older than a time.
-const LAST_ID: &str = "801zzzzzzzzzzzzZZZ";
+const LAST_ID: &str = "801zzzzzzzzzzzz";
 
 /// What the store tells at one moment.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +40,19 @@ pub struct Seen {
     pub neglected: usize,
 }
 
+/// Orders that failed long ago and were seen to by nobody.
+pub(crate) async fn neglected(reader: &dyn JobReader, now: Timestamp) -> Result<usize, StoreError> {
+    let last = OrderId::parse(LAST_ID).expect("it has the form of an order's id");
+    let failed = OrderQuery {
+        stage: Some(JobStage::Ended(Ending::Failed)),
+        after: Some((now - NEGLECT, last)),
+        limit: FAILED,
+        ..OrderQuery::default()
+    };
+    let failed = reader.orders(&failed).await?;
+    Ok(failed.iter().filter(|row| row.handled.is_none()).count())
+}
+
 impl Seen {
     /// Looks at everything.
     ///
@@ -50,15 +63,6 @@ impl Seen {
         let gaps = reader.gaps(20).await?;
         let mut processes = reader.processes().await?;
         processes.retain(|view| view.unseen_for <= ALIVE);
-        let failed = OrderQuery {
-            stage: Some(JobStage::Ended(Ending::Failed)),
-            after: OrderId::parse(LAST_ID)
-                .ok()
-                .map(|last| (outcomes.now - NEGLECT, last)),
-            limit: FAILED,
-            ..OrderQuery::default()
-        };
-        let failed = reader.orders(&failed).await?;
         Ok(Self {
             latency: reader.outcomes(LATENCY_WINDOW).await?,
             tally: reader.tally().await?,
@@ -66,7 +70,7 @@ impl Seen {
             gap: gaps.into_iter().find(|gap| gap.channel == settings.channel),
             pauses: reader.pauses().await?,
             processes,
-            neglected: failed.iter().filter(|row| row.handled.is_none()).count(),
+            neglected: neglected(reader, outcomes.now).await?,
             outcomes,
         })
     }

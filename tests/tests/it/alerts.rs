@@ -141,16 +141,20 @@ async fn two_failures_of_twelve_are_told_once_and_so_is_recovery() {
 async fn a_successor_knows_what_was_told() {
     let house = House::new().await;
     let (inbox, url) = open_inbox().await;
-    let alerts = [("ALERT_WEBHOOK_URL", url.as_str()), ("ALERT_WINDOW", "1h")];
+    let alerts = [
+        ("ALERT_WEBHOOK_URL", url.as_str()),
+        ("ALERT_WINDOW", "1h"),
+        ("ALERT_MIN_ATTEMPTS", "2"),
+    ];
     let subscriber = house.subscribe();
     let first = house.work_with(&alerts);
-    doomed(&house, 10);
-    until_ended(&house, 0, 10).await;
+    doomed(&house, 2);
+    until_ended(&house, 0, 2).await;
     house.until(async || !inbox.told().is_empty()).await;
     first.stop().await;
     let second = house.work_with(&alerts);
-    house.approve(90);
-    until_ended(&house, 90, 10).await;
+    house.approve(18);
+    until_ended(&house, 18, 2).await;
     house.until(async || inbox.told().len() >= 2).await;
     second.stop().await;
     subscriber.stop().await;

@@ -10,6 +10,7 @@ mod house;
 mod intake;
 mod machines;
 mod metrics;
+mod monitoring;
 mod portal;
 mod pressure;
 mod process;
