@@ -37,7 +37,7 @@ impl Bridge {
         });
         subscriber.extend(["--sf-events-replay".to_owned(), "ALL".to_owned()]);
         let mut worker = flags(world, "worker", &database, |name| {
-            !name.starts_with("SF_PUBSUB") && !name.starts_with("SF_PROVISION")
+            !name.starts_with("SF_PUBSUB")
         });
         worker.extend(["--whmcs-quiet-period".to_owned(), quiet]);
         let mut portal = flags(world, "portal", &database, |name| {

@@ -3,75 +3,11 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde_json::json;
+use settings::SETTINGS;
 
 use crate::cli::{ConfigVerb, OfChannel};
 use crate::connect::Outside;
 use crate::screen::{Exit, Screen, Stop, Table};
-
-/// Every setting there is: its name, its default, and whether it is a secret.
-const SETTINGS: &[(&str, &str, bool)] = &[
-    ("DATABASE_URL", "sqlite:data/orderbridge.db", true),
-    ("SF_EVENTS_ENABLED", "true", false),
-    (
-        "SF_PROVISION_EVENT_CHANNEL",
-        "/event/OrderProvisionRequested__e",
-        false,
-    ),
-    ("SF_EVENTS_REPLAY", "LATEST", false),
-    ("SF_EVENTS_ON_REPLAY_LOSS", "ALL", false),
-    (
-        "SF_PUBSUB_ENDPOINT",
-        "https://api.pubsub.salesforce.com:7443",
-        false,
-    ),
-    ("SF_PUBSUB_PING_EVERY", "30s", false),
-    ("SF_PUBSUB_PING_TIMEOUT", "15s", false),
-    ("SF_PUBSUB_WATCHDOG", "285s", false),
-    ("SF_PUBSUB_NUM_REQUESTED", "100", false),
-    ("SUBSCRIBER_LEASE", "10s", false),
-    ("SF_LOGIN_URL", "", false),
-    ("SF_CA_FILE", "", false),
-    ("SF_AUDIENCE", "", false),
-    ("SF_CLIENT_ID", "", false),
-    ("SF_USERNAME", "", false),
-    ("SF_PRIVATE_KEY", "", true),
-    ("SF_API_VERSION", "66.0", false),
-    ("WHMCS_URL", "", false),
-    ("WHMCS_CA_FILE", "", false),
-    ("WHMCS_IDENTIFIER", "", true),
-    ("WHMCS_SECRET", "", true),
-    ("WHMCS_ACCESS_KEY", "", true),
-    ("WHMCS_PAYMENT_METHOD", "", false),
-    ("WHMCS_CREATE_CLIENTS", "false", false),
-    ("WHMCS_PRICES", "whmcs", false),
-    ("WHMCS_INVOICE", "true", false),
-    ("WHMCS_EMAILS", "true", false),
-    ("WHMCS_PAUSE_LIMIT", "15m", false),
-    ("WHMCS_QUIET_PERIOD", "180s", false),
-    ("WHMCS_TIMEOUT", "90s", false),
-    ("WORKER_CONCURRENCY", "8", false),
-    ("WORKER_LEASE", "15s", false),
-    ("WORKER_RETRY_BUDGET", "60s", false),
-    ("WORKER_DRAIN", "30s", false),
-    ("RECONCILE_EVERY", "5m", false),
-    ("RECONCILE_AFTER", "2m", false),
-    ("PORTAL_JWT_SECRET", "", true),
-    ("PORTAL_JWKS_URL", "", false),
-    ("PORTAL_JWT_AUDIENCE", "", false),
-    ("PORTAL_JWT_ISSUER", "", false),
-    ("PORTAL_AUTH", "jwt", false),
-    ("OPS_TOKEN", "", true),
-    ("OPS_VIEWER_TOKEN", "", true),
-    ("ALERT_WEBHOOK_URL", "", true),
-    ("ALERT_FAILURE_RATE", "0.10", false),
-    ("ALERT_WINDOW", "15m", false),
-    ("ALERT_MIN_ATTEMPTS", "10", false),
-    ("HTTP_ADDR", "", false),
-    ("LOG_FORMAT", "", false),
-    ("RUST_LOG", "info", false),
-    ("OTEL_EXPORTER_OTLP_ENDPOINT", "", false),
-    ("ORDERBRIDGE_CONFIG", "", false),
-];
 
 /// The flags that are settings, whatever they are: which were given, by the name of their
 /// environment twin.

@@ -16,6 +16,9 @@ use whmcs::Options;
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "portal", version)]
 pub struct Args {
+    /// Where each setting comes from; first, because the others take their values away.
+    #[command(flatten)]
+    pub origins: settings::Origins,
     /// Job store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -37,6 +40,9 @@ pub struct Args {
     /// Where the portal listens.
     #[command(flatten)]
     pub listener: runtime::ListenerArgs,
+    /// Alerts.
+    #[command(flatten)]
+    pub alerts: watch::AlertArgs,
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
@@ -47,6 +53,10 @@ pub struct Args {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Which alerts are raised, and where they are posted.
+    pub alerts: watch::Config,
+    /// Every setting, as it may be shown.
+    pub origins: settings::Origins,
     /// Where the portal listens.
     pub http_addr: SocketAddr,
     /// Who is let in.
@@ -82,6 +92,7 @@ impl Args {
         let portal = http_addr.and_then(|address| self.portal.check(address, problems));
         let events_enabled = self.events.enabled(problems);
         let channel = self.events.channel(problems);
+        let alerts = self.alerts.check(channel.clone(), events_enabled, problems);
         let auth = self.salesforce.check(problems);
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
         let fields = FieldNames::of(&file, problems);
@@ -96,6 +107,8 @@ impl Args {
         });
         Some(Config {
             store: store?,
+            alerts: alerts?,
+            origins: self.origins.clone(),
             http_addr: http_addr?,
             portal: portal?,
             events_enabled: events_enabled?,

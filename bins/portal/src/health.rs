@@ -7,9 +7,10 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, JobReader};
+use domain::ports::{Clock, JobReader, Sign};
 use runtime::{Check, Checks, StreamHealth};
-use salesforce_auth::TokenManager;
+use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use watch::Noticed;
 
 pub(crate) struct Health {
     pub(crate) store: Arc<dyn JobReader>,
@@ -38,6 +39,18 @@ pub(crate) fn routes(health: Arc<Health>) -> Router {
 }
 
 impl Health {
+    /// What this process alone knows.
+    pub(crate) fn notice(&self) -> Vec<Noticed> {
+        let disabled = (!self.enabled).then(|| Noticed::bare(Sign::EventsDisabled));
+        let login = match self.tokens.status() {
+            LoginStatus::Failed(error @ AuthError::Refused { .. }) => {
+                Some(Noticed::words(Sign::SalesforceRefuses, error.to_string()))
+            }
+            _ => None,
+        };
+        disabled.into_iter().chain(login).collect()
+    }
+
     async fn events(&self) -> Response {
         let health = match self.enabled {
             true => Some(self.stream().await),

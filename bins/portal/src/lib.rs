@@ -9,7 +9,7 @@ use std::time::Duration;
 use domain::ports::Clock;
 use outbound::{ClientOptions, Roots};
 use portal_web::Ports;
-use runtime::{Failure, Listener, Metrics, SystemClock};
+use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
 use salesforce_auth::TokenManager;
 use salesforce_rest::RestOrders;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,13 @@ pub async fn serve(
     let store = job_store::open(&config.store, Arc::clone(&clock))
         .await
         .map_err(Failure::run)?;
+    let post = config.alerts.webhook.as_ref().map(|url| {
+        let roots = Roots::load(None).map_err(Failure::run)?;
+        let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn watch::Post>)
+    });
+    let pool = store.clone();
+    let metrics = metrics.of_pool(move || pool.connections().into());
     let address = listener.address().map_err(Failure::run)?;
     let roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
     let tokens = TokenManager::new(config.auth, &roots).map_err(Failure::run)?;
@@ -74,13 +81,13 @@ pub async fn serve(
     let ports = Ports {
         crm: Arc::new(crm),
         reader: Arc::clone(&store.reader),
-        intake: store.intake,
+        intake: Arc::clone(&store.intake),
         clock: Arc::clone(&clock),
         channel: config.channel.clone(),
         http: outbound::build(&options, &roots).map_err(Failure::run)?,
     };
     let health = Arc::new(Health {
-        store: store.reader,
+        store: Arc::clone(&store.reader),
         tokens,
         channel: config.channel,
         enabled: config.events_enabled,
@@ -89,6 +96,20 @@ pub async fn serve(
     let routes = portal_web::router(ports, config.portal, shutdown.clone())
         .merge(health::routes(Arc::clone(&health)));
     tracing::info!(%address, store = %config.store, "portal started");
+    let noticing = Arc::clone(&health);
+    let watching = tokio::spawn(watch::keep(
+        watch::Ports {
+            store: store.intake,
+            reader: store.reader,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            post: post.transpose()?,
+        },
+        config.alerts.settings,
+        runtime::process_report("portal", &config.origins, &SystemClock, &OsEntropy),
+        move || noticing.notice(),
+        shutdown.clone(),
+    ));
     let serving = listener.serve(health, metrics, routes, shutdown.clone());
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
@@ -96,7 +117,8 @@ pub async fn serve(
         () = shutdown.cancelled() => {}
     }
     // An answer that takes longer must not hold the end up.
-    let _ = tokio::time::timeout(DRAIN, serving).await;
+    let ending = async { tokio::join!(serving, watching) };
+    let _ = tokio::time::timeout(DRAIN, ending).await;
     tracing::info!("portal stopped");
     Ok(())
 }

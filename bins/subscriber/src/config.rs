@@ -15,6 +15,9 @@ use settings::{ConfigFile, Problems};
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "subscriber", version)]
 pub struct Args {
+    /// Where each setting comes from; first, because the others take their values away.
+    #[command(flatten)]
+    pub origins: settings::Origins,
     /// Job store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -48,6 +51,9 @@ pub struct Args {
     /// Probes and metrics.
     #[command(flatten)]
     pub listener: runtime::ListenerArgs,
+    /// Alerts.
+    #[command(flatten)]
+    pub alerts: watch::AlertArgs,
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
@@ -58,6 +64,10 @@ pub struct Args {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Which alerts are raised, and where they are posted.
+    pub alerts: watch::Config,
+    /// Every setting, as it may be shown.
+    pub origins: settings::Origins,
     /// Where probes and metrics are.
     pub http_addr: SocketAddr,
     /// How to follow the channel.
@@ -96,6 +106,8 @@ impl Args {
         let http_addr = self.listener.check("127.0.0.1:9101", problems);
         let enabled = self.events.enabled(problems);
         let intake = self.intake(problems);
+        let channel = intake.as_ref().map(|intake| intake.channel.clone());
+        let alerts = self.alerts.check(channel, enabled, problems);
         let salesforce = if enabled? {
             let auth = self.salesforce.check(problems);
             let pubsub = self.pubsub.check(problems);
@@ -117,6 +129,8 @@ impl Args {
         };
         Some(Config {
             store: store?,
+            alerts: alerts?,
+            origins: self.origins.clone(),
             http_addr: http_addr?,
             intake: intake?,
             salesforce,

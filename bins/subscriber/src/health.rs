@@ -7,10 +7,11 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, JobReader};
+use domain::ports::{Clock, JobReader, Sign};
 use intake::{Health, Status};
 use runtime::{Check, Checks, StreamHealth};
-use salesforce_auth::TokenManager;
+use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use watch::Noticed;
 
 /// What the health page is made from.
 pub(crate) struct HealthPage {
@@ -49,6 +50,28 @@ pub(crate) fn routes(page: Arc<HealthPage>) -> Router {
 }
 
 impl HealthPage {
+    /// What this process alone knows.
+    pub(crate) fn notice(&self) -> Vec<Noticed> {
+        let Some(view) = self.health.as_ref().map(|health| health.view()) else {
+            return vec![Noticed::bare(Sign::EventsDisabled)];
+        };
+        let sign = match view.status {
+            Status::Subscribed => Sign::Subscribed,
+            Status::Connecting => Sign::Connecting,
+            Status::Standby => Sign::Standby,
+            Status::Stopped => Sign::Stopped,
+        };
+        let mut noticed = vec![Noticed::words(sign, view.last_error.unwrap_or_default())];
+        if view.leads {
+            noticed.push(Noticed::bare(Sign::Leads));
+        }
+        let status = self.tokens.as_ref().map(|tokens| tokens.status());
+        if let Some(LoginStatus::Failed(error @ AuthError::Refused { .. })) = status {
+            noticed.push(Noticed::words(Sign::SalesforceRefuses, error.to_string()));
+        }
+        noticed
+    }
+
     async fn events(&self) -> Response {
         let health = self.health.as_ref().map(|health| {
             let view = health.view();

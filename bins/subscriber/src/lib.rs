@@ -8,7 +8,8 @@ mod health;
 use std::sync::Arc;
 
 use domain::ports::Clock;
-use runtime::{Failure, Listener, Metrics, SystemClock};
+use outbound::Roots;
+use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -51,6 +52,13 @@ pub async fn run_with(
     let store = job_store::open(&config.store, Arc::clone(&clock))
         .await
         .map_err(Failure::run)?;
+    let post = config.alerts.webhook.as_ref().map(|url| {
+        let roots = Roots::load(None).map_err(Failure::run)?;
+        let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn watch::Post>)
+    });
+    let pool = store.clone();
+    let metrics = metrics.of_pool(move || pool.connections().into());
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -59,7 +67,7 @@ pub async fn run_with(
         Some(salesforce) => Some(Follower::new(
             salesforce,
             config.intake.clone(),
-            store.intake,
+            Arc::clone(&store.intake),
             Arc::clone(&clock),
             around,
         )?),
@@ -77,13 +85,27 @@ pub async fn run_with(
     .map_err(Failure::run)?;
     let page = Arc::new(HealthPage {
         tokens,
-        store: store.reader,
+        store: Arc::clone(&store.reader),
         channel: config.intake.channel.clone(),
         health: follower.as_ref().map(|follower| follower.intake.health()),
         clock,
     });
     tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
     tokio::spawn(gauges::keep(Arc::clone(&page), shutdown.clone()));
+    let noticing = Arc::clone(&page);
+    let watching = tokio::spawn(watch::keep(
+        watch::Ports {
+            store: store.intake,
+            reader: store.reader,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            post: post.transpose()?,
+        },
+        config.alerts.settings,
+        runtime::process_report("subscriber", &config.origins, &SystemClock, &OsEntropy),
+        move || noticing.notice(),
+        shutdown.clone(),
+    ));
     let serving = tokio::spawn(listener.serve(
         Arc::clone(&page) as _,
         metrics,
@@ -94,8 +116,9 @@ pub async fn run_with(
         Some(follower) => follower.run(shutdown.clone()).await,
         None => shutdown.cancelled().await,
     }
-    // Open connections to the health page must not hold the end up.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
+    // Neither open connections to the health page nor a goodbye may hold the end up.
+    let ending = async { tokio::join!(serving, watching) };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), ending).await;
     tracing::info!("subscriber stopped");
     Ok(())
 }

@@ -3,15 +3,34 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::ports::JobReader;
+use domain::ports::{JobReader, Sign};
 use provisioning::Lane;
 use runtime::{Check, Checks};
-use salesforce_auth::TokenManager;
+use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use watch::Noticed;
 
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn JobReader>,
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) lane: Arc<Lane>,
+}
+
+impl WorkerChecks {
+    /// What this process alone knows.
+    pub(crate) fn notice(&self) -> Vec<Noticed> {
+        let refused = self.lane.paused().map(|paused| Noticed {
+            sign: Sign::WhmcsRefuses,
+            detail: paused.detail,
+            since: Some(paused.since),
+        });
+        let login = match self.tokens.status() {
+            LoginStatus::Failed(error @ AuthError::Refused { .. }) => {
+                Some(Noticed::words(Sign::SalesforceRefuses, error.to_string()))
+            }
+            _ => None,
+        };
+        refused.into_iter().chain(login).collect()
+    }
 }
 
 #[async_trait]

@@ -12,6 +12,9 @@ use settings::{ConfigFile, Problems};
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "worker", version)]
 pub struct Args {
+    /// Where each setting comes from; first, because the others take their values away.
+    #[command(flatten)]
+    pub origins: settings::Origins,
     /// Job store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -39,6 +42,9 @@ pub struct Args {
     /// TOML file: renamed fields, statuses, markers, mappings
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub orderbridge_config: Option<String>,
+    /// Which event stream; the alerts about it may be judged here.
+    #[command(flatten)]
+    pub events: runtime::SfEventsArgs,
     /// Salesforce login.
     #[command(flatten)]
     pub salesforce: salesforce_auth::SalesforceArgs,
@@ -48,6 +54,9 @@ pub struct Args {
     /// Probes and metrics.
     #[command(flatten)]
     pub listener: runtime::ListenerArgs,
+    /// Alerts.
+    #[command(flatten)]
+    pub alerts: watch::AlertArgs,
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
@@ -58,6 +67,10 @@ pub struct Args {
 pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
+    /// Which alerts are raised, and where they are posted.
+    pub alerts: watch::Config,
+    /// Every setting, as it may be shown.
+    pub origins: settings::Origins,
     /// Where probes and metrics are.
     pub http_addr: SocketAddr,
     /// Salesforce login.
@@ -86,6 +99,11 @@ impl Args {
 
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let store = self.store.check(problems);
+        let alerts = self.alerts.check(
+            self.events.channel(problems),
+            self.events.enabled(problems),
+            problems,
+        );
         let http_addr = self.listener.check("127.0.0.1:9102", problems);
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
@@ -103,6 +121,8 @@ impl Args {
         };
         Some(Config {
             store: store?,
+            alerts: alerts?,
+            origins: self.origins.clone(),
             http_addr: http_addr?,
             auth,
             rest,

@@ -52,6 +52,13 @@ pub async fn run_with(
     let store = job_store::open(&config.store, Arc::new(SystemClock))
         .await
         .map_err(Failure::run)?;
+    let post = config.alerts.webhook.as_ref().map(|url| {
+        let roots = Roots::load(None).map_err(Failure::run)?;
+        let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn watch::Post>)
+    });
+    let pool = store.clone();
+    let metrics = metrics.of_pool(move || pool.connections().into());
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -79,19 +86,31 @@ pub async fn run_with(
         worker.lane(),
         shutdown.clone(),
     ));
-    let serving = tokio::spawn(listener.serve(
-        Arc::new(WorkerChecks {
-            store: store.reader,
-            tokens,
-            lane: worker.lane(),
-        }),
-        metrics,
-        axum::Router::new(),
+    let checks = Arc::new(WorkerChecks {
+        store: Arc::clone(&store.reader),
+        tokens,
+        lane: worker.lane(),
+    });
+    let noticing = Arc::clone(&checks);
+    let watching = tokio::spawn(watch::keep(
+        watch::Ports {
+            store: store.intake,
+            reader: store.reader,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            post: post.transpose()?,
+        },
+        config.alerts.settings,
+        runtime::process_report("worker", &config.origins, &SystemClock, &OsEntropy),
+        move || noticing.notice(),
         shutdown.clone(),
     ));
+    let serving =
+        tokio::spawn(listener.serve(checks, metrics, axum::Router::new(), shutdown.clone()));
     worker.run(shutdown).await;
-    // Open connections to the probes must not hold the end up.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), serving).await;
+    // Neither open connections to the probes nor a goodbye may hold the end up.
+    let ending = async { tokio::join!(serving, watching) };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), ending).await;
     tracing::info!("worker stopped");
     Ok(())
 }

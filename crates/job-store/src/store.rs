@@ -16,12 +16,49 @@ pub struct Store {
     pub queue: Arc<dyn JobQueue>,
     /// For people.
     pub reader: Arc<dyn JobReader>,
+    connections: Arc<dyn Fn() -> Connections + Send + Sync>,
+}
+
+/// How many connections of the pool rest and how many are at work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Open and at rest.
+    pub idle: u32,
+    /// At work.
+    pub busy: u32,
+}
+
+impl From<Connections> for (u32, u32) {
+    fn from(connections: Connections) -> Self {
+        (connections.idle, connections.busy)
+    }
+}
+
+impl Connections {
+    pub(crate) fn of<D: sqlx::Database>(pool: &sqlx::Pool<D>) -> Self {
+        let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+        Self {
+            idle,
+            busy: pool.size().saturating_sub(idle),
+        }
+    }
 }
 
 impl Store {
-    fn of<S: JobIntake + JobQueue + JobReader + 'static>(store: S) -> Self {
+    /// The pool's connections at this moment; of a file, those that read.
+    #[must_use]
+    pub fn connections(&self) -> Connections {
+        (self.connections)()
+    }
+
+    fn of<S: JobIntake + JobQueue + JobReader + 'static>(
+        store: S,
+        connections: fn(&S) -> Connections,
+    ) -> Self {
         let store = Arc::new(store);
+        let counted = Arc::clone(&store);
         Self {
+            connections: Arc::new(move || connections(&counted)),
             intake: Arc::clone(&store) as _,
             queue: Arc::clone(&store) as _,
             reader: store,
@@ -38,7 +75,13 @@ impl Store {
 /// [`OpenError`]: it cannot be reached, used or migrated.
 pub async fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     match &config.0 {
-        Address::Sqlite(path) => SqliteStore::open(path, clock).await.map(Store::of),
-        Address::Postgres(_) => PostgresStore::open(config).await.map(Store::of),
+        Address::Sqlite(path) => {
+            let store = SqliteStore::open(path, clock).await?;
+            Ok(Store::of(store, SqliteStore::connections))
+        }
+        Address::Postgres(_) => {
+            let store = PostgresStore::open(config).await?;
+            Ok(Store::of(store, PostgresStore::connections))
+        }
     }
 }

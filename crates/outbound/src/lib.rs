@@ -7,7 +7,9 @@
 mod body;
 mod client;
 mod roots;
+mod webhook;
 
 pub use body::{BodyError, read_capped};
 pub use client::{ClientOptions, build};
 pub use roots::{Roots, RootsError, install_crypto_provider};
+pub use webhook::webhook;

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 
 use domain::time::Timestamp;
 
+use crate::measure;
+
 /// Whether WHMCS lets us in, as far as this process knows.
 #[derive(Debug, Default)]
 pub struct Lane(Mutex<Option<LaneView>>);
@@ -26,6 +28,7 @@ impl Lane {
                 detail,
                 "WHMCS refuses the bridge; orders wait until it lets us in"
             );
+            measure::lane_paused(1);
             *paused = Some(LaneView {
                 since: now,
                 detail: detail.to_owned(),

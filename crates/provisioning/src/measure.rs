@@ -30,11 +30,17 @@ pub(crate) fn register() {
     }
     counter!("orderbridge_provisioning_finished_total", "outcome" => "success", "reason" => "")
         .increment(0);
+    lane_paused(0);
     for code in Code::ALL {
         counter!("orderbridge_provisioning_finished_total",
             "outcome" => "failure", "reason" => code.as_str())
         .increment(0);
     }
+}
+
+/// WHMCS began to refuse us as such.
+pub(crate) fn lane_paused(by: u64) {
+    counter!("orderbridge_circuit_opened_total", "upstream" => "whmcs").increment(by);
 }
 
 /// A job came into our hands: how long it had waited, if nobody had it before.

@@ -4,6 +4,7 @@
 mod clock;
 mod http;
 mod otlp;
+mod process;
 mod program;
 mod sf_events;
 mod telemetry;
@@ -11,6 +12,7 @@ mod time;
 
 pub use clock::{OsEntropy, SystemClock};
 pub use http::{Check, Checks, Listener, ListenerArgs};
+pub use process::process_report;
 pub use program::{Failure, exit_code, on_hangup, parse_or_exit, run_until_signalled};
 pub use sf_events::{
     DEFAULT_CHANNEL, RETENTION, SfEventsArgs, StreamHealth, event_channel, sf_events,

@@ -1,19 +1,15 @@
 //! Which event stream it is, and its health page: the same in every program that shows it.
 
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::key::Channel;
+pub use domain::ports::BUS_RETENTION as RETENTION;
 use domain::ports::{Clock, JobReader};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use settings::Problems;
 
 use crate::rfc3339;
-
-/// Salesforce keeps events so long.
-pub const RETENTION: Duration = Duration::from_secs(72 * 3600);
 
 /// The channel of an org as the bridge's own metadata deploys it.
 pub const DEFAULT_CHANNEL: &str = "/event/OrderProvisionRequested__e";

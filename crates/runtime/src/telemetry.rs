@@ -1,6 +1,7 @@
 //! Logs and metrics.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 
 use clap::Args;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -98,7 +99,11 @@ const LATENCY: [f64; 14] = [
 
 /// The process's metrics.
 #[derive(Clone)]
-pub struct Metrics(Option<PrometheusHandle>);
+pub struct Metrics {
+    handle: Option<PrometheusHandle>,
+    /// How many connections of the store's pool rest and how many are at work.
+    pool: Option<Arc<dyn Fn() -> (u32, u32) + Send + Sync>>,
+}
 
 impl Metrics {
     /// Starts collecting. In one process only the first call collects.
@@ -113,13 +118,27 @@ impl Metrics {
             .ok()
             .and_then(|builder| builder.install_recorder().ok());
         metrics::gauge!("orderbridge_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Self(handle)
+        Self { handle, pool: None }
+    }
+
+    /// With the connections of the store's pool, idle and busy, read whenever somebody looks.
+    #[must_use]
+    pub fn of_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
+        self.pool = Some(Arc::new(read));
+        self
     }
 
     /// The metrics as Prometheus text.
     #[must_use]
     pub fn render(&self) -> String {
-        self.0
+        if let Some(read) = &self.pool {
+            let (idle, busy) = read();
+            for (state, count) in [("idle", idle), ("busy", busy)] {
+                metrics::gauge!("orderbridge_db_pool_connections", "state" => state)
+                    .set(f64::from(count));
+            }
+        }
+        self.handle
             .as_ref()
             .map(|handle| {
                 handle.run_upkeep();

@@ -8,11 +8,13 @@
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod origin;
 mod problem;
 mod secret;
 mod value;
 
 pub use file::ConfigFile;
+pub use origin::{Origins, SETTINGS, Shown};
 pub use problem::{EXIT_CONFIG, Problem, Problems};
 pub use secret::{Secret, SecretArgs};
 pub use value::{Endpoint, duration, is_loopback};

@@ -8,8 +8,9 @@ use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Audit, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind, OrderRow,
-    Pausable, Pause, Pruned, RecordedCall, RecordedFact, StoreError, StreamView,
+    Alert, Audit, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind,
+    OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StoreError,
+    StreamView,
 };
 use domain::time::Timestamp;
 
@@ -28,6 +29,8 @@ pub(crate) struct Books {
     pub(crate) claims: u64,
     pub(crate) marks: Vec<(Channel, CursorMark)>,
     pub(crate) calls: Vec<(OrderId, RecordedCall)>,
+    pub(crate) processes: BTreeMap<String, (ProcessReport, Timestamp)>,
+    pub(crate) alerts: BTreeMap<String, Alert>,
 }
 
 pub(crate) struct Row {
@@ -249,6 +252,11 @@ impl Books {
 
     pub(crate) fn paused(&self, what: &Pausable) -> Option<&Pause> {
         self.pauses.iter().find(|pause| pause.what == *what)
+    }
+
+    pub(crate) fn oldest_due(&self, now: Timestamp) -> Option<Timestamp> {
+        let queued = self.jobs.iter().filter(|row| row.state == JobState::Queued);
+        queued.map(|row| row.due).filter(|due| *due <= now).min()
     }
 
     pub(crate) fn led(

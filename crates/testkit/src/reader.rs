@@ -1,15 +1,17 @@
 //! What people see of the store in memory.
 
 use std::cmp::Reverse;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::JobState;
+use domain::job::{Ending, JobState};
 use domain::key::{Channel, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
-    OrderQuery, OrderRow, Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
+    Alert, Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
+    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact, StoreError,
+    StreamView, Tally,
 };
 use domain::time::Timestamp;
 
@@ -90,6 +92,7 @@ impl JobReader for MemoryStore {
         let letters = books.dead_letters.iter();
         let mut tally = Tally {
             open_dead_letters: letters.filter(|view| view.closed_at.is_none()).count() as u64,
+            oldest_due: books.oldest_due(self.clock.now()),
             ..Tally::default()
         };
         for row in &books.jobs {
@@ -185,6 +188,49 @@ impl JobReader for MemoryStore {
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
         Ok(self.books().pauses.clone())
+    }
+
+    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
+        let now = self.clock.now();
+        let books = self.books();
+        let ended = |wanted: Ending| {
+            let rows = books.jobs.iter().filter(move |row| {
+                row.state == JobState::Ended(wanted)
+                    && row.ended_at.is_some_and(|at| at > now - window)
+            });
+            rows.collect::<Vec<_>>()
+        };
+        let successes = ended(Ending::Succeeded);
+        let took = |row: &&Row| Some(row.ended_at?.since(row.job.requested_at));
+        let mut took: Vec<_> = successes.iter().filter_map(took).collect();
+        took.sort_unstable();
+        Ok(Outcomes {
+            now,
+            succeeded: successes.len() as u64,
+            failed: ended(Ending::Failed).len() as u64,
+            p95: took.get(took.len() * 95 / 100).copied(),
+            last_end: books.jobs.iter().filter_map(|row| row.ended_at).max(),
+        })
+    }
+
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+        let now = self.clock.now();
+        let books = self.books();
+        let mut views: Vec<_> = books
+            .processes
+            .values()
+            .map(|(report, seen_at)| ProcessView {
+                report: report.clone(),
+                seen_at: *seen_at,
+                unseen_for: now.since(*seen_at),
+            })
+            .collect();
+        views.sort_by_key(|view| (view.report.role.clone(), view.report.started_at));
+        Ok(views)
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        Ok(self.books().alerts.values().cloned().collect())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

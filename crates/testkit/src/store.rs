@@ -9,9 +9,9 @@ use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
-    GapView, JobIntake, JobQueue, Leadership, MarkKind, Pausable, Pruned, Release,
-    SHORTEST_RETENTION, StoreError, Undecodable,
+    Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch,
+    Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind, PROCESS_FORGOTTEN_AFTER, Pausable,
+    ProcessReport, Pruned, Release, SHORTEST_RETENTION, StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -219,6 +219,36 @@ impl JobIntake for MemoryStore {
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         let cutoff = self.clock.now() - older_than.max(SHORTEST_RETENTION);
         Ok(self.books().prune(cutoff))
+    }
+
+    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let mut books = self.books();
+        let kept = (report.clone(), now);
+        books.processes.insert(report.id.to_string(), kept);
+        books
+            .processes
+            .retain(|_, (_, seen)| now.since(*seen) < PROCESS_FORGOTTEN_AFTER);
+        Ok(())
+    }
+
+    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+        self.books().processes.remove(id.as_str());
+        Ok(())
+    }
+
+    async fn keep_alerts(
+        &self,
+        watch: &Channel,
+        epoch: Epoch,
+        alerts: &[Alert],
+    ) -> Result<(), StoreError> {
+        let mut books = self.books();
+        books.led(watch, epoch)?;
+        for alert in alerts {
+            books.alerts.insert(alert.name.clone(), alert.clone());
+        }
+        Ok(())
     }
 }
 

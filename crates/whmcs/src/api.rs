@@ -22,6 +22,37 @@ pub struct Api {
     pub(crate) config: Config,
 }
 
+/// Every action that is called.
+const ACTIONS: [&str; 9] = [
+    "AcceptOrder",
+    "AddClient",
+    "AddOrder",
+    "GetClientsDetails",
+    "GetClientsProducts",
+    "GetOrderStatuses",
+    "GetOrders",
+    "GetProducts",
+    "ModuleCreate",
+];
+
+/// Shows every counter at zero: one that appears with its first failure hides it from a rate.
+fn register() {
+    for action in ACTIONS {
+        for outcome in ["ok", "not_sent", "unknown", "refused", "denied"] {
+            count(action, outcome, 0);
+        }
+    }
+}
+
+fn count(action: &'static str, outcome: &'static str, by: u64) {
+    counter!("orderbridge_whmcs_requests_total", "action" => action, "outcome" => outcome)
+        .increment(by);
+    if outcome != "ok" {
+        counter!("orderbridge_whmcs_errors_total", "action" => action, "reason" => outcome)
+            .increment(by);
+    }
+}
+
 impl Api {
     /// Prepares calls; connects to nothing.
     ///
@@ -34,6 +65,7 @@ impl Api {
             // Less than the 5 s that Apache keeps a connection by default.
             pool_idle: Duration::from_secs(3),
         };
+        register();
         let url = config.url.join("includes/api.php");
         Ok(Self {
             http: outbound::build(&options, roots)?,
@@ -54,8 +86,7 @@ impl Api {
             Ok(_) => "ok",
             Err(error) => error.class(),
         };
-        counter!("orderbridge_whmcs_requests_total", "action" => action, "outcome" => outcome)
-            .increment(1);
+        count(action, outcome, 1);
         histogram!("orderbridge_whmcs_request_duration_seconds", "action" => action)
             .record(begun.elapsed().as_secs_f64());
         tracing::debug!(

@@ -10,6 +10,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("outbound", &[]),
     ("intake", &["domain", "traces"]),
     ("provisioning", &["domain", "traces"]),
+    ("watch", &["domain", "settings"]),
     ("salesforce-auth", &["outbound", "settings"]),
     (
         "salesforce-pubsub",
@@ -44,6 +45,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "watch",
             "whmcs",
         ],
     ),
@@ -59,6 +61,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-pubsub",
             "salesforce-rest",
             "settings",
+            "watch",
         ],
     ),
     (
@@ -85,6 +88,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "watch",
             "whmcs",
         ],
     ),

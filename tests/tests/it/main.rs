@@ -1,6 +1,7 @@
 //! One binary for every test of the whole house.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
+mod alerts;
 mod browser;
 mod crash;
 mod ctl;
@@ -10,6 +11,7 @@ mod house;
 mod intake;
 mod machines;
 mod metrics;
+mod monitoring;
 mod portal;
 mod pressure;
 mod process;

@@ -1,10 +1,47 @@
 //! What a monitor reads.
 
 use crate::house::House;
+use crate::monitoring::{metrics_in, missing_from};
 use crate::process::{Process, page, until_logged};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+
+/// What subscriber and worker show once an order was provisioned.
+const TABLE: &[&str] = &[
+    "orderbridge_build_info",
+    "orderbridge_events_received_total",
+    "orderbridge_events_handled_total",
+    "orderbridge_event_delivery_lag_seconds",
+    "orderbridge_event_lag_seconds",
+    "orderbridge_subscription_up",
+    "orderbridge_subscription_reconnects_total",
+    "orderbridge_subscription_last_message_timestamp_seconds",
+    "orderbridge_cursor_event_timestamp_seconds",
+    "orderbridge_replay_window_remaining_seconds",
+    "orderbridge_cursor_resets_total",
+    "orderbridge_leader",
+    "orderbridge_queue_jobs",
+    "orderbridge_queue_oldest_job_age_seconds",
+    "orderbridge_jobs_enqueued_total",
+    "orderbridge_job_attempts_total",
+    "orderbridge_job_attempt_duration_seconds",
+    "orderbridge_job_wait_seconds",
+    "orderbridge_provisioning_finished_total",
+    "orderbridge_provisioning_latency_seconds",
+    "orderbridge_provisioning_step_duration_seconds",
+    "orderbridge_provisioning_failure_ratio",
+    "orderbridge_whmcs_requests_total",
+    "orderbridge_whmcs_request_duration_seconds",
+    "orderbridge_whmcs_errors_total",
+    "orderbridge_salesforce_requests_total",
+    "orderbridge_salesforce_request_duration_seconds",
+    "orderbridge_token_refreshes_total",
+    "orderbridge_circuit_state",
+    "orderbridge_circuit_opened_total",
+    "orderbridge_db_pool_connections",
+    "orderbridge_alert_active",
+];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_counter_is_there_before_anything_happens_and_then_counts() {
@@ -41,6 +78,17 @@ async fn every_counter_is_there_before_anything_happens_and_then_counts() {
     ] {
         assert!(after.contains(line), "{line} is not in\n{after}");
     }
+    let exposed = metrics_in(&after);
+    let lacking: Vec<_> = TABLE
+        .iter()
+        .filter(|name| !exposed.contains(**name))
+        .collect();
+    assert!(lacking.is_empty(), "{lacking:?} are not in\n{after}");
+    assert_eq!(
+        missing_from(&exposed),
+        [""; 0],
+        "rules or dashboard ask for what is not there"
+    );
     subscriber.stop().await;
     worker.stop().await;
 }

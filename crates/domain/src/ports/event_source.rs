@@ -1,10 +1,15 @@
 //! Where requests come from.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::job::ProvisionRequest;
 use crate::key::{Channel, EventId, ReplayId};
 use crate::ports::{DeadLetter, StreamError};
+
+/// The bus keeps events so long; what was not fetched by then is lost.
+pub const BUS_RETENTION: Duration = Duration::from_secs(72 * 3600);
 
 /// Where to start reading.
 #[derive(Clone, Debug, PartialEq, Eq)]

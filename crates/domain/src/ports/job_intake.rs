@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{Act, Acted, DeadLetterView, StoreError, Undecodable};
+use crate::ports::{Act, Acted, Alert, DeadLetterView, ProcessReport, StoreError, Undecodable};
 use crate::time::Timestamp;
 
 /// A stored position.
@@ -207,5 +207,43 @@ pub trait JobIntake: Send + Sync {
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         let _ = older_than;
         Ok(Pruned::default())
+    }
+
+    /// Notes what a process says of itself, in place of what it said before, and forgets the
+    /// processes that were not heard of for
+    /// [`PROCESS_FORGOTTEN_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
+    /// crash; the next report makes up for it. A store that keeps none answers as well.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+        let _ = report;
+        Ok(())
+    }
+
+    /// Forgets a process that ends. Harmless when it is not known.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: it is forgotten by itself, later.
+    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+        let _ = id;
+        Ok(())
+    }
+
+    /// Keeps alerts, each in place of the one of its name, in ONE commit that is compared with
+    /// the term of whoever leads the `watch` (see [`lead`](Self::lead); a watch is led as a
+    /// channel is). After a crash all of them are there or none. May be repeated.
+    ///
+    /// # Errors
+    /// [`StoreError::NotLeader`] when the term is over: nothing was written;
+    /// [`StoreError::Unavailable`].
+    async fn keep_alerts(
+        &self,
+        watch: &Channel,
+        epoch: Epoch,
+        alerts: &[Alert],
+    ) -> Result<(), StoreError> {
+        let _ = (watch, epoch, alerts);
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The store as people see it.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::id::OrderId;
@@ -7,8 +9,8 @@ use crate::job::{Ending, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::Fact;
 use crate::ports::{
-    Audit, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView, JobStage, OrderQuery,
-    OrderRow, Pause, RecordedCall, StoreError,
+    Alert, Audit, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView, JobStage,
+    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -176,6 +178,24 @@ pub trait JobReader: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError>;
+
+    /// How attempts ended in the `window` up to now, by the store's clock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError>;
+
+    /// The processes that the store has heard of, by role and start.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError>;
+
+    /// Every alert that was ever raised or may be, by name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
 
     /// Whether the store answers and is at our version; for readiness.
     ///

@@ -16,6 +16,7 @@ mod job_queue;
 mod job_reader;
 mod listing;
 mod provisioner;
+mod watch;
 
 pub use act::{Act, Acted, Audit, Pausable, Pause};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System};
@@ -24,7 +25,7 @@ pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use cursor_mark::{CursorMark, MarkKind};
 pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_source::{
-    Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
+    BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
 pub use job_intake::{
     Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned,
@@ -37,4 +38,8 @@ pub use listing::{
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
+};
+pub use watch::{
+    Alert, Condition, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, Sign,
+    Told,
 };

@@ -29,9 +29,10 @@ pub(crate) struct Table {
 
 use Kind::{Bytes, Int, Text};
 
-/// Every table, in the sequence of copying. Facts come before jobs and jobs before the
+/// Every table that is copied, in the sequence of copying. Facts come before jobs and jobs before the
 /// position: whoever started on half a copy would find no job without its facts, and no
-/// position ahead of the jobs.
+/// position ahead of the jobs. What processes say of themselves and the alerts they raised are
+/// not copied: both belong to the house that is left, and are made anew where it goes on.
 pub(crate) const TABLES: [Table; 11] = [
     Table {
         name: "fact",

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership, MarkKind,
-    Pausable, Pruned, StoreError, Undecodable,
+    Act, Acted, Alert, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership,
+    MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::PgConnection;
@@ -16,7 +16,7 @@ use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, acts, letters, marks, now};
+use crate::postgres::{PostgresStore, acts, household, letters, marks, now};
 use crate::row::{self, Columns};
 use crate::view;
 
@@ -171,6 +171,34 @@ impl JobIntake for PostgresStore {
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
+    }
+
+    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(household::report(session.connection, session.shift, report))
+        })
+        .await
+    }
+
+    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, _) = session.parts();
+            Box::pin(household::retire(connection, id))
+        })
+        .await
+    }
+
+    async fn keep_alerts(
+        &self,
+        watch: &Channel,
+        epoch: Epoch,
+        alerts: &[Alert],
+    ) -> Result<(), StoreError> {
+        self.run(Commit::Flushed, move |session| {
+            let (connection, _) = session.parts();
+            Box::pin(household::keep(connection, watch, epoch, alerts))
+        })
+        .await
     }
 }
 

@@ -4,6 +4,7 @@ mod accept;
 mod acts;
 mod calls;
 mod facts;
+mod household;
 mod intake;
 mod letters;
 mod listen;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use domain::ports::StoreError;
 use sqlx::PgPool;
 
+use crate::store::Connections;
 use crate::wake::Wake;
 pub(crate) use open::versions;
 
@@ -65,6 +67,12 @@ pub struct PostgresStore {
     shift: Shift,
     terms: transaction::Terms,
     claims: AtomicU64,
+}
+
+impl PostgresStore {
+    pub(crate) fn connections(&self) -> Connections {
+        Connections::of(&self.pool)
+    }
 }
 
 /// For tests.

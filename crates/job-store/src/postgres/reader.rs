@@ -1,12 +1,15 @@
 //! What people see.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
-    OrderQuery, OrderRow, Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
+    Alert, Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
+    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact, StoreError,
+    StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -15,7 +18,7 @@ use sqlx::{PgConnection, Postgres};
 
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, calls, facts, marks, now, orders};
+use crate::postgres::{PostgresStore, calls, facts, household, marks, now, orders};
 use crate::row::{self, Columns};
 use crate::view::{self, endings, limit, view_columns};
 
@@ -172,6 +175,28 @@ impl JobReader for PostgresStore {
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
         let rows = self.rows(|| statement("SELECT * FROM pause ORDER BY what"));
         rows.await?.iter().map(view::pause).collect()
+    }
+
+    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(household::lately(session.connection, session.shift, window))
+        })
+        .await
+    }
+
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(household::processes(session.connection, session.shift))
+        })
+        .await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, _) = session.parts();
+            Box::pin(household::alerts(connection))
+        })
+        .await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
-    Leadership, MarkKind, Pausable, Pruned, StoreError, Undecodable,
+    Act, Acted, Alert, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
+    Leadership, MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
@@ -17,7 +17,7 @@ use crate::record;
 use crate::row::{self, Columns};
 use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, letters, marks, orders};
+use crate::sqlite::{SqliteStore, household, letters, marks, orders};
 use crate::view;
 
 #[async_trait]
@@ -157,6 +157,23 @@ impl JobIntake for SqliteStore {
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
+    }
+
+    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+        household::report(self, report).await
+    }
+
+    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+        household::retire(self, id).await
+    }
+
+    async fn keep_alerts(
+        &self,
+        watch: &Channel,
+        epoch: Epoch,
+        alerts: &[Alert],
+    ) -> Result<(), StoreError> {
+        household::keep(self, watch, epoch, alerts).await
     }
 }
 

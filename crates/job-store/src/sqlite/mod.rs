@@ -3,6 +3,7 @@
 mod acts;
 mod calls;
 mod facts;
+mod household;
 mod intake;
 mod letters;
 mod marks;
@@ -22,6 +23,7 @@ use domain::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqlitePool};
 
+use crate::store::Connections;
 use crate::wake::Wake;
 pub(crate) use open::versions;
 use writer::Writer;
@@ -38,6 +40,10 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    pub(crate) fn connections(&self) -> Connections {
+        Connections::of(&self.readers)
+    }
+
     /// Runs `operation` in the writer, with the time when its turn comes: what waited in the
     /// queue must not be judged by the time when it was asked for.
     async fn write_now<T, F>(&self, operation: F) -> Result<T, StoreError>

@@ -1,19 +1,22 @@
 //! What people see.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
-    OrderQuery, OrderRow, Pause, RecordedCall, RecordedFact, StoreError, StreamView, Tally,
+    Alert, Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
+    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact, StoreError,
+    StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
 
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns};
-use crate::sqlite::{SqliteStore, calls, facts, marks, orders};
+use crate::sqlite::{SqliteStore, calls, facts, household, marks, orders};
 use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
@@ -190,6 +193,18 @@ impl JobReader for SqliteStore {
             .await
             .or_unavailable()?;
         rows.iter().map(view::pause).collect()
+    }
+
+    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
+        household::lately(self, window).await
+    }
+
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+        household::processes(self).await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        household::alerts(self).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

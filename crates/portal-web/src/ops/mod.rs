@@ -2,6 +2,7 @@
 
 mod acts;
 mod chart;
+mod household;
 mod json;
 mod login;
 mod numbers;
@@ -38,6 +39,8 @@ pub(crate) fn routes() -> Router<Arc<Portal>> {
         .route("/ops/api/overview", get(json::overview))
         .route("/ops/api/orders", get(json::orders))
         .route("/ops/api/orders/{order}", get(json::order))
+        .route("/ops/api/alerts", get(household::alerts))
+        .route("/ops/api/processes", get(household::processes))
         .route("/ops/api/act", post(acts::act_by_program))
         .route("/assets/ops.css", get(style))
         .route("/assets/ops.js", get(script))

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use domain::failure::{Code, Entry};
 use domain::job::Ending;
-use domain::ports::{EndingView, OrderRow, StreamView};
+use domain::ports::{BUS_RETENTION, EndingView, OrderRow, StreamView};
 use domain::time::Timestamp;
 
-/// Salesforce keeps events so long.
-pub(crate) const RETENTION: Duration = Duration::from_secs(72 * 3600);
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// Rates and latencies.
@@ -67,7 +65,7 @@ pub(crate) fn stream_words(stream: &StreamView, now: Timestamp) -> (&'static str
         .as_ref()
         .is_some_and(|(_, _, until)| *until > now);
     let left = stream.cursor.as_ref().map(|cursor| {
-        RETENTION
+        BUS_RETENTION
             .saturating_sub(now.since(cursor.committed_at))
             .as_secs()
             / 3600

@@ -13,8 +13,8 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
-    Audit, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable, Pause,
-    StreamView, Tally,
+    Alert, Audit, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable,
+    Pause, ProcessView, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -23,7 +23,7 @@ use super::chart::Charts;
 use super::numbers::{Cause, Numbers, causes, stream_words};
 use super::session::Operator;
 use super::timeline::{Moment, Total, timeline};
-use super::{Turned, store};
+use super::{Turned, household, store};
 use crate::api::order_id;
 use crate::config::Links;
 use crate::page::html;
@@ -41,6 +41,7 @@ const FAILED: usize = 500;
 #[derive(Template)]
 #[template(path = "ops/overview.html")]
 struct OverviewPage {
+    alerts: Vec<Alert>,
     view: Overview,
     links: Links,
 }
@@ -128,6 +129,7 @@ struct SystemPage {
     gaps: Vec<GapView>,
     marks: Vec<CursorMark>,
     audit: Vec<Audit>,
+    processes: Vec<ProcessView>,
 }
 
 /// How a moment reads in the templates.
@@ -220,8 +222,13 @@ pub(super) async fn overview(
 ) -> Result<Response, Turned> {
     portal.operator_person(&headers)?;
     let view = portal.overview().await?;
+    let alerts = portal.firing().await?;
     let links = portal.links.clone();
-    Ok(html(&OverviewPage { view, links }))
+    Ok(html(&OverviewPage {
+        alerts,
+        view,
+        links,
+    }))
 }
 
 #[derive(Deserialize, Default)]
@@ -341,6 +348,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
         gaps: reader.gaps(20).await.map_err(store)?,
         marks: reader.cursor_history(channel, 50).await.map_err(store)?,
         audit: reader.audit(PAGE).await.map_err(store)?,
+        processes: reader.processes().await.map_err(store)?,
     })
 }
 
@@ -387,9 +395,12 @@ async fn print(portal: &Portal) -> Option<String> {
     };
     let newest = reader.orders(&query).await.ok()?;
     let (tally, pauses) = (reader.tally().await.ok()?, reader.pauses().await.ok()?);
+    let alerts = reader.alerts().await.ok()?;
+    let firing = alerts.iter().filter(|alert| alert.is_firing());
+    let firing: Vec<_> = firing.map(|alert| &alert.name).collect();
     let newest = newest.first().map(|row| (row.order, row.updated_at));
     Some(format!(
-        "{newest:?} {:?} {} {}",
+        "{newest:?} {:?} {} {} {firing:?}",
         tally.jobs,
         tally.open_dead_letters,
         pauses.len()

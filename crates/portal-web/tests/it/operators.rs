@@ -4,8 +4,13 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use domain::failure::{Code, Refusal};
 use domain::job::Ending;
+use domain::key::Channel;
 use domain::order::{Activation, Fact};
-use domain::ports::{JobIntake, JobQueue, JobReader};
+use domain::ports::{
+    Alert, Condition, JobIntake, JobQueue, JobReader, Leadership, ProcessReport, Setting, Sign,
+    Told,
+};
+use domain::time::Timestamp;
 use portal_web::{OpsAccess, TokenKeys};
 use settings::Secret;
 use std::time::Duration;
@@ -248,4 +253,89 @@ async fn links_lead_to_the_record_in_either_system() {
         order_id(1)
     );
     assert!(page.text.contains(&link), "{}", page.text);
+}
+
+fn a_process() -> ProcessReport {
+    ProcessReport {
+        id: owner("worker-1"),
+        role: "worker".to_owned(),
+        version: "1.2.3".to_owned(),
+        host: "host-a".to_owned(),
+        pid: 42,
+        started_at: Timestamp::default(),
+        conditions: vec![Condition {
+            sign: Sign::WhmcsRefuses,
+            since: Timestamp::default(),
+            detail: "invalid <credential>".to_owned(),
+        }],
+        settings: vec![Setting {
+            name: "WHMCS_SECRET".to_owned(),
+            value: Some("set".to_owned()),
+            origin: "file".to_owned(),
+        }],
+    }
+}
+
+#[tokio::test]
+async fn the_system_page_shows_every_process_and_what_it_alone_knows() {
+    let house = house();
+    house.store.report_process(&a_process()).await.unwrap();
+    house.clock.advance(Duration::from_secs(90));
+    let page = house.get("/ops/system", Some(TOKEN)).await.text;
+    for words in [
+        "worker",
+        "host-a",
+        "1.2.3",
+        "1 min ago",
+        "WHMCS refuses it",
+        "invalid &#60;credential&#62;",
+        "WHMCS_SECRET",
+    ] {
+        assert!(page.contains(words), "{words} is not in\n{page}");
+    }
+    let told = house.get("/ops/api/processes", Some(TOKEN)).await.text;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let process = &told["processes"][0];
+    assert_eq!(process["conditions"][0]["name"], "whmcs_refuses");
+    assert_eq!(process["unseenSeconds"], 90);
+    assert_eq!(process["settings"][0]["origin"], "file");
+    let turned = house.get("/ops/api/processes", None).await.status;
+    assert_eq!(turned, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn an_alert_that_fires_stands_at_the_top_of_the_overview() {
+    let house = house();
+    let watch = Channel::new("watch").unwrap();
+    let ttl = Duration::from_secs(60);
+    let led = house.store.lead(&watch, &owner("a"), ttl).await.unwrap();
+    let Leadership::Leader(epoch) = led else {
+        panic!("{led:?}");
+    };
+    let alert = Alert {
+        name: "LanePaused".to_owned(),
+        severity: "page".to_owned(),
+        summary: "WHMCS refuses the bridge; orders wait.".to_owned(),
+        description: "worker on host-a".to_owned(),
+        pending_since: Some(Timestamp::default()),
+        firing_since: Some(Timestamp::default()),
+        resolved_at: None,
+        told: Told::Firing,
+    };
+    let alerts = std::slice::from_ref(&alert);
+    let kept = house.store.keep_alerts(&watch, epoch, alerts).await;
+    kept.unwrap();
+    let page = house.get("/ops", Some(TOKEN)).await.text;
+    for words in [
+        "One alert",
+        "WHMCS refuses the bridge",
+        "worker on host-a",
+        "1970-01-01",
+    ] {
+        assert!(page.contains(words), "{words} is not in\n{page}");
+    }
+    let told = house.get("/ops/api/alerts", Some(TOKEN)).await.text;
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["alerts"][0]["status"], "firing");
+    assert_eq!(told["alerts"][0]["startsAt"], "1970-01-01T00:00:00.000Z");
 }

@@ -6,6 +6,7 @@ mod crowd;
 mod people;
 mod retention;
 mod sweep;
+mod watch;
 
 use std::time::Duration;
 
@@ -372,6 +373,9 @@ macro_rules! job_store_contract {
             paused_workers_keep_what_they_have_and_take_nothing,
             a_cursor_that_a_person_sets_is_not_moved_back_by_the_old_leader,
             a_whmcs_order_is_forgotten_only_while_nobody_works_on_it,
+            a_process_is_known_by_its_last_report_until_it_is_silent_for_long,
+            alerts_are_kept_only_by_whoever_leads_the_watch,
+            outcomes_count_what_succeeded_and_failed_in_the_window,
         }
     };
 }

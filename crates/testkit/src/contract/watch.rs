@@ -1,0 +1,156 @@
+//! What processes say of themselves, and the alerts that are kept.
+
+use std::time::Duration;
+
+use domain::job::Ending;
+use domain::key::{Channel, Owner};
+use domain::ports::{
+    Alert, Clock, Condition, Epoch, JobIntake, JobQueue, JobReader, Leadership,
+    PROCESS_FORGOTTEN_AFTER, ProcessReport, Setting, Sign, StoreError, Told,
+};
+
+use super::{Subject, TTL};
+use crate::{new_job, order_id, owner};
+
+fn watch() -> Channel {
+    Channel::new("watch").unwrap()
+}
+
+impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+    fn report(&self, id: &str, conditions: Vec<Condition>) -> ProcessReport {
+        ProcessReport {
+            id: owner(id),
+            role: "worker".to_owned(),
+            version: "1.2.3".to_owned(),
+            host: "host-a".to_owned(),
+            pid: 42,
+            started_at: self.clock.now(),
+            conditions,
+            settings: vec![Setting {
+                name: "WHMCS_SECRET".to_owned(),
+                value: Some("set".to_owned()),
+                origin: "file".to_owned(),
+            }],
+        }
+    }
+
+    async fn known(&self) -> Vec<(String, bool)> {
+        let views = self.store.processes().await.unwrap();
+        let known = views.into_iter().map(|view| {
+            let refused = view.shows(Sign::WhmcsRefuses).is_some();
+            (view.report.id.to_string(), refused)
+        });
+        known.collect()
+    }
+
+    async fn lead_watch(&self, who: &Owner) -> Option<Epoch> {
+        match self.store.lead(&watch(), who, TTL).await.unwrap() {
+            Leadership::Leader(epoch) => Some(epoch),
+            _ => None,
+        }
+    }
+
+    fn alert(&self, name: &str, told: Told) -> Alert {
+        Alert {
+            name: name.to_owned(),
+            severity: "page".to_owned(),
+            summary: "It is so.".to_owned(),
+            description: "2 of 12".to_owned(),
+            pending_since: Some(self.clock.now()),
+            firing_since: Some(self.clock.now()),
+            resolved_at: None,
+            told,
+        }
+    }
+
+    /// The last word counts, a process that says goodbye is gone at once, and one that only
+    /// falls silent is gone later.
+    pub async fn a_process_is_known_by_its_last_report_until_it_is_silent_for_long(&self) {
+        let refused = Condition {
+            sign: Sign::WhmcsRefuses,
+            since: self.clock.now(),
+            detail: "the credential".to_owned(),
+        };
+        let first = self.report("a", vec![refused]);
+        self.store.report_process(&first).await.unwrap();
+        let seen = self.store.processes().await.unwrap();
+        assert_eq!(seen[0].report, first);
+        self.clock.advance(Duration::from_secs(90));
+        let age = self.store.processes().await.unwrap()[0].unseen_for;
+        assert!(age >= Duration::from_secs(90), "{age:?}");
+        self.store
+            .report_process(&self.report("a", Vec::new()))
+            .await
+            .unwrap();
+        let other = self.report("b", Vec::new());
+        self.store.report_process(&other).await.unwrap();
+        let both = [("a".to_owned(), false), ("b".to_owned(), false)];
+        assert_eq!(self.known().await, both);
+        self.store.retire_process(&owner("b")).await.unwrap();
+        self.store.retire_process(&owner("b")).await.unwrap();
+        assert_eq!(self.known().await, both[..1]);
+        self.clock.advance(PROCESS_FORGOTTEN_AFTER);
+        self.store.report_process(&other).await.unwrap();
+        assert_eq!(self.known().await, both[1..]);
+    }
+
+    /// Whoever lost the watch can neither raise, resolve nor mark an alert.
+    pub async fn alerts_are_kept_only_by_whoever_leads_the_watch(&self) {
+        let (a, b) = (owner("a"), owner("b"));
+        let watch = watch();
+        let old = self.lead_watch(&a).await.unwrap();
+        let raised = self.alert("X", Told::Nothing);
+        let alerts = [raised.clone(), self.alert("Y", Told::Nothing)];
+        self.store.keep_alerts(&watch, old, &alerts).await.unwrap();
+        assert_eq!(self.store.alerts().await.unwrap(), alerts);
+        assert_eq!(self.lead_watch(&b).await, None);
+        self.clock.advance(TTL * 2);
+        let new = self.lead_watch(&b).await.unwrap();
+        let told = self.alert("X", Told::Firing);
+        let late = self
+            .store
+            .keep_alerts(&watch, old, std::slice::from_ref(&told));
+        assert!(matches!(late.await, Err(StoreError::NotLeader)));
+        assert_eq!(self.store.alerts().await.unwrap()[0], raised);
+        for _ in 0..2 {
+            let now = self
+                .store
+                .keep_alerts(&watch, new, std::slice::from_ref(&told));
+            now.await.unwrap();
+        }
+        assert_eq!(self.store.alerts().await.unwrap()[0], told);
+    }
+
+    /// Success and failure count while they are in the window; nothing else counts.
+    pub async fn outcomes_count_what_succeeded_and_failed_in_the_window(&self) {
+        let window = Duration::from_secs(900);
+        let none = self.store.outcomes(window).await.unwrap();
+        assert_eq!((none.finished(), none.p95, none.last_end), (0, None, None));
+        let endings = [
+            Ending::Failed,
+            Ending::Succeeded,
+            Ending::Skipped,
+            Ending::Superseded,
+            Ending::Succeeded,
+        ];
+        for (n, ending) in (1..).zip(endings) {
+            let job = new_job(&format!("e{n}"), order_id(n), None);
+            self.enqueue(job).await;
+            let lease = self.claim_one().await.lease;
+            self.store.finish(&lease, ending, &[], &[]).await.unwrap();
+            if n == 1 {
+                self.clock.advance(window / 2);
+            }
+        }
+        let all = self.store.outcomes(window).await.unwrap();
+        assert_eq!((all.succeeded, all.failed), (2, 1));
+        assert!(all.p95.is_some() && all.last_end.is_some());
+        self.clock.advance(window * 2 / 3);
+        let later = self.store.outcomes(window).await.unwrap();
+        assert_eq!((later.succeeded, later.failed), (2, 0));
+        self.clock.advance(window);
+        let much_later = self.store.outcomes(window).await.unwrap();
+        assert_eq!(much_later.finished(), 0);
+        assert_eq!(much_later.last_end, all.last_end);
+    }
+}

@@ -1,0 +1,44 @@
+//! What the alerts and the outcomes are, as numbers for a monitor.
+
+use domain::ports::{Alert, Outcomes};
+use metrics::{counter, gauge};
+
+use crate::Rule;
+
+/// Shows everything at zero.
+pub(crate) fn register() {
+    for window in ["15m", "1h"] {
+        gauge!("orderbridge_provisioning_failure_ratio", "window" => window).set(0.0);
+    }
+    alerts(&[]);
+    waiting(0, 0);
+    for outcome in ["ok", "failed"] {
+        posted(outcome, 0);
+    }
+}
+
+/// Which alerts fire, the same in every process.
+pub(crate) fn alerts(alerts: &[Alert]) {
+    for rule in Rule::ALL {
+        let firing = |alert: &Alert| alert.name == rule.name() && alert.is_firing();
+        let active = alerts.iter().any(firing);
+        gauge!("orderbridge_alert_active", "alert" => rule.name()).set(f64::from(u8::from(active)));
+    }
+}
+
+/// How attempts ended over a window.
+pub(crate) fn ratio(window: &'static str, outcomes: &Outcomes) {
+    gauge!("orderbridge_provisioning_failure_ratio", "window" => window)
+        .set(outcomes.failure_ratio());
+}
+
+/// What waits for somebody.
+pub(crate) fn waiting(neglected: usize, dead_letters: u64) {
+    gauge!("orderbridge_orders_neglected").set(neglected as f64);
+    gauge!("orderbridge_dead_letters_open").set(dead_letters as f64);
+}
+
+/// A message was posted, or was not.
+pub(crate) fn posted(outcome: &'static str, by: u64) {
+    counter!("orderbridge_alert_posts_total", "outcome" => outcome).increment(by);
+}

@@ -1,0 +1,58 @@
+//! The message that a receiver gets; part of the outside contract.
+
+use domain::ports::{Alert, Told};
+use serde_json::{Value, json};
+
+use crate::rule::rfc3339;
+
+/// The JSON of one message.
+#[must_use]
+pub fn body(alert: &Alert, message: Told) -> String {
+    let resolved = message == Told::Resolved;
+    let ends_at = alert.resolved_at.filter(|_| resolved);
+    json!({
+        "alert": alert.name,
+        "status": if resolved { "resolved" } else { "firing" },
+        "severity": alert.severity,
+        "summary": alert.summary,
+        "description": alert.description,
+        "labels": {"alert": alert.name, "severity": alert.severity, "service": "orderbridge"},
+        "startsAt": alert.firing_since.map(rfc3339),
+        "endsAt": ends_at.map_or(Value::Null, |at| Value::String(rfc3339(at))),
+    })
+    .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_shape_that_was_promised() {
+        let alert = Alert {
+            name: "X".to_owned(),
+            severity: "page".to_owned(),
+            summary: "s".to_owned(),
+            description: "d".to_owned(),
+            pending_since: None,
+            firing_since: Some(Timestamp::from_millis(1_767_225_600_000)),
+            resolved_at: Some(Timestamp::from_millis(1_767_225_660_000)),
+            told: Told::Firing,
+        };
+        let labels = r#"{"alert":"X","service":"orderbridge","severity":"page"}"#;
+        let with = |status: &str, ends_at: &str| {
+            let text = format!(
+                r#"{{"alert":"X","status":"{status}","severity":"page","summary":"s",
+                "description":"d","labels":{labels},"startsAt":"2026-01-01T00:00:00.000Z",
+                "endsAt":{ends_at}}}"#
+            );
+            serde_json::from_str::<Value>(&text).unwrap()
+        };
+        let read = |message| serde_json::from_str::<Value>(&body(&alert, message)).unwrap();
+        assert_eq!(read(Told::Firing), with("firing", "null"));
+        let end = r#""2026-01-01T00:01:00.000Z""#;
+        assert_eq!(read(Told::Resolved), with("resolved", end));
+    }
+}

@@ -1,0 +1,119 @@
+//! What a process says of itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ports::{Clock, Condition, JobIntake, ProcessReport, Sign};
+use domain::time::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+/// How often a process reports.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Something that a process notices of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noticed {
+    /// What.
+    pub sign: Sign,
+    /// In plain words.
+    pub detail: String,
+    /// Since when, where it is known; otherwise since it was first reported.
+    pub since: Option<Timestamp>,
+}
+
+impl Noticed {
+    /// A sign that says it all.
+    #[must_use]
+    pub fn bare(sign: Sign) -> Self {
+        Self::words(sign, String::new())
+    }
+
+    /// A sign and what there is to say about it.
+    #[must_use]
+    pub fn words(sign: Sign, detail: String) -> Self {
+        Self {
+            sign,
+            detail,
+            since: None,
+        }
+    }
+}
+
+/// Tells the store what this process alone knows.
+pub struct Reporter {
+    store: Arc<dyn JobIntake>,
+    clock: Arc<dyn Clock>,
+    report: ProcessReport,
+}
+
+impl Reporter {
+    /// Of this process.
+    #[must_use]
+    pub fn new(store: Arc<dyn JobIntake>, clock: Arc<dyn Clock>, report: ProcessReport) -> Self {
+        Self {
+            store,
+            clock,
+            report,
+        }
+    }
+
+    /// Reports every 10 s until `shutdown`, then says goodbye. A report that cannot be written
+    /// is made up for by the next one.
+    pub async fn run(
+        mut self,
+        notice: impl Fn() -> Vec<Noticed> + Send + Sync,
+        shutdown: CancellationToken,
+    ) {
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+            self.say(notice()).await;
+        }
+        // It is forgotten by itself when this fails.
+        let _ = self.store.retire_process(&self.report.id).await;
+    }
+
+    /// Reports once.
+    pub async fn say(&mut self, noticed: Vec<Noticed>) {
+        let now = self.clock.now();
+        self.report.conditions = since_when(&self.report.conditions, noticed, now);
+        if let Err(error) = self.store.report_process(&self.report).await {
+            tracing::warn!(%error, "the store did not take this process's report");
+        }
+    }
+}
+
+/// A sign that stands already has stood since it came up.
+fn since_when(before: &[Condition], noticed: Vec<Noticed>, now: Timestamp) -> Vec<Condition> {
+    let conditions = noticed.into_iter().map(|noticed| {
+        let stood = before
+            .iter()
+            .find(|condition| condition.sign == noticed.sign);
+        Condition {
+            sign: noticed.sign,
+            since: noticed
+                .since
+                .or(stood.map(|condition| condition.since))
+                .unwrap_or(now),
+            detail: noticed.detail,
+        }
+    });
+    conditions.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_stands_since_it_came_up() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let sign = || vec![Noticed::bare(Sign::Standby)];
+        let first = since_when(&[], sign(), at(1));
+        let later = since_when(&first, sign(), at(9));
+        assert_eq!(later[0].since, at(1));
+        let gone = since_when(&later, Vec::new(), at(10));
+        let back = since_when(&gone, sign(), at(20));
+        assert_eq!(back[0].since, at(20));
+    }
+}

@@ -1,0 +1,255 @@
+//! The watch over a store in memory, with a clock that is advanced.
+#![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::Ending;
+use domain::key::Channel;
+use domain::ports::{JobIntake, JobQueue, JobReader, ProcessReport, Setting, Told};
+use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
+use watch::{Ports, Post, Rule, Settings, Watch};
+
+#[derive(Default)]
+struct Receiver {
+    taken: Mutex<Vec<serde_json::Value>>,
+    down: Mutex<bool>,
+}
+
+#[async_trait]
+impl Post for Receiver {
+    async fn post(&self, body: String) -> Result<(), String> {
+        if *self.down.lock().unwrap() {
+            return Err("it is down".to_owned());
+        }
+        let message = serde_json::from_str(&body).unwrap();
+        self.taken.lock().unwrap().push(message);
+        Ok(())
+    }
+}
+
+struct House {
+    clock: Arc<FakeClock>,
+    store: Arc<MemoryStore>,
+    receiver: Arc<Receiver>,
+    entropy: Arc<FakeEntropy>,
+    orders: Mutex<u32>,
+}
+
+impl House {
+    fn new() -> Self {
+        let clock = Arc::new(FakeClock::default());
+        Self {
+            store: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
+            clock,
+            receiver: Arc::default(),
+            entropy: Arc::default(),
+            orders: Mutex::default(),
+        }
+    }
+
+    fn ports(&self, post: Option<Arc<dyn Post>>) -> Ports {
+        Ports {
+            store: Arc::clone(&self.store) as _,
+            reader: Arc::clone(&self.store) as _,
+            clock: Arc::clone(&self.clock) as _,
+            entropy: Arc::clone(&self.entropy) as _,
+            post,
+        }
+    }
+
+    fn watch(&self) -> Watch {
+        self.watch_of(Some(Arc::clone(&self.receiver) as _))
+    }
+
+    fn watch_of(&self, post: Option<Arc<dyn Post>>) -> Watch {
+        let settings = Settings {
+            channel: Channel::new("/event/X__e").unwrap(),
+            events_enabled: true,
+            failure_rate: 0.10,
+            window: Duration::from_secs(900),
+            min_attempts: 10,
+        };
+        Watch::new(self.ports(post), settings)
+    }
+
+    async fn attempts(&self, ending: Ending, count: u32) {
+        for _ in 0..count {
+            let n = {
+                let mut orders = self.orders.lock().unwrap();
+                *orders += 1;
+                *orders
+            };
+            let job = new_job(&format!("e{n}"), order_id(n), None);
+            self.store.enqueue(&[job]).await.unwrap();
+            let ttl = Duration::from_secs(9);
+            let claimed = self.store.claim(&owner("w"), 1, ttl).await.unwrap();
+            let lease = &claimed[0].lease;
+            self.store.finish(lease, ending, &[], &[]).await.unwrap();
+        }
+    }
+
+    /// What the receiver has got: name and status.
+    fn taken(&self) -> Vec<String> {
+        let taken = self.receiver.taken.lock().unwrap();
+        let word = |message: &serde_json::Value| {
+            let (alert, status) = (&message["alert"], &message["status"]);
+            format!("{} {}", alert.as_str().unwrap(), status.as_str().unwrap())
+        };
+        taken.iter().map(word).collect()
+    }
+
+    fn down(&self, down: bool) {
+        *self.receiver.down.lock().unwrap() = down;
+    }
+}
+
+/// One turn, and every post that is due.
+async fn turn(watch: &Watch) {
+    watch.turn().await;
+    while watch.post_next().await {}
+}
+
+const FIRING: &str = "ProvisioningFailureRateHigh firing";
+const RESOLVED: &str = "ProvisioningFailureRateHigh resolved";
+
+#[tokio::test]
+async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() {
+    let house = House::new();
+    let watches = [house.watch(), house.watch(), house.watch()];
+    house.attempts(Ending::Succeeded, 7).await;
+    house.attempts(Ending::Failed, 2).await;
+    for watch in &watches {
+        turn(watch).await;
+    }
+    assert_eq!(
+        house.taken(),
+        [""; 0],
+        "there are fewer attempts than it takes"
+    );
+    house.attempts(Ending::Succeeded, 3).await;
+    for _ in 0..5 {
+        for watch in &watches {
+            turn(watch).await;
+        }
+        house.clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(house.taken(), [FIRING]);
+    house.attempts(Ending::Succeeded, 8).await;
+    for _ in 0..5 {
+        for watch in &watches {
+            turn(watch).await;
+        }
+        house.clock.advance(Duration::from_secs(10));
+    }
+    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+}
+
+#[tokio::test]
+async fn an_alert_ends_when_its_failures_leave_the_window() {
+    let house = House::new();
+    let watch = house.watch();
+    house.attempts(Ending::Failed, 10).await;
+    turn(&watch).await;
+    house.clock.advance(Duration::from_secs(901));
+    turn(&watch).await;
+    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+}
+
+#[tokio::test]
+async fn whoever_takes_over_posts_nothing_twice_and_does_not_forget_the_end() {
+    let house = House::new();
+    let (first, second) = (house.watch(), house.watch());
+    house.attempts(Ending::Failed, 10).await;
+    turn(&first).await;
+    turn(&second).await;
+    // The first one dies; its lease runs out.
+    house.clock.advance(Duration::from_secs(31));
+    turn(&second).await;
+    assert_eq!(house.taken(), [FIRING]);
+    house.attempts(Ending::Succeeded, 90).await;
+    // The first one was only asleep: it can neither judge nor mark.
+    turn(&first).await;
+    turn(&second).await;
+    turn(&first).await;
+    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_down_holds_up_no_judgement_and_is_told_everything_later() {
+    let house = House::new();
+    let watch = house.watch();
+    house.down(true);
+    house.attempts(Ending::Failed, 10).await;
+    turn(&watch).await;
+    let stored = house.store.alerts().await.unwrap();
+    assert!(stored[0].is_firing());
+    assert_eq!(stored[0].told, Told::Nothing);
+    house.attempts(Ending::Succeeded, 90).await;
+    house.clock.advance(Duration::from_secs(10));
+    turn(&watch).await;
+    assert!(!house.store.alerts().await.unwrap()[0].is_firing());
+    house.down(false);
+    assert!(!watch.post_next().await, "it waits before it tries again");
+    house.clock.advance(Duration::from_secs(300));
+    turn(&watch).await;
+    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+}
+
+#[tokio::test]
+async fn a_message_that_was_posted_and_not_marked_is_posted_again() {
+    let house = House::new();
+    let (first, second) = (house.watch(), house.watch());
+    house.attempts(Ending::Failed, 10).await;
+    first.turn().await;
+    // The first one loses its lease between its judgement and its mark.
+    house.clock.advance(Duration::from_secs(31));
+    second.turn().await;
+    assert!(!first.post_next().await);
+    assert!(second.post_next().await);
+    assert_eq!(house.taken(), [FIRING, FIRING]);
+    turn(&first).await;
+    turn(&second).await;
+    assert_eq!(house.taken().len(), 2);
+}
+
+#[tokio::test]
+async fn a_process_without_a_receiver_leaves_the_watch_to_one_that_has_it() {
+    let house = House::new();
+    let without = house.watch_of(None);
+    house.attempts(Ending::Failed, 10).await;
+    let report = ProcessReport {
+        id: owner("w"),
+        role: "worker".to_owned(),
+        version: String::new(),
+        host: String::new(),
+        pid: 1,
+        started_at: Default::default(),
+        conditions: Vec::new(),
+        settings: vec![Setting {
+            name: "ALERT_WEBHOOK_URL".to_owned(),
+            value: Some("set".to_owned()),
+            origin: "environment".to_owned(),
+        }],
+    };
+    house.store.report_process(&report).await.unwrap();
+    turn(&without).await;
+    assert!(house.store.alerts().await.unwrap().is_empty());
+    let with = house.watch();
+    turn(&with).await;
+    assert_eq!(house.taken(), [FIRING]);
+}
+
+#[tokio::test]
+async fn with_no_receiver_at_all_the_alert_is_on_the_page() {
+    let house = House::new();
+    let watch = house.watch_of(None);
+    house.attempts(Ending::Failed, 10).await;
+    turn(&watch).await;
+    let stored = house.store.alerts().await.unwrap();
+    let rule = Rule::ProvisioningFailureRateHigh;
+    assert_eq!(stored[0].name, rule.name());
+    assert!(stored[0].is_firing());
+    assert_eq!(stored[0].untold(), None);
+}

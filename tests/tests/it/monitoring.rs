@@ -1,0 +1,151 @@
+//! What is under `deploy/` and in the runbooks fits the programs.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use watch::Rule;
+
+/// What the programs register beyond what a test of theirs can see at once: a gauge of a
+/// Salesforce answer's header, which the simulated one may leave out.
+const NOT_IN_EVERY_RUN: [&str; 1] = ["orderbridge_salesforce_api_remaining_ratio"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The metrics that a text names, without what Prometheus adds to a histogram's.
+pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
+    words
+        .filter(|word| word.starts_with("orderbridge_"))
+        .map(|word| {
+            let suffixes = ["_bucket", "_count", "_sum"];
+            let bare = suffixes.iter().find_map(|suffix| word.strip_suffix(suffix));
+            bare.unwrap_or(word).to_owned()
+        })
+        .collect()
+}
+
+/// Every metric that the rules and the dashboard ask for and `exposed` lacks.
+pub(crate) fn missing_from(exposed: &BTreeSet<String>) -> Vec<String> {
+    let asked = [
+        "deploy/prometheus/orderbridge.rules.yml",
+        "deploy/grafana/orderbridge.json",
+    ];
+    let asked: BTreeSet<_> = asked
+        .iter()
+        .flat_map(|path| metrics_in(&text(path)))
+        .collect();
+    assert!(asked.len() > 20, "{asked:?}");
+    let there = |name: &String| NOT_IN_EVERY_RUN.contains(&name.as_str()) || exposed.contains(name);
+    asked.into_iter().filter(|name| !there(name)).collect()
+}
+
+fn names_behind(text: &str, mark: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim);
+    let names = lines.filter_map(|line| line.strip_prefix(mark));
+    names.map(|name| name.trim().to_owned()).collect()
+}
+
+#[test]
+fn the_rules_for_prometheus_are_those_of_the_programs() {
+    let rules = text("deploy/prometheus/orderbridge.rules.yml");
+    let ours = Rule::ALL.map(|rule| rule.name().to_owned());
+    assert_eq!(names_behind(&rules, "- alert:"), ours);
+    for rule in Rule::ALL {
+        let begin = rules.find(&format!("- alert: {}\n", rule.name())).unwrap();
+        let one = &rules[begin..];
+        let end = one[1..].find("- alert:").map_or(one.len(), |at| at + 1);
+        let one = &one[..end];
+        let anchor = rule.name().to_lowercase();
+        for part in [
+            format!("labels: {{severity: {}}}", rule.severity()),
+            rule.summary().to_owned(),
+            format!("runbook_url: docs/RUNBOOKS.md#{anchor}\n"),
+            "description:".to_owned(),
+        ] {
+            assert!(one.contains(&part), "{part} is not in\n{one}");
+        }
+        let minutes = rule.patience().as_secs() / 60;
+        let waits = one.contains(&format!("for: {minutes}m\n"));
+        assert_eq!(waits, minutes > 0, "{one}");
+    }
+}
+
+#[test]
+fn every_alert_has_its_section_in_the_runbooks() {
+    let sections = names_behind(&text("docs/RUNBOOKS.md"), "## ");
+    assert_eq!(sections, Rule::ALL.map(|rule| rule.name().to_owned()));
+}
+
+#[test]
+fn the_dashboard_has_its_rows_and_its_data_source_is_a_variable() {
+    let dashboard: Value = serde_json::from_str(&text("deploy/grafana/orderbridge.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let (rows, panels): (Vec<_>, Vec<_>) = panels.iter().partition(|panel| panel["type"] == "row");
+    let titles: Vec<_> = rows
+        .iter()
+        .map(|row| row["title"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "Outcome",
+        "Latency",
+        "Events",
+        "Queue",
+        "WHMCS",
+        "Salesforce",
+        "Process",
+    ];
+    assert_eq!(titles, expected);
+    assert!(panels.len() > 20);
+    for panel in panels {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{panel}");
+            assert!(!metrics_in(target["expr"].as_str().unwrap()).is_empty());
+        }
+    }
+}
+
+/// `promtool` of the machine, or of Debian's package, unpacked and not installed: nothing is
+/// started.
+fn promtool(folder: &Path) -> Option<PathBuf> {
+    if Command::new("promtool").arg("--version").output().is_ok() {
+        return Some("promtool".into());
+    }
+    let script = "timeout 120 apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb .";
+    let got = Command::new("sh")
+        .args(["-c", script])
+        .current_dir(folder)
+        .output();
+    got.ok().filter(|got| got.status.success())?;
+    let tool = folder.join("usr/bin/promtool");
+    tool.exists().then_some(tool)
+}
+
+#[test]
+fn prometheus_itself_takes_the_rules_and_they_pass_their_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(promtool) = promtool(folder.path()) else {
+        eprintln!("NOT CHECKED by promtool, which is not to be had here: deploy/prometheus");
+        return;
+    };
+    for arguments in [
+        ["check", "rules", "orderbridge.rules.yml"],
+        ["test", "rules", "orderbridge.rules.test.yml"],
+    ] {
+        let done = Command::new(&promtool)
+            .args(arguments)
+            .current_dir(root().join("deploy/prometheus"))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stdout) + String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{arguments:?}: {said}");
+    }
+}
