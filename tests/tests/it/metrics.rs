@@ -67,6 +67,13 @@ async fn every_counter_is_there_before_anything_happens_and_then_counts() {
     let order = *house.approve(1).first().unwrap();
     house.until_activation(&order, "Activated").await;
     until_logged(&worker_log, "job left our hands").await;
+    // Gauges are set every few seconds.
+    house
+        .until(async || {
+            let shown = page(&subscriber_log, "subscriber", "/metrics").await.1;
+            shown.contains("orderbridge_replay_window_remaining_seconds")
+        })
+        .await;
     let after = page(&subscriber_log, "subscriber", "/metrics").await.1
         + page(&worker_log, "worker", "/metrics").await.1.as_str();
     for line in [

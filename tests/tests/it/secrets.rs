@@ -20,6 +20,7 @@ const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
 
 const IDENTIFIER: &str = "canary-identifier-4711";
 const SECRET: &str = "canary-secret-4712";
+const HOOK: &str = "canary-hook-4720";
 const ACCESS_KEY: &str = "canary-access-key-4713";
 const EMAIL: &str = "canary.4714@example.com";
 const NAME: &str = "Canaryname4715";
@@ -39,6 +40,7 @@ fn canaries(house: &House) -> Vec<(&'static str, String)> {
         ("WHMCS_IDENTIFIER", IDENTIFIER.to_owned()),
         ("WHMCS_SECRET", SECRET.to_owned()),
         ("WHMCS_ACCESS_KEY", ACCESS_KEY.to_owned()),
+        ("ALERT_WEBHOOK_URL", HOOK.to_owned()),
         ("SF_PRIVATE_KEY", key_line.to_owned()),
         // How the simulated org's access tokens begin, and a signed assertion's header.
         ("access token", format!("{org}!AQ")),
@@ -70,6 +72,8 @@ fn talkative(mut settings: Settings, fates: &Path) -> Settings {
                 .to_owned(),
         ),
         ("WHMCS_CREATE_CLIENTS", "true".to_owned()),
+        // Nobody listens there: the alert about the dead letter cannot be posted.
+        ("ALERT_WEBHOOK_URL", format!("http://127.0.0.1:9/{HOOK}")),
         (FATES, fates.display().to_string()),
     ]);
     settings.retain(|(name, _)| *name != "WHMCS_ACCESS_KEY");

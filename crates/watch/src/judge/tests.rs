@@ -1,0 +1,331 @@
+//! Every rule and every turn of an alert.
+
+use std::time::Duration;
+
+use domain::id::OrderId;
+use domain::key::{Channel, Owner, ReplayId};
+use domain::ports::{
+    Condition, Cursor, Epoch, GapView, Outcomes, Pausable, Pause, ProcessReport, ProcessView, Sign,
+};
+
+use super::*;
+
+const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+fn settings() -> Settings {
+    Settings {
+        channel: Channel::new("/event/X__e").unwrap(),
+        events_enabled: true,
+        failure_rate: 0.10,
+        window: Duration::from_secs(900),
+        min_attempts: 10,
+    }
+}
+
+fn process(role: &str, signs: &[Sign]) -> ProcessView {
+    ProcessView {
+        report: ProcessReport {
+            id: Owner::new(role).unwrap(),
+            role: role.to_owned(),
+            version: String::new(),
+            host: "host-a".to_owned(),
+            pid: 1,
+            started_at: T0,
+            conditions: signs
+                .iter()
+                .map(|sign| Condition {
+                    sign: *sign,
+                    since: T0,
+                    detail: "words".to_owned(),
+                })
+                .collect(),
+            settings: Vec::new(),
+        },
+        seen_at: T0,
+        unseen_for: Duration::ZERO,
+    }
+}
+
+/// Everything is well.
+fn well(now: Timestamp) -> Seen {
+    let mut seen = Seen {
+        processes: vec![
+            process("subscriber", &[Sign::Leads, Sign::Subscribed]),
+            process("worker", &[]),
+        ],
+        ..Seen::default()
+    };
+    seen.outcomes.now = now;
+    seen.stream.leader = Some((
+        Owner::new("s").unwrap(),
+        Epoch(1),
+        now + Duration::from_secs(10),
+    ));
+    seen.stream.cursor = Some(Cursor {
+        replay_id: ReplayId::new(vec![1]).unwrap(),
+        committed_at: now,
+    });
+    seen
+}
+
+fn pause(what: Pausable) -> Pause {
+    Pause {
+        what,
+        by: "ada".to_owned(),
+        reason: "because".to_owned(),
+        since: T0,
+    }
+}
+
+fn outcomes(now: Timestamp, failed: u64, all: u64) -> Outcomes {
+    Outcomes {
+        now,
+        succeeded: all - failed,
+        failed,
+        p95: None,
+        last_end: Some(now),
+    }
+}
+
+/// What holds of what is seen.
+fn holding(seen: &Seen) -> Vec<Rule> {
+    let settings = settings();
+    let holds = |rule: &Rule| rule.holds(&settings, seen, false).is_some();
+    Rule::ALL.into_iter().filter(holds).collect()
+}
+
+fn with(change: impl FnOnce(&mut Seen)) -> Seen {
+    let mut seen = well(T0);
+    change(&mut seen);
+    seen
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    T0 - Duration::from_secs(seconds)
+}
+
+fn cursor_at(at: Timestamp) -> Option<Cursor> {
+    Some(Cursor {
+        replay_id: ReplayId::new(vec![1]).unwrap(),
+        committed_at: at,
+    })
+}
+
+#[test]
+fn each_rule_holds_when_it_should_and_no_other_does() {
+    use Rule::*;
+    let order: Option<OrderId> = OrderId::parse("801000000000001").ok();
+    assert!(order.is_some());
+    let channel = settings().channel;
+    let table: Vec<(&str, Seen, Vec<Rule>)> = vec![
+        ("all is well", well(T0), vec![]),
+        (
+            "2 of 12 failed",
+            with(|seen| seen.outcomes = outcomes(T0, 2, 12)),
+            vec![ProvisioningFailureRateHigh],
+        ),
+        (
+            "exactly the rate is not above it",
+            with(|seen| seen.outcomes = outcomes(T0, 1, 10)),
+            vec![],
+        ),
+        (
+            "fewer attempts than the least raise nothing",
+            with(|seen| seen.outcomes = outcomes(T0, 9, 9)),
+            vec![],
+        ),
+        (
+            "orders are slow",
+            with(|seen| seen.latency.p95 = Some(Duration::from_secs(301))),
+            vec![ProvisioningLatencyHigh],
+        ),
+        (
+            "the stream stands",
+            with(|seen| {
+                seen.processes[0] = process("subscriber", &[Sign::Leads, Sign::Stopped]);
+            }),
+            vec![EventStreamDown],
+        ),
+        (
+            "a standby's sign does not count for the leader's",
+            with(|seen| seen.processes.push(process("subscriber", &[Sign::Standby]))),
+            vec![],
+        ),
+        (
+            "nobody is there",
+            with(|seen| {
+                seen.processes.clear();
+                seen.stream.leader = None;
+            }),
+            vec![EventStreamDown, NoLeader],
+        ),
+        (
+            "the channel was never followed and no subscriber is there",
+            with(|seen| {
+                seen.processes.clear();
+                seen.stream = Default::default();
+            }),
+            vec![],
+        ),
+        (
+            "events are disabled, and old",
+            with(|seen| {
+                seen.processes[0] = process("subscriber", &[Sign::EventsDisabled]);
+                seen.stream.leader = None;
+                seen.stream.cursor = cursor_at(ago(71 * 3600));
+            }),
+            vec![],
+        ),
+        (
+            "a person holds intake back",
+            with(|seen| {
+                seen.processes[0] = process("subscriber", &[]);
+                seen.stream.leader = None;
+                seen.pauses = vec![pause(Pausable::Intake(channel.clone()))];
+            }),
+            vec![],
+        ),
+        (
+            "a person holds intake back until events are lost",
+            with(|seen| {
+                seen.processes[0] = process("subscriber", &[]);
+                seen.stream.leader = None;
+                seen.stream.cursor = cursor_at(ago(61 * 3600));
+                seen.pauses = vec![pause(Pausable::Intake(channel))];
+            }),
+            vec![ReplayWindowShrinking, ReplayWindowCritical],
+        ),
+        (
+            "the window shrinks",
+            with(|seen| seen.stream.cursor = cursor_at(ago(25 * 3600))),
+            vec![ReplayWindowShrinking, EventLagHigh],
+        ),
+        (
+            "the stream is silent",
+            with(|seen| seen.stream.cursor = cursor_at(ago(601))),
+            vec![EventLagHigh],
+        ),
+        (
+            "nothing ends",
+            with(|seen| seen.tally.oldest_due = Some(ago(901))),
+            vec![QueueStuck],
+        ),
+        (
+            "something ends",
+            with(|seen| {
+                seen.tally.oldest_due = Some(ago(901));
+                seen.outcomes.last_end = Some(ago(60));
+            }),
+            vec![],
+        ),
+        (
+            "a person holds the workers back",
+            with(|seen| {
+                seen.tally.oldest_due = Some(ago(901));
+                seen.pauses = vec![pause(Pausable::Worker)];
+            }),
+            vec![],
+        ),
+        (
+            "WHMCS refuses two workers, and the queue waits",
+            with(|seen| {
+                seen.tally.oldest_due = Some(ago(901));
+                seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+                seen.processes
+                    .push(process("worker", &[Sign::WhmcsRefuses]));
+            }),
+            vec![LanePaused],
+        ),
+        (
+            "Salesforce refuses the login",
+            with(|seen| seen.processes[1] = process("worker", &[Sign::SalesforceRefuses])),
+            vec![CredentialFailure],
+        ),
+        (
+            "failed orders wait",
+            with(|seen| seen.neglected = 1),
+            vec![NeedsAttention],
+        ),
+        (
+            "a gap was recorded",
+            with(|seen| {
+                seen.gap = Some(GapView {
+                    channel: settings().channel,
+                    from: None,
+                    until: ago(60),
+                    detail: "lost".to_owned(),
+                });
+            }),
+            vec![CursorReset],
+        ),
+        (
+            "a dead letter is open",
+            with(|seen| seen.tally.open_dead_letters = 1),
+            vec![DeadLettersOpen],
+        ),
+    ];
+    for (name, seen, rules) in table {
+        assert_eq!(holding(&seen), rules, "{name}");
+    }
+}
+
+#[test]
+fn evidence_is_asked_for_to_begin_and_not_to_go_on() {
+    let seen = with(|seen| seen.outcomes = outcomes(T0, 2, 9));
+    let rule = Rule::ProvisioningFailureRateHigh;
+    assert_eq!(rule.holds(&settings(), &seen, false), None);
+    assert!(rule.holds(&settings(), &seen, true).is_some());
+    let over = with(|seen| seen.outcomes = outcomes(T0, 0, 3));
+    assert_eq!(rule.holds(&settings(), &over, true), None);
+}
+
+#[test]
+fn an_alert_waits_for_its_patience_then_fires_once_and_is_resolved_once() {
+    let rule = Rule::NoLeader;
+    let at = |seconds: u64| T0 + Duration::from_secs(seconds);
+    let holds = || Some("x".to_owned());
+    let (pending, turn) = next(rule, None, holds(), at(0)).unwrap();
+    assert_eq!((turn, pending.is_firing()), (Turn::Pending, false));
+    assert_eq!(next(rule, Some(&pending), holds(), at(60)), None);
+    let (calm, turn) = next(rule, Some(&pending), None, at(60)).unwrap();
+    assert_eq!((turn, calm.firing_since), (Turn::Calmed, None));
+    assert_eq!(next(rule, Some(&calm), None, at(61)), None);
+    let (fired, turn) = next(rule, Some(&pending), holds(), at(120)).unwrap();
+    assert_eq!((turn, fired.untold()), (Turn::Fired, Some(Told::Firing)));
+    assert_eq!(next(rule, Some(&fired), holds(), at(130)), None);
+    let told = Alert {
+        told: Told::Firing,
+        ..fired
+    };
+    let (over, turn) = next(rule, Some(&told), None, at(140)).unwrap();
+    assert_eq!(
+        (turn, over.untold()),
+        (Turn::Resolved, Some(Told::Resolved))
+    );
+    assert_eq!(next(rule, Some(&over), None, at(150)), None);
+}
+
+#[test]
+fn an_end_that_nobody_was_told_of_is_none_when_the_trouble_comes_back() {
+    let rule = Rule::LanePaused;
+    let at = |seconds: u64| T0 + Duration::from_secs(seconds);
+    let holds = || Some("x".to_owned());
+    let (fired, _) = next(rule, None, holds(), at(0)).unwrap();
+    let told = Alert {
+        told: Told::Firing,
+        ..fired
+    };
+    let (over, _) = next(rule, Some(&told), None, at(10)).unwrap();
+    let (again, turn) = next(rule, Some(&over), holds(), at(20)).unwrap();
+    assert_eq!(turn, Turn::Fired);
+    assert_eq!((again.firing_since, again.untold()), (Some(at(0)), None));
+    let ended = Alert {
+        told: Told::Resolved,
+        ..over
+    };
+    let (new, _) = next(rule, Some(&ended), holds(), at(20)).unwrap();
+    assert_eq!(
+        (new.firing_since, new.untold()),
+        (Some(at(20)), Some(Told::Firing))
+    );
+}
