@@ -290,9 +290,20 @@ async fn a_failed_order_is_asked_for_again_and_one_that_has_not_failed_is_left_a
     house.salesforce.approve(order.as_str()).unwrap();
     house.until_activation(&order, "Failed").await;
     map(json!("5"));
-    let ask = ["orders", "retry", order.as_str(), "--as", "ada", "--reason", "mapped"];
+    let ask = [
+        "orders",
+        "retry",
+        order.as_str(),
+        "--as",
+        "ada",
+        "--reason",
+        "mapped",
+    ];
     let (dry, found) = run(&house, &[&ask[..], &["--dry-run"]].concat()).await;
-    assert_eq!((dry.unwrap(), &found["answer"]), (Exit::Fine, &json!("not asked")));
+    assert_eq!(
+        (dry.unwrap(), &found["answer"]),
+        (Exit::Fine, &json!("not asked"))
+    );
     assert!(house.store.reader.audit(9).await.unwrap().is_empty());
     let (asked, found) = run(&house, &[&ask[..], &["--yes"]].concat()).await;
     assert_eq!((asked.unwrap(), &found["done"]), (Exit::Fine, &json!(true)));
@@ -302,7 +313,10 @@ async fn a_failed_order_is_asked_for_again_and_one_that_has_not_failed_is_left_a
     assert_eq!(found["answer"], "not failed");
     let audit = house.store.reader.audit(9).await.unwrap();
     let acts: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
-    assert_eq!(acts, ["ask_again", "asked_again", "ask_again", "asked_again"]);
+    assert_eq!(
+        acts,
+        ["ask_again", "asked_again", "ask_again", "asked_again"]
+    );
     for program in [subscriber, worker] {
         program.stop().await;
     }
