@@ -38,6 +38,9 @@ async fn run_with(
 ) -> (Result<Exit, Stop>, Value) {
     let mut settings = crate::house::with(house.worker_settings(), more);
     settings.retain(|(name, _)| !OF_OTHERS.contains(name));
+    // A retry asks Salesforce only.
+    let retry = words.contains(&"retry");
+    settings.retain(|(name, _)| !(retry && name.starts_with("WHMCS_")));
     let mut line = vec!["orderctl".to_owned(), "-o".to_owned(), "json".to_owned()];
     line.extend(words.iter().map(|word| (*word).to_owned()));
     line.extend(flags("", &settings).into_iter().skip(1));
@@ -270,4 +273,51 @@ async fn the_doctor_finds_a_healthy_house_well_and_names_what_is_not() {
     }
     assert!(!found.to_string().contains("wrong\""), "no secret is shown");
     assert!(house.whmcs.orders().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failed_order_is_asked_for_again_and_one_that_has_not_failed_is_left_alone() {
+    let house = House::new().await;
+    let product = house.salesforce.records("Product2")[0]["Id"].clone();
+    let map = |number: Value| {
+        let product = product.as_str().unwrap();
+        let field = "WHMCS_Product_Id__c";
+        house.salesforce.set_field(product, field, number).unwrap();
+    };
+    map(Value::Null);
+    let (subscriber, worker) = (house.subscribe(), house.work());
+    let order = house.place();
+    house.salesforce.approve(order.as_str()).unwrap();
+    house.until_activation(&order, "Failed").await;
+    map(json!("5"));
+    let ask = [
+        "orders",
+        "retry",
+        order.as_str(),
+        "--as",
+        "ada",
+        "--reason",
+        "mapped",
+    ];
+    let (dry, found) = run(&house, &[&ask[..], &["--dry-run"]].concat()).await;
+    assert_eq!(
+        (dry.unwrap(), &found["answer"]),
+        (Exit::Fine, &json!("not asked"))
+    );
+    assert!(house.store.reader.audit(9).await.unwrap().is_empty());
+    let (asked, found) = run(&house, &[&ask[..], &["--yes"]].concat()).await;
+    assert_eq!((asked.unwrap(), &found["done"]), (Exit::Fine, &json!(true)));
+    house.until_activation(&order, "Activated").await;
+    let (again, found) = run(&house, &[&ask[..], &["--yes"]].concat()).await;
+    assert_eq!(again.unwrap(), Exit::Difference);
+    assert_eq!(found["answer"], "not failed");
+    let audit = house.store.reader.audit(9).await.unwrap();
+    let acts: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
+    assert_eq!(
+        acts,
+        ["ask_again", "asked_again", "ask_again", "asked_again"]
+    );
+    for program in [subscriber, worker] {
+        program.stop().await;
+    }
 }

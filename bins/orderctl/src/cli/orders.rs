@@ -37,7 +37,7 @@ pub(crate) enum OrdersVerb {
     ForgetWhmcs(ForgetWhmcs),
     /// Ask Salesforce for another attempt at an order that failed
     #[command(
-        after_help = "Sets Activation_Status__c back to Activating; the Flow makes the event. An order that has not failed is left alone.\n\nExit code 1 when Salesforce did not do it.\n\nExample:\n  orderctl orders retry 00000100 --reason 'mapping mended' --yes"
+        after_help = "Sets Activation_Status__c back to Activating; the Flow makes the event. An order that has not failed is left alone.\n\nExit code 1 when Salesforce did not do it, or the order has not failed.\n\nExample:\n  orderctl orders retry 00000100 --reason 'mapping mended' --yes"
     )]
     Retry(RetryOrder),
     /// Mark an order as seen to, until it is asked for again

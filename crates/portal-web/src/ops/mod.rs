@@ -1,6 +1,7 @@
 //! The operator console. Off unless there is a token for it.
 
 mod acts;
+mod calls;
 mod chart;
 mod household;
 mod json;

@@ -8,6 +8,7 @@ use domain::order::Fact;
 use domain::ports::{CallAction, CallOutcome, JobView, RecordedCall, RecordedFact};
 use domain::time::Timestamp;
 
+use super::calls::calls_made;
 use crate::time;
 
 /// A shorter wait needs no label.
@@ -29,13 +30,13 @@ pub(crate) struct Moment {
     /// `good`, `bad`, `doubt` or `plain`.
     pub(crate) tone: &'static str,
     /// Its place among what happened in the same moment.
-    rank: Rank,
+    pub(super) rank: Rank,
 }
 
 /// What comes first of one moment: an attempt begins, reads, announces what it is about to do,
 /// does it, learns from it, and ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+pub(super) enum Rank {
     Begins,
     Reads,
     Intends,
@@ -186,91 +187,6 @@ pub(crate) fn timeline(
     moments
 }
 
-/// The calls, with a word on those of each job that are not kept.
-fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<Moment> {
-    let mut moments = Vec::with_capacity(calls.len());
-    let mut job = None;
-    for RecordedCall {
-        job: of,
-        number,
-        call,
-    } in calls
-    {
-        let rank = match is_effect(call.action) {
-            true => Rank::Acts,
-            false => Rank::Reads,
-        };
-        let moment = |at, place, text, tone, call| Moment {
-            rank,
-            at,
-            gap: None,
-            waited_for: "",
-            call,
-            place,
-            text,
-            tone,
-        };
-        if job.replace(of) != Some(of) && *number > 1 {
-            let text = format!("{} earlier calls of this attempt are not kept", number - 1);
-            moments.push(moment(call.at, "worker", text, "plain", None));
-        }
-        // An effect begins after its intent was committed. The two are timed by different
-        // clocks that may be some milliseconds apart.
-        let intents = facts.iter().filter(|recorded| {
-            recorded.job == *of
-                && is_intent_of(&recorded.fact, call.action)
-                && recorded.at <= call.at + call.took
-        });
-        let at = intents
-            .map(|recorded| recorded.at)
-            .fold(call.at, Timestamp::max);
-        let (name, outcome) = (call.action.name(), call.outcome.words());
-        let took = time::span(call.took);
-        let text = match call.outcome {
-            CallOutcome::Ok => format!("{name} – {}: {outcome} in {took}", call.action.words()),
-            _ => format!("{name} – {}: {outcome} after {took}", call.action.words()),
-        };
-        let tone = match call.outcome {
-            CallOutcome::Ok => "plain",
-            CallOutcome::NotSent | CallOutcome::Unknown => "doubt",
-            CallOutcome::Refused | CallOutcome::Denied => "bad",
-        };
-        let call = Call {
-            action: call.action,
-            outcome: call.outcome,
-            took: call.took,
-        };
-        moments.push(moment(
-            at,
-            call.action.system().name(),
-            text,
-            tone,
-            Some(call),
-        ));
-    }
-    moments
-}
-
-fn is_effect(action: CallAction) -> bool {
-    matches!(
-        action,
-        CallAction::AddClient
-            | CallAction::AddOrder
-            | CallAction::AcceptOrder
-            | CallAction::ModuleCreate
-    )
-}
-
-fn is_intent_of(fact: &Fact, action: CallAction) -> bool {
-    matches!(
-        (fact, action),
-        (Fact::CreatingClient { .. }, CallAction::AddClient)
-            | (Fact::Placing { .. }, CallAction::AddOrder)
-            | (Fact::Accepting { .. }, CallAction::AcceptOrder)
-            | (Fact::Creating { .. }, CallAction::ModuleCreate)
-    )
-}
-
 /// What a fact means, for somebody who does not know the bridge.
 fn words(fact: &Fact) -> (&'static str, String, &'static str) {
     let whmcs = |text: &str, tone| ("WHMCS", text.to_owned(), tone);
@@ -355,7 +271,7 @@ mod tests {
     use super::*;
     use domain::job::Source;
     use domain::key::WhmcsOrderId;
-    use domain::ports::CallRecord;
+    use domain::ports::{CallAction, CallOutcome, CallRecord};
     use testkit::{new_job, order_id};
 
     #[test]

@@ -5,6 +5,7 @@ mod calls;
 mod crowd;
 mod people;
 mod retention;
+mod stream;
 mod sweep;
 mod watch;
 

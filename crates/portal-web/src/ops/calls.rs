@@ -1,0 +1,93 @@
+//! The calls to Salesforce and WHMCS, as moments of an order's story.
+
+use domain::order::Fact;
+use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact};
+use domain::time::Timestamp;
+
+use super::timeline::{Call, Moment, Rank};
+use crate::time;
+
+/// The calls, with a word on those of each job that are not kept.
+pub(super) fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<Moment> {
+    let mut moments = Vec::with_capacity(calls.len());
+    let mut job = None;
+    for RecordedCall {
+        job: of,
+        number,
+        call,
+    } in calls
+    {
+        let rank = match is_effect(call.action) {
+            true => Rank::Acts,
+            false => Rank::Reads,
+        };
+        let moment = |at, place, text, tone, call| Moment {
+            rank,
+            at,
+            gap: None,
+            waited_for: "",
+            call,
+            place,
+            text,
+            tone,
+        };
+        if job.replace(of) != Some(of) && *number > 1 {
+            let text = format!("{} earlier calls of this attempt are not kept", number - 1);
+            moments.push(moment(call.at, "worker", text, "plain", None));
+        }
+        // An effect begins after its intent was committed. The two are timed by different
+        // clocks that may be some milliseconds apart.
+        let intents = facts.iter().filter(|recorded| {
+            recorded.job == *of
+                && is_intent_of(&recorded.fact, call.action)
+                && recorded.at <= call.at + call.took
+        });
+        let at = intents
+            .map(|recorded| recorded.at)
+            .fold(call.at, Timestamp::max);
+        let (name, outcome) = (call.action.name(), call.outcome.words());
+        let took = time::span(call.took);
+        let text = match call.outcome {
+            CallOutcome::Ok => format!("{name} – {}: {outcome} in {took}", call.action.words()),
+            _ => format!("{name} – {}: {outcome} after {took}", call.action.words()),
+        };
+        let tone = match call.outcome {
+            CallOutcome::Ok => "plain",
+            CallOutcome::NotSent | CallOutcome::Unknown => "doubt",
+            CallOutcome::Refused | CallOutcome::Denied => "bad",
+        };
+        let call = Call {
+            action: call.action,
+            outcome: call.outcome,
+            took: call.took,
+        };
+        moments.push(moment(
+            at,
+            call.action.system().name(),
+            text,
+            tone,
+            Some(call),
+        ));
+    }
+    moments
+}
+
+fn is_effect(action: CallAction) -> bool {
+    matches!(
+        action,
+        CallAction::AddClient
+            | CallAction::AddOrder
+            | CallAction::AcceptOrder
+            | CallAction::ModuleCreate
+    )
+}
+
+fn is_intent_of(fact: &Fact, action: CallAction) -> bool {
+    matches!(
+        (fact, action),
+        (Fact::CreatingClient { .. }, CallAction::AddClient)
+            | (Fact::Placing { .. }, CallAction::AddOrder)
+            | (Fact::Accepting { .. }, CallAction::AcceptOrder)
+            | (Fact::Creating { .. }, CallAction::ModuleCreate)
+    )
+}
