@@ -92,6 +92,15 @@ impl Health {
         };
     }
 
+    /// The stream has been open for a while and nothing was wrong.
+    pub(crate) fn settled(&self) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if view.status == Status::Connecting {
+            view.status = Status::Subscribed;
+            view.last_error = None;
+        }
+    }
+
     pub(crate) fn error(&self, status: Status, error: String) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.status = status;

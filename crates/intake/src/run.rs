@@ -16,6 +16,8 @@ use crate::{Health, OnLoss, Pause, Status, decide, measure, pause_after};
 
 /// How long to wait after the store could not be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// A stream that has been open for so long without an error is followed, message or not.
+const SETTLES_AFTER: Duration = Duration::from_secs(10);
 
 /// The outside, as intake sees it.
 #[derive(Clone)]
@@ -171,8 +173,9 @@ impl Intake {
         // One renewal goes on from message to message: begun anew with each of them, it would
         // never be answered on a busy stream.
         let leadership = self.lose_leadership(epoch, &mut renewal);
-        let letters = self.read_letters(epoch);
-        tokio::pin!(leadership, letters);
+        // Beside the stream, and polled only once it is open.
+        let beside = async { tokio::join!(biased; self.read_letters(epoch), self.settle()) };
+        tokio::pin!(leadership, beside);
         // Leadership is asked before the stream: a bus that never pauses must not keep a
         // leader from renewing.
         let opened = tokio::select! {
@@ -191,7 +194,7 @@ impl Intake {
                 biased;
                 () = shutdown.cancelled() => Some(Over::Shutdown),
                 () = &mut leadership => Some(Over::NotLeading),
-                () = &mut letters => None,
+                _ = &mut beside => None,
                 over = self.take_one(&mut *stream, epoch, instead) => over,
             };
             match over {
@@ -200,6 +203,13 @@ impl Intake {
                 Some(over) => return over,
             }
         }
+    }
+
+    /// A bus that refuses us says so at once; one that has nothing to tell may be silent for
+    /// minutes.
+    async fn settle(&self) {
+        self.ports.clock.sleep(SETTLES_AFTER).await;
+        self.health.settled();
     }
 
     async fn open(

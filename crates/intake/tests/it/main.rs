@@ -28,6 +28,17 @@ async fn without_a_stored_position_it_begins_where_the_settings_say() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_on_which_nothing_happens_counts_as_followed_after_a_while() {
+    let house = House::new();
+    house.source.script([]);
+    let running = house.subscribe();
+    pass(5).await;
+    assert_eq!(running.health.view().status, Status::Connecting);
+    pass(10).await;
+    assert_eq!(running.health.view().status, Status::Subscribed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_broken_stream_is_opened_again_after_the_last_position_that_was_committed() {
     let house = House::new();
     house
