@@ -27,6 +27,9 @@ use crate::time::rfc3339;
 pub(crate) const FAILED: &str = "We could not set up your order completely. Our team has been \
     told and is looking into it; you need not do anything.";
 
+/// How long an order waits until fewer are being placed.
+const TURN: Duration = Duration::from_secs(5);
+
 impl From<Unavailable> for Problem {
     fn from(Unavailable: Unavailable) -> Self {
         Self::unavailable("The order's status cannot be told at the moment.")
@@ -218,10 +221,14 @@ pub(crate) async fn place(
         .get("idempotency-key")
         .and_then(|key| key.to_str().ok());
     let request = place::read(customer, key, &body, portal.ports.clock.now())?;
-    let _turn = portal
-        .placings
-        .try_acquire()
-        .map_err(|_| Problem::too_many(Duration::from_secs(2)))?;
+    portal
+        .pace
+        .order(request.account)
+        .map_err(Problem::too_many)?;
+    // Whoever comes in a crowd waits for a turn before being turned away.
+    let _turn = tokio::time::timeout(TURN, portal.placings.acquire())
+        .await
+        .map_err(|_| Problem::too_many(TURN))?;
     let placed = portal.ports.crm.place(&request).await.map_err(|error| {
         tracing::warn!(account = %request.account, key = %request.key, %error, "an order could not be placed");
         match error {

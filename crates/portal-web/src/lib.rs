@@ -13,6 +13,7 @@ mod jwks;
 mod measure;
 mod openapi;
 mod ops;
+mod pace;
 mod page;
 mod place;
 mod portal;

@@ -16,6 +16,7 @@ use crate::auth::{COOKIE_NAME, Customer, Denial, Keys, Tokens, bearer, cookie};
 use crate::config::{Config, Links, TokenKeys};
 use crate::jwks::Jwks;
 use crate::ops::Ops;
+use crate::pace::Pace;
 use crate::problem::Problem;
 use crate::statuses::Statuses;
 use crate::{api, events, head, measure, ops, page};
@@ -53,6 +54,7 @@ pub(crate) struct Portal {
     pub(crate) links: Links,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) placings: Semaphore,
+    pub(crate) pace: Pace,
     pub(crate) shutdown: CancellationToken,
 }
 
@@ -107,6 +109,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         links: config.links,
         streams: Arc::new(Semaphore::new(STREAMS)),
         placings: Semaphore::new(PLACINGS),
+        pace: Pace::new(),
         shutdown,
     });
     measure::register();

@@ -18,5 +18,6 @@ mod process;
 mod proxy;
 mod road;
 mod secrets;
+mod settings;
 mod signals;
 mod traces;
