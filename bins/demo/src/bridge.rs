@@ -41,7 +41,7 @@ impl Bridge {
         });
         worker.extend(["--whmcs-quiet-period".to_owned(), quiet]);
         let mut portal = flags(world, "portal", &database, |name| {
-            name.starts_with("SF_") && !name.starts_with("SF_PUBSUB")
+            name == "WHMCS_URL" || (name.starts_with("SF_") && !name.starts_with("SF_PUBSUB"))
         });
         portal.extend(["--portal-auth".to_owned(), "none".to_owned()]);
         let shutdown = CancellationToken::new();

@@ -23,6 +23,13 @@ pub(crate) fn plain(at: Timestamp) -> String {
     instant(at).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// `2026-11-24 01:51:16.340 UTC`: where much happens in one second.
+pub(crate) fn exact(at: Timestamp) -> String {
+    instant(at)
+        .strftime("%Y-%m-%d %H:%M:%S.%3f UTC")
+        .to_string()
+}
+
 /// `340 ms`, `4.2 s`, `3 min`, `5 h`, `2 d`.
 pub(crate) fn span(length: Duration) -> String {
     let seconds = length.as_secs();

@@ -95,7 +95,7 @@ impl Moment {
     }
 
     pub(crate) fn time(&self) -> String {
-        time::plain(self.at)
+        time::exact(self.at)
     }
 
     pub(crate) fn gap_words(&self) -> String {
