@@ -1,9 +1,13 @@
 //! A connection pooler in transaction mode, at its most unkind: each client has two server
-//! sessions, and every transaction runs in the other one than the last.
+//! sessions, and every transaction runs in the other one than the last. Or all clients have
+//! the same two, and a transaction runs in the one that was used last, as PgBouncer does it.
+
+use std::sync::Arc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Mutex, OnceCell};
 use tokio::task::JoinHandle;
 use url::Url;
 
@@ -20,8 +24,18 @@ impl Drop for Pooler {
 }
 
 impl Pooler {
-    /// Stands in front of the server that the address names.
+    /// Stands in front of the server that the address names; each client has sessions of its
+    /// own.
     pub(crate) async fn start(server: &str) -> Self {
+        Self::begin(server, None).await
+    }
+
+    /// The same with sessions that all clients share.
+    pub(crate) async fn sharing(server: &str) -> Self {
+        Self::begin(server, Some(Arc::default())).await
+    }
+
+    async fn begin(server: &str, shared: Option<Arc<Shared>>) -> Self {
         let mut url: Url = server.parse().unwrap();
         let target = (url.host_str().unwrap().to_owned(), url.port().unwrap());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -32,7 +46,10 @@ impl Pooler {
         let task = tokio::spawn(async move {
             let mut clients = tokio::task::JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                clients.spawn(serve(client, target.clone()));
+                match shared.clone() {
+                    Some(shared) => clients.spawn(share(client, target.clone(), shared)),
+                    None => clients.spawn(serve(client, target.clone())),
+                };
             }
         });
         Self {
@@ -57,42 +74,89 @@ async fn serve(client: TcpStream, target: (String, u16)) -> std::io::Result<()> 
     client.set_nodelay(true)?;
     let (mut from_client, mut to_client) = client.into_split();
     let start = startup(&mut from_client).await?;
-    let mut sessions = Vec::new();
-    for number in 0..2 {
-        let server = TcpStream::connect((target.0.as_str(), target.1)).await?;
-        server.set_nodelay(true)?;
-        let (from, to) = server.into_split();
-        let mut session = Session { from, to };
-        session.to.write_all(&start).await?;
-        loop {
-            let message = message(&mut session.from).await?;
-            // The client is greeted once, by the first of them.
-            if number == 0 {
-                to_client.write_all(&message).await?;
-            }
-            if message[0] == b'Z' {
-                break;
-            }
-        }
-        sessions.push(session);
-    }
+    let (first, greeting) = Session::open(&target, &start).await?;
+    let mut sessions = [first, Session::open(&target, &start).await?.0];
+    // The client is greeted once, by the first of them.
+    to_client.write_all(&greeting).await?;
     let mut current = 0;
     loop {
         current = 1 - current;
-        transaction(&mut from_client, &mut to_client, &mut sessions[current]).await?;
+        let first = message(&mut from_client).await?;
+        let session = &mut sessions[current];
+        transaction(first, &mut from_client, &mut to_client, session).await?;
+    }
+}
+
+/// Sessions that all clients share, the one used last on top.
+#[derive(Default)]
+struct Shared {
+    idle: Mutex<Vec<Session>>,
+    greeting: OnceCell<Vec<u8>>,
+}
+
+async fn share(
+    client: TcpStream,
+    target: (String, u16),
+    shared: Arc<Shared>,
+) -> std::io::Result<()> {
+    client.set_nodelay(true)?;
+    let (mut from_client, mut to_client) = client.into_split();
+    let start = startup(&mut from_client).await?;
+    let greeting = shared.greeting.get_or_try_init(async || {
+        let (session, greeting) = Session::open(&target, &start).await?;
+        shared.idle.lock().await.push(session);
+        Ok::<_, std::io::Error>(greeting)
+    });
+    to_client.write_all(greeting.await?).await?;
+    loop {
+        let first = message(&mut from_client).await?;
+        if first[0] == b'X' {
+            return Ok(());
+        }
+        let idle = shared.idle.lock().await.pop();
+        let mut session = match idle {
+            Some(session) => session,
+            None => Session::open(&target, &start).await?.0,
+        };
+        transaction(first, &mut from_client, &mut to_client, &mut session).await?;
+        shared.idle.lock().await.push(session);
+    }
+}
+
+impl Session {
+    /// A session, and what it greets its client with.
+    async fn open(target: &(String, u16), start: &[u8]) -> std::io::Result<(Self, Vec<u8>)> {
+        let server = TcpStream::connect((target.0.as_str(), target.1)).await?;
+        server.set_nodelay(true)?;
+        let (from, to) = server.into_split();
+        let mut session = Self { from, to };
+        session.to.write_all(start).await?;
+        let mut greeting = Vec::new();
+        loop {
+            let message = message(&mut session.from).await?;
+            greeting.extend_from_slice(&message);
+            if message[0] == b'Z' {
+                return Ok((session, greeting));
+            }
+        }
     }
 }
 
 /// Carries messages to and fro until the session stands outside of a transaction again.
 async fn transaction(
+    first: Vec<u8>,
     from_client: &mut OwnedReadHalf,
     to_client: &mut OwnedWriteHalf,
     session: &mut Session,
 ) -> std::io::Result<()> {
+    let mut first = Some(first);
     loop {
         // A batch of the client's ends with Sync or is a simple Query.
         loop {
-            let message = message(from_client).await?;
+            let message = match first.take() {
+                Some(first) => first,
+                None => message(from_client).await?,
+            };
             session.to.write_all(&message).await?;
             if matches!(message[0], b'S' | b'Q' | b'X') {
                 break;

@@ -271,7 +271,17 @@ async fn a_claim_among_many_finished_jobs_uses_the_indexes_of_the_live_ones() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_works_through_a_pooler_in_transaction_mode() {
     let database = Database::create().await;
-    let pooler = Pooler::start(&database.url()).await;
+    works_through(Pooler::start(&database.url()).await).await;
+}
+
+/// A LISTEN would stay with a session that another client uses next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_works_through_a_pooler_whose_clients_share_sessions() {
+    let database = Database::create().await;
+    works_through(Pooler::sharing(&database.url()).await).await;
+}
+
+async fn works_through(pooler: Pooler) {
     let config = StoreConfig::parse(pooler.url()).unwrap();
     // Twice, so that what the first left in the sessions would be in the second's way.
     for round in 0..2 {
