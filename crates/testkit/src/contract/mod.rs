@@ -369,6 +369,7 @@ macro_rules! job_store_contract {
             asking_again_is_told_before_and_after,
             a_dead_letter_is_dismissed_once_and_gaps_are_told,
             the_position_has_a_history,
+            a_lost_position_leaves_one_gap,
             a_dead_letter_is_read_again_once_it_is_asked_for,
             a_paused_intake_is_led_by_nobody,
             paused_workers_keep_what_they_have_and_take_nothing,
