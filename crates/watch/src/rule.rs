@@ -28,9 +28,29 @@ const LAG: Duration = minutes(10);
 const STUCK: Duration = minutes(15);
 const IDLE: Duration = minutes(10);
 
+/// How often processes report and the rules are judged, and by whom for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How often.
+    pub every: Duration,
+    /// The lease of whoever judges; a successor takes over at most this and `every` later.
+    pub lease: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What can be set about alerts.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// How often there is a look; no setting of the programs.
+    pub pace: Pace,
     /// The channel whose stream is watched.
     pub channel: Channel,
     /// Whether events are followed, as far as this process was told; while a subscriber is

@@ -23,6 +23,12 @@ use tokio_util::sync::CancellationToken;
 /// Nothing here takes longer, however loaded the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Nobody waits here for alerts to be judged.
+const PACE: watch::Pace = watch::Pace {
+    every: Duration::from_millis(500),
+    lease: Duration::from_secs(3),
+};
+
 /// Settings as environment variables.
 pub(crate) type Settings = Vec<(&'static str, String)>;
 
@@ -111,7 +117,7 @@ impl House {
     }
 
     /// The settings a user would give for Salesforce, to either program.
-    fn common_settings(&self) -> Settings {
+    pub(crate) fn common_settings(&self) -> Settings {
         let login = self.salesforce.login();
         vec![
             ("DATABASE_URL", self.url.clone()),
@@ -208,16 +214,18 @@ impl House {
     pub(crate) fn subscribe_with(&self, more: &[(&'static str, &str)]) -> Running {
         let settings = with(self.subscriber_settings(), more);
         let flags = flags("subscriber", &settings);
-        let config = subscriber::Args::parse_from(flags).check().unwrap();
+        let mut config = subscriber::Args::parse_from(flags).check().unwrap();
+        config.alerts.settings.pace = PACE;
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
 
     /// Opens the portal; answers where it is, too.
     pub(crate) async fn open_portal(&self, more: &[(&'static str, &str)]) -> (Running, String) {
         let settings = with(self.common_settings(), more);
-        let config = portal::Args::parse_from(flags("portal", &settings))
+        let mut config = portal::Args::parse_from(flags("portal", &settings))
             .check()
             .unwrap();
+        config.alerts.settings.pace = PACE;
         let listener = runtime::Listener::bind(config.http_addr).await.unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let running = start(|shutdown| async move {
@@ -250,9 +258,10 @@ impl House {
             more.iter()
                 .map(|(name, value)| (*name, (*value).to_owned())),
         );
-        let config = worker::Args::parse_from(flags("worker", &settings))
+        let mut config = worker::Args::parse_from(flags("worker", &settings))
             .check()
             .unwrap();
+        config.alerts.settings.pace = PACE;
         start(|shutdown| async move { worker::run(config, Metrics::install(), shutdown).await })
     }
 

@@ -14,6 +14,7 @@ const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 fn settings() -> Settings {
     Settings {
+        pace: crate::Pace::default(),
         channel: Channel::new("/event/X__e").unwrap(),
         events_enabled: true,
         failure_rate: 0.10,

@@ -9,7 +9,7 @@ use domain::job::Ending;
 use domain::key::Channel;
 use domain::ports::{JobIntake, JobQueue, JobReader, ProcessReport, Setting, Told};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
-use watch::{Ports, Post, Rule, Settings, Watch};
+use watch::{Pace, Ports, Post, Rule, Settings, Watch};
 
 #[derive(Default)]
 struct Receiver {
@@ -65,6 +65,7 @@ impl House {
 
     fn watch_of(&self, post: Option<Arc<dyn Post>>) -> Watch {
         let settings = Settings {
+            pace: Pace::default(),
             channel: Channel::new("/event/X__e").unwrap(),
             events_enabled: true,
             failure_rate: 0.10,
