@@ -354,6 +354,7 @@ macro_rules! job_store_contract {
             a_proven_mark_is_remembered,
             calls_are_kept_with_what_followed_them,
             of_very_many_calls_the_newest_are_kept,
+            calls_to_whmcs_are_counted_with_their_errors,
             many_claimers_never_share_a_job_or_an_order,
             the_longest_due_comes_first,
             ten_thousand_events_in_chunks_become_as_many_jobs,
