@@ -9,9 +9,11 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use domain::ports::Sign;
 use serde_json::{Map, Value};
+use simulators::salesforce::SalesforceOptions;
+use simulators::whmcs::WhmcsOptions;
 use tokio::net::TcpListener;
 
-use crate::house::House;
+use crate::house::{Engine, House};
 
 /// A receiver of alerts.
 #[derive(Default)]
@@ -165,4 +167,25 @@ async fn a_successor_knows_what_was_told() {
     second.stop().await;
     subscriber.stop().await;
     assert_eq!(inbox.told(), ["firing", "resolved"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_allowance_of_calls_that_runs_out_is_told_by_whoever_calls() {
+    let org = SalesforceOptions {
+        daily_calls: 4,
+        ..SalesforceOptions::default()
+    };
+    let house = House::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let (inbox, url) = open_inbox(false).await;
+    let subscriber = house.subscribe();
+    let worker = house.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);
+    house.approve(2);
+    until_ended(&house, 2, 0).await;
+    let told = || inbox.taken_about("ApiAllowanceLow");
+    house.until(async || !told().is_empty()).await;
+    let description = told()[0]["description"].to_string();
+    let words = "of the day's API calls are left";
+    assert!(description.contains(words), "{description}");
+    worker.stop().await;
+    subscriber.stop().await;
 }

@@ -20,17 +20,10 @@ use test_postgres::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::flags::{PACE, Settings, flags, with};
+
 /// Nothing here takes longer, however loaded the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Nobody waits here for alerts to be judged.
-const PACE: watch::Pace = watch::Pace {
-    every: Duration::from_millis(500),
-    lease: Duration::from_secs(3),
-};
-
-/// Settings as environment variables.
-pub(crate) type Settings = Vec<(&'static str, String)>;
 
 /// Which job store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +71,19 @@ impl House {
     }
 
     /// A house on this store, with another WHMCS.
-    pub(crate) async fn with(engine: Engine, options: WhmcsOptions) -> Self {
+    pub(crate) async fn with(engine: Engine, whmcs: WhmcsOptions) -> Self {
+        Self::between(SalesforceOptions::default(), whmcs, engine).await
+    }
+
+    /// A house between other outside systems.
+    pub(crate) async fn between(
+        org: SalesforceOptions,
+        whmcs: WhmcsOptions,
+        engine: Engine,
+    ) -> Self {
         outbound::install_crypto_provider();
-        let salesforce = SalesforceSim::start(SalesforceOptions::default())
-            .await
-            .unwrap();
-        let whmcs = WhmcsSim::start(options).await.unwrap();
+        let salesforce = SalesforceSim::start(org).await.unwrap();
+        let whmcs = WhmcsSim::start(whmcs).await.unwrap();
         whmcs.set_product(Product::new(5, "Web hosting"));
         let client = whmcs
             .add_client("Ada", "Byron", "ada@example.com")
@@ -387,23 +387,4 @@ where
     let running = program(shutdown.clone());
     let task = tokio::spawn(async move { running.await.unwrap() });
     Running { shutdown, task }
-}
-
-/// These settings with others in place of those that have the same name.
-pub(crate) fn with(mut settings: Settings, more: &[(&'static str, &str)]) -> Settings {
-    settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-    let more = more
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()));
-    settings.extend(more);
-    settings
-}
-
-/// Settings as command-line flags: each variable's twin.
-pub(crate) fn flags(program: &str, settings: &Settings) -> Vec<String> {
-    let flag = |name: &str| format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
-    let pairs = settings
-        .iter()
-        .flat_map(|(name, value)| [flag(name), value.clone()]);
-    std::iter::once(program.to_owned()).chain(pairs).collect()
 }

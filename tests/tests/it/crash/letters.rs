@@ -53,6 +53,11 @@ async fn killed_around_the_commit_of_a_letter(engine: Engine) {
     let next = *house.approve(1).first().unwrap();
     for order in [order, next] {
         house.until_activation(&order, "Activated").await;
+    }
+    // A worker that is told to stop ends what it has in hand.
+    worker.stop().await;
+    subscriber.stop().await;
+    for order in [order, next] {
         house.assert_provisioned_once(&order);
         let jobs = house.store.reader.jobs_of(order).await.unwrap();
         let endings: Vec<_> = jobs.iter().map(|job| job.ending).collect();
@@ -62,6 +67,4 @@ async fn killed_around_the_commit_of_a_letter(engine: Engine) {
     let letters = letters.unwrap();
     assert_eq!(letters.len(), 1);
     assert!(letters[0].closed_at.is_some());
-    worker.stop().await;
-    subscriber.stop().await;
 }
