@@ -4,4 +4,4 @@
 pub mod points;
 mod ports;
 
-pub use ports::{deadly_intake, deadly_worker};
+pub use ports::{deadly_intake, deadly_portal, deadly_worker};

@@ -9,11 +9,34 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use domain::id::OrderId;
 
 /// Where the file of fates is, for the programs that die.
 pub const FATES: &str = "VICTIM_FATES";
+
+/// Set, it makes the programs that die look again sooner than is decent elsewhere: for tests
+/// that wait for what comes round by itself.
+const BRISK: &str = "VICTIM_BRISK";
+
+/// The setting that makes a victim brisk.
+#[must_use]
+pub fn brisk() -> (&'static str, String) {
+    (BRISK, "yes".to_owned())
+}
+
+/// How often a brisk victim asks whether WHMCS lets it in again.
+#[must_use]
+pub fn brisk_probe() -> Option<Duration> {
+    std::env::var_os(BRISK).map(|_| Duration::from_millis(200))
+}
+
+/// How often a brisk victim judges alerts, and for how long it may.
+#[must_use]
+pub fn brisk_watch() -> Option<(Duration, Duration)> {
+    std::env::var_os(BRISK).map(|_| (Duration::from_millis(300), Duration::from_secs(2)))
+}
 
 /// Which side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use domain::order::{
     PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{
-    Act, Acted, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor,
+    Act, Acted, Alert, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor,
     DeadLetter, DeadLetterView, Delivery, Epoch, EventSource, EventStream, Gap, JobIntake,
-    JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, Provisioner, Release,
-    ReportAnswer, Start, StoreError, StreamError, Undecodable,
+    JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, ProcessReport, Provisioner,
+    Pruned, Release, ReportAnswer, Start, StoreError, StreamError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -38,6 +38,16 @@ pub fn deadly_intake(ports: intake::Ports, fate: Arc<Fate>) -> intake::Ports {
     intake::Ports {
         source: Deadly::around(ports.source, &fate),
         store: Deadly::around(ports.store, &fate),
+        ..ports
+    }
+}
+
+/// A portal's ports that die by their fate.
+#[must_use]
+pub fn deadly_portal(ports: portal_web::Ports, fate: Arc<Fate>) -> portal_web::Ports {
+    portal_web::Ports {
+        crm: Deadly::around(ports.crm, &fate),
+        intake: Deadly::around(ports.intake, &fate),
         ..ports
     }
 }
@@ -260,7 +270,8 @@ impl EventSource for Deadly<dyn EventSource> {
         &self,
         letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        self.inner.read_again(letter).await
+        let call = self.inner.read_again(letter);
+        self.at("source.read_again", call).await
     }
 }
 
@@ -291,8 +302,12 @@ impl JobIntake for Deadly<dyn JobIntake> {
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        self.at("store.lead", self.inner.lead(channel, owner, ttl))
-            .await
+        // The watch is led as a channel is.
+        let name = match channel.as_str() {
+            "watch" => "watch.lead",
+            _ => "store.lead",
+        };
+        self.at(name, self.inner.lead(channel, owner, ttl)).await
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
@@ -344,6 +359,32 @@ impl JobIntake for Deadly<dyn JobIntake> {
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
-        self.inner.act(act, by, reason).await
+        let name = format!("store.act {}", act.name());
+        self.at(&name, self.inner.act(act, by, reason)).await
+    }
+
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        self.inner.prune(older_than).await
+    }
+
+    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+        self.inner.report_process(report).await
+    }
+
+    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+        self.inner.retire_process(id).await
+    }
+
+    async fn keep_alerts(
+        &self,
+        watch: &Channel,
+        epoch: Epoch,
+        alerts: &[Alert],
+    ) -> Result<(), StoreError> {
+        // By what the receiver was told: that it fires is marked behind the post of it.
+        let told = alerts.first().map_or("nothing", |alert| alert.told.name());
+        let name = format!("store.keep_alerts {told}");
+        self.at(&name, self.inner.keep_alerts(watch, epoch, alerts))
+            .await
     }
 }

@@ -10,11 +10,13 @@ use domain::key::Channel;
 use domain::ports::{Clock, JobReader, Sign};
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use salesforce_rest::RestOrders;
 use watch::Noticed;
 
 pub(crate) struct Health {
     pub(crate) store: Arc<dyn JobReader>,
     pub(crate) tokens: Arc<TokenManager>,
+    pub(crate) crm: Arc<RestOrders>,
     pub(crate) channel: Channel,
     pub(crate) enabled: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,7 +50,9 @@ impl Health {
             }
             _ => None,
         };
-        disabled.into_iter().chain(login).collect()
+        let scarce = self.crm.scarcity();
+        let scarce = scarce.map(|words| Noticed::words(Sign::ApiScarce, words));
+        disabled.into_iter().chain(login).chain(scarce).collect()
     }
 
     async fn events(&self) -> Response {

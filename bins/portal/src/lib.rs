@@ -39,10 +39,23 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    run_with(config, metrics, shutdown, |ports| ports).await
+}
+
+/// As [`run`], over ports that `around` may wrap: to watch or disturb every call and commit.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: Config,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    around: impl FnOnce(Ports) -> Ports,
+) -> Result<(), Failure> {
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
-    serve(config, listener, metrics, shutdown).await
+    serve_with(config, listener, metrics, shutdown, around).await
 }
 
 /// As [`run`], on a listener that is bound already: for whoever must know its port.
@@ -54,6 +67,16 @@ pub async fn serve(
     listener: Listener,
     metrics: Metrics,
     shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    serve_with(config, listener, metrics, shutdown, |ports| ports).await
+}
+
+async fn serve_with(
+    config: Config,
+    listener: Listener,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+    around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = job_store::open(&config.store, Arc::clone(&clock))
@@ -73,13 +96,14 @@ pub async fn serve(
     let mended = Arc::clone(&tokens);
     let _hangups = runtime::on_hangup(move || mended.reset()).map_err(Failure::run)?;
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
+    let crm = Arc::new(crm);
     let options = ClientOptions {
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
         pool_idle: Duration::from_secs(20),
     };
     let ports = Ports {
-        crm: Arc::new(crm),
+        crm: Arc::clone(&crm) as _,
         reader: Arc::clone(&store.reader),
         intake: Arc::clone(&store.intake),
         clock: Arc::clone(&clock),
@@ -89,11 +113,12 @@ pub async fn serve(
     let health = Arc::new(Health {
         store: Arc::clone(&store.reader),
         tokens,
+        crm,
         channel: config.channel,
         enabled: config.events_enabled,
         clock,
     });
-    let routes = portal_web::router(ports, config.portal, shutdown.clone())
+    let routes = portal_web::router(around(ports), config.portal, shutdown.clone())
         .merge(health::routes(Arc::clone(&health)));
     tracing::info!(%address, store = %config.store, "portal started");
     let noticing = Arc::clone(&health);

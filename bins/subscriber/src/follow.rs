@@ -16,6 +16,9 @@ use crate::config::Salesforce;
 /// The stream and the sweep, over one login.
 pub(crate) struct Follower {
     pub(crate) tokens: Arc<TokenManager>,
+    pub(crate) crm: Arc<RestOrders>,
+    /// The store as `around` left it.
+    pub(crate) store: Arc<dyn JobIntake>,
     pub(crate) intake: Intake,
     sweep: Sweep,
     retention: Retention,
@@ -43,17 +46,20 @@ impl Follower {
         });
         let crm = RestOrders::new(salesforce.rest.clone(), Arc::clone(&tokens), &roots)
             .map_err(Failure::run)?;
+        let crm = Arc::new(crm);
         let sweep = SweepPorts {
-            crm: Arc::new(crm),
+            crm: Arc::clone(&crm) as _,
             store: Arc::clone(&ports.store),
             clock: Arc::clone(&ports.clock),
         };
         let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
         let intake = Intake::new(ports, settings);
-        let retention = Retention::new(store, clock, intake.health());
+        let retention = Retention::new(Arc::clone(&store), clock, intake.health());
         let sweep = Sweep::new(sweep, salesforce.sweep, intake.health(), intake.missed());
         Ok(Self {
             tokens,
+            crm,
+            store,
             intake,
             sweep,
             retention,

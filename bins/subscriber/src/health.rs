@@ -11,6 +11,7 @@ use domain::ports::{Clock, JobReader, Sign};
 use intake::{Health, Status};
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use salesforce_rest::RestOrders;
 use watch::Noticed;
 
 /// What the health page is made from.
@@ -21,6 +22,8 @@ pub(crate) struct HealthPage {
     pub(crate) health: Option<Arc<Health>>,
     /// `None` while events are disabled.
     pub(crate) tokens: Option<Arc<TokenManager>>,
+    /// `None` while events are disabled.
+    pub(crate) crm: Option<Arc<RestOrders>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -68,6 +71,9 @@ impl HealthPage {
         let status = self.tokens.as_ref().map(|tokens| tokens.status());
         if let Some(LoginStatus::Failed(error @ AuthError::Refused { .. })) = status {
             noticed.push(Noticed::words(Sign::SalesforceRefuses, error.to_string()));
+        }
+        if let Some(words) = self.crm.as_ref().and_then(|crm| crm.scarcity()) {
+            noticed.push(Noticed::words(Sign::ApiScarce, words));
         }
         noticed
     }

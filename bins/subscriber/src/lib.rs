@@ -73,6 +73,9 @@ pub async fn run_with(
         )?),
         None => None,
     };
+    let intake = follower
+        .as_ref()
+        .map_or_else(|| store.intake, |follower| Arc::clone(&follower.store));
     let tokens = follower
         .as_ref()
         .map(|follower| Arc::clone(&follower.tokens));
@@ -88,6 +91,7 @@ pub async fn run_with(
         store: Arc::clone(&store.reader),
         channel: config.intake.channel.clone(),
         health: follower.as_ref().map(|follower| follower.intake.health()),
+        crm: follower.as_ref().map(|follower| Arc::clone(&follower.crm)),
         clock,
     });
     tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
@@ -95,7 +99,7 @@ pub async fn run_with(
     let noticing = Arc::clone(&page);
     let watching = tokio::spawn(watch::keep(
         watch::Ports {
-            store: store.intake,
+            store: intake,
             reader: store.reader,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),

@@ -7,12 +7,14 @@ use domain::ports::{JobReader, Sign};
 use provisioning::Lane;
 use runtime::{Check, Checks};
 use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use salesforce_rest::RestOrders;
 use watch::Noticed;
 
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn JobReader>,
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) lane: Arc<Lane>,
+    pub(crate) crm: Arc<RestOrders>,
 }
 
 impl WorkerChecks {
@@ -29,7 +31,9 @@ impl WorkerChecks {
             }
             _ => None,
         };
-        refused.into_iter().chain(login).collect()
+        let scarce = self.crm.scarcity();
+        let scarce = scarce.map(|words| Noticed::words(Sign::ApiScarce, words));
+        refused.into_iter().chain(login).chain(scarce).collect()
     }
 }
 

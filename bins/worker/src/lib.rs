@@ -71,10 +71,11 @@ pub async fn run_with(
     let _hangups = runtime::on_hangup(move || mended.reset()).map_err(Failure::run)?;
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &salesforce_roots)
         .map_err(Failure::run)?;
+    let crm = Arc::new(crm);
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let ports = Ports {
         queue: store.queue,
-        crm: Arc::new(crm),
+        crm: Arc::clone(&crm) as _,
         provisioner: Arc::new(Whmcs::new(api, config.whmcs_options)),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
@@ -90,6 +91,7 @@ pub async fn run_with(
         store: Arc::clone(&store.reader),
         tokens,
         lane: worker.lane(),
+        crm,
     });
     let noticing = Arc::clone(&checks);
     let watching = tokio::spawn(watch::keep(

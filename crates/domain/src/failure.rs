@@ -124,7 +124,7 @@ catalogue! {
     WhmcsOutcomeUnknown = "WHMCS_OUTCOME_UNKNOWN", Operator,
         "Outcome in WHMCS unknown",
         "WHMCS did not answer a call that creates something, and afterwards it could not be told whether it was created.",
-        "Look in WHMCS for the named order or service. Then set Activation Status back to Activating: what exists is adopted, what does not is created.";
+        "Look in WHMCS for the named order or service. Into the notes of a named order without a mark write the mark of the Salesforce order it was placed for, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each); of an order placed by hand, orderbridge:v1:none. Then set Activation Status back to Activating: what exists is adopted, what does not is created.";
     WhmcsDuplicateFound = "WHMCS_DUPLICATE_FOUND", WhmcsAdmin,
         "More than one WHMCS order",
         "WHMCS holds several orders for this one Salesforce order.",

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use domain::key::Owner;
 use domain::ports::{
-    Alert, Condition, Outcomes, ProcessReport, ProcessView, Setting, Sign, StoreError, Told,
+    Alert, CallTally, Condition, Outcomes, ProcessReport, ProcessView, Setting, Sign, StoreError,
+    Told,
 };
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -40,6 +41,26 @@ pub(crate) fn outcomes_of(found: &impl Columns, now: Timestamp) -> Result<Outcom
         failed: count("failed")?,
         p95: took.map(|took| Duration::from_millis(u64::try_from(took).unwrap_or(0))),
         last_end: found.maybe_time("last_end")?,
+    })
+}
+
+/// The newest calls to WHMCS since `$1`, at most `$2`, both engines alike.
+macro_rules! whmcs_calls {
+    () => {
+        "SELECT count(*) AS calls, count(*) FILTER (WHERE outcome <> 'ok') AS errors
+         FROM (SELECT outcome FROM outside_call
+               WHERE at > $1 AND action NOT IN
+                   ('details', 'standing', 'link_client', 'report_items', 'report')
+               ORDER BY at DESC LIMIT $2) AS lately"
+    };
+}
+pub(crate) use whmcs_calls;
+
+pub(crate) fn call_tally(found: &impl Columns) -> Result<CallTally, StoreError> {
+    let count = |column| Ok::<_, StoreError>(u64::try_from(found.int(column)?).unwrap_or(0));
+    Ok(CallTally {
+        calls: count("calls")?,
+        errors: count("errors")?,
     })
 }
 
@@ -135,3 +156,20 @@ macro_rules! keep_alert {
     };
 }
 pub(crate) use keep_alert;
+
+#[cfg(test)]
+mod tests {
+    use domain::ports::{CallAction, System};
+
+    #[test]
+    fn the_calls_that_are_not_counted_are_those_to_salesforce() {
+        for action in CallAction::ALL {
+            let left_out = whmcs_calls!().contains(&format!("'{}'", action.name()));
+            assert_eq!(
+                left_out,
+                action.system() == System::Salesforce,
+                "{action:?}"
+            );
+        }
+    }
+}

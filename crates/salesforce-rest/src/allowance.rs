@@ -30,10 +30,11 @@ impl Allowance {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((ratio, Instant::now()));
     }
 
-    /// Whether what is left belongs to the orders in hand.
-    pub(crate) fn is_scarce(&self) -> bool {
+    /// What is left, from 0 to 1, when that is so little that it belongs to the orders in hand.
+    pub(crate) fn scarce(&self) -> Option<f64> {
         let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.is_some_and(|(ratio, at)| ratio < SCARCE && at.elapsed() < BELIEVED)
+        let (ratio, at) = heard?;
+        (ratio < SCARCE && at.elapsed() < BELIEVED).then_some(ratio)
     }
 }
 
@@ -64,15 +65,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_scarce_is_asked_for_again_after_an_hour() {
         let allowance = Allowance::default();
-        assert!(!allowance.is_scarce());
+        assert_eq!(allowance.scarce(), None);
         let mut headers = HeaderMap::new();
         headers.insert(
             "Sforce-Limit-Info",
             "api-usage=95/100".parse().expect("it is ASCII"),
         );
         allowance.note(&headers);
-        assert!(allowance.is_scarce());
+        assert_eq!(allowance.scarce(), Some(0.05));
         tokio::time::advance(BELIEVED).await;
-        assert!(!allowance.is_scarce());
+        assert_eq!(allowance.scarce(), None);
     }
 }

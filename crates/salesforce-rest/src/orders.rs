@@ -46,6 +46,17 @@ macro_rules! adapting {
 pub(crate) use adapting;
 
 impl RestOrders {
+    /// In plain words, what is left of the day's API calls when that is less than a tenth; as
+    /// Salesforce said it with an answer to this process within the last hour.
+    #[must_use]
+    pub fn scarcity(&self) -> Option<String> {
+        let left = self.client.allowance.scarce()?;
+        Some(format!(
+            "{:.0} % of the day's API calls are left",
+            left * 100.0
+        ))
+    }
+
     /// Builds the adapter; nothing is sent.
     ///
     /// # Errors
@@ -345,7 +356,7 @@ impl CrmOrders for RestOrders {
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
-        if self.client.allowance.is_scarce() {
+        if self.client.allowance.scarce().is_some() {
             return Err(CallError::NotSent {
                 retry_after: None,
                 source: "less than a tenth of the day's API calls is left".into(),

@@ -64,6 +64,8 @@ pub(crate) struct Climate {
     pub(crate) bus_junk: u32,
     pub(crate) bus_nameless: u32,
     pub(crate) bus_forgets: u32,
+    /// An event cannot be read for a while: its schema is not to be had.
+    pub(crate) bus_sealed: u32,
 }
 
 impl Climate {
@@ -120,6 +122,7 @@ impl Climate {
             bus_junk: some(300),
             bus_nameless: some(100),
             bus_forgets: some(300),
+            bus_sealed: some(300),
         }
     }
 }

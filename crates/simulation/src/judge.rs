@@ -10,6 +10,9 @@ use crate::trace::lock;
 pub enum Promise {
     /// Every event becomes a job, the duplicate of one, or a dead letter.
     NoEventLost,
+    /// A dead letter that is read again makes one job at most, and is closed once it can be
+    /// read; one that cannot stays open.
+    LettersOnce,
     /// The stored position never stands for an event that is not stored, and goes back only
     /// where the bus forgot it.
     CursorBehindJobs,

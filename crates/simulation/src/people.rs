@@ -7,9 +7,10 @@ use domain::id::OrderId;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, IdemKey, Marker};
 use domain::order::{Activation, Contact, OrderStatus, ServiceStatus};
-use domain::ports::{JobReader, Received, Undecodable, UndecodableReason};
+use domain::ports::{Act, JobIntake, JobReader, Received, Undecodable, UndecodableReason};
 use testkit::{details, order_id};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use crate::books::crm::Sheet;
 use crate::judge::Promise;
@@ -22,7 +23,30 @@ pub(crate) fn arrive(world: &Arc<World>) -> Vec<JoinHandle<()>> {
             add(world, number);
             tokio::spawn(operate(Arc::clone(world), order_id(number)))
         })
+        .chain([tokio::spawn(see_to_letters(Arc::clone(world)))])
         .collect()
+}
+
+/// Asks for dead letters to be read again, whether or not anybody can.
+async fn see_to_letters(world: Arc<World>) {
+    loop {
+        tokio::time::sleep(world.dice.millis(1_000, 8_000)).await;
+        let open = world.ledger.store.dead_letters(true, None, 100).await;
+        for view in open.unwrap_or_default() {
+            if world.dice.chance(500) {
+                let letter = view.number;
+                world
+                    .trace
+                    .say("operator", || format!("wants letter {letter} read again"));
+                let act = Act::Redrive { letter };
+                // It may have been closed since.
+                let _ = world
+                    .ledger
+                    .act(&act, "operator", "the schema is there")
+                    .await;
+            }
+        }
+    }
 }
 
 fn add(world: &World, number: u32) {
@@ -146,9 +170,13 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
 }
 
 /// Publishes; with trouble twice, or with another event for the same request, or with
-/// something beside it that nobody can read.
+/// something beside it that nobody can read, or so that nobody can read it for a while.
 async fn publish(world: Arc<World>, received: Received) {
     tokio::time::sleep(world.dice.millis(0, 200)).await;
+    if world.strikes(world.climate.bus_sealed) {
+        let until = Instant::now() + world.dice.millis(0, 30_000);
+        world.bus.seal(&received.event, until);
+    }
     world.bus.publish(received.clone());
     if world.strikes(world.climate.bus_junk) {
         let name = format!("junk-{:016x}", world.dice.roll());

@@ -55,6 +55,7 @@ impl Books {
                     replay_id: replay_id.clone(),
                     committed_at: now,
                 });
+                self.lost.remove(channel);
             }
             Act::ResetCursor { channel } => {
                 let Some(stream) = self.streams.get_mut(channel) else {
@@ -62,6 +63,7 @@ impl Books {
                 };
                 stream.leader = None;
                 stream.cursor = None;
+                self.lost.remove(channel);
             }
             Act::Forget { order, whmcs_order } => {
                 if !self.orders.contains_key(order) {

@@ -20,6 +20,8 @@ pub(crate) struct Books {
     pub(crate) facts: Vec<(OrderId, RecordedFact)>,
     pub(crate) inbox: HashMap<EventId, Timestamp>,
     pub(crate) streams: HashMap<Channel, StreamView>,
+    /// Channels whose stored position was found lost.
+    pub(crate) lost: HashSet<Channel>,
     pub(crate) epochs: i64,
     pub(crate) orders: BTreeMap<OrderId, OrderRow>,
     pub(crate) dead_letters: Vec<DeadLetterView>,

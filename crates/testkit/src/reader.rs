@@ -9,9 +9,9 @@ use domain::job::{Ending, JobState};
 use domain::key::{Channel, JobId};
 use domain::order::Fact;
 use domain::ports::{
-    Alert, Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
-    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact, StoreError,
-    StreamView, Tally,
+    Alert, Audit, CallOutcome, CallTally, CursorMark, DeadLetterView, EndingView, GapView,
+    JobReader, JobStage, JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall,
+    RecordedFact, StoreError, StreamView, System, Tally,
 };
 use domain::time::Timestamp;
 
@@ -210,6 +210,20 @@ impl JobReader for MemoryStore {
             failed: ended(Ending::Failed).len() as u64,
             p95: took.get(took.len() * 95 / 100).copied(),
             last_end: books.jobs.iter().filter_map(|row| row.ended_at).max(),
+        })
+    }
+
+    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError> {
+        let since = self.clock.now() - window;
+        let books = self.books();
+        let calls = books.calls.iter().map(|(_, recorded)| recorded.call);
+        let lately = calls
+            .filter(|call| call.at > since && call.action.system() == System::Whmcs)
+            .map(|call| u64::from(call.outcome != CallOutcome::Ok));
+        let lately: Vec<_> = lately.collect();
+        Ok(CallTally {
+            calls: lately.len() as u64,
+            errors: lately.iter().sum(),
         })
     }
 

@@ -104,6 +104,7 @@ impl JobIntake for MemoryStore {
                 replay_id,
                 committed_at: now,
             });
+            books.lost.remove(&delivery.channel);
             books.sample(&delivery.channel, now);
         }
         let mut admissions = Vec::new();
@@ -146,6 +147,9 @@ impl JobIntake for MemoryStore {
         let until = self.clock.now();
         let mut books = self.books();
         books.led(channel, epoch)?;
+        if !books.lost.insert(channel.clone()) {
+            return Ok(());
+        }
         books.gaps.push(GapView {
             channel: channel.clone(),
             from: gap.from,

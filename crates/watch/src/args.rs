@@ -6,7 +6,7 @@ use domain::key::Channel;
 use settings::{Problem, Problems, Secret};
 use url::Url;
 
-use crate::Settings;
+use crate::{Pace, Settings};
 
 /// What can be set about alerts.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -70,6 +70,7 @@ impl AlertArgs {
             |text| text.trim().parse().ok().filter(|count| *count >= 1),
         );
         let settings = Settings {
+            pace: Pace::default(),
             channel: channel?,
             events_enabled: events_enabled?,
             failure_rate: failure_rate?,

@@ -20,7 +20,7 @@ pub use args::{AlertArgs, Config};
 pub use judge::judge;
 pub use message::body;
 pub use report::{Noticed, Reporter};
-pub use rule::{Rule, Settings};
+pub use rule::{Pace, Rule, Settings};
 pub use run::{Ports, Post, Watch};
 pub use seen::Seen;
 
@@ -41,9 +41,10 @@ pub async fn keep(
         std::sync::Arc::clone(&ports.clock),
         report,
     );
+    let every = settings.pace.every;
     let watch = Watch::new(ports, settings);
     tokio::join!(
-        reporter.run(notice, shutdown.clone()),
+        reporter.run(every, notice, shutdown.clone()),
         watch.run(shutdown.clone())
     );
 }

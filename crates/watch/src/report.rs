@@ -7,9 +7,6 @@ use domain::ports::{Clock, Condition, JobIntake, ProcessReport, Sign};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-/// How often a process reports.
-const EVERY: Duration = Duration::from_secs(10);
-
 /// Something that a process notices of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Noticed {
@@ -57,14 +54,15 @@ impl Reporter {
         }
     }
 
-    /// Reports every 10 s until `shutdown`, then says goodbye. A report that cannot be written
+    /// Reports so often until `shutdown`, then says goodbye. A report that cannot be written
     /// is made up for by the next one.
     pub async fn run(
         mut self,
+        every: Duration,
         notice: impl Fn() -> Vec<Noticed> + Send + Sync,
         shutdown: CancellationToken,
     ) {
-        let mut tick = tokio::time::interval(EVERY);
+        let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
             self.say(notice()).await;

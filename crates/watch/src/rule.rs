@@ -27,10 +27,34 @@ const GAP_SHOWN: Duration = minutes(30);
 const LAG: Duration = minutes(10);
 const STUCK: Duration = minutes(15);
 const IDLE: Duration = minutes(10);
+/// Calls to WHMCS are judged over so long.
+pub(crate) const CALLS_WINDOW: Duration = minutes(10);
+/// This share of them may end in an error; fewer calls than the second raise no alert.
+const CALL_ERRORS: (f64, u64) = (0.20, 10);
+
+/// How often processes report and the rules are judged, and by whom for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How often.
+    pub every: Duration,
+    /// The lease of whoever judges; a successor takes over at most this and `every` later.
+    pub lease: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(10),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
 
 /// What can be set about alerts.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// How often there is a look; no setting of the programs.
+    pub pace: Pace,
     /// The channel whose stream is watched.
     pub channel: Channel,
     /// Whether events are followed, as far as this process was told; while a subscriber is
@@ -67,8 +91,12 @@ pub enum Rule {
     NeedsAttention,
     /// WHMCS refuses us as such.
     LanePaused,
+    /// More than a fifth of the calls to WHMCS end in an error.
+    WhmcsErrorsHigh,
     /// Salesforce refuses our login.
     CredentialFailure,
+    /// Less than a tenth is left of the day's calls to Salesforce.
+    ApiAllowanceLow,
     /// The position in the stream was lost.
     CursorReset,
     /// Events that nobody could act on wait for somebody.
@@ -77,7 +105,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ProvisioningFailureRateHigh,
         Self::ProvisioningLatencyHigh,
         Self::EventStreamDown,
@@ -88,7 +116,9 @@ impl Rule {
         Self::QueueStuck,
         Self::NeedsAttention,
         Self::LanePaused,
+        Self::WhmcsErrorsHigh,
         Self::CredentialFailure,
+        Self::ApiAllowanceLow,
         Self::CursorReset,
         Self::DeadLettersOpen,
     ];
@@ -107,7 +137,9 @@ impl Rule {
             Self::QueueStuck => "QueueStuck",
             Self::NeedsAttention => "NeedsAttention",
             Self::LanePaused => "LanePaused",
+            Self::WhmcsErrorsHigh => "WhmcsErrorsHigh",
             Self::CredentialFailure => "CredentialFailure",
+            Self::ApiAllowanceLow => "ApiAllowanceLow",
             Self::CursorReset => "CursorReset",
             Self::DeadLettersOpen => "DeadLettersOpen",
         }
@@ -120,6 +152,7 @@ impl Rule {
             Self::ProvisioningLatencyHigh
             | Self::ReplayWindowShrinking
             | Self::NeedsAttention
+            | Self::ApiAllowanceLow
             | Self::CursorReset
             | Self::DeadLettersOpen => "ticket",
             _ => "page",
@@ -144,7 +177,9 @@ impl Rule {
             Self::QueueStuck => "Orders are due, and no attempt ends.",
             Self::NeedsAttention => "Failed orders wait for somebody.",
             Self::LanePaused => "WHMCS refuses the bridge; orders wait.",
+            Self::WhmcsErrorsHigh => "Many calls to WHMCS end in an error.",
             Self::CredentialFailure => "Salesforce refuses the bridge's login.",
+            Self::ApiAllowanceLow => "Little is left of the day's calls to Salesforce.",
             Self::CursorReset => {
                 "The position in the event stream was lost; events may be missing."
             }
@@ -160,7 +195,8 @@ impl Rule {
             Self::EventStreamDown
             | Self::ReplayWindowShrinking
             | Self::EventLagHigh
-            | Self::QueueStuck => minutes(5),
+            | Self::QueueStuck
+            | Self::WhmcsErrorsHigh => minutes(5),
             Self::NoLeader | Self::CredentialFailure => minutes(2),
             // An order waits for its hour by itself; the others are as true now as later.
             _ => Duration::ZERO,
@@ -252,8 +288,24 @@ impl Rule {
                     words(NEGLECT)
                 )
             }),
-            Self::LanePaused => refused(seen, Sign::WhmcsRefuses),
-            Self::CredentialFailure => refused(seen, Sign::SalesforceRefuses),
+            Self::LanePaused => told_of(seen, Sign::WhmcsRefuses),
+            Self::WhmcsErrorsHigh => {
+                let (line, least) = CALL_ERRORS;
+                let calls = &seen.calls;
+                let enough = firing || calls.calls >= least;
+                (enough && calls.error_ratio() > line).then(|| {
+                    format!(
+                        "{} of the last {} calls to WHMCS ended in an error ({:.0} %), within {}; the line is {:.0} %.",
+                        calls.errors,
+                        calls.calls,
+                        calls.error_ratio() * 100.0,
+                        words(CALLS_WINDOW),
+                        line * 100.0,
+                    )
+                })
+            }
+            Self::CredentialFailure => told_of(seen, Sign::SalesforceRefuses),
+            Self::ApiAllowanceLow => told_of(seen, Sign::ApiScarce),
             Self::CursorReset => {
                 let gap = seen.gap.as_ref()?;
                 (seen.now().since(gap.until) < GAP_SHOWN).then(|| gap.detail.clone())
@@ -266,8 +318,8 @@ impl Rule {
     }
 }
 
-/// One alert however many processes are refused.
-fn refused(seen: &Seen, sign: Sign) -> Option<String> {
+/// One alert however many processes show the sign.
+fn told_of(seen: &Seen, sign: Sign) -> Option<String> {
     let (view, condition) = seen.first(sign)?;
     Some(format!(
         "{} on {}: {}",

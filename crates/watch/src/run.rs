@@ -16,10 +16,8 @@ use crate::judge::{Turn, judge};
 use crate::seen::neglected;
 use crate::{Seen, Settings, body, measure};
 
-/// How often the rules are judged.
-const EVERY: Duration = Duration::from_secs(10);
-/// The lease of whoever judges; a successor takes over at most this and [`EVERY`] later.
-const LEASE: Duration = Duration::from_secs(30);
+/// A process that can post and was heard of within this time is alive: it reports every 10 s.
+const ALIVE: Duration = Duration::from_secs(30);
 /// How long posting rests when there is nothing to post and nobody says otherwise.
 const REST: Duration = Duration::from_secs(5);
 /// Waits after a post that failed.
@@ -110,7 +108,7 @@ impl Watch {
     /// post and nothing else.
     pub async fn run(&self, shutdown: CancellationToken) {
         let judging = async {
-            let mut tick = tokio::time::interval(EVERY);
+            let mut tick = tokio::time::interval(self.settings.pace.every);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
@@ -157,7 +155,9 @@ impl Watch {
             *term = None;
             return store.resign(&self.watch, &self.owner).await;
         }
-        let leadership = store.lead(&self.watch, &self.owner, LEASE).await?;
+        let leadership = store
+            .lead(&self.watch, &self.owner, self.settings.pace.lease)
+            .await?;
         let Leadership::Leader(epoch) = leadership else {
             *term = None;
             return Ok(());
@@ -198,7 +198,7 @@ impl Watch {
         let views = self.ports.reader.processes().await?;
         Ok(views
             .iter()
-            .filter(|view| view.unseen_for <= LEASE)
+            .filter(|view| view.unseen_for <= ALIVE)
             .any(|view| {
                 view.report.settings.iter().any(|setting| {
                     setting.name == "ALERT_WEBHOOK_URL" && setting.value.as_deref() == Some("set")

@@ -5,12 +5,12 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
-    BUS_RETENTION, Condition, GapView, JobReader, JobStage, OrderQuery, Outcomes, Pausable, Pause,
-    ProcessView, Sign, StoreError, StreamView, Tally,
+    BUS_RETENTION, CallTally, Condition, GapView, JobReader, JobStage, OrderQuery, Outcomes,
+    Pausable, Pause, ProcessView, Sign, StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 
-use crate::rule::{LATENCY_WINDOW, NEGLECT, Settings, words};
+use crate::rule::{CALLS_WINDOW, LATENCY_WINDOW, NEGLECT, Settings, words};
 
 /// A process that was heard of within this time is alive: it reports every 10 s.
 const ALIVE: Duration = Duration::from_secs(45);
@@ -26,6 +26,8 @@ pub struct Seen {
     pub outcomes: Outcomes,
     /// The same over the time that latency is judged by.
     pub latency: Outcomes,
+    /// Calls to WHMCS over the time that they are judged by.
+    pub calls: CallTally,
     /// Jobs and dead letters.
     pub tally: Tally,
     /// The channel.
@@ -65,6 +67,7 @@ impl Seen {
         processes.retain(|view| view.unseen_for <= ALIVE);
         Ok(Self {
             latency: reader.outcomes(LATENCY_WINDOW).await?,
+            calls: reader.whmcs_calls(CALLS_WINDOW).await?,
             tally: reader.tally().await?,
             stream: reader.stream(&settings.channel).await?,
             gap: gaps.into_iter().find(|gap| gap.channel == settings.channel),

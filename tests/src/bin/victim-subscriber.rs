@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use e2e::deadly_intake;
-use e2e::points::Fate;
+use e2e::points::{self, Fate};
 use runtime::{Failure, Metrics};
 
 fn main() -> ExitCode {
@@ -17,7 +17,10 @@ fn main() -> ExitCode {
 
 fn start(args: &subscriber::Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let config = args.check()?;
+    let mut config = args.check()?;
+    if let Some((every, lease)) = points::brisk_watch() {
+        config.alerts.settings.pace = watch::Pace { every, lease };
+    }
     let fate = Arc::new(Fate::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {
         let ports = |ports| deadly_intake(ports, fate);

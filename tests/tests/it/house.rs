@@ -20,11 +20,10 @@ use test_postgres::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use crate::flags::{PACE, Settings, flags, with};
+
 /// Nothing here takes longer, however loaded the machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Settings as environment variables.
-pub(crate) type Settings = Vec<(&'static str, String)>;
 
 /// Which job store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +71,19 @@ impl House {
     }
 
     /// A house on this store, with another WHMCS.
-    pub(crate) async fn with(engine: Engine, options: WhmcsOptions) -> Self {
+    pub(crate) async fn with(engine: Engine, whmcs: WhmcsOptions) -> Self {
+        Self::between(SalesforceOptions::default(), whmcs, engine).await
+    }
+
+    /// A house between other outside systems.
+    pub(crate) async fn between(
+        org: SalesforceOptions,
+        whmcs: WhmcsOptions,
+        engine: Engine,
+    ) -> Self {
         outbound::install_crypto_provider();
-        let salesforce = SalesforceSim::start(SalesforceOptions::default())
-            .await
-            .unwrap();
-        let whmcs = WhmcsSim::start(options).await.unwrap();
+        let salesforce = SalesforceSim::start(org).await.unwrap();
+        let whmcs = WhmcsSim::start(whmcs).await.unwrap();
         whmcs.set_product(Product::new(5, "Web hosting"));
         let client = whmcs
             .add_client("Ada", "Byron", "ada@example.com")
@@ -111,7 +117,7 @@ impl House {
     }
 
     /// The settings a user would give for Salesforce, to either program.
-    fn common_settings(&self) -> Settings {
+    pub(crate) fn common_settings(&self) -> Settings {
         let login = self.salesforce.login();
         vec![
             ("DATABASE_URL", self.url.clone()),
@@ -208,16 +214,18 @@ impl House {
     pub(crate) fn subscribe_with(&self, more: &[(&'static str, &str)]) -> Running {
         let settings = with(self.subscriber_settings(), more);
         let flags = flags("subscriber", &settings);
-        let config = subscriber::Args::parse_from(flags).check().unwrap();
+        let mut config = subscriber::Args::parse_from(flags).check().unwrap();
+        config.alerts.settings.pace = PACE;
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
 
     /// Opens the portal; answers where it is, too.
     pub(crate) async fn open_portal(&self, more: &[(&'static str, &str)]) -> (Running, String) {
         let settings = with(self.common_settings(), more);
-        let config = portal::Args::parse_from(flags("portal", &settings))
+        let mut config = portal::Args::parse_from(flags("portal", &settings))
             .check()
             .unwrap();
+        config.alerts.settings.pace = PACE;
         let listener = runtime::Listener::bind(config.http_addr).await.unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let running = start(|shutdown| async move {
@@ -250,9 +258,10 @@ impl House {
             more.iter()
                 .map(|(name, value)| (*name, (*value).to_owned())),
         );
-        let config = worker::Args::parse_from(flags("worker", &settings))
+        let mut config = worker::Args::parse_from(flags("worker", &settings))
             .check()
             .unwrap();
+        config.alerts.settings.pace = PACE;
         start(|shutdown| async move { worker::run(config, Metrics::install(), shutdown).await })
     }
 
@@ -378,23 +387,4 @@ where
     let running = program(shutdown.clone());
     let task = tokio::spawn(async move { running.await.unwrap() });
     Running { shutdown, task }
-}
-
-/// These settings with others in place of those that have the same name.
-pub(crate) fn with(mut settings: Settings, more: &[(&'static str, &str)]) -> Settings {
-    settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-    let more = more
-        .iter()
-        .map(|(name, value)| (*name, (*value).to_owned()));
-    settings.extend(more);
-    settings
-}
-
-/// Settings as command-line flags: each variable's twin.
-pub(crate) fn flags(program: &str, settings: &Settings) -> Vec<String> {
-    let flag = |name: &str| format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
-    let pairs = settings
-        .iter()
-        .flat_map(|(name, value)| [flag(name), value.clone()]);
-    std::iter::once(program.to_owned()).chain(pairs).collect()
 }

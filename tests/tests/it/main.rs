@@ -6,6 +6,7 @@ mod browser;
 mod crash;
 mod ctl;
 mod failures;
+mod flags;
 mod floors;
 mod house;
 mod intake;

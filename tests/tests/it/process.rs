@@ -104,18 +104,20 @@ pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
-/// Gets a page of a running program, which has logged its address to `log` as JSON.
-pub(crate) async fn page(log: &Path, program: &str, path: &str) -> (u16, String) {
+/// Where a running program listens, which has logged its address to `log` as JSON.
+pub(crate) fn address(log: &Path, program: &str) -> String {
     let text = std::fs::read_to_string(log).unwrap();
     let address = text
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|line| line["message"] == format!("{program} started"))
         .map(|line| line["address"].as_str().unwrap().to_owned());
-    let url = format!(
-        "http://{}{path}",
-        address.expect("it says where it listens")
-    );
+    address.expect("it says where it listens")
+}
+
+/// Gets a page of a running program.
+pub(crate) async fn page(log: &Path, program: &str, path: &str) -> (u16, String) {
+    let url = format!("http://{}{path}", address(log, program));
     let answer = reqwest::get(url).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clap::Parser;
-use e2e::points::FATES;
+use e2e::points::{FATES, brisk};
 use serde_json::json;
 use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
@@ -75,6 +75,8 @@ fn talkative(mut settings: Settings, fates: &Path) -> Settings {
         // Nobody listens there: the alert about the dead letter cannot be posted.
         ("ALERT_WEBHOOK_URL", format!("http://127.0.0.1:9/{HOOK}")),
         (FATES, fates.display().to_string()),
+        // Three of the faults close the lane until a probe opens it again.
+        brisk(),
     ]);
     settings.retain(|(name, _)| *name != "WHMCS_ACCESS_KEY");
     settings.push(("WHMCS_ACCESS_KEY", ACCESS_KEY.to_owned()));

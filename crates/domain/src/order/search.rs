@@ -83,8 +83,9 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
     Verdict::Refused(Refusal::new(
         Code::WhmcsOutcomeUnknown,
         format!(
-            "WHMCS order {} has the same client, products and cycles, carries no mark, and may be this order",
-            ids(&twins)
+            "WHMCS order {} has the same client, products and cycles, carries no mark, and may be this order. If it is, write {} into its notes in WHMCS; if it is another order's, write the mark of that one there",
+            ids(&twins),
+            search.marker
         ),
     ))
 }

@@ -141,8 +141,9 @@ pub trait JobIntake: Send + Sync {
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError>;
 
     /// Records that the bus does not know the stored position any more. The position stays
-    /// until a delivery takes its place: whoever leads after a crash finds it lost again, and
-    /// not a store that never had one. Repeating it records it again.
+    /// until a delivery or a person puts another in its place: whoever leads after a crash finds
+    /// it lost again, and not a store that never had one. There is one gap per lost position:
+    /// repeating it changes nothing, whoever repeats it in which term.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).

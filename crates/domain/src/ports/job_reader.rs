@@ -9,8 +9,8 @@ use crate::job::{Ending, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::Fact;
 use crate::ports::{
-    Alert, Audit, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView, JobStage,
-    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, StoreError,
+    Alert, Audit, CallTally, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView,
+    JobStage, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, StoreError,
 };
 use crate::time::Timestamp;
 
@@ -184,6 +184,14 @@ pub trait JobReader: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError>;
+
+    /// The calls to WHMCS that began in the `window` up to now, by the store's clock. A call is
+    /// known once the commit that followed it is, and forgotten with its job; of very many the
+    /// newest are counted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError>;
 
     /// The processes that the store has heard of, by role and start.
     ///

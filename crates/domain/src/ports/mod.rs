@@ -40,6 +40,6 @@ pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
 pub use watch::{
-    Alert, Condition, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, Sign,
-    Told,
+    Alert, CallTally, Condition, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    Setting, Sign, Told,
 };

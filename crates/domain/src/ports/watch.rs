@@ -24,11 +24,13 @@ pub enum Sign {
     WhmcsRefuses,
     /// Salesforce refuses our login.
     SalesforceRefuses,
+    /// Little is left of the day's calls to Salesforce.
+    ApiScarce,
 }
 
 impl Sign {
     /// Every sign.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Leads,
         Self::Standby,
         Self::Subscribed,
@@ -37,6 +39,7 @@ impl Sign {
         Self::EventsDisabled,
         Self::WhmcsRefuses,
         Self::SalesforceRefuses,
+        Self::ApiScarce,
     ];
 
     /// Stable name, for storage and JSON.
@@ -51,6 +54,7 @@ impl Sign {
             Self::EventsDisabled => "events_disabled",
             Self::WhmcsRefuses => "whmcs_refuses",
             Self::SalesforceRefuses => "salesforce_refuses",
+            Self::ApiScarce => "api_scarce",
         }
     }
 
@@ -227,6 +231,29 @@ impl Outcomes {
         match self.finished() {
             0 => 0.0,
             all => self.failed as f64 / all as f64,
+        }
+    }
+}
+
+/// Calls to WHMCS lately, and how they came out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallTally {
+    /// All of them, up to [`COUNTED`](Self::COUNTED).
+    pub calls: u64,
+    /// Of these, those that came out as an error, whichever.
+    pub errors: u64,
+}
+
+impl CallTally {
+    /// At most so many are counted, the newest: what is to be told of a share needs no more.
+    pub const COUNTED: usize = 10_000;
+
+    /// The share that ended in an error, from 0 to 1; 0 without any call.
+    #[must_use]
+    pub fn error_ratio(&self) -> f64 {
+        match self.calls {
+            0 => 0.0,
+            all => self.errors as f64 / all as f64,
         }
     }
 }

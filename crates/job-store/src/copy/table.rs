@@ -179,6 +179,7 @@ pub(crate) const TABLES: [Table; 11] = [
             ("owner", Text),
             ("epoch", Int),
             ("lease_until", Int),
+            ("lost", Int),
         ],
     },
 ];

@@ -84,6 +84,7 @@ async fn move_cursor(
              committed_at = CASE WHEN $4 IS NULL THEN committed_at ELSE ",
         now!(),
         " END,
+             lost = CASE WHEN $4 IS NULL THEN lost ELSE 0 END,
              last_event_at = coalesce($5, last_event_at)
          WHERE channel = $2 AND epoch = $3"
     ))

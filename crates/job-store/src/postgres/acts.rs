@@ -187,7 +187,7 @@ async fn move_cursor(
 ) -> Result<Acted, StoreError> {
     depose(connection, channel).await?;
     let moved = statement(concat!(
-        "UPDATE stream SET replay_id = $2,
+        "UPDATE stream SET replay_id = $2, lost = 0,
              committed_at = CASE WHEN $2 IS NULL THEN NULL ELSE ",
         now!(),
         " END WHERE channel = $3"

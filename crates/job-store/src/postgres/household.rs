@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Epoch, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, StoreError,
+    Alert, CallTally, Epoch, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
-use crate::household::{self, keep_alert, outcomes};
+use crate::household::{self, keep_alert, outcomes, whmcs_calls};
 use crate::postgres::intake::millis;
 use crate::postgres::now;
 use crate::postgres::transaction::statement;
 use crate::row::Columns;
+use crate::view::limit;
 
 pub(crate) async fn report(
     connection: &mut PgConnection,
@@ -138,4 +140,19 @@ pub(crate) async fn lately(
         .await
         .or_unavailable()?;
     household::outcomes_of(&found, now)
+}
+
+pub(crate) async fn whmcs_calls(
+    connection: &mut PgConnection,
+    shift: i64,
+    window: Duration,
+) -> Result<CallTally, StoreError> {
+    let now = now_of(connection, shift).await?;
+    let found = statement(whmcs_calls!())
+        .bind((now - window).as_millis())
+        .bind(limit(CallTally::COUNTED))
+        .fetch_one(connection)
+        .await
+        .or_unavailable()?;
+    household::call_tally(&found)
 }

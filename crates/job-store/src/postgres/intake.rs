@@ -9,7 +9,6 @@ use domain::ports::{
     Act, Acted, Alert, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership,
     MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
-use domain::time::Timestamp;
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
@@ -83,33 +82,8 @@ impl JobIntake for PostgresStore {
         gap: &Gap,
     ) -> Result<(), StoreError> {
         self.run(Commit::Flushed, move |session| {
-            Box::pin(async move {
-                let (connection, shift) = session.parts();
-                let recorded = statement(concat!(
-                    "WITH led AS (
-                         UPDATE stream SET epoch = epoch
-                         WHERE channel = $2 AND epoch = $3 RETURNING channel)
-                     INSERT INTO gap (channel, from_at, until_at, detail)
-                     SELECT channel, $4, ",
-                    now!(),
-                    ", $5 FROM led"
-                ))
-                .bind(shift)
-                .bind(channel.as_str())
-                .bind(epoch.0)
-                .bind(gap.from.map(Timestamp::as_millis))
-                .bind(gap.detail.as_str())
-                .execute(&mut *connection)
-                .await
-                .or_unavailable()?;
-                match recorded.rows_affected() {
-                    0 => Err(StoreError::NotLeader),
-                    _ => {
-                        let (kind, detail) = (MarkKind::Lost, gap.detail.as_str());
-                        marks::mark(connection, shift, channel, kind, detail).await
-                    }
-                }
-            })
+            let (connection, shift) = session.parts();
+            Box::pin(marks::lose(connection, shift, channel, epoch, gap))
         })
         .await
     }

@@ -1,13 +1,15 @@
 //! Where a channel's position was.
 
 use domain::key::Channel;
-use domain::ports::{CursorMark, MarkKind, StoreError};
+use domain::ports::{CursorMark, Epoch, Gap, MarkKind, StoreError};
+use domain::time::Timestamp;
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
 use crate::postgres::intake::millis;
 use crate::postgres::now;
 use crate::postgres::transaction::statement;
+use crate::row::Columns;
 use crate::view::{self, limit};
 
 /// Remembers the position as it stands in this transaction, and forgets the oldest. The caller
@@ -42,6 +44,44 @@ pub(crate) async fn mark(
     .await
     .or_unavailable()
     .map(|_| ())
+}
+
+/// Records that the position is lost, unless that is on record.
+pub(crate) async fn lose(
+    connection: &mut PgConnection,
+    shift: i64,
+    channel: &Channel,
+    epoch: Epoch,
+    gap: &Gap,
+) -> Result<(), StoreError> {
+    // The row stays locked until the commit, so that the term is ours until then.
+    let led = statement("SELECT lost FROM stream WHERE channel = $1 AND epoch = $2 FOR UPDATE")
+        .bind(channel.as_str())
+        .bind(epoch.0)
+        .fetch_optional(&mut *connection)
+        .await
+        .or_unavailable()?;
+    if led.ok_or(StoreError::NotLeader)?.int("lost")? == 1 {
+        return Ok(());
+    }
+    statement("UPDATE stream SET lost = 1 WHERE channel = $1")
+        .bind(channel.as_str())
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+    statement(concat!(
+        "INSERT INTO gap (channel, from_at, until_at, detail) VALUES ($2, $3, ",
+        now!(),
+        ", $4)"
+    ))
+    .bind(shift)
+    .bind(channel.as_str())
+    .bind(gap.from.map(Timestamp::as_millis))
+    .bind(gap.detail.as_str())
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    mark(connection, shift, channel, MarkKind::Lost, &gap.detail).await
 }
 
 /// Remembers a position that moved, unless it was sampled a short while ago.

@@ -7,9 +7,9 @@ use domain::id::OrderId;
 use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
-    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact, StoreError,
-    StreamView, Tally,
+    Alert, Audit, CallTally, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage,
+    JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact,
+    StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -180,6 +180,17 @@ impl JobReader for PostgresStore {
     async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(household::lately(session.connection, session.shift, window))
+        })
+        .await
+    }
+
+    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(household::whmcs_calls(
+                session.connection,
+                session.shift,
+                window,
+            ))
         })
         .await
     }

@@ -166,13 +166,15 @@ async fn move_cursor(
     person: &Person,
 ) -> Result<Acted, StoreError> {
     depose(connection, channel).await?;
-    let moved = sqlx::query("UPDATE stream SET replay_id = ?, committed_at = ? WHERE channel = ?")
-        .bind(to.map(|position| position.as_bytes().to_vec()))
-        .bind(to.map(|_| person.now.as_millis()))
-        .bind(channel.as_str().to_owned())
-        .execute(&mut *connection)
-        .await
-        .or_unavailable()?;
+    let moved = sqlx::query(
+        "UPDATE stream SET replay_id = ?, committed_at = ?, lost = 0 WHERE channel = ?",
+    )
+    .bind(to.map(|position| position.as_bytes().to_vec()))
+    .bind(to.map(|_| person.now.as_millis()))
+    .bind(channel.as_str().to_owned())
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
     if found(&moved) == Acted::Done {
         let kind = match to {
             Some(_) => MarkKind::Set,

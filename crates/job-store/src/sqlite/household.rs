@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Epoch, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, StoreError,
+    Alert, CallTally, Epoch, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
-use crate::household::{self, keep_alert, outcomes};
+use crate::household::{self, keep_alert, outcomes, whmcs_calls};
 use crate::sqlite::SqliteStore;
+use crate::view::limit;
 
 pub(crate) async fn report(store: &SqliteStore, report: &ProcessReport) -> Result<(), StoreError> {
     let report = report.clone();
@@ -136,4 +138,17 @@ pub(crate) async fn lately(store: &SqliteStore, window: Duration) -> Result<Outc
         .await
         .or_unavailable()?;
     household::outcomes_of(&found, now)
+}
+
+pub(crate) async fn whmcs_calls(
+    store: &SqliteStore,
+    window: Duration,
+) -> Result<CallTally, StoreError> {
+    let found = sqlx::query(whmcs_calls!())
+        .bind((store.clock.now() - window).as_millis())
+        .bind(limit(CallTally::COUNTED))
+        .fetch_one(&store.readers)
+        .await
+        .or_unavailable()?;
+    household::call_tally(&found)
 }

@@ -78,30 +78,7 @@ impl JobIntake for SqliteStore {
     ) -> Result<(), StoreError> {
         let (channel, gap) = (channel.clone(), gap.clone());
         self.write_now(move |connection, now| {
-            Box::pin(async move {
-                let led = sqlx::query(
-                    "UPDATE stream SET epoch = epoch WHERE channel = ?1 AND epoch = ?2",
-                )
-                .bind(channel.as_str().to_owned())
-                .bind(epoch.0)
-                .execute(&mut *connection)
-                .await
-                .or_unavailable()?;
-                if led.rows_affected() == 0 {
-                    return Err(StoreError::NotLeader);
-                }
-                sqlx::query(
-                    "INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)",
-                )
-                .bind(channel.as_str().to_owned())
-                .bind(gap.from.map(Timestamp::as_millis))
-                .bind(now.as_millis())
-                .bind(gap.detail.clone())
-                .execute(&mut *connection)
-                .await
-                .or_unavailable()?;
-                marks::mark(connection, &channel, MarkKind::Lost, &gap.detail, now).await
-            })
+            Box::pin(async move { marks::lose(connection, &channel, epoch, &gap, now).await })
         })
         .await
     }
@@ -256,6 +233,7 @@ async fn accept(
         "UPDATE stream SET
              replay_id = coalesce(?3, replay_id),
              committed_at = CASE WHEN ?3 IS NULL THEN committed_at ELSE ?4 END,
+             lost = CASE WHEN ?3 IS NULL THEN lost ELSE 0 END,
              last_event_at = coalesce(?5, last_event_at)
          WHERE channel = ?1 AND epoch = ?2",
     )

@@ -1,11 +1,12 @@
 //! Where a channel's position was.
 
 use domain::key::Channel;
-use domain::ports::{CursorMark, MarkKind, StoreError};
+use domain::ports::{CursorMark, Epoch, Gap, MarkKind, StoreError};
 use domain::time::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::OrUnavailable;
+use crate::row::Columns;
 use crate::view::{self, limit};
 
 /// Remembers the position as it stands in this transaction, and forgets the oldest.
@@ -37,6 +38,39 @@ pub(crate) async fn mark(
     .await
     .or_unavailable()
     .map(|_| ())
+}
+
+/// Records that the position is lost, unless that is on record.
+pub(crate) async fn lose(
+    connection: &mut SqliteConnection,
+    channel: &Channel,
+    epoch: Epoch,
+    gap: &Gap,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let led = sqlx::query("SELECT lost FROM stream WHERE channel = ? AND epoch = ?")
+        .bind(channel.as_str().to_owned())
+        .bind(epoch.0)
+        .fetch_optional(&mut *connection)
+        .await
+        .or_unavailable()?;
+    if led.ok_or(StoreError::NotLeader)?.int("lost")? == 1 {
+        return Ok(());
+    }
+    sqlx::query("UPDATE stream SET lost = 1 WHERE channel = ?")
+        .bind(channel.as_str().to_owned())
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+    sqlx::query("INSERT INTO gap (channel, from_at, until_at, detail) VALUES (?, ?, ?, ?)")
+        .bind(channel.as_str().to_owned())
+        .bind(gap.from.map(Timestamp::as_millis))
+        .bind(now.as_millis())
+        .bind(gap.detail.clone())
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+    mark(connection, channel, MarkKind::Lost, &gap.detail, now).await
 }
 
 /// Remembers a position that moved, unless it was sampled a short while ago.

@@ -7,9 +7,9 @@ use domain::id::OrderId;
 use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, Audit, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage, JobView,
-    OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact, StoreError,
-    StreamView, Tally,
+    Alert, Audit, CallTally, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage,
+    JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact,
+    StoreError, StreamView, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -197,6 +197,10 @@ impl JobReader for SqliteStore {
 
     async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
         household::lately(self, window).await
+    }
+
+    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError> {
+        household::whmcs_calls(self, window).await
     }
 
     async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {

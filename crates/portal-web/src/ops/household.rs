@@ -41,6 +41,7 @@ pub(super) fn words(sign: &Sign) -> &'static str {
         Sign::EventsDisabled => "events are switched off",
         Sign::WhmcsRefuses => "WHMCS refuses it",
         Sign::SalesforceRefuses => "Salesforce refuses its login",
+        Sign::ApiScarce => "few calls to Salesforce are left today",
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn tone(sign: &Sign) -> &'static str {
     match sign {
         Sign::Subscribed => "good",
         Sign::Stopped | Sign::WhmcsRefuses | Sign::SalesforceRefuses => "bad",
-        Sign::Connecting => "doubt",
+        Sign::Connecting | Sign::ApiScarce => "doubt",
         Sign::Leads | Sign::Standby | Sign::EventsDisabled => "plain",
     }
 }

@@ -167,6 +167,32 @@ async fn an_unmarked_twin_stops_a_second_placing_while_no_mark_was_ever_seen() {
 }
 
 #[tokio::test]
+async fn a_twin_that_staff_mark_as_told_is_adopted_or_stops_nothing() {
+    let our_mark = {
+        let org = details(order_id(1)).org;
+        let order = order_id(1);
+        Marker { org, order }.to_string()
+    };
+    for (mark, orders) in [(our_mark.as_str(), 1), ("orderbridge:v1:none", 2)] {
+        let house = House::with_order().await;
+        house.whmcs.set_drop_notes(true);
+        house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
+        assert_eq!(house.work().await.last(), Some(&FAILED));
+        let outcomes = house.crm.outcomes(order_id(1));
+        let Some(Outcome::Failed { refusal, .. }) = outcomes.last() else {
+            panic!("it failed: {outcomes:?}");
+        };
+        assert!(refusal.detail.contains(&our_mark), "{}", refusal.detail);
+        let remedy = refusal.code.entry().remedy;
+        assert!(remedy.contains("orderbridge:v1:none"), "{remedy}");
+        house.whmcs.edit(|orders| orders[0].notes = mark.to_owned());
+        house.retry("e2").await;
+        assert_eq!(house.work().await, [DONE]);
+        assert_eq!(house.whmcs.all_orders().len(), orders, "{mark}");
+    }
+}
+
+#[tokio::test]
 async fn an_order_whose_notes_were_dropped_is_provisioned_when_it_was_answered() {
     let house = House::with_order().await;
     house.whmcs.set_drop_notes(true);

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
+use domain::job::ProvisionRequest;
 use domain::key::{EventId, ReplayId};
-use domain::ports::{Received, Start};
+use domain::ports::{Received, Start, Undecodable, UndecodableReason};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::trace::lock;
 
@@ -27,6 +29,8 @@ struct Books {
     /// Events that nobody was promised: purged before they were read, or skipped by whoever
     /// asked for the newest only.
     excused: BTreeSet<EventId>,
+    /// Events that cannot be read before a moment.
+    sealed: BTreeMap<EventId, Instant>,
 }
 
 impl Books {
@@ -34,6 +38,20 @@ impl Books {
         // Wide and irregular, so that nobody can compute with it.
         let at = (at as u64).wrapping_mul(0x0001_0000_01B3) ^ 0x5bd1;
         [self.era.to_be_bytes(), at.to_be_bytes()].concat()
+    }
+
+    fn request(&self, received: &Received) -> Result<ProvisionRequest, Undecodable> {
+        let sealed = self.sealed.get(&received.event);
+        match sealed.is_some_and(|until| Instant::now() < *until) {
+            true => Err(Undecodable {
+                reason: UndecodableReason::UnknownSchema,
+                detail: "no such schema".to_owned(),
+                schema_id: "s2".to_owned(),
+                payload: vec![1],
+                fields: Vec::new(),
+            }),
+            false => received.request.clone(),
+        }
     }
 }
 
@@ -80,10 +98,32 @@ impl Bus {
         }
     }
 
+    /// Nobody can read the event before that moment.
+    pub(crate) fn seal(&self, event: &EventId, until: Instant) {
+        lock(&self.books).sealed.insert(event.clone(), until);
+    }
+
     /// At most `count` events from `at`.
     pub(crate) fn read(&self, at: usize, count: usize) -> Vec<Received> {
         let books = lock(&self.books);
-        books.events.iter().skip(at).take(count).cloned().collect()
+        let events = books.events.iter().skip(at).take(count);
+        events
+            .map(|received| Received {
+                request: books.request(received),
+                ..received.clone()
+            })
+            .collect()
+    }
+
+    /// The event as it can be read now; `None` for one that was never published.
+    pub(crate) fn read_again(
+        &self,
+        event: &EventId,
+    ) -> Option<Result<ProvisionRequest, Undecodable>> {
+        let books = lock(&self.books);
+        let mut events = books.events.iter();
+        let received = events.find(|received| received.event == *event)?;
+        Some(books.request(received))
     }
 
     /// The position that stands for everything before `next`.

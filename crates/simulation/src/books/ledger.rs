@@ -35,6 +35,8 @@ struct Truth {
     reached: usize,
     positioned: bool,
     wake_at: BTreeSet<Timestamp>,
+    /// Letters that made a job.
+    redriven: BTreeSet<i64>,
 }
 
 struct Held {
@@ -195,7 +197,12 @@ impl JobIntake for Ledger {
         letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        self.store.redrive(channel, epoch, letter, read).await
+        let admission = self.store.redrive(channel, epoch, letter, read).await?;
+        if admission == Admission::Enqueued && !lock(&self.truth).redriven.insert(letter) {
+            let detail = format!("letter {letter} made another job");
+            self.judge.broken(Promise::LettersOnce, detail);
+        }
+        Ok(admission)
     }
 
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {

@@ -20,6 +20,8 @@ pub(super) enum Hole {
     CursorFirst,
     /// Takes every delivery for the present leader's.
     NoTerm,
+    /// Closes a letter first and makes its job a moment later.
+    LetterFirst,
 }
 
 pub(super) struct Holed {
@@ -72,7 +74,7 @@ impl JobIntake for Holed {
         let mut delivery = delivery.clone();
         delivery.epoch = self.term(delivery.epoch);
         match self.hole {
-            Hole::NoTerm => {}
+            Hole::NoTerm | Hole::LetterFirst => {}
             Hole::CursorFirst => {
                 let cursor = Delivery {
                     entries: Vec::new(),
@@ -115,6 +117,15 @@ impl JobIntake for Holed {
         letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
+        if self.hole == Hole::LetterFirst
+            && let Ok(job) = read
+        {
+            let closed = Act::Dismiss { letter };
+            self.ledger.act(&closed, "nobody", "read again").await?;
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let admissions = self.ledger.enqueue(std::slice::from_ref(job)).await?;
+            return Ok(admissions[0]);
+        }
         let term = self.term(epoch);
         self.ledger.redrive(channel, term, letter, read).await
     }

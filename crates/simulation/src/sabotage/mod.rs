@@ -30,6 +30,9 @@ pub enum Sabotage {
     CursorFirst,
     /// Terms of leadership: any subscriber may move the cursor.
     NoTerm,
+    /// One commit for a letter that is read again and its job: the letter is closed first, the
+    /// job comes in a second commit.
+    LetterFirst,
     /// The intent before AddOrder: it is answered and not written.
     NoIntent,
     /// The wait for an effect whose reply was lost.
@@ -43,11 +46,12 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Everything that can be taken away.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BlindSearch,
         Self::NoFence,
         Self::CursorFirst,
         Self::NoTerm,
+        Self::LetterFirst,
         Self::NoIntent,
         Self::NoQuiet,
         Self::NoGuard,
@@ -58,6 +62,7 @@ impl Sabotage {
         let hole = match self {
             Self::CursorFirst => Hole::CursorFirst,
             Self::NoTerm => Hole::NoTerm,
+            Self::LetterFirst => Hole::LetterFirst,
             _ => return Arc::clone(ledger) as _,
         };
         Arc::new(Holed::new(ledger, hole))

@@ -68,7 +68,21 @@ impl EventSource for Line {
         &self,
         letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        Ok(Err(letter.undecodable.clone()))
+        let (seat, world) = (&self.0, &self.0.world);
+        seat.here().await;
+        seat.travel().await;
+        if seat.strikes(world.climate.bus_cut) {
+            seat.say(|| format!("{} cannot be read now", letter.event));
+            return Err(cut("unavailable"));
+        }
+        let read = world.bus.read_again(&letter.event);
+        let read = read.unwrap_or_else(|| Err(letter.undecodable.clone()));
+        seat.say(|| match &read {
+            Ok(_) => format!("{} can be read by now", letter.event),
+            Err(_) => format!("{} still cannot be read", letter.event),
+        });
+        seat.here().await;
+        Ok(read)
     }
 }
 

@@ -124,8 +124,8 @@ impl JobIntake for Seat {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        // Silent: nobody asks for a letter here, and the look must not move the dice.
-        self.world.intake.asked_letters(channel, limit).await
+        let call = self.world.intake.asked_letters(channel, limit);
+        self.ask(|| "asked letters".to_owned(), call).await
     }
 
     async fn redrive(
@@ -135,7 +135,12 @@ impl JobIntake for Seat {
         letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        let call = self.world.intake.redrive(channel, epoch, letter, read);
+        let call = async {
+            let made = self.world.intake.redrive(channel, epoch, letter, read);
+            let made = made.await?;
+            self.say(|| format!("letter {letter} became {made:?}"));
+            Ok(made)
+        };
         self.ask(|| format!("redrive {letter}"), call).await
     }
 

@@ -65,6 +65,11 @@ fn without_terms_of_leadership_a_stale_leader_moves_the_cursor_back() {
 }
 
 #[test]
+fn with_a_letter_closed_before_its_job_is_made_an_order_never_ends() {
+    falls_through(Sabotage::LetterFirst, Promise::EveryOrderEnds);
+}
+
+#[test]
 fn without_the_intent_before_it_an_order_is_placed_twice() {
     falls_through(Sabotage::NoIntent, Promise::OneOrder);
 }

@@ -76,6 +76,12 @@ const MET: &[&str] = &[
     "gives",
     "is impatient",
     "asks once more",
+    "read again",
+    "cannot be read now",
+    "still cannot be read",
+    "can be read by now",
+    "became Enqueued",
+    "became SameRequest",
 ];
 
 #[test]

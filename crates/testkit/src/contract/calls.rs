@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::job::Ending;
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, Release,
+    CallAction, CallOutcome, CallRecord, CallTally, Clock, JobIntake, JobQueue, JobReader, Release,
     SHORTEST_RETENTION, StoreError,
 };
 
@@ -64,6 +64,46 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.clock.advance(SHORTEST_RETENTION + TTL);
         self.store.prune(SHORTEST_RETENTION).await.unwrap();
         assert!(self.calls().await.is_empty());
+    }
+
+    /// Whatever came of them otherwise; calls to Salesforce and older ones do not count.
+    pub async fn calls_to_whmcs_are_counted_with_their_errors(&self) {
+        let window = Duration::from_secs(600);
+        let none = self.store.whmcs_calls(window).await.unwrap();
+        assert_eq!((none, none.error_ratio()), (CallTally::default(), 0.0));
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let claimed = self.claim_one().await;
+        // The claim tells the store's clock, which is not everybody's.
+        let call = |later, action, outcome| CallRecord {
+            at: claimed.at + later,
+            ..self.call(action, 1, outcome)
+        };
+        let mut calls = vec![call(
+            Duration::ZERO,
+            CallAction::GetOrders,
+            CallOutcome::Refused,
+        )];
+        for action in CallAction::ALL {
+            let outcomes = CallOutcome::ALL.into_iter();
+            calls.extend(outcomes.map(|outcome| call(TTL / 3, action, outcome)));
+        }
+        self.store
+            .record(&claimed.lease, &[], &calls)
+            .await
+            .unwrap();
+        let counted = self.store.whmcs_calls(window).await.unwrap();
+        let expected = CallTally {
+            calls: 1 + 7 * 5,
+            errors: 1 + 7 * 4,
+        };
+        assert_eq!(counted, expected);
+        self.clock.advance(window);
+        let later = self.store.whmcs_calls(window).await.unwrap();
+        let expected = CallTally {
+            calls: 7 * 5,
+            errors: 7 * 4,
+        };
+        assert_eq!(later, expected);
     }
 
     /// A job keeps its newest calls; the number of the oldest tells how many are gone.

@@ -3,11 +3,11 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    Act, Acted, CursorMark, DeadLetter, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
-    MarkKind, StoreError, Undecodable, UndecodableReason,
+    Act, Acted, CursorMark, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
+    JobReader, MarkKind, StoreError, Undecodable, UndecodableReason,
 };
 
-use super::Subject;
+use super::{Subject, TTL};
 use crate::{channel, new_job, order_id};
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
@@ -78,6 +78,56 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs.len(), 1);
         assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+    }
+
+    /// Found lost again by whoever leads next, it is the same loss; a position that a delivery
+    /// or a person put in its place is another.
+    pub async fn a_lost_position_leaves_one_gap(&self) {
+        let mut epoch = self.lead().await;
+        let gap = Gap {
+            from: None,
+            detail: "aged out".to_owned(),
+        };
+        let lose = async |epoch| {
+            let channel = channel();
+            let lost = self.store.lose_position(&channel, epoch, &gap);
+            lost.await.unwrap();
+            self.store.gaps(9).await.unwrap().len()
+        };
+        self.store
+            .accept(&self.delivery(epoch, Vec::new(), 7))
+            .await
+            .unwrap();
+        assert_eq!(lose(epoch).await, 1);
+        let junk = Delivery {
+            cursor: None,
+            ..self.delivery(epoch, Vec::new(), 7)
+        };
+        self.store.accept(&junk).await.unwrap();
+        self.clock.advance(TTL);
+        epoch = self.lead().await;
+        assert_eq!(lose(epoch).await, 1);
+        let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
+        let lost = marks.iter().filter(|mark| mark.kind == MarkKind::Lost);
+        assert_eq!(lost.count(), 1);
+        // The same position, stored anew, can be lost anew.
+        self.store
+            .accept(&self.delivery(epoch, Vec::new(), 7))
+            .await
+            .unwrap();
+        assert_eq!(lose(epoch).await, 2);
+        let set = Act::SetCursor {
+            channel: channel(),
+            replay_id: ReplayId::new(vec![3]).unwrap(),
+        };
+        self.do_it(&set).await;
+        epoch = self.lead().await;
+        assert_eq!(lose(epoch).await, 3);
+        assert_eq!(lose(epoch).await, 3);
+        let reset = Act::ResetCursor { channel: channel() };
+        self.do_it(&reset).await;
+        epoch = self.lead().await;
+        assert_eq!(lose(epoch).await, 4);
     }
 
     /// Sampled as it moves and not more often, and told whenever somebody leads, moves it or

@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::key::{Channel, Owner, ReplayId};
 use domain::ports::{
-    Condition, Cursor, Epoch, GapView, Outcomes, Pausable, Pause, ProcessReport, ProcessView, Sign,
+    CallTally, Condition, Cursor, Epoch, GapView, Outcomes, Pausable, Pause, ProcessReport,
+    ProcessView, Sign,
 };
 
 use super::*;
@@ -14,6 +15,7 @@ const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 fn settings() -> Settings {
     Settings {
+        pace: crate::Pace::default(),
         channel: Channel::new("/event/X__e").unwrap(),
         events_enabled: true,
         failure_rate: 0.10,
@@ -85,6 +87,10 @@ fn outcomes(now: Timestamp, failed: u64, all: u64) -> Outcomes {
         p95: None,
         last_end: Some(now),
     }
+}
+
+fn calls(errors: u64, calls: u64) -> CallTally {
+    CallTally { calls, errors }
 }
 
 /// What holds of what is seen.
@@ -237,6 +243,26 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
             vec![LanePaused],
         ),
         (
+            "3 of 10 calls to WHMCS fail",
+            with(|seen| seen.calls = calls(3, 10)),
+            vec![WhmcsErrorsHigh],
+        ),
+        (
+            "exactly a fifth is not above it",
+            with(|seen| seen.calls = calls(2, 10)),
+            vec![],
+        ),
+        (
+            "few calls are no evidence",
+            with(|seen| seen.calls = calls(9, 9)),
+            vec![],
+        ),
+        (
+            "the day's calls run out",
+            with(|seen| seen.processes[1] = process("worker", &[Sign::ApiScarce])),
+            vec![ApiAllowanceLow],
+        ),
+        (
             "Salesforce refuses the login",
             with(|seen| seen.processes[1] = process("worker", &[Sign::SalesforceRefuses])),
             vec![CredentialFailure],
@@ -277,6 +303,11 @@ fn evidence_is_asked_for_to_begin_and_not_to_go_on() {
     assert!(rule.holds(&settings(), &seen, true).is_some());
     let over = with(|seen| seen.outcomes = outcomes(T0, 0, 3));
     assert_eq!(rule.holds(&settings(), &over, true), None);
+    let seen = with(|seen| seen.calls = calls(2, 9));
+    let rule = Rule::WhmcsErrorsHigh;
+    assert_eq!(rule.holds(&settings(), &seen, false), None);
+    assert!(rule.holds(&settings(), &seen, true).is_some());
+    assert_eq!(rule.holds(&settings(), &well(T0), true), None);
 }
 
 #[test]

@@ -7,9 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::Ending;
 use domain::key::Channel;
-use domain::ports::{JobIntake, JobQueue, JobReader, ProcessReport, Setting, Told};
+use domain::ports::{
+    CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, ProcessReport,
+    Setting, Told,
+};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
-use watch::{Ports, Post, Rule, Settings, Watch};
+use watch::{Pace, Ports, Post, Rule, Settings, Watch};
 
 #[derive(Default)]
 struct Receiver {
@@ -65,6 +68,7 @@ impl House {
 
     fn watch_of(&self, post: Option<Arc<dyn Post>>) -> Watch {
         let settings = Settings {
+            pace: Pace::default(),
             channel: Channel::new("/event/X__e").unwrap(),
             events_enabled: true,
             failure_rate: 0.10,
@@ -252,4 +256,44 @@ async fn with_no_receiver_at_all_the_alert_is_on_the_page() {
     assert_eq!(stored[0].name, rule.name());
     assert!(stored[0].is_firing());
     assert_eq!(stored[0].untold(), None);
+}
+
+#[tokio::test]
+async fn calls_to_whmcs_that_fail_are_told_of_when_that_lasts() {
+    let house = House::new();
+    let watch = house.watch();
+    house
+        .store
+        .enqueue(&[new_job("e1", order_id(1), None)])
+        .await
+        .unwrap();
+    let ttl = Duration::from_secs(3600);
+    let claimed = house.store.claim(&owner("w"), 1, ttl).await.unwrap();
+    let call = |outcome| CallRecord {
+        at: house.clock.now(),
+        took: Duration::ZERO,
+        action: CallAction::GetOrders,
+        outcome,
+    };
+    let mut told = Vec::new();
+    for minute in 0..20 {
+        let failed = minute < 8;
+        let outcome = match failed {
+            true => CallOutcome::Unknown,
+            false => CallOutcome::Ok,
+        };
+        let calls = [call(outcome), call(CallOutcome::Ok), call(CallOutcome::Ok)];
+        let recorded = house.store.record(&claimed[0].lease, &[], &calls);
+        recorded.await.unwrap();
+        turn(&watch).await;
+        told.push(house.taken().len());
+        house.clock.advance(Duration::from_secs(60));
+    }
+    // Twelve calls are there in the fourth minute, and the share is on the line again when the
+    // first two are out of the window.
+    assert_eq!(told[7..9], [0, 1], "it fires when it has lasted");
+    assert_eq!(
+        house.taken(),
+        ["WhmcsErrorsHigh firing", "WhmcsErrorsHigh resolved"]
+    );
 }

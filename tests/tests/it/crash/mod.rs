@@ -1,7 +1,10 @@
 //! The programs die by SIGKILL at every named point and at random moments, and go on.
 
+mod alert;
+mod letters;
 mod matrix;
 mod points;
+mod portal;
 mod random;
 mod subscriber;
 mod worker;
