@@ -56,6 +56,7 @@ pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("PORTAL_JWT_ISSUER", "", false),
     ("PORTAL_AUTH", "jwt", false),
     ("OPS_TOKEN", "", true),
+    ("OPS_VIEWER_TOKEN", "", true),
     ("ALERT_WEBHOOK_URL", "", true),
     ("ALERT_FAILURE_RATE", "0.10", false),
     ("ALERT_WINDOW", "15m", false),
@@ -64,6 +65,7 @@ pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("LOG_FORMAT", "", false),
     ("RUST_LOG", "info", false),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "", false),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "", false),
     ("ORDERBRIDGE_CONFIG", "", false),
 ];
 
