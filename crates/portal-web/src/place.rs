@@ -25,7 +25,7 @@ pub(crate) struct Body {
     effective_date: Option<String>,
     /// The standard price book when absent.
     pricebook_id: Option<String>,
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 24)]
     items: Vec<Item>,
 }
 

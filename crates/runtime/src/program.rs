@@ -3,16 +3,16 @@
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Command, Parser};
 use settings::{EXIT_CONFIG, Problems};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::otlp;
 
-/// The command line, or the exit code to end with: 0 after help, 64 for a value that cannot
-/// be used, 2 for anything else.
+/// The command line, or the exit code to end with: 0 after help, 64 for a setting whose value
+/// cannot be used, 2 for anything else.
 ///
 /// # Errors
 /// The exit code; the message has been printed.
@@ -20,12 +20,31 @@ pub fn parse_or_exit<T: Parser>() -> Result<T, ExitCode> {
     T::try_parse().map_err(|error| {
         // Nobody is left to tell when even that cannot be printed.
         let _ = error.print();
-        match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-            ErrorKind::InvalidValue | ErrorKind::ValueValidation => ExitCode::from(EXIT_CONFIG),
-            _ => ExitCode::from(2),
-        }
+        ExitCode::from(code_of(&error, T::command()))
     })
+}
+
+fn code_of(error: &clap::Error, mut command: Command) -> u8 {
+    // An argument knows how it is shown only then.
+    command.build();
+    let of_setting = || {
+        let arg = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+        arg.is_some_and(|arg| is_setting(&command, &arg))
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation if of_setting() => EXIT_CONFIG,
+        _ => 2,
+    }
+}
+
+/// Every setting has a twin in the environment, and nothing else has.
+fn is_setting(command: &Command, shown: &str) -> bool {
+    let mut args = command.get_arguments();
+    args.any(|arg| arg.get_env().is_some() && arg.to_string() == shown)
+        || command
+            .get_subcommands()
+            .any(|below| is_setting(below, shown))
 }
 
 /// The exit code of a program that ended so; prints what went wrong.
@@ -143,4 +162,41 @@ pub fn on_hangup(act: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> 
         }
     });
     Ok(guard)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Program {
+        #[command(subcommand)]
+        act: Act,
+    }
+
+    #[derive(clap::Subcommand, Debug)]
+    enum Act {
+        List {
+            #[arg(long)]
+            limit: Option<u8>,
+            #[arg(long, env = "A_SETTING_OF_THIS_TEST")]
+            setting: Option<u8>,
+        },
+    }
+
+    #[test]
+    fn a_wrong_setting_is_another_exit_code_than_wrong_usage() {
+        for (args, code) in [
+            (["x", "list", "--setting=none"].as_slice(), 64),
+            (&["x", "list", "--limit=none"], 2),
+            (&["x", "list", "--what"], 2),
+            (&["x", "fly"], 2),
+            (&["x", "--help"], 0),
+        ] {
+            let error = Program::try_parse_from(args).unwrap_err();
+            assert_eq!(code_of(&error, Program::command()), code, "{args:?}");
+        }
+    }
 }

@@ -43,9 +43,9 @@ struct Asked {
 
 #[derive(Template)]
 #[template(path = "ops/done.html")]
-struct DonePage {
-    text: String,
-    back: String,
+pub(super) struct DonePage {
+    pub(super) text: String,
+    pub(super) back: String,
 }
 
 fn wrong(detail: impl Into<String>) -> Problem {
@@ -251,6 +251,9 @@ impl Portal {
     async fn one(&self, act: Act, by: &str, reason: &str) -> Result<String, Problem> {
         Ok(match self.store_act(&act, by, reason).await? {
             Acted::Done => format!("Done: {} {}.", act.name(), act.subject()),
+            Acted::NotThere if matches!(act, Act::Resume { .. }) => {
+                format!("Nothing to do: {} was not held back.", act.subject())
+            }
             Acted::NotThere => format!("Nothing to do: there is no {} any more.", act.subject()),
             Acted::Running => "A worker has it in hand. Try again in a moment.".to_owned(),
         })

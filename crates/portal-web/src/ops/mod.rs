@@ -99,7 +99,15 @@ impl IntoResponse for Turned {
     fn into_response(self) -> Response {
         match self {
             Self::Login => Redirect::to("/ops/login").into_response(),
-            Self::Away(problem) => problem.into_response(),
+            // Whoever has no console is not shown a piece of it.
+            Self::Away(problem) if problem == Closed::Off.into() => problem.into_response(),
+            Self::Away(problem) => {
+                let page = page::html(&acts::DonePage {
+                    text: problem.detail().to_owned(),
+                    back: "/ops".to_owned(),
+                });
+                (problem.status(), page).into_response()
+            }
         }
     }
 }

@@ -37,6 +37,8 @@ const MANY: usize = 5000;
 const PAGE: usize = 50;
 /// Failed orders that are grouped by cause.
 const FAILED: usize = 500;
+/// Pages of failed orders that are looked through for those that nobody has seen to.
+const PAGES: usize = 100;
 
 #[derive(Template)]
 #[template(path = "ops/overview.html")]
@@ -179,17 +181,27 @@ impl Portal {
         code: Option<Code>,
         limit: usize,
     ) -> Result<Vec<OrderRow>, Problem> {
-        let query = OrderQuery {
+        let mut query = OrderQuery {
             stage: Some(JobStage::Ended(Ending::Failed)),
             code,
             limit,
             ..OrderQuery::default()
         };
-        let rows = self.ports.reader.orders(&query).await.map_err(store)?;
-        Ok(rows
-            .into_iter()
-            .filter(|row| row.handled.is_none())
-            .collect())
+        let mut open = Vec::new();
+        // Those that were seen to must not hide the others behind them.
+        for _ in 0..PAGES {
+            let rows = self.ports.reader.orders(&query).await.map_err(store)?;
+            query.after = rows
+                .last()
+                .filter(|_| rows.len() == limit)
+                .map(|row| (row.updated_at, row.order));
+            open.extend(rows.into_iter().filter(|row| row.handled.is_none()));
+            if query.after.is_none() || open.len() >= limit {
+                break;
+            }
+        }
+        open.truncate(limit);
+        Ok(open)
     }
 
     /// One order and its story.

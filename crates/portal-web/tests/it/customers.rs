@@ -151,3 +151,46 @@ async fn the_page_shows_four_steps_and_lets_a_browser_in_by_a_strict_cookie() {
     );
     assert!(page.text.contains("<noscript><meta http-equiv=\"refresh\""));
 }
+
+#[tokio::test]
+async fn what_is_told_of_an_order_is_kept_by_nobody_on_the_way() {
+    let house = House::new();
+    let order = house.put(OWN, Activation::Activated);
+    let token = house.token();
+    for path in [
+        format!("/api/orders/{order}"),
+        format!("/api/orders/{order}/events"),
+        format!("/orders/{order}"),
+    ] {
+        let answer = house.get(&path, Some(&token)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(
+            answer.header("cache-control"),
+            "private, no-store",
+            "{path}"
+        );
+    }
+    let style = house.get("/assets/portal.css", None).await;
+    assert_eq!(style.header("cache-control"), "public, max-age=300");
+}
+
+#[tokio::test]
+async fn an_order_has_as_many_lines_as_the_document_says() {
+    let house = House::new();
+    let document: serde_json::Value =
+        serde_json::from_str(&portal_web::openapi().unwrap()).unwrap();
+    let items = &document["components"]["schemas"]["NewOrder"]["properties"]["items"];
+    let most = items["maxItems"].as_u64().unwrap();
+    let item = json!({"pricebookEntryId": "01u000000000001", "quantity": 1});
+    for (lines, expected) in [
+        (most, StatusCode::CREATED),
+        (most + 1, StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let items: Vec<_> = (0..lines).map(|_| item.clone()).collect();
+        let body = json!({"items": items}).to_string();
+        let answer = house
+            .place(&format!("k{lines}"), &house.token(), &body)
+            .await;
+        assert_eq!(answer.status, expected, "{lines}: {}", answer.text);
+    }
+}

@@ -185,6 +185,13 @@ async fn everything_else_that_is_wrong_is_a_problem_document() {
         &house.send(form.body(Body::from("a=b")).unwrap()).await,
         415,
     );
+    // What the framework itself refuses.
+    check(&house.get("/api/orders/%ff", Some(&token)).await, 400);
+    check(&house.get("/ops/orders?q=a&q=b", None).await, 400);
+    let huge = Request::post("/ops/act").body(Body::from("y".repeat(70_000)));
+    check(&house.send(huge.unwrap()).await, 413);
+    let json = Request::post("/ops/login").header("content-type", "application/json");
+    check(&house.send(json.body(Body::from("{}")).unwrap()).await, 415);
     // The page's cookie reads and never writes.
     let by_cookie = |request: axum::http::request::Builder| {
         let request = request.header("cookie", format!("portal_token={token}"));

@@ -7,8 +7,8 @@ use domain::job::Ending;
 use domain::key::Channel;
 use domain::order::{Activation, Fact};
 use domain::ports::{
-    Alert, Condition, JobIntake, JobQueue, JobReader, Leadership, ProcessReport, Setting, Sign,
-    Told,
+    Act, Alert, Condition, JobIntake, JobQueue, JobReader, Leadership, ProcessReport, Setting,
+    Sign, Told,
 };
 use domain::time::Timestamp;
 use portal_web::{OpsAccess, TokenKeys};
@@ -338,4 +338,66 @@ async fn an_alert_that_fires_stands_at_the_top_of_the_overview() {
     let told: serde_json::Value = serde_json::from_str(&told).unwrap();
     assert_eq!(told["alerts"][0]["status"], "firing");
     assert_eq!(told["alerts"][0]["startsAt"], "1970-01-01T00:00:00.000Z");
+}
+
+#[tokio::test]
+async fn a_failed_order_is_not_hidden_behind_newer_ones_that_were_seen_to() {
+    let house = house();
+    let jobs: Vec<_> = (1..=101)
+        .map(|n| new_job(&format!("e{n}"), order_id(n), Some("k")))
+        .collect();
+    house.store.enqueue(&jobs).await.unwrap();
+    let ttl = Duration::from_secs(60);
+    let claimed = house.store.claim(&owner("w"), 101, ttl).await.unwrap();
+    for claim in &claimed {
+        house.clock.advance(Duration::from_millis(1));
+        let facts = [Fact::Refused(Refusal::new(
+            Code::MappingMissing,
+            "no number",
+        ))];
+        let ended = house
+            .store
+            .finish(&claim.lease, Ending::Failed, &facts, &[]);
+        ended.await.unwrap();
+    }
+    for claim in &claimed[1..] {
+        let act = Act::Handle {
+            order: claim.job.order,
+        };
+        house.store.act(&act, "Ada", "by hand").await.unwrap();
+    }
+    let overview = house.get("/ops/api/overview", Some(TOKEN)).await.json();
+    let attention = overview["attention"].as_array().unwrap();
+    assert_eq!(attention.len(), 1, "{overview}");
+    assert_eq!(
+        attention[0]["sfOrderId"],
+        claimed[0].job.order.as_str(),
+        "{overview}"
+    );
+}
+
+#[tokio::test]
+async fn a_person_is_answered_by_a_page_and_whoever_has_no_console_is_not() {
+    let house = house();
+    for (path, status) in [
+        ("/ops/orders/zzz", 400),
+        ("/ops/orders/801000000000009", 404),
+    ] {
+        let answer = house.get(path, Some(TOKEN)).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+        assert!(
+            answer.text.contains("href=\"/ops\""),
+            "{path}: {}",
+            answer.text
+        );
+    }
+    let resume = Request::post("/ops/api/act")
+        .header("authorization", format!("Bearer {TOKEN}"))
+        .body(Body::from(r#"{"act":"resume_worker","reason":"x"}"#));
+    let answer = house.send(resume.unwrap()).await;
+    let done = "Nothing to do: worker was not held back.";
+    assert_eq!(answer.json()["done"], done);
+    let closed = House::new().get("/ops/orders/zzz", None).await;
+    assert_eq!(closed.status, StatusCode::NOT_FOUND);
+    assert!(!closed.text.contains("/ops"), "{}", closed.text);
 }
