@@ -1,17 +1,37 @@
 //! Headers that every answer carries.
 
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::auth::Keys;
+use crate::ops::is_local;
+use crate::portal::Portal;
 use crate::problem::Problem;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
+
+/// Where nobody's token is checked, another site's name that points to this machine would get
+/// past the browser.
+pub(crate) async fn own_name(
+    State(portal): State<Arc<Portal>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if matches!(portal.tokens.keys, Keys::Nobody) && !is_local(request.headers()) {
+        return Problem::new(StatusCode::NOT_FOUND, "There is nothing here.").into_response();
+    }
+    next.run(request).await
+}
 
 pub(crate) async fn guard(response: Response) -> Response {
     let mut response = as_problem(response);

@@ -130,6 +130,10 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
             )
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(&portal),
+            head::own_name,
+        ))
         .layer(middleware::map_response(head::guard))
         .layer(middleware::from_fn_with_state(
             Arc::clone(&portal),

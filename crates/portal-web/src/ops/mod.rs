@@ -23,8 +23,8 @@ use crate::page;
 use crate::portal::Portal;
 use crate::problem::Problem;
 
-pub(crate) use session::Ops;
 use session::{Closed, Operator};
+pub(crate) use session::{Ops, is_local};
 
 pub(crate) fn routes() -> Router<Arc<Portal>> {
     Router::new()

@@ -181,7 +181,8 @@ pub(crate) fn is_own_form(operator: &Operator, given: &str, headers: &HeaderMap)
     from_here && expected.is_some_and(|expected| same(expected, given))
 }
 
-fn is_local(headers: &HeaderMap) -> bool {
+/// Whether whoever asks calls this machine by a name of its own.
+pub(crate) fn is_local(headers: &HeaderMap) -> bool {
     let host = headers.get("host").and_then(|value| value.to_str().ok());
     host.is_none_or(|host| Endpoint::parse("Host", &format!("http://{host}")).is_ok())
 }

@@ -204,3 +204,20 @@ async fn everything_else_that_is_wrong_is_a_problem_document() {
     assert_eq!(seen.status, StatusCode::OK);
     assert_eq!(OWN.len(), 18);
 }
+
+#[tokio::test]
+async fn without_tokens_this_machine_answers_to_its_own_names_only() {
+    let house = House::with(config(TokenKeys::Nobody));
+    let path = format!("/api/orders/{}", house.order());
+    for (host, status) in [
+        ("127.0.0.1:8080", 200),
+        ("localhost", 200),
+        ("[::1]:8080", 200),
+        ("shop.example", 404),
+        ("localhost.shop.example:8080", 404),
+    ] {
+        let request = Request::get(&path).header("host", host);
+        let answer = house.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status.as_u16(), status, "{host}: {}", answer.text);
+    }
+}
