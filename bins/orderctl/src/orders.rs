@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{AskAnswer, OrderState, OrderStatus, Progress};
-use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner};
+use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, align};
 use job_store::Store;
 use serde_json::json;
 
@@ -78,7 +78,8 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let row = find(&*store.reader, &asked.order).await?;
     let jobs = store.reader.jobs_of(row.order).await?;
     let facts = store.reader.facts_of(row.order).await?;
-    let calls = store.reader.calls_of(row.order).await?;
+    let mut calls = store.reader.calls_of(row.order).await?;
+    align(&facts, &mut calls);
     let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
     let lines = [

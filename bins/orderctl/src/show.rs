@@ -2,7 +2,7 @@
 
 use domain::order::Fact;
 use domain::ports::{
-    Audit, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall,
+    Audit, CallAction, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall,
     RecordedFact, StreamView,
 };
 use domain::time::Timestamp;
@@ -122,13 +122,17 @@ pub(crate) fn timeline(
     facts: &[RecordedFact],
     calls: &[RecordedCall],
 ) -> Vec<(Vec<String>, Value)> {
-    let facts = facts.iter().map(|recorded| (recorded.at, fact(recorded)));
+    let is_intent = |fact: &Fact| CallAction::ALL.iter().any(|call| call.is_meant_by(fact));
+    // In the same moment a call comes behind its intent and before what was learnt from it.
+    let facts = facts.iter().map(|recorded| {
+        let rank = if is_intent(&recorded.fact) { 0 } else { 2 };
+        ((recorded.at, rank), fact(recorded))
+    });
     let calls = calls
         .iter()
-        .map(|recorded| (recorded.call.at, call(recorded)));
+        .map(|recorded| ((recorded.call.at, 1), call(recorded)));
     let mut lines: Vec<_> = calls.chain(facts).collect();
-    // Stable: a call comes before what was learnt from it in the same moment.
-    lines.sort_by_key(|(at, _)| *at);
+    lines.sort_by_key(|(place, _)| *place);
     lines.into_iter().map(|(_, line)| line).collect()
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use domain::key::{Channel, Owner};
 use rustix::process::Signal;
 use simulators::Phase;
 
@@ -46,7 +47,7 @@ async fn frozen_worker(engine: Engine) {
     let order = *house.approve(1).first().unwrap();
     let frozen = Process::start(WORKER, &settings, &frozen_log);
     reading.arrived(1).await;
-    frozen.signal(Signal::STOP);
+    freeze_between_commits(&house, &frozen).await;
     reading.release();
     let other = Process::start(WORKER, &settings, &log);
     house.until_activation(&order, "Activated").await;
@@ -59,6 +60,20 @@ async fn frozen_worker(engine: Engine) {
     subscriber.stop().await;
 }
 
+/// A process that is frozen in the middle of a commit holds SQLite's one lock for writers until
+/// it wakes, and everybody waits for it. What is shown here is what happens when it did not.
+async fn freeze_between_commits(house: &House, process: &Process) {
+    loop {
+        process.signal(Signal::STOP);
+        let watch = Channel::new("is anybody writing").unwrap();
+        let owner = Owner::new("nobody").unwrap();
+        if house.store.intake.resign(&watch, &owner).await.is_ok() {
+            return;
+        }
+        process.signal(Signal::CONT);
+    }
+}
+
 async fn frozen_subscriber(engine: Engine) {
     let house = House::on(engine).await;
     let settings = house.harmless(house.subscriber_settings());
@@ -67,7 +82,7 @@ async fn frozen_subscriber(engine: Engine) {
     until_logged(&frozen_log, "stream opened").await;
     let mut orders = house.approve(1);
     house.until_queued(1).await;
-    frozen.signal(Signal::STOP);
+    freeze_between_commits(&house, &frozen).await;
     let other = Process::start(SUBSCRIBER, &settings, &log);
     orders.extend(house.approve(5));
     house.until_queued(6).await;

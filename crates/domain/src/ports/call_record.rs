@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::key::JobId;
-use crate::ports::CallError;
+use crate::order::Fact;
+use crate::ports::{CallError, RecordedFact};
 use crate::time::Timestamp;
 
 /// Where a call went.
@@ -243,9 +244,82 @@ pub struct RecordedCall {
     pub call: CallRecord,
 }
 
+impl CallAction {
+    /// Whether this fact is the intent that stands in the store before such a call is made.
+    #[must_use]
+    pub const fn is_meant_by(self, fact: &Fact) -> bool {
+        matches!(
+            (fact, self),
+            (Fact::CreatingClient { .. }, Self::AddClient)
+                | (Fact::Placing { .. }, Self::AddOrder)
+                | (Fact::Accepting { .. }, Self::AcceptOrder)
+                | (Fact::Creating { .. }, Self::ModuleCreate)
+        )
+    }
+}
+
+/// Moves the calls of each job to where its own intents show them to have been.
+///
+/// A call's time counts from the claim, by the worker's clock from the moment it began; a
+/// fact's is the store's at its commit. So a job's calls may all look early, by as much as lay
+/// between the claim and that moment. No call with an effect is made before its intent stands
+/// in the store, and the first of them tells by how much.
+pub fn align(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
+    for of_job in calls.chunk_by_mut(|one, next| one.job == next.job) {
+        let early = of_job.iter().enumerate().filter_map(|(n, made)| {
+            let action = made.call.action;
+            let first = of_job
+                .iter()
+                .position(|other| other.call.action == action)?;
+            let intent = facts
+                .iter()
+                .find(|recorded| recorded.job == made.job && action.is_meant_by(&recorded.fact))?;
+            (first == n).then(|| intent.at.since(made.call.at))
+        });
+        let early = early.max().unwrap_or_default();
+        for made in of_job {
+            made.call.at = made.call.at + early;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_jobs_calls_are_told_from_when_its_first_intent_stood() {
+        let job = |name: &str| JobId::new(name).unwrap();
+        let made = |name: &str, number, action, at| RecordedCall {
+            job: job(name),
+            number,
+            call: CallRecord {
+                at: Timestamp::from_millis(at),
+                took: Duration::from_millis(5),
+                action,
+                outcome: CallOutcome::Ok,
+            },
+        };
+        let facts = [RecordedFact {
+            at: Timestamp::from_millis(125),
+            job: job("a"),
+            fact: Fact::Accepting {
+                at: Timestamp::from_millis(125),
+            },
+        }];
+        let mut calls = [
+            made("a", 1, CallAction::GetOrders, 90),
+            made("a", 2, CallAction::AcceptOrder, 103),
+            made("a", 3, CallAction::AcceptOrder, 300),
+            made("b", 1, CallAction::AcceptOrder, 50),
+        ];
+        align(&facts, &mut calls);
+        let told = calls.each_ref().map(|made| made.call.at.as_millis());
+        assert_eq!(told, [112, 125, 322, 50]);
+        let again = calls.clone();
+        align(&facts, &mut calls);
+        assert_eq!(calls, again);
+    }
 
     #[test]
     fn every_action_and_outcome_is_known_by_its_name() {

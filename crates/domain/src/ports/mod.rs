@@ -19,7 +19,7 @@ mod provisioner;
 mod watch;
 
 pub use act::{Act, Acted, Audit, Pausable, Pause};
-pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System};
+pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use cursor_mark::{CursorMark, MarkKind};

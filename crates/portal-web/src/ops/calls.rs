@@ -1,21 +1,21 @@
 //! The calls to Salesforce and WHMCS, as moments of an order's story.
 
-use domain::order::Fact;
-use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact};
-use domain::time::Timestamp;
+use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, align};
 
 use super::timeline::{Call, Moment, Rank};
 use crate::time;
 
 /// The calls, with a word on those of each job that are not kept.
 pub(super) fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<Moment> {
+    let mut calls = calls.to_vec();
+    align(facts, &mut calls);
     let mut moments = Vec::with_capacity(calls.len());
     let mut job = None;
     for RecordedCall {
         job: of,
         number,
         call,
-    } in calls
+    } in &calls
     {
         let rank = match is_effect(call.action) {
             true => Rank::Acts,
@@ -35,16 +35,6 @@ pub(super) fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<
             let text = format!("{} earlier calls of this attempt are not kept", number - 1);
             moments.push(moment(call.at, "worker", text, "plain", None));
         }
-        // An effect begins after its intent was committed. The two are timed by different
-        // clocks that may be some milliseconds apart.
-        let intents = facts.iter().filter(|recorded| {
-            recorded.job == *of
-                && is_intent_of(&recorded.fact, call.action)
-                && recorded.at <= call.at + call.took
-        });
-        let at = intents
-            .map(|recorded| recorded.at)
-            .fold(call.at, Timestamp::max);
         let (name, outcome) = (call.action.name(), call.outcome.words());
         let took = time::span(call.took);
         let text = match call.outcome {
@@ -56,18 +46,13 @@ pub(super) fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<
             CallOutcome::NotSent | CallOutcome::Unknown => "doubt",
             CallOutcome::Refused | CallOutcome::Denied => "bad",
         };
-        let call = Call {
+        let place = call.action.system().name();
+        let told = Call {
             action: call.action,
             outcome: call.outcome,
             took: call.took,
         };
-        moments.push(moment(
-            at,
-            call.action.system().name(),
-            text,
-            tone,
-            Some(call),
-        ));
+        moments.push(moment(call.at, place, text, tone, Some(told)));
     }
     moments
 }
@@ -79,15 +64,5 @@ fn is_effect(action: CallAction) -> bool {
             | CallAction::AddOrder
             | CallAction::AcceptOrder
             | CallAction::ModuleCreate
-    )
-}
-
-fn is_intent_of(fact: &Fact, action: CallAction) -> bool {
-    matches!(
-        (fact, action),
-        (Fact::CreatingClient { .. }, CallAction::AddClient)
-            | (Fact::Placing { .. }, CallAction::AddOrder)
-            | (Fact::Accepting { .. }, CallAction::AcceptOrder)
-            | (Fact::Creating { .. }, CallAction::ModuleCreate)
     )
 }
