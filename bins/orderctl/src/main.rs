@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     });
     match (ran, ended) {
         (Err(failure), _) => runtime::exit_code(Err(failure)),
-        (_, Ok(Exit::Fine)) => ExitCode::SUCCESS,
+        (_, Ok(Exit::Fine) | Err(Stop::Unread)) => ExitCode::SUCCESS,
         (_, Ok(Exit::Difference)) => ExitCode::FAILURE,
         (_, Err(Stop::Failed(failure))) => runtime::exit_code(Err(failure)),
         (_, Err(Stop::Usage(text))) => {

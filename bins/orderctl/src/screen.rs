@@ -24,6 +24,8 @@ pub enum Stop {
     Failed(Failure),
     /// It was asked for in the wrong way: exit code 2.
     Usage(String),
+    /// Whoever read the results has seen enough, as `head` does: exit code 0, without a word.
+    Unread,
 }
 
 impl Stop {
@@ -36,6 +38,10 @@ impl Stop {
 impl<E: std::error::Error + Send + Sync + 'static> From<E> for Stop {
     fn from(error: E) -> Self {
         let error: Box<dyn std::error::Error + Send + Sync> = Box::new(error);
+        let written = error.downcast_ref::<std::io::Error>();
+        if written.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe) {
+            return Self::Unread;
+        }
         match error.downcast::<Problems>() {
             Ok(problems) => Self::Failed(Failure::Config(*problems)),
             Err(error) => match error.downcast::<Problem>() {
@@ -167,5 +173,35 @@ impl Screen {
             self.note("nothing was done");
         }
         Ok(yes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a pipe is to its writer once the other end has gone.
+    struct Gone;
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        let mut screen = Screen {
+            out: Box::new(Gone),
+            err: Box::new(std::io::sink()),
+            terminal: false,
+            format: Format::Json,
+        };
+        let ended = screen.value(&Value::Null);
+        assert!(matches!(ended, Err(Stop::Unread)), "{ended:?}");
     }
 }

@@ -301,7 +301,7 @@ impl Portal {
         );
         if not_failed > 0 {
             text.push_str(&format!(
-                " {not_failed} have not failed any more, or were changed meanwhile."
+                " For {not_failed} it was not: not failed in Salesforce any more, changed meanwhile, or not there."
             ));
         }
         if unanswered > 0 {

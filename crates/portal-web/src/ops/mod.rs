@@ -29,6 +29,7 @@ pub(crate) use session::{Ops, is_local};
 pub(crate) fn routes() -> Router<Arc<Portal>> {
     Router::new()
         .route("/ops", get(screens::overview))
+        .route("/ops/", get(async || Redirect::permanent("/ops")))
         .route("/ops/orders", get(screens::orders))
         .route("/ops/orders/{order}", get(screens::order))
         .route("/ops/failures", get(screens::failures))
