@@ -1,6 +1,6 @@
 //! The calls to Salesforce and WHMCS, as moments of an order's story.
 
-use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, align};
+use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align};
 
 use super::timeline::{Call, Moment, Rank};
 use crate::time;
@@ -35,11 +35,16 @@ pub(super) fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<
             let text = format!("{} earlier calls of this attempt are not kept", number - 1);
             moments.push(moment(call.at, "worker", text, "plain", None));
         }
-        let (name, outcome) = (call.action.name(), call.outcome.words());
+        // WHMCS's own names help whoever reads its log; ours for Salesforce help nobody.
+        let asked = match call.action.system() {
+            System::Whmcs => format!("{} – {}", call.action.name(), call.action.words()),
+            System::Salesforce => call.action.words().to_owned(),
+        };
+        let outcome = call.outcome.words();
         let took = time::span(call.took);
         let text = match call.outcome {
-            CallOutcome::Ok => format!("{name} – {}: {outcome} in {took}", call.action.words()),
-            _ => format!("{name} – {}: {outcome} after {took}", call.action.words()),
+            CallOutcome::Ok => format!("{asked}: {outcome} in {took}"),
+            _ => format!("{asked}: {outcome} after {took}"),
         };
         let tone = match call.outcome {
             CallOutcome::Ok => "plain",

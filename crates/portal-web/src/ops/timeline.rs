@@ -340,7 +340,7 @@ mod tests {
         );
         assert_eq!(told[2].gap_words(), "waited 2.0 s for a worker");
         assert_eq!(told[3].text, "4 earlier calls of this attempt are not kept");
-        assert_eq!(told[4].text, "details – read the order: answered in 40 ms");
+        assert_eq!(told[4].text, "read the order: answered in 40 ms");
         assert!(told[5].text.contains("about to be called"));
         assert_eq!(
             told[6].text,
