@@ -2,6 +2,7 @@
 
 mod acts;
 mod calls;
+mod changes;
 mod chart;
 mod household;
 mod json;
@@ -37,7 +38,7 @@ pub(crate) fn routes() -> Router<Arc<Portal>> {
         .route("/ops/act", post(acts::act))
         .route("/ops/login", get(login::form).post(login::enter))
         .route("/ops/logout", post(login::leave))
-        .route("/ops/changes", get(screens::changes))
+        .route("/ops/changes", get(changes::follow))
         .route("/ops/api/overview", get(json::overview))
         .route("/ops/api/orders", get(json::orders))
         .route("/ops/api/orders/{order}", get(json::order))
