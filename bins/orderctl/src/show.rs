@@ -1,6 +1,6 @@
 //! What is shown of orders, jobs, facts and letters: cells for people, JSON for programs.
 
-use domain::order::Fact;
+use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
     Audit, CallAction, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall,
     RecordedFact, StreamView,
@@ -145,8 +145,11 @@ fn detail(fact: &Fact) -> String {
             format!("AddOrder begins; the client's newest order is {watermark}")
         }
         Fact::Placed { order } => format!("WHMCS order {order}"),
-        Fact::Verified { lines, marked } => {
-            let marks = if *marked { "with" } else { "without" };
+        Fact::Verified { lines, marker } => {
+            let marks = match marker {
+                MarkerCheck::Kept => "with",
+                MarkerCheck::Dropped | MarkerCheck::Unchecked => "without",
+            };
             format!("{} services, {marks} our marks", lines.len())
         }
         Fact::Creating { service, .. } => format!("ModuleCreate begins for service {service}"),

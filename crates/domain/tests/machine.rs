@@ -4,7 +4,7 @@
 use domain::failure::{Code, Refusal};
 use domain::id::OrderItemId;
 use domain::key::{ClientId, JobId, LineMarker, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, OrderState, Phase, PlacedLine, Step, next};
+use domain::order::{Fact, MarkerCheck, OrderState, Phase, PlacedLine, Step, next};
 use domain::time::Timestamp;
 use proptest::prelude::*;
 
@@ -54,7 +54,7 @@ fn every_fact() -> Vec<Fact> {
         Fact::Placed { order: ORDER },
         Fact::Verified {
             lines: lines(),
-            marked: true,
+            marker: MarkerCheck::Kept,
         },
         Fact::Accepting { at: AT },
         Fact::NotAccepted,
@@ -101,7 +101,7 @@ fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
     let placed = Fact::Placed { order: ORDER };
     let verified = Fact::Verified {
         lines: lines(),
-        marked: true,
+        marker: MarkerCheck::Kept,
     };
     let road = [checked, client, placing, placed, verified];
     let with =

@@ -5,7 +5,7 @@
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, Id};
 use domain::key::{ClientId, IdemKey, JobId, LineMarker, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, PlacedLine};
+use domain::order::{Fact, MarkerCheck, PlacedLine};
 use domain::ports::StoreError;
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -53,8 +53,9 @@ pub(crate) fn encode(fact: &Fact) -> Value {
             json!({"at": at.as_millis(), "watermark": watermark.0})
         }
         Fact::Placed { order } | Fact::Forgotten { order } => json!({"order": order.0}),
-        Fact::Verified { lines, marked } => json!({
-            "marked": marked,
+        Fact::Verified { lines, marker } => json!({
+            "marked": *marker == MarkerCheck::Kept,
+            "dropped": *marker == MarkerCheck::Dropped,
             "lines": lines
                 .iter()
                 .map(|line| json!([line.marker.to_string(), line.service.0]))
@@ -80,9 +81,17 @@ pub(crate) fn encode(fact: &Fact) -> Value {
     }
 }
 
-/// Whether the fact proves that our marks survive on this install.
-pub(crate) fn proves_marks(fact: &Fact) -> bool {
-    matches!(fact, Fact::Verified { marked: true, .. })
+/// The value of the column `marked`: 1 for evidence that WHMCS keeps our marker, 2 that it
+/// does not, 0 for every other fact.
+pub(crate) fn marker_evidence(fact: &Fact) -> i64 {
+    match fact {
+        Fact::Verified { marker, .. } => match marker {
+            MarkerCheck::Kept => 1,
+            MarkerCheck::Dropped => 2,
+            MarkerCheck::Unchecked => 0,
+        },
+        _ => 0,
+    }
 }
 
 /// The fact that a row holds.
@@ -128,7 +137,12 @@ pub(crate) fn decode(kind: &str, body: &str) -> Result<Fact, StoreError> {
         "searched_empty" => Fact::SearchedEmpty { at: at()? },
         "placed" => Fact::Placed { order: order()? },
         "verified" => Fact::Verified {
-            marked: body["marked"].as_bool().ok_or_else(bad)?,
+            // Before there was `dropped`, an order without the marker was no evidence.
+            marker: match (body["marked"].as_bool().ok_or_else(bad)?, &body["dropped"]) {
+                (true, _) => MarkerCheck::Kept,
+                (false, Value::Bool(true)) => MarkerCheck::Dropped,
+                (false, _) => MarkerCheck::Unchecked,
+            },
             lines: body["lines"]
                 .as_array()
                 .ok_or_else(bad)?
@@ -238,7 +252,15 @@ mod tests {
             Fact::Placed { order },
             Fact::Verified {
                 lines: vec![PlacedLine { marker, service }],
-                marked: true,
+                marker: MarkerCheck::Kept,
+            },
+            Fact::Verified {
+                lines: Vec::new(),
+                marker: MarkerCheck::Dropped,
+            },
+            Fact::Verified {
+                lines: Vec::new(),
+                marker: MarkerCheck::Unchecked,
             },
             Fact::Accepting { at },
             Fact::NotAccepted,
@@ -282,5 +304,11 @@ mod tests {
             account: None,
         };
         assert_eq!(checked, expected);
+        let verified = decode("verified", r#"{"lines":[],"marked":false}"#).unwrap();
+        let expected = Fact::Verified {
+            lines: Vec::new(),
+            marker: MarkerCheck::Unchecked,
+        };
+        assert_eq!(verified, expected);
     }
 }

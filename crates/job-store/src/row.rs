@@ -101,7 +101,7 @@ pub(crate) fn claimed(
     row: &impl Columns,
     fence: Fence,
     at: Timestamp,
-    markers_proven: bool,
+    marker_kept_at: Option<Timestamp>,
 ) -> Result<Claimed, StoreError> {
     let job = job(row)?;
     Ok(Claimed {
@@ -114,7 +114,7 @@ pub(crate) fn claimed(
         enqueued_at: row.time("enqueued_at")?,
         deferrals: u32::try_from(row.int("deferrals")?).unwrap_or(u32::MAX),
         facts: Vec::new(),
-        markers_proven,
+        marker_kept_at,
         job,
     })
 }

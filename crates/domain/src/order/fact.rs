@@ -8,6 +8,20 @@ use crate::key::{ClientId, IdemKey, JobId, ServiceId, WhmcsOrderId};
 use crate::order::PlacedLine;
 use crate::time::Timestamp;
 
+/// What reading an order back told about the marker in its notes.
+///
+/// WHMCS does not document that it keeps the notes of AddOrder, and an upgrade or a hook can
+/// end it at any time, so the newest evidence decides whether a search can be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MarkerCheck {
+    /// AddOrder named the order, and its notes carried the marker afterwards.
+    Kept,
+    /// The order is ours, and its notes did not carry the marker.
+    Dropped,
+    /// The marker may have been written by somebody else than AddOrder: no evidence.
+    Unchecked,
+}
+
 /// One thing that is known about an order. Facts are only ever added.
 ///
 /// A fact named in the present participle (`Placing`, `Accepting`, …) is an *intent*: it is
@@ -70,8 +84,8 @@ pub enum Fact {
     Verified {
         /// Which service stands for which line.
         lines: Vec<PlacedLine>,
-        /// Whether a mark of ours was seen on it that nobody but AddOrder can have written.
-        marked: bool,
+        /// Whether WHMCS kept the marker that AddOrder wrote.
+        marker: MarkerCheck,
     },
     /// Intent: AcceptOrder is about to be called.
     Accepting {

@@ -24,7 +24,7 @@ pub use customer::{
 };
 pub use cycle::{Cycle, UnknownCycle};
 pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Standing};
-pub use fact::Fact;
+pub use fact::{Fact, MarkerCheck};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};

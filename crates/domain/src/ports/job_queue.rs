@@ -26,8 +26,9 @@ pub struct Claimed {
     pub deferrals: u32,
     /// Every fact of the order, oldest first, of this and of earlier attempts.
     pub facts: Vec<Fact>,
-    /// Whether a mark of ours was ever seen to survive on this WHMCS install.
-    pub markers_proven: bool,
+    /// When WHMCS was last seen to keep our marker; `None` when it never was, or when the
+    /// newest order that was read back had lost it.
+    pub marker_kept_at: Option<Timestamp>,
 }
 
 /// Why and for how long a job is given back.

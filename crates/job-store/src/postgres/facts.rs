@@ -27,7 +27,7 @@ pub(crate) async fn of_orders(
         .collect()
 }
 
-/// Facts as the arrays that a statement takes: kinds, bodies, and whether each proves marks.
+/// Facts as the arrays that a statement takes: kinds, bodies, and what each tells of markers.
 pub(crate) struct Arrays {
     pub(crate) kinds: Vec<&'static str>,
     pub(crate) bodies: Vec<String>,
@@ -36,14 +36,13 @@ pub(crate) struct Arrays {
 
 impl Arrays {
     pub(crate) fn of(facts: &[Fact]) -> Self {
-        let marked = |fact| i64::from(record::proves_marks(fact));
         Self {
             kinds: facts.iter().map(Fact::name).collect(),
             bodies: facts
                 .iter()
                 .map(|fact| record::encode(fact).to_string())
                 .collect(),
-            marked: facts.iter().map(marked).collect(),
+            marked: facts.iter().map(record::marker_evidence).collect(),
         }
     }
 }

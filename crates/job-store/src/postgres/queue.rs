@@ -67,7 +67,8 @@ pub(crate) const CLAIM: &str = concat!(
     job_columns!(),
     "
      )
-     SELECT *, EXISTS (SELECT 1 FROM fact WHERE marked = 1)::int::bigint AS markers_proven
+     SELECT *, (SELECT CASE WHEN marked = 1 THEN at END FROM fact
+                WHERE marked > 0 ORDER BY seq DESC LIMIT 1) AS marker_kept_at
      FROM claimed ORDER BY place"
 );
 
@@ -314,7 +315,7 @@ async fn claim(
             found,
             Fence::stored(found.text("fence")?),
             found.time("now")?,
-            found.int("markers_proven")? == 1,
+            found.maybe_time("marker_kept_at")?,
         )?);
     }
     let orders: Vec<_> = claimed.iter().map(|job| job.job.order).collect();

@@ -39,7 +39,7 @@ pub(crate) async fn append(
         .bind(job.as_str().to_owned())
         .bind(now.as_millis())
         .bind(fact.name())
-        .bind(i64::from(record::proves_marks(fact)))
+        .bind(record::marker_evidence(fact))
         .bind(record::encode(fact).to_string())
         .execute(&mut *connection)
         .await

@@ -244,11 +244,17 @@ async fn claim(
         .fetch_all(&mut *connection)
         .await
         .or_unavailable()?;
-    let markers_proven = sqlx::query("SELECT 1 FROM fact WHERE marked = 1 LIMIT 1")
-        .fetch_optional(&mut *connection)
-        .await
-        .or_unavailable()?
-        .is_some();
+    let evidence = sqlx::query(
+        "SELECT CASE WHEN marked = 1 THEN at END AS marker_kept_at FROM fact
+         WHERE marked > 0 ORDER BY seq DESC LIMIT 1",
+    )
+    .fetch_optional(&mut *connection)
+    .await
+    .or_unavailable()?;
+    let marker_kept_at = match &evidence {
+        Some(evidence) => evidence.maybe_time("marker_kept_at")?,
+        None => None,
+    };
     let mut claimed = Vec::with_capacity(rows.len());
     for (found, fence) in rows.iter().zip(fences) {
         sqlx::query(
@@ -263,7 +269,7 @@ async fn claim(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-        let mut job = row::claimed(found, fence, now, markers_proven)?;
+        let mut job = row::claimed(found, fence, now, marker_kept_at)?;
         let known = facts::of_order(connection, job.job.order).await?;
         job.facts = known.into_iter().map(|recorded| recorded.fact).collect();
         claimed.push(job);

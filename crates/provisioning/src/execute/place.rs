@@ -2,7 +2,9 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
-use domain::order::{Fact, OrderDetails, Plan, Search, Verdict, judge, verify as compare};
+use domain::order::{
+    Fact, MarkerCheck, OrderDetails, Plan, Search, Verdict, judge, verify as compare,
+};
 use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
 
@@ -159,24 +161,28 @@ impl Attempt<'_> {
             answered: Some(order),
             ..self.search(details, &plan, above)
         };
-        let marked = match judge(&search, &orders) {
+        match judge(&search, &orders) {
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
             Verdict::Found(found) if found != order => {
                 return self.learn(Fact::Placed { order: found }).await;
             }
-            // The mark proves that it survives here only while nobody but us can have written
-            // it: staff mark by hand what they want adopted, where notes are dropped, too.
-            Verdict::Found(_) => self.answered == Some(order),
-            Verdict::Absent => false,
-        };
+            Verdict::Found(_) | Verdict::Absent => {}
+        }
         let Some(seen) = orders.iter().find(|seen| seen.id == order) else {
             let detail = format!("WHMCS order {order} is not there any more");
             return self
                 .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
                 .await;
         };
+        // Staff write the marker by hand where notes are dropped, so only an order that nobody
+        // else can have written to yet shows that WHMCS keeps it.
+        let marker = match marker(details).is_in(&seen.notes) {
+            true if self.answered == Some(order) => MarkerCheck::Kept,
+            true => MarkerCheck::Unchecked,
+            false => MarkerCheck::Dropped,
+        };
         match compare(seen, &plan, client) {
-            Ok(lines) => self.learn(Fact::Verified { lines, marked }).await,
+            Ok(lines) => self.learn(Fact::Verified { lines, marker }).await,
             Err(refusal) => self.refuse(refusal).await,
         }
     }
@@ -192,7 +198,7 @@ impl Attempt<'_> {
             plan,
             watermark,
             answered: None,
-            markers_proven: self.claimed.markers_proven,
+            markers_proven: self.claimed.marker_kept_at.is_some(),
             forgotten: &self.state.forgotten,
         }
     }

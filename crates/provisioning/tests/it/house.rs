@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::{Ending, Lease};
 use domain::key::Owner;
-use domain::order::{Fact, Outcome};
+use domain::order::{Fact, MarkerCheck, Outcome};
 use domain::ports::{
     CallRecord, Claimed, Clock, JobIntake, JobQueue, JobReader, Provisioner, Release, StoreError,
 };
@@ -167,7 +167,15 @@ impl House {
     /// Whether the store holds a proof that marks survive on this install.
     pub(crate) async fn marks_are_proven(&self) -> bool {
         let facts = self.store.facts_of(order_id(1)).await.unwrap();
-        let proof = |fact: &Fact| matches!(fact, Fact::Verified { marked: true, .. });
+        let proof = |fact: &Fact| {
+            matches!(
+                fact,
+                Fact::Verified {
+                    marker: MarkerCheck::Kept,
+                    ..
+                }
+            )
+        };
         facts.iter().any(|recorded| proof(&recorded.fact))
     }
 

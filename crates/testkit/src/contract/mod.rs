@@ -14,7 +14,7 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, Ending, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
-use domain::order::Fact;
+use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
     Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
     Leadership, Release, StoreError, Undecodable, UndecodableReason,
@@ -318,21 +318,38 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap();
     }
 
-    /// A mark that was seen to survive is known to every later claim.
-    pub async fn a_proven_mark_is_remembered(&self) {
-        self.enqueue(new_job("e1", order_id(1), None)).await;
-        let claimed = self.claim_one().await;
-        assert!(!claimed.markers_proven);
-        let seen = Fact::Verified {
-            lines: Vec::new(),
-            marked: true,
-        };
-        self.store
-            .record(&claimed.lease, &[seen], &[])
-            .await
-            .unwrap();
-        self.enqueue(new_job("e2", order_id(2), None)).await;
-        assert!(self.claim_one().await.markers_proven);
+    /// The newest evidence decides whether WHMCS keeps our marker, whichever order it is of.
+    pub async fn the_newest_evidence_decides_whether_markers_are_kept(&self) {
+        let evidence = [
+            (MarkerCheck::Unchecked, false),
+            (MarkerCheck::Kept, true),
+            (MarkerCheck::Unchecked, true),
+            (MarkerCheck::Dropped, false),
+            (MarkerCheck::Unchecked, false),
+            (MarkerCheck::Kept, true),
+        ];
+        self.enqueue(new_job("e0", order_id(1), None)).await;
+        let mut claimed = self.claim_one().await;
+        assert_eq!(claimed.marker_kept_at, None);
+        for (n, (marker, kept)) in evidence.into_iter().enumerate() {
+            self.clock.advance(Duration::from_secs(1));
+            let verified = [Fact::Verified {
+                lines: Vec::new(),
+                marker,
+            }];
+            let at = self.clock.now();
+            let (lease, ending) = (&claimed.lease, Ending::Skipped);
+            let finished = self.store.finish(lease, ending, &verified, &[]);
+            finished.await.unwrap();
+            let number = u32::try_from(n).unwrap() + 2;
+            let event = format!("e{number}");
+            self.enqueue(new_job(&event, order_id(number), None)).await;
+            claimed = self.claim_one().await;
+            assert_eq!(claimed.marker_kept_at.is_some(), kept, "{marker:?}");
+            if marker == MarkerCheck::Kept {
+                assert_eq!(claimed.marker_kept_at, Some(at));
+            }
+        }
     }
 }
 
@@ -351,7 +368,7 @@ macro_rules! job_store_contract {
             one_job_of_an_order_at_a_time,
             a_stale_worker_writes_nothing,
             a_heartbeat_keeps_the_job,
-            a_proven_mark_is_remembered,
+            the_newest_evidence_decides_whether_markers_are_kept,
             calls_are_kept_with_what_followed_them,
             of_very_many_calls_the_newest_are_kept,
             calls_to_whmcs_are_counted_with_their_errors,

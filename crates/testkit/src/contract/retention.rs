@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, Ending};
 use domain::key::WhmcsOrderId;
-use domain::order::Fact;
+use domain::order::{Fact, MarkerCheck};
 use domain::ports::{Clock, Entry, JobIntake, JobQueue, JobReader, Pruned, SHORTEST_RETENTION};
 
 use super::Subject;
@@ -29,7 +29,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             Fact::Placed { order },
             Fact::Verified {
                 lines: Vec::new(),
-                marked: true,
+                marker: MarkerCheck::Kept,
             },
         ];
         let refused = [
@@ -71,6 +71,6 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.enqueue(again).await, Admission::Enqueued);
         let claimed = self.claim_one().await;
         assert_eq!(claimed.facts, provisioned);
-        assert!(claimed.markers_proven);
+        assert!(claimed.marker_kept_at.is_some());
     }
 }
