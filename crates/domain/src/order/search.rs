@@ -2,7 +2,8 @@
 
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
-use crate::order::{OrderSighting, OrderStatus, Plan};
+use crate::order::{OrderSighting, OrderStatus, Plan, UnknownCall};
+use crate::time::Timestamp;
 
 /// What was looked for.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +18,23 @@ pub struct Search<'a> {
     /// The order that AddOrder named in its answer: ours whatever it carries, and no twin of
     /// itself.
     pub answered: Option<WhmcsOrderId>,
-    /// Whether a mark of ours has been seen to survive on this install.
-    pub markers_proven: bool,
+    /// When WHMCS was last seen to keep our marker; `None` when it is not known to.
+    pub marker_kept_at: Option<Timestamp>,
+    /// The newest AddOrder whose outcome is unknown.
+    pub unknown: Option<UnknownCall>,
     /// Orders that an operator told us to forget.
     pub forgotten: &'a [WhmcsOrderId],
+}
+
+impl Search<'_> {
+    /// Whether an order without the marker cannot be ours: WHMCS keeps markers, and has been
+    /// seen to since the call that may have made it. An older proof may have ended before.
+    fn trusts_markers(&self) -> bool {
+        match (self.marker_kept_at, self.unknown) {
+            (Some(kept_at), Some(unknown)) => kept_at > unknown.since,
+            (kept_at, _) => kept_at.is_some(),
+        }
+    }
 }
 
 /// What the search means.
@@ -37,9 +51,8 @@ pub enum Verdict {
 /// Decides over the client's complete list of orders.
 ///
 /// One order with our mark is ours, and so is the one that staff left standing of several.
-/// More are `WHMCS_DUPLICATE_FOUND`. None, but an order
-/// like ours without a mark above the watermark, while no mark was ever seen to survive, is
-/// `WHMCS_OUTCOME_UNKNOWN` and names it.
+/// More are `WHMCS_DUPLICATE_FOUND`. None, but an order like ours without a mark above the
+/// watermark, while WHMCS is not known to keep marks, is `WHMCS_OUTCOME_UNKNOWN` and names it.
 #[must_use]
 pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
     let remembered = || {
@@ -70,7 +83,7 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
             ));
         }
     }
-    let Some(watermark) = search.watermark.filter(|_| !search.markers_proven) else {
+    let Some(watermark) = search.watermark.filter(|_| !search.trusts_markers()) else {
         return Verdict::Absent;
     };
     let twins: Vec<_> = remembered()

@@ -44,17 +44,36 @@ pub enum SetUp {
     },
 }
 
+/// So many calls of one attempt may end with an unknown outcome; then the operator decides.
+pub const MAX_UNKNOWN_CALLS: u32 = 3;
+
+/// How far setting up has come in this attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetUpSoFar {
+    /// How the last call stands.
+    pub set_up: SetUp,
+    /// Calls of this attempt whose outcome is unknown.
+    pub unknown_calls: u32,
+}
+
 impl SetUp {
-    /// What a new attempt starts from. After a reported failure the operator has decided:
-    /// what is pending may be created. An unknown outcome stays unknown.
+    /// What a new attempt starts from. After a reported failure (`module_failed`: the last
+    /// attempt ended with one) the operator has decided: what is pending may be created. An
+    /// unknown outcome stays unknown.
     #[must_use]
-    pub(crate) fn reopened(self) -> Self {
+    pub(crate) fn reopened(self, module_failed: bool) -> Self {
         match self {
-            Self::NotBegun => Self::NotBegun,
             Self::InFlight { at, .. } | Self::Unknown { at } => Self::Unknown { at },
-            Self::Answered => Self::Answered,
             Self::Failed { .. } | Self::Creating { .. } => Self::Creating { tried: Vec::new() },
+            Self::NotBegun | Self::Answered if module_failed => {
+                Self::Creating { tried: Vec::new() }
+            }
+            Self::NotBegun | Self::Answered => self,
         }
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        matches!(self, Self::InFlight { .. })
     }
 
     /// The state after a fact about setting up; `None` when it cannot follow.
@@ -168,7 +187,7 @@ pub enum SetUpMove {
 /// `quiet` is how long an unknown call may still be at work.
 #[must_use]
 pub fn next_set_up(
-    set_up: &SetUp,
+    so_far: &SetUpSoFar,
     seen: &OrderSighting,
     module: impl Fn(&LineSighting) -> ModuleKind,
     now: Timestamp,
@@ -177,11 +196,23 @@ pub fn next_set_up(
     if let Some(refusal) = ended_by_staff(seen) {
         return SetUpMove::Refuse(refusal);
     }
+    let set_up = &so_far.set_up;
     let pending: Vec<_> = seen
         .lines
         .iter()
         .filter(|line| line.status == ServiceStatus::Pending)
         .collect();
+    if pending.is_empty() && seen.status == OrderStatus::Active {
+        return SetUpMove::Done;
+    }
+    if let SetUp::Unknown { at } | SetUp::InFlight { at, .. } = set_up {
+        if now < *at + quiet {
+            return SetUpMove::Wait(*at + quiet);
+        }
+        if so_far.unknown_calls >= MAX_UNKNOWN_CALLS {
+            return unanswered(seen, so_far.unknown_calls);
+        }
+    }
     if pending.is_empty() {
         return all_services_active(set_up, seen);
     }
@@ -198,9 +229,6 @@ pub fn next_set_up(
     match set_up {
         SetUp::NotBegun if seen.status == OrderStatus::Pending => {
             SetUpMove::Accept { run_modules: true }
-        }
-        SetUp::Unknown { at } | SetUp::InFlight { at, .. } if now < *at + quiet => {
-            SetUpMove::Wait(*at + quiet)
         }
         SetUp::Unknown { .. } | SetUp::InFlight { .. } | SetUp::Creating { .. } if accept_again => {
             SetUpMove::Accept { run_modules: true }
@@ -238,7 +266,6 @@ pub fn next_set_up(
 
 fn all_services_active(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
     match set_up {
-        _ if seen.status == OrderStatus::Active => SetUpMove::Done,
         SetUp::Answered => failed(
             seen,
             "AcceptOrder answered success but the order is still Pending".to_owned(),
@@ -269,6 +296,16 @@ fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
         }
         ServiceStatus::Pending | ServiceStatus::Active => None,
     })
+}
+
+fn unanswered(seen: &OrderSighting, calls: u32) -> SetUpMove {
+    SetUpMove::Refuse(Refusal::new(
+        Code::WhmcsOutcomeUnknown,
+        format!(
+            "WHMCS order {}: {calls} calls to set it up got no answer, and it is not complete",
+            seen.id
+        ),
+    ))
 }
 
 fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {
