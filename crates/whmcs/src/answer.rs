@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// What kind of call was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Nothing changes by it.
     Read,
     /// It creates or changes something.
@@ -83,6 +83,20 @@ pub(crate) struct Answer<'a> {
     /// A firewall says that it stopped the call before WHMCS saw it.
     pub(crate) blocked: bool,
     pub(crate) body: &'a [u8],
+}
+
+/// The class of an answer, for tests that play WHMCS.
+///
+/// # Errors
+/// The class, when it is not a success.
+pub fn classify(kind: Kind, status: u16, body: &[u8]) -> Result<Map<String, Value>, CallError> {
+    let answer = Answer {
+        status,
+        retry_after: None,
+        blocked: false,
+        body,
+    };
+    sort(kind, &answer)
 }
 
 /// The answer's object when `result` is exactly `success`.

@@ -3,7 +3,6 @@
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
 use crate::order::{OrderSighting, OrderStatus, Plan, UnknownCall};
-use crate::time::Timestamp;
 
 /// What was looked for.
 #[derive(Clone, Copy, Debug)]
@@ -18,21 +17,32 @@ pub struct Search<'a> {
     /// The order that AddOrder named in its answer: ours whatever it carries, and no twin of
     /// itself.
     pub answered: Option<WhmcsOrderId>,
-    /// When WHMCS was last seen to keep our marker; `None` when it is not known to.
-    pub marker_kept_at: Option<Timestamp>,
+    /// Which orders show that WHMCS keeps our marker; `None` when it is not known to.
+    pub markers_kept: Option<MarkersKept>,
     /// The newest AddOrder whose outcome is unknown.
     pub unknown: Option<UnknownCall>,
     /// Orders that an operator told us to forget.
     pub forgotten: &'a [WhmcsOrderId],
 }
 
+/// The newest orders that were read back and all had kept our marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkersKept {
+    /// The first of them.
+    pub from: WhmcsOrderId,
+    /// The last of them.
+    pub to: WhmcsOrderId,
+}
+
 impl Search<'_> {
-    /// Whether an order without the marker cannot be ours: WHMCS keeps markers, and has been
-    /// seen to since the call that may have made it. An older proof may have ended before.
-    fn trusts_markers(&self) -> bool {
-        match (self.marker_kept_at, self.unknown) {
-            (Some(kept_at), Some(unknown)) => kept_at > unknown.since,
-            (kept_at, _) => kept_at.is_some(),
+    /// Whether an order without the marker cannot be ours, since WHMCS keeps markers. After a
+    /// call of unknown outcome that must be known of the time in which the order was made:
+    /// orders before and after it kept theirs.
+    fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
+        match (self.markers_kept, self.unknown) {
+            (Some(kept), Some(_)) => kept.from < unmarked && unmarked < kept.to,
+            (kept, None) => kept.is_some(),
+            (None, _) => false,
         }
     }
 }
@@ -83,12 +93,12 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
             ));
         }
     }
-    let Some(watermark) = search.watermark.filter(|_| !search.trusts_markers()) else {
+    let Some(watermark) = search.watermark else {
         return Verdict::Absent;
     };
     let twins: Vec<_> = remembered()
         .filter(|order| order.id > watermark && Some(order.id) != search.answered)
-        .filter(|order| is_unmarked_twin(order, search.plan))
+        .filter(|order| !search.rules_out(order.id) && is_unmarked_twin(order, search.plan))
         .collect();
     if twins.is_empty() {
         return Verdict::Absent;

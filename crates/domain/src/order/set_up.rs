@@ -29,6 +29,8 @@ pub enum SetUp {
     Unknown {
         /// Since when that is known.
         at: Timestamp,
+        /// What was tried in this attempt and answered, with the failure that was reported.
+        tried: Vec<(ServiceId, Option<String>)>,
     },
     /// AcceptOrder answered success.
     Answered,
@@ -63,7 +65,10 @@ impl SetUp {
     #[must_use]
     pub(crate) fn reopened(self, module_failed: bool) -> Self {
         match self {
-            Self::InFlight { at, .. } | Self::Unknown { at } => Self::Unknown { at },
+            Self::InFlight { at, .. } | Self::Unknown { at, .. } => Self::Unknown {
+                at,
+                tried: Vec::new(),
+            },
             Self::Failed { .. } | Self::Creating { .. } => Self::Creating { tried: Vec::new() },
             Self::NotBegun | Self::Answered if module_failed => {
                 Self::Creating { tried: Vec::new() }
@@ -103,9 +108,17 @@ impl SetUp {
                 texts.push(text.clone());
                 Some(Self::Failed { texts })
             }
-            (Self::InFlight { service: None, .. }, Fact::AcceptUnknown { at }) => {
-                Some(Self::Unknown { at: *at })
-            }
+            (
+                Self::InFlight {
+                    service: None,
+                    prior,
+                    ..
+                },
+                Fact::AcceptUnknown { at },
+            ) => Some(Self::Unknown {
+                at: *at,
+                tried: prior.tried(),
+            }),
             (
                 Self::InFlight {
                     prior,
@@ -134,10 +147,15 @@ impl SetUp {
             }
             (
                 Self::InFlight {
-                    service: Some(_), ..
+                    service: Some(_),
+                    prior,
+                    ..
                 },
                 Fact::CreateUnknown { at },
-            ) => Some(Self::Unknown { at: *at }),
+            ) => Some(Self::Unknown {
+                at: *at,
+                tried: prior.tried(),
+            }),
             (Self::InFlight { .. }, _) => None,
             (prior, Fact::Accepting { at }) => Some(Self::InFlight {
                 at: *at,
@@ -154,12 +172,17 @@ impl SetUp {
     }
 
     fn after_create(prior: Self, service: ServiceId, failure: Option<String>) -> Self {
-        let mut tried = match prior {
-            Self::Creating { tried } => tried,
-            _ => Vec::new(),
-        };
+        let mut tried = prior.tried();
         tried.push((service, failure));
         Self::Creating { tried }
+    }
+
+    /// The services whose ModuleCreate was answered in this attempt.
+    fn tried(self) -> Vec<(ServiceId, Option<String>)> {
+        match self {
+            Self::Creating { tried } | Self::Unknown { tried, .. } => tried,
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -205,7 +228,7 @@ pub fn next_set_up(
     if pending.is_empty() && seen.status == OrderStatus::Active {
         return SetUpMove::Done;
     }
-    if let SetUp::Unknown { at } | SetUp::InFlight { at, .. } = set_up {
+    if let SetUp::Unknown { at, .. } | SetUp::InFlight { at, .. } = set_up {
         if now < *at + quiet {
             return SetUpMove::Wait(*at + quiet);
         }
@@ -220,10 +243,16 @@ pub fn next_set_up(
     let repeatable = pending
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
-    // ModuleCreate does nothing for a service without module; AcceptOrder makes it active.
+    let tried = match set_up {
+        SetUp::Creating { tried } | SetUp::Unknown { tried, .. } => tried.as_slice(),
+        _ => &[],
+    };
+    // ModuleCreate does nothing for a service without module; AcceptOrder makes it active. What
+    // was answered in this attempt is tried again only when the operator asks.
     let first = pending
         .iter()
-        .find(|line| module(line) != ModuleKind::None)
+        .filter(|line| module(line) != ModuleKind::None)
+        .find(|line| !tried.iter().any(|(id, _)| *id == line.service))
         .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
@@ -236,7 +265,11 @@ pub fn next_set_up(
         SetUp::NotBegun | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
             if repeatable =>
         {
-            first.map_or_else(|| still_pending(seen, &pending), SetUpMove::Create)
+            match first {
+                Some(service) => SetUpMove::Create(service),
+                None if tried.is_empty() => still_pending(seen, &pending),
+                None => failed(seen, creation_report(&pending, tried)),
+            }
         }
         SetUp::Unknown { .. } | SetUp::InFlight { .. } => SetUpMove::Refuse(Refusal::new(
             Code::WhmcsOutcomeUnknown,
@@ -251,16 +284,10 @@ pub fn next_set_up(
             seen,
             format!("{} not set up: {}", services(&pending), texts.join("; ")),
         ),
-        SetUp::Creating { tried } => {
-            let untried = pending
-                .iter()
-                .filter(|line| module(line) != ModuleKind::None)
-                .find(|line| !tried.iter().any(|(id, _)| *id == line.service));
-            match untried {
-                Some(line) => SetUpMove::Create(line.service),
-                None => failed(seen, creation_report(&pending, tried)),
-            }
-        }
+        SetUp::Creating { .. } => match first {
+            Some(service) => SetUpMove::Create(service),
+            None => failed(seen, creation_report(&pending, tried)),
+        },
     }
 }
 

@@ -17,7 +17,7 @@ use crate::postgres::intake::millis;
 use crate::postgres::orders::{self, listed};
 use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, calls, now};
-use crate::row::{self, Columns, job_columns};
+use crate::row::{self, Columns, job_columns, kept_columns};
 
 /// How soon whoever waits looks again while no notification can reach it.
 const POLL: Duration = Duration::from_secs(1);
@@ -67,8 +67,9 @@ pub(crate) const CLAIM: &str = concat!(
     job_columns!(),
     "
      )
-     SELECT *, (SELECT CASE WHEN marked = 1 THEN at END FROM fact
-                WHERE marked > 0 ORDER BY seq DESC LIMIT 1) AS marker_kept_at
+     SELECT *, ",
+    kept_columns!(),
+    "
      FROM claimed ORDER BY place"
 );
 
@@ -315,7 +316,7 @@ async fn claim(
             found,
             Fence::stored(found.text("fence")?),
             found.time("now")?,
-            found.maybe_time("marker_kept_at")?,
+            row::markers_kept(found)?,
         )?);
     }
     let orders: Vec<_> = claimed.iter().map(|job| job.job.order).collect();

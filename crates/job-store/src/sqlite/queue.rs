@@ -12,7 +12,7 @@ use domain::time::Timestamp;
 use sqlx::{Row, SqliteConnection};
 
 use crate::error::OrUnavailable;
-use crate::row::{self, Columns, job_columns};
+use crate::row::{self, Columns, job_columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, orders};
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
@@ -244,17 +244,11 @@ async fn claim(
         .fetch_all(&mut *connection)
         .await
         .or_unavailable()?;
-    let evidence = sqlx::query(
-        "SELECT CASE WHEN marked = 1 THEN at END AS marker_kept_at FROM fact
-         WHERE marked > 0 ORDER BY seq DESC LIMIT 1",
-    )
-    .fetch_optional(&mut *connection)
-    .await
-    .or_unavailable()?;
-    let marker_kept_at = match &evidence {
-        Some(evidence) => evidence.maybe_time("marker_kept_at")?,
-        None => None,
-    };
+    let evidence = sqlx::query(concat!("SELECT ", kept_columns!()))
+        .fetch_one(&mut *connection)
+        .await
+        .or_unavailable()?;
+    let markers_kept = row::markers_kept(&evidence)?;
     let mut claimed = Vec::with_capacity(rows.len());
     for (found, fence) in rows.iter().zip(fences) {
         sqlx::query(
@@ -269,7 +263,7 @@ async fn claim(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-        let mut job = row::claimed(found, fence, now, marker_kept_at)?;
+        let mut job = row::claimed(found, fence, now, markers_kept)?;
         let known = facts::of_order(connection, job.job.order).await?;
         job.facts = known.into_iter().map(|recorded| recorded.fact).collect();
         claimed.push(job);

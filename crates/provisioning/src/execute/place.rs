@@ -195,8 +195,13 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
+        let seen = orders.iter().find(|seen| seen.id == order);
+        let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
         let search = Search {
             answered: Some(order),
+            // An order of ours without its marker is the newest evidence: another one may have
+            // lost it too.
+            markers_kept: self.claimed.markers_kept.filter(|_| is_marked),
             ..self.search(details, &plan, above, None)
         };
         match judge(&search, &orders) {
@@ -206,7 +211,7 @@ impl Attempt<'_> {
             }
             Verdict::Found(_) | Verdict::Absent => {}
         }
-        let Some(seen) = orders.iter().find(|seen| seen.id == order) else {
+        let Some(seen) = seen else {
             let detail = format!("WHMCS order {order} is not there any more");
             return self
                 .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
@@ -214,7 +219,7 @@ impl Attempt<'_> {
         };
         // Staff write the marker by hand where notes are dropped, so only an order that nobody
         // else can have written to yet shows that WHMCS keeps it.
-        let marker = match marker(details).is_in(&seen.notes) {
+        let marker = match is_marked {
             true if self.answered == Some(order) => MarkerCheck::Kept,
             true => MarkerCheck::Unchecked,
             false => MarkerCheck::Dropped,
@@ -237,7 +242,7 @@ impl Attempt<'_> {
             plan,
             watermark,
             answered: None,
-            marker_kept_at: self.claimed.marker_kept_at,
+            markers_kept: self.claimed.markers_kept,
             unknown,
             forgotten: &self.state.forgotten,
         }

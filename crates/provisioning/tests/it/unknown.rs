@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::failure::Code;
+use domain::key::WhmcsOrderId;
 use domain::order::{OrderStatus, ServiceStatus};
 use domain::ports::Clock;
 use testkit::{Action, Fault};
@@ -42,19 +43,31 @@ async fn a_proof_older_than_the_lost_call_does_not_let_a_retry_place_a_second_or
 }
 
 #[tokio::test]
-async fn a_proof_younger_than_the_lost_call_lets_a_retry_place_the_order() {
-    let house = House::with_order().await;
-    assert_eq!(house.work().await, [DONE]);
-    house.whmcs.fail_next(Action::Place, Fault::RequestLost);
-    house.order(2).await;
-    assert_eq!(house.work().await.last(), Some(&FAILED));
-    house.order(3).await;
-    assert_eq!(house.work().await, [DONE]);
-    // An order of the same products that was placed by hand.
-    house.whmcs.edit(|orders| orders[1].notes.clear());
-    house.retry_of(2, "again").await;
-    assert_eq!(house.work().await.last(), Some(&DONE));
-    assert_eq!(house.whmcs.all_orders().len(), 3);
+async fn an_unmarked_order_between_marked_ones_does_not_keep_a_retry_from_placing_the_order() {
+    for marked_after in [true, false] {
+        let house = House::with_order().await;
+        assert_eq!(house.work().await, [DONE]);
+        house.whmcs.fail_next(Action::Place, Fault::RequestLost);
+        house.order(2).await;
+        assert_eq!(house.work().await.last(), Some(&FAILED));
+        // An order of the same products that was placed by hand.
+        house.whmcs.edit(|orders| {
+            let mut by_hand = orders[0].clone();
+            by_hand.id = WhmcsOrderId(2);
+            by_hand.notes.clear();
+            orders.push(by_hand);
+        });
+        if marked_after {
+            house.order(3).await;
+            assert_eq!(house.work().await, [DONE]);
+        }
+        let before = house.whmcs.all_orders().len();
+        house.retry_of(2, "again").await;
+        let expected = if marked_after { DONE } else { FAILED };
+        assert_eq!(house.work().await.last(), Some(&expected));
+        let placed = house.whmcs.all_orders().len() - before;
+        assert_eq!(placed, usize::from(marked_after));
+    }
 }
 
 #[tokio::test]
