@@ -87,10 +87,8 @@ pub enum Placing {
 /// A call whose reply was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownCall {
-    /// When its intent was recorded.
-    pub begun: Timestamp,
-    /// Since when its outcome is known to be unknown. A process that died may have sent the
-    /// call at any moment until then.
+    /// Since when its outcome is known to be unknown. The call may have been sent at any moment
+    /// until then: its intent can be slow to be committed, and its process may have died.
     pub since: Timestamp,
 }
 
@@ -99,7 +97,7 @@ impl UnknownCall {
     /// will do within the time limit of the call and two quiet periods.
     #[must_use]
     pub fn settled_at(self, call_timeout: Duration, quiet: Duration) -> Timestamp {
-        self.since.max(self.begun + call_timeout) + 2 * quiet
+        self.since + call_timeout + 2 * quiet
     }
 }
 
@@ -134,10 +132,7 @@ impl Progress {
                 client,
                 watermark,
                 unknown: match call {
-                    Placing::InFlight { begun } => Some(UnknownCall {
-                        begun,
-                        since: begun,
-                    }),
+                    Placing::InFlight { begun } => Some(UnknownCall { since: begun }),
                     Placing::Unknown { .. } | Placing::Reopened => unknown,
                 },
                 call: Placing::Reopened,
@@ -302,12 +297,12 @@ impl Progress {
                 with(Placing::Reopened, unknown)
             }
             (Placing::InFlight { .. }, Fact::NotPlaced) => Some(Self::ClientKnown { client }),
-            (Placing::InFlight { begun }, Fact::PlaceUnknown { at }) => with(
+            (Placing::InFlight { .. }, Fact::PlaceUnknown { at }) => with(
                 Placing::Unknown {
                     at: *at,
                     empty_searches: 0,
                 },
-                Some(UnknownCall { begun, since: *at }),
+                Some(UnknownCall { since: *at }),
             ),
             (Placing::Unknown { .. }, Fact::SearchedEmpty { at }) => {
                 with(call.searched(*at)?, unknown)

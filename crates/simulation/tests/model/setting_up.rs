@@ -1,0 +1,417 @@
+//! AcceptOrder and ModuleCreate: nothing is built twice, tried again after a reported failure
+//! without the operator, or called without bound.
+
+use std::time::Duration;
+
+use domain::failure::{Code, Refusal};
+use domain::key::{ClientId, JobId, LineMarker, ServiceId, WhmcsOrderId};
+use domain::order::{
+    Fact, LineSighting, MAX_UNKNOWN_CALLS, MarkerCheck, OrderSighting, OrderState, OrderStatus,
+    PlacedLine, ServiceStatus, SetUpMove, Step, next, next_set_up,
+};
+use domain::ports::ModuleKind;
+use domain::time::Timestamp;
+use stateright::{Checker, Model, Property};
+use testkit::{details, order_id};
+
+const TICK: Duration = Duration::from_secs(1);
+/// A call is over, whatever became of it, once a quiet period has passed since it was lost.
+const QUIET: u8 = 1;
+const LAST_TICK: u8 = 8;
+const ATTEMPTS: u8 = 3;
+const ORDER: WhmcsOrderId = WhmcsOrderId(3);
+const SERVICE: ServiceId = ServiceId(9);
+
+/// Which rule is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Variant {
+    AsBuilt,
+    /// A module's words count as a denial of the bridge: the call had no effect.
+    WordsDeny,
+    /// Calls of unknown outcome are not counted.
+    Uncounted,
+    /// A lost reply counts as a call without effect.
+    LostMeansNothing,
+}
+
+struct SettingUp {
+    variant: Variant,
+    module: ModuleKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Recorded {
+    Checked(u8),
+    Client,
+    Placed,
+    Verified,
+    Accepting(u8),
+    NotAccepted,
+    AcceptAnswered,
+    AcceptFailed,
+    AcceptUnknown(u8),
+    Creating(u8),
+    NotCreated,
+    Created,
+    CreateFailed,
+    CreateUnknown(u8),
+    Accepted,
+    Refused(Code),
+    Reported,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Worker {
+    Ready,
+    Waits { creating: bool },
+    Dead { creating: Option<bool> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    now: u8,
+    worker: Worker,
+    facts: Vec<Recorded>,
+    accepted: bool,
+    active: bool,
+    builds: u8,
+    /// The call that may still take effect, and until when.
+    in_flight: Option<u8>,
+    attempt: u8,
+    /// In this attempt: calls of unknown outcome, and whether a module's failure was reported.
+    unknown: u32,
+    reported: bool,
+    again_after_report: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Tick,
+    Work,
+    /// The module builds, and its answer arrives.
+    Answer,
+    /// The module says that it failed.
+    Fail,
+    /// Nothing comes back; the effect may still come.
+    GiveUp,
+    Land,
+    Die,
+    Restart,
+    Retry,
+    /// Staff accept the order and set nothing up.
+    AcceptByHand,
+}
+
+fn at(tick: u8) -> Timestamp {
+    Timestamp::default() + TICK * u32::from(tick)
+}
+
+fn job(attempt: u8) -> JobId {
+    JobId::new(format!("attempt-{attempt}")).expect("the name is not blank")
+}
+
+impl Recorded {
+    fn fact(self) -> Fact {
+        let text = || "authentication failed".to_owned();
+        match self {
+            Self::Checked(attempt) => Fact::Checked {
+                job: job(attempt),
+                idem_key: None,
+                number: None,
+                account: None,
+            },
+            Self::Client => Fact::Client {
+                client: ClientId(7),
+            },
+            Self::Placed => Fact::Placed { order: ORDER },
+            Self::Verified => Fact::Verified {
+                lines: vec![PlacedLine {
+                    marker: LineMarker {
+                        item: details(order_id(1)).items[0].id,
+                        unit: 1,
+                    },
+                    service: SERVICE,
+                }],
+                marker: MarkerCheck::Kept,
+            },
+            Self::Accepting(tick) => Fact::Accepting { at: at(tick) },
+            Self::NotAccepted => Fact::NotAccepted,
+            Self::AcceptAnswered => Fact::AcceptAnswered,
+            Self::AcceptFailed => Fact::AcceptFailed { text: text() },
+            Self::AcceptUnknown(tick) => Fact::AcceptUnknown { at: at(tick) },
+            Self::Creating(tick) => Fact::Creating {
+                at: at(tick),
+                service: SERVICE,
+            },
+            Self::NotCreated => Fact::NotCreated,
+            Self::Created => Fact::Created { service: SERVICE },
+            Self::CreateFailed => Fact::CreateFailed {
+                service: SERVICE,
+                text: text(),
+            },
+            Self::CreateUnknown(tick) => Fact::CreateUnknown { at: at(tick) },
+            Self::Accepted => Fact::Accepted,
+            Self::Refused(code) => Fact::Refused(Refusal::new(code, "")),
+            Self::Reported => Fact::Reported,
+        }
+    }
+}
+
+impl State {
+    fn next(&self) -> Step {
+        let facts: Vec<_> = self.facts.iter().map(|recorded| recorded.fact()).collect();
+        let state = OrderState::replay(&facts);
+        let state = state.expect("the model records what production would");
+        next(&state, &job(self.attempt))
+    }
+
+    fn seen(&self) -> OrderSighting {
+        OrderSighting {
+            id: ORDER,
+            client: ClientId(7),
+            status: match self.accepted {
+                true => OrderStatus::Active,
+                false => OrderStatus::Pending,
+            },
+            notes: String::new(),
+            lines: vec![LineSighting {
+                service: SERVICE,
+                product: None,
+                cycle: None,
+                status: match self.active {
+                    true => ServiceStatus::Active,
+                    false => ServiceStatus::Pending,
+                },
+                marker: None,
+            }],
+        }
+    }
+
+    /// The call takes effect: what is pending is built.
+    fn build(&mut self, creating: bool) {
+        if !self.active || creating {
+            self.builds += 1;
+        }
+        self.active = true;
+        self.accepted |= !creating;
+    }
+
+    fn call(&mut self, creating: bool) {
+        self.again_after_report |= self.reported;
+        self.facts.push(match creating {
+            true => Recorded::Creating(self.now),
+            false => Recorded::Accepting(self.now),
+        });
+        self.worker = Worker::Waits { creating };
+    }
+
+    fn unanswered(&mut self, creating: bool) {
+        self.unknown += 1;
+        self.facts.push(match creating {
+            true => Recorded::CreateUnknown(self.now),
+            false => Recorded::AcceptUnknown(self.now),
+        });
+    }
+}
+
+impl SettingUp {
+    fn work(&self, state: &mut State) -> Option<()> {
+        match state.next() {
+            Step::Check => {
+                state.facts.push(Recorded::Checked(state.attempt));
+                state.unknown = 0;
+                state.reported = false;
+            }
+            Step::KnowClient => state.facts.push(Recorded::Client),
+            Step::Place { .. } => state.facts.push(Recorded::Placed),
+            Step::Verify { .. } => state.facts.push(Recorded::Verified),
+            Step::DoubtSetUp { creating } => state.unanswered(creating),
+            Step::SetUp { mut so_far, .. } => {
+                if self.variant == Variant::Uncounted {
+                    so_far.unknown_calls = 0;
+                }
+                let module = |_: &LineSighting| self.module;
+                let quiet = TICK * u32::from(QUIET);
+                match next_set_up(&so_far, &state.seen(), module, at(state.now), quiet) {
+                    SetUpMove::Done => state.facts.push(Recorded::Accepted),
+                    SetUpMove::Accept { .. } => state.call(false),
+                    SetUpMove::Create(_) => state.call(true),
+                    SetUpMove::Wait(_) => return None,
+                    SetUpMove::Refuse(refusal) => {
+                        state.facts.push(Recorded::Refused(refusal.code));
+                    }
+                }
+            }
+            Step::Report { .. } => state.facts.push(Recorded::Reported),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+impl Model for SettingUp {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State {
+            now: 0,
+            worker: Worker::Ready,
+            facts: Vec::new(),
+            accepted: false,
+            active: false,
+            builds: 0,
+            in_flight: None,
+            attempt: 1,
+            unknown: 0,
+            reported: false,
+            again_after_report: false,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.now < LAST_TICK {
+            actions.push(Action::Tick);
+        }
+        match state.worker {
+            Worker::Ready => actions.push(Action::Work),
+            Worker::Waits { .. } => {
+                actions.extend([Action::Answer, Action::Fail, Action::GiveUp, Action::Die]);
+            }
+            Worker::Dead { .. } => actions.push(Action::Restart),
+        }
+        if state.in_flight.is_some() {
+            actions.push(Action::Land);
+        }
+        let failed = state.facts.last() == Some(&Recorded::Reported)
+            && !state.facts.contains(&Recorded::Accepted);
+        if failed && state.attempt < ATTEMPTS {
+            actions.push(Action::Retry);
+        }
+        if !state.accepted {
+            actions.push(Action::AcceptByHand);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        let mut state = state.clone();
+        match (action, state.worker) {
+            (Action::Tick, _) => {
+                state.now += 1;
+                let now = state.now;
+                state.in_flight = state.in_flight.filter(|until| now < *until);
+            }
+            (Action::Work, _) => self.work(&mut state)?,
+            (Action::Answer, Worker::Waits { creating }) => {
+                // WHMCS takes an order only once.
+                (creating || !state.accepted).then_some(())?;
+                state.build(creating);
+                state.worker = Worker::Ready;
+                state.facts.push(match creating {
+                    true => Recorded::Created,
+                    false => Recorded::AcceptAnswered,
+                });
+            }
+            (Action::Fail, Worker::Waits { creating }) => {
+                state.worker = Worker::Ready;
+                state.reported = true;
+                state.facts.push(match (self.variant, creating) {
+                    (Variant::WordsDeny, true) => Recorded::NotCreated,
+                    (Variant::WordsDeny, false) => Recorded::NotAccepted,
+                    (_, true) => Recorded::CreateFailed,
+                    (_, false) => Recorded::AcceptFailed,
+                });
+            }
+            (Action::GiveUp, Worker::Waits { creating }) => {
+                state.worker = Worker::Ready;
+                if creating || !state.accepted {
+                    state.in_flight = Some(state.now + QUIET);
+                }
+                if self.variant == Variant::LostMeansNothing {
+                    state.facts.push(match creating {
+                        true => Recorded::NotCreated,
+                        false => Recorded::NotAccepted,
+                    });
+                } else {
+                    state.unanswered(creating);
+                }
+            }
+            (Action::Land, _) => {
+                state.in_flight = None;
+                let by_accept = !state.accepted;
+                state.build(!by_accept);
+            }
+            (Action::Die, Worker::Waits { creating }) => {
+                state.in_flight = Some(state.now + QUIET);
+                state.worker = Worker::Dead {
+                    creating: Some(creating),
+                };
+            }
+            (Action::Restart, Worker::Dead { .. }) => state.worker = Worker::Ready,
+            (Action::Retry, _) => state.attempt += 1,
+            (Action::AcceptByHand, _) => state.accepted = true,
+            _ => return None,
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("built once", |model: &Self, state: &State| {
+                state.builds <= 1 || model.module == ModuleKind::Idempotent
+            }),
+            Property::always("the operator decides", |_, state: &State| {
+                !state.again_after_report
+            }),
+            Property::always("few unknown calls", |_, state: &State| {
+                state.unknown <= MAX_UNKNOWN_CALLS
+            }),
+            Property::sometimes("set up", |_, state: &State| {
+                state.facts.contains(&Recorded::Accepted)
+            }),
+        ]
+    }
+}
+
+const MODULES: [ModuleKind; 2] = [ModuleKind::Unlisted, ModuleKind::Idempotent];
+
+#[test]
+fn no_interleaving_builds_twice_or_goes_on_without_the_operator() {
+    for module in MODULES {
+        let variant = Variant::AsBuilt;
+        let model = SettingUp { variant, module };
+        model
+            .checker()
+            .threads(2)
+            .spawn_bfs()
+            .join()
+            .assert_properties();
+    }
+}
+
+fn gives_a_counterexample(variant: Variant, module: ModuleKind, property: &'static str) {
+    let model = SettingUp { variant, module };
+    let checker = model.checker().threads(2).spawn_bfs().join();
+    assert!(
+        checker.discovery(property).is_some(),
+        "{variant:?} keeps `{property}`"
+    );
+}
+
+#[test]
+fn a_modules_words_taken_for_a_denial_go_on_without_the_operator() {
+    let property = "the operator decides";
+    gives_a_counterexample(Variant::WordsDeny, ModuleKind::Unlisted, property);
+}
+
+#[test]
+fn unknown_calls_that_are_not_counted_have_no_bound() {
+    let property = "few unknown calls";
+    gives_a_counterexample(Variant::Uncounted, ModuleKind::Idempotent, property);
+}
+
+#[test]
+fn a_lost_reply_taken_for_no_effect_builds_twice() {
+    let property = "built once";
+    gives_a_counterexample(Variant::LostMeansNothing, ModuleKind::Unlisted, property);
+}
