@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::id::{OrderId, OrderItemId, OrgId};
+use crate::time::Timestamp;
 
 macro_rules! text_keys {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -76,11 +77,12 @@ impl JobId {
         Self(event.as_str().to_owned())
     }
 
-    /// The job that the sweep makes for an activation whose event never arrived. `activation`
-    /// tells one activation of the order from the next.
+    /// The job that a sweep makes for an activation whose event never arrived. `activation`
+    /// tells one activation of the order from the next, `swept_at` one sweep from the next.
     #[must_use]
-    pub fn of_sweep(order: OrderId, activation: &str) -> Self {
-        Self(format!("reconcile:{order}:{activation}"))
+    pub fn of_sweep(order: OrderId, activation: &str, swept_at: Timestamp) -> Self {
+        let swept_at = swept_at.as_millis();
+        Self(format!("reconcile:{order}:{activation}:{swept_at}"))
     }
 }
 

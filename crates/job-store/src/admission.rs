@@ -15,7 +15,7 @@ struct Known {
     id: JobId,
     idem_key: Option<IdemKey>,
     ending: Option<Ending>,
-    ended_at: Option<Timestamp>,
+    requested_at: Timestamp,
 }
 
 impl Books {
@@ -26,13 +26,13 @@ impl Books {
         id: JobId,
         idem_key: Option<IdemKey>,
         ending: Option<Ending>,
-        ended_at: Option<Timestamp>,
+        requested_at: Timestamp,
     ) {
         self.0.entry(order).or_default().push(Known {
             id,
             idem_key,
             ending,
-            ended_at,
+            requested_at,
         });
     }
 
@@ -47,7 +47,7 @@ impl Books {
             .map(|job| Earlier {
                 idem_key: job.idem_key.as_ref(),
                 ending: job.ending,
-                ended_at: job.ended_at,
+                requested_at: job.requested_at,
             })
             .collect();
         let admission = admit(job, &earlier);
@@ -56,7 +56,7 @@ impl Books {
                 id: job.id.clone(),
                 idem_key: job.idem_key.clone(),
                 ending: None,
-                ended_at: None,
+                requested_at: job.requested_at,
             });
         }
         admission

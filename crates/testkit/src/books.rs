@@ -75,7 +75,7 @@ impl Books {
                     JobState::Ended(ending) => Some(ending),
                     _ => None,
                 },
-                ended_at: row.ended_at,
+                requested_at: row.job.requested_at,
             })
             .collect();
         let admission = admit(job, &earlier);

@@ -155,7 +155,7 @@ pub(crate) async fn admit(
     wait_for_turn(connection).await?;
     let orders: HashSet<_> = jobs.iter().map(|job| job.order.as_str()).collect();
     let rows = statement(
-        "SELECT id, order_id, idem_key, state, ended_at FROM job
+        "SELECT id, order_id, idem_key, state, requested_at FROM job
          WHERE order_id = ANY($1) ORDER BY order_id, seq",
     )
     .bind(orders.into_iter().collect::<Vec<_>>())
@@ -169,7 +169,7 @@ pub(crate) async fn admit(
             record::job_id(found.text("id")?)?,
             found.maybe_text("idem_key")?.and_then(IdemKey::new),
             row::ending(&found.text("state")?),
-            found.maybe_time("ended_at")?,
+            found.time("requested_at")?,
         );
     }
     let admissions: Vec<_> = jobs.iter().map(|job| books.admit(job)).collect();

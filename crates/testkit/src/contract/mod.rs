@@ -381,6 +381,7 @@ macro_rules! job_store_contract {
             a_leadership_that_was_taken_over_stays_with_its_new_owner,
             pruning_keeps_what_recognises_a_provisioned_order,
             an_activation_that_is_swept_up_twice_makes_one_job,
+            an_activation_whose_job_did_nothing_is_swept_up_again,
             orders_are_found_by_any_of_their_names,
             orders_are_listed_page_by_page_the_newest_first,
             an_order_is_listed_with_its_last_job_and_its_refusal,
