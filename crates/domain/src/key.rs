@@ -56,6 +56,25 @@ text_keys! {
     Owner;
 }
 
+impl EventId {
+    /// The longest id that is kept, in bytes. Those of Salesforce are UUIDs.
+    pub const LONGEST: usize = 255;
+
+    /// Whether every job store can keep it: an index of PostgreSQL takes no longer one, and its
+    /// text no NUL.
+    #[must_use]
+    pub fn is_keepable(&self) -> bool {
+        self.0.len() <= Self::LONGEST && !self.0.contains(char::is_control)
+    }
+
+    /// What stands for an id that cannot be kept: the digest of its text, so that a repeat is
+    /// recognised.
+    #[must_use]
+    pub fn of_digest(digest: &str) -> Self {
+        Self(format!("sha256:{digest}"))
+    }
+}
+
 impl CorrelationId {
     /// The event's own correlation id, else the event's id: there is always one.
     #[must_use]

@@ -29,6 +29,11 @@ fn malformed(detail: impl Into<String>) -> Unusable {
 /// A message is at most 4 MiB, so nothing in it can be longer.
 const LARGEST_VALUE: usize = 4 * 1024 * 1024;
 
+/// The length of the event's text fields, in characters: `Text(80)`.
+const LABEL: usize = 80;
+/// Milliseconds from 1970 to the end of the year 9999; what lies outside cannot be reckoned with.
+const TIMES: std::ops::Range<i64> = 0..253_402_300_800_000;
+
 /// A schema that can be decoded with, or why not.
 ///
 /// Events hold plain values. A schema that refers to itself could send the decoder round in
@@ -105,12 +110,28 @@ pub(crate) fn request(
         Value::String(text) => Ok(Some(text.clone())),
         _ => Err(malformed(format!("{name} is no text"))),
     };
+    let label = |name: &str| {
+        let text = text(name)?;
+        let wrong = match &text {
+            Some(text) if text.contains(char::is_control) => "has control characters".to_owned(),
+            Some(text) if text.chars().count() > LABEL => {
+                format!("is longer than the {LABEL} characters of its field")
+            }
+            _ => return Ok(text),
+        };
+        Err(Unusable {
+            fields: readable(&fields),
+            ..malformed(format!("{name} {wrong}"))
+        })
+    };
     let created_at = match field("CreatedDate") {
-        Value::Long(millis) | Value::TimestampMillis(millis) => Timestamp::from_millis(*millis),
+        Value::Long(millis) | Value::TimestampMillis(millis) if TIMES.contains(millis) => {
+            Timestamp::from_millis(*millis)
+        }
         _ => return Err(malformed("CreatedDate is no point in time")),
     };
-    let (idem_key, correlation) = (text("IdemKey__c")?, text("CorrelationId__c")?);
-    let requested_by = text("RequestedBy__c")?;
+    let (idem_key, correlation) = (label("IdemKey__c")?, label("CorrelationId__c")?);
+    let requested_by = label("RequestedBy__c")?;
     let version = version(field("Version__c"))?;
     let order = text("OrderId__c")?
         .filter(|text| !text.trim().is_empty())
@@ -323,6 +344,61 @@ pub(crate) mod tests {
             );
             let got = request(&parse_schema(&schema).unwrap(), &bytes);
             assert_eq!(got.map(|(_, version)| version).ok(), expected, "{kind}");
+        }
+    }
+
+    /// The published event with another value of one of its texts.
+    fn with_text(name: &str, text: &str) -> Result<(ProvisionRequest, f64), Unusable> {
+        let fields = [
+            "OrderId__c",
+            "IdemKey__c",
+            "CorrelationId__c",
+            "RequestedBy__c",
+        ];
+        let mut values = vec![
+            ("CreatedDate", Value::Long(1)),
+            ("CreatedById", Value::String(String::new())),
+        ];
+        for field in fields {
+            let value = match (field == name, field) {
+                (true, _) => text,
+                (false, "OrderId__c") => "801000000000001AAA",
+                (false, _) => "x",
+            };
+            let value = Box::new(Value::String(value.to_owned()));
+            values.push((field, Value::Union(1, value)));
+        }
+        let none = Value::Union(0, Box::new(Value::Null));
+        values.push(("Version__c", none));
+        let bytes = encode(SCHEMA, values);
+        request(&parse_schema(SCHEMA).unwrap(), &bytes)
+    }
+
+    #[test]
+    fn a_text_with_control_characters_or_longer_than_its_field_is_malformed() {
+        let longest = "ü".repeat(80);
+        for name in ["IdemKey__c", "CorrelationId__c", "RequestedBy__c"] {
+            assert!(with_text(name, &longest).is_ok(), "{name}");
+            for wrong in ["a\0b", "a\u{7f}", "a\u{85}", "a\nb", &format!("{longest}x")] {
+                let unusable = with_text(name, wrong).unwrap_err();
+                assert_eq!(unusable.reason, UndecodableReason::Malformed);
+                assert!(unusable.detail.contains(name), "{}", unusable.detail);
+                let order = ("OrderId__c".to_owned(), "801000000000001AAA".to_owned());
+                assert!(unusable.fields.contains(&order), "people see what it meant");
+            }
+        }
+        let unusable = with_text("OrderId__c", "801000000000001AA\0").unwrap_err();
+        assert_eq!(unusable.reason, UndecodableReason::InvalidOrder);
+    }
+
+    #[test]
+    fn a_point_in_time_that_no_calendar_has_is_malformed() {
+        let schema = schema_with(r#",{"name":"OrderId__c","type":"string"}"#);
+        for wrong in [i64::MIN, -1, i64::MAX] {
+            let order = Value::String("801000000000001AAA".to_owned());
+            let fields = vec![("CreatedDate", Value::Long(wrong)), ("OrderId__c", order)];
+            let bytes = encode(&schema, fields);
+            assert_eq!(reason(&schema, &bytes), UndecodableReason::Malformed);
         }
     }
 
