@@ -152,10 +152,19 @@ impl Sweep {
         let now = self.ports.clock.now();
         let jobs = page.iter().map(|pending| NewJob::of_sweep(pending, now));
         let jobs: Vec<_> = jobs.collect();
-        let admissions = self.ports.store.enqueue(&jobs).await?;
+        let mut admissions = self
+            .ports
+            .store
+            .enqueue(&jobs)
+            .await
+            .map(|all| all.into_iter().map(Some).collect());
+        if matches!(admissions, Err(StoreError::Unstorable(_))) {
+            admissions = self.one_by_one(&jobs).await;
+        }
+        let admissions: Vec<Option<Admission>> = admissions?;
         let mut enqueued = 0;
         for (job, admission) in jobs.iter().zip(admissions) {
-            if admission == Admission::Enqueued {
+            if admission == Some(Admission::Enqueued) {
                 enqueued += 1;
                 tracing::warn!(order = %job.order, correlation_id = %job.correlation,
                     "no event came for this activation; enqueued");
@@ -163,6 +172,23 @@ impl Sweep {
             }
         }
         Ok(enqueued)
+    }
+
+    /// What the store cannot hold is left out, so that no other order waits for it.
+    async fn one_by_one(&self, jobs: &[NewJob]) -> Result<Vec<Option<Admission>>, StoreError> {
+        let mut admissions = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let enqueued = self.ports.store.enqueue(std::slice::from_ref(job)).await;
+            admissions.push(match enqueued {
+                Err(StoreError::Unstorable(error)) => {
+                    tracing::error!(order = %job.order, error = &*error as &dyn std::error::Error,
+                        "the store cannot hold what Salesforce says of this order; it is left out");
+                    None
+                }
+                enqueued => enqueued?.first().copied(),
+            });
+        }
+        Ok(admissions)
     }
 }
 

@@ -40,6 +40,45 @@ impl MemoryStore {
     }
 }
 
+/// Refuses what PostgreSQL cannot hold.
+fn hold(texts: &[&str]) -> Result<(), StoreError> {
+    let wrong = |text: &&str| text.contains('\0');
+    match texts.iter().any(wrong) {
+        true => Err(StoreError::Unstorable("a text has a NUL".into())),
+        false => Ok(()),
+    }
+}
+
+fn hold_job(job: &NewJob) -> Result<(), StoreError> {
+    hold_id(job.id.as_str())?;
+    let key = job.idem_key.as_ref().map(domain::key::IdemKey::as_str);
+    hold(&[
+        key.unwrap_or_default(),
+        job.correlation.as_str(),
+        job.requested_by.as_deref().unwrap_or_default(),
+    ])
+}
+
+/// An id is kept in an index.
+fn hold_id(id: &str) -> Result<(), StoreError> {
+    match id.len() > 2700 {
+        true => Err(StoreError::Unstorable("an id is too long".into())),
+        false => hold(&[id]),
+    }
+}
+
+fn hold_entry(entry: &Entry) -> Result<(), StoreError> {
+    match entry {
+        Entry::Job(job) => hold_job(job),
+        Entry::DeadLetter(letter) => {
+            hold_id(letter.event.as_str())?;
+            hold(&[&letter.undecodable.detail, &letter.undecodable.schema_id])?;
+            let mut fields = letter.undecodable.fields.iter();
+            fields.try_for_each(|(name, value)| hold(&[name, value]))
+        }
+    }
+}
+
 #[async_trait]
 impl JobIntake for MemoryStore {
     async fn lead(
@@ -99,6 +138,7 @@ impl JobIntake for MemoryStore {
         let now = self.clock.now();
         let mut books = self.books();
         let stream = books.led(&delivery.channel, delivery.epoch)?;
+        delivery.entries.iter().try_for_each(hold_entry)?;
         if let Some(replay_id) = delivery.cursor.clone() {
             stream.cursor = Some(Cursor {
                 replay_id,
@@ -162,6 +202,7 @@ impl JobIntake for MemoryStore {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let at = self.clock.now();
+        jobs.iter().try_for_each(hold_job)?;
         let mut books = self.books();
         let admissions = jobs.iter().map(|job| books.admit(job, at)).collect();
         drop(books);
@@ -191,6 +232,7 @@ impl JobIntake for MemoryStore {
         let now = self.clock.now();
         let mut books = self.books();
         books.led(channel, epoch)?;
+        read.as_ref().ok().map_or(Ok(()), hold_job)?;
         let waits = |view: &&mut DeadLetterView| {
             view.number == letter && view.asked_at.is_some() && view.closed_at.is_none()
         };

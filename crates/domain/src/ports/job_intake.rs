@@ -137,7 +137,9 @@ pub trait JobIntake: Send + Sync {
     /// Answers what became of each entry, in their order.
     ///
     /// # Errors
-    /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unavailable`].
+    /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unstorable`] for an entry
+    /// that the store cannot hold, with nothing of the delivery written;
+    /// [`StoreError::Unavailable`].
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError>;
 
     /// Records that the bus does not know the stored position any more. The position stays

@@ -110,6 +110,47 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
     }
 
+    /// A store that cannot hold a value says so, writes nothing of the delivery, and goes on.
+    pub async fn what_a_store_cannot_hold_is_told_from_a_store_that_is_away(&self) {
+        let epoch = self.lead().await;
+        let nul = NewJob {
+            requested_by: Some("a\0b".to_owned()),
+            ..new_job("nul", order_id(1), Some("k"))
+        };
+        // Nothing that compresses, as an index might do.
+        let number = |n: u32| n.wrapping_mul(2_654_435_761).to_string();
+        let noise: String = (0..20_000_u32).map(number).collect();
+        let long = new_job(&noise[..20_000], order_id(2), None);
+        let field = ("RequestedBy__c\0".to_owned(), "\0".to_owned());
+        let letter = DeadLetter {
+            event: EventId::new("bad").unwrap(),
+            replay_id: None,
+            undecodable: Undecodable {
+                reason: UndecodableReason::Malformed,
+                detail: "a\0".to_owned(),
+                schema_id: "\0".to_owned(),
+                payload: vec![0],
+                fields: vec![field],
+            },
+        };
+        let hard = [Entry::Job(nul), Entry::Job(long), Entry::DeadLetter(letter)];
+        for (n, entry) in (1..).zip(hard) {
+            let good = Entry::Job(new_job(&format!("g{n}"), order_id(10), None));
+            let entries = vec![good.clone(), entry];
+            let cursor = self.store.cursor(&channel()).await.unwrap();
+            match self.store.accept(&self.delivery(epoch, entries, n)).await {
+                Ok(admissions) => assert_eq!(admissions[0], Admission::Enqueued),
+                Err(StoreError::Unstorable(_)) => {
+                    assert_eq!(self.store.cursor(&channel()).await.unwrap(), cursor);
+                    let alone = self.delivery(epoch, vec![good], n);
+                    let admissions = self.store.accept(&alone).await.unwrap();
+                    assert_eq!(admissions, [Admission::Enqueued], "nothing was written");
+                }
+                Err(other) => panic!("it is not away: {other:?}"),
+            }
+        }
+    }
+
     /// A leader whose term is over cannot move the cursor or add a job.
     pub async fn a_stale_leader_changes_nothing(&self) {
         let stale = self.lead().await;
@@ -362,6 +403,7 @@ macro_rules! job_store_contract {
         $run! {
             a_delivery_is_stored_once_with_its_cursor,
             a_dead_letter_does_not_stop_the_stream,
+            what_a_store_cannot_hold_is_told_from_a_store_that_is_away,
             a_stale_leader_changes_nothing,
             a_leader_renews_and_resigns,
             a_lost_position_stays_until_another_takes_its_place,
