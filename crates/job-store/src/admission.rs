@@ -12,7 +12,8 @@ use domain::time::Timestamp;
 pub(crate) struct Books(HashMap<OrderId, Vec<Known>>);
 
 struct Known {
-    id: JobId,
+    /// `None` where it cannot be read: no new job has such a one.
+    id: Option<JobId>,
     idem_key: Option<IdemKey>,
     ending: Option<Ending>,
     requested_at: Timestamp,
@@ -23,7 +24,7 @@ impl Books {
     pub(crate) fn add(
         &mut self,
         order: OrderId,
-        id: JobId,
+        id: Option<JobId>,
         idem_key: Option<IdemKey>,
         ending: Option<Ending>,
         requested_at: Timestamp,
@@ -39,7 +40,10 @@ impl Books {
     /// Judges a request; what is admitted counts for those that follow it.
     pub(crate) fn admit(&mut self, job: &NewJob) -> Admission {
         let known = self.0.entry(job.order).or_default();
-        if known.iter().any(|earlier| earlier.id == job.id) {
+        if known
+            .iter()
+            .any(|earlier| earlier.id.as_ref() == Some(&job.id))
+        {
             return Admission::SameDelivery;
         }
         let earlier: Vec<_> = known
@@ -53,7 +57,7 @@ impl Books {
         let admission = admit(job, &earlier);
         if admission == Admission::Enqueued {
             known.push(Known {
-                id: job.id.clone(),
+                id: Some(job.id.clone()),
                 idem_key: job.idem_key.clone(),
                 ending: None,
                 requested_at: job.requested_at,

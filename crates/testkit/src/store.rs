@@ -9,9 +9,10 @@ use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch,
-    Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind, PROCESS_FORGOTTEN_AFTER, Pausable,
-    ProcessReport, Pruned, Release, SHORTEST_RETENTION, StoreError, Undecodable,
+    AUDIT_RETENTION, Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView,
+    Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind,
+    PROCESS_FORGOTTEN_AFTER, Pausable, ProcessReport, Pruned, Release, SHORTEST_RETENTION,
+    StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -160,7 +161,8 @@ impl JobIntake for MemoryStore {
             admissions.push(match entry {
                 Entry::Job(job) => books.admit(job, now),
                 Entry::DeadLetter(letter) => {
-                    let number = books.dead_letters.len() as i64 + 1;
+                    let last = books.dead_letters.last();
+                    let number = last.map_or(0, |view| view.number) + 1;
                     books.dead_letters.push(DeadLetterView {
                         number,
                         channel: delivery.channel.clone(),
@@ -263,8 +265,9 @@ impl JobIntake for MemoryStore {
     }
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
-        let cutoff = self.clock.now() - older_than.max(SHORTEST_RETENTION);
-        Ok(self.books().prune(cutoff))
+        let (now, age) = (self.clock.now(), older_than.max(SHORTEST_RETENTION));
+        let audited = now - age.max(AUDIT_RETENTION);
+        Ok(self.books().prune(now - age, audited))
     }
 
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {

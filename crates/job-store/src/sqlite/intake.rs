@@ -300,7 +300,8 @@ pub(crate) async fn admit_job(
     .or_unavailable()?;
     let mut earlier = Vec::with_capacity(rows.len());
     for found in &rows {
-        if found.text("id")? == job.id.as_str() {
+        // One that cannot be read is no new job's.
+        if found.text("id").unwrap_or_default() == job.id.as_str() {
             return Ok(Admission::SameDelivery);
         }
         let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);

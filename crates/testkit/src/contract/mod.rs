@@ -7,6 +7,7 @@ mod people;
 mod retention;
 mod stream;
 mod sweep;
+mod upkeep;
 mod watch;
 
 use std::time::Duration;
@@ -422,6 +423,10 @@ macro_rules! job_store_contract {
             a_repeat_with_more_behind_it_adds_only_that,
             a_leadership_that_was_taken_over_stays_with_its_new_owner,
             pruning_keeps_what_recognises_a_provisioned_order,
+            pruning_forgets_closed_letters_old_gaps_and_very_old_audit_lines,
+            jobs_are_counted_by_state_and_forgotten_ones_are_not,
+            an_order_is_stuck_when_it_is_live_for_long_and_nothing_is_learnt,
+            a_marker_is_lost_while_the_newest_evidence_says_so,
             an_activation_that_is_swept_up_twice_makes_one_job,
             an_activation_whose_job_did_nothing_is_swept_up_again,
             orders_are_found_by_any_of_their_names,
