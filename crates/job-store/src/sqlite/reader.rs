@@ -240,3 +240,18 @@ impl JobReader for SqliteStore {
         answer.try_get::<i64, _>(0).or_unavailable().map(|_| ())
     }
 }
+
+pub(crate) async fn explain_tally(store: &SqliteStore) -> Result<String, StoreError> {
+    let mut lines = Vec::new();
+    for text in [live!(), ended!(), stuck!()] {
+        let explain = format!("EXPLAIN QUERY PLAN {text}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+            .fetch_all(&store.readers)
+            .await
+            .or_unavailable()?;
+        for row in &rows {
+            lines.push(row.text("detail")?);
+        }
+    }
+    Ok(lines.join("\n"))
+}
