@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ports::{JobReader, Sign};
-use provisioning::Lane;
+use provisioning::ProcessState;
 use runtime::{Check, Checks};
 use salesforce_auth::{AuthError, LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
@@ -13,17 +13,17 @@ use watch::Noticed;
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn JobReader>,
     pub(crate) tokens: Arc<TokenManager>,
-    pub(crate) lane: Arc<Lane>,
+    pub(crate) process: Arc<ProcessState>,
     pub(crate) crm: Arc<RestOrders>,
 }
 
 impl WorkerChecks {
     /// What this process alone knows.
     pub(crate) fn notice(&self) -> Vec<Noticed> {
-        let refused = self.lane.paused().map(|paused| Noticed {
+        let refused = self.process.whmcs.opened().map(|open| Noticed {
             sign: Sign::WhmcsRefuses,
-            detail: paused.detail,
-            since: Some(paused.since),
+            detail: open.detail,
+            since: Some(open.since),
         });
         let login = match self.tokens.status() {
             LoginStatus::Failed(error @ AuthError::Refused { .. }) => {
@@ -40,17 +40,17 @@ impl WorkerChecks {
 #[async_trait]
 impl Checks for WorkerChecks {
     async fn look(&self) -> Vec<Check> {
-        let lane = self.lane.paused().map(|paused| {
+        let whmcs = self.process.whmcs.opened().map(|open| {
             format!(
-                "paused since {}: {}",
-                runtime::rfc3339(paused.since),
-                paused.detail
+                "calls suspended since {}: {}",
+                runtime::rfc3339(open.since),
+                open.detail
             )
         });
         vec![
             Check::store(&*self.store).await,
             Check::required("salesforce", self.tokens.problem()),
-            Check::required("whmcs", lane),
+            Check::required("whmcs", whmcs),
         ]
     }
 }

@@ -1,11 +1,11 @@
-//! How the queue and the lane stand, as numbers for a monitor.
+//! How the queue and the circuit breakers stand, as numbers for a monitor.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Clock, JobReader};
 use metrics::gauge;
-use provisioning::Lane;
+use provisioning::ProcessState;
 use runtime::SystemClock;
 use tokio_util::sync::CancellationToken;
 
@@ -14,11 +14,21 @@ const EVERY: Duration = Duration::from_secs(5);
 const KIND: &str = "provision";
 
 /// Sets them until `shutdown`.
-pub(crate) async fn keep(store: Arc<dyn JobReader>, lane: Arc<Lane>, shutdown: CancellationToken) {
+pub(crate) async fn keep(
+    store: Arc<dyn JobReader>,
+    process: Arc<ProcessState>,
+    shutdown: CancellationToken,
+) {
     let mut tick = tokio::time::interval(EVERY);
     while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
-        let paused = lane.paused().is_some();
-        gauge!("orderbridge_circuit_state", "upstream" => "whmcs").set(f64::from(u8::from(paused)));
+        for (upstream, breaker) in [
+            ("whmcs", &process.whmcs),
+            ("salesforce", &process.salesforce),
+        ] {
+            let open = breaker.opened().is_some();
+            gauge!("orderbridge_circuit_state", "upstream" => upstream)
+                .set(f64::from(u8::from(open)));
+        }
         // A store that cannot be read shows in readiness; the numbers stay as they were.
         let Ok(tally) = store.tally().await else {
             continue;

@@ -72,6 +72,7 @@ pub async fn run_with(
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &salesforce_roots)
         .map_err(Failure::run)?;
     let crm = Arc::new(crm);
+    let call_timeout = config.whmcs.timeout;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let ports = Ports {
         queue: store.queue,
@@ -80,17 +81,21 @@ pub async fn run_with(
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
     };
-    let worker = Worker::new(around(ports), config.provisioning);
+    let provisioning = provisioning::Settings {
+        call_timeout,
+        ..config.provisioning
+    };
+    let worker = Worker::new(around(ports), provisioning);
     tracing::info!(%address, store = %config.store, "worker started");
     tokio::spawn(gauges::keep(
         Arc::clone(&store.reader),
-        worker.lane(),
+        worker.process(),
         shutdown.clone(),
     ));
     let checks = Arc::new(WorkerChecks {
         store: Arc::clone(&store.reader),
         tokens,
-        lane: worker.lane(),
+        process: worker.process(),
         crm,
     });
     let noticing = Arc::clone(&checks);

@@ -180,7 +180,7 @@ const TABLE: &[(&str, &str)] = &[
     ("placing", "checked not_placed place_unknown placed held refused items_reported reported forgotten"),
     ("place unknown", "checked searched_empty placed held refused items_reported reported forgotten"),
     ("place reopened", "checked checked placing placed held refused items_reported reported forgotten"),
-    ("placed", "checked placed verified held refused items_reported reported forgotten"),
+    ("placed", "checked verified held refused items_reported reported forgotten"),
     ("verified", "checked accepting creating accepted held refused items_reported reported forgotten"),
     ("accepting", "checked not_accepted accept_answered accept_failed accept_unknown accepted held refused items_reported reported forgotten"),
     ("creating", "checked not_created created create_failed create_unknown accepted held refused items_reported reported forgotten"),
@@ -198,10 +198,21 @@ fn every_fact_meets_every_state_and_only_the_legal_ones_move_it() {
         let state = OrderState::replay(facts).unwrap();
         let moved: Vec<_> = every_fact()
             .iter()
-            .filter(|fact| state.clone().apply(fact).is_ok())
+            .filter(|fact| facts.last() != Some(*fact) && state.clone().apply(fact).is_ok())
             .map(Fact::name)
             .collect();
         assert_eq!(moved.join(" "), *legal, "after {stage}");
+    }
+}
+
+#[test]
+fn a_fact_that_is_recorded_twice_in_a_row_counts_once() {
+    for (stage, facts) in every_stage() {
+        let mut state = OrderState::default();
+        for fact in &facts {
+            state = state.apply(fact).unwrap();
+            assert_eq!(state.clone().apply(fact).unwrap(), state, "{stage}: {fact}");
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    LineSighting, OrderSighting, OrderStatus, ServiceStatus, SetUp, SetUpMove, next_set_up,
+    LineSighting, OrderSighting, OrderStatus, ServiceStatus, SetUp, SetUpMove, SetUpSoFar,
+    next_set_up,
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
@@ -39,7 +40,11 @@ fn next(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
         Some(SUPPORT) => ModuleKind::None,
         _ => ModuleKind::Idempotent,
     };
-    next_set_up(set_up, seen, module, Timestamp::default(), Duration::ZERO)
+    let so_far = SetUpSoFar {
+        set_up: set_up.clone(),
+        unknown_calls: 0,
+    };
+    next_set_up(&so_far, seen, module, Timestamp::default(), Duration::ZERO)
 }
 
 #[test]

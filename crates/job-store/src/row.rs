@@ -2,7 +2,8 @@
 
 use domain::id::OrderId;
 use domain::job::{Ending, Fence, Lease, NewJob, Source};
-use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId};
+use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId, WhmcsOrderId};
+use domain::order::MarkersKept;
 use domain::ports::{Claimed, Cursor, Epoch, JobView, RecordedFact, StoreError, StreamView};
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -20,6 +21,22 @@ macro_rules! job_columns {
     };
 }
 pub(crate) use job_columns;
+
+/// The columns that tell which orders show that WHMCS keeps our marker: the first and the last
+/// of those that kept it since one lost it. The same text for both engines.
+macro_rules! kept_columns {
+    () => {
+        "(SELECT whmcs_order FROM orders WHERE order_id = (
+              SELECT order_id FROM fact WHERE marked = 1 AND seq > coalesce(
+                  (SELECT seq FROM fact WHERE marked = 2 ORDER BY seq DESC LIMIT 1), 0)
+              ORDER BY seq LIMIT 1)) AS kept_from,
+         (SELECT whmcs_order FROM orders WHERE order_id = (
+              SELECT order_id FROM fact WHERE marked = 1 AND seq > coalesce(
+                  (SELECT seq FROM fact WHERE marked = 2 ORDER BY seq DESC LIMIT 1), 0)
+              ORDER BY seq DESC LIMIT 1)) AS kept_to"
+    };
+}
+pub(crate) use kept_columns;
 
 /// Reading a column as the three kinds of value there are.
 pub(crate) trait Columns {
@@ -96,12 +113,22 @@ pub(crate) fn ending(state: &str) -> Option<Ending> {
         .find(|ending| ending.name() == state)
 }
 
+/// The columns of `kept_columns`.
+pub(crate) fn markers_kept(row: &impl Columns) -> Result<Option<MarkersKept>, StoreError> {
+    let order = |column| {
+        let number = row.maybe_int(column)?;
+        Ok::<_, StoreError>(number.and_then(|n| u64::try_from(n).ok()).map(WhmcsOrderId))
+    };
+    let (from, to) = (order("kept_from")?, order("kept_to")?);
+    Ok(from.zip(to).map(|(from, to)| MarkersKept { from, to }))
+}
+
 /// A claimed job, still without the facts of its order.
 pub(crate) fn claimed(
     row: &impl Columns,
     fence: Fence,
     at: Timestamp,
-    marker_kept_at: Option<Timestamp>,
+    markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {
     let job = job(row)?;
     Ok(Claimed {
@@ -114,7 +141,7 @@ pub(crate) fn claimed(
         enqueued_at: row.time("enqueued_at")?,
         deferrals: u32::try_from(row.int("deferrals")?).unwrap_or(u32::MAX),
         facts: Vec::new(),
-        marker_kept_at,
+        markers_kept,
         job,
     })
 }

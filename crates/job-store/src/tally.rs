@@ -50,9 +50,9 @@ pub(crate) use stuck;
 /// The newest evidence that our marker was dropped, unless it was kept since, or never.
 macro_rules! marker_lost {
     () => {
-        "SELECT at FROM (
-             SELECT at, marked FROM fact WHERE marked > 0 ORDER BY seq DESC LIMIT 1) AS newest
-         WHERE marked = 2 AND EXISTS (SELECT 1 FROM fact WHERE marked = 1)"
+        "SELECT at FROM fact WHERE marked = 2 AND seq > (
+             SELECT seq FROM fact WHERE marked = 1 ORDER BY seq DESC LIMIT 1)
+         ORDER BY seq DESC LIMIT 1"
     };
 }
 pub(crate) use marker_lost;

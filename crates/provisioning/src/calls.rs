@@ -11,17 +11,21 @@ use domain::order::{
     PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{
-    CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Clock, CrmOrders, NewClient,
-    NewOrder, Pending, PlaceAnswer, Provisioner, ReportAnswer,
+    CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Claimed, Clock, CrmOrders,
+    NewClient, NewOrder, Pending, PlaceAnswer, Provisioner, ReportAnswer, System,
 };
 use domain::time::Timestamp;
 use tracing::Instrument;
 
+use crate::stall::STALLS_AFTER;
 use crate::worker::Ports;
+use crate::{Moment, ProcessState};
 
 /// The calls that no commit has taken along yet.
 pub(crate) struct Calls {
     clock: Arc<dyn Clock>,
+    process: Arc<ProcessState>,
+    order: OrderId,
     /// The store's time of the claim, and our monotonic clock's reading of then.
     claimed: (Timestamp, Duration),
     waiting: Mutex<Vec<CallRecord>>,
@@ -31,12 +35,15 @@ impl Calls {
     /// Ports to the outside whose calls are noted here, and nothing noted yet.
     pub(crate) fn noting(
         ports: &Ports,
-        claimed_at: Timestamp,
+        process: &Arc<ProcessState>,
+        claimed: &Claimed,
         begun: Duration,
     ) -> (Arc<Self>, Ports) {
         let calls = Arc::new(Self {
             clock: Arc::clone(&ports.clock),
-            claimed: (claimed_at, begun),
+            process: Arc::clone(process),
+            order: claimed.job.order,
+            claimed: (claimed.at, begun),
             waiting: Mutex::default(),
         });
         let ports = Ports {
@@ -72,6 +79,7 @@ impl Calls {
             "otel.kind" = "client",
             outcome = tracing::field::Empty,
         );
+        let call = self.lending_its_slot(action.system(), call);
         let answer = call.instrument(span.clone()).await;
         span.record("outcome", CallOutcome::of(&answer).name());
         let record = CallRecord {
@@ -80,11 +88,43 @@ impl Calls {
             action,
             outcome: CallOutcome::of(&answer),
         };
+        if action.system() == System::Salesforce {
+            self.note_salesforce(&answer);
+        }
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(record);
         answer
+    }
+
+    /// Makes the call; once it is slow to be answered, another job may have this one's slot.
+    async fn lending_its_slot<T>(&self, system: System, call: impl Future<Output = T>) -> T {
+        tokio::pin!(call);
+        tokio::select! {
+            biased;
+            answer = &mut call => return answer,
+            () = self.clock.sleep(STALLS_AFTER) => {}
+        }
+        let _stalled = self.process.stalls.enter(system);
+        call.await
+    }
+
+    fn note_salesforce<T>(&self, answer: &Result<T, CallError>) {
+        let breaker = &self.process.salesforce;
+        let (claimed_at, begun) = self.claimed;
+        let monotonic = self.clock.monotonic();
+        let now = Moment {
+            at: claimed_at + monotonic.saturating_sub(begun),
+            monotonic,
+        };
+        match answer {
+            Ok(_) | Err(CallError::Refused(_)) => breaker.succeeded(),
+            Err(CallError::Denied { detail, .. }) => breaker.refused(now, detail),
+            Err(error @ (CallError::NotSent { .. } | CallError::Unknown { .. })) => {
+                breaker.failed(self.order, now, &error.to_string());
+            }
+        }
     }
 }
 

@@ -52,13 +52,28 @@ impl Hold {
 #[derive(Debug, Default)]
 pub(crate) struct Holds(Mutex<BTreeMap<Fence, Hold>>);
 
-impl Holds {
-    pub(crate) fn add(&self, hold: Hold) {
-        self.lock().insert(hold.lease.fence.clone(), hold);
-    }
+/// Keeps a lease alive for as long as it lives. Dropped with its work, however that ends: a
+/// job whose work panicked must not keep its lease.
+pub(crate) struct LeaseGuard {
+    holds: Arc<Holds>,
+    fence: Fence,
+}
 
-    pub(crate) fn remove(&self, fence: &Fence) {
-        self.lock().remove(fence);
+impl Drop for LeaseGuard {
+    fn drop(&mut self) {
+        self.holds.lock().remove(&self.fence);
+    }
+}
+
+impl Holds {
+    /// Renews this lease until the guard is dropped.
+    pub(crate) fn keep(self: &Arc<Self>, hold: Hold) -> LeaseGuard {
+        let fence = hold.lease.fence.clone();
+        self.lock().insert(fence.clone(), hold);
+        LeaseGuard {
+            holds: Arc::clone(self),
+            fence,
+        }
     }
 
     /// Renews every lease; work whose lease was lost is stopped.

@@ -4,16 +4,19 @@
 //! from its facts to its end, step by step: *decide* in the domain, *observe*, commit the
 //! intent, *perform*, record what was learnt.
 
+mod breaker;
 mod calls;
 mod execute;
 mod heartbeat;
-mod lane;
 mod measure;
+mod process;
 mod settings;
+mod stall;
 mod worker;
 
+pub use breaker::{CircuitBreaker, Moment, OpenCircuit};
 pub use execute::{End, execute};
 pub use heartbeat::Hold;
-pub use lane::{Lane, LaneView};
+pub use process::ProcessState;
 pub use settings::Settings;
 pub use worker::{Ports, Worker};

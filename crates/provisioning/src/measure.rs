@@ -13,13 +13,14 @@ use metrics::{counter, histogram};
 use crate::End;
 
 const KIND: &str = "provision";
-const OUTCOMES: [&str; 6] = [
+const OUTCOMES: [&str; 7] = [
     "success",
     "retry",
     "failed",
     "cancelled",
     "lease_lost",
     "store",
+    "panicked",
 ];
 
 /// Shows every counter at zero.
@@ -30,7 +31,9 @@ pub(crate) fn register() {
     }
     counter!("orderbridge_provisioning_finished_total", "outcome" => "success", "reason" => "")
         .increment(0);
-    lane_paused(0);
+    for upstream in ["whmcs", "salesforce"] {
+        circuit_opened(upstream, 0);
+    }
     for code in Code::ALL {
         counter!("orderbridge_provisioning_finished_total",
             "outcome" => "failure", "reason" => code.as_str())
@@ -38,9 +41,14 @@ pub(crate) fn register() {
     }
 }
 
-/// WHMCS began to refuse us as such.
-pub(crate) fn lane_paused(by: u64) {
-    counter!("orderbridge_circuit_opened_total", "upstream" => "whmcs").increment(by);
+/// Calls to an outside system were suspended.
+pub(crate) fn circuit_opened(upstream: &'static str, by: u64) {
+    counter!("orderbridge_circuit_opened_total", "upstream" => upstream).increment(by);
+}
+
+/// An attempt panicked, after so long.
+pub(crate) fn panicked(took: Duration) {
+    attempted("panicked", took);
 }
 
 /// A job came into our hands: how long it had waited, if nobody had it before.
@@ -65,6 +73,10 @@ pub(crate) fn left(ended: &Result<End, StoreError>, took: Duration) {
         Err(StoreError::LeaseLost) => "lease_lost",
         Err(_) => "store",
     };
+    attempted(outcome, took);
+}
+
+fn attempted(outcome: &'static str, took: Duration) {
     counter!("orderbridge_job_attempts_total", "kind" => KIND, "outcome" => outcome).increment(1);
     histogram!("orderbridge_job_attempt_duration_seconds", "kind" => KIND, "outcome" => outcome)
         .record(took.as_secs_f64());

@@ -17,6 +17,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Wait before each search for an effect whose reply was lost.
     pub quiet_period: Duration,
+    /// How long one call to WHMCS is waited for.
+    pub call_timeout: Duration,
     /// How long an order waits while WHMCS refuses us as such.
     pub pause_limit: Duration,
     /// How often a paused lane is probed.
@@ -39,6 +41,7 @@ impl Default for Settings {
             retry_budget: Duration::from_secs(60),
             drain: Duration::from_secs(30),
             quiet_period: Duration::from_secs(180),
+            call_timeout: Duration::from_secs(90),
             pause_limit: Duration::from_secs(15 * 60),
             probe_every: Duration::from_secs(30),
             backoff_base: Duration::from_millis(500),

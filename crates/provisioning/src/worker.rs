@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use domain::job::NewJob;
 use domain::key::Owner;
-use domain::ports::{Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, StoreError};
+use domain::ports::{
+    CallError, Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, StoreError,
+};
+use domain::time::Timestamp;
+use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::heartbeat::{Hold, Holds};
-use crate::{Lane, Settings, execute, measure};
+use crate::{End, Moment, ProcessState, Settings, execute, measure};
 
 /// How long an idle worker waits for a wake-up before it looks by itself.
 const SLOW_POLL: Duration = Duration::from_secs(15);
 /// How long it waits after the store could not be asked.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The outside, as provisioning sees it.
 #[derive(Clone)]
@@ -37,7 +41,7 @@ pub struct Ports {
 pub struct Worker {
     ports: Ports,
     settings: Arc<Settings>,
-    lane: Arc<Lane>,
+    process: Arc<ProcessState>,
     owner: Owner,
 }
 
@@ -51,15 +55,15 @@ impl Worker {
         Self {
             ports,
             settings: Arc::new(settings),
-            lane: Arc::default(),
+            process: Arc::default(),
             owner,
         }
     }
 
-    /// The lane to WHMCS, for readiness.
+    /// What the jobs of this process share, for readiness and alerts.
     #[must_use]
-    pub fn lane(&self) -> Arc<Lane> {
-        Arc::clone(&self.lane)
+    pub fn process(&self) -> Arc<ProcessState> {
+        Arc::clone(&self.process)
     }
 
     /// Works until `shutdown`, then drains: claims nothing more, lets each job finish its
@@ -85,14 +89,32 @@ impl Worker {
         }
     }
 
-    /// Asks now and then whether WHMCS lets us in again; never returns.
+    /// Asks now and then, and whenever somebody wants it, whether WHMCS lets us in again;
+    /// never returns.
     async fn keep_probing(&self) {
+        let breaker = &self.process.whmcs;
         let mut probe = tokio::time::interval(self.settings.probe_every);
         probe.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            probe.tick().await;
-            if self.lane.paused().is_some() && self.ports.provisioner.probe().await.is_ok() {
-                self.lane.open();
+            tokio::select! {
+                biased;
+                () = breaker.probe_wanted() => {}
+                _ = probe.tick() => {}
+            }
+            if breaker.opened().is_none() {
+                continue;
+            }
+            match self.ports.provisioner.probe().await {
+                Ok(()) => breaker.succeeded(),
+                Err(CallError::Denied { detail, .. }) => {
+                    let now = Moment {
+                        // The circuit is open, and keeps the time since when it is.
+                        at: Timestamp::default(),
+                        monotonic: self.ports.clock.monotonic(),
+                    };
+                    breaker.refused(now, &detail);
+                }
+                Err(error) => tracing::debug!(%error, "probe failed"),
             }
         }
     }
@@ -100,14 +122,16 @@ impl Worker {
     async fn work(&self, holds: &Arc<Holds>, shutdown: &CancellationToken) {
         let mut jobs = JoinSet::new();
         while !shutdown.is_cancelled() {
-            let free = self.settings.concurrency.saturating_sub(jobs.len());
+            // A job that waits for an outside system lends its slot to one that need not.
+            let lent = self.process.stalls.lendable(self.settings.concurrency);
+            let busy = jobs.len().saturating_sub(lent);
+            let free = self.settings.concurrency.saturating_sub(busy);
             // Measured before the call: the store's lease can only run out later than this.
             let until = self.ports.clock.monotonic() + self.settings.lease;
             let claimed = self.claim(free).await;
             let idle = claimed.is_empty();
             for claimed in claimed {
                 let hold = Hold::new(claimed.lease.clone(), until);
-                holds.add(hold.clone());
                 self.start(&mut jobs, claimed, hold, shutdown, holds);
             }
             if !idle {
@@ -123,6 +147,7 @@ impl Worker {
                 biased;
                 () = shutdown.cancelled() => {}
                 Some(_) = jobs.join_next(), if !jobs.is_empty() => {}
+                () = self.process.stalls.changed(), if free == 0 => {}
                 () = wait => {}
             }
         }
@@ -163,13 +188,17 @@ impl Worker {
         holds: &Arc<Holds>,
     ) {
         let (ports, settings) = (self.ports.clone(), Arc::clone(&self.settings));
-        let (lane, draining, holds) = (Arc::clone(&self.lane), draining.clone(), Arc::clone(holds));
+        let (process, draining) = (Arc::clone(&self.process), draining.clone());
+        let kept = holds.keep(hold.clone());
         let span = span(&claimed.job);
         let attempt = async move {
-            let fence = claimed.lease.fence.clone();
+            let _kept = kept;
             measure::claimed(&claimed);
             let begun = ports.clock.monotonic();
-            let work = execute(&ports, &settings, &lane, claimed, &hold, &draining);
+            let (job, order) = (claimed.job.id.clone(), claimed.job.order);
+            let work = execute(&ports, &settings, &process, claimed, &hold, &draining);
+            // What a panic leaves behind is dropped here, and the job goes on from its facts.
+            let work = std::panic::AssertUnwindSafe(work).catch_unwind();
             tokio::select! {
                 biased;
                 () = hold.lost().cancelled() => {
@@ -179,21 +208,36 @@ impl Worker {
                     measure::left(&Err(StoreError::LeaseLost), ports.clock.monotonic().saturating_sub(begun));
                 }
                 ended = work => {
-                    measure::left(&ended, ports.clock.monotonic().saturating_sub(begun));
+                    let took = ports.clock.monotonic().saturating_sub(begun);
                     match ended {
-                        Ok(end) => tracing::info!(
-                            end = end.name(), "job left our hands"
-                        ),
-                        Err(error) => tracing::error!(
-                            %error, "job dropped; its lease runs out"
-                        ),
+                        Ok(ended) => left(&ended, took),
+                        Err(panic) => {
+                            measure::panicked(took);
+                            let words = words_of(&*panic);
+                            tracing::error!(panic = words, "attempt panicked; its lease runs out");
+                            process.panicked(format!("job {job} of order {order}: {words}"));
+                        }
                     }
                 }
             }
-            holds.remove(&fence);
         };
         jobs.spawn(attempt.instrument(span));
     }
+}
+
+fn left(ended: &Result<End, StoreError>, took: Duration) {
+    measure::left(ended, took);
+    match ended {
+        Ok(end) => tracing::info!(end = end.name(), "job left our hands"),
+        Err(error) => tracing::error!(%error, "job dropped; its lease runs out"),
+    }
+}
+
+/// What a panic said.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref().copied())
+        .unwrap_or("a panic without words")
 }
 
 /// A trace of its own, with what every line of the log about this attempt carries. At the

@@ -18,8 +18,14 @@ pub(crate) struct Climate {
     /// How far the machines' clocks are off at most, in milliseconds.
     pub(crate) skew: u64,
 
-    /// WHMCS throws the notes of new orders away.
-    pub(crate) drop_notes: bool,
+    /// What WHMCS does with the notes of new orders.
+    pub(crate) notes: Notes,
+    /// A call that is never answered, not even after the storm.
+    pub(crate) never_answered: Option<Silent>,
+    /// Operators ask again at once.
+    pub(crate) quick_operators: bool,
+    /// Salesforce tells versions apart by whole seconds.
+    pub(crate) coarse_versions: bool,
     /// The module bears being called again.
     pub(crate) idempotent: bool,
     /// The org has the field `Activation_IdemKey__c`.
@@ -58,6 +64,14 @@ pub(crate) struct Climate {
     pub(crate) whmcs_doubled: u32,
     pub(crate) whmcs_refused: u32,
     pub(crate) whmcs_broken_module: u32,
+    /// AddOrder is answered by an error page after its effect.
+    pub(crate) whmcs_page_after: u32,
+    /// A service is built some time before WHMCS shows it as active.
+    pub(crate) whmcs_slow_status: u32,
+    /// Staff accept orders by hand, and set nothing up.
+    pub(crate) whmcs_accepted_by_hand: u32,
+    /// The worker's code panics.
+    pub(crate) panic: u32,
 
     pub(crate) bus_cut: u32,
     pub(crate) bus_again: u32,
@@ -66,6 +80,23 @@ pub(crate) struct Climate {
     pub(crate) bus_forgets: u32,
     /// An event cannot be read for a while: its schema is not to be had.
     pub(crate) bus_sealed: u32,
+}
+
+/// What WHMCS does with the notes of new orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notes {
+    Kept,
+    Dropped,
+    /// Kept until so long after the start, as when an upgrade ends it.
+    KeptFor(Duration),
+}
+
+/// A call that is never answered; its request is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Silent {
+    AddOrder,
+    AcceptOrder,
+    ModuleCreate,
 }
 
 impl Climate {
@@ -86,7 +117,19 @@ impl Climate {
                 1 => 2_000,
                 _ => 600_000,
             },
-            drop_notes: dice.chance(150),
+            notes: match dice.below(20) {
+                0..3 => Notes::Dropped,
+                3..7 => Notes::KeptFor(dice.millis(2_000, 60_000)),
+                _ => Notes::Kept,
+            },
+            never_answered: match dice.below(40) {
+                0 => Some(Silent::AddOrder),
+                1 | 2 => Some(Silent::AcceptOrder),
+                3 | 4 => Some(Silent::ModuleCreate),
+                _ => None,
+            },
+            quick_operators: dice.chance(500),
+            coarse_versions: dice.chance(300),
             idempotent: dice.chance(300),
             org_has_key: dice.chance(800),
             events_have_key: dice.chance(800),
@@ -117,6 +160,10 @@ impl Climate {
             whmcs_doubled: some(150),
             whmcs_refused: some(100),
             whmcs_broken_module: some(300),
+            whmcs_page_after: some(150),
+            whmcs_slow_status: some(300),
+            whmcs_accepted_by_hand: some(200),
+            panic: some(40),
             bus_cut: some(150),
             bus_again: some(300),
             bus_junk: some(300),

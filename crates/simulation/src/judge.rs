@@ -24,6 +24,12 @@ pub enum Promise {
     OneOrder,
     /// No service is built twice by a module that cannot bear it, no client created twice.
     BuiltOnce,
+    /// After a module has reported a failure, nothing is tried again before the operator asks.
+    OperatorDecides,
+    /// One attempt makes no more than a few calls of unknown outcome to set an order up.
+    BoundedCalls,
+    /// A process that knows that a call was never sent does not doubt it.
+    NoNeedlessDoubt,
     /// Nothing is written to an order that is not ours to write to.
     GuardedReport,
     /// Once the trouble stops every order ends, well or with a code.

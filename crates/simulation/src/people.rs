@@ -23,7 +23,10 @@ pub(crate) fn arrive(world: &Arc<World>) -> Vec<JoinHandle<()>> {
             add(world, number);
             tokio::spawn(operate(Arc::clone(world), order_id(number)))
         })
-        .chain([tokio::spawn(see_to_letters(Arc::clone(world)))])
+        .chain([
+            tokio::spawn(see_to_letters(Arc::clone(world))),
+            tokio::spawn(accept_by_hand(Arc::clone(world))),
+        ])
         .collect()
 }
 
@@ -44,6 +47,24 @@ async fn see_to_letters(world: Arc<World>) {
                     .ledger
                     .act(&act, "operator", "the schema is there")
                     .await;
+            }
+        }
+    }
+}
+
+/// Staff accept an order by hand, and set nothing up.
+async fn accept_by_hand(world: Arc<World>) {
+    while world.is_stormy() {
+        tokio::time::sleep(world.dice.millis(500, 5_000)).await;
+        for placed in world.whmcs.all() {
+            let id = placed.sighting.id;
+            if placed.stands() && world.strikes(world.climate.whmcs_accepted_by_hand) {
+                world
+                    .trace
+                    .say("staff", || format!("accept WHMCS order {id} by hand"));
+                world
+                    .whmcs
+                    .edit(id, |placed| placed.sighting.status = OrderStatus::Active);
             }
         }
     }
@@ -81,20 +102,31 @@ async fn operate(world: Arc<World>, order: OrderId) {
     let storm = u64::try_from(world.climate.storm.as_millis()).unwrap_or(u64::MAX);
     tokio::time::sleep(world.dice.millis(0, storm * 6 / 10)).await;
     activate(&world, order, "approves");
+    let mut failures = 0;
     loop {
         // Longer than a commit takes, so that nobody acts on what is about to change.
-        tokio::time::sleep(world.dice.millis(LAG + 500, LAG + 3_000)).await;
+        let pace = match world.climate.quick_operators {
+            true => LAG + 600,
+            false => LAG + 3_000,
+        };
+        tokio::time::sleep(world.dice.millis(LAG + 500, pace)).await;
         let Some(sheet) = world.crm.sheet(order) else {
             return;
         };
         match (&sheet.details.activation, sheet.code) {
             (Activation::Failed, Some(code)) => {
-                if world.strikes(50) {
+                failures += 1;
+                let hopeless = world.climate.never_answered.is_some() && failures > 3;
+                if hopeless || world.strikes(50) {
                     world.crm.edit(order, |sheet| sheet.given_up = true);
                     world.trace.say("operator", || format!("gives {order} up"));
                     return;
                 }
-                tokio::time::sleep(world.dice.millis(0, 10_000)).await;
+                let thinks = match world.climate.quick_operators {
+                    true => 200,
+                    false => 10_000,
+                };
+                tokio::time::sleep(world.dice.millis(0, thinks)).await;
                 mend(&world, order, code);
                 activate(&world, order, "asks again for");
             }
@@ -213,6 +245,8 @@ fn mend(world: &World, order: OrderId, code: Code) {
             sheet.details.items[0].product.whmcs_product = Some("5".to_owned());
         }),
         Code::WhmcsDuplicateFound => settle_duplicates(world, order),
+        // Some follow the advice only as far as it names something.
+        Code::WhmcsOutcomeUnknown if world.climate.quick_operators && world.dice.chance(500) => {}
         Code::WhmcsOutcomeUnknown => look_in_whmcs(world, order),
         Code::WhmcsModuleFailed if world.dice.chance(300) => look_in_whmcs(world, order),
         Code::WhmcsModuleFailed

@@ -9,7 +9,7 @@ use provisioning::Worker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::seat::{Pause, Seat};
+use crate::seat::{Pause, Seat, TIMEOUT};
 use crate::world::{QUIET, World};
 
 /// A lease, of a job and of the channel.
@@ -170,6 +170,7 @@ fn settings(world: &World) -> provisioning::Settings {
         retry_budget: Duration::from_secs(8),
         drain: DRAIN,
         quiet_period: world.sabotage.quiet_period().unwrap_or(QUIET),
+        call_timeout: TIMEOUT,
         pause_limit: Duration::from_secs(20),
         probe_every: Duration::from_secs(4),
         backoff_base: Duration::from_millis(200),

@@ -12,7 +12,7 @@ use crate::books::bus::Bus;
 use crate::books::crm::Crm;
 use crate::books::ledger::Ledger;
 use crate::books::whmcs::Whmcs;
-use crate::climate::Climate;
+use crate::climate::{Climate, Notes};
 use crate::dice::Dice;
 use crate::judge::{Breach, Judge, Promise};
 use crate::process::{Role, live};
@@ -41,6 +41,7 @@ pub(crate) struct World {
     pub(crate) intake: Arc<dyn JobIntake>,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) sabotage: Sabotage,
+    begun: Instant,
     calm_at: Instant,
     outages: Mutex<Outages>,
 }
@@ -130,7 +131,8 @@ impl World {
     fn new(seed: u64, sabotage: Sabotage, told: bool) -> Self {
         let dice = Dice::new(seed);
         let climate = Climate::of(&dice);
-        let (judge, bus, clock) = (Arc::default(), Arc::default(), Arc::default());
+        let (judge, bus) = (Arc::default(), Arc::default());
+        let clock = Arc::<PausedClock>::default();
         let ledger = Arc::new(Ledger::new(
             Arc::clone(&clock) as _,
             Arc::clone(&bus),
@@ -138,13 +140,14 @@ impl World {
         ));
         let now = Instant::now();
         Self {
+            begun: now,
             calm_at: now + climate.storm,
             trace: Trace::new(told),
             judge,
-            clock,
+            clock: Arc::clone(&clock),
             channel: channel(),
             bus,
-            crm: Crm::default(),
+            crm: Crm::new(Arc::clone(&clock) as _, climate.coarse_versions),
             whmcs: Whmcs::default(),
             intake: sabotage.intake(&ledger),
             queue: sabotage.queue(&ledger),
@@ -169,6 +172,15 @@ impl World {
     /// Whether a trouble strikes now.
     pub(crate) fn strikes(&self, per_mille: u32) -> bool {
         per_mille > 0 && self.is_stormy() && self.dice.chance(per_mille)
+    }
+
+    /// Whether WHMCS drops the notes of an order that is placed now.
+    pub(crate) fn drops_notes(&self) -> bool {
+        match self.climate.notes {
+            Notes::Kept => false,
+            Notes::Dropped => true,
+            Notes::KeptFor(time) => self.begun.elapsed() > time,
+        }
     }
 
     /// Returns when the trouble is over.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use domain::id::OrderId;
 use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
-use domain::order::Fact;
+use domain::order::{Fact, MarkerCheck, MarkersKept};
 use domain::ports::{
     Alert, Audit, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind,
     OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StoreError,
@@ -44,6 +44,24 @@ pub(crate) struct Row {
     pub(crate) deferrals: u32,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
+}
+
+impl Books {
+    /// The orders that show that WHMCS keeps our marker: those that kept it since one lost it.
+    pub(crate) fn markers_kept(&self) -> Option<MarkersKept> {
+        let checks = self.facts.iter().rev().filter_map(|(order, recorded)| {
+            let Fact::Verified { marker, .. } = recorded.fact else {
+                return None;
+            };
+            (marker != MarkerCheck::Unchecked).then_some((order, marker))
+        });
+        let kept: Vec<_> = checks
+            .take_while(|(_, marker)| *marker == MarkerCheck::Kept)
+            .map(|(order, _)| self.orders.get(order).and_then(|row| row.whmcs_order))
+            .collect();
+        let (to, from) = ((*kept.first()?)?, (*kept.last()?)?);
+        Some(MarkersKept { from, to })
+    }
 }
 
 impl Row {

@@ -38,8 +38,12 @@ pub enum Fault {
     Refused,
     /// We are refused as such.
     Denied,
+    /// It has its effect, and the answer says that we are refused as such.
+    DeniedLate,
     /// It has its effect twice.
     Doubled,
+    /// The reply is lost, and the effect comes when [`FakeProvisioner::land_late`] says so.
+    Late,
 }
 
 /// A provisioning system in memory. Client 7 exists; every product from 1 to 99 does.
@@ -55,9 +59,43 @@ struct Books {
     calls: u64,
     drop_notes: bool,
     idempotent: bool,
+    /// Goes wrong for good.
+    always: Vec<(Action, Fault)>,
+    calls_of: Vec<Action>,
+    late: Vec<NewOrder>,
+    /// How new orders stand; `Pending` with pending services unless it is set.
+    placed_as: Option<(OrderStatus, ServiceStatus)>,
 }
 
 impl FakeProvisioner {
+    /// Every call of this action goes wrong from now on; `None` ends it.
+    pub fn fail_always(&self, action: Action, fault: Option<Fault>) {
+        let mut books = self.books();
+        books.always.retain(|(faulty, _)| *faulty != action);
+        books.always.extend(fault.map(|fault| (action, fault)));
+    }
+
+    /// How often this action was called.
+    #[must_use]
+    pub fn calls_of(&self, action: Action) -> usize {
+        let books = self.books();
+        let called = books.calls_of.iter().filter(|called| **called == action);
+        called.count()
+    }
+
+    /// The orders of [`Fault::Late`] calls are there now.
+    pub fn land_late(&self) {
+        let mut books = self.books();
+        for order in std::mem::take(&mut books.late) {
+            books.place(&order);
+        }
+    }
+
+    /// New orders and their services have these statuses.
+    pub fn set_placed_as(&self, order: OrderStatus, services: ServiceStatus) {
+        self.books().placed_as = Some((order, services));
+    }
+
     /// How often it was called.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -107,11 +145,14 @@ impl FakeProvisioner {
     ) -> Result<T, CallError> {
         let mut books = self.books();
         books.calls += 1;
+        books.calls_of.push(action);
         let at = books
             .faults
             .iter()
             .position(|(faulty, _)| *faulty == action);
-        match at.map(|at| books.faults.remove(at).1) {
+        let mut always = books.always.iter().filter(|(faulty, _)| *faulty == action);
+        let always = always.next().map(|(_, fault)| *fault);
+        match at.map(|at| books.faults.remove(at).1).or(always) {
             None => Ok(effect(&mut books)),
             Some(Fault::ReplyLost) => {
                 effect(&mut books);
@@ -119,7 +160,7 @@ impl FakeProvisioner {
                     source: "the reply was lost".into(),
                 })
             }
-            Some(Fault::RequestLost) => Err(CallError::Unknown {
+            Some(Fault::RequestLost | Fault::Late) => Err(CallError::Unknown {
                 source: "time is up".into(),
             }),
             Some(Fault::NotSent) => Err(CallError::NotSent {
@@ -130,10 +171,15 @@ impl FakeProvisioner {
                 Code::WhmcsRejected,
                 "no room on the server",
             ))),
-            Some(Fault::Denied) => Err(CallError::Denied {
-                detail: "Invalid IP 192.0.2.1".to_owned(),
-                source: "403".into(),
-            }),
+            Some(fault @ (Fault::Denied | Fault::DeniedLate)) => {
+                if fault == Fault::DeniedLate {
+                    effect(&mut books);
+                }
+                Err(CallError::Denied {
+                    detail: "Invalid IP 192.0.2.1".to_owned(),
+                    source: "403".into(),
+                })
+            }
             Some(Fault::Doubled) => {
                 effect(&mut books);
                 Ok(effect(&mut books))
@@ -146,13 +192,15 @@ impl Books {
     fn place(&mut self, order: &NewOrder) -> PlaceAnswer {
         let id = WhmcsOrderId(self.orders.len() as u64 + 1);
         let mut lines = Vec::new();
+        let as_usual = (OrderStatus::Pending, ServiceStatus::Pending);
+        let (status, service_status) = self.placed_as.clone().unwrap_or(as_usual);
         for line in &order.plan.lines {
             self.services += 1;
             lines.push(LineSighting {
                 service: ServiceId(100 + self.services),
                 product: Some(line.product),
                 cycle: Some(line.cycle),
-                status: ServiceStatus::Pending,
+                status: service_status.clone(),
                 marker: None,
             });
         }
@@ -161,7 +209,6 @@ impl Books {
         } else {
             order.marker.to_string()
         };
-        let status = OrderStatus::Pending;
         self.orders.push(OrderSighting {
             id,
             client: order.client,
@@ -268,6 +315,18 @@ impl Provisioner for FakeProvisioner {
     }
 
     async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+        let late = |books: &Books| {
+            let next = books
+                .faults
+                .iter()
+                .find(|(action, _)| *action == Action::Place);
+            next.is_some_and(|(_, fault)| *fault == Fault::Late)
+        };
+        let mut books = self.books();
+        if late(&books) {
+            books.late.push(order.clone());
+        }
+        drop(books);
         self.call(Action::Place, |books| books.place(order))
     }
 

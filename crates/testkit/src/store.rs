@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
-use domain::order::{Fact, MarkerCheck};
+use domain::order::Fact;
 use domain::ports::{
     AUDIT_RETENTION, Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView,
     Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind,
@@ -314,15 +314,7 @@ impl JobQueue for MemoryStore {
         if books.paused(&Pausable::Worker).is_some() {
             return Ok(Vec::new());
         }
-        let evidence = books.facts.iter().rev().find_map(|(_, recorded)| {
-            let Fact::Verified { marker, .. } = recorded.fact else {
-                return None;
-            };
-            (marker != MarkerCheck::Unchecked).then_some((marker, recorded.at))
-        });
-        let marker_kept_at = evidence
-            .filter(|(marker, _)| *marker == MarkerCheck::Kept)
-            .map(|(_, at)| at);
+        let markers_kept = books.markers_kept();
         let mut busy = HashSet::new();
         let mut due = Vec::new();
         for (at, row) in books.jobs.iter().enumerate() {
@@ -356,7 +348,7 @@ impl JobQueue for MemoryStore {
                 enqueued_at,
                 deferrals,
                 facts,
-                marker_kept_at,
+                markers_kept,
             });
         }
         Ok(claimed)

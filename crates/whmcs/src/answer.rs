@@ -1,8 +1,10 @@
 //! Sorting every answer into exactly one class.
 //!
-//! Decided by text first and status second: installs disagree on statuses. A write whose
-//! answer cannot be understood is *unknown*: newer releases answer HTTP 500 with a page, and
-//! older ones with nothing or `null`, after the action has run.
+//! What WHMCS itself says counts: the `message` of its own JSON object, and there whole
+//! sentences, since modules report their failures in the same place. A write whose answer is
+//! not WHMCS's own is *unknown*, unless the status shows that WHMCS cannot have run: newer
+//! releases answer HTTP 500 with a page, and older ones with nothing or `null`, after the
+//! action has run.
 
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use serde_json::{Map, Value};
 
 /// What kind of call was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Nothing changes by it.
     Read,
     /// It creates or changes something.
@@ -39,10 +41,13 @@ pub(crate) enum Denial {
     /// There is no WHMCS API at that address.
     #[error("no WHMCS API there")]
     NoApi,
+    /// HTTP 401 or 403 without one of WHMCS's reasons.
+    #[error("refused by HTTP status")]
+    Barred,
 }
 
 impl Denial {
-    const fn mend(self) -> &'static str {
+    const fn fix(self) -> &'static str {
         match self {
             Self::Address => {
                 "allow this address in WHMCS (General Settings, Security, API IP Access Restriction)"
@@ -52,7 +57,15 @@ impl Denial {
                 "check WHMCS_IDENTIFIER and WHMCS_SECRET and the admin user behind them"
             }
             Self::NoSuchAction | Self::NoApi => "check WHMCS_URL and the version of WHMCS",
+            Self::Barred => {
+                "check the API credential and role in WHMCS, and whether a firewall or web server in front of it refuses this machine"
+            }
         }
+    }
+
+    /// Whether its sentence speaks of the API's actions, which no module does.
+    const fn names_the_api(self) -> bool {
+        matches!(self, Self::Role)
     }
 
     /// Whether an error says that this one action is closed to us, while others may work.
@@ -70,6 +83,20 @@ pub(crate) struct Answer<'a> {
     /// A firewall says that it stopped the call before WHMCS saw it.
     pub(crate) blocked: bool,
     pub(crate) body: &'a [u8],
+}
+
+/// The class of an answer, for tests that play WHMCS.
+///
+/// # Errors
+/// The class, when it is not a success.
+pub fn classify(kind: Kind, status: u16, body: &[u8]) -> Result<Map<String, Value>, CallError> {
+    let answer = Answer {
+        status,
+        retry_after: None,
+        blocked: false,
+        body,
+    };
+    sort(kind, &answer)
 }
 
 /// The answer's object when `result` is exactly `success`.
@@ -121,33 +148,42 @@ fn object_in(body: &[u8]) -> Option<Map<String, Value>> {
     })
 }
 
+/// An answer that is not WHMCS's own. Nothing in it can be believed: a page may quote the
+/// error of a mail server or a hook, after the action has run. Only the status tells whether
+/// WHMCS can have run at all.
 fn no_object(kind: Kind, answer: &Answer<'_>) -> CallError {
-    let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(4096)]).into_owned();
-    if let Some(denial) = denial(Kind::Read, answer.status, &text) {
-        return denial_said(denial, &text);
-    }
-    if answer.status == 404 {
-        return denied(
+    let described = format!("HTTP {} without an answer of WHMCS", answer.status);
+    match answer.status {
+        404 => denied(
             Denial::NoApi,
             "there is no WHMCS API at WHMCS_URL (HTTP 404)",
-        );
+        ),
+        // A firewall's challenge to this one call: the next one may pass.
+        _ if answer.blocked => not_sent(answer, described),
+        401 | 403 => denied(
+            Denial::Barred,
+            &format!("{described}; {}", Denial::Barred.fix()),
+        ),
+        429 | 503 if kind == Kind::Read => not_sent(answer, described),
+        _ => unknown(described),
     }
-    let described = format!("HTTP {} without a usable answer", answer.status);
-    if answer.blocked || kind == Kind::Read && matches!(answer.status, 403 | 429 | 503) {
-        return CallError::NotSent {
-            retry_after: answer.retry_after,
-            source: described.into(),
-        };
-    }
-    unknown(described)
 }
 
+fn not_sent(answer: &Answer<'_>, described: String) -> CallError {
+    CallError::NotSent {
+        retry_after: answer.retry_after,
+        source: described.into(),
+    }
+}
+
+/// WHMCS's own `result=error`.
 fn refused(kind: Kind, answer: &Answer<'_>, text: &str) -> CallError {
     if let Some(denial) = denial(kind, answer.status, text) {
         return denial_said(denial, text);
     }
     let code = code_of(text);
-    if answer.status >= 500 && code == Code::WhmcsRejected {
+    // A module's failure is reported with whatever status the install uses.
+    if answer.status >= 500 && code == Code::WhmcsRejected && kind != Kind::Module {
         return unknown(format!(
             "HTTP {} with an error we do not know",
             answer.status
@@ -159,29 +195,58 @@ fn refused(kind: Kind, answer: &Answer<'_>, text: &str) -> CallError {
     ))
 }
 
-/// What WHMCS refuses about us; `None` when the text is about the order.
+/// What WHMCS refuses about us; `None` when the text is about the order or its services.
+///
+/// A denial is HTTP 401 or 403, or one of WHMCS's own sentences as a whole: a module may well
+/// quote the same words from its panel, its shell or its registrar.
 fn denial(kind: Kind, status: u16, text: &str) -> Option<Denial> {
-    let lower = text.to_ascii_lowercase();
-    let says = |words: &str| lower.contains(words);
-    // A module may well say "access denied" of its own server; WHMCS says it with a 403.
-    let ours = kind != Kind::Module || matches!(status, 401 | 403);
-    if says("invalid ip") || says("forbidden ip") {
-        Some(Denial::Address)
-    } else if says("invalid permissions") {
-        Some(Denial::Role)
-    } else if says("authentication failed")
-        || says("invalid or missing credentials")
-        || says("administrator account disabled")
-        || ours && (says("access denied") || says("invalid password provided"))
+    let said = sentence(text);
+    match status {
+        401 | 403 => Some(said.unwrap_or(Denial::Barred)),
+        // What a module itself may say in just these words is for the caller to find out.
+        _ => said.filter(|denial| kind != Kind::Module || denial.names_the_api()),
+    }
+}
+
+/// Whether WHMCS itself denies access in just these words.
+pub(crate) fn reads_as_denial(text: &str) -> bool {
+    sentence(text).is_some()
+}
+
+/// The denial that this text states, when it is one of WHMCS's sentences and nothing else.
+fn sentence(text: &str) -> Option<Denial> {
+    let lower = text.trim().trim_end_matches('.').to_ascii_lowercase();
+    let names_action = |before: &str, after: &str| {
+        let rest = lower.strip_prefix(before);
+        let action = rest.and_then(|rest| rest.strip_suffix(after));
+        action.is_some_and(|action| {
+            let action = action.trim_matches(['"', '\'', '\\']);
+            !action.is_empty() && action.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    };
+    let names_address = |before: &str| {
+        let address = lower.strip_prefix(before).map(str::trim);
+        address.is_some_and(|address| address.parse::<std::net::IpAddr>().is_ok())
+    };
+    if names_address("invalid ip") || names_address("forbidden ip") {
+        return Some(Denial::Address);
+    }
+    if names_action("invalid permissions: api action ", " is not allowed")
+        || names_action("api action ", " is not allowed")
     {
-        Some(Denial::Credential)
-    } else if says("invalid api action")
-        || says("command not found")
-        || says("empty action request")
-    {
-        Some(Denial::NoSuchAction)
-    } else {
-        None
+        return Some(Denial::Role);
+    }
+    if names_action("invalid api action: ", " is not a valid api action") {
+        return Some(Denial::NoSuchAction);
+    }
+    match lower.as_str() {
+        "authentication failed"
+        | "invalid or missing credentials"
+        | "administrator account disabled"
+        | "access denied"
+        | "invalid password provided" => Some(Denial::Credential),
+        "command not found" | "empty action request" => Some(Denial::NoSuchAction),
+        _ => None,
     }
 }
 
@@ -206,7 +271,7 @@ fn code_of(text: &str) -> Code {
 
 fn denial_said(denial: Denial, text: &str) -> CallError {
     let said: String = text.trim().chars().take(200).collect();
-    denied(denial, &format!("WHMCS says `{said}`; {}", denial.mend()))
+    denied(denial, &format!("WHMCS says `{said}`; {}", denial.fix()))
 }
 
 fn denied(denial: Denial, detail: &str) -> CallError {
@@ -272,7 +337,20 @@ mod tests {
             (Read, 503, html, "not_sent"),
             (Read, 500, html, "unknown"),
             (Effect, 301, "", "denied"),
+            (Effect, 401, "", "denied"),
+            (Effect, 403, html, "denied"),
+            (Effect, 404, html, "denied"),
+            (Read, 403, html, "denied"),
             (Read, 404, html, "denied"),
+            (
+                Effect,
+                500,
+                "<html>SMTP 535 authentication failed</html>",
+                "unknown",
+            ),
+            (Effect, 200, "Invalid IP 192.0.2.1", "unknown"),
+            (Effect, 503, "Authentication Failed", "unknown"),
+            (Read, 500, "command not found", "unknown"),
             (
                 Effect,
                 403,
@@ -346,6 +424,57 @@ mod tests {
                 expected,
                 "{kind:?} {status} {body}"
             );
+        }
+    }
+
+    /// What panels, shells, registrars and mail servers are known to say.
+    const WORDS_OF_MODULES: [&str; 12] = [
+        "Plesk API: authentication failed for user admin",
+        "Authentication Failed",
+        "authentication failed",
+        "sh: 1: provision: command not found",
+        "Command not found",
+        "Invalid IP 10.0.0.5",
+        "Invalid IP assigned to node",
+        "Invalid permissions on /home/ada",
+        "Access denied for user 'root'@'localhost'",
+        "Access Denied",
+        "Invalid password provided",
+        "API action createAccount is not allowed for reseller ada",
+    ];
+
+    #[test]
+    fn what_a_module_says_is_its_failure_and_no_denial_of_the_bridge() {
+        for words in WORDS_OF_MODULES {
+            for status in [200, 400, 500] {
+                let body = serde_json::json!({"result": "error", "message": words}).to_string();
+                assert_eq!(
+                    class(Kind::Module, status, &body),
+                    "WHMCS_REJECTED",
+                    "{status} {words}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_sentence_of_whmcs_counts_only_as_a_whole() {
+        use Kind::{Effect, Module, Read};
+        for (kind, words, expected) in [
+            (Effect, "Authentication Failed.", "denied"),
+            (Effect, "SMTP: Authentication Failed", "WHMCS_REJECTED"),
+            (Read, "Invalid IP 2001:db8::1", "denied"),
+            (Read, "Invalid IP of nameserver ns1", "WHMCS_REJECTED"),
+            (Effect, "Command Not Found", "denied"),
+            (
+                Module,
+                r#"Invalid Permissions: API action "acceptorder" is not allowed"#,
+                "denied",
+            ),
+            (Module, "API action 'modulecreate' is not allowed", "denied"),
+        ] {
+            let body = serde_json::json!({"result": "error", "message": words}).to_string();
+            assert_eq!(class(kind, 200, &body), expected, "{kind:?} {words}");
         }
     }
 

@@ -19,6 +19,7 @@ mod preview;
 mod provisioner;
 mod wire;
 
+pub use answer::{Kind as CallKind, classify};
 pub use api::Api;
 pub use config::{Config, WhmcsArgs};
 pub use options::{LineMarkers, Options};

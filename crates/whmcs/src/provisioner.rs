@@ -7,7 +7,7 @@ use domain::order::{ClientSighting, ClientStatus, OrderSighting};
 use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
 use serde_json::Value;
 
-use crate::answer::{Kind, unknown};
+use crate::answer::{self, Kind, unknown};
 use crate::api::Api;
 use crate::form::Form;
 use crate::options::Options;
@@ -73,6 +73,21 @@ impl Whmcs {
             .set("orderid", order)
             .flag("autosetup", run_modules)
             .flag("sendemail", run_modules && self.api.config.emails)
+    }
+
+    /// A call whose errors may be the words of a provisioning module. Where they are just those
+    /// in which WHMCS itself denies access, a harmless read tells the two apart: a module's
+    /// failure has been reported, and must not be taken for a call that never ran.
+    async fn run_modules(&self, action: &'static str, form: Form) -> Result<(), CallError> {
+        match self.api.call(Kind::Module, action, form).await {
+            Err(CallError::Refused(refusal)) if answer::reads_as_denial(&refusal.detail) => {
+                match self.probe().await {
+                    Err(denied @ CallError::Denied { .. }) => Err(denied),
+                    _ => Err(CallError::Refused(refusal)),
+                }
+            }
+            result => result.map(|_| ()),
+        }
     }
 
     async fn find_client(&self, form: Form) -> Result<Option<(ClientSighting, String)>, CallError> {
@@ -187,15 +202,12 @@ impl Provisioner for Whmcs {
 
     async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
         let form = self.accept_form(&order.to_string(), run_modules);
-        self.api
-            .call(Kind::Module, "AcceptOrder", form)
-            .await
-            .map(|_| ())
+        self.run_modules("AcceptOrder", form).await
     }
 
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
         let form = Form::new().set("serviceid", service);
-        match self.api.call(Kind::Module, "ModuleCreate", form).await {
+        match self.run_modules("ModuleCreate", form).await {
             Err(CallError::Refused(refusal))
                 if refusal
                     .detail
@@ -204,7 +216,7 @@ impl Provisioner for Whmcs {
             {
                 Ok(())
             }
-            result => result.map(|_| ()),
+            result => result,
         }
     }
 

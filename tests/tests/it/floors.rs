@@ -31,7 +31,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("simulators", &[]),
     (
         "simulation",
-        &["domain", "intake", "provisioning", "testkit"],
+        &["domain", "intake", "provisioning", "testkit", "whmcs"],
     ),
     ("portal-web", &["domain", "outbound", "settings"]),
     (

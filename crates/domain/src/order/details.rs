@@ -69,7 +69,7 @@ pub struct Account {
 }
 
 /// The bill-to contact with the order's billing address. Personal data: never logged.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contact {
     /// First name.
     pub first_name: String,

@@ -28,9 +28,9 @@ pub use fact::{Fact, MarkerCheck};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
-pub use progress::{Placing, Progress};
-pub use search::{Search, Verdict, judge};
-pub use set_up::{SetUp, SetUpMove, next_set_up};
+pub use progress::{Placing, Progress, UnknownCall};
+pub use search::{MarkersKept, Search, Verdict, judge};
+pub use set_up::{MAX_UNKNOWN_CALLS, SetUp, SetUpMove, SetUpSoFar, next_set_up};
 pub use sighting::{
     ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
 };

@@ -1,5 +1,7 @@
 //! What exists in WHMCS for an order, as far as its facts tell.
 
+use std::time::Duration;
+
 use crate::key::{ClientId, WhmcsOrderId};
 use crate::order::{Fact, PlacedLine, SetUp};
 use crate::time::Timestamp;
@@ -23,8 +25,8 @@ pub enum Progress {
         client: ClientId,
         /// The client's highest order id before our first AddOrder.
         watermark: WhmcsOrderId,
-        /// Whether any AddOrder ever ended unknown.
-        ever_unknown: bool,
+        /// The newest AddOrder whose outcome is unknown.
+        unknown: Option<UnknownCall>,
         /// How the last call stands.
         call: Placing,
     },
@@ -48,6 +50,8 @@ pub enum Progress {
         lines: Vec<PlacedLine>,
         /// How far.
         set_up: SetUp,
+        /// Calls of this attempt whose outcome is unknown.
+        unknown_calls: u32,
     },
     /// Everything is active.
     Accepted {
@@ -64,7 +68,10 @@ pub enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placing {
     /// Its intent was committed and its outcome was not.
-    InFlight,
+    InFlight {
+        /// When the intent was recorded.
+        begun: Timestamp,
+    },
     /// It may have had its effect.
     Unknown {
         /// Since when nothing was heard.
@@ -72,28 +79,67 @@ pub enum Placing {
         /// Complete searches since then that found nothing.
         empty_searches: u8,
     },
-    /// It ended unknown in an earlier attempt and the operator has asked again: one complete
-    /// search, and then it may be called anew.
+    /// It ended unknown in an earlier attempt and the operator has asked again: once no effect
+    /// can come any more, one complete search, and then it may be called anew.
     Reopened,
+}
+
+/// A call whose reply was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownCall {
+    /// When its intent was recorded.
+    pub begun: Timestamp,
+    /// Since when its outcome is known to be unknown. A process that died may have sent the
+    /// call at any moment until then.
+    pub since: Timestamp,
+}
+
+impl UnknownCall {
+    /// From when on the call can take no effect any more: WHMCS is assumed to have done all it
+    /// will do within the time limit of the call and two quiet periods.
+    #[must_use]
+    pub fn settled_at(self, call_timeout: Duration, quiet: Duration) -> Timestamp {
+        self.since.max(self.begun + call_timeout) + 2 * quiet
+    }
+}
+
+/// How the attempt before a new one ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Without a result of its own: the order went on by another request.
+    Overtaken,
+    /// With a failure that a provisioning module reported.
+    ModuleFailed,
+    /// With any other result.
+    Otherwise,
 }
 
 impl Progress {
     /// What a new attempt starts from. A client that was merely known is looked up again,
     /// since the account may have been mended meanwhile; nothing that exists is forgotten.
     ///
-    /// `judged`: the last attempt came to an end of its own, so that whoever asks again knows
-    /// how it ended. One that was merely overtaken settled nothing: an AddOrder of unknown
-    /// outcome may still be at work, and goes on being waited and looked for.
-    pub(super) fn reopened(self, judged: bool) -> Self {
+    /// `ended`: how the last attempt ended, so that whoever asks again knows. One that was
+    /// merely overtaken settled nothing: an AddOrder of unknown outcome may still be at work,
+    /// and goes on being waited and looked for.
+    pub(super) fn reopened(self, ended: Ended) -> Self {
         match self {
-            Self::Placing { .. } if !judged => self,
+            Self::Placing { .. } if ended == Ended::Overtaken => self,
             Self::Nothing | Self::CreatingClient(_) | Self::ClientKnown { .. } => Self::Nothing,
             Self::Placing {
-                client, watermark, ..
+                client,
+                watermark,
+                unknown,
+                call,
             } => Self::Placing {
                 client,
                 watermark,
-                ever_unknown: true,
+                unknown: match call {
+                    Placing::InFlight { begun } => Some(UnknownCall {
+                        begun,
+                        since: begun,
+                    }),
+                    Placing::Unknown { .. } | Placing::Reopened => unknown,
+                },
                 call: Placing::Reopened,
             },
             Self::Placed {
@@ -110,11 +156,13 @@ impl Progress {
                 order,
                 lines,
                 set_up,
+                ..
             } => Self::SettingUp {
                 client,
                 order,
                 lines,
-                set_up: set_up.reopened(),
+                set_up: set_up.reopened(ended == Ended::ModuleFailed),
+                unknown_calls: 0,
             },
             Self::Accepted {
                 client,
@@ -125,19 +173,20 @@ impl Progress {
                 order,
                 lines,
                 set_up: SetUp::Answered,
+                unknown_calls: 0,
             },
         }
     }
 
     pub(super) fn moved(self, fact: &Fact) -> Option<Self> {
         match (self, fact) {
-            (Self::Nothing, Fact::CreatingClient { .. }) => {
-                Some(Self::CreatingClient(Placing::InFlight))
+            (Self::Nothing, Fact::CreatingClient { at }) => {
+                Some(Self::CreatingClient(Placing::InFlight { begun: *at }))
             }
-            (Self::CreatingClient(Placing::InFlight), Fact::ClientNotCreated) => {
+            (Self::CreatingClient(Placing::InFlight { .. }), Fact::ClientNotCreated) => {
                 Some(Self::Nothing)
             }
-            (Self::CreatingClient(Placing::InFlight), Fact::ClientUnknown { at }) => {
+            (Self::CreatingClient(Placing::InFlight { .. }), Fact::ClientUnknown { at }) => {
                 Some(Self::CreatingClient(Placing::Unknown {
                     at: *at,
                     empty_searches: 0,
@@ -149,23 +198,23 @@ impl Progress {
             (Self::Nothing | Self::CreatingClient(_), Fact::Client { client }) => {
                 Some(Self::ClientKnown { client: *client })
             }
-            (Self::ClientKnown { client }, Fact::Placing { watermark, .. }) => {
+            (Self::ClientKnown { client }, Fact::Placing { at, watermark }) => {
                 Some(Self::Placing {
                     client,
                     watermark: *watermark,
-                    ever_unknown: false,
-                    call: Placing::InFlight,
+                    unknown: None,
+                    call: Placing::InFlight { begun: *at },
                 })
             }
             (
                 Self::Placing {
                     client,
                     watermark,
-                    ever_unknown,
+                    unknown,
                     call,
                 },
                 fact,
-            ) => Self::moved_in_placing(client, watermark, ever_unknown, call, fact),
+            ) => Self::moved_in_placing(client, watermark, unknown, call, fact),
             (Self::ClientKnown { client }, Fact::Placed { order }) => Some(Self::Placed {
                 client,
                 order: *order,
@@ -189,6 +238,7 @@ impl Progress {
                     order,
                     lines,
                     set_up: SetUp::NotBegun,
+                    unknown_calls: 0,
                 })
             }
             (
@@ -210,6 +260,7 @@ impl Progress {
                     order,
                     lines,
                     set_up,
+                    unknown_calls,
                 },
                 fact,
             ) => Some(Self::SettingUp {
@@ -217,6 +268,10 @@ impl Progress {
                 order,
                 lines,
                 set_up: set_up.moved(fact)?,
+                unknown_calls: match fact {
+                    Fact::AcceptUnknown { .. } | Fact::CreateUnknown { .. } => unknown_calls + 1,
+                    _ => unknown_calls,
+                },
             }),
             _ => None,
         }
@@ -225,15 +280,15 @@ impl Progress {
     fn moved_in_placing(
         client: ClientId,
         watermark: WhmcsOrderId,
-        ever_unknown: bool,
+        unknown: Option<UnknownCall>,
         call: Placing,
         fact: &Fact,
     ) -> Option<Self> {
-        let with = |call, ever_unknown| {
+        let with = |call, unknown| {
             Some(Self::Placing {
                 client,
                 watermark,
-                ever_unknown,
+                unknown,
                 call,
             })
         };
@@ -243,20 +298,24 @@ impl Progress {
                 order: *order,
                 watermark: Some(watermark),
             }),
-            (Placing::InFlight, Fact::NotPlaced) if ever_unknown => with(Placing::Reopened, true),
-            (Placing::InFlight, Fact::NotPlaced) => Some(Self::ClientKnown { client }),
-            (Placing::InFlight, Fact::PlaceUnknown { at }) => with(
+            (Placing::InFlight { .. }, Fact::NotPlaced) if unknown.is_some() => {
+                with(Placing::Reopened, unknown)
+            }
+            (Placing::InFlight { .. }, Fact::NotPlaced) => Some(Self::ClientKnown { client }),
+            (Placing::InFlight { begun }, Fact::PlaceUnknown { at }) => with(
                 Placing::Unknown {
                     at: *at,
                     empty_searches: 0,
                 },
-                true,
+                Some(UnknownCall { begun, since: *at }),
             ),
             (Placing::Unknown { .. }, Fact::SearchedEmpty { at }) => {
-                with(call.searched(*at)?, true)
+                with(call.searched(*at)?, unknown)
             }
-            // The watermark of the first call is kept: an earlier ghost lies above it.
-            (Placing::Reopened, Fact::Placing { .. }) => with(Placing::InFlight, true),
+            // The watermark of the first call is kept: what it may have made lies above it.
+            (Placing::Reopened, Fact::Placing { at, .. }) => {
+                with(Placing::InFlight { begun: *at }, unknown)
+            }
             _ => None,
         }
     }
@@ -269,7 +328,7 @@ impl Placing {
                 at,
                 empty_searches: empty_searches.saturating_add(1),
             }),
-            Self::InFlight | Self::Reopened => None,
+            Self::InFlight { .. } | Self::Reopened => None,
         }
     }
 }

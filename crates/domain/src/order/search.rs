@@ -2,7 +2,7 @@
 
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
-use crate::order::{OrderSighting, OrderStatus, Plan};
+use crate::order::{OrderSighting, OrderStatus, Plan, UnknownCall};
 
 /// What was looked for.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +17,34 @@ pub struct Search<'a> {
     /// The order that AddOrder named in its answer: ours whatever it carries, and no twin of
     /// itself.
     pub answered: Option<WhmcsOrderId>,
-    /// Whether a mark of ours has been seen to survive on this install.
-    pub markers_proven: bool,
+    /// Which orders show that WHMCS keeps our marker; `None` when it is not known to.
+    pub markers_kept: Option<MarkersKept>,
+    /// The newest AddOrder whose outcome is unknown.
+    pub unknown: Option<UnknownCall>,
     /// Orders that an operator told us to forget.
     pub forgotten: &'a [WhmcsOrderId],
+}
+
+/// The newest orders that were read back and all had kept our marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkersKept {
+    /// The first of them.
+    pub from: WhmcsOrderId,
+    /// The last of them.
+    pub to: WhmcsOrderId,
+}
+
+impl Search<'_> {
+    /// Whether an order without the marker cannot be ours, since WHMCS keeps markers. After a
+    /// call of unknown outcome that must be known of the time in which the order was made:
+    /// orders before and after it kept theirs.
+    fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
+        match (self.markers_kept, self.unknown) {
+            (Some(kept), Some(_)) => kept.from < unmarked && unmarked < kept.to,
+            (kept, None) => kept.is_some(),
+            (None, _) => false,
+        }
+    }
 }
 
 /// What the search means.
@@ -37,9 +61,8 @@ pub enum Verdict {
 /// Decides over the client's complete list of orders.
 ///
 /// One order with our mark is ours, and so is the one that staff left standing of several.
-/// More are `WHMCS_DUPLICATE_FOUND`. None, but an order
-/// like ours without a mark above the watermark, while no mark was ever seen to survive, is
-/// `WHMCS_OUTCOME_UNKNOWN` and names it.
+/// More are `WHMCS_DUPLICATE_FOUND`. None, but an order like ours without a mark above the
+/// watermark, while WHMCS is not known to keep marks, is `WHMCS_OUTCOME_UNKNOWN` and names it.
 #[must_use]
 pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
     let remembered = || {
@@ -70,12 +93,12 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
             ));
         }
     }
-    let Some(watermark) = search.watermark.filter(|_| !search.markers_proven) else {
+    let Some(watermark) = search.watermark else {
         return Verdict::Absent;
     };
     let twins: Vec<_> = remembered()
         .filter(|order| order.id > watermark && Some(order.id) != search.answered)
-        .filter(|order| is_unmarked_twin(order, search.plan))
+        .filter(|order| !search.rules_out(order.id) && is_unmarked_twin(order, search.plan))
         .collect();
     if twins.is_empty() {
         return Verdict::Absent;

@@ -29,6 +29,8 @@ pub enum SetUp {
     Unknown {
         /// Since when that is known.
         at: Timestamp,
+        /// What was tried in this attempt and answered, with the failure that was reported.
+        tried: Vec<(ServiceId, Option<String>)>,
     },
     /// AcceptOrder answered success.
     Answered,
@@ -44,17 +46,39 @@ pub enum SetUp {
     },
 }
 
+/// So many calls of one attempt may end with an unknown outcome; then the operator decides.
+pub const MAX_UNKNOWN_CALLS: u32 = 3;
+
+/// How far setting up has come in this attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetUpSoFar {
+    /// How the last call stands.
+    pub set_up: SetUp,
+    /// Calls of this attempt whose outcome is unknown.
+    pub unknown_calls: u32,
+}
+
 impl SetUp {
-    /// What a new attempt starts from. After a reported failure the operator has decided:
-    /// what is pending may be created. An unknown outcome stays unknown.
+    /// What a new attempt starts from. After a reported failure (`module_failed`: the last
+    /// attempt ended with one) the operator has decided: what is pending may be created. An
+    /// unknown outcome stays unknown.
     #[must_use]
-    pub(crate) fn reopened(self) -> Self {
+    pub(crate) fn reopened(self, module_failed: bool) -> Self {
         match self {
-            Self::NotBegun => Self::NotBegun,
-            Self::InFlight { at, .. } | Self::Unknown { at } => Self::Unknown { at },
-            Self::Answered => Self::Answered,
+            Self::InFlight { at, .. } | Self::Unknown { at, .. } => Self::Unknown {
+                at,
+                tried: Vec::new(),
+            },
             Self::Failed { .. } | Self::Creating { .. } => Self::Creating { tried: Vec::new() },
+            Self::NotBegun | Self::Answered if module_failed => {
+                Self::Creating { tried: Vec::new() }
+            }
+            Self::NotBegun | Self::Answered => self,
         }
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        matches!(self, Self::InFlight { .. })
     }
 
     /// The state after a fact about setting up; `None` when it cannot follow.
@@ -84,9 +108,17 @@ impl SetUp {
                 texts.push(text.clone());
                 Some(Self::Failed { texts })
             }
-            (Self::InFlight { service: None, .. }, Fact::AcceptUnknown { at }) => {
-                Some(Self::Unknown { at: *at })
-            }
+            (
+                Self::InFlight {
+                    service: None,
+                    prior,
+                    ..
+                },
+                Fact::AcceptUnknown { at },
+            ) => Some(Self::Unknown {
+                at: *at,
+                tried: prior.tried(),
+            }),
             (
                 Self::InFlight {
                     prior,
@@ -115,10 +147,15 @@ impl SetUp {
             }
             (
                 Self::InFlight {
-                    service: Some(_), ..
+                    service: Some(_),
+                    prior,
+                    ..
                 },
                 Fact::CreateUnknown { at },
-            ) => Some(Self::Unknown { at: *at }),
+            ) => Some(Self::Unknown {
+                at: *at,
+                tried: prior.tried(),
+            }),
             (Self::InFlight { .. }, _) => None,
             (prior, Fact::Accepting { at }) => Some(Self::InFlight {
                 at: *at,
@@ -135,12 +172,17 @@ impl SetUp {
     }
 
     fn after_create(prior: Self, service: ServiceId, failure: Option<String>) -> Self {
-        let mut tried = match prior {
-            Self::Creating { tried } => tried,
-            _ => Vec::new(),
-        };
+        let mut tried = prior.tried();
         tried.push((service, failure));
         Self::Creating { tried }
+    }
+
+    /// The services whose ModuleCreate was answered in this attempt.
+    fn tried(self) -> Vec<(ServiceId, Option<String>)> {
+        match self {
+            Self::Creating { tried } | Self::Unknown { tried, .. } => tried,
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -168,7 +210,7 @@ pub enum SetUpMove {
 /// `quiet` is how long an unknown call may still be at work.
 #[must_use]
 pub fn next_set_up(
-    set_up: &SetUp,
+    so_far: &SetUpSoFar,
     seen: &OrderSighting,
     module: impl Fn(&LineSighting) -> ModuleKind,
     now: Timestamp,
@@ -177,11 +219,23 @@ pub fn next_set_up(
     if let Some(refusal) = ended_by_staff(seen) {
         return SetUpMove::Refuse(refusal);
     }
+    let set_up = &so_far.set_up;
     let pending: Vec<_> = seen
         .lines
         .iter()
         .filter(|line| line.status == ServiceStatus::Pending)
         .collect();
+    if pending.is_empty() && seen.status == OrderStatus::Active {
+        return SetUpMove::Done;
+    }
+    if let SetUp::Unknown { at, .. } | SetUp::InFlight { at, .. } = set_up {
+        if now < *at + quiet {
+            return SetUpMove::Wait(*at + quiet);
+        }
+        if so_far.unknown_calls >= MAX_UNKNOWN_CALLS {
+            return unanswered(seen, so_far.unknown_calls);
+        }
+    }
     if pending.is_empty() {
         return all_services_active(set_up, seen);
     }
@@ -189,18 +243,21 @@ pub fn next_set_up(
     let repeatable = pending
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
-    // ModuleCreate does nothing for a service without module; AcceptOrder makes it active.
+    let tried = match set_up {
+        SetUp::Creating { tried } | SetUp::Unknown { tried, .. } => tried.as_slice(),
+        _ => &[],
+    };
+    // ModuleCreate does nothing for a service without module; AcceptOrder makes it active. What
+    // was answered in this attempt is tried again only when the operator asks.
     let first = pending
         .iter()
-        .find(|line| module(line) != ModuleKind::None)
+        .filter(|line| module(line) != ModuleKind::None)
+        .find(|line| !tried.iter().any(|(id, _)| *id == line.service))
         .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
         SetUp::NotBegun if seen.status == OrderStatus::Pending => {
             SetUpMove::Accept { run_modules: true }
-        }
-        SetUp::Unknown { at } | SetUp::InFlight { at, .. } if now < *at + quiet => {
-            SetUpMove::Wait(*at + quiet)
         }
         SetUp::Unknown { .. } | SetUp::InFlight { .. } | SetUp::Creating { .. } if accept_again => {
             SetUpMove::Accept { run_modules: true }
@@ -208,7 +265,11 @@ pub fn next_set_up(
         SetUp::NotBegun | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
             if repeatable =>
         {
-            first.map_or_else(|| still_pending(seen, &pending), SetUpMove::Create)
+            match first {
+                Some(service) => SetUpMove::Create(service),
+                None if tried.is_empty() => still_pending(seen, &pending),
+                None => failed(seen, creation_report(&pending, tried)),
+            }
         }
         SetUp::Unknown { .. } | SetUp::InFlight { .. } => SetUpMove::Refuse(Refusal::new(
             Code::WhmcsOutcomeUnknown,
@@ -223,22 +284,15 @@ pub fn next_set_up(
             seen,
             format!("{} not set up: {}", services(&pending), texts.join("; ")),
         ),
-        SetUp::Creating { tried } => {
-            let untried = pending
-                .iter()
-                .filter(|line| module(line) != ModuleKind::None)
-                .find(|line| !tried.iter().any(|(id, _)| *id == line.service));
-            match untried {
-                Some(line) => SetUpMove::Create(line.service),
-                None => failed(seen, creation_report(&pending, tried)),
-            }
-        }
+        SetUp::Creating { .. } => match first {
+            Some(service) => SetUpMove::Create(service),
+            None => failed(seen, creation_report(&pending, tried)),
+        },
     }
 }
 
 fn all_services_active(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
     match set_up {
-        _ if seen.status == OrderStatus::Active => SetUpMove::Done,
         SetUp::Answered => failed(
             seen,
             "AcceptOrder answered success but the order is still Pending".to_owned(),
@@ -269,6 +323,16 @@ fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
         }
         ServiceStatus::Pending | ServiceStatus::Active => None,
     })
+}
+
+fn unanswered(seen: &OrderSighting, calls: u32) -> SetUpMove {
+    SetUpMove::Refuse(Refusal::new(
+        Code::WhmcsOutcomeUnknown,
+        format!(
+            "WHMCS order {}: {calls} calls to set it up got no answer, and it is not complete",
+            seen.id
+        ),
+    ))
 }
 
 fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {

@@ -1,8 +1,9 @@
 //! The order's state: a fold over its facts.
 
-use crate::failure::Refusal;
-use crate::key::{IdemKey, JobId, WhmcsOrderId};
-use crate::order::{Fact, PlacedLine, Progress};
+use crate::failure::{Code, Refusal};
+use crate::key::{ClientId, IdemKey, JobId, WhmcsOrderId};
+use crate::order::progress::Ended;
+use crate::order::{Fact, PlacedLine, Placing, Progress};
 use crate::time::Timestamp;
 
 /// Where an order stands. Moved only by facts, by [`OrderState::apply`].
@@ -20,6 +21,13 @@ pub struct OrderState {
     pub held: Option<Timestamp>,
     /// WHMCS orders that an operator told us to forget.
     pub forgotten: Vec<WhmcsOrderId>,
+    /// The client's highest order id before our first AddOrder for it, which outlives attempts:
+    /// whatever we may ever have placed lies above it.
+    watermark: Option<(ClientId, WhmcsOrderId)>,
+    /// Why the last attempt that was judged ended badly.
+    last_refusal: Option<Code>,
+    /// The fact applied last.
+    last: Option<Fact>,
 }
 
 /// How far the attempt has come.
@@ -55,16 +63,49 @@ impl OrderState {
         facts.into_iter().try_fold(Self::default(), Self::apply)
     }
 
-    /// The state after one more fact.
+    /// The state after one more fact. The same fact twice in a row is one: whoever does not
+    /// hear whether a fact was stored records it again.
     ///
     /// # Errors
     /// [`IllegalFact`] with both halves when the fact cannot follow.
     pub fn apply(self, fact: &Fact) -> Result<Self, IllegalFact> {
+        if self.last.as_ref() == Some(fact) {
+            return Ok(self);
+        }
         let before = self.clone();
-        self.moved(fact).ok_or_else(|| IllegalFact {
+        let mut next = self.moved(fact).ok_or_else(|| IllegalFact {
             state: Box::new(before),
             fact: Box::new(fact.clone()),
-        })
+        })?;
+        next.last = Some(fact.clone());
+        Ok(next)
+    }
+
+    /// The highest order id of this client before our first AddOrder for it; `None` when no
+    /// AddOrder was ever begun for it.
+    #[must_use]
+    pub fn watermark_of(&self, client: ClientId) -> Option<WhmcsOrderId> {
+        let (of, watermark) = self.watermark?;
+        (of == client).then_some(watermark)
+    }
+
+    /// Whether this intent was recorded last and its outcome was not.
+    #[must_use]
+    pub fn is_in_flight(&self, intent: &Fact) -> bool {
+        self.last.as_ref() == Some(intent)
+            && match &self.progress {
+                Progress::CreatingClient(call) | Progress::Placing { call, .. } => {
+                    matches!(call, Placing::InFlight { .. })
+                }
+                Progress::SettingUp { set_up, .. } => set_up.is_in_flight(),
+                _ => false,
+            }
+    }
+
+    /// Whether the order had an attempt before the one of this job.
+    #[must_use]
+    pub fn was_attempted_before(&self) -> bool {
+        self.last_refusal.is_some()
     }
 
     /// The WHMCS order, once there is one.
@@ -118,8 +159,21 @@ impl OrderState {
                 self.held = self.held.or(Some(*at));
                 return Some(self);
             }
-            Fact::Refused(refusal) => self.phase = Phase::Refused(refusal.clone()),
+            Fact::Refused(refusal) => {
+                self.last_refusal = Some(refusal.code);
+                self.phase = Phase::Refused(refusal.clone());
+            }
             _ => self.progress = self.progress.moved(fact)?,
+        }
+        if let (
+            Fact::Placing { .. },
+            Progress::Placing {
+                client, watermark, ..
+            },
+        ) = (fact, &self.progress)
+            && self.watermark_of(*client).is_none()
+        {
+            self.watermark = Some((*client, *watermark));
         }
         if fact.shows_admission() {
             self.held = None;
@@ -135,12 +189,16 @@ impl OrderState {
         {
             return None;
         }
-        let judged = self.phase != Phase::Working;
+        let ended = match (&self.phase, self.last_refusal) {
+            (Phase::Working, _) => Ended::Overtaken,
+            (_, Some(Code::WhmcsModuleFailed)) => Ended::ModuleFailed,
+            _ => Ended::Otherwise,
+        };
         self.attempt = Some((job.clone(), idem_key));
         self.phase = Phase::Working;
         self.items_reported = false;
         self.held = None;
-        self.progress = self.progress.reopened(judged);
+        self.progress = self.progress.reopened(ended);
         Some(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::Refusal;
 use crate::key::{ClientId, JobId, WhmcsOrderId};
-use crate::order::{OrderState, Phase, Placing, Progress, SetUp};
+use crate::order::{OrderState, Phase, Placing, Progress, SetUp, SetUpSoFar, UnknownCall};
 use crate::time::Timestamp;
 
 /// The next thing to do for an order. Each ends in at least one fact.
@@ -25,8 +25,11 @@ pub enum Step {
     Place {
         /// For this client.
         client: ClientId,
-        /// The watermark of an earlier, unknown AddOrder.
+        /// The watermark of an earlier AddOrder.
         watermark: Option<WhmcsOrderId>,
+        /// An AddOrder of an earlier attempt whose outcome is unknown: none may follow while
+        /// that one may still take effect.
+        unknown: Option<UnknownCall>,
     },
     /// AddOrder was begun by an owner that died: its outcome is unknown.
     DoubtPlace,
@@ -40,6 +43,8 @@ pub enum Step {
         since: Timestamp,
         /// Complete searches that found nothing.
         empty_searches: u8,
+        /// The call.
+        unknown: Option<UnknownCall>,
     },
     /// Read the order back and compare it with what was asked for.
     Verify {
@@ -62,7 +67,7 @@ pub enum Step {
         /// The order.
         order: WhmcsOrderId,
         /// How far it has come.
-        set_up: SetUp,
+        so_far: SetUpSoFar,
     },
     /// Write the outcome to the CRM.
     Report {
@@ -127,7 +132,7 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
     }
     match &state.progress {
         Progress::Nothing => Step::KnowClient,
-        Progress::CreatingClient(Placing::InFlight) => Step::DoubtClient,
+        Progress::CreatingClient(Placing::InFlight { .. }) => Step::DoubtClient,
         Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::SettleClient {
             since: *at,
             empty_searches: *empty_searches,
@@ -135,24 +140,27 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
         Progress::CreatingClient(Placing::Reopened) => Step::KnowClient,
         Progress::ClientKnown { client } => Step::Place {
             client: *client,
-            watermark: None,
+            watermark: state.watermark_of(*client),
+            unknown: None,
         },
         Progress::Placing {
             client,
             watermark,
+            unknown,
             call,
-            ..
         } => match call {
-            Placing::InFlight => Step::DoubtPlace,
+            Placing::InFlight { .. } => Step::DoubtPlace,
             Placing::Unknown { at, empty_searches } => Step::SettlePlace {
                 client: *client,
                 watermark: *watermark,
                 since: *at,
                 empty_searches: *empty_searches,
+                unknown: *unknown,
             },
             Placing::Reopened => Step::Place {
                 client: *client,
                 watermark: Some(*watermark),
+                unknown: *unknown,
             },
         },
         Progress::Placed {
@@ -174,11 +182,15 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             client,
             order,
             set_up,
+            unknown_calls,
             ..
         } => Step::SetUp {
             client: *client,
             order: *order,
-            set_up: set_up.clone(),
+            so_far: SetUpSoFar {
+                set_up: set_up.clone(),
+                unknown_calls: *unknown_calls,
+            },
         },
         Progress::Accepted { .. } => Step::Report { refusal: None },
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{Ending, Lease, NewJob};
 use crate::key::Owner;
-use crate::order::Fact;
+use crate::order::{Fact, MarkersKept};
 use crate::ports::{CallRecord, StoreError};
 use crate::time::Timestamp;
 
@@ -26,9 +26,9 @@ pub struct Claimed {
     pub deferrals: u32,
     /// Every fact of the order, oldest first, of this and of earlier attempts.
     pub facts: Vec<Fact>,
-    /// When WHMCS was last seen to keep our marker; `None` when it never was, or when the
-    /// newest order that was read back had lost it.
-    pub marker_kept_at: Option<Timestamp>,
+    /// The orders that show that WHMCS keeps our marker; `None` when none was seen to, or when
+    /// the newest order that was read back had lost it.
+    pub markers_kept: Option<MarkersKept>,
 }
 
 /// Why and for how long a job is given back.

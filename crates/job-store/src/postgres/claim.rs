@@ -16,7 +16,7 @@ use crate::postgres::facts;
 use crate::postgres::intake::millis;
 use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, now};
-use crate::row::{self, Columns, job_columns};
+use crate::row::{self, Columns, job_columns, kept_columns};
 
 /// Claims what is due: queued and its time has come, or leased and the lease ran out; never
 /// a job of an order that has an older one still going.
@@ -61,8 +61,9 @@ const CLAIM: &str = concat!(
     job_columns!(),
     "
      )
-     SELECT *, (SELECT CASE WHEN marked = 1 THEN at END FROM fact
-                WHERE marked > 0 ORDER BY seq DESC LIMIT 1) AS marker_kept_at
+     SELECT *, ",
+    kept_columns!(),
+    "
      FROM claimed ORDER BY place"
 );
 
@@ -87,12 +88,7 @@ pub(crate) async fn claim(
     let (mut claimed, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
     for found in &rows {
         let fence = Fence::stored(found.text("fence")?);
-        match row::claimed(
-            found,
-            fence,
-            found.time("now")?,
-            found.maybe_time("marker_kept_at")?,
-        ) {
+        match row::claimed(found, fence, found.time("now")?, row::markers_kept(found)?) {
             Ok(job) => claimed.push((found, job)),
             Err(error) => damaged.push(Damaged::of(found, error)?),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{Ending, Fence, Lease};
 use domain::key::Owner;
-use domain::order::Fact;
+use domain::order::{Fact, MarkersKept};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -14,7 +14,7 @@ use sqlx::{Row, SqliteConnection};
 
 use crate::damage::{Damaged, set_aside_job, set_aside_order};
 use crate::error::OrUnavailable;
-use crate::row::{self, Columns, job_columns};
+use crate::row::{self, Columns, job_columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, orders};
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
@@ -249,21 +249,15 @@ async fn claim(
         .fetch_all(&mut *connection)
         .await
         .or_unavailable()?;
-    let evidence = sqlx::query(
-        "SELECT CASE WHEN marked = 1 THEN at END AS marker_kept_at FROM fact
-         WHERE marked > 0 ORDER BY seq DESC LIMIT 1",
-    )
-    .fetch_optional(&mut *connection)
-    .await
-    .or_unavailable()?;
-    let marker_kept_at = match &evidence {
-        Some(evidence) => evidence.maybe_time("marker_kept_at")?,
-        None => None,
-    };
+    let evidence = sqlx::query(concat!("SELECT ", kept_columns!()))
+        .fetch_one(&mut *connection)
+        .await
+        .or_unavailable()?;
+    let markers_kept = row::markers_kept(&evidence)?;
     let mut claimed = Vec::with_capacity(rows.len());
     let mut damaged = Vec::new();
     for (found, fence) in rows.iter().zip(fences) {
-        let job = match decode(connection, found, fence, now, marker_kept_at).await {
+        let job = match decode(connection, found, fence, now, markers_kept).await {
             Ok(job) => job,
             Err(error) => {
                 let job = Damaged::of(found, error)?;
@@ -294,9 +288,9 @@ async fn decode(
     found: &SqliteRow,
     fence: Fence,
     now: Timestamp,
-    marker_kept_at: Option<Timestamp>,
+    markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {
-    let mut job = row::claimed(found, fence, now, marker_kept_at)?;
+    let mut job = row::claimed(found, fence, now, markers_kept)?;
     job.facts = facts::of_order(connection, job.job.order).await?;
     Ok(job)
 }

@@ -15,7 +15,7 @@ use sqlx::Row;
 
 use crate::damage::{readable, set_aside_lately, set_aside_of};
 use crate::error::OrUnavailable;
-use crate::row::{self, Columns};
+use crate::row::{self, Columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, household, marks, orders};
 use crate::tally::{ended, letters_of, live, marker_lost, open_letters, stuck, stuck_of, tally_of};
 use crate::view::{self, endings, limit, view_columns};
@@ -243,7 +243,13 @@ impl JobReader for SqliteStore {
 
 pub(crate) async fn explain_tally(store: &SqliteStore) -> Result<String, StoreError> {
     let mut lines = Vec::new();
-    for text in [live!(), ended!(), stuck!()] {
+    for text in [
+        live!(),
+        ended!(),
+        stuck!(),
+        marker_lost!(),
+        concat!("SELECT ", kept_columns!()),
+    ] {
         let explain = format!("EXPLAIN QUERY PLAN {text}");
         let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
             .fetch_all(&store.readers)

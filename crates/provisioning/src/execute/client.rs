@@ -59,7 +59,10 @@ impl Attempt<'_> {
         details: &OrderDetails,
         contact: Contact,
     ) -> Result<Flow, StoreError> {
-        self.intend(Fact::CreatingClient { at: self.now() }).await?;
+        let intent = Fact::CreatingClient { at: self.now() };
+        if let Some(flow) = self.intend(intent).await? {
+            return Ok(flow);
+        }
         let email = contact.email.clone();
         match self
             .ports

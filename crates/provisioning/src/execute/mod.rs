@@ -13,14 +13,14 @@ use domain::failure::{Code, Refusal};
 use domain::job::{Ending, backoff};
 use domain::key::WhmcsOrderId;
 use domain::order::{Fact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next};
-use domain::ports::{CallError, Claimed, Release, StoreError};
+use domain::ports::{CallError, Claimed, Release, StoreError, System};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
 use crate::measure;
-use crate::worker::Ports;
-use crate::{Hold, Lane, Settings};
+use crate::worker::{Ports, STORE_PAUSE};
+use crate::{Hold, Moment, ProcessState, Settings};
 
 /// How a job left our hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ enum Flow {
 pub async fn execute(
     ports: &Ports,
     settings: &Settings,
-    lane: &Lane,
+    process: &Arc<ProcessState>,
     claimed: Claimed,
     hold: &Hold,
     draining: &CancellationToken,
@@ -69,23 +69,25 @@ pub async fn execute(
         source: Box::new(error),
     })?;
     let begun = ports.clock.monotonic();
-    let (calls, ports) = Calls::noting(ports, claimed.at, begun);
+    let (calls, ports) = Calls::noting(ports, process, &claimed, begun);
     let ports = &ports;
     let mut attempt = Attempt {
         begun,
         ports,
         calls,
         settings,
-        lane,
+        process,
         claimed,
         hold,
         state,
         details: None,
-        waited: Duration::ZERO,
+        step_begun: begun,
+        spent: Duration::ZERO,
         tries: 0,
         conflicts: 0,
         answered: None,
     };
+    attempt.withdraw_unsent().await?;
     loop {
         let flow = match draining.is_cancelled() {
             true => Flow::Release(Release {
@@ -93,9 +95,11 @@ pub async fn execute(
                 deferral: false,
             }),
             false => {
-                let (name, begun) = (attempt.next().name(), ports.clock.monotonic());
+                let name = attempt.next().name();
+                attempt.step_begun = ports.clock.monotonic();
                 let flow = attempt.step().await?;
-                measure::step(name, ports.clock.monotonic().saturating_sub(begun));
+                let took = ports.clock.monotonic().saturating_sub(attempt.step_begun);
+                measure::step(name, took);
                 flow
             }
         };
@@ -127,13 +131,16 @@ struct Attempt<'a> {
     ports: &'a Ports,
     calls: Arc<Calls>,
     settings: &'a Settings,
-    lane: &'a Lane,
+    process: &'a ProcessState,
     claimed: Claimed,
     hold: &'a Hold,
     state: OrderState,
     details: Option<OrderDetails>,
-    /// How much of the retry budget is used up.
-    waited: Duration,
+    /// The monotonic clock when the present step began.
+    step_begun: Duration,
+    /// How much of the retry budget is used up: the time of steps that came to nothing, and of
+    /// the pauses between them.
+    spent: Duration,
     tries: u32,
     conflicts: u32,
     /// The order that AddOrder named in its answer just now.
@@ -164,9 +171,19 @@ impl Attempt<'_> {
         let waiting = self.state.held.is_some() || self.details.is_some();
         if waiting
             && step.asks_provisioner()
-            && let Some(paused) = self.lane.paused()
+            && let Some(open) = self.process.whmcs.opened()
         {
-            return self.hold_back(&paused.detail).await;
+            // An operator who asks again has a reason to: it may have been fixed just now.
+            let asks_again = self.state.held.is_none() && self.state.was_attempted_before();
+            if !asks_again {
+                return self.hold_back(&open.detail).await;
+            }
+            if let Err(error) = self.probe_whmcs().await {
+                return match error {
+                    CallError::Denied { detail, .. } => self.hold_back(&detail).await,
+                    _ => self.hold_back(&open.detail).await,
+                };
+            }
         }
         let Some(details) = self.details.clone() else {
             return self.look().await;
@@ -179,16 +196,27 @@ impl Attempt<'_> {
                 since,
                 empty_searches,
             } => self.settle_client(&details, since, empty_searches).await,
-            Step::Place { client, watermark } => self.place(&details, client, watermark).await,
+            Step::Place {
+                client,
+                watermark,
+                unknown,
+            } => self.place(&details, client, watermark, unknown).await,
             Step::DoubtPlace => self.learn(Fact::PlaceUnknown { at: self.now() }).await,
             Step::SettlePlace {
                 client,
                 watermark,
                 since,
                 empty_searches,
+                unknown,
             } => {
-                self.settle_place(&details, client, watermark, since, empty_searches)
-                    .await
+                let search = place::Settling {
+                    client,
+                    watermark,
+                    since,
+                    empty_searches,
+                    unknown,
+                };
+                self.settle_place(&details, search).await
             }
             Step::Verify {
                 client,
@@ -204,8 +232,8 @@ impl Attempt<'_> {
             Step::SetUp {
                 client,
                 order,
-                set_up,
-            } => self.set_up(client, order, &set_up).await,
+                so_far,
+            } => self.set_up(client, order, &so_far).await,
             Step::Report { refusal } => self.report(refusal).await,
             // Reported and the job's end are one commit, so only a job of an older release
             // can stand here.
@@ -241,14 +269,30 @@ impl Attempt<'_> {
                 what: format!("a new fact of order {}", self.claimed.job.order),
                 source: Box::new(error),
             })?;
-        self.ports
-            .queue
-            .record(
-                &self.claimed.lease,
-                std::slice::from_ref(&fact),
-                &self.calls.take(),
-            )
-            .await?;
+        let mut calls = self.calls.take();
+        loop {
+            let facts = std::slice::from_ref(&fact);
+            match self
+                .ports
+                .queue
+                .record(&self.claimed.lease, facts, &calls)
+                .await
+            {
+                Ok(()) => break,
+                // It may have been stored or not, and the same fact twice in a row is one. As
+                // long as the lease holds nobody else can go on, so neither may we give up.
+                Err(StoreError::Unavailable(error)) => {
+                    tracing::warn!(
+                        error,
+                        fact = fact.name(),
+                        "the store did not answer; recording the fact again"
+                    );
+                    calls.clear();
+                    self.ports.clock.sleep(STORE_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
         tracing::info!(fact = fact.name(), "learnt");
         self.state = next;
         Ok(Flow::Continue)
@@ -258,22 +302,81 @@ impl Attempt<'_> {
         self.learn(Fact::Refused(refusal)).await
     }
 
-    /// Commits an intent; the last thing before an effect. Afterwards the lease must still
-    /// hold by our own clock, or somebody else may be at it.
-    async fn intend(&mut self, intent: Fact) -> Result<(), StoreError> {
+    /// Commits an intent; the last thing before an effect, which is sent at once when `None`
+    /// is answered. Until then this process remembers that nothing was sent, so that a store
+    /// that stops answering leaves no doubt about it.
+    ///
+    /// Afterwards the lease must still hold by our own clock, or another worker may own the
+    /// job: then the intent is withdrawn.
+    async fn intend(&mut self, intent: Fact) -> Result<Option<Flow>, StoreError> {
+        let order = self.claimed.job.order;
+        self.process.never_sent(order, intent.clone());
         self.learn(intent).await?;
         if self.hold.is_valid_at(self.ports.clock.monotonic()) {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost)
+            self.process.take_unsent(order);
+            return Ok(None);
         }
+        self.withdraw_unsent().await?;
+        Ok(Some(Flow::Release(Release {
+            after: Duration::ZERO,
+            deferral: false,
+        })))
+    }
+
+    /// Takes back an intent whose call this process never sent.
+    async fn withdraw_unsent(&mut self) -> Result<(), StoreError> {
+        let order = self.claimed.job.order;
+        let Some(intent) = self.process.take_unsent(order) else {
+            return Ok(());
+        };
+        if !self.state.is_in_flight(&intent) {
+            return Ok(());
+        }
+        let nothing_done = match &intent {
+            Fact::CreatingClient { .. } => Fact::ClientNotCreated,
+            Fact::Placing { .. } => Fact::NotPlaced,
+            Fact::Accepting { .. } => Fact::NotAccepted,
+            Fact::Creating { .. } => Fact::NotCreated,
+            _ => return Ok(()),
+        };
+        tracing::info!(
+            intent = intent.name(),
+            "the call was never sent; intent withdrawn"
+        );
+        self.process.never_sent(order, intent);
+        self.learn(nothing_done).await?;
+        self.process.take_unsent(order);
+        Ok(())
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            at: self.now(),
+            monotonic: self.ports.clock.monotonic(),
+        }
+    }
+
+    /// Asks WHMCS whether it lets us in; calls go on when it does.
+    async fn probe_whmcs(&self) -> Result<(), CallError> {
+        let answer = self.ports.provisioner.probe().await;
+        match &answer {
+            Ok(()) => self.process.whmcs.succeeded(),
+            Err(CallError::Denied { detail, .. }) => {
+                self.process.whmcs.refused(self.moment(), detail);
+            }
+            Err(_) => {}
+        }
+        answer
     }
 
     /// What to do when WHMCS could not be asked, or certainly did nothing.
     async fn after_no_effect(&mut self, error: CallError) -> Result<Flow, StoreError> {
         match error {
             CallError::Refused(refusal) => self.refuse(refusal).await,
-            CallError::Denied { detail, .. } => self.hold_back(&detail).await,
+            CallError::Denied { detail, .. } => {
+                self.process.whmcs.refused(self.moment(), &detail);
+                self.hold_back(&detail).await
+            }
             CallError::NotSent {
                 retry_after,
                 source,
@@ -282,9 +385,9 @@ impl Attempt<'_> {
         }
     }
 
+    /// Waits for WHMCS to let us in, and fails the order when that takes too long.
     async fn hold_back(&mut self, detail: &str) -> Result<Flow, StoreError> {
         let now = self.now();
-        self.lane.pause(now, detail);
         let since = match self.state.held {
             Some(since) => since,
             None => {
@@ -293,10 +396,25 @@ impl Attempt<'_> {
             }
         };
         let limit = since + self.settings.pause_limit;
-        if now >= limit {
-            return self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await;
+        if now < limit {
+            return Ok(self.until(limit.min(now + self.settings.probe_every / 3)));
         }
-        Ok(self.until(limit.min(now + self.settings.probe_every / 3)))
+        // A refusal from before this attempt says nothing about it.
+        let waited = now.since(since);
+        let failed_at = self.process.whmcs.failed_at();
+        let age = failed_at.map(|at| self.ports.clock.monotonic().saturating_sub(at));
+        if age.is_none_or(|age| age > waited) {
+            match self.probe_whmcs().await {
+                Ok(()) => return Ok(Flow::Continue),
+                Err(CallError::Denied { .. } | CallError::Refused(_)) => {}
+                Err(CallError::NotSent {
+                    retry_after,
+                    source,
+                }) => return self.retry(retry_after, &*source).await,
+                Err(CallError::Unknown { source }) => return self.retry(None, &*source).await,
+            }
+        }
+        self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await
     }
 
     async fn retry(
@@ -319,7 +437,9 @@ impl Attempt<'_> {
             .unwrap_or_default()
             .max(jittered)
             .max(backoff_base / 10);
-        if self.waited + wait > retry_budget {
+        let took = self.ports.clock.monotonic().saturating_sub(self.step_begun);
+        self.spent += took + wait;
+        if self.spent > retry_budget {
             let unknown = matches!(
                 self.state.progress,
                 Progress::Placing {
@@ -335,9 +455,34 @@ impl Attempt<'_> {
             return self.refuse(Refusal::new(code, cause.to_string())).await;
         }
         self.tries += 1;
-        self.waited += wait;
+        let _stalled = self.process.stalls.enter(System::Whmcs);
         self.ports.clock.sleep(wait).await;
         Ok(Flow::Continue)
+    }
+
+    /// `None` when Salesforce may be asked; else when to come back. While it does not answer,
+    /// one job asks for all.
+    fn salesforce_is_away(&self) -> Option<Flow> {
+        let now = self.ports.clock.monotonic();
+        let admitted = self
+            .process
+            .salesforce
+            .admits(now, self.settings.probe_every);
+        let wait = admitted.err()?;
+        Some(Flow::Release(Release {
+            after: wait.max(self.crm_backoff()),
+            deferral: true,
+        }))
+    }
+
+    fn crm_backoff(&self) -> Duration {
+        let Settings {
+            backoff_base,
+            backoff_cap,
+            ..
+        } = *self.settings;
+        let fraction = self.ports.entropy.fraction();
+        backoff(backoff_base, backoff_cap, self.claimed.deferrals, fraction).max(backoff_base / 2)
     }
 
     /// Salesforce away never fails an order: the job keeps its facts and yields its slot.
@@ -349,15 +494,8 @@ impl Attempt<'_> {
             CallError::NotSent { retry_after, .. } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
-        let Settings {
-            backoff_base,
-            backoff_cap,
-            ..
-        } = *self.settings;
-        let fraction = self.ports.entropy.fraction();
-        let wait = backoff(backoff_base, backoff_cap, self.claimed.deferrals, fraction);
         Flow::Release(Release {
-            after: wait.max(asked).max(backoff_base / 2),
+            after: self.crm_backoff().max(asked),
             deferral: true,
         })
     }

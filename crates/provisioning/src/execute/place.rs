@@ -3,21 +3,35 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, OrderDetails, Plan, Search, Verdict, judge, verify as compare,
+    Fact, MarkerCheck, OrderDetails, Plan, Search, UnknownCall, Verdict, judge, verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
 
+/// A search for an order that a lost AddOrder may have made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settling {
+    pub(super) client: ClientId,
+    /// Only orders above it can be ours.
+    pub(super) watermark: WhmcsOrderId,
+    /// When the last search was, or the call was lost.
+    pub(super) since: Timestamp,
+    pub(super) empty_searches: u8,
+    pub(super) unknown: Option<UnknownCall>,
+}
+
 impl Attempt<'_> {
-    /// Searches the client's whole list first: that also covers a lost store, an earlier
-    /// ghost, and a second bridge.
+    /// Searches the client's whole list first: that also covers a lost store, an earlier call
+    /// that took effect late, and a second bridge. While an earlier call may still do so,
+    /// nothing is placed.
     pub(super) async fn place(
         &mut self,
         details: &OrderDetails,
         client: ClientId,
         watermark: Option<WhmcsOrderId>,
+        unknown: Option<UnknownCall>,
     ) -> Result<Flow, StoreError> {
         let plan = match self.plan(details) {
             Ok(plan) => plan,
@@ -27,10 +41,22 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, watermark), &orders) {
+        match judge(&self.search(details, &plan, watermark, unknown), &orders) {
             Verdict::Found(order) => return self.learn(Fact::Placed { order }).await,
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
             Verdict::Absent => {}
+        }
+        let settings = self.settings;
+        let settled = unknown
+            .map(|call| call.settled_at(settings.call_timeout, settings.quiet_period))
+            .filter(|settled| self.now() < *settled);
+        if let Some(settled) = settled {
+            let wait = settled.since(self.now());
+            tracing::info!(
+                next_search_in_seconds = wait.as_secs(),
+                "an earlier AddOrder may still take effect; nothing is placed before the next search"
+            );
+            return Ok(self.until(settled));
         }
         match self.ports.provisioner.catalogue(&plan.products()).await {
             Ok(Some(entries)) => {
@@ -47,11 +73,13 @@ impl Attempt<'_> {
             .max()
             .unwrap_or(WhmcsOrderId(0));
         let watermark = watermark.unwrap_or(highest);
-        self.intend(Fact::Placing {
+        let intent = Fact::Placing {
             at: self.now(),
             watermark,
-        })
-        .await?;
+        };
+        if let Some(flow) = self.intend(intent).await? {
+            return Ok(flow);
+        }
         let order = NewOrder {
             client,
             marker: marker(details),
@@ -91,24 +119,31 @@ impl Attempt<'_> {
         let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
             return self.learn(Fact::PlaceUnknown { at: self.now() }).await;
         };
-        match judge(&self.search(details, plan, Some(watermark)), &orders) {
+        match judge(&self.search(details, plan, Some(watermark), None), &orders) {
             Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
             Verdict::Absent => {
                 self.learn(Fact::NotPlaced).await?;
                 self.refuse(refusal).await
             }
-            Verdict::Refused(doubt) => self.refuse(doubt).await,
+            Verdict::Refused(uncertain) => {
+                self.learn(Fact::PlaceUnknown { at: self.now() }).await?;
+                self.refuse(uncertain).await
+            }
         }
     }
 
     pub(super) async fn settle_place(
         &mut self,
         details: &OrderDetails,
-        client: ClientId,
-        watermark: WhmcsOrderId,
-        since: Timestamp,
-        empty_searches: u8,
+        search: Settling,
     ) -> Result<Flow, StoreError> {
+        let Settling {
+            client,
+            watermark,
+            since,
+            empty_searches,
+            unknown,
+        } = search;
         if empty_searches >= 2 {
             let detail = format!(
                 "the answer to AddOrder was lost and two complete searches of client {client} found no order"
@@ -129,7 +164,10 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, Some(watermark)), &orders) {
+        match judge(
+            &self.search(details, &plan, Some(watermark), unknown),
+            &orders,
+        ) {
             Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
             Verdict::Refused(refusal) => self.refuse(refusal).await,
             Verdict::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
@@ -157,9 +195,14 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
+        let seen = orders.iter().find(|seen| seen.id == order);
+        let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
         let search = Search {
             answered: Some(order),
-            ..self.search(details, &plan, above)
+            // An order of ours without its marker is the newest evidence: another one may have
+            // lost it too.
+            markers_kept: self.claimed.markers_kept.filter(|_| is_marked),
+            ..self.search(details, &plan, above, None)
         };
         match judge(&search, &orders) {
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
@@ -168,7 +211,7 @@ impl Attempt<'_> {
             }
             Verdict::Found(_) | Verdict::Absent => {}
         }
-        let Some(seen) = orders.iter().find(|seen| seen.id == order) else {
+        let Some(seen) = seen else {
             let detail = format!("WHMCS order {order} is not there any more");
             return self
                 .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
@@ -176,7 +219,7 @@ impl Attempt<'_> {
         };
         // Staff write the marker by hand where notes are dropped, so only an order that nobody
         // else can have written to yet shows that WHMCS keeps it.
-        let marker = match marker(details).is_in(&seen.notes) {
+        let marker = match is_marked {
             true if self.answered == Some(order) => MarkerCheck::Kept,
             true => MarkerCheck::Unchecked,
             false => MarkerCheck::Dropped,
@@ -192,13 +235,15 @@ impl Attempt<'_> {
         details: &OrderDetails,
         plan: &'s Plan,
         watermark: Option<WhmcsOrderId>,
+        unknown: Option<UnknownCall>,
     ) -> Search<'s> {
         Search {
             marker: marker(details),
             plan,
             watermark,
             answered: None,
-            markers_proven: self.claimed.marker_kept_at.is_some(),
+            markers_kept: self.claimed.markers_kept,
+            unknown,
             forgotten: &self.state.forgotten,
         }
     }

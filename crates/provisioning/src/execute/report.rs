@@ -14,6 +14,9 @@ const CONFLICTS: u32 = 3;
 
 impl Attempt<'_> {
     pub(super) async fn report(&mut self, refusal: Option<Refusal>) -> Result<Flow, StoreError> {
+        if let Some(flow) = self.salesforce_is_away() {
+            return Ok(flow);
+        }
         let standing = match self.ports.crm.standing(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
             Ok(None) => return Ok(Flow::Finish(Ending::Superseded, Vec::new())),

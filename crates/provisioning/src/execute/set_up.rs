@@ -2,7 +2,7 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, LineSighting, SetUp, SetUpMove, next_set_up};
+use domain::order::{Fact, LineSighting, SetUpMove, SetUpSoFar, next_set_up};
 use domain::ports::{CallError, CatalogueEntry, ModuleKind, StoreError};
 
 use super::{Attempt, Flow};
@@ -12,7 +12,7 @@ impl Attempt<'_> {
         &mut self,
         client: ClientId,
         order: WhmcsOrderId,
-        set_up: &SetUp,
+        so_far: &SetUpSoFar,
     ) -> Result<Flow, StoreError> {
         let seen = match self.ports.provisioner.order(client, order).await {
             Ok(Some(seen)) => seen,
@@ -34,7 +34,7 @@ impl Attempt<'_> {
         };
         let quiet = self.settings.quiet_period;
         let module = |line: &LineSighting| module_of(line, &catalogue);
-        match next_set_up(set_up, &seen, module, self.now(), quiet) {
+        match next_set_up(so_far, &seen, module, self.now(), quiet) {
             SetUpMove::Done => self.learn(Fact::Accepted).await,
             SetUpMove::Accept { run_modules } => self.accept(order, run_modules).await,
             SetUpMove::Create(service) => self.create(service).await,
@@ -44,7 +44,10 @@ impl Attempt<'_> {
     }
 
     async fn accept(&mut self, order: WhmcsOrderId, run_modules: bool) -> Result<Flow, StoreError> {
-        self.intend(Fact::Accepting { at: self.now() }).await?;
+        let intent = Fact::Accepting { at: self.now() };
+        if let Some(flow) = self.intend(intent).await? {
+            return Ok(flow);
+        }
         match self
             .ports
             .provisioner
@@ -69,11 +72,13 @@ impl Attempt<'_> {
     }
 
     async fn create(&mut self, service: ServiceId) -> Result<Flow, StoreError> {
-        self.intend(Fact::Creating {
+        let intent = Fact::Creating {
             at: self.now(),
             service,
-        })
-        .await?;
+        };
+        if let Some(flow) = self.intend(intent).await? {
+            return Ok(flow);
+        }
         match self.ports.provisioner.create_service(service).await {
             Ok(()) => self.learn(Fact::Created { service }).await,
             Err(CallError::Refused(refusal)) => {

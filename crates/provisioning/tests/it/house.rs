@@ -1,19 +1,20 @@
 //! A house of fakes, and ways to let time pass in it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::{Ending, Lease};
-use domain::key::Owner;
-use domain::order::{Fact, MarkerCheck, Outcome};
+use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{ClientSighting, Fact, MarkerCheck, OrderSighting, Outcome};
 use domain::ports::{
-    CallRecord, Claimed, Clock, JobIntake, JobQueue, JobReader, Provisioner, Release, StoreError,
+    CallError, CallRecord, CatalogueEntry, Claimed, Clock, JobIntake, JobQueue, JobReader,
+    NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError,
 };
 use domain::time::Timestamp;
-use provisioning::{End, Hold, Lane, Ports, Settings, execute};
+use provisioning::{End, Hold, Ports, ProcessState, Settings, execute};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
     owner,
@@ -28,7 +29,9 @@ pub(crate) struct House {
     /// How far the worker's wall clock is ahead of the store's.
     pub(crate) ahead: Duration,
     store: Arc<MemoryStore>,
-    lane: Lane,
+    pub(crate) process: Arc<ProcessState>,
+    /// How long WHMCS takes for a read that it then does not answer.
+    hangs: Arc<Mutex<Option<Duration>>>,
 }
 
 impl House {
@@ -45,7 +48,8 @@ impl House {
                 lease: Duration::from_secs(3600),
                 ..Settings::default()
             },
-            lane: Lane::default(),
+            process: Arc::default(),
+            hangs: Arc::default(),
         }
     }
 
@@ -58,20 +62,44 @@ impl House {
     }
 
     pub(crate) async fn request(&self, event: &str) {
-        let job = new_job(event, order_id(1), Some(event));
+        self.request_of(1, event).await;
+    }
+
+    async fn request_of(&self, number: u32, event: &str) {
+        let job = new_job(event, order_id(number), Some(event));
         self.store.enqueue(&[job]).await.unwrap();
     }
 
+    /// Another approved order of the same client, for the same products.
+    pub(crate) async fn order(&self, number: u32) {
+        self.crm.put(details(order_id(number)));
+        self.retry_of(number, &format!("order-{number}")).await;
+    }
+
     pub(crate) async fn retry(&self, event: &str) {
-        self.crm.retry(order_id(1), event);
-        self.request(event).await;
+        self.retry_of(1, event).await;
+    }
+
+    pub(crate) async fn retry_of(&self, number: u32, event: &str) {
+        self.crm.retry(order_id(number), event);
+        self.request_of(number, event).await;
+    }
+
+    /// The names of the facts of order 1, oldest first.
+    pub(crate) async fn facts(&self) -> Vec<&'static str> {
+        let facts = self.store.facts_of(order_id(1)).await.unwrap();
+        facts.iter().map(|recorded| recorded.fact.name()).collect()
     }
 
     fn ports(&self, queue: Arc<dyn JobQueue>) -> Ports {
         Ports {
             queue,
             crm: Arc::clone(&self.crm) as _,
-            provisioner: Arc::clone(&self.whmcs) as _,
+            provisioner: Arc::new(Hanging {
+                inner: Arc::clone(&self.whmcs),
+                clock: Arc::clone(&self.clock),
+                hangs: Arc::clone(&self.hangs),
+            }),
             clock: Arc::new(WrongClock {
                 right: Arc::clone(&self.clock),
                 ahead: self.ahead,
@@ -87,16 +115,32 @@ impl House {
             .unwrap()
     }
 
+    pub(crate) fn store(&self) -> Arc<MemoryStore> {
+        Arc::clone(&self.store)
+    }
+
+    /// Reads of WHMCS take so long and are not answered; `None` ends it.
+    pub(crate) fn whmcs_hangs(&self, time: Option<Duration>) {
+        *self.hangs.lock().unwrap() = time;
+    }
+
     async fn execute(&self, claimed: Claimed, queue: Arc<dyn JobQueue>) -> Result<End, StoreError> {
-        let hold = Hold::new(
-            claimed.lease.clone(),
-            self.clock.monotonic() + self.settings.lease,
-        );
+        let until = self.clock.monotonic() + self.settings.lease;
+        self.execute_until(claimed, queue, until).await
+    }
+
+    async fn execute_until(
+        &self,
+        claimed: Claimed,
+        queue: Arc<dyn JobQueue>,
+        until: Duration,
+    ) -> Result<End, StoreError> {
+        let hold = Hold::new(claimed.lease.clone(), until);
         let draining = CancellationToken::new();
         execute(
             &self.ports(queue),
             &self.settings,
-            &self.lane,
+            &self.process,
             claimed,
             &hold,
             &draining,
@@ -104,20 +148,66 @@ impl House {
         .await
     }
 
-    /// Works on what is due, once, and lets a second pass.
-    pub(crate) async fn round(&self) -> Vec<End> {
+    /// Works on what is due, once.
+    pub(crate) async fn attempt_once(&self) -> Vec<End> {
         let mut ends = Vec::new();
         for claimed in self.claim().await {
-            ends.push(
-                self.execute(claimed, Arc::clone(&self.store) as _)
-                    .await
-                    .unwrap(),
-            );
+            let ended = self.execute(claimed, Arc::clone(&self.store) as _).await;
+            ends.push(ended.unwrap());
         }
+        ends
+    }
+
+    /// As [`work`](Self::work), through another view of the store.
+    pub(crate) async fn work_through(&self, queue: Arc<dyn JobQueue>) -> Vec<End> {
+        let mut ends = Vec::new();
+        for claimed in self.claim().await {
+            ends.push(self.execute(claimed, Arc::clone(&queue)).await.unwrap());
+        }
+        ends.extend(self.work().await);
+        ends
+    }
+
+    /// Works on what is due through this view of the store, which says that the lease is lost.
+    pub(crate) async fn lose_lease_through(&self, queue: Arc<dyn JobQueue>) {
+        for claimed in self.claim().await {
+            let ended = self.execute(claimed, Arc::clone(&queue)).await;
+            assert!(matches!(ended, Err(StoreError::LeaseLost)), "{ended:?}");
+        }
+        self.clock.advance(self.settings.lease);
+    }
+
+    /// Works on what is due while this process believes that its leases have run out.
+    pub(crate) async fn work_with_expired_hold(&self, queue: Arc<dyn JobQueue>) {
+        for claimed in self.claim().await {
+            let ended = self
+                .execute_until(claimed, Arc::clone(&queue), Duration::ZERO)
+                .await;
+            assert!(matches!(ended, Ok(End::Released)), "{ended:?}");
+        }
+    }
+
+    /// Works until every job is over, and nobody probes beside them.
+    pub(crate) async fn work_without_probes(&self) -> Vec<End> {
+        let mut ends = Vec::new();
+        for _ in 0..1_000 {
+            ends.extend(self.attempt_once().await);
+            self.clock.advance(Duration::from_secs(1));
+            let tally = self.store.tally().await.unwrap();
+            if tally.count("queued") + tally.count("leased") == 0 {
+                break;
+            }
+        }
+        ends
+    }
+
+    /// Works on what is due, once, and lets a second pass.
+    pub(crate) async fn round(&self) -> Vec<End> {
+        let ends = self.attempt_once().await;
         self.clock.advance(Duration::from_secs(1));
         // As the worker does beside its jobs.
-        if self.lane.paused().is_some() && self.whmcs.probe().await.is_ok() {
-            self.lane.open();
+        if self.process.whmcs.opened().is_some() && self.whmcs.probe().await.is_ok() {
+            self.process.whmcs.succeeded();
         }
         ends
     }
@@ -181,7 +271,11 @@ impl House {
 
     /// The last write to the order is this failure, with or without a WHMCS order.
     pub(crate) fn assert_failed(&self, code: Code, with_order: bool) {
-        match self.crm.outcomes(order_id(1)).last() {
+        self.assert_order_failed(1, code, with_order);
+    }
+
+    pub(crate) fn assert_order_failed(&self, number: u32, code: Code, with_order: bool) {
+        match self.crm.outcomes(order_id(number)).last() {
             Some(Outcome::Failed { refusal, order }) => {
                 assert_eq!(
                     (refusal.code, order.is_some()),
@@ -191,6 +285,85 @@ impl House {
             }
             other => panic!("{code} expected, found {other:?}"),
         }
+    }
+}
+
+/// WHMCS, except that its reads may hang.
+struct Hanging {
+    inner: Arc<FakeProvisioner>,
+    clock: Arc<FakeClock>,
+    hangs: Arc<Mutex<Option<Duration>>>,
+}
+
+impl Hanging {
+    fn read(&self) -> Result<(), CallError> {
+        let Some(time) = *self.hangs.lock().unwrap() else {
+            return Ok(());
+        };
+        self.clock.advance(time);
+        Err(CallError::Unknown {
+            source: "no answer in time".into(),
+        })
+    }
+}
+
+#[async_trait]
+impl Provisioner for Hanging {
+    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+        self.read()?;
+        self.inner.client(client).await
+    }
+
+    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+        self.read()?;
+        self.inner.client_by_email(email).await
+    }
+
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+        self.read()?;
+        self.inner.catalogue(products).await
+    }
+
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+    ) -> Result<Vec<OrderSighting>, CallError> {
+        self.read()?;
+        self.inner.orders(client, above).await
+    }
+
+    async fn order(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+    ) -> Result<Option<OrderSighting>, CallError> {
+        self.read()?;
+        self.inner.order(client, order).await
+    }
+
+    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
+        self.inner.create_client(client).await
+    }
+
+    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+        self.inner.place_order(order).await
+    }
+
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
+        self.inner.accept_order(order, run_modules).await
+    }
+
+    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
+        self.inner.create_service(service).await
+    }
+
+    async fn probe(&self) -> Result<(), CallError> {
+        self.read()?;
+        self.inner.probe().await
     }
 }
 
@@ -224,7 +397,8 @@ struct Dying {
 impl Dying {
     fn alive(&self) -> Result<(), StoreError> {
         match self.left.fetch_sub(1, Ordering::SeqCst) {
-            ..=1 => Err(StoreError::Unavailable("the process died".into())),
+            // Whatever ends the work of a process at once will do.
+            ..=1 => Err(StoreError::LeaseLost),
             _ => Ok(()),
         }
     }

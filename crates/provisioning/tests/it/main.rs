@@ -2,6 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod house;
+mod outage;
+mod stalled_store;
+mod unknown;
+mod worker;
 
 use std::time::Duration;
 
@@ -150,7 +154,8 @@ async fn a_lost_request_ends_unknown_after_two_searches_and_a_retry_places_it() 
     house.assert_failed(Code::WhmcsOutcomeUnknown, false);
     assert!(house.whmcs.all_orders().is_empty());
     house.retry("e2").await;
-    assert_eq!(house.work().await, [DONE]);
+    // The lost call was lost at once, so the rest of its time limit is waited for.
+    assert_eq!(house.work().await, [End::Released, DONE]);
     assert_eq!(house.whmcs.all_orders().len(), 1);
 }
 
@@ -187,7 +192,7 @@ async fn a_twin_that_staff_mark_as_told_is_adopted_or_stops_nothing() {
         assert!(remedy.contains("orderbridge:v1:none"), "{remedy}");
         house.whmcs.edit(|orders| orders[0].notes = mark.to_owned());
         house.retry("e2").await;
-        assert_eq!(house.work().await, [DONE]);
+        assert_eq!(house.work().await.last(), Some(&DONE));
         assert_eq!(house.whmcs.all_orders().len(), orders, "{mark}");
     }
 }

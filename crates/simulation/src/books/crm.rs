@@ -1,19 +1,22 @@
 //! Salesforce: the orders as they stand, and what was written to them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, EventId, IdemKey, ServiceId, WhmcsOrderId};
 use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
-use domain::ports::Pending;
+use domain::ports::{Clock, Pending};
 use domain::time::Timestamp;
 
 use crate::trace::lock;
 
-#[derive(Debug, Default)]
-pub(crate) struct Crm(Mutex<BTreeMap<OrderId, Sheet>>);
+pub(crate) struct Crm {
+    sheets: Mutex<BTreeMap<OrderId, Sheet>>,
+    clock: Arc<dyn Clock>,
+    coarse_versions: bool,
+}
 
 /// One order as it stands.
 #[derive(Clone, Debug)]
@@ -30,6 +33,18 @@ pub(crate) struct Sheet {
     /// The operator leaves it failed.
     pub(crate) given_up: bool,
     version: u64,
+    /// When it was changed last.
+    changed_at: Timestamp,
+}
+
+impl Sheet {
+    /// The version as Salesforce shows it: with `coarse` versions, the second of the last change.
+    fn shown_version(&self, coarse: bool) -> String {
+        match coarse {
+            true => (self.changed_at.as_millis() / 1000).to_string(),
+            false => self.version.to_string(),
+        }
+    }
 }
 
 /// What a report met.
@@ -42,6 +57,14 @@ pub(crate) enum Met {
 }
 
 impl Crm {
+    pub(crate) fn new(clock: Arc<dyn Clock>, coarse_versions: bool) -> Self {
+        Self {
+            sheets: Mutex::default(),
+            clock,
+            coarse_versions,
+        }
+    }
+
     /// Adds an order that nobody has approved yet.
     pub(crate) fn add(&self, mut details: OrderDetails) {
         details.activation = Activation::NotRequested;
@@ -55,8 +78,9 @@ impl Crm {
             event: None,
             given_up: false,
             version: 0,
+            changed_at: Timestamp::default(),
         };
-        lock(&self.0).insert(sheet.details.id, sheet);
+        lock(&self.sheets).insert(sheet.details.id, sheet);
     }
 
     /// The Flow: `Activating`, a new key, no error.
@@ -78,22 +102,25 @@ impl Crm {
 
     /// Changes an order as anybody may.
     pub(crate) fn edit(&self, order: OrderId, edit: impl FnOnce(&mut Sheet)) {
-        if let Some(sheet) = lock(&self.0).get_mut(&order) {
+        if let Some(sheet) = lock(&self.sheets).get_mut(&order) {
             edit(sheet);
             sheet.version += 1;
+            sheet.changed_at = self.clock.now();
         }
     }
 
     pub(crate) fn sheets(&self) -> Vec<Sheet> {
-        lock(&self.0).values().cloned().collect()
+        lock(&self.sheets).values().cloned().collect()
     }
 
     pub(crate) fn sheet(&self, order: OrderId) -> Option<Sheet> {
-        lock(&self.0).get(&order).cloned()
+        lock(&self.sheets).get(&order).cloned()
     }
 
     pub(crate) fn details(&self, order: OrderId) -> Option<OrderDetails> {
-        lock(&self.0).get(&order).map(|sheet| sheet.details.clone())
+        lock(&self.sheets)
+            .get(&order)
+            .map(|sheet| sheet.details.clone())
     }
 
     /// Orders that have been `Activating` since before `before`, in their sequence.
@@ -103,7 +130,7 @@ impl Crm {
         after: Option<OrderId>,
         limit: usize,
     ) -> Vec<Pending> {
-        lock(&self.0)
+        lock(&self.sheets)
             .values()
             .filter(|sheet| sheet.details.activation == Activation::Activating)
             .filter(|sheet| sheet.since <= before)
@@ -119,15 +146,15 @@ impl Crm {
     }
 
     pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {
-        lock(&self.0).get(&order).map(|sheet| Standing {
+        lock(&self.sheets).get(&order).map(|sheet| Standing {
             activation: sheet.details.activation.clone(),
             idem_key: sheet.details.idem_key.clone(),
-            version: Some(sheet.version.to_string()),
+            version: Some(sheet.shown_version(self.coarse_versions)),
         })
     }
 
     pub(crate) fn link(&self, account: AccountId, client: ClientId) {
-        for sheet in lock(&self.0).values_mut() {
+        for sheet in lock(&self.sheets).values_mut() {
             if sheet.details.account.id == account {
                 sheet.details.account.whmcs_client = Some(client.to_string());
             }
@@ -135,7 +162,7 @@ impl Crm {
     }
 
     pub(crate) fn report_items(&self, items: &[ItemReport]) {
-        let mut books = lock(&self.0);
+        let mut books = lock(&self.sheets);
         for item in items {
             let sheet = books
                 .values_mut()
@@ -147,19 +174,21 @@ impl Crm {
     }
 
     pub(crate) fn report(&self, order: OrderId, report: &Report) -> Met {
-        let mut books = lock(&self.0);
+        let mut books = lock(&self.sheets);
         let Some(sheet) = books.get_mut(&order) else {
             return Met::Conflict;
         };
         if report
             .version
             .as_ref()
-            .is_some_and(|version| *version != sheet.version.to_string())
+            .is_some_and(|version| *version != sheet.shown_version(self.coarse_versions))
         {
             return Met::Conflict;
         }
         let met = match sheet.details.activation {
             Activation::Activating => Met::Written,
+            // Within the second of the version nobody can tell.
+            _ if self.coarse_versions && report.version.is_some() => Met::Written,
             _ => Met::Unguarded,
         };
         match &report.outcome {
@@ -175,6 +204,7 @@ impl Crm {
             }
         }
         sheet.version += 1;
+        sheet.changed_at = self.clock.now();
         met
     }
 }

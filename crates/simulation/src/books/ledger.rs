@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::{Admission, Ending, Fence, Lease, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
-use domain::order::Fact;
+use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
     Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
     JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
@@ -37,6 +37,12 @@ struct Truth {
     wake_at: BTreeSet<Timestamp>,
     /// Letters that made a job.
     redriven: BTreeSet<i64>,
+    /// The intent recorded last for each order, until its call is sent.
+    unsent: BTreeMap<OrderId, Fence>,
+    /// Set-up calls of each job whose outcome its worker never heard.
+    unknown_calls: BTreeMap<JobId, u32>,
+    /// What modules have reported as failed, by the job that heard of it.
+    reported: BTreeSet<(JobId, String)>,
 }
 
 struct Held {
@@ -95,6 +101,73 @@ impl Ledger {
         let truth = lock(&self.truth);
         let mut leases = truth.leases.values();
         leases.any(|held| held.order == order && held.until > now)
+    }
+
+    /// The job of the order that is worked on now.
+    pub(crate) fn job_of(&self, order: OrderId) -> Option<JobId> {
+        let truth = lock(&self.truth);
+        let mut leases = truth.leases.iter();
+        leases
+            .find(|(_, held)| held.order == order)
+            .map(|(job, _)| job.clone())
+    }
+
+    /// The call of the order's last intent is sent.
+    pub(crate) fn sent(&self, order: OrderId) {
+        lock(&self.truth).unsent.remove(&order);
+    }
+
+    /// A set-up call of this job was not answered.
+    pub(crate) fn unanswered(&self, job: &JobId) {
+        let mut truth = lock(&self.truth);
+        let count = truth.unknown_calls.entry(job.clone()).or_default();
+        *count += 1;
+        if *count > MAX_UNKNOWN_CALLS {
+            let detail = format!("job {job}: {count} set-up calls without an answer");
+            self.judge.broken(Promise::BoundedCalls, detail);
+        }
+    }
+
+    /// The worker of this job has heard that a module failed.
+    pub(crate) fn reported(&self, job: JobId, what: &str) {
+        lock(&self.truth).reported.insert((job, what.to_owned()));
+    }
+
+    /// A call that runs a module is about to be sent.
+    pub(crate) fn check_decision(&self, job: &JobId, what: &str) {
+        let key = (job.clone(), what.to_owned());
+        if lock(&self.truth).reported.contains(&key) {
+            let detail = format!("job {job}: {what} again after its failure was reported");
+            self.judge.broken(Promise::OperatorDecides, detail);
+        }
+    }
+
+    fn note_intents(&self, lease: &Lease, facts: &[Fact]) {
+        let mut truth = lock(&self.truth);
+        for fact in facts {
+            match fact {
+                Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
+                    truth.unsent.insert(lease.order, lease.fence.clone());
+                }
+                Fact::PlaceUnknown { .. }
+                | Fact::AcceptUnknown { .. }
+                | Fact::CreateUnknown { .. } => {
+                    let process = |fence: &Fence| {
+                        let text = fence.as_str().split('/').next();
+                        text.unwrap_or_default().to_owned()
+                    };
+                    let unsent = truth.unsent.remove(&lease.order);
+                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.fence)) {
+                        let detail = format!("{} doubts a call it never sent", lease.fence);
+                        self.judge.broken(Promise::NoNeedlessDoubt, detail);
+                    }
+                }
+                Fact::NotPlaced | Fact::NotAccepted | Fact::NotCreated => {
+                    truth.unsent.remove(&lease.order);
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The job's last lease, whoever holds it.
@@ -251,7 +324,9 @@ impl JobQueue for Ledger {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.record(lease, facts, calls).await
+        self.store.record(lease, facts, calls).await?;
+        self.note_intents(lease, facts);
+        Ok(())
     }
 
     async fn release(

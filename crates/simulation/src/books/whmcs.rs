@@ -80,6 +80,13 @@ impl Whmcs {
         self.edit(id, |order| order.answered = true);
     }
 
+    /// Whether AcceptOrder takes the order.
+    pub(crate) fn is_pending(&self, id: WhmcsOrderId) -> bool {
+        let books = lock(&self.0);
+        let mut orders = books.orders.iter();
+        orders.any(|order| order.sighting.id == id && order.sighting.status == OrderStatus::Pending)
+    }
+
     /// The services of an order that are still to be built.
     pub(crate) fn pending(&self, id: WhmcsOrderId) -> Vec<ServiceId> {
         let books = lock(&self.0);
@@ -92,10 +99,15 @@ impl Whmcs {
             .collect()
     }
 
-    /// The module builds a service, whether or not it stands there already.
+    /// The module builds a service, whether or not it stands there already. WHMCS does not
+    /// show it yet.
     pub(crate) fn build(&self, service: ServiceId) {
+        *lock(&self.0).builds.entry(service).or_default() += 1;
+    }
+
+    /// WHMCS shows the service as active.
+    pub(crate) fn activate(&self, service: ServiceId) {
         let mut books = lock(&self.0);
-        *books.builds.entry(service).or_default() += 1;
         let lines = books
             .orders
             .iter_mut()

@@ -2,6 +2,7 @@
 //!
 //! Each is a wrapper around a port. Production code has no switch that turns a promise off.
 
+mod claim;
 mod crm;
 mod intake;
 mod provisioner;
@@ -10,7 +11,8 @@ mod queue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{CrmOrders, JobIntake, JobQueue, Provisioner};
+use domain::ports::{CallError, CrmOrders, JobIntake, JobQueue, Provisioner};
+use whmcs::CallKind;
 
 use self::intake::{Hole, Holed};
 use crate::books::ledger::Ledger;
@@ -42,11 +44,26 @@ pub enum Sabotage {
     /// The read-back before setting up: services seem pending whatever was built, and every
     /// module seems to bear being called again.
     NoReadBack,
+    /// Telling a module's words from WHMCS's own: an error that says `authentication failed` and
+    /// the like denies us.
+    ModuleWordsDeny,
+    /// Telling a page from an answer: one with such words counts as a call without effect.
+    PageWordsDeny,
+    /// Watching whether WHMCS goes on keeping markers: one that was seen once is proof for ever.
+    ProofForEver,
+    /// The wait for the rest of the window before a retry places an order.
+    NoWindow,
+    /// Counting set-up calls of unknown outcome.
+    UncountedCalls,
+    /// The operator's decision after a reported failure.
+    NoSecondCreate,
+    /// Recording a fact again when the store does not answer, and withdrawing what was not sent.
+    StallLeavesDoubt,
 }
 
 impl Sabotage {
     /// Everything that can be taken away.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 16] = [
         Self::BlindSearch,
         Self::NoFence,
         Self::CursorFirst,
@@ -56,6 +73,13 @@ impl Sabotage {
         Self::NoQuiet,
         Self::NoGuard,
         Self::NoReadBack,
+        Self::ModuleWordsDeny,
+        Self::PageWordsDeny,
+        Self::ProofForEver,
+        Self::NoWindow,
+        Self::UncountedCalls,
+        Self::NoSecondCreate,
+        Self::StallLeavesDoubt,
     ];
 
     pub(crate) fn intake(self, ledger: &Arc<Ledger>) -> Arc<dyn JobIntake> {
@@ -73,6 +97,43 @@ impl Sabotage {
             Self::NoFence => Arc::new(queue::NoFence(Arc::clone(ledger))),
             Self::NoIntent => Arc::new(queue::NoIntent(Arc::clone(ledger))),
             _ => Arc::clone(ledger) as _,
+        }
+    }
+
+    /// The store as a worker sees it.
+    pub(crate) fn worker_queue(self, inner: Arc<dyn JobQueue>) -> Arc<dyn JobQueue> {
+        let bend: claim::Bend = match self {
+            Self::ProofForEver => claim::proof_for_ever(),
+            Self::NoWindow => Box::new(claim::window_is_over),
+            Self::UncountedCalls => Box::new(claim::forget_unknown_calls),
+            Self::NoSecondCreate => Box::new(claim::forget_reported_failures),
+            Self::StallLeavesDoubt => Box::new(claim::other_intents),
+            _ => return inner,
+        };
+        Arc::new(claim::BentClaims::new(
+            inner,
+            bend,
+            self == Self::StallLeavesDoubt,
+        ))
+    }
+
+    /// How an answer of WHMCS is read.
+    pub(crate) fn classify(self, kind: CallKind, status: u16, body: &str) -> Result<(), CallError> {
+        let lower = body.to_ascii_lowercase();
+        let says = ["authentication failed", "command not found", "invalid ip"]
+            .into_iter()
+            .any(|words| lower.contains(words));
+        let denies = match self {
+            Self::ModuleWordsDeny => kind == CallKind::Module && says,
+            Self::PageWordsDeny => kind == CallKind::Effect && body.starts_with('<') && says,
+            _ => false,
+        };
+        match denies {
+            true => Err(CallError::Denied {
+                detail: body.to_owned(),
+                source: "its words".into(),
+            }),
+            false => whmcs::classify(kind, status, body.as_bytes()).map(|_| ()),
         }
     }
 

@@ -6,6 +6,8 @@ mod crm;
 mod store;
 mod whmcs;
 
+pub(crate) use whmcs::TIMEOUT;
+
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -79,7 +81,7 @@ impl Seat {
         let sabotage = self.world.sabotage;
         let provisioner = Arc::clone(self) as Arc<dyn Provisioner>;
         provisioning::Ports {
-            queue: Arc::clone(self) as Arc<dyn JobQueue>,
+            queue: sabotage.worker_queue(Arc::clone(self) as Arc<dyn JobQueue>),
             crm: sabotage.crm(Arc::clone(self) as _, &self.world),
             provisioner: sabotage.provisioner(provisioner, &self.world),
             clock: Arc::clone(self) as _,

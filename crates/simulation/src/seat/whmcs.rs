@@ -1,37 +1,66 @@
 //! The way to WHMCS: what was sent goes on by itself, whatever becomes of the sender.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::failure::{Code, Refusal};
 use domain::id::OrderId;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{ClientSighting, OrderSighting, OrderStatus};
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
+use serde_json::json;
 use tokio::sync::oneshot;
+use whmcs::CallKind;
 
-use super::{Seat, cause, not_sent, unknown};
+use super::{Seat, not_sent, unknown};
 use crate::books::whmcs::Whmcs;
+use crate::climate::Silent;
 use crate::judge::Promise;
-use crate::world::World;
+use crate::world::{QUIET, World};
 
-/// How late an effect may come, in milliseconds: within the quiet period, with room for what
-/// reading the clock over the wire costs.
-const LATEST: u64 = 10_000;
 /// How long a call is waited for.
-const TIMEOUT: Duration = Duration::from_secs(3);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How late an effect may come: within the whole window that is assumed, with room for what
+/// reading the clock over the wire costs.
+fn latest() -> u64 {
+    let window = TIMEOUT + 2 * QUIET - Duration::from_secs(2);
+    u64::try_from(window.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What panels, shells and mail servers say, and WHMCS or its modules pass on.
+const WORDS: [&str; 6] = [
+    "no room on the server",
+    "Plesk API: authentication failed for user admin",
+    "Authentication Failed",
+    "sh: 1: provision: command not found",
+    "Invalid IP assigned to node",
+    "Invalid permissions on /home/ada",
+];
+
+/// The error that an answer stands for, as the real adapter reads it.
+fn answered(world: &World, kind: CallKind, status: u16, body: &str) -> CallError {
+    match world.sabotage.classify(kind, status, body) {
+        Err(error) => error,
+        Ok(_) => unknown(),
+    }
+}
+
+/// WHMCS's own error.
+fn error_answer(world: &World, kind: CallKind, status: u16, message: &str) -> CallError {
+    let body = json!({"result": "error", "message": message}).to_string();
+    answered(world, kind, status, &body)
+}
 
 impl Seat {
     /// What can be said before anything is sent.
     fn turned_away(&self) -> Option<CallError> {
         if self.world.is_down(|outages| outages.denied) {
-            return Some(CallError::Denied {
-                detail: "Invalid IP 192.0.2.1".to_owned(),
-                source: cause("403"),
-            });
+            let (kind, words) = (CallKind::Read, "Invalid IP 192.0.2.1");
+            return Some(error_answer(&self.world, kind, 403, words));
         }
         let away = self.world.is_down(|outages| outages.whmcs)
             || self.strikes(self.world.climate.whmcs_not_sent);
@@ -73,6 +102,9 @@ impl Seat {
         deed: impl Future<Output = Result<T, CallError>> + Send + 'static,
     ) -> Result<T, CallError> {
         self.check_lease(&what, order);
+        if let Some(order) = order {
+            self.world.ledger.sent(order);
+        }
         if let Some(error) = self.turned_away() {
             self.say(|| format!("WHMCS: {what} → {}", error.class()));
             self.travel().await;
@@ -80,10 +112,15 @@ impl Seat {
             return Err(error);
         }
         let climate = &self.world.climate;
-        let request_lost = self.strikes(climate.whmcs_request_lost);
+        let silent = climate.never_answered.is_some_and(|silent| match silent {
+            Silent::AddOrder => what.starts_with("AddOrder"),
+            Silent::AcceptOrder => what.starts_with("AcceptOrder"),
+            Silent::ModuleCreate => what.starts_with("ModuleCreate"),
+        });
+        let request_lost = silent || self.strikes(climate.whmcs_request_lost);
         let reply_lost = self.strikes(climate.whmcs_reply_lost);
         let delay = match self.strikes(climate.whmcs_late) {
-            true => self.world.dice.millis(0, LATEST),
+            true => self.world.dice.millis(0, latest()),
             false => self.world.latency(),
         };
         self.say(|| format!("WHMCS: {what} is sent"));
@@ -118,6 +155,40 @@ impl Seat {
         answer
     }
 
+    /// A call that sets an order up, and what the promises about such calls need to know.
+    async fn set_up(
+        &self,
+        what: String,
+        order: Option<OrderId>,
+        run_modules: bool,
+        deed: impl Future<Output = Result<(), CallError>> + Send + 'static,
+    ) -> Result<(), CallError> {
+        let ledger = &self.world.ledger;
+        let job = order.and_then(|order| ledger.job_of(order));
+        if let (Some(job), true) = (&job, run_modules) {
+            ledger.check_decision(job, &what);
+        }
+        let failed_there = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&failed_there);
+        let marked = async move {
+            let done = deed.await;
+            noted.store(done.is_err(), Ordering::Relaxed);
+            done
+        };
+        let answer = self.effect(what.clone(), order, marked).await;
+        if let Some(job) = job {
+            match &answer {
+                Err(CallError::Unknown { .. }) => ledger.unanswered(&job),
+                // Whatever the adapter made of it, a module has failed and said so.
+                Err(_) if run_modules && failed_there.load(Ordering::Relaxed) => {
+                    ledger.reported(job, &what);
+                }
+                _ => {}
+            }
+        }
+        answer
+    }
+
     fn check_lease(&self, what: &str, order: Option<OrderId>) {
         let Some(order) = order else { return };
         if !self.world.ledger.is_worked_on_by(order, &self.name) {
@@ -127,8 +198,19 @@ impl Seat {
     }
 }
 
-fn refused(text: impl Into<String>) -> CallError {
-    CallError::Refused(Refusal::new(Code::WhmcsRejected, text))
+/// The module builds; WHMCS may take its time to show it.
+async fn build(world: &World, service: ServiceId) {
+    world.whmcs.build(service);
+    if world.strikes(world.climate.whmcs_slow_status) {
+        tokio::time::sleep(world.dice.millis(0, 15_000)).await;
+    }
+    world.whmcs.activate(service);
+}
+
+/// A module's own words.
+fn words(world: &World) -> &'static str {
+    let at = world.dice.below(WORDS.len() as u64);
+    WORDS[usize::try_from(at).unwrap_or(0)]
 }
 
 /// AcceptOrder at WHMCS: the modules one after the other, some of them failing.
@@ -137,8 +219,12 @@ async fn accept(
     order: WhmcsOrderId,
     run_modules: bool,
 ) -> Result<(), CallError> {
+    let failed = |text: &str| error_answer(&world, CallKind::Module, 200, text);
+    if !world.whmcs.is_pending(order) {
+        return Err(failed("Order ID not found or Status not Pending"));
+    }
     if world.strikes(world.climate.whmcs_refused) {
-        return Err(refused("the server is busy"));
+        return Err(failed("the server is busy"));
     }
     let mut failures = Vec::new();
     let services = match run_modules {
@@ -147,10 +233,10 @@ async fn accept(
     };
     for service in services {
         if world.strikes(world.climate.whmcs_broken_module) {
-            failures.push(format!("service {service}: no room on the server"));
+            failures.push(words(&world));
             continue;
         }
-        world.whmcs.build(service);
+        build(&world, service).await;
         tokio::time::sleep(world.dice.millis(0, 200)).await;
     }
     // Installs differ in what a failing module does to the order.
@@ -159,9 +245,10 @@ async fn accept(
             .whmcs
             .edit(order, |placed| placed.sighting.status = OrderStatus::Active);
     }
-    match failures.is_empty() {
-        true => Ok(()),
-        false => Err(refused(failures.join("; "))),
+    // WHMCS passes on what the first module says.
+    match failures.first() {
+        None => Ok(()),
+        Some(text) => Err(failed(text)),
     }
 }
 
@@ -218,6 +305,11 @@ impl Provisioner for Seat {
         _client: ClientId,
         order: WhmcsOrderId,
     ) -> Result<Option<OrderSighting>, CallError> {
+        if self.strikes(self.world.climate.panic) {
+            self.say(|| "panics".to_owned());
+            // Not by the macro, whose message would be printed.
+            std::panic::resume_unwind(Box::new("met what it was not built for"));
+        }
         let what = || format!("order {order}");
         self.look(what, |whmcs| {
             let mut all = whmcs.all().into_iter().map(|order| order.sighting);
@@ -231,7 +323,8 @@ impl Provisioner for Seat {
         let email = client.contact.email.clone();
         let deed = async move {
             let made = world.whmcs.create_client(&email);
-            made.ok_or_else(|| refused("a client with that e-mail address exists"))
+            let taken = "A user already exists with that email address";
+            made.ok_or_else(|| error_answer(&world, CallKind::Effect, 200, taken))
         };
         self.effect("AddClient".to_owned(), None, deed).await
     }
@@ -245,18 +338,27 @@ impl Provisioner for Seat {
             self.world.dice.chance(300),
         );
         let doubled = self.strikes(climate.whmcs_doubled);
+        let page = self.strikes(climate.whmcs_page_after);
         let deed = async move {
             if refuse && !write_first {
-                return Err(refused("the payment method is not active"));
+                let text = "the gateway says: authentication failed";
+                return Err(error_answer(&world, CallKind::Effect, 200, text));
             }
-            let drop_notes = world.climate.drop_notes;
+            let drop_notes = world.drops_notes();
             let first = world.whmcs.place(&order, drop_notes, false);
             let last = match doubled {
                 true => world.whmcs.place(&order, drop_notes, true),
                 false => first,
             };
+            if page {
+                let page = "<html>SMTP 535 authentication failed</html>";
+                return Err(answered(&world, CallKind::Effect, 500, page));
+            }
             match refuse {
-                true => Err(refused("an error after the row was written")),
+                true => {
+                    let text = "an error after the row was written";
+                    Err(error_answer(&world, CallKind::Effect, 200, text))
+                }
                 false => Ok(PlaceAnswer { order: last }),
             }
         };
@@ -271,8 +373,8 @@ impl Provisioner for Seat {
         let whmcs = &self.world.whmcs;
         let truth = whmcs.truth_of(|placed| placed.sighting.id == order);
         let deed = accept(Arc::clone(&self.world), order, run_modules);
-        self.effect(format!("AcceptOrder {order}"), truth, deed)
-            .await
+        let what = format!("AcceptOrder {order}");
+        self.set_up(what, truth, run_modules, deed).await
     }
 
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
@@ -283,13 +385,14 @@ impl Provisioner for Seat {
         });
         let deed = async move {
             if world.strikes(world.climate.whmcs_broken_module) {
-                return Err(refused("no room on the server"));
+                let text = words(&world);
+                return Err(error_answer(&world, CallKind::Module, 200, text));
             }
-            world.whmcs.build(service);
+            build(&world, service).await;
             Ok(())
         };
-        self.effect(format!("ModuleCreate {service}"), truth, deed)
-            .await
+        let what = format!("ModuleCreate {service}");
+        self.set_up(what, truth, true, deed).await
     }
 
     async fn probe(&self) -> Result<(), CallError> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, Ending, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
-use domain::order::{Fact, MarkerCheck};
+use domain::order::{Fact, MarkerCheck, MarkersKept};
 use domain::ports::{
     Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
     Leadership, Release, StoreError, Undecodable, UndecodableReason,
@@ -360,38 +360,44 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap();
     }
 
-    /// The newest evidence decides whether WHMCS keeps our marker, whichever order it is of.
+    /// Orders show that WHMCS keeps our marker from the first that kept it since one lost it.
     pub async fn the_newest_evidence_decides_whether_markers_are_kept(&self) {
+        let order = WhmcsOrderId;
         let evidence = [
-            (MarkerCheck::Unchecked, false),
-            (MarkerCheck::Kept, true),
-            (MarkerCheck::Unchecked, true),
-            (MarkerCheck::Dropped, false),
-            (MarkerCheck::Unchecked, false),
-            (MarkerCheck::Kept, true),
+            (MarkerCheck::Unchecked, None),
+            (MarkerCheck::Kept, Some((2, 2))),
+            (MarkerCheck::Unchecked, Some((2, 2))),
+            (MarkerCheck::Kept, Some((2, 4))),
+            (MarkerCheck::Dropped, None),
+            (MarkerCheck::Unchecked, None),
+            (MarkerCheck::Kept, Some((7, 7))),
+            (MarkerCheck::Kept, Some((7, 8))),
         ];
-        self.enqueue(new_job("e0", order_id(1), None)).await;
+        self.enqueue(new_job("e1", order_id(1), None)).await;
         let mut claimed = self.claim_one().await;
-        assert_eq!(claimed.marker_kept_at, None);
-        for (n, (marker, kept)) in evidence.into_iter().enumerate() {
-            self.clock.advance(Duration::from_secs(1));
-            let verified = [Fact::Verified {
-                lines: Vec::new(),
-                marker,
-            }];
-            let before = claimed.at;
+        assert_eq!(claimed.markers_kept, None);
+        for ((marker, kept), number) in evidence.into_iter().zip(1_u32..) {
+            let facts = [
+                Fact::Placed {
+                    order: order(u64::from(number)),
+                },
+                Fact::Verified {
+                    lines: Vec::new(),
+                    marker,
+                },
+            ];
             let (lease, ending) = (&claimed.lease, Ending::Skipped);
-            let finished = self.store.finish(lease, ending, &verified, &[]);
+            let finished = self.store.finish(lease, ending, &facts, &[]);
             finished.await.unwrap();
-            let number = u32::try_from(n).unwrap() + 2;
-            let event = format!("e{number}");
-            self.enqueue(new_job(&event, order_id(number), None)).await;
+            let next = number + 1;
+            let event = format!("e{next}");
+            self.enqueue(new_job(&event, order_id(next), None)).await;
             claimed = self.claim_one().await;
-            assert_eq!(claimed.marker_kept_at.is_some(), kept, "{marker:?}");
-            if marker == MarkerCheck::Kept {
-                let recorded = claimed.marker_kept_at.unwrap();
-                assert!(recorded >= before && recorded <= claimed.at);
-            }
+            let expected = kept.map(|(from, to)| MarkersKept {
+                from: order(from),
+                to: order(to),
+            });
+            assert_eq!(claimed.markers_kept, expected, "after order {number}");
         }
     }
 }

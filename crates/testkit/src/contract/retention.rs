@@ -75,7 +75,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.enqueue(again).await, Admission::Enqueued);
         let claimed = self.claim_one().await;
         assert_eq!(claimed.facts, provisioned);
-        assert!(claimed.marker_kept_at.is_some());
+        assert!(claimed.markers_kept.is_some());
     }
 
     async fn left(&self) -> [usize; 3] {

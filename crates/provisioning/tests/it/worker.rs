@@ -1,0 +1,192 @@
+//! The claim loop: leases of work that panicked, and slots of work that hangs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::id::OrderId;
+use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{Activation, ClientSighting, OrderSighting};
+use domain::ports::{
+    CallError, CatalogueEntry, CrmOrders, JobIntake, NewClient, NewOrder, PlaceAnswer, Provisioner,
+};
+use provisioning::{Ports, ProcessState, Settings, Worker};
+use testkit::{
+    FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, PausedClock, details, new_job, order_id,
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// What the calls about a client do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Behaviour {
+    Hang,
+    PanicOnce,
+}
+
+/// Client 7 as usual; what is read of client 8 goes wrong.
+struct Whmcs {
+    inner: FakeProvisioner,
+    of_client_8: std::sync::Mutex<Option<Behaviour>>,
+}
+
+#[async_trait]
+impl Provisioner for Whmcs {
+    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+        if client == ClientId(8) {
+            let behaviour = *self.of_client_8.lock().unwrap();
+            match behaviour {
+                Some(Behaviour::Hang) => std::future::pending().await,
+                Some(Behaviour::PanicOnce) => {
+                    *self.of_client_8.lock().unwrap() = None;
+                    panic!("the reader met what it was not built for");
+                }
+                None => {}
+            }
+        }
+        self.inner.client(ClientId(7)).await
+    }
+
+    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+        self.inner.client_by_email(email).await
+    }
+
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+        self.inner.catalogue(products).await
+    }
+
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+    ) -> Result<Vec<OrderSighting>, CallError> {
+        self.inner.orders(client, above).await
+    }
+
+    async fn order(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+    ) -> Result<Option<OrderSighting>, CallError> {
+        self.inner.order(client, order).await
+    }
+
+    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
+        self.inner.create_client(client).await
+    }
+
+    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+        self.inner.place_order(order).await
+    }
+
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
+        self.inner.accept_order(order, run_modules).await
+    }
+
+    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
+        self.inner.create_service(service).await
+    }
+
+    async fn probe(&self) -> Result<(), CallError> {
+        self.inner.probe().await
+    }
+}
+
+struct Rig {
+    crm: Arc<FakeCrm>,
+    store: Arc<MemoryStore>,
+    process: Arc<ProcessState>,
+    shutdown: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Rig {
+    fn start(behaviour: Behaviour, settings: Settings) -> Self {
+        let clock = Arc::new(PausedClock::default());
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _));
+        let crm = Arc::<FakeCrm>::default();
+        let ports = Ports {
+            queue: Arc::clone(&store) as _,
+            crm: Arc::clone(&crm) as Arc<dyn CrmOrders>,
+            provisioner: Arc::new(Whmcs {
+                inner: FakeProvisioner::default(),
+                of_client_8: std::sync::Mutex::new(Some(behaviour)),
+            }),
+            clock,
+            entropy: Arc::new(FakeEntropy::default()),
+        };
+        let worker = Worker::new(ports, settings);
+        let (process, shutdown) = (worker.process(), CancellationToken::new());
+        let until = shutdown.clone();
+        let running = tokio::spawn(async move { worker.run(until).await });
+        Self {
+            crm,
+            store,
+            process,
+            shutdown,
+            running,
+        }
+    }
+
+    async fn order(&self, number: u32, client: u64) -> OrderId {
+        let mut order = details(order_id(number));
+        order.account.whmcs_client = Some(client.to_string());
+        self.crm.put(order);
+        let key = format!("e{number}");
+        self.crm.retry(order_id(number), &key);
+        let job = new_job(&key, order_id(number), Some(&key));
+        self.store.enqueue(&[job]).await.unwrap();
+        order_id(number)
+    }
+
+    /// How long it takes until the order is activated.
+    async fn until_activated(&self, order: OrderId) -> Duration {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let details = self.crm.details(order).await.unwrap().unwrap();
+            if details.activation == Activation::Activated {
+                return begun.elapsed();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.running.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_attempt_panicked_loses_its_lease_and_goes_on_from_its_facts() {
+    let rig = Rig::start(Behaviour::PanicOnce, Settings::default());
+    let order = rig.order(1, 8).await;
+    let lease = Settings::default().lease;
+    let took = tokio::time::timeout(4 * lease, rig.until_activated(order)).await;
+    assert!(took.is_ok(), "its lease was kept alive after the panic");
+    let told = rig.process.last_panic().unwrap();
+    assert!(told.contains(order.as_str()), "{told}");
+    assert!(told.contains("was not built for"), "{told}");
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_that_hang_do_not_keep_the_slots_of_healthy_ones() {
+    let settings = Settings {
+        concurrency: 8,
+        drain: Duration::from_secs(1),
+        ..Settings::default()
+    };
+    let rig = Rig::start(Behaviour::Hang, settings);
+    for number in 1..=8 {
+        rig.order(number, 8).await;
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let healthy = rig.order(9, 7).await;
+    let took = tokio::time::timeout(Duration::from_secs(30), rig.until_activated(healthy)).await;
+    assert!(took.is_ok(), "eight hanging orders stopped the worker");
+    rig.stop().await;
+}
