@@ -350,7 +350,8 @@ impl Intake {
         let from = self.ports.store.cursor(channel).await.ok().flatten();
         let gap = Gap {
             from: from.map(|cursor| cursor.committed_at),
-            detail: format!("{detail}; starting again from {start:?}"),
+            // The bus's words, and PostgreSQL keeps no NUL.
+            detail: format!("{detail}; starting again from {start:?}").replace('\0', "\u{fffd}"),
         };
         tracing::error!(
             detail = gap.detail,

@@ -128,7 +128,7 @@ impl JobReader for PostgresStore {
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
         const BY_ID: &str = concat!("SELECT ", view_columns!(), " FROM job WHERE id = $1");
         let rows = self.rows(|| statement(BY_ID).bind(job.as_str())).await?;
-        rows.first().map(row::view).transpose()
+        Ok(readable(&rows, row::view)?.pop())
     }
 
     async fn jobs(

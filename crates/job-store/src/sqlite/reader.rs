@@ -129,7 +129,7 @@ impl JobReader for SqliteStore {
         .fetch_optional(&self.readers)
         .await
         .or_unavailable()?;
-        found.as_ref().map(row::view).transpose()
+        Ok(readable(found.as_slice(), row::view)?.pop())
     }
 
     async fn jobs(

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::failure::Code;
 use domain::job::Ending;
+use domain::key::JobId;
 use domain::order::Fact;
 use domain::ports::{JobIntake, JobQueue, JobReader, JobStage, OrderQuery, Release, StoreError};
 use job_store::{PostgresStore, SqliteStore, StoreConfig};
@@ -74,6 +75,8 @@ where
         "none was appended"
     );
     store.jobs_of(order_id(3)).await.unwrap();
+    let damaged = JobId::new("e3").unwrap();
+    store.job(&damaged).await.unwrap();
     assert!(store.jobs(None, None, 9).await.unwrap().len() >= 3);
     let since = claimed[0].at - DAY;
     assert!(store.endings(since, 9).await.unwrap().len() <= 1);

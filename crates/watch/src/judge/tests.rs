@@ -128,6 +128,16 @@ fn an_alert_names_what_is_stuck_or_cannot_be_read() {
     assert!(words.contains("801000000000001AAA, for 2 h"), "{words}");
 }
 
+#[test]
+fn an_alert_holds_nothing_that_a_store_cannot_keep() {
+    let seen = with(|seen| {
+        seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+        seen.processes[1].report.conditions[0].detail = "a\0b".to_owned();
+    });
+    let changes = judge(&settings(), &seen, &[]);
+    assert!(!changes[0].0.description.contains('\0'));
+}
+
 fn ago(seconds: u64) -> Timestamp {
     T0 - Duration::from_secs(seconds)
 }
