@@ -22,6 +22,8 @@ pub(crate) struct Climate {
     pub(crate) notes: Notes,
     /// A call that is never answered, not even after the storm.
     pub(crate) never_answered: Option<Silent>,
+    /// Staff set up by hand what a module failed to.
+    pub(crate) set_up_by_hand: bool,
     /// Operators ask again at once.
     pub(crate) quick_operators: bool,
     /// Salesforce tells versions apart by whole seconds.
@@ -128,6 +130,7 @@ impl Climate {
                 3 | 4 => Some(Silent::ModuleCreate),
                 _ => None,
             },
+            set_up_by_hand: dice.chance(500),
             quick_operators: dice.chance(500),
             coarse_versions: dice.chance(300),
             idempotent: dice.chance(300),

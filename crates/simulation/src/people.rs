@@ -248,7 +248,9 @@ fn mend(world: &World, order: OrderId, code: Code) {
         // Some follow the advice only as far as it names something.
         Code::WhmcsOutcomeUnknown if world.climate.quick_operators && world.dice.chance(500) => {}
         Code::WhmcsOutcomeUnknown => look_in_whmcs(world, order),
-        Code::WhmcsModuleFailed if world.dice.chance(300) => look_in_whmcs(world, order),
+        Code::WhmcsModuleFailed if world.climate.set_up_by_hand && world.dice.chance(600) => {
+            look_in_whmcs(world, order);
+        }
         Code::WhmcsModuleFailed
         | Code::WhmcsRejected
         | Code::WhmcsUnavailable

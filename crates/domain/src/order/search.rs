@@ -2,7 +2,7 @@
 
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
-use crate::order::{OrderSighting, OrderStatus, Plan, UnknownCall};
+use crate::order::{OrderSighting, OrderStatus, Plan};
 
 /// What was looked for.
 #[derive(Clone, Copy, Debug)]
@@ -19,8 +19,6 @@ pub struct Search<'a> {
     pub answered: Option<WhmcsOrderId>,
     /// Which orders show that WHMCS keeps our marker; `None` when it is not known to.
     pub markers_kept: Option<MarkersKept>,
-    /// The newest AddOrder whose outcome is unknown.
-    pub unknown: Option<UnknownCall>,
     /// Orders that an operator told us to forget.
     pub forgotten: &'a [WhmcsOrderId],
 }
@@ -35,15 +33,12 @@ pub struct MarkersKept {
 }
 
 impl Search<'_> {
-    /// Whether an order without the marker cannot be ours, since WHMCS keeps markers. After a
-    /// call of unknown outcome that must be known of the time in which the order was made:
-    /// orders before and after it kept theirs.
+    /// Whether an order without the marker cannot be ours, since WHMCS kept markers when it was
+    /// made: orders before and after it kept theirs. A proof from before says nothing, since
+    /// an upgrade or a hook can end it at any time.
     fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
-        match (self.markers_kept, self.unknown) {
-            (Some(kept), Some(_)) => kept.from < unmarked && unmarked < kept.to,
-            (kept, None) => kept.is_some(),
-            (None, _) => false,
-        }
+        let kept = self.markers_kept;
+        kept.is_some_and(|kept| kept.from < unmarked && unmarked < kept.to)
     }
 }
 

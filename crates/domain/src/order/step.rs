@@ -43,8 +43,6 @@ pub enum Step {
         since: Timestamp,
         /// Complete searches that found nothing.
         empty_searches: u8,
-        /// The call.
-        unknown: Option<UnknownCall>,
     },
     /// Read the order back and compare it with what was asked for.
     Verify {
@@ -155,7 +153,6 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
                 watermark: *watermark,
                 since: *at,
                 empty_searches: *empty_searches,
-                unknown: *unknown,
             },
             Placing::Reopened => Step::Place {
                 client: *client,

@@ -207,14 +207,12 @@ impl Attempt<'_> {
                 watermark,
                 since,
                 empty_searches,
-                unknown,
             } => {
                 let search = place::Settling {
                     client,
                     watermark,
                     since,
                     empty_searches,
-                    unknown,
                 };
                 self.settle_place(&details, search).await
             }

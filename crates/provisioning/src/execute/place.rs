@@ -3,7 +3,8 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, OrderDetails, Plan, Search, UnknownCall, Verdict, judge, verify as compare,
+    Fact, MarkerCheck, MarkersKept, OrderDetails, Plan, Search, UnknownCall, Verdict, judge,
+    verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
@@ -19,7 +20,6 @@ pub(super) struct Settling {
     /// When the last search was, or the call was lost.
     pub(super) since: Timestamp,
     pub(super) empty_searches: u8,
-    pub(super) unknown: Option<UnknownCall>,
 }
 
 impl Attempt<'_> {
@@ -41,7 +41,7 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, watermark, unknown), &orders) {
+        match judge(&self.search(details, &plan, watermark), &orders) {
             Verdict::Found(order) => return self.learn(Fact::Placed { order }).await,
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
             Verdict::Absent => {}
@@ -119,7 +119,7 @@ impl Attempt<'_> {
         let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
             return self.learn(Fact::PlaceUnknown { at: self.now() }).await;
         };
-        match judge(&self.search(details, plan, Some(watermark), None), &orders) {
+        match judge(&self.search(details, plan, Some(watermark)), &orders) {
             Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
             Verdict::Absent => {
                 self.learn(Fact::NotPlaced).await?;
@@ -142,7 +142,6 @@ impl Attempt<'_> {
             watermark,
             since,
             empty_searches,
-            unknown,
         } = search;
         if empty_searches >= 2 {
             let detail = format!(
@@ -164,10 +163,7 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(
-            &self.search(details, &plan, Some(watermark), unknown),
-            &orders,
-        ) {
+        match judge(&self.search(details, &plan, Some(watermark)), &orders) {
             Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
             Verdict::Refused(refusal) => self.refuse(refusal).await,
             Verdict::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
@@ -197,12 +193,17 @@ impl Attempt<'_> {
         };
         let seen = orders.iter().find(|seen| seen.id == order);
         let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
+        // The order itself is the newest evidence: what was made with it kept its marker or lost
+        // it, too.
+        let kept = self.claimed.markers_kept.filter(|_| is_marked);
+        let kept = kept.map(|kept| MarkersKept {
+            to: WhmcsOrderId(u64::MAX),
+            ..kept
+        });
         let search = Search {
             answered: Some(order),
-            // An order of ours without its marker is the newest evidence: another one may have
-            // lost it too.
-            markers_kept: self.claimed.markers_kept.filter(|_| is_marked),
-            ..self.search(details, &plan, above, None)
+            markers_kept: kept,
+            ..self.search(details, &plan, above)
         };
         match judge(&search, &orders) {
             Verdict::Refused(refusal) => return self.refuse(refusal).await,
@@ -235,7 +236,6 @@ impl Attempt<'_> {
         details: &OrderDetails,
         plan: &'s Plan,
         watermark: Option<WhmcsOrderId>,
-        unknown: Option<UnknownCall>,
     ) -> Search<'s> {
         Search {
             marker: marker(details),
@@ -243,7 +243,6 @@ impl Attempt<'_> {
             watermark,
             answered: None,
             markers_kept: self.claimed.markers_kept,
-            unknown,
             forgotten: &self.state.forgotten,
         }
     }

@@ -1,7 +1,7 @@
 //! Claims that do not tell the whole truth.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,6 +12,8 @@ use domain::order::{Fact, MarkersKept};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 
+use crate::trace::lock;
+
 /// What is done to a claimed job.
 pub(super) type Bend = Box<dyn Fn(&mut Claimed) + Send + Sync>;
 
@@ -21,14 +23,37 @@ pub(super) struct BentClaims {
     bend: Bend,
     /// A store that does not answer ends the work.
     gives_up: bool,
+    /// Every lease that was neither given back nor ended is renewed, whoever lost it.
+    kept: Option<Mutex<Vec<Lease>>>,
 }
 
 impl BentClaims {
-    pub(super) fn new(inner: Arc<dyn JobQueue>, bend: Bend, gives_up: bool) -> Self {
+    pub(super) fn new(inner: Arc<dyn JobQueue>, bend: Bend) -> Self {
         Self {
             inner,
             bend,
-            gives_up,
+            gives_up: false,
+            kept: None,
+        }
+    }
+
+    pub(super) fn giving_up(self) -> Self {
+        Self {
+            gives_up: true,
+            ..self
+        }
+    }
+
+    pub(super) fn keeping_leases(inner: Arc<dyn JobQueue>) -> Self {
+        Self {
+            kept: Some(Mutex::default()),
+            ..Self::new(inner, Box::new(|_| {}))
+        }
+    }
+
+    fn over(&self, lease: &Lease) {
+        if let Some(kept) = &self.kept {
+            lock(kept).retain(|kept| kept != lease);
         }
     }
 }
@@ -49,13 +74,18 @@ pub(super) fn proof_for_ever() -> Bend {
     })
 }
 
-/// What earlier attempts did not hear of happened long ago.
-pub(super) fn window_is_over(claimed: &mut Claimed) {
+/// The facts of earlier attempts.
+fn earlier_attempts(claimed: &mut Claimed) -> &mut [Fact] {
     let job = claimed.job.id.clone();
     let begun = |fact: &Fact| matches!(fact, Fact::Checked { job: of, .. } if *of == job);
     let current = claimed.facts.iter().position(begun);
     let end = current.unwrap_or(claimed.facts.len());
-    for fact in &mut claimed.facts[..end] {
+    &mut claimed.facts[..end]
+}
+
+/// What earlier attempts did not hear of happened long ago.
+pub(super) fn window_is_over(claimed: &mut Claimed) {
+    for fact in earlier_attempts(claimed) {
         if let Fact::Placing { at, .. } | Fact::PlaceUnknown { at } = fact {
             *at = Timestamp::default();
         }
@@ -85,7 +115,7 @@ pub(super) fn forget_unknown_calls(claimed: &mut Claimed) {
 
 /// Nobody knows that a module's failure was reported.
 pub(super) fn forget_reported_failures(claimed: &mut Claimed) {
-    for fact in &mut claimed.facts {
+    for fact in earlier_attempts(claimed) {
         if let Fact::Refused(Refusal { code, .. }) = fact
             && *code == Code::WhmcsModuleFailed
         {
@@ -114,10 +144,19 @@ impl JobQueue for BentClaims {
     ) -> Result<Vec<Claimed>, StoreError> {
         let mut claimed = self.inner.claim(owner, limit, ttl).await?;
         claimed.iter_mut().for_each(&self.bend);
+        if let Some(kept) = &self.kept {
+            lock(kept).extend(claimed.iter().map(|claimed| claimed.lease.clone()));
+            let leases = lock(kept).clone();
+            self.inner.renew(&leases, ttl).await?;
+        }
         Ok(claimed)
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        if let Some(kept) = &self.kept {
+            let leases = lock(kept).clone();
+            self.inner.renew(&leases, ttl).await?;
+        }
         self.inner.renew(leases, ttl).await
     }
 
@@ -139,6 +178,7 @@ impl JobQueue for BentClaims {
         release: Release,
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
+        self.over(lease);
         self.inner.release(lease, release, calls).await
     }
 
@@ -149,6 +189,7 @@ impl JobQueue for BentClaims {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
+        self.over(lease);
         self.inner.finish(lease, ending, facts, calls).await
     }
 

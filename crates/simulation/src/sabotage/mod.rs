@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::ports::{CallError, CrmOrders, JobIntake, JobQueue, Provisioner};
 use whmcs::CallKind;
 
+use self::claim::BentClaims;
 use self::intake::{Hole, Holed};
 use crate::books::ledger::Ledger;
 use crate::world::World;
@@ -59,11 +60,13 @@ pub enum Sabotage {
     NoSecondCreate,
     /// Recording a fact again when the store does not answer, and withdrawing what was not sent.
     StallLeavesDoubt,
+    /// The end of a lease with its work: one whose work panicked is renewed on and on.
+    PanicKeepsLease,
 }
 
 impl Sabotage {
     /// Everything that can be taken away.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BlindSearch,
         Self::NoFence,
         Self::CursorFirst,
@@ -80,6 +83,7 @@ impl Sabotage {
         Self::UncountedCalls,
         Self::NoSecondCreate,
         Self::StallLeavesDoubt,
+        Self::PanicKeepsLease,
     ];
 
     pub(crate) fn intake(self, ledger: &Arc<Ledger>) -> Arc<dyn JobIntake> {
@@ -108,13 +112,14 @@ impl Sabotage {
             Self::UncountedCalls => Box::new(claim::forget_unknown_calls),
             Self::NoSecondCreate => Box::new(claim::forget_reported_failures),
             Self::StallLeavesDoubt => Box::new(claim::other_intents),
+            Self::PanicKeepsLease => return Arc::new(BentClaims::keeping_leases(inner)),
             _ => return inner,
         };
-        Arc::new(claim::BentClaims::new(
-            inner,
-            bend,
-            self == Self::StallLeavesDoubt,
-        ))
+        let bent = BentClaims::new(inner, bend);
+        match self {
+            Self::StallLeavesDoubt => Arc::new(bent.giving_up()),
+            _ => Arc::new(bent),
+        }
     }
 
     /// How an answer of WHMCS is read.

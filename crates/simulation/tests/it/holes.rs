@@ -88,3 +88,43 @@ fn without_the_guard_a_report_lands_on_an_order_that_went_on() {
 fn without_the_read_back_a_service_is_built_twice() {
     falls_through(Sabotage::NoReadBack, Promise::BuiltOnce);
 }
+
+#[test]
+fn with_a_modules_words_taken_for_a_denial_a_service_is_set_up_again_without_the_operator() {
+    falls_through(Sabotage::ModuleWordsDeny, Promise::OperatorDecides);
+}
+
+#[test]
+fn with_a_pages_words_taken_for_no_effect_an_order_is_placed_twice() {
+    falls_through(Sabotage::PageWordsDeny, Promise::OneOrder);
+}
+
+#[test]
+fn with_a_proof_of_the_marker_that_never_ends_an_order_is_placed_twice() {
+    falls_through(Sabotage::ProofForEver, Promise::OneOrder);
+}
+
+#[test]
+fn without_the_rest_of_the_window_a_retry_places_an_order_twice() {
+    falls_through(Sabotage::NoWindow, Promise::OneOrder);
+}
+
+#[test]
+fn with_unknown_calls_uncounted_setting_up_has_no_bound() {
+    falls_through(Sabotage::UncountedCalls, Promise::BoundedCalls);
+}
+
+#[test]
+fn without_the_operators_decision_an_order_accepted_by_hand_never_ends() {
+    falls_through(Sabotage::NoSecondCreate, Promise::EveryOrderEnds);
+}
+
+#[test]
+fn with_a_stalled_store_given_up_a_call_that_was_never_sent_is_doubted() {
+    falls_through(Sabotage::StallLeavesDoubt, Promise::NoNeedlessDoubt);
+}
+
+#[test]
+fn with_the_lease_kept_after_a_panic_an_order_never_ends() {
+    falls_through(Sabotage::PanicKeepsLease, Promise::EveryOrderEnds);
+}

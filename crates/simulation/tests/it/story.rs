@@ -82,6 +82,8 @@ const MET: &[&str] = &[
     "can be read by now",
     "became Enqueued",
     "became SameRequest",
+    "panics",
+    "by hand",
 ];
 
 #[test]
