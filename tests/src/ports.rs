@@ -17,7 +17,6 @@ use domain::ports::{
     JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, ProcessReport, Provisioner,
     Pruned, Release, ReportAnswer, Start, StoreError, StreamError, Undecodable,
 };
-use domain::time::Timestamp;
 
 use crate::points::{Fate, Side};
 
@@ -169,11 +168,11 @@ impl CrmOrders for Deadly<dyn CrmOrders> {
 
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
-        self.inner.pending(before, after, limit).await
+        self.inner.pending(older_than, after, limit).await
     }
 
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::SHORTEST_RETENTION;
+use domain::ports::{AUDIT_RETENTION, SHORTEST_RETENTION};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use job_store::{Progress, StoreArgs, StoreConfig};
 use runtime::SystemClock;
@@ -210,10 +210,14 @@ async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
     let clock = Arc::new(SystemClock);
     let found = job_store::prunable(&config, clock, asked.older_than).await?;
     let what = format!(
-        "forget {} ended jobs and {} event ids older than {}",
+        "forget {} ended jobs, {} event ids, {} closed dead letters and {} gaps older than {}, and {} lines of the audit log older than {}",
         found.jobs,
         found.events,
-        days(asked.older_than)
+        found.dead_letters,
+        found.gaps,
+        days(asked.older_than),
+        found.audit,
+        days(asked.older_than.max(AUDIT_RETENTION))
     );
     let done = screen.may(&what, asked.care)?;
     let pruned = match done {
@@ -224,10 +228,15 @@ async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
         ("jobs", pruned.jobs.to_string()),
         ("events", pruned.events.to_string()),
         ("facts", pruned.facts.to_string()),
+        ("dead letters", pruned.dead_letters.to_string()),
+        ("gaps", pruned.gaps.to_string()),
+        ("audit lines", pruned.audit.to_string()),
         ("pruned", done.to_string()),
     ];
     let value = json!({
-        "jobs": pruned.jobs, "events": pruned.events, "facts": pruned.facts, "pruned": done,
+        "jobs": pruned.jobs, "events": pruned.events, "facts": pruned.facts,
+        "deadLetters": pruned.dead_letters, "gaps": pruned.gaps, "auditLines": pruned.audit,
+        "pruned": done,
     });
     screen.show(&lines, &value)?;
     Ok(Exit::Fine)

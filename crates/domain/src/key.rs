@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::id::{OrderId, OrderItemId, OrgId};
+use crate::time::Timestamp;
 
 macro_rules! text_keys {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -55,6 +56,25 @@ text_keys! {
     Owner;
 }
 
+impl EventId {
+    /// The longest id that is kept, in bytes. Those of Salesforce are UUIDs.
+    pub const LONGEST: usize = 255;
+
+    /// Whether every job store can keep it: an index of PostgreSQL takes no longer one, and its
+    /// text no NUL.
+    #[must_use]
+    pub fn is_keepable(&self) -> bool {
+        self.0.len() <= Self::LONGEST && !self.0.contains(char::is_control)
+    }
+
+    /// What stands for an id that cannot be kept: the digest of its text, so that a repeat is
+    /// recognised.
+    #[must_use]
+    pub fn of_digest(digest: &str) -> Self {
+        Self(format!("sha256:{digest}"))
+    }
+}
+
 impl CorrelationId {
     /// The event's own correlation id, else the event's id: there is always one.
     #[must_use]
@@ -76,11 +96,12 @@ impl JobId {
         Self(event.as_str().to_owned())
     }
 
-    /// The job that the sweep makes for an activation whose event never arrived. `activation`
-    /// tells one activation of the order from the next.
+    /// The job that a sweep makes for an activation whose event never arrived. `activation`
+    /// tells one activation of the order from the next, `swept_at` one sweep from the next.
     #[must_use]
-    pub fn of_sweep(order: OrderId, activation: &str) -> Self {
-        Self(format!("reconcile:{order}:{activation}"))
+    pub fn of_sweep(order: OrderId, activation: &str, swept_at: Timestamp) -> Self {
+        let swept_at = swept_at.as_millis();
+        Self(format!("reconcile:{order}:{activation}:{swept_at}"))
     }
 }
 

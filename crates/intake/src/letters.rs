@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::job::{Admission, NewJob, Source};
 use domain::ports::{DeadLetterView, Epoch, StoreError};
 
+use crate::store::refused;
 use crate::{Intake, measure};
 
 /// How often the leader looks for letters.
@@ -45,11 +46,15 @@ impl Intake {
             }
         };
         let channel = &self.settings.channel;
-        let admission = self
-            .ports
-            .store
-            .redrive(channel, epoch, letter, &read)
-            .await?;
+        let store = &self.ports.store;
+        let admission = match (store.redrive(channel, epoch, letter, &read).await, &read) {
+            // It stays a letter, with its bytes, and no other waits for it.
+            (Err(StoreError::Unstorable(error)), Ok(job)) => {
+                let refused = Err(refused(job, &error.to_string()));
+                store.redrive(channel, epoch, letter, &refused).await?
+            }
+            (answered, _) => answered?,
+        };
         tracing::info!(letter, event = %view.letter.event, ?admission, "a dead letter was read again");
         if admission == Admission::Enqueued {
             measure::enqueued(Source::Event, 1);

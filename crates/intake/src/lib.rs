@@ -10,10 +10,12 @@ mod letters;
 mod measure;
 mod retention;
 mod run;
+mod store;
 mod sweep;
 
 pub use decide::{OnLoss, Pause, decide, pause_after};
 pub use health::{Health, Status, View};
 pub use retention::{RETENTION, Retention};
 pub use run::{Intake, Ports, Settings};
+pub use store::accept;
 pub use sweep::{Sweep, SweepPorts, SweepSettings};

@@ -18,6 +18,7 @@ pub(crate) fn register(channel: &Channel) {
         reconnects(channel, reason, 0);
     }
     resets(channel, 0);
+    unstorable(0);
     for source in [Source::Event, Source::Reconcile] {
         enqueued(source, 0);
     }
@@ -66,6 +67,11 @@ pub(crate) fn position_lost(channel: &Channel) {
 pub(crate) fn enqueued(source: Source, by: u64) {
     counter!("orderbridge_jobs_enqueued_total", "kind" => "provision", "source" => source.name())
         .increment(by);
+}
+
+/// Events that the store could not hold as they were.
+pub(crate) fn unstorable(by: u64) {
+    counter!("orderbridge_events_unstorable_total").increment(by);
 }
 
 fn handled(channel: &Channel, outcome: &'static str, by: u64) {

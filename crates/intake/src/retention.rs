@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Health;
 
-/// What is older and no longer needed is forgotten.
+/// What is older and no longer needed is forgotten; lines of the audit log only after
+/// [`AUDIT_RETENTION`](domain::ports::AUDIT_RETENTION).
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How often a process that does not lead looks whether it does now.
@@ -49,8 +50,15 @@ impl Retention {
                 None => return,
                 Some(Ok(pruned)) => {
                     due = self.clock.monotonic() + EVERY;
-                    let (jobs, events, facts) = (pruned.jobs, pruned.events, pruned.facts);
-                    tracing::info!(jobs, events, facts, "forgot what is older than 90 days");
+                    tracing::info!(
+                        jobs = pruned.jobs,
+                        events = pruned.events,
+                        facts = pruned.facts,
+                        dead_letters = pruned.dead_letters,
+                        gaps = pruned.gaps,
+                        audit = pruned.audit,
+                        "forgot what is older than 90 days"
+                    );
                 }
                 Some(Err(error)) => tracing::warn!(%error, "the store was not pruned"),
             }

@@ -12,7 +12,7 @@ use domain::ports::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Health, OnLoss, Pause, Status, decide, measure, pause_after};
+use crate::{Health, OnLoss, Pause, Status, decide, measure, pause_after, store};
 
 /// How long to wait after the store could not be asked.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -273,7 +273,7 @@ impl Intake {
         // Each lasts until its event is stored.
         let _received: Vec<_> = batch.events.iter().map(|one| self.span(one)).collect();
         let delivery = decide(&self.settings.channel, epoch, batch);
-        match self.ports.store.accept(&delivery).await {
+        match store::accept(&*self.ports.store, &delivery).await {
             Ok(admissions) => {
                 if delivery.cursor.is_some() {
                     *instead = None;
@@ -350,7 +350,8 @@ impl Intake {
         let from = self.ports.store.cursor(channel).await.ok().flatten();
         let gap = Gap {
             from: from.map(|cursor| cursor.committed_at),
-            detail: format!("{detail}; starting again from {start:?}"),
+            // The bus's words, and PostgreSQL keeps no NUL.
+            detail: format!("{detail}; starting again from {start:?}").replace('\0', "\u{fffd}"),
         };
         tracing::error!(
             detail = gap.detail,

@@ -41,7 +41,7 @@ pub struct SweepPorts {
 
 /// Looks for activations whose event never arrived, while this process leads.
 ///
-/// Two sweeps at once do no harm: the same activation makes the same job.
+/// Two sweeps at once do no harm: the second finds the job of the first.
 pub struct Sweep {
     ports: SweepPorts,
     settings: SweepSettings,
@@ -129,11 +129,11 @@ impl Sweep {
     }
 
     async fn look_and_enqueue(&self) -> Result<Found, Cut> {
-        let before = self.ports.clock.now() - self.settings.after;
+        let older_than = self.settings.after;
         let mut after: Option<OrderId> = None;
         let mut found = Found::default();
         for _ in 0..PAGES {
-            let page = self.ports.crm.pending(before, after, PAGE);
+            let page = self.ports.crm.pending(older_than, after, PAGE);
             let page = page.await.map_err(Cut::Crm)?;
             found.pending += page.len();
             found.enqueued += self.enqueue(&page).await.map_err(Cut::Store)?;
@@ -149,11 +149,22 @@ impl Sweep {
         if page.is_empty() {
             return Ok(0);
         }
-        let jobs: Vec<_> = page.iter().map(NewJob::of_sweep).collect();
-        let admissions = self.ports.store.enqueue(&jobs).await?;
+        let now = self.ports.clock.now();
+        let jobs = page.iter().map(|pending| NewJob::of_sweep(pending, now));
+        let jobs: Vec<_> = jobs.collect();
+        let mut admissions = self
+            .ports
+            .store
+            .enqueue(&jobs)
+            .await
+            .map(|all| all.into_iter().map(Some).collect());
+        if matches!(admissions, Err(StoreError::Unstorable(_))) {
+            admissions = self.one_by_one(&jobs).await;
+        }
+        let admissions: Vec<Option<Admission>> = admissions?;
         let mut enqueued = 0;
         for (job, admission) in jobs.iter().zip(admissions) {
-            if admission == Admission::Enqueued {
+            if admission == Some(Admission::Enqueued) {
                 enqueued += 1;
                 tracing::warn!(order = %job.order, correlation_id = %job.correlation,
                     "no event came for this activation; enqueued");
@@ -161,6 +172,23 @@ impl Sweep {
             }
         }
         Ok(enqueued)
+    }
+
+    /// What the store cannot hold is left out, so that no other order waits for it.
+    async fn one_by_one(&self, jobs: &[NewJob]) -> Result<Vec<Option<Admission>>, StoreError> {
+        let mut admissions = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let enqueued = self.ports.store.enqueue(std::slice::from_ref(job)).await;
+            admissions.push(match enqueued {
+                Err(StoreError::Unstorable(error)) => {
+                    tracing::error!(order = %job.order, error = &*error as &dyn std::error::Error,
+                        "the store cannot hold what Salesforce says of this order; it is left out");
+                    None
+                }
+                enqueued => enqueued?.first().copied(),
+            });
+        }
+        Ok(admissions)
     }
 }
 
@@ -178,14 +206,19 @@ mod tests {
     struct House {
         crm: Arc<FakeCrm>,
         store: Arc<MemoryStore>,
+        /// The bridge's.
         clock: Arc<FakeClock>,
+        salesforce: Arc<FakeClock>,
         sweep: Sweep,
     }
 
     fn house() -> House {
-        let clock = Arc::new(FakeClock::default());
+        let (clock, salesforce) = (
+            Arc::new(FakeClock::default()),
+            Arc::new(FakeClock::default()),
+        );
         let (crm, store) = (
-            Arc::<FakeCrm>::default(),
+            Arc::new(FakeCrm::with_clock(Arc::clone(&salesforce) as _)),
             Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
         );
         let ports = SweepPorts {
@@ -202,11 +235,27 @@ mod tests {
             crm,
             store,
             clock,
+            salesforce,
             sweep,
         }
     }
 
     impl House {
+        /// Time passes everywhere.
+        fn advance(&self, by: Duration) {
+            self.clock.advance(by);
+            self.salesforce.advance(by);
+        }
+
+        /// A worker ends the job that is due.
+        async fn finish(&self, ending: Ending) {
+            let ttl = Duration::from_secs(15);
+            let claimed = self.store.claim(&owner("w"), 1, ttl).await;
+            let lease = claimed.expect("the store answers")[0].lease.clone();
+            let finished = self.store.finish(&lease, ending, &[], &[]).await;
+            finished.expect("the lease holds");
+        }
+
         fn activating(&self, number: u32, since: Timestamp) {
             let mut order = details(order_id(number));
             order.requested_at = Some(since);
@@ -226,41 +275,75 @@ mod tests {
     #[tokio::test]
     async fn an_activation_without_event_becomes_one_job_however_often_it_is_found() {
         let house = house();
-        house.activating(1, house.clock.now());
-        house.clock.advance(Duration::from_secs(60));
+        house.activating(1, house.salesforce.now());
+        house.advance(Duration::from_secs(60));
         assert_eq!(house.found().await.pending, 0, "its event may still come");
-        house.clock.advance(Duration::from_secs(61));
+        house.advance(Duration::from_secs(61));
         let (pending, enqueued) = (1, 1);
         assert_eq!(house.found().await, Found { pending, enqueued });
-        assert_eq!(house.found().await.enqueued, 0);
+        assert_eq!(house.found().await.enqueued, 0, "in the same moment");
+        house.advance(Duration::from_secs(300));
+        assert_eq!(house.found().await.enqueued, 0, "and in the next sweep");
     }
 
     #[tokio::test]
-    async fn an_activation_whose_job_has_ended_is_left_to_the_operator() {
+    async fn an_activation_whose_job_failed_is_left_to_the_operator() {
         let house = house();
-        house.activating(1, house.clock.now());
-        house.clock.advance(Duration::from_secs(121));
+        house.activating(1, house.salesforce.now());
+        house.advance(Duration::from_secs(121));
         house.found().await;
-        let ttl = Duration::from_secs(15);
-        let claimed = house.store.claim(&owner("w"), 1, ttl).await;
-        let lease = claimed.expect("the store answers")[0].lease.clone();
-        let finished = house.store.finish(&lease, Ending::Failed, &[], &[]).await;
-        finished.expect("the lease holds");
+        house.finish(Ending::Failed).await;
+        house.advance(Duration::from_secs(300));
         assert_eq!(house.found().await.enqueued, 0);
-        house.clock.advance(Duration::from_secs(1));
-        house.activating(1, house.clock.now());
-        house.clock.advance(Duration::from_secs(121));
+        house.activating(1, house.salesforce.now());
+        house.advance(Duration::from_secs(121));
         assert_eq!(house.found().await.enqueued, 1, "the operator asked again");
+    }
+
+    #[tokio::test]
+    async fn an_activation_whose_job_did_nothing_is_found_again() {
+        for ending in [Ending::Skipped, Ending::Superseded] {
+            let house = house();
+            house.activating(1, house.salesforce.now());
+            house.advance(Duration::from_secs(121));
+            for _ in 0..3 {
+                assert_eq!(house.found().await.enqueued, 1, "{ending:?}");
+                house.finish(ending).await;
+                house.advance(Duration::from_secs(300));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_ahead_of_salesforces_starts_no_attempt_twice_and_none_early() {
+        for (bridge, salesforce) in [(600, 0), (0, 600)] {
+            let house = house();
+            house.clock.advance(Duration::from_secs(bridge));
+            house.salesforce.advance(Duration::from_secs(salesforce));
+            house.activating(1, house.salesforce.now());
+            house.advance(Duration::from_secs(60));
+            assert_eq!(house.found().await.pending, 0, "its event may still come");
+            house.advance(Duration::from_secs(61));
+            assert_eq!(house.found().await.enqueued, 1);
+            house.finish(Ending::Failed).await;
+            // The operator asks again: by the store's clock its job may have ended later.
+            house.activating(1, house.salesforce.now());
+            house.advance(Duration::from_secs(121));
+            assert_eq!(house.found().await.enqueued, 1);
+            house.finish(Ending::Failed).await;
+            house.advance(Duration::from_secs(300));
+            assert_eq!(house.found().await.enqueued, 0);
+        }
     }
 
     #[tokio::test]
     async fn more_orders_than_a_page_are_all_found_and_others_are_left_alone() {
         let house = house();
         for number in 1..=450 {
-            house.activating(number, house.clock.now());
+            house.activating(number, house.salesforce.now());
         }
         house.crm.set_activation(order_id(7), Activation::Failed);
-        house.clock.advance(Duration::from_secs(121));
+        house.advance(Duration::from_secs(121));
         assert_eq!(house.found().await.enqueued, 449);
         let tally = house.store.tally().await.expect("the store answers");
         assert_eq!(tally.count("queued"), 449);

@@ -12,10 +12,11 @@ use domain::time::Timestamp;
 pub(crate) struct Books(HashMap<OrderId, Vec<Known>>);
 
 struct Known {
-    id: JobId,
+    /// `None` where it cannot be read: no new job has such a one.
+    id: Option<JobId>,
     idem_key: Option<IdemKey>,
     ending: Option<Ending>,
-    ended_at: Option<Timestamp>,
+    requested_at: Timestamp,
 }
 
 impl Books {
@@ -23,23 +24,26 @@ impl Books {
     pub(crate) fn add(
         &mut self,
         order: OrderId,
-        id: JobId,
+        id: Option<JobId>,
         idem_key: Option<IdemKey>,
         ending: Option<Ending>,
-        ended_at: Option<Timestamp>,
+        requested_at: Timestamp,
     ) {
         self.0.entry(order).or_default().push(Known {
             id,
             idem_key,
             ending,
-            ended_at,
+            requested_at,
         });
     }
 
     /// Judges a request; what is admitted counts for those that follow it.
     pub(crate) fn admit(&mut self, job: &NewJob) -> Admission {
         let known = self.0.entry(job.order).or_default();
-        if known.iter().any(|earlier| earlier.id == job.id) {
+        if known
+            .iter()
+            .any(|earlier| earlier.id.as_ref() == Some(&job.id))
+        {
             return Admission::SameDelivery;
         }
         let earlier: Vec<_> = known
@@ -47,16 +51,16 @@ impl Books {
             .map(|job| Earlier {
                 idem_key: job.idem_key.as_ref(),
                 ending: job.ending,
-                ended_at: job.ended_at,
+                requested_at: job.requested_at,
             })
             .collect();
         let admission = admit(job, &earlier);
         if admission == Admission::Enqueued {
             known.push(Known {
-                id: job.id.clone(),
+                id: Some(job.id.clone()),
                 idem_key: job.idem_key.clone(),
                 ending: None,
-                ended_at: None,
+                requested_at: job.requested_at,
             });
         }
         admission

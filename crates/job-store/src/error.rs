@@ -26,7 +26,25 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
             what: index,
             source,
         },
+        other if is_data_error(&other) => StoreError::Unstorable(Box::new(other)),
         other => StoreError::Unavailable(Box::new(other)),
+    }
+}
+
+/// Whether the fault lies in what the store was given, so that a repeat fails as well.
+fn is_data_error(error: &sqlx::Error) -> bool {
+    if matches!(error, sqlx::Error::Encode(_)) {
+        return true;
+    }
+    let Some(error) = error.as_database_error() else {
+        return false;
+    };
+    let code = error.code().unwrap_or_default();
+    match error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+        // TOOBIG, MISMATCH and CONSTRAINT_DATATYPE.
+        Some(_) => matches!(&*code, "18" | "20" | "3091"),
+        // Data exceptions, and limits of the program such as the size of an index row.
+        None => code.starts_with("22") || code.starts_with("54"),
     }
 }
 

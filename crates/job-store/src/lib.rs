@@ -12,6 +12,7 @@ mod admission;
 mod backup;
 mod config;
 mod copy;
+mod damage;
 mod error;
 mod household;
 mod list;
@@ -21,6 +22,7 @@ mod record;
 mod row;
 mod sqlite;
 mod store;
+mod tally;
 mod view;
 mod wake;
 

@@ -38,7 +38,9 @@ impl Change {
                 Fact::Checked {
                     number, account, ..
                 } => {
-                    change.number = number.clone().or(change.number);
+                    // Salesforce's words, and PostgreSQL keeps no NUL.
+                    let shown = number.as_ref().map(|text| text.replace('\0', "\u{fffd}"));
+                    change.number = shown.or(change.number);
                     change.account = account
                         .map(|account| account.as_str().to_owned())
                         .or(change.account);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Pruned, SHORTEST_RETENTION, StoreError};
+use domain::ports::{AUDIT_RETENTION, Clock, Pruned, SHORTEST_RETENTION, StoreError};
 
 use crate::StoreConfig;
 use crate::config::Address;
@@ -69,7 +69,7 @@ pub async fn schema_status(config: &StoreConfig) -> Result<SchemaStatus, StoreEr
     })
 }
 
-/// What pruning would forget of jobs and event ids; which facts go with them is not counted.
+/// What pruning would forget; which facts go with the jobs is not counted.
 /// Changes nothing. The store's schema must be up to date; `clock` is the clock of a store that
 /// has none of its own.
 ///
@@ -80,12 +80,17 @@ pub async fn prunable(
     clock: Arc<dyn Clock>,
     older_than: Duration,
 ) -> Result<Pruned, StoreError> {
-    let age = older_than.max(SHORTEST_RETENTION).as_millis();
+    let age = older_than.max(SHORTEST_RETENTION);
+    let (age, audit) = (age.as_millis(), age.max(AUDIT_RETENTION).as_millis());
     let mut end = End::connect(config).await?;
     let now = end.now(&*clock);
     let numbers = end.numbers(format!(
         "SELECT count(*) AS n FROM job WHERE ended_at <= {now} - {age}
-         UNION ALL SELECT count(*) FROM inbox WHERE received_at <= {now} - {age}"
+         UNION ALL SELECT count(*) FROM inbox WHERE received_at <= {now} - {age}
+         UNION ALL SELECT count(*) FROM dead_letter WHERE closed_at <= {now} - {age}
+         UNION ALL SELECT count(*) FROM gap WHERE until_at <= {now} - {age} AND EXISTS (
+             SELECT 1 FROM gap AS newer WHERE newer.channel = gap.channel AND newer.seq > gap.seq)
+         UNION ALL SELECT count(*) FROM audit WHERE at <= {now} - {audit}"
     ));
     let numbers = numbers.await?;
     end.close().await;
@@ -97,5 +102,8 @@ pub async fn prunable(
         jobs: count(0),
         events: count(1),
         facts: 0,
+        dead_letters: count(2),
+        gaps: count(3),
+        audit: count(4),
     })
 }

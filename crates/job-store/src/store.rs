@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::ports::{Clock, JobIntake, JobQueue, JobReader};
 
 use crate::config::Address;
+use crate::damage;
 use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 
 /// One store, seen from each of its sides. Cheap to clone.
@@ -55,6 +56,7 @@ impl Store {
         store: S,
         connections: fn(&S) -> Connections,
     ) -> Self {
+        damage::register();
         let store = Arc::new(store);
         let counted = Arc::clone(&store);
         Self {

@@ -151,8 +151,9 @@ pub(crate) fn ending(found: &impl Columns) -> Result<EndingView, StoreError> {
             .ok_or_else(|| corrupt("job.state", format!("`{state}` is no ending")))?,
         code: match refusal {
             None => None,
-            Some(body) => match record::decode("refused", &body)? {
-                domain::order::Fact::Refused(refusal) => Some(refusal.code),
+            // What cannot be read is told of where the job is claimed.
+            Some(body) => match record::decode("refused", &body) {
+                Ok(domain::order::Fact::Refused(refusal)) => Some(refusal.code),
                 _ => None,
             },
         },

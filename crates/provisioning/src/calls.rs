@@ -165,11 +165,11 @@ impl CrmOrders for Noted<dyn CrmOrders> {
 
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
-        self.port.pending(before, after, limit).await
+        self.port.pending(older_than, after, limit).await
     }
 
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {

@@ -75,7 +75,7 @@ pub async fn sf_events(
         ..StreamHealth::default()
     });
     let stream = store.stream(channel).await.unwrap_or_default();
-    let tally = store.tally().await.unwrap_or_default();
+    let dead_letters = store.open_dead_letters().await.unwrap_or_default();
     let committed = stream.cursor.as_ref().map(|cursor| cursor.committed_at);
     let lag = committed.map(|at| clock.now().since(at));
     let body = json!({
@@ -90,7 +90,7 @@ pub async fn sf_events(
         "lastMessageAt": time(health.last_message_at),
         "lagSeconds": lag.map(|lag| lag.as_secs()),
         "retentionHeadroomSeconds": lag.map(|lag| RETENTION.saturating_sub(lag).as_secs()),
-        "deadLetters": tally.open_dead_letters,
+        "deadLetters": dead_letters,
         "lastError": health.last_error,
     });
     let flowing = matches!(health.status, "disabled" | "subscribed" | "standby");

@@ -29,6 +29,11 @@ fn malformed(detail: impl Into<String>) -> Unusable {
 /// A message is at most 4 MiB, so nothing in it can be longer.
 const LARGEST_VALUE: usize = 4 * 1024 * 1024;
 
+/// The length of the event's text fields, in characters: `Text(80)`.
+const LABEL: usize = 80;
+/// Milliseconds from 1970 to the end of the year 9999; what lies outside cannot be reckoned with.
+const TIMES: std::ops::Range<i64> = 0..253_402_300_800_000;
+
 /// A schema that can be decoded with, or why not.
 ///
 /// Events hold plain values. A schema that refers to itself could send the decoder round in
@@ -105,12 +110,28 @@ pub(crate) fn request(
         Value::String(text) => Ok(Some(text.clone())),
         _ => Err(malformed(format!("{name} is no text"))),
     };
+    let label = |name: &str| {
+        let text = text(name)?;
+        let wrong = match &text {
+            Some(text) if text.contains(char::is_control) => "has control characters".to_owned(),
+            Some(text) if text.chars().count() > LABEL => {
+                format!("is longer than the {LABEL} characters of its field")
+            }
+            _ => return Ok(text),
+        };
+        Err(Unusable {
+            fields: readable(&fields),
+            ..malformed(format!("{name} {wrong}"))
+        })
+    };
     let created_at = match field("CreatedDate") {
-        Value::Long(millis) | Value::TimestampMillis(millis) => Timestamp::from_millis(*millis),
+        Value::Long(millis) | Value::TimestampMillis(millis) if TIMES.contains(millis) => {
+            Timestamp::from_millis(*millis)
+        }
         _ => return Err(malformed("CreatedDate is no point in time")),
     };
-    let (idem_key, correlation) = (text("IdemKey__c")?, text("CorrelationId__c")?);
-    let requested_by = text("RequestedBy__c")?;
+    let (idem_key, correlation) = (label("IdemKey__c")?, label("CorrelationId__c")?);
+    let requested_by = label("RequestedBy__c")?;
     let version = version(field("Version__c"))?;
     let order = text("OrderId__c")?
         .filter(|text| !text.trim().is_empty())
@@ -185,170 +206,4 @@ fn version(value: &Value) -> Result<f64, Unusable> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use apache_avro::writer::datum::GenericDatumWriter;
-    use proptest::prelude::*;
-
-    pub(crate) const SCHEMA: &str = r#"{"type":"record","name":"OrderProvisionRequested__e","namespace":"com.sforce.eventbus","fields":[
-     {"name":"CreatedDate","type":"long","doc":"CreatedDate:DateTime"},
-     {"name":"CreatedById","type":"string","doc":"CreatedBy:EntityId"},
-     {"name":"OrderId__c","type":["null","string"],"doc":"Data:Text:00N000000000001","default":null},
-     {"name":"IdemKey__c","type":["null","string"],"doc":"Data:Text:00N000000000002","default":null},
-     {"name":"CorrelationId__c","type":["null","string"],"doc":"Data:Text:00N000000000003","default":null},
-     {"name":"RequestedBy__c","type":["null","string"],"doc":"Data:Text:00N000000000004","default":null},
-     {"name":"Version__c","type":["null","double"],"doc":"Data:Double:00N000000000005","default":null}]}"#;
-
-    const VECTOR: &str = "80a0d5edee66 24 303035303030303030303030303031414141 02 24 383031303030303030303030303031414141 02 04 6b31 00 02 06 616461 02 000000000000f03f";
-
-    fn vector() -> Vec<u8> {
-        let digits: String = VECTOR.split(' ').collect();
-        (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-            .collect()
-    }
-
-    fn reason(schema: &str, payload: &[u8]) -> UndecodableReason {
-        request(&parse_schema(schema).unwrap(), payload)
-            .unwrap_err()
-            .reason
-    }
-
-    /// A schema of the two system fields and these.
-    fn schema_with(fields: &str) -> String {
-        format!(
-            r#"{{"type":"record","name":"E__e","fields":[{{"name":"CreatedDate","type":"long"}}{fields}]}}"#
-        )
-    }
-
-    fn encode(schema: &str, fields: Vec<(&str, Value)>) -> Vec<u8> {
-        let schema = parse_schema(schema).unwrap();
-        let fields = fields
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        GenericDatumWriter::builder(&schema)
-            .build()
-            .unwrap()
-            .write_value_to_vec(Value::Record(fields))
-            .unwrap()
-    }
-
-    #[test]
-    fn the_published_vector_decodes() {
-        let bytes = vector();
-        assert_eq!(bytes.len(), 64);
-        let (request, version) = request(&parse_schema(SCHEMA).unwrap(), &bytes).unwrap();
-        assert_eq!(request.order.as_str(), "801000000000001AAA");
-        assert_eq!(request.idem_key.unwrap().as_str(), "k1");
-        assert_eq!(request.correlation, None);
-        assert_eq!(request.requested_by.as_deref(), Some("ada"));
-        assert_eq!(request.created_at.as_millis(), 1_767_225_600_000);
-        assert_eq!((request.version, version), (1, 1.0));
-    }
-
-    #[test]
-    fn what_does_not_fit_its_schema_is_malformed() {
-        let bytes = vector();
-        for end in 0..bytes.len() {
-            assert_eq!(
-                reason(SCHEMA, &bytes[..end]),
-                UndecodableReason::Malformed,
-                "{end}"
-            );
-        }
-        let mut longer = bytes;
-        longer.push(0);
-        assert_eq!(reason(SCHEMA, &longer), UndecodableReason::Malformed);
-        // A text that claims to be 2^62 bytes long.
-        let mut huge = vec![0x00];
-        huge.extend([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]);
-        assert_eq!(reason(SCHEMA, &huge), UndecodableReason::Malformed);
-    }
-
-    #[test]
-    fn an_event_that_names_no_order_says_so() {
-        let schema = schema_with(r#",{"name":"OrderId__c","type":["null","string"]}"#);
-        let bytes = |order: Value, branch| {
-            encode(
-                &schema,
-                vec![
-                    ("CreatedDate", Value::Long(1)),
-                    ("OrderId__c", Value::Union(branch, Box::new(order))),
-                ],
-            )
-        };
-        let text = |text: &str| bytes(Value::String(text.to_owned()), 1);
-        assert_eq!(
-            reason(&schema, &bytes(Value::Null, 0)),
-            UndecodableReason::MissingOrder
-        );
-        assert_eq!(reason(&schema, &text(" ")), UndecodableReason::MissingOrder);
-        for wrong in ["x", "001000000000001AAA", "801000000000001AAB"] {
-            assert_eq!(
-                reason(&schema, &text(wrong)),
-                UndecodableReason::InvalidOrder
-            );
-        }
-        let parsed = parse_schema(&schema).unwrap();
-        assert!(request(&parsed, &text("801000000000001")).is_ok());
-        let bare = schema_with("");
-        let bytes = encode(&bare, vec![("CreatedDate", Value::Long(1))]);
-        assert_eq!(reason(&bare, &bytes), UndecodableReason::MissingOrder);
-    }
-
-    #[test]
-    fn a_version_may_be_any_number_or_absent() {
-        for (kind, value, expected) in [
-            (r#""double""#, Value::Double(2.0), Some(2.0)),
-            (r#""double""#, Value::Double(1.5), Some(1.0)),
-            (r#""double""#, Value::Double(f64::NAN), Some(1.0)),
-            (r#""int""#, Value::Int(3), Some(3.0)),
-            (r#""long""#, Value::Long(i64::MAX), Some(i64::MAX as f64)),
-            (r#""string""#, Value::String("4".to_owned()), Some(4.0)),
-            (r#""string""#, Value::String("new".to_owned()), Some(1.0)),
-            (r#""boolean""#, Value::Boolean(true), None),
-        ] {
-            let schema = schema_with(&format!(
-                r#",{{"name":"OrderId__c","type":"string"}},{{"name":"Version__c","type":{kind}}}"#
-            ));
-            let bytes = encode(
-                &schema,
-                vec![
-                    ("CreatedDate", Value::Long(1)),
-                    ("OrderId__c", Value::String("801000000000001AAA".to_owned())),
-                    ("Version__c", value),
-                ],
-            );
-            let got = request(&parse_schema(&schema).unwrap(), &bytes);
-            assert_eq!(got.map(|(_, version)| version).ok(), expected, "{kind}");
-        }
-    }
-
-    #[test]
-    fn a_schema_that_could_lead_in_circles_is_not_used() {
-        for json in [
-            "",
-            r#""string""#,
-            r#"{"type":"record","name":"A","fields":[{"name":"a","type":"A"}]}"#,
-            r#"{"type":"record","name":"A","fields":[{"name":"a","type":{"type":"array","items":"null"}}]}"#,
-        ] {
-            assert!(parse_schema(json).is_err(), "{json}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = request(&parse_schema(SCHEMA).unwrap(), &bytes);
-        }
-
-        #[test]
-        fn no_damage_to_a_good_payload_makes_it_panic(at in 0_usize..64, byte in any::<u8>()) {
-            let mut bytes = vector();
-            bytes[at] = byte;
-            let _ = request(&parse_schema(SCHEMA).unwrap(), &bytes);
-        }
-    }
-}
+pub(crate) mod tests;

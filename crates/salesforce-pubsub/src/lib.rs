@@ -5,6 +5,7 @@
 //! reader can do. Nothing of the wire gets out of this crate.
 
 mod config;
+mod credit;
 mod decode;
 mod failure;
 #[cfg(test)]

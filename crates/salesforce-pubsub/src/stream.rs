@@ -12,10 +12,12 @@ use domain::job::ProvisionRequest;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{Batch, EventStream, Received, StreamError, Undecodable, UndecodableReason};
 use salesforce_auth::TokenManager;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Response, Status, Streaming};
 
+use crate::credit::Ledger;
 use crate::decode;
 use crate::failure::{self, Reaction};
 use crate::proto::{ConsumerEvent, FetchRequest, FetchResponse, ProducerEvent};
@@ -156,15 +158,25 @@ async fn decode_all(schemas: &Schemas, message: &FetchResponse) -> Result<Batch,
         events.push(received(event, known));
     }
     Ok(Batch {
-        // The last event's position rather than the message's own: that one may already count
-        // what comes with the next message.
-        latest: events
-            .iter()
-            .rev()
-            .find_map(|event| event.replay_id.clone())
-            .or_else(|| ReplayId::new(message.latest_replay_id.clone())),
+        latest: position(&events, message),
         events,
     })
+}
+
+/// The position that a message stands for.
+fn position(events: &[Received], message: &FetchResponse) -> Option<ReplayId> {
+    // The last event's position rather than the message's own: that one may already count
+    // what comes with the next message.
+    let last = events
+        .iter()
+        .rev()
+        .find_map(|event| event.replay_id.clone());
+    // Without credit the newest position may lie behind events that were never asked for.
+    let newest = || match message.pending_num_requested {
+        ..=0 => None,
+        _ => ReplayId::new(message.latest_replay_id.clone()),
+    };
+    last.or_else(newest)
 }
 
 async fn message(state: &mut State) -> Result<Option<FetchResponse>, Status> {
@@ -210,12 +222,37 @@ fn received(event: &ConsumerEvent, schema: Known) -> Received {
     let empty = ProducerEvent::default();
     let body = event.event.as_ref().unwrap_or(&empty);
     let id = identity(&body.id, replay_id.as_ref());
+    if !id.is_keepable() {
+        let derived = Sha256::digest(id.as_str());
+        return Received {
+            event: EventId::of_digest(&format!("{derived:x}")),
+            replay_id,
+            request: Err(unkeepable(&id, body)),
+        };
+    }
     let request = read(&id, schema, &body.schema_id, &body.payload);
     Received {
         event: id,
         replay_id,
         request,
     }
+}
+
+/// An event that cannot be told from others by its own id is for a person to look at.
+fn unkeepable(id: &EventId, body: &ProducerEvent) -> Undecodable {
+    let bytes = id.as_str().len();
+    let detail = format!(
+        "the event's id has {bytes} bytes, with control characters or more than {}; it is kept under a digest of it",
+        EventId::LONGEST
+    );
+    Undecodable {
+        reason: UndecodableReason::Malformed,
+        detail,
+        schema_id: body.schema_id.clone(),
+        payload: body.payload.clone(),
+        fields: Vec::new(),
+    }
+    .storable()
 }
 
 /// What a payload asks for, or why that cannot be told.
@@ -246,7 +283,8 @@ pub(crate) fn read(
             schema_id: schema_id.to_owned(),
             payload: payload.to_vec(),
             fields: unusable.fields,
-        }),
+        }
+        .storable()),
     }
 }
 
@@ -260,74 +298,68 @@ fn identity(id: &str, position: Option<&ReplayId>) -> EventId {
         .unwrap_or_else(|| unreachable!("the text before the colon is not blank"))
 }
 
-/// How much credit is open. The service's own count is what holds; only a grant that it has
-/// not counted yet is added, or it would be given twice.
-#[derive(Debug)]
-struct Ledger {
-    window: i32,
-    known: i32,
-    on_its_way: i32,
-}
-
-impl Ledger {
-    fn new(window: i32) -> Self {
-        Self {
-            window,
-            known: window,
-            on_its_way: 0,
-        }
-    }
-
-    fn received(&mut self, events: i32, pending: i32) {
-        let pending = pending.max(0);
-        // More than what deliveries explain: the grant has arrived.
-        if pending.saturating_add(events) > self.known {
-            self.on_its_way = 0;
-        }
-        self.known = pending;
-    }
-
-    fn due(&self) -> Option<i32> {
-        let open = self.known.saturating_add(self.on_its_way);
-        (open <= self.window / 2)
-            .then(|| self.window - open)
-            .filter(|events| *events > 0)
-    }
-
-    fn granted(&mut self, events: i32) {
-        self.on_its_way += events;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn credit_is_granted_at_half_the_window_and_a_grant_under_way_is_not_given_twice() {
-        let mut ledger = Ledger::new(100);
-        assert_eq!(ledger.due(), None);
-        ledger.received(49, 51);
-        assert_eq!(ledger.due(), None);
-        ledger.received(1, 50);
-        assert_eq!(ledger.due(), Some(50));
-        ledger.granted(50);
-        // Sent before the grant arrived there.
-        ledger.received(10, 40);
-        assert_eq!(ledger.due(), None);
-        // Sent after it.
-        ledger.received(10, 80);
-        assert_eq!((ledger.due(), ledger.on_its_way), (None, 0));
-        ledger.received(80, 0);
-        assert_eq!(ledger.due(), Some(100));
+    fn a_keepalive_moves_the_position_only_while_credit_is_open() {
+        let keepalive = |pending_num_requested| FetchResponse {
+            latest_replay_id: vec![9],
+            pending_num_requested,
+            ..FetchResponse::default()
+        };
+        assert_eq!(position(&[], &keepalive(1)), ReplayId::new(vec![9]));
+        // Without credit the bus may hold events back that lie before its newest position.
+        assert_eq!(position(&[], &keepalive(0)), None);
+        assert_eq!(position(&[], &keepalive(-1)), None);
+        let event = received(&ConsumerEvent::default(), Err(String::new()));
+        let delivered = Received {
+            replay_id: ReplayId::new(vec![7]),
+            ..event.clone()
+        };
+        assert_eq!(
+            position(&[delivered], &keepalive(0)),
+            ReplayId::new(vec![7])
+        );
+        assert_eq!(position(&[event], &keepalive(0)), None);
     }
 
     #[test]
-    fn a_window_of_one_keeps_moving() {
-        let mut ledger = Ledger::new(1);
-        assert_eq!(ledger.due(), None);
-        ledger.received(1, 0);
-        assert_eq!(ledger.due(), Some(1));
+    fn an_event_whose_id_cannot_be_kept_is_a_dead_letter_that_is_known_again() {
+        let event = |id: &str| {
+            let body = ProducerEvent {
+                id: id.to_owned(),
+                schema_id: "s\0".to_owned(),
+                payload: vec![1, 2],
+                ..ProducerEvent::default()
+            };
+            let event = ConsumerEvent {
+                event: Some(body),
+                replay_id: vec![7],
+            };
+            received(&event, Err("no\0schema".to_owned()))
+        };
+        assert_eq!(event(&"x".repeat(255)).event.as_str(), "x".repeat(255));
+        let long = "x".repeat(20_000);
+        for wrong in [long.as_str(), "a\0b", "a\nb"] {
+            let first = event(wrong);
+            assert_eq!(first.event, event(wrong).event, "a repeat is recognised");
+            assert!(first.event.as_str().len() <= 255);
+            assert!(!first.event.as_str().contains(char::is_control));
+            let letter = first.request.unwrap_err();
+            assert_eq!(letter.reason, UndecodableReason::Malformed);
+            assert!(letter.detail.contains("id"), "{}", letter.detail);
+            assert_eq!(letter.payload, [1, 2]);
+            assert!(!letter.schema_id.contains(char::is_control));
+        }
+        assert_ne!(event(&long).event, event(&format!("{long}x")).event);
+        let letter = event("e").request.unwrap_err();
+        assert!(
+            !letter.detail.contains(char::is_control),
+            "{}",
+            letter.detail
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::RestConfig;
 use crate::allowance::Allowance;
 use crate::error::{ApiError, ApiFailure, Failure};
+use crate::time::CrmTime;
 
 const BODY_CAP: usize = 16 * 1024 * 1024;
 /// How often a call is made while rows are locked.
@@ -85,6 +86,7 @@ pub(crate) struct Client {
     version: String,
     lock_backoff: Duration,
     pub(crate) allowance: Allowance,
+    pub(crate) time: CrmTime,
 }
 
 impl Client {
@@ -108,6 +110,7 @@ impl Client {
             version: config.api_version.clone(),
             lock_backoff: config.lock_backoff,
             allowance: Allowance::default(),
+            time: CrmTime::default(),
         })
     }
 
@@ -192,6 +195,7 @@ impl Client {
         let response = request.send().await.map_err(broken)?;
         let status = response.status();
         self.allowance.note(response.headers());
+        self.time.note(response.headers());
         let last_modified = response
             .headers()
             .get(LAST_MODIFIED)

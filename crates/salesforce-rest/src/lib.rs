@@ -18,6 +18,7 @@ mod orders;
 mod pending;
 mod report;
 mod shape;
+mod time;
 mod wire;
 
 pub use books::BookedOrder;

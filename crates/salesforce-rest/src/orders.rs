@@ -1,6 +1,7 @@
 //! Orders, read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::Code;
@@ -11,7 +12,6 @@ use domain::order::{
     PlaceRequest, Placed, Product, Report, Standing,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
-use domain::time::Timestamp;
 use outbound::Roots;
 use salesforce_auth::TokenManager;
 use serde_json::json;
@@ -352,7 +352,7 @@ impl CrmOrders for RestOrders {
 
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
@@ -365,7 +365,7 @@ impl CrmOrders for RestOrders {
         let shape = self.shape().await?;
         Ok(adapting!(
             shape,
-            self.read_pending(shape, before, after, limit)
+            self.read_pending(shape, older_than, after, limit)
         )?)
     }
 

@@ -1,9 +1,10 @@
 //! Orders that ought to have produced an event.
 
+use std::time::Duration;
+
 use domain::id::OrderId;
 use domain::key::{CorrelationId, IdemKey};
 use domain::ports::Pending;
-use domain::time::Timestamp;
 
 use crate::RestOrders;
 use crate::error::Failure;
@@ -14,12 +15,14 @@ impl RestOrders {
     pub(crate) async fn read_pending(
         &self,
         shape: &Shape,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, Failure> {
         let names = &self.names.order;
-        let (attempt, before) = (&names.last_attempt_at, wire::query_time(before));
+        let attempt = &names.last_attempt_at;
+        // The org has been described by now, so that its time is known.
+        let before = wire::query_time(self.client.time.before(older_than));
         let has_attempt = shape.has(ORDER, attempt);
         let mut columns = vec!["Id", "LastModifiedDate"];
         for field in [&names.idem_key, &names.correlation_id, attempt] {

@@ -41,11 +41,29 @@ struct Org {
     script: Arc<Mutex<VecDeque<Response>>>,
     without: Arc<Mutex<Vec<&'static str>>>,
     closed: Arc<Mutex<bool>>,
+    /// What its clock shows; hyper's, where there is none.
+    date: Arc<Mutex<Option<&'static str>>>,
     url: String,
 }
 
 async fn answer(
     State(org): State<Org>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let date = *org.date.lock().unwrap();
+    let mut response = answer_now(org, method, uri, headers, body).await;
+    if let Some(date) = date {
+        let headers = response.headers_mut();
+        headers.insert("date", date.parse().unwrap());
+    }
+    response
+}
+
+async fn answer_now(
+    org: Org,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -456,7 +474,7 @@ async fn what_the_org_lacks_is_neither_read_nor_written() {
         .await
         .unwrap();
     let pending = orders
-        .pending(Timestamp::from_millis(1_767_225_600_000), Some(order()), 5)
+        .pending(Duration::from_secs(120), Some(order()), 5)
         .await
         .unwrap();
     assert_eq!(pending[0].since.as_millis(), 1_767_225_600_000);
@@ -471,13 +489,29 @@ async fn what_the_org_lacks_is_neither_read_nor_written() {
         "{}",
         seen[0].query
     );
-    assert!(
-        seen[2].query.contains(
-            "WHERE Activation_Status__c = 'Activating' AND LastModifiedDate < 2026-01-01T00:00:00.000Z AND Id > '801000000000001AAA' ORDER BY Id LIMIT 5"
-        ),
-        "{}",
-        seen[2].query
-    );
+    let query = &seen[2].query;
+    let old = "WHERE Activation_Status__c = 'Activating' AND LastModifiedDate < 20";
+    assert!(query.contains(old), "{query}");
+    let next = "Z AND Id > '801000000000001AAA' ORDER BY Id LIMIT 5";
+    assert!(query.contains(next), "{query}");
+}
+
+#[tokio::test]
+async fn how_old_a_pending_order_is_goes_by_salesforces_clock_and_not_by_ours() {
+    for (date, two_minutes_before) in [
+        ("Thu, 01 Jan 2026 00:12:00 GMT", "2026-01-01T00:10:"),
+        ("Fri, 01 Jan 2100 00:12:00 GMT", "2100-01-01T00:10:"),
+    ] {
+        let none = ok(json!({"done": true, "records": []}));
+        let org = Org::start(vec![none]).await;
+        *org.date.lock().unwrap() = Some(date);
+        let age = Duration::from_secs(120);
+        let pending = org.orders().pending(age, None, 5).await.unwrap();
+        assert!(pending.is_empty());
+        let query = &org.seen()[0].query;
+        let old = format!("Activation_Last_Attempt_At__c < {two_minutes_before}");
+        assert!(query.contains(&old), "{query}");
+    }
 }
 
 #[tokio::test]

@@ -93,7 +93,7 @@ impl Books {
                     JobState::Ended(ending) => Some(ending),
                     _ => None,
                 },
-                ended_at: row.ended_at,
+                requested_at: row.job.requested_at,
             })
             .collect();
         let admission = admit(job, &earlier);
@@ -126,7 +126,18 @@ impl Books {
         }
     }
 
-    pub(crate) fn prune(&mut self, cutoff: Timestamp) -> Pruned {
+    pub(crate) fn prune(&mut self, cutoff: Timestamp, audited: Timestamp) -> Pruned {
+        let (letters, gaps) = (self.dead_letters.len(), self.gaps.len());
+        let audit = self.audit.len();
+        self.dead_letters
+            .retain(|view| view.closed_at.is_none_or(|at| at > cutoff));
+        let mut newest = HashSet::new();
+        let mut kept: Vec<_> = std::mem::take(&mut self.gaps);
+        kept.reverse();
+        kept.retain(|gap| newest.insert(gap.channel.clone()) || gap.until > cutoff);
+        kept.reverse();
+        self.gaps = kept;
+        self.audit.retain(|line| line.at > audited);
         let (jobs, events, facts) = (self.jobs.len(), self.inbox.len(), self.facts.len());
         self.jobs
             .retain(|row| row.ended_at.is_none_or(|at| at > cutoff));
@@ -146,6 +157,9 @@ impl Books {
             jobs: gone(jobs, self.jobs.len()),
             events: gone(events, self.inbox.len()),
             facts: gone(facts, self.facts.len()),
+            dead_letters: gone(letters, self.dead_letters.len()),
+            gaps: gone(gaps, self.gaps.len()),
+            audit: gone(audit, self.audit.len()),
         }
     }
 

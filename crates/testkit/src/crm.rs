@@ -1,7 +1,8 @@
 //! A CRM in memory.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
@@ -10,7 +11,7 @@ use domain::order::{
     Activation, AskAnswer, BusinessStatus, CustomerOrder, ItemReport, OrderDetails, Outcome,
     PlaceRequest, Placed, Report, Standing,
 };
-use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
+use domain::ports::{CallError, Clock, CrmOrders, Pending, ReportAnswer};
 use domain::time::Timestamp;
 
 use crate::order_id;
@@ -31,8 +32,11 @@ pub enum Written {
 }
 
 /// A CRM in memory, which can be away, or lose its replies.
-#[derive(Debug, Default)]
-pub struct FakeCrm(Mutex<Books>);
+#[derive(Default)]
+pub struct FakeCrm {
+    books: Mutex<Books>,
+    clock: Option<Arc<dyn Clock>>,
+}
 
 #[derive(Debug, Default)]
 struct Books {
@@ -47,6 +51,15 @@ struct Books {
 }
 
 impl FakeCrm {
+    /// A CRM with a clock of its own. Without one, every order is old enough for a sweep.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            books: Mutex::default(),
+            clock: Some(clock),
+        }
+    }
+
     /// How often it was called.
     #[must_use]
     pub fn calls(&self) -> u64 {
@@ -114,7 +127,7 @@ impl FakeCrm {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> Result<MutexGuard<'_, Books>, CallError> {
@@ -174,16 +187,20 @@ impl CrmOrders for FakeCrm {
 
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
+        let before = self.clock.as_ref().map(|clock| clock.now() - older_than);
         let books = self.open()?;
         let mut pending: Vec<_> = books
             .orders
             .values()
             .filter(|details| details.activation == Activation::Activating)
-            .filter(|details| details.requested_at.unwrap_or_default() < before)
+            .filter(|details| {
+                let since = details.requested_at.unwrap_or_default();
+                before.is_none_or(|before| since < before)
+            })
             .filter(|details| after.is_none_or(|after| details.id > after))
             .map(|details| Pending {
                 order: details.id,

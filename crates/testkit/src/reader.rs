@@ -1,17 +1,18 @@
 //! What people see of the store in memory.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::{Ending, JobState};
 use domain::key::{Channel, JobId};
-use domain::order::Fact;
+use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
     Alert, Audit, CallOutcome, CallTally, CursorMark, DeadLetterView, EndingView, GapView,
     JobReader, JobStage, JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall,
-    RecordedFact, StoreError, StreamView, System, Tally,
+    RecordedFact, SetAside, StoreError, StreamView, StuckOrders, System, Tally,
 };
 use domain::time::Timestamp;
 
@@ -85,6 +86,58 @@ impl JobReader for MemoryStore {
         let mut calls: Vec<_> = of_order.map(|(_, call)| call.clone()).collect();
         calls.sort_by(|a, b| (&a.job, a.number).cmp(&(&b.job, b.number)));
         Ok(calls)
+    }
+
+    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
+        Ok(self.tally().await?.open_dead_letters)
+    }
+
+    async fn set_aside(&self, _window: Duration) -> Result<SetAside, StoreError> {
+        // What is in memory can be read.
+        Ok(SetAside::default())
+    }
+
+    async fn stuck_orders(
+        &self,
+        live_for: Duration,
+        idle_for: Duration,
+    ) -> Result<StuckOrders, StoreError> {
+        let now = self.clock.now();
+        let books = self.books();
+        let mut live: BTreeMap<OrderId, Timestamp> = BTreeMap::new();
+        for row in books.jobs.iter().filter(|row| row.is_live()) {
+            live.entry(row.job.order).or_insert(row.enqueued_at);
+        }
+        live.retain(|order, since| {
+            let mut facts = books.facts.iter().rev();
+            let newest = facts.find(|(of, _)| of == order);
+            let progress = newest.map_or(*since, |(_, recorded)| recorded.at);
+            *since <= now - live_for && progress <= now - idle_for
+        });
+        Ok(StuckOrders {
+            orders: live.len() as u64,
+            oldest: live
+                .into_iter()
+                .min_by_key(|(order, since)| (*since, *order)),
+        })
+    }
+
+    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
+        let books = self.books();
+        let evidence = books.facts.iter().rev().filter_map(|(_, recorded)| {
+            let Fact::Verified { marker, .. } = recorded.fact else {
+                return None;
+            };
+            (marker != MarkerCheck::Unchecked).then_some((marker, recorded.at))
+        });
+        let evidence: Vec<_> = evidence.collect();
+        let was_kept = evidence
+            .iter()
+            .any(|(marker, _)| *marker == MarkerCheck::Kept);
+        Ok(match evidence.first() {
+            Some((MarkerCheck::Dropped, at)) if was_kept => Some(*at),
+            _ => None,
+        })
     }
 
     async fn tally(&self) -> Result<Tally, StoreError> {

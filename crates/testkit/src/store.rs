@@ -9,9 +9,10 @@ use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch,
-    Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind, PROCESS_FORGOTTEN_AFTER, Pausable,
-    ProcessReport, Pruned, Release, SHORTEST_RETENTION, StoreError, Undecodable,
+    AUDIT_RETENTION, Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView,
+    Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind,
+    PROCESS_FORGOTTEN_AFTER, Pausable, ProcessReport, Pruned, Release, SHORTEST_RETENTION,
+    StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -37,6 +38,45 @@ impl MemoryStore {
 
     pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses what PostgreSQL cannot hold.
+fn hold(texts: &[&str]) -> Result<(), StoreError> {
+    let wrong = |text: &&str| text.contains('\0');
+    match texts.iter().any(wrong) {
+        true => Err(StoreError::Unstorable("a text has a NUL".into())),
+        false => Ok(()),
+    }
+}
+
+fn hold_job(job: &NewJob) -> Result<(), StoreError> {
+    hold_id(job.id.as_str())?;
+    let key = job.idem_key.as_ref().map(domain::key::IdemKey::as_str);
+    hold(&[
+        key.unwrap_or_default(),
+        job.correlation.as_str(),
+        job.requested_by.as_deref().unwrap_or_default(),
+    ])
+}
+
+/// An id is kept in an index.
+fn hold_id(id: &str) -> Result<(), StoreError> {
+    match id.len() > 2700 {
+        true => Err(StoreError::Unstorable("an id is too long".into())),
+        false => hold(&[id]),
+    }
+}
+
+fn hold_entry(entry: &Entry) -> Result<(), StoreError> {
+    match entry {
+        Entry::Job(job) => hold_job(job),
+        Entry::DeadLetter(letter) => {
+            hold_id(letter.event.as_str())?;
+            hold(&[&letter.undecodable.detail, &letter.undecodable.schema_id])?;
+            let mut fields = letter.undecodable.fields.iter();
+            fields.try_for_each(|(name, value)| hold(&[name, value]))
+        }
     }
 }
 
@@ -99,6 +139,7 @@ impl JobIntake for MemoryStore {
         let now = self.clock.now();
         let mut books = self.books();
         let stream = books.led(&delivery.channel, delivery.epoch)?;
+        delivery.entries.iter().try_for_each(hold_entry)?;
         if let Some(replay_id) = delivery.cursor.clone() {
             stream.cursor = Some(Cursor {
                 replay_id,
@@ -120,7 +161,8 @@ impl JobIntake for MemoryStore {
             admissions.push(match entry {
                 Entry::Job(job) => books.admit(job, now),
                 Entry::DeadLetter(letter) => {
-                    let number = books.dead_letters.len() as i64 + 1;
+                    let last = books.dead_letters.last();
+                    let number = last.map_or(0, |view| view.number) + 1;
                     books.dead_letters.push(DeadLetterView {
                         number,
                         channel: delivery.channel.clone(),
@@ -162,6 +204,7 @@ impl JobIntake for MemoryStore {
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let at = self.clock.now();
+        jobs.iter().try_for_each(hold_job)?;
         let mut books = self.books();
         let admissions = jobs.iter().map(|job| books.admit(job, at)).collect();
         drop(books);
@@ -191,6 +234,7 @@ impl JobIntake for MemoryStore {
         let now = self.clock.now();
         let mut books = self.books();
         books.led(channel, epoch)?;
+        read.as_ref().ok().map_or(Ok(()), hold_job)?;
         let waits = |view: &&mut DeadLetterView| {
             view.number == letter && view.asked_at.is_some() && view.closed_at.is_none()
         };
@@ -221,8 +265,9 @@ impl JobIntake for MemoryStore {
     }
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
-        let cutoff = self.clock.now() - older_than.max(SHORTEST_RETENTION);
-        Ok(self.books().prune(cutoff))
+        let (now, age) = (self.clock.now(), older_than.max(SHORTEST_RETENTION));
+        let audited = now - age.max(AUDIT_RETENTION);
+        Ok(self.books().prune(now - age, audited))
     }
 
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {

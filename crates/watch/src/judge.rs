@@ -31,7 +31,9 @@ pub fn judge(settings: &Settings, seen: &Seen, alerts: &[Alert]) -> Vec<(Alert, 
     let changes = Rule::ALL.into_iter().filter_map(|rule| {
         let alert = alerts.iter().find(|alert| alert.name == rule.name());
         let firing = alert.is_some_and(Alert::is_firing);
+        // The words of other systems are among it, and PostgreSQL keeps no NUL.
         let holds = rule.holds(settings, seen, firing);
+        let holds = holds.map(|text| text.replace('\0', "\u{fffd}"));
         next(rule, alert, holds, now)
     });
     changes.collect()

@@ -12,6 +12,8 @@ pub(crate) fn register() {
     }
     alerts(&[]);
     waiting(0, 0);
+    stuck(0);
+    marker_lost(false);
     for outcome in ["ok", "failed"] {
         posted(outcome, 0);
     }
@@ -36,6 +38,16 @@ pub(crate) fn ratio(window: &'static str, outcomes: &Outcomes) {
 pub(crate) fn waiting(neglected: usize, dead_letters: u64) {
     gauge!("orderbridge_orders_neglected").set(neglected as f64);
     gauge!("orderbridge_dead_letters_open").set(dead_letters as f64);
+}
+
+/// Orders in progress that are too old.
+pub(crate) fn stuck(orders: u64) {
+    gauge!("orderbridge_orders_stuck").set(orders as f64);
+}
+
+/// Whether WHMCS no longer keeps our marker.
+pub(crate) fn marker_lost(lost: bool) {
+    gauge!("orderbridge_marker_lost").set(f64::from(u8::from(lost)));
 }
 
 /// A message was posted, or was not.

@@ -81,12 +81,15 @@ impl Reporter {
     }
 }
 
-/// A sign that stands already has stood since it came up.
+/// A sign that stands already has stood since it came up; another panic is news of its own.
 fn since_when(before: &[Condition], noticed: Vec<Noticed>, now: Timestamp) -> Vec<Condition> {
     let conditions = noticed.into_iter().map(|noticed| {
         let stood = before
             .iter()
-            .find(|condition| condition.sign == noticed.sign);
+            .find(|condition| condition.sign == noticed.sign)
+            .filter(|condition| {
+                condition.sign != Sign::Panicked || condition.detail == noticed.detail
+            });
         Condition {
             sign: noticed.sign,
             since: noticed
@@ -113,5 +116,16 @@ mod tests {
         let gone = since_when(&later, Vec::new(), at(10));
         let back = since_when(&gone, sign(), at(20));
         assert_eq!(back[0].since, at(20));
+    }
+
+    #[test]
+    fn a_second_panic_is_news() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let sign = |words: &str| vec![Noticed::words(Sign::Panicked, words.to_owned())];
+        let first = since_when(&[], sign("job a"), at(1));
+        let later = since_when(&first, sign("job a"), at(9));
+        assert_eq!(later[0].since, at(1));
+        let second = since_when(&later, sign("job b"), at(20));
+        assert_eq!(second[0].since, at(20));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use domain::ports::Sign;
+use domain::ports::{Condition, Sign};
 use domain::time::Timestamp;
 
 use crate::seen::Seen;
@@ -31,6 +31,15 @@ const IDLE: Duration = minutes(10);
 pub(crate) const CALLS_WINDOW: Duration = minutes(10);
 /// This share of them may end in an error; fewer calls than the second raise no alert.
 const CALL_ERRORS: (f64, u64) = (0.20, 10);
+
+/// An order in progress for so long is too old, when nothing new was recorded of it for the
+/// second of them.
+pub(crate) const LIVE_FOR: Duration = hours(1);
+pub(crate) const IDLE_FOR: Duration = minutes(30);
+/// A job that was set aside stays an alert for so long.
+pub(crate) const SET_ASIDE_SHOWN: Duration = hours(24);
+/// A panic stays an alert for so long.
+const PANIC_SHOWN: Duration = minutes(30);
 
 /// How often processes report and the rules are judged, and by whom for how long.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +110,19 @@ pub enum Rule {
     CursorReset,
     /// Events that nobody could act on wait for somebody.
     DeadLettersOpen,
+    /// Orders have been live for long and make no progress.
+    OrderStuck,
+    /// Jobs could not be read.
+    JobSetAside,
+    /// WHMCS no longer keeps our marker.
+    MarkerLost,
+    /// A worker panicked over a job.
+    WorkerPanicked,
 }
 
 impl Rule {
     /// Every rule.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::ProvisioningFailureRateHigh,
         Self::ProvisioningLatencyHigh,
         Self::EventStreamDown,
@@ -121,6 +138,10 @@ impl Rule {
         Self::ApiAllowanceLow,
         Self::CursorReset,
         Self::DeadLettersOpen,
+        Self::OrderStuck,
+        Self::JobSetAside,
+        Self::MarkerLost,
+        Self::WorkerPanicked,
     ];
 
     /// Its name, in messages, metrics and the runbook.
@@ -142,6 +163,10 @@ impl Rule {
             Self::ApiAllowanceLow => "ApiAllowanceLow",
             Self::CursorReset => "CursorReset",
             Self::DeadLettersOpen => "DeadLettersOpen",
+            Self::OrderStuck => "OrderStuck",
+            Self::JobSetAside => "JobSetAside",
+            Self::MarkerLost => "MarkerLost",
+            Self::WorkerPanicked => "WorkerPanicked",
         }
     }
 
@@ -154,7 +179,9 @@ impl Rule {
             | Self::NeedsAttention
             | Self::ApiAllowanceLow
             | Self::CursorReset
-            | Self::DeadLettersOpen => "ticket",
+            | Self::DeadLettersOpen
+            | Self::MarkerLost
+            | Self::WorkerPanicked => "ticket",
             _ => "page",
         }
     }
@@ -184,6 +211,10 @@ impl Rule {
                 "The position in the event stream was lost; events may be missing."
             }
             Self::DeadLettersOpen => "Events came that nobody could act on.",
+            Self::OrderStuck => "Orders have been in progress for long and do not move.",
+            Self::JobSetAside => "Jobs could not be read and were set aside.",
+            Self::MarkerLost => "WHMCS no longer keeps the marker in order notes.",
+            Self::WorkerPanicked => "A worker panicked over a job.",
         }
     }
 
@@ -314,6 +345,40 @@ impl Rule {
                 0 => None,
                 count => Some(format!("{count} dead letters are open.")),
             },
+            Self::OrderStuck => {
+                let (order, since) = seen.stuck.oldest?;
+                Some(format!(
+                    "{} orders have been in progress for more than {}, without anything new for more than {}; the oldest, {order}, for {}.",
+                    seen.stuck.orders,
+                    words(LIVE_FOR),
+                    words(IDLE_FOR),
+                    words(seen.now().since(since)),
+                ))
+            }
+            Self::JobSetAside => (seen.set_aside.jobs > 0).then(|| {
+                format!(
+                    "{} jobs were set aside within {}; the newest is of order {}: {}",
+                    seen.set_aside.jobs,
+                    words(SET_ASIDE_SHOWN),
+                    seen.set_aside.order,
+                    seen.set_aside.cause
+                )
+            }),
+            Self::MarkerLost => {
+                let lost = seen.now().since(seen.marker_lost?);
+                Some(format!(
+                    "The newest order that was read back from WHMCS, {} ago, had lost it.",
+                    words(lost)
+                ))
+            }
+            Self::WorkerPanicked => {
+                let lately = |condition: &Condition| {
+                    condition.sign == Sign::Panicked
+                        && seen.now().since(condition.since) < PANIC_SHOWN
+                };
+                let (view, condition) = seen.find(lately)?;
+                Some(format!("On {}: {}", view.report.host, condition.detail))
+            }
         }
     }
 }

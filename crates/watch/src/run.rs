@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
 use crate::judge::{Turn, judge};
+use crate::rule::{IDLE_FOR, LIVE_FOR};
 use crate::seen::neglected;
 use crate::{Seen, Settings, body, measure};
 
@@ -214,9 +215,11 @@ impl Watch {
             measure::ratio(name, &outcomes);
             if minutes == 60 {
                 let neglected = neglected(&**reader, outcomes.now).await?;
-                measure::waiting(neglected, reader.tally().await?.open_dead_letters);
+                measure::waiting(neglected, reader.open_dead_letters().await?);
             }
         }
+        measure::stuck(reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?.orders);
+        measure::marker_lost(reader.marker_lost().await?.is_some());
         Ok(())
     }
 

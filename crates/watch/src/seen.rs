@@ -6,14 +6,15 @@ use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
     BUS_RETENTION, CallTally, Condition, GapView, JobReader, JobStage, OrderQuery, Outcomes,
-    Pausable, Pause, ProcessView, Sign, StoreError, StreamView, Tally,
+    PROCESS_ALIVE, Pausable, Pause, ProcessView, SetAside, Sign, StoreError, StreamView,
+    StuckOrders, Tally,
 };
 use domain::time::Timestamp;
 
-use crate::rule::{CALLS_WINDOW, LATENCY_WINDOW, NEGLECT, Settings, words};
+use crate::rule::{
+    CALLS_WINDOW, IDLE_FOR, LATENCY_WINDOW, LIVE_FOR, NEGLECT, SET_ASIDE_SHOWN, Settings, words,
+};
 
-/// A process that was heard of within this time is alive: it reports every 10 s.
-const ALIVE: Duration = Duration::from_secs(45);
 /// So many failed orders are looked at, the newest first.
 const FAILED: usize = 500;
 /// The last id there is, for asking what is older than a time.
@@ -40,6 +41,12 @@ pub struct Seen {
     pub processes: Vec<ProcessView>,
     /// Orders that failed long ago and were seen to by nobody.
     pub neglected: usize,
+    /// Orders in progress that are too old.
+    pub stuck: StuckOrders,
+    /// Jobs that were set aside lately.
+    pub set_aside: SetAside,
+    /// When WHMCS was seen to have dropped our marker, while that is the newest evidence.
+    pub marker_lost: Option<Timestamp>,
 }
 
 /// Orders that failed long ago and were seen to by nobody.
@@ -64,7 +71,7 @@ impl Seen {
         let outcomes = reader.outcomes(settings.window).await?;
         let gaps = reader.gaps(20).await?;
         let mut processes = reader.processes().await?;
-        processes.retain(|view| view.unseen_for <= ALIVE);
+        processes.retain(|view| view.unseen_for <= PROCESS_ALIVE);
         Ok(Self {
             latency: reader.outcomes(LATENCY_WINDOW).await?,
             calls: reader.whmcs_calls(CALLS_WINDOW).await?,
@@ -74,6 +81,9 @@ impl Seen {
             pauses: reader.pauses().await?,
             processes,
             neglected: neglected(reader, outcomes.now).await?,
+            stuck: reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?,
+            set_aside: reader.set_aside(SET_ASIDE_SHOWN).await?,
+            marker_lost: reader.marker_lost().await?,
             outcomes,
         })
     }
@@ -84,8 +94,19 @@ impl Seen {
 
     /// The first process alive that shows this sign.
     pub(crate) fn first(&self, sign: Sign) -> Option<(&ProcessView, &Condition)> {
-        let mut views = self.processes.iter();
-        views.find_map(|view| view.shows(sign).map(|condition| (view, condition)))
+        self.find(|condition| condition.sign == sign)
+    }
+
+    /// The first process alive with such a condition.
+    pub(crate) fn find(
+        &self,
+        wanted: impl Fn(&Condition) -> bool,
+    ) -> Option<(&ProcessView, &Condition)> {
+        self.processes.iter().find_map(|view| {
+            let mut conditions = view.report.conditions.iter();
+            let found = conditions.find(|condition| wanted(condition));
+            found.map(|condition| (view, condition))
+        })
     }
 
     pub(crate) fn worker_paused(&self) -> Option<&Pause> {

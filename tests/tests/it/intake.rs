@@ -1,7 +1,14 @@
 //! From an approval in Salesforce to a job, over the real wire.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::house::House;
-use domain::ports::{Act, UndecodableReason};
+use domain::id::OrderId;
+use domain::job::{Admission, NewJob, ProvisionRequest};
+use domain::key::{Channel, EventId, Owner, ReplayId};
+use domain::ports::{Act, Delivery, Entry, Leadership, UndecodableReason};
+use domain::time::Timestamp;
 use simulators::salesforce::UnaryFault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,4 +140,61 @@ async fn an_event_whose_schema_could_not_be_had_is_read_again_when_it_can() {
     let tally = house.store.reader.tally().await.unwrap();
     assert_eq!(tally.open_dead_letters, 0);
     subscriber.stop().await;
+}
+
+/// A store on a real PostgreSQL refuses a NUL and a long key of an index for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_postgresql_cannot_hold_is_a_dead_letter_between_its_neighbours() {
+    let database = test_postgres::Database::create().await;
+    let config = job_store::StoreConfig::parse(&database.url()).unwrap();
+    let store = job_store::open(&config, Arc::new(runtime::SystemClock))
+        .await
+        .unwrap();
+    let channel = Channel::new("/event/X__e").unwrap();
+    let owner = Owner::new("s").unwrap();
+    let ttl = Duration::from_secs(60);
+    let Leadership::Leader(epoch) = store.intake.lead(&channel, &owner, ttl).await.unwrap() else {
+        panic!("nobody else leads");
+    };
+    let order = |n: u32| OrderId::parse(&format!("801{n:012}")).unwrap();
+    let job = |event: &str, n: u32| {
+        let request = ProvisionRequest {
+            order: order(n),
+            idem_key: None,
+            correlation: None,
+            requested_by: None,
+            version: 1,
+            created_at: Timestamp::from_millis(1_767_225_600_000),
+        };
+        NewJob::of_event(&EventId::new(event).unwrap(), request)
+    };
+    let nul = NewJob {
+        requested_by: Some("a\0b".to_owned()),
+        ..job("nul", 2)
+    };
+    // Nothing that compresses, as an index might do.
+    let number = |n: u32| n.wrapping_mul(2_654_435_761).to_string();
+    let noise: String = (0..20_000_u32).map(number).collect();
+    let long = job(&noise[..20_000], 3);
+    let jobs = [job("first", 1), nul, long, job("last", 4)];
+    let delivery = Delivery {
+        channel: channel.clone(),
+        epoch,
+        entries: jobs.map(Entry::Job).into(),
+        cursor: ReplayId::new(vec![7]),
+    };
+    let expected = [
+        Admission::Enqueued,
+        Admission::DeadLettered,
+        Admission::DeadLettered,
+        Admission::Enqueued,
+    ];
+    let admissions = intake::accept(&*store.intake, &delivery).await.unwrap();
+    assert_eq!(admissions, expected);
+    let cursor = store.intake.cursor(&channel).await.unwrap().unwrap();
+    assert_eq!(cursor.replay_id.as_bytes(), [7]);
+    assert_eq!(store.reader.open_dead_letters().await.unwrap(), 2);
+    // The bus delivers it again: all of it is known.
+    let again = intake::accept(&*store.intake, &delivery).await.unwrap();
+    assert_eq!(again, [Admission::SameDelivery; 4]);
 }

@@ -12,7 +12,7 @@ use super::{Care, duration};
 pub(crate) enum DbVerb {
     /// Copy everything to another store, compared row by row
     #[command(
-        after_help = "Stop subscribers and workers first. Stopped anywhere, a second run goes on from there.\n\nExample:\n  orderctl db copy --from sqlite:data/orderbridge.db --to postgres://orderbridge@db/orderbridge"
+        after_help = "Stop all programs first: while one is registered with either store, or was within 45 s, nothing is copied. Stopped anywhere, a second run goes on from there.\n\nExample:\n  orderctl db copy --from sqlite:data/orderbridge.db --to postgres://orderbridge@db/orderbridge"
     )]
     Copy(CopyStore),
     /// The store's schema and what is in it
@@ -30,7 +30,7 @@ pub(crate) enum DbVerb {
     Backup(Backup),
     /// Forget what is old and no longer needed
     #[command(
-        after_help = "What tells that an order was provisioned is kept for good, and nothing younger than 7 days goes. The subscriber that leads does this by itself once a day, with 90d.\n\nExample:\n  orderctl db prune --older-than 90d --dry-run"
+        after_help = "Ended jobs, event ids, closed dead letters and gaps go. What tells that an order was provisioned is kept for good, the audit log for at least 400 days, and nothing younger than 7 days goes. The subscriber that leads does this by itself once a day, with 90d.\n\nExample:\n  orderctl db prune --older-than 90d --dry-run"
     )]
     Prune(Prune),
 }

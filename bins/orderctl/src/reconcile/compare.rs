@@ -5,6 +5,7 @@ use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Marker, WhmcsOrderId};
 use domain::order::{OrderSighting, OrderState, OrderStatus, Phase};
 use domain::ports::{JobView, Pending};
+use domain::time::Timestamp;
 use salesforce_rest::BookedOrder;
 
 /// One difference.
@@ -133,16 +134,15 @@ fn list(orders: &[WhmcsOrderId]) -> String {
 }
 
 /// Whether an activation has no job that would come to it, by the rules of the sweep.
-pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView]) -> bool {
-    let job = NewJob::of_sweep(pending);
+pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> bool {
+    let job = NewJob::of_sweep(pending, now);
     let earlier: Vec<_> = jobs
         .iter()
         .map(|view| Earlier {
             idem_key: view.job.idem_key.as_ref(),
             ending: view.ending,
-            ended_at: view.ended_at,
+            requested_at: view.job.requested_at,
         })
         .collect();
-    let same = jobs.iter().any(|view| view.job.id == job.id);
-    !same && admit(&job, &earlier) == Admission::Enqueued
+    admit(&job, &earlier) == Admission::Enqueued
 }

@@ -160,17 +160,17 @@ async fn without_job(
     systems: &Systems,
     store: &Store,
 ) -> Result<(Vec<Pending>, bool), Stop> {
-    let before = SystemClock.now() - asked.after;
     let (mut after, mut seen) = (None, 0);
     let mut lacking = Vec::new();
     while seen < asked.limit {
         let size = PAGE.min(asked.limit - seen);
-        let page = systems.salesforce.pending(before, after, size).await?;
+        let page = systems.salesforce.pending(asked.after, after, size).await?;
         let last_page = page.len() < size;
         seen += page.len();
         after = page.last().map(|last| last.order);
         for pending in page {
-            if lacks_job(&pending, &store.reader.jobs_of(pending.order).await?) {
+            let jobs = store.reader.jobs_of(pending.order).await?;
+            if lacks_job(&pending, &jobs, SystemClock.now()) {
                 lacking.push(pending);
             }
         }
@@ -185,7 +185,9 @@ async fn without_job(
 async fn enqueue(store: &Store, lacking: &[Pending]) -> Result<Vec<OrderId>, Stop> {
     let mut enqueued = Vec::new();
     for page in lacking.chunks(PAGE) {
-        let jobs: Vec<_> = page.iter().map(NewJob::of_sweep).collect();
+        let now = SystemClock.now();
+        let jobs = page.iter().map(|pending| NewJob::of_sweep(pending, now));
+        let jobs: Vec<_> = jobs.collect();
         let admissions = store.intake.enqueue(&jobs).await?;
         // What is no news any more has got its job from somebody else meanwhile.
         let has_job = |admission: &Admission| *admission != Admission::DeadLettered;

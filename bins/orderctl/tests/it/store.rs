@@ -139,7 +139,8 @@ async fn pruning_needs_a_yes_and_forgets_nothing_young() {
     let house = House::new().await;
     let young = house.run(&["db", "prune", "--older-than", "1d"]).await;
     assert!(young.refused().contains("7 days"), "{}", young.refused());
-    let none = json!({"jobs": 0, "events": 0, "facts": 0, "pruned": false});
+    let none = json!({"jobs": 0, "events": 0, "facts": 0, "deadLetters": 0, "gaps": 0,
+        "auditLines": 0, "pruned": false});
     let dry = ["db", "prune", "--older-than", "90d", "--dry-run"];
     assert_eq!(house.json(&dry).await, none);
     let asked = house.run(&["db", "prune", "--older-than", "90d"]).await;

@@ -24,8 +24,8 @@ pub struct Earlier<'a> {
     pub idem_key: Option<&'a IdemKey>,
     /// How it ended; `None` while it is queued or running.
     pub ending: Option<Ending>,
-    /// When it ended.
-    pub ended_at: Option<Timestamp>,
+    /// When Salesforce asked for it, by Salesforce's clock.
+    pub requested_at: Timestamp,
 }
 
 /// Whether a new request becomes a job, given the order's earlier jobs, oldest first.
@@ -54,15 +54,20 @@ fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     job.idem_key.is_some() && !last_failed && earlier.iter().any(known)
 }
 
-/// An activation that the sweep has found had its job when one is still on its way, carries
-/// its key, or has ended since it began: a second attempt is only ever the operator's. A job
-/// that was superseded gave way to this very activation and says nothing of it.
+/// An activation that the sweep has found had its job when one is queued or running, when one of
+/// its key succeeded, or when one that was requested since the activation began has succeeded or
+/// failed: a second attempt is only ever the operator's. Both times are Salesforce's. Jobs that
+/// were skipped or superseded did nothing for the activation and say nothing of it.
 fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
-        let ended_since = earlier.ended_at.is_some_and(|at| at >= job.requested_at)
-            && earlier.ending != Some(Ending::Superseded);
-        earlier.ending.is_none() || same_key || ended_since
+        let since_it_began = earlier.requested_at >= job.requested_at;
+        match earlier.ending {
+            None => true,
+            Some(Ending::Succeeded) => same_key || since_it_began,
+            Some(Ending::Failed) => since_it_began,
+            Some(Ending::Skipped | Ending::Superseded) => false,
+        }
     })
 }
 
@@ -76,7 +81,7 @@ mod tests {
         IdemKey::new(text).unwrap()
     }
 
-    const ENDED: Timestamp = Timestamp::from_millis(5_000);
+    const REQUESTED: Timestamp = Timestamp::from_millis(5_000);
 
     fn request(source: Source, idem_key: Option<&IdemKey>, at: i64) -> NewJob {
         NewJob {
@@ -97,7 +102,7 @@ mod tests {
             .map(|(idem_key, ending)| Earlier {
                 idem_key: *idem_key,
                 ending: *ending,
-                ended_at: ending.map(|_| ENDED),
+                requested_at: REQUESTED,
             })
             .collect();
         assert_eq!(admit(job, &earlier), expected, "{job:?} after {earlier:?}");
@@ -129,27 +134,39 @@ mod tests {
     }
 
     #[test]
-    fn the_sweep_never_starts_a_second_attempt() {
+    fn only_a_job_that_did_something_makes_an_activation_known_to_the_sweep() {
         use Admission::{Enqueued, SameRequest};
+        use Ending::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
-        let later = ENDED.as_millis() + 1;
-        let keyed = request(Source::Reconcile, Some(&k), later);
-        check(&keyed, &[], Enqueued);
-        check(&keyed, &[(Some(&other), None)], SameRequest);
-        for ending in Ending::ALL {
-            check(&keyed, &[(Some(&k), Some(ending))], SameRequest);
-            check(&keyed, &[(Some(&other), Some(ending))], Enqueued);
+        let began = REQUESTED.as_millis();
+        for swept in [
+            request(Source::Reconcile, Some(&k), began),
+            request(Source::Reconcile, None, began),
+        ] {
+            check(&swept, &[], Enqueued);
+            // Queued or running, whatever its key.
+            check(&swept, &[(Some(&other), None)], SameRequest);
+            // Requested since the activation began, by Salesforce's clock.
+            for ending in [Succeeded, Failed] {
+                check(&swept, &[(Some(&k), Some(ending))], SameRequest);
+                check(&swept, &[(Some(&other), Some(ending))], SameRequest);
+                check(&swept, &[(None, Some(ending))], SameRequest);
+            }
+            // Jobs that did nothing for the activation say nothing of it.
+            for ending in [Skipped, Superseded] {
+                check(&swept, &[(Some(&k), Some(ending))], Enqueued);
+                check(&swept, &[(None, Some(ending))], Enqueued);
+            }
         }
-        let keyless = request(Source::Reconcile, None, later);
-        check(&keyless, &[(None, Some(Ending::Failed))], Enqueued);
-        let before = request(Source::Reconcile, None, ENDED.as_millis());
-        check(&before, &[(None, Some(Ending::Failed))], SameRequest);
-        // The job of an older key was superseded by the activation that the sweep has found.
-        let meanwhile = request(Source::Reconcile, Some(&other), ENDED.as_millis());
-        check(
-            &meanwhile,
-            &[(Some(&k), Some(Ending::Superseded))],
-            Enqueued,
-        );
+        // Requested before the activation began.
+        let keyed = request(Source::Reconcile, Some(&k), began + 1);
+        check(&keyed, &[(Some(&k), Some(Succeeded))], SameRequest);
+        check(&keyed, &[(Some(&other), Some(Succeeded))], Enqueued);
+        for ending in [Failed, Skipped, Superseded] {
+            check(&keyed, &[(Some(&k), Some(ending))], Enqueued);
+        }
+        let keyless = request(Source::Reconcile, None, began + 1);
+        check(&keyless, &[(None, Some(Succeeded))], Enqueued);
+        check(&keyless, &[(None, Some(Failed))], Enqueued);
     }
 }

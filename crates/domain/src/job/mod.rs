@@ -71,15 +71,17 @@ pub struct NewJob {
 }
 
 impl NewJob {
-    /// The job for an activation whose event never arrived: the same activation makes the
-    /// same job, whoever finds it.
+    /// The job for an activation whose event never arrived, found by a sweep at `swept_at`.
+    ///
+    /// Each sweep makes an id of its own, so that an earlier sweep's job that was skipped does
+    /// not stand in the way. That two sweeps make one job is seen to by [`admit`].
     #[must_use]
-    pub fn of_sweep(pending: &Pending) -> Self {
+    pub fn of_sweep(pending: &Pending, swept_at: Timestamp) -> Self {
         let activation = match &pending.idem_key {
             Some(key) => key.as_str().to_owned(),
             None => pending.since.as_millis().to_string(),
         };
-        let id = JobId::of_sweep(pending.order, &activation);
+        let id = JobId::of_sweep(pending.order, &activation, swept_at);
         let correlation = pending
             .correlation
             .clone()

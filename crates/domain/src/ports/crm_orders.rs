@@ -1,5 +1,7 @@
 //! The CRM's orders.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::id::{AccountId, OrderId};
@@ -68,14 +70,14 @@ pub trait CrmOrders: Send + Sync {
     /// [`CallError`].
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError>;
 
-    /// Orders that have been `Activating` since before `before`, oldest first, at most
-    /// `limit`, after `after` in that sequence.
+    /// Orders that have been `Activating` for longer than `older_than` by the CRM's own clock,
+    /// in the sequence of their ids, at most `limit`, from behind `after` on.
     ///
     /// # Errors
     /// [`CallError`].
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError>;

@@ -61,6 +61,10 @@ pub enum StoreError {
     /// write was committed is unknown; every write may be repeated.
     #[error("the job store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// It was given a value that it cannot hold: too long, of another type, or with characters
+    /// that it does not take. Nothing was written, and a repeat fails as well.
+    #[error("the job store cannot hold a value that it was given")]
+    Unstorable(#[source] BoxError),
     /// The lease was lost: somebody else may own the job. Nothing was written.
     #[error("the lease was lost; another worker may own the job")]
     LeaseLost,

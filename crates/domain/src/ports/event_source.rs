@@ -97,6 +97,39 @@ pub struct Undecodable {
     pub fields: Vec<(String, String)>,
 }
 
+impl Undecodable {
+    /// The longest detail, in characters.
+    const DETAIL: usize = 1000;
+    /// The longest of the other texts, in characters.
+    const TEXT: usize = 255;
+
+    /// The same with texts that every job store can keep: bounded, and without control
+    /// characters.
+    #[must_use]
+    pub fn storable(self) -> Self {
+        let text = |text: &str| storable(text, Self::TEXT);
+        Self {
+            detail: storable(&self.detail, Self::DETAIL),
+            schema_id: text(&self.schema_id),
+            fields: self
+                .fields
+                .iter()
+                .map(|(name, value)| (text(name), text(value)))
+                .collect(),
+            ..self
+        }
+    }
+}
+
+fn storable(text: &str, longest: usize) -> String {
+    let shown = text.chars().take(longest).map(|c| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    });
+    shown.collect()
+}
+
 impl std::fmt::Debug for Undecodable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

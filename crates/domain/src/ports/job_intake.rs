@@ -90,6 +90,9 @@ pub struct Gap {
 /// days again.
 pub const SHORTEST_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// No line of the audit log is pruned before this age, whatever is asked for.
+pub const AUDIT_RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
+
 /// What was pruned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -99,6 +102,23 @@ pub struct Pruned {
     pub events: u64,
     /// Facts of orders that WHMCS was never asked to do anything for.
     pub facts: u64,
+    /// Dead letters that somebody had dealt with.
+    pub dead_letters: u64,
+    /// Gaps, but never the newest of a channel.
+    pub gaps: u64,
+    /// Lines of the audit log.
+    pub audit: u64,
+}
+
+impl std::ops::AddAssign for Pruned {
+    fn add_assign(&mut self, more: Self) {
+        self.jobs += more.jobs;
+        self.events += more.events;
+        self.facts += more.facts;
+        self.dead_letters += more.dead_letters;
+        self.gaps += more.gaps;
+        self.audit += more.audit;
+    }
 }
 
 /// The subscriber's view of the store. Every time it keeps is read off the store's own
@@ -137,7 +157,9 @@ pub trait JobIntake: Send + Sync {
     /// Answers what became of each entry, in their order.
     ///
     /// # Errors
-    /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unavailable`].
+    /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unstorable`] for an entry
+    /// that the store cannot hold, with nothing of the delivery written;
+    /// [`StoreError::Unavailable`].
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError>;
 
     /// Records that the bus does not know the stored position any more. The position stays
@@ -197,10 +219,12 @@ pub trait JobIntake: Send + Sync {
     async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError>;
 
     /// Forgets, in small commits, what is older than `older_than` and no longer needed:
-    /// jobs that ended with the calls they made, event ids, and the facts of orders without a job for which WHMCS was
-    /// never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)). The facts of
-    /// every other order are kept for good: they tell that it was provisioned already.
-    /// [`SHORTEST_RETENTION`] holds whatever is asked for. May be repeated, and stopped in
+    /// jobs that ended with the calls they made, event ids, the facts of orders without a job for
+    /// which WHMCS was never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)),
+    /// dead letters that were closed, gaps but the newest of each channel, and lines of the audit
+    /// log. The facts of every other order are kept for good: they tell that it was provisioned
+    /// already. [`SHORTEST_RETENTION`] and, for the audit log, [`AUDIT_RETENTION`] hold whatever
+    /// is asked for. May be repeated, and stopped in
     /// between. A store that cannot forget keeps everything.
     ///
     /// # Errors

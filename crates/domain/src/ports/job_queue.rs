@@ -52,6 +52,11 @@ pub trait JobQueue: Send + Sync {
     /// job of an order of which another job is leased, nor two jobs of one order. Takes none while
     /// a person holds the workers back ([`Pausable::Worker`](crate::ports::Pausable)).
     ///
+    /// A job that cannot be read, or whose order has a fact that cannot, is set aside in the
+    /// same commit: it ends `failed`, its order is listed with `INTERNAL`, no fact is recorded,
+    /// and [`JobReader::set_aside`](crate::ports::JobReader::set_aside) tells of it. The others
+    /// are taken as if it were not there.
+    ///
     /// # Errors
     /// [`StoreError`].
     async fn claim(

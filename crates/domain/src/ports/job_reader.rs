@@ -10,7 +10,8 @@ use crate::key::{Channel, JobId, Owner};
 use crate::order::Fact;
 use crate::ports::{
     Alert, Audit, CallTally, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView,
-    JobStage, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, StoreError,
+    JobStage, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, SetAside,
+    StoreError, StuckOrders,
 };
 use crate::time::Timestamp;
 
@@ -78,7 +79,8 @@ pub struct StreamView {
 /// What people may see.
 #[async_trait]
 pub trait JobReader: Send + Sync {
-    /// The order's jobs, oldest first.
+    /// The order's jobs, oldest first. Here and in the lists, what cannot be read is logged and
+    /// left out: a person must see the rest.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -97,7 +99,38 @@ pub trait JobReader: Send + Sync {
     /// [`StoreError`].
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError>;
 
-    /// Counts of jobs, ages and dead letters.
+    /// Dead letters that nobody has dealt with.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn open_dead_letters(&self) -> Result<u64, StoreError>;
+
+    /// Jobs that were set aside in the `window` up to now, by the store's clock, because they
+    /// could not be read.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError>;
+
+    /// Orders with a job queued or leased that were enqueued longer than `live_for` ago and of
+    /// which no fact was recorded within `idle_for`, by the store's clock.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn stuck_orders(
+        &self,
+        live_for: Duration,
+        idle_for: Duration,
+    ) -> Result<StuckOrders, StoreError>;
+
+    /// When WHMCS was last seen to drop our marker, while that is the newest evidence and it
+    /// was seen to keep it before.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Counts of jobs, ages and dead letters. Takes no longer with many jobs that have ended.
     ///
     /// # Errors
     /// [`StoreError`].

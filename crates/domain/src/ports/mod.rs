@@ -28,8 +28,8 @@ pub use event_source::{
     BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
 pub use job_intake::{
-    Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership, Pruned,
-    SHORTEST_RETENTION,
+    AUDIT_RETENTION, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership,
+    Pruned, SHORTEST_RETENTION,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
 pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally};
@@ -40,6 +40,6 @@ pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
 pub use watch::{
-    Alert, CallTally, Condition, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
-    Setting, Sign, Told,
+    Alert, CallTally, Condition, Outcomes, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
+    ProcessView, SetAside, Setting, Sign, StuckOrders, Told,
 };

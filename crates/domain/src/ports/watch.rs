@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::id::OrderId;
 use crate::key::Owner;
 use crate::time::Timestamp;
 
@@ -26,11 +27,13 @@ pub enum Sign {
     SalesforceRefuses,
     /// Little is left of the day's calls to Salesforce.
     ApiScarce,
+    /// A part of it panicked; it goes on.
+    Panicked,
 }
 
 impl Sign {
     /// Every sign.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Leads,
         Self::Standby,
         Self::Subscribed,
@@ -40,6 +43,7 @@ impl Sign {
         Self::WhmcsRefuses,
         Self::SalesforceRefuses,
         Self::ApiScarce,
+        Self::Panicked,
     ];
 
     /// Stable name, for storage and JSON.
@@ -55,6 +59,7 @@ impl Sign {
             Self::WhmcsRefuses => "whmcs_refuses",
             Self::SalesforceRefuses => "salesforce_refuses",
             Self::ApiScarce => "api_scarce",
+            Self::Panicked => "panicked",
         }
     }
 
@@ -127,6 +132,9 @@ impl ProcessView {
         conditions.find(|condition| condition.sign == sign)
     }
 }
+
+/// A process that was heard of within this time is alive: it reports every 10 s.
+pub const PROCESS_ALIVE: Duration = Duration::from_secs(45);
 
 /// A process that was not heard of for so long is forgotten.
 pub const PROCESS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
@@ -233,6 +241,26 @@ impl Outcomes {
             all => self.failed as f64 / all as f64,
         }
     }
+}
+
+/// Jobs that could not be read and were set aside lately.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetAside {
+    /// How many.
+    pub jobs: u64,
+    /// The order of the newest, as it is stored: it may be no order's id.
+    pub order: String,
+    /// What was wrong with the newest; empty without any.
+    pub cause: String,
+}
+
+/// Orders that have been live for long and make no progress.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StuckOrders {
+    /// How many.
+    pub orders: u64,
+    /// The one that was enqueued first, and when, by the store's clock.
+    pub oldest: Option<(OrderId, Timestamp)>,
 }
 
 /// Calls to WHMCS lately, and how they came out.

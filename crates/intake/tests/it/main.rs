@@ -6,12 +6,12 @@ mod house;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use domain::key::Owner;
-use domain::ports::{Act, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
+use domain::key::{EventId, Owner};
+use domain::ports::{Act, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
 use house::{House, LEASE, broken, lost, pass};
 use intake::{OnLoss, Status};
-use testkit::channel;
 use testkit::source::{heartbeat, message, poison, position};
+use testkit::{channel, order_id};
 
 #[tokio::test(start_paused = true)]
 async fn without_a_stored_position_it_begins_where_the_settings_say() {
@@ -322,4 +322,46 @@ async fn a_paused_intake_stops_says_by_whom_and_goes_on_within_a_second_of_its_r
     pass(2).await;
     assert!(house.has_job(2).await);
     assert_eq!(running.health.view().status, Status::Subscribed);
+}
+
+/// A message with one event that no store can hold between two that any can.
+fn hard(first: u8) -> Batch {
+    let (mut before, mut hard, after) = (message(first), message(first + 1), message(first + 2));
+    if let Ok(request) = &mut hard.events[0].request {
+        request.requested_by = Some("a\0b".to_owned());
+    }
+    before.events.append(&mut hard.events);
+    before.events.extend(after.events);
+    before.latest = after.latest;
+    before
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_the_store_cannot_hold_is_a_dead_letter_and_holds_nothing_up() {
+    let house = House::new();
+    let mut long = message(4);
+    long.events[0].event = EventId::new("x".repeat(20_000)).unwrap();
+    house.source.script([Ok(hard(1)), Ok(long), Ok(message(5))]);
+    let _running = house.subscribe();
+    pass(2).await;
+    for (n, has_job) in [(1, true), (2, false), (3, true), (4, false), (5, true)] {
+        assert_eq!(house.has_job(n).await, has_job, "{n}");
+    }
+    assert_eq!(house.position().await, Some(5));
+    let letters = house.store.books.dead_letters(true, None, 9).await.unwrap();
+    assert_eq!(letters.len(), 2);
+    let order = ("OrderId__c".to_owned(), order_id(2).to_string());
+    assert!(letters[1].letter.undecodable.fields.contains(&order));
+    assert!(letters[0].letter.event.as_str().starts_with("sha256:"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_the_store_cannot_hold_is_kept_once_however_often_it_comes() {
+    let house = House::new();
+    house.source.script([Ok(hard(1)), Err(broken())]);
+    house.source.script([Ok(hard(1))]);
+    let _running = house.subscribe();
+    pass(5).await;
+    let letters = house.store.books.dead_letters(true, None, 9).await.unwrap();
+    assert_eq!(letters.len(), 1);
 }

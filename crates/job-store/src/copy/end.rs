@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use domain::ports::{Clock, StoreError};
+use domain::ports::{Clock, PROCESS_ALIVE, StoreError};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{
@@ -23,6 +23,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) enum End {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
+}
+
+/// A process that works with a store.
+pub(crate) struct Alive {
+    pub(crate) role: String,
+    pub(crate) host: String,
+    pub(crate) pid: i64,
+    pub(crate) seconds: i64,
+}
+
+impl Alive {
+    fn of(found: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            role: found.text("role")?,
+            host: found.text("host")?,
+            pid: found.int("pid")?,
+            seconds: found.int("seconds")?,
+        })
+    }
 }
 
 async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
@@ -86,6 +105,29 @@ impl End {
                   + (SELECT count(*) FROM stream WHERE owner IS NOT NULL AND lease_until > {now}) AS n"
         ));
         Ok(held.await? > 0)
+    }
+
+    /// A process that is registered and was heard of lately, if there is one.
+    pub(crate) async fn alive(&mut self, clock: &dyn Clock) -> Result<Option<Alive>, StoreError> {
+        let (now, alive) = (self.now(clock), PROCESS_ALIVE.as_millis());
+        let text = AssertSqlSafe(format!(
+            "SELECT role, host, pid, CAST(({now} - seen_at) / 1000 AS bigint) AS seconds
+             FROM process WHERE seen_at > {now} - {alive} ORDER BY seen_at DESC LIMIT 1"
+        ));
+        in_time(async {
+            match self {
+                Self::Sqlite(connection) => {
+                    let found = sqlx::query(text).fetch_optional(connection).await;
+                    found.or_unavailable()?.as_ref().map(Alive::of).transpose()
+                }
+                Self::Postgres(connection) => {
+                    let query = sqlx::query(text).persistent(false);
+                    let found = query.fetch_optional(connection).await;
+                    found.or_unavailable()?.as_ref().map(Alive::of).transpose()
+                }
+            }
+        })
+        .await
     }
 
     pub(crate) async fn count(&mut self, table: &Table) -> Result<u64, StoreError> {

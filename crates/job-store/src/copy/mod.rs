@@ -5,12 +5,12 @@ pub(crate) mod table;
 
 use std::sync::Arc;
 
-use domain::ports::{Clock, StoreError};
+use domain::ports::{Clock, PROCESS_ALIVE, StoreError};
 use sha2::{Digest, Sha256};
 
 use crate::{OpenError, StoreConfig, open};
 pub(crate) use end::End;
-use end::PAGE;
+use end::{Alive, PAGE};
 use table::{Cell, Row, TABLES, Table};
 
 /// How far a copy is.
@@ -52,6 +52,22 @@ pub enum CopyError {
         "a program still works with the source. Stop subscribers and workers, and wait until their leases have run out"
     )]
     InUse,
+    /// A program is registered with one of the stores, though it may have no work in hand.
+    #[error(
+        "{role} on {host} (process {pid}) still works with the {end}, last heard of {seconds} s ago. Stop it, or wait until it was silent for {} s", PROCESS_ALIVE.as_secs()
+    )]
+    ProcessAlive {
+        /// `source` or `target`.
+        end: &'static str,
+        /// What it is.
+        role: String,
+        /// The machine it runs on.
+        host: String,
+        /// Its process id there.
+        pid: i64,
+        /// How long ago it reported, in seconds.
+        seconds: i64,
+    },
     /// The target holds what did not come from the source as it is now.
     #[error(
         "table `{table}` of the target holds other data. Give an empty target; one that was begun goes on only while nobody has used either store"
@@ -108,6 +124,8 @@ pub async fn copy(
     drop(open(to, Arc::clone(&clock)).await?);
     let mut source = End::connect(from).await?;
     let mut target = End::connect(to).await?;
+    nobody_works_with(&mut source, "source", &*clock).await?;
+    nobody_works_with(&mut target, "target", &*clock).await?;
     source.freeze().await?;
     if source.is_in_use(&*clock).await? {
         return Err(CopyError::InUse);
@@ -131,8 +149,37 @@ pub async fn copy(
         copied.push(here);
     }
     source.close().await;
+    // Whoever began meanwhile works on what was copied before. The copy is a snapshot, so this
+    // needs a look of its own.
+    let mut source = End::connect(from).await?;
+    nobody_works_with(&mut source, "source", &*clock).await?;
+    nobody_works_with(&mut target, "target", &*clock).await?;
+    source.close().await;
     target.close().await;
     Ok(copied)
+}
+
+/// A program without work in hand holds no lease, but may take a job at any moment.
+async fn nobody_works_with(
+    store: &mut End,
+    end: &'static str,
+    clock: &dyn Clock,
+) -> Result<(), CopyError> {
+    match store.alive(clock).await? {
+        None => Ok(()),
+        Some(Alive {
+            role,
+            host,
+            pid,
+            seconds,
+        }) => Err(CopyError::ProcessAlive {
+            end,
+            role,
+            host,
+            pid,
+            seconds,
+        }),
+    }
 }
 
 /// The key of the target's last row, when every row of it is the source's at the same place.

@@ -166,6 +166,7 @@ pub(crate) const TABLES: [Table; 11] = [
             ("deferrals", Int),
             ("started_at", Int),
             ("ended_at", Int),
+            ("set_aside", Text),
         ],
     },
     Table {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use domain::job::{Admission, NewJob};
-use domain::key::{Channel, IdemKey};
+use domain::key::{Channel, IdemKey, JobId};
 use domain::ports::{DeadLetter, Delivery, Entry, StoreError};
 use sqlx::PgConnection;
 
@@ -155,7 +155,7 @@ pub(crate) async fn admit(
     wait_for_turn(connection).await?;
     let orders: HashSet<_> = jobs.iter().map(|job| job.order.as_str()).collect();
     let rows = statement(
-        "SELECT id, order_id, idem_key, state, ended_at FROM job
+        "SELECT id, order_id, idem_key, state, requested_at FROM job
          WHERE order_id = ANY($1) ORDER BY order_id, seq",
     )
     .bind(orders.into_iter().collect::<Vec<_>>())
@@ -166,10 +166,10 @@ pub(crate) async fn admit(
     for found in &rows {
         books.add(
             row::order(found)?,
-            record::job_id(found.text("id")?)?,
+            JobId::new(found.text("id").unwrap_or_default()),
             found.maybe_text("idem_key")?.and_then(IdemKey::new),
             row::ending(&found.text("state")?),
-            found.maybe_time("ended_at")?,
+            found.maybe_time("requested_at")?.unwrap_or_default(),
         );
     }
     let admissions: Vec<_> = jobs.iter().map(|job| books.admit(job)).collect();

@@ -5,6 +5,7 @@ use domain::job::Lease;
 use domain::ports::{CallRecord, RecordedCall, StoreError};
 use sqlx::PgConnection;
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::statement;
 use crate::view::{self, limit};
@@ -73,5 +74,5 @@ pub(crate) async fn of_order(
         .fetch_all(connection)
         .await
         .or_unavailable()?;
-    rows.iter().map(view::call).collect()
+    readable(&rows, view::call)
 }

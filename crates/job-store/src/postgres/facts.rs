@@ -4,27 +4,35 @@ use domain::id::OrderId;
 use domain::order::Fact;
 use domain::ports::{RecordedFact, StoreError};
 use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::statement;
 use crate::{record, row};
 
-/// The facts of some orders, each with its order, oldest first.
+/// The rows of facts of some orders, each order's oldest first.
 pub(crate) async fn of_orders(
     connection: &mut PgConnection,
     orders: &[&str],
-) -> Result<Vec<(OrderId, RecordedFact)>, StoreError> {
-    let rows = statement(
+) -> Result<Vec<PgRow>, StoreError> {
+    statement(
         "SELECT order_id, at, job_id, kind, body FROM fact
          WHERE order_id = ANY($1) ORDER BY order_id, seq",
     )
     .bind(orders)
     .fetch_all(connection)
     .await
-    .or_unavailable()?;
-    rows.iter()
-        .map(|found| Ok((row::order(found)?, row::fact(found)?)))
-        .collect()
+    .or_unavailable()
+}
+
+/// The facts that people see of an order.
+pub(crate) async fn shown(
+    connection: &mut PgConnection,
+    order: OrderId,
+) -> Result<Vec<RecordedFact>, StoreError> {
+    let rows = of_orders(connection, &[order.as_str()]).await?;
+    readable(&rows, row::fact)
 }
 
 /// Facts as the arrays that a statement takes: kinds, bodies, and what each tells of markers.

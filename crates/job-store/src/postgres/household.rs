@@ -97,7 +97,10 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-async fn now_of(connection: &mut PgConnection, shift: i64) -> Result<Timestamp, StoreError> {
+pub(crate) async fn now_of(
+    connection: &mut PgConnection,
+    shift: i64,
+) -> Result<Timestamp, StoreError> {
     statement(concat!("SELECT ", now!(), " AS now"))
         .bind(shift)
         .fetch_one(connection)

@@ -5,6 +5,7 @@ use domain::key::Channel;
 use domain::ports::{DeadLetterView, Epoch, StoreError, Undecodable};
 use sqlx::PgConnection;
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::accept::admit;
 use crate::postgres::now;
@@ -26,7 +27,7 @@ pub(crate) async fn asked(
     .fetch_all(connection)
     .await
     .or_unavailable()?;
-    rows.iter().map(view::letter).collect()
+    readable(&rows, view::letter)
 }
 
 pub(crate) async fn redrive(

@@ -3,6 +3,7 @@
 mod accept;
 mod acts;
 mod calls;
+mod claim;
 mod facts;
 mod household;
 mod intake;
@@ -14,6 +15,7 @@ mod orders;
 mod prune;
 mod queue;
 mod reader;
+mod tally;
 mod transaction;
 
 use std::sync::Arc;
@@ -90,6 +92,14 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn explain_claim(&self) -> Result<String, StoreError> {
-        queue::explain_claim(self).await
+        claim::explain_claim(self).await
+    }
+
+    /// How the database would go about a tally and the search for stuck orders.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn explain_tally(&self) -> Result<String, StoreError> {
+        tally::explain(self).await
     }
 }

@@ -9,6 +9,7 @@ use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::list::{self, Change, Filter, Value};
 use crate::postgres::now;
@@ -123,5 +124,5 @@ pub(crate) async fn list(
         };
     }
     let rows = statement.fetch_all(connection).await.or_unavailable()?;
-    rows.iter().map(view::order).collect()
+    readable(&rows, view::order)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::ports::{Pruned, SHORTEST_RETENTION, StoreError};
+use domain::ports::{AUDIT_RETENTION, Pruned, SHORTEST_RETENTION, StoreError};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
@@ -28,9 +28,7 @@ pub(crate) async fn prune(
                 Box::pin(one_step(session.connection, session.shift, age))
             })
             .await?;
-        all.jobs += step.jobs;
-        all.events += step.events;
-        all.facts += step.facts;
+        all += step;
         if !more {
             return Ok(all);
         }
@@ -107,14 +105,67 @@ async fn one_step(
     .bind(shift)
     .bind(age)
     .bind(STEP)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .or_unavailable()?;
     let step = Pruned {
         jobs: rows.len() as u64,
         events: events.rows_affected(),
         facts: facts.rows_affected(),
+        dead_letters: forget(connection, shift, age, LETTERS).await?,
+        gaps: forget(connection, shift, age, GAPS).await?,
+        audit: forget(connection, shift, age.max(millis(AUDIT_RETENTION)), AUDIT).await?,
     };
     let full = STEP.unsigned_abs();
-    Ok((step, step.jobs == full || step.events == full))
+    let more = [step.jobs, step.events, step.dead_letters, step.audit].contains(&full);
+    if !more {
+        statement(
+            "WITH gone AS (DELETE FROM ended_jobs RETURNING state, jobs)
+             INSERT INTO ended_jobs (state, jobs) SELECT state, sum(jobs) FROM gone GROUP BY state",
+        )
+        .execute(connection)
+        .await
+        .or_unavailable()?;
+    }
+    Ok((step, more))
+}
+
+const LETTERS: &str = concat!(
+    "DELETE FROM dead_letter WHERE seq = ANY(ARRAY(
+         SELECT seq FROM dead_letter WHERE closed_at <= ",
+    now!(),
+    " - $2 ORDER BY closed_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
+);
+
+const GAPS: &str = concat!(
+    "DELETE FROM gap WHERE seq = ANY(ARRAY(
+         SELECT seq FROM gap WHERE until_at <= ",
+    now!(),
+    " - $2 AND EXISTS (
+             SELECT 1 FROM gap AS newer WHERE newer.channel = gap.channel AND newer.seq > gap.seq)
+         ORDER BY seq LIMIT $3))"
+);
+
+const AUDIT: &str = concat!(
+    "DELETE FROM audit WHERE seq = ANY(ARRAY(
+         SELECT seq FROM audit WHERE at <= ",
+    now!(),
+    " - $2 ORDER BY seq LIMIT $3))"
+);
+
+/// Forgets up to [`STEP`] rows that are older than `age`.
+async fn forget(
+    connection: &mut PgConnection,
+    shift: i64,
+    age: i64,
+    text: &'static str,
+) -> Result<u64, StoreError> {
+    let forgotten = statement(text)
+        .bind(shift)
+        .bind(age)
+        .bind(STEP)
+        .execute(connection)
+        .await
+        .or_unavailable()?;
+    Ok(forgotten.rows_affected())
 }

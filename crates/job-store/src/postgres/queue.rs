@@ -1,6 +1,5 @@
 //! The worker's view.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,67 +10,20 @@ use domain::order::Fact;
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use sqlx::PgConnection;
 
+use crate::damage::Damaged;
 use crate::error::OrUnavailable;
-use crate::postgres::facts::{self, Arrays};
+use crate::postgres::claim::{self, walk_indexes};
+use crate::postgres::facts::Arrays;
 use crate::postgres::intake::millis;
 use crate::postgres::orders::{self, listed};
 use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, calls, now};
-use crate::row::{self, Columns, job_columns, kept_columns};
+use crate::row::Columns;
 
 /// How soon whoever waits looks again while no notification can reach it.
 const POLL: Duration = Duration::from_secs(1);
 /// The shortest wait: rows that another claim is just taking look due until it has committed.
 const MOMENT: Duration = Duration::from_millis(5);
-
-/// Claims what is due: queued and its time has come, or leased and the lease ran out; never
-/// a job of an order that has an older one still going.
-///
-/// The oldest live job of an order is looked up row by row, by index, in the sequence of
-/// `due_at`, and the walk stops at the limit: however much is queued or finished, a claim
-/// reads about as many rows as it takes. Rows that another claim holds are passed over; a
-/// row that changed meanwhile is judged anew by its newest version.
-pub(crate) const CLAIM: &str = concat!(
-    "WITH expired AS MATERIALIZED (
-         SELECT seq, due_at FROM job
-         WHERE state = 'leased' AND lease_until <= ",
-    now!(),
-    "
-           AND NOT EXISTS (SELECT 1 FROM pause WHERE what = 'worker')
-         ORDER BY due_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED
-     ), queued AS MATERIALIZED (
-         SELECT seq, due_at FROM job
-         WHERE state = 'queued' AND due_at <= ",
-    now!(),
-    "
-           AND NOT EXISTS (SELECT 1 FROM pause WHERE what = 'worker')
-           AND seq = (
-               SELECT min(live.seq) FROM job AS live
-               WHERE live.order_id = job.order_id AND live.state IN ('queued', 'leased'))
-         ORDER BY due_at, seq LIMIT $2 FOR UPDATE SKIP LOCKED
-     ), due AS MATERIALIZED (
-         SELECT seq, row_number() OVER (ORDER BY due_at, seq) AS place
-         FROM (SELECT seq, due_at FROM expired UNION ALL SELECT seq, due_at FROM queued) AS either
-         ORDER BY due_at, seq LIMIT $2
-     ), claimed AS (
-         UPDATE job SET state = 'leased', fence = ($3::text[])[due.place],
-             lease_until = ",
-    now!(),
-    " + $4, started_at = coalesce(started_at, ",
-    now!(),
-    ")
-         FROM due WHERE job.seq = due.seq
-         RETURNING due.place, ",
-    now!(),
-    " AS now, job.fence, job.",
-    job_columns!(),
-    "
-     )
-     SELECT *, ",
-    kept_columns!(),
-    "
-     FROM claimed ORDER BY place"
-);
 
 /// Whether a lease holds.
 macro_rules! held {
@@ -117,10 +69,12 @@ impl JobQueue for PostgresStore {
             .map(|count| Fence::of(owner, first + count))
             .collect();
         let fences: &Vec<_> = &fences.iter().map(Fence::as_str).collect();
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(claim(session.connection, session.shift, fences, ttl))
-        })
-        .await
+        let claimed = self.run(Commit::Relaxed, move |session| {
+            Box::pin(claim::claim(session.connection, session.shift, fences, ttl))
+        });
+        let (claimed, damaged) = claimed.await?;
+        damaged.iter().for_each(Damaged::report);
+        Ok(claimed)
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
@@ -292,58 +246,6 @@ impl JobQueue for PostgresStore {
     }
 }
 
-async fn claim(
-    connection: &mut PgConnection,
-    shift: i64,
-    fences: &[&str],
-    ttl: Duration,
-) -> Result<Vec<Claimed>, StoreError> {
-    walk_indexes(connection).await?;
-    let rows = statement(CLAIM)
-        .bind(shift)
-        .bind(i64::try_from(fences.len()).unwrap_or(i64::MAX))
-        .bind(fences)
-        .bind(millis(ttl))
-        .fetch_all(&mut *connection)
-        .await
-        .or_unavailable()?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut claimed = Vec::with_capacity(rows.len());
-    for found in &rows {
-        claimed.push(row::claimed(
-            found,
-            Fence::stored(found.text("fence")?),
-            found.time("now")?,
-            row::markers_kept(found)?,
-        )?);
-    }
-    let orders: Vec<_> = claimed.iter().map(|job| job.job.order).collect();
-    let orders: Vec<_> = orders.iter().map(domain::id::Id::as_str).collect();
-    let mut known: HashMap<_, Vec<_>> = HashMap::new();
-    for (order, recorded) in facts::of_orders(connection, &orders).await? {
-        known.entry(order).or_default().push(recorded.fact);
-    }
-    for job in &mut claimed {
-        job.facts = known.remove(&job.job.order).unwrap_or_default();
-    }
-    Ok(claimed)
-}
-
-/// Makes the planner walk the queue in its order until the limit. It believes that hardly any
-/// job is its order's oldest, and would else read and sort all that is due for every claim.
-async fn walk_indexes(connection: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::raw_sql(
-        "SET LOCAL enable_seqscan = off;
-         SET LOCAL enable_bitmapscan = off",
-    )
-    .execute(connection)
-    .await
-    .or_unavailable()
-    .map(|_| ())
-}
-
 /// How long until a job is due: zero when one is. A job that waits for an older one of its
 /// order is due when that one ends.
 async fn next_due(
@@ -370,27 +272,4 @@ async fn next_due(
     .or_unavailable()?;
     let wait = row.maybe_int("wait")?;
     Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))))
-}
-
-pub(crate) async fn explain_claim(store: &PostgresStore) -> Result<String, StoreError> {
-    store
-        .run(Commit::Relaxed, |session| {
-            Box::pin(async move {
-                let (connection, shift) = session.parts();
-                walk_indexes(connection).await?;
-                let explain = format!("EXPLAIN {CLAIM}");
-                let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
-                    .persistent(false)
-                    .bind(shift)
-                    .bind(8_i64)
-                    .bind(["fence"; 8].as_slice())
-                    .bind(0_i64)
-                    .fetch_all(connection)
-                    .await
-                    .or_unavailable()?;
-                let lines = rows.iter().map(|row| row.text("QUERY PLAN"));
-                Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
-            })
-        })
-        .await
 }

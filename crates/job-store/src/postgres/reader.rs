@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
     Alert, Audit, CallTally, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage,
     JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact,
-    StoreError, StreamView, Tally,
+    SetAside, StoreError, StreamView, StuckOrders, Tally,
 };
 use domain::time::Timestamp;
+use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres};
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, calls, facts, household, marks, now, orders};
+use crate::postgres::{PostgresStore, calls, facts, household, marks, orders, tally};
 use crate::row::{self, Columns};
+use crate::tally::{letters_of, marker_lost, open_letters};
 use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
@@ -37,7 +38,7 @@ impl JobReader for PostgresStore {
                 .fetch_all(connection)
                 .await
                 .or_unavailable()?;
-                rows.iter().map(row::view).collect()
+                readable(&rows, row::view)
             })
         })
         .await
@@ -45,11 +46,7 @@ impl JobReader for PostgresStore {
 
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(async move {
-                let (connection, _) = session.parts();
-                let facts = facts::of_orders(connection, &[order.as_str()]).await?;
-                Ok(facts.into_iter().map(|(_, recorded)| recorded).collect())
-            })
+            Box::pin(facts::shown(session.connection, order))
         })
         .await
     }
@@ -62,10 +59,39 @@ impl JobReader for PostgresStore {
     }
 
     async fn tally(&self) -> Result<Tally, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(tally(session.connection, session.shift))
+        self.run(Commit::Relaxed, |session| {
+            Box::pin(tally::all(session.connection, session.shift))
         })
         .await
+    }
+
+    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
+        let rows = self.rows(|| statement(open_letters!())).await?;
+        rows.first().map_or(Ok(0), letters_of)
+    }
+
+    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(tally::set_aside(session.connection, session.shift, window))
+        })
+        .await
+    }
+
+    async fn stuck_orders(
+        &self,
+        live_for: Duration,
+        idle_for: Duration,
+    ) -> Result<StuckOrders, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, shift) = session.parts();
+            Box::pin(tally::stuck(connection, shift, live_for, idle_for))
+        })
+        .await
+    }
+
+    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.rows(|| statement(marker_lost!())).await?;
+        rows.first().map(|found| found.time("at")).transpose()
     }
 
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
@@ -102,7 +128,7 @@ impl JobReader for PostgresStore {
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
         const BY_ID: &str = concat!("SELECT ", view_columns!(), " FROM job WHERE id = $1");
         let rows = self.rows(|| statement(BY_ID).bind(job.as_str())).await?;
-        rows.first().map(row::view).transpose()
+        Ok(readable(&rows, row::view)?.pop())
     }
 
     async fn jobs(
@@ -123,7 +149,7 @@ impl JobReader for PostgresStore {
             .bind(after.map(JobId::as_str))
             .bind(limit(count))
         });
-        rows.await?.iter().map(row::view).collect()
+        readable(&rows.await?, row::view)
     }
 
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
@@ -148,19 +174,19 @@ impl JobReader for PostgresStore {
         };
         let after = after.unwrap_or(i64::MAX);
         let rows = self.rows(|| statement(text).bind(after).bind(limit(count)));
-        rows.await?.iter().map(view::letter).collect()
+        readable(&rows.await?, view::letter)
     }
 
     async fn gaps(&self, count: usize) -> Result<Vec<GapView>, StoreError> {
         let text = "SELECT * FROM gap ORDER BY seq DESC LIMIT $1";
         let rows = self.rows(|| statement(text).bind(limit(count))).await?;
-        rows.iter().map(view::gap).collect()
+        readable(&rows, view::gap)
     }
 
     async fn audit(&self, count: usize) -> Result<Vec<Audit>, StoreError> {
         let text = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
         let rows = self.rows(|| statement(text).bind(limit(count))).await?;
-        rows.iter().map(view::audit).collect()
+        readable(&rows, view::audit)
     }
 
     async fn endings(&self, since: Timestamp, count: usize) -> Result<Vec<EndingView>, StoreError> {
@@ -169,12 +195,12 @@ impl JobReader for PostgresStore {
                 .bind(since.as_millis())
                 .bind(limit(count))
         });
-        rows.await?.iter().map(view::ending).collect()
+        readable(&rows.await?, view::ending)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
         let rows = self.rows(|| statement("SELECT * FROM pause ORDER BY what"));
-        rows.await?.iter().map(view::pause).collect()
+        readable(&rows.await?, view::pause)
     }
 
     async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
@@ -239,37 +265,4 @@ impl PostgresStore {
         })
         .await
     }
-}
-
-async fn tally(connection: &mut PgConnection, shift: i64) -> Result<Tally, StoreError> {
-    let rows = statement("SELECT state, count(*) AS jobs FROM job GROUP BY state")
-        .fetch_all(&mut *connection)
-        .await
-        .or_unavailable()?;
-    let names = ["queued", "leased"]
-        .into_iter()
-        .chain(Ending::ALL.map(Ending::name));
-    let mut jobs: Vec<_> = names.map(|name| (name, 0)).collect();
-    for found in &rows {
-        let state = found.text("state")?;
-        let count = found.int("jobs")?;
-        if let Some(slot) = jobs.iter_mut().find(|(name, _)| *name == state) {
-            slot.1 = u64::try_from(count).unwrap_or(0);
-        }
-    }
-    let ages = statement(concat!(
-        "SELECT (SELECT min(due_at) FROM job WHERE state = 'queued' AND due_at <= ",
-        now!(),
-        ") AS due,
-             (SELECT count(*) FROM dead_letter WHERE closed_at IS NULL) AS letters"
-    ))
-    .bind(shift)
-    .fetch_one(connection)
-    .await
-    .or_unavailable()?;
-    Ok(Tally {
-        jobs,
-        oldest_due: ages.maybe_time("due")?,
-        open_dead_letters: u64::try_from(ages.int("letters")?).unwrap_or(0),
-    })
 }

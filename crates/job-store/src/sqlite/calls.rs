@@ -5,6 +5,7 @@ use domain::job::Lease;
 use domain::ports::{CallRecord, RecordedCall, StoreError};
 use sqlx::{SqliteConnection, SqlitePool};
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::row::Columns;
 use crate::view::{self, limit};
@@ -72,5 +73,5 @@ pub(crate) async fn of_order(
         .fetch_all(readers)
         .await
         .or_unavailable()?;
-    rows.iter().map(view::call).collect()
+    readable(&rows, view::call)
 }

@@ -6,22 +6,42 @@ use domain::order::Fact;
 use domain::ports::{RecordedFact, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::sqlite::orders;
 use crate::{record, row};
 
+async fn rows(
+    connection: &mut SqliteConnection,
+    order: OrderId,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    sqlx::query("SELECT at, job_id, kind, body FROM fact WHERE order_id = ? ORDER BY seq")
+        .bind(order.as_str().to_owned())
+        .fetch_all(connection)
+        .await
+        .or_unavailable()
+}
+
+/// The facts that a worker goes by: all of them, or none.
 pub(crate) async fn of_order(
     connection: &mut SqliteConnection,
     order: OrderId,
+) -> Result<Vec<Fact>, StoreError> {
+    let rows = rows(connection, order).await?;
+    let facts = rows.iter().map(row::fact);
+    facts
+        .map(|read| read.map(|recorded| recorded.fact))
+        .collect()
+}
+
+/// The facts that people see of an order.
+pub(crate) async fn shown(
+    connection: &mut SqliteConnection,
+    order: OrderId,
 ) -> Result<Vec<RecordedFact>, StoreError> {
-    let rows =
-        sqlx::query("SELECT at, job_id, kind, body FROM fact WHERE order_id = ? ORDER BY seq")
-            .bind(order.as_str().to_owned())
-            .fetch_all(connection)
-            .await
-            .or_unavailable()?;
-    rows.iter().map(row::fact).collect()
+    readable(&rows(connection, order).await?, row::fact)
 }
 
 pub(crate) async fn append(

@@ -292,7 +292,7 @@ pub(crate) async fn admit_job(
     at: Timestamp,
 ) -> Result<Admission, StoreError> {
     let rows = sqlx::query(
-        "SELECT id, idem_key, state, ended_at FROM job WHERE order_id = ? ORDER BY seq",
+        "SELECT id, idem_key, state, requested_at FROM job WHERE order_id = ? ORDER BY seq",
     )
     .bind(job.order.as_str().to_owned())
     .fetch_all(&mut *connection)
@@ -300,19 +300,20 @@ pub(crate) async fn admit_job(
     .or_unavailable()?;
     let mut earlier = Vec::with_capacity(rows.len());
     for found in &rows {
-        if found.text("id")? == job.id.as_str() {
+        // One that cannot be read is no new job's.
+        if found.text("id").unwrap_or_default() == job.id.as_str() {
             return Ok(Admission::SameDelivery);
         }
         let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);
         let ending = row::ending(&found.text("state")?);
-        earlier.push((key, ending, found.maybe_time("ended_at")?));
+        earlier.push((key, ending, found.time("requested_at")?));
     }
     let earlier: Vec<_> = earlier
         .iter()
-        .map(|(idem_key, ending, ended_at)| Earlier {
+        .map(|(idem_key, ending, requested_at)| Earlier {
             idem_key: idem_key.as_ref(),
             ending: *ending,
-            ended_at: *ended_at,
+            requested_at: *requested_at,
         })
         .collect();
     let admission = admit(job, &earlier);

@@ -6,6 +6,7 @@ use domain::ports::{DeadLetterView, Epoch, StoreError, Undecodable};
 use domain::time::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::record;
 use crate::sqlite::intake::admit_job;
@@ -25,7 +26,7 @@ pub(crate) async fn asked(
     .fetch_all(readers)
     .await
     .or_unavailable()?;
-    rows.iter().map(view::letter).collect()
+    readable(&rows, view::letter)
 }
 
 pub(crate) async fn redrive(

@@ -39,6 +39,18 @@ pub struct SqliteStore {
     claims: AtomicU64,
 }
 
+/// For tests.
+#[doc(hidden)]
+impl SqliteStore {
+    /// How the file would be read for a tally and the search for stuck orders.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn explain_tally(&self) -> Result<String, StoreError> {
+        reader::explain_tally(self).await
+    }
+}
+
 impl SqliteStore {
     pub(crate) fn connections(&self) -> Connections {
         Connections::of(&self.readers)

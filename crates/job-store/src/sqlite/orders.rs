@@ -7,6 +7,7 @@ use domain::ports::{OrderQuery, OrderRow, StoreError};
 use domain::time::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::list::{Change, Filter, Value};
 use crate::view;
@@ -105,5 +106,5 @@ pub(crate) async fn list(
         };
     }
     let rows = statement.fetch_all(readers).await.or_unavailable()?;
-    rows.iter().map(view::order).collect()
+    readable(&rows, view::order)
 }

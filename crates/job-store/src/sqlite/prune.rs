@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::ports::{Pruned, SHORTEST_RETENTION, StoreError};
+use domain::ports::{AUDIT_RETENTION, Pruned, SHORTEST_RETENTION, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -19,11 +19,9 @@ pub(crate) async fn prune(store: &SqliteStore, older_than: Duration) -> Result<P
     let mut all = Pruned::default();
     loop {
         let (step, more) = store
-            .write_now(move |connection, now| Box::pin(one_step(connection, now - age)))
+            .write_now(move |connection, now| Box::pin(one_step(connection, now, age)))
             .await?;
-        all.jobs += step.jobs;
-        all.events += step.events;
-        all.facts += step.facts;
+        all += step;
         if !more {
             return Ok(all);
         }
@@ -34,8 +32,10 @@ pub(crate) async fn prune(store: &SqliteStore, older_than: Duration) -> Result<P
 /// says whether there may be more.
 async fn one_step(
     connection: &mut SqliteConnection,
-    cutoff: Timestamp,
+    now: Timestamp,
+    age: Duration,
 ) -> Result<(Pruned, bool), StoreError> {
+    let cutoff = now - age;
     let rows = sqlx::query(
         "DELETE FROM job WHERE seq IN (
              SELECT seq FROM job WHERE ended_at <= ?1 ORDER BY ended_at LIMIT ?2)
@@ -89,10 +89,40 @@ async fn one_step(
     )
     .bind(cutoff.as_millis())
     .bind(STEP)
-    .execute(connection)
+    .execute(&mut *connection)
     .await
     .or_unavailable()?
     .rows_affected();
+    step.dead_letters = forget(connection, cutoff, LETTERS).await?;
+    step.gaps = forget(connection, cutoff, GAPS).await?;
+    step.audit = forget(connection, now - age.max(AUDIT_RETENTION), AUDIT).await?;
     let full = STEP.unsigned_abs();
-    Ok((step, step.jobs == full || step.events == full))
+    let more = [step.jobs, step.events, step.dead_letters, step.audit].contains(&full);
+    Ok((step, more))
+}
+
+const LETTERS: &str = "DELETE FROM dead_letter WHERE seq IN (
+    SELECT seq FROM dead_letter WHERE closed_at <= ?1 ORDER BY closed_at LIMIT ?2)";
+
+const GAPS: &str = "DELETE FROM gap WHERE seq IN (
+    SELECT seq FROM gap WHERE until_at <= ?1 AND EXISTS (
+        SELECT 1 FROM gap AS newer WHERE newer.channel = gap.channel AND newer.seq > gap.seq)
+    ORDER BY seq LIMIT ?2)";
+
+const AUDIT: &str = "DELETE FROM audit WHERE seq IN (
+    SELECT seq FROM audit WHERE at <= ?1 ORDER BY seq LIMIT ?2)";
+
+/// Forgets up to [`STEP`] rows that are as old as `cutoff`.
+async fn forget(
+    connection: &mut SqliteConnection,
+    cutoff: Timestamp,
+    text: &'static str,
+) -> Result<u64, StoreError> {
+    let forgotten = sqlx::query(text)
+        .bind(cutoff.as_millis())
+        .bind(STEP)
+        .execute(connection)
+        .await
+        .or_unavailable()?;
+    Ok(forgotten.rows_affected())
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{Ending, Fence, Lease};
 use domain::key::Owner;
-use domain::order::Fact;
+use domain::order::{Fact, MarkersKept};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use crate::damage::{Damaged, set_aside_job, set_aside_order};
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, job_columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, orders};
@@ -60,8 +62,11 @@ impl JobQueue for SqliteStore {
         let fences: Vec<_> = (0..limit as u64)
             .map(|count| Fence::of(owner, first + count))
             .collect();
-        self.write_now(move |connection, now| Box::pin(claim(connection, fences, now, now + ttl)))
-            .await
+        let claimed = self
+            .write_now(move |connection, now| Box::pin(claim(connection, fences, now, now + ttl)));
+        let (claimed, damaged) = claimed.await?;
+        damaged.iter().for_each(Damaged::report);
+        Ok(claimed)
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
@@ -237,7 +242,7 @@ async fn claim(
     fences: Vec<Fence>,
     now: Timestamp,
     until: Timestamp,
-) -> Result<Vec<Claimed>, StoreError> {
+) -> Result<(Vec<Claimed>, Vec<Damaged>), StoreError> {
     let rows = sqlx::query(DUE)
         .bind(now.as_millis())
         .bind(i64::try_from(fences.len()).unwrap_or(i64::MAX))
@@ -250,25 +255,65 @@ async fn claim(
         .or_unavailable()?;
     let markers_kept = row::markers_kept(&evidence)?;
     let mut claimed = Vec::with_capacity(rows.len());
+    let mut damaged = Vec::new();
     for (found, fence) in rows.iter().zip(fences) {
+        let job = match decode(connection, found, fence, now, markers_kept).await {
+            Ok(job) => job,
+            Err(error) => {
+                let job = Damaged::of(found, error)?;
+                set_aside(connection, &job, now).await?;
+                damaged.push(job);
+                continue;
+            }
+        };
         sqlx::query(
             "UPDATE job SET state = 'leased', fence = ?1, lease_until = ?2,
                  started_at = coalesce(started_at, ?3)
              WHERE seq = ?4",
         )
-        .bind(fence.as_str().to_owned())
+        .bind(job.lease.fence.as_str().to_owned())
         .bind(until.as_millis())
         .bind(now.as_millis())
         .bind(found.int("seq")?)
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-        let mut job = row::claimed(found, fence, now, markers_kept)?;
-        let known = facts::of_order(connection, job.job.order).await?;
-        job.facts = known.into_iter().map(|recorded| recorded.fact).collect();
         claimed.push(job);
     }
-    Ok(claimed)
+    Ok((claimed, damaged))
+}
+
+async fn decode(
+    connection: &mut SqliteConnection,
+    found: &SqliteRow,
+    fence: Fence,
+    now: Timestamp,
+    markers_kept: Option<MarkersKept>,
+) -> Result<Claimed, StoreError> {
+    let mut job = row::claimed(found, fence, now, markers_kept)?;
+    job.facts = facts::of_order(connection, job.job.order).await?;
+    Ok(job)
+}
+
+async fn set_aside(
+    connection: &mut SqliteConnection,
+    job: &Damaged,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(set_aside_job!())
+        .bind(job.seq)
+        .bind(now.as_millis())
+        .bind(job.cause.clone())
+        .execute(&mut *connection)
+        .await
+        .or_unavailable()?;
+    sqlx::query(set_aside_order!())
+        .bind(job.seq)
+        .bind(now.as_millis())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
 }
 
 /// Runs a statement whose parameters are the time, the job and the fence, and where it needs

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::Ending;
 use domain::key::{Channel, JobId};
 use domain::ports::{
     Alert, Audit, CallTally, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage,
     JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact,
-    StoreError, StreamView, Tally,
+    SetAside, StoreError, StreamView, StuckOrders, Tally,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
 
+use crate::damage::{readable, set_aside_lately, set_aside_of};
 use crate::error::OrUnavailable;
-use crate::row::{self, Columns};
+use crate::row::{self, Columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, household, marks, orders};
+use crate::tally::{ended, letters_of, live, marker_lost, open_letters, stuck, stuck_of, tally_of};
 use crate::view::{self, endings, limit, view_columns};
 
 #[async_trait]
@@ -31,12 +32,12 @@ impl JobReader for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .or_unavailable()?;
-        rows.iter().map(row::view).collect()
+        readable(&rows, row::view)
     }
 
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
         let mut connection = self.readers.acquire().await.or_unavailable()?;
-        facts::of_order(&mut connection, order).await
+        facts::shown(&mut connection, order).await
     }
 
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
@@ -44,36 +45,56 @@ impl JobReader for SqliteStore {
     }
 
     async fn tally(&self) -> Result<Tally, StoreError> {
-        let now = self.clock.now();
-        let rows = sqlx::query("SELECT state, count(*) AS jobs FROM job GROUP BY state")
+        let live = sqlx::query(live!())
+            .bind(self.clock.now().as_millis())
+            .fetch_one(&self.readers)
+            .await
+            .or_unavailable()?;
+        let ended = sqlx::query(ended!())
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        let names = ["queued", "leased"]
-            .into_iter()
-            .chain(Ending::ALL.map(Ending::name));
-        let mut jobs: Vec<_> = names.map(|name| (name, 0)).collect();
-        for found in &rows {
-            let state = found.text("state")?;
-            let count = found.int("jobs")?;
-            if let Some(slot) = jobs.iter_mut().find(|(name, _)| *name == state) {
-                slot.1 = u64::try_from(count).unwrap_or(0);
-            }
-        }
-        let ages = sqlx::query(
-            "SELECT (SELECT min(due_at) FROM job WHERE state = 'queued' AND due_at <= ?) AS due,
-                    (SELECT count(*) FROM dead_letter WHERE closed_at IS NULL) AS letters",
-        )
-        .bind(now.as_millis())
-        .fetch_one(&self.readers)
-        .await
-        .or_unavailable()?;
-        let letters = ages.int("letters")?;
-        Ok(Tally {
-            jobs,
-            oldest_due: ages.maybe_time("due")?,
-            open_dead_letters: u64::try_from(letters).unwrap_or(0),
-        })
+        tally_of(&live, &ended)
+    }
+
+    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
+        let found = sqlx::query(open_letters!())
+            .fetch_one(&self.readers)
+            .await
+            .or_unavailable()?;
+        letters_of(&found)
+    }
+
+    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError> {
+        let found = sqlx::query(set_aside_lately!())
+            .bind((self.clock.now() - window).as_millis())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        set_aside_of(found.as_ref())
+    }
+
+    async fn stuck_orders(
+        &self,
+        live_for: Duration,
+        idle_for: Duration,
+    ) -> Result<StuckOrders, StoreError> {
+        let now = self.clock.now();
+        let found = sqlx::query(stuck!())
+            .bind((now - live_for).as_millis())
+            .bind((now - idle_for).as_millis())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        stuck_of(found.as_ref())
+    }
+
+    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
+        let found = sqlx::query(marker_lost!())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        found.map(|found| found.time("at")).transpose()
     }
 
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
@@ -108,7 +129,7 @@ impl JobReader for SqliteStore {
         .fetch_optional(&self.readers)
         .await
         .or_unavailable()?;
-        found.as_ref().map(row::view).transpose()
+        Ok(readable(found.as_slice(), row::view)?.pop())
     }
 
     async fn jobs(
@@ -130,7 +151,7 @@ impl JobReader for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .or_unavailable()?;
-        rows.iter().map(row::view).collect()
+        readable(&rows, row::view)
     }
 
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
@@ -156,7 +177,7 @@ impl JobReader for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        rows.iter().map(view::letter).collect()
+        readable(&rows, view::letter)
     }
 
     async fn gaps(&self, count: usize) -> Result<Vec<GapView>, StoreError> {
@@ -165,7 +186,7 @@ impl JobReader for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        rows.iter().map(view::gap).collect()
+        readable(&rows, view::gap)
     }
 
     async fn audit(&self, count: usize) -> Result<Vec<Audit>, StoreError> {
@@ -174,7 +195,7 @@ impl JobReader for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        rows.iter().map(view::audit).collect()
+        readable(&rows, view::audit)
     }
 
     async fn endings(&self, since: Timestamp, count: usize) -> Result<Vec<EndingView>, StoreError> {
@@ -184,7 +205,7 @@ impl JobReader for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        rows.iter().map(view::ending).collect()
+        readable(&rows, view::ending)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
@@ -192,7 +213,7 @@ impl JobReader for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        rows.iter().map(view::pause).collect()
+        readable(&rows, view::pause)
     }
 
     async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
@@ -218,4 +239,25 @@ impl JobReader for SqliteStore {
             .or_unavailable()?;
         answer.try_get::<i64, _>(0).or_unavailable().map(|_| ())
     }
+}
+
+pub(crate) async fn explain_tally(store: &SqliteStore) -> Result<String, StoreError> {
+    let mut lines = Vec::new();
+    for text in [
+        live!(),
+        ended!(),
+        stuck!(),
+        marker_lost!(),
+        concat!("SELECT ", kept_columns!()),
+    ] {
+        let explain = format!("EXPLAIN QUERY PLAN {text}");
+        let rows = sqlx::query(sqlx::AssertSqlSafe(explain))
+            .fetch_all(&store.readers)
+            .await
+            .or_unavailable()?;
+        for row in &rows {
+            lines.push(row.text("detail")?);
+        }
+    }
+    Ok(lines.join("\n"))
 }

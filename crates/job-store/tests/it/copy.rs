@@ -8,8 +8,8 @@ use domain::job::{Admission, Ending};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, DeadLetter, Delivery, Entry, Gap, Leadership, Undecodable,
-    UndecodableReason,
+    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, Leadership,
+    PROCESS_ALIVE, ProcessReport, Undecodable, UndecodableReason,
 };
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
 use test_postgres::Database;
@@ -240,4 +240,71 @@ async fn a_target_with_other_data_or_a_source_in_use_is_refused() {
     ));
     let facts = other.reader.facts_of(order_id(0)).await.unwrap();
     assert!(facts.is_empty(), "nothing was written");
+}
+
+/// A worker between two jobs holds no lease; the store knows it by its reports.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_with_which_an_idle_process_works_is_not_copied_and_not_copied_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create().await;
+    let clock = Arc::new(FakeClock::default());
+    let sqlite = sqlite(folder.path(), "jobs.db");
+    let postgres = StoreConfig::parse(&database.url()).unwrap();
+    for config in [&sqlite, &postgres] {
+        drop(open(config, Arc::clone(&clock) as _).await.unwrap());
+    }
+    for (config, other) in [(&sqlite, &postgres), (&postgres, &sqlite)] {
+        let store = open(config, Arc::clone(&clock) as _).await.unwrap();
+        let report = ProcessReport {
+            id: owner("idle"),
+            role: "worker".to_owned(),
+            version: "1.2.3".to_owned(),
+            host: "host-a".to_owned(),
+            pid: 42,
+            started_at: clock.now(),
+            conditions: Vec::new(),
+            settings: Vec::new(),
+        };
+        store.intake.report_process(&report).await.unwrap();
+        for (from, to) in [(config, other), (other, config)] {
+            let refused = run(from, to, &clock).await.unwrap_err();
+            assert!(
+                matches!(refused, CopyError::ProcessAlive { .. }),
+                "{refused}"
+            );
+            let text = refused.to_string();
+            assert!(text.contains("worker") && text.contains("host-a"), "{text}");
+        }
+        store.intake.retire_process(&owner("idle")).await.unwrap();
+    }
+    run(&sqlite, &postgres, &clock).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_was_killed_is_in_the_way_of_a_copy_for_a_moment_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::default());
+    let (from, to) = (
+        sqlite(folder.path(), "from.db"),
+        sqlite(folder.path(), "to.db"),
+    );
+    let store = open(&from, Arc::clone(&clock) as _).await.unwrap();
+    let report = ProcessReport {
+        id: owner("killed"),
+        role: "worker".to_owned(),
+        version: String::new(),
+        host: "host-a".to_owned(),
+        pid: 42,
+        started_at: clock.now(),
+        conditions: Vec::new(),
+        settings: Vec::new(),
+    };
+    store.intake.report_process(&report).await.unwrap();
+    clock.advance(PROCESS_ALIVE - Duration::from_millis(1));
+    assert!(matches!(
+        run(&from, &to, &clock).await,
+        Err(CopyError::ProcessAlive { .. })
+    ));
+    clock.advance(Duration::from_millis(1));
+    run(&from, &to, &clock).await.unwrap();
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod copy;
+mod damage;
 mod pooler;
 mod postgres;
 mod sqlite;

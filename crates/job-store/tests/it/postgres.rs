@@ -269,6 +269,29 @@ async fn a_claim_among_many_finished_jobs_uses_the_indexes_of_the_live_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_counted_often_reads_no_job_that_has_ended() {
+    let Opened {
+        store, database, ..
+    } = open().await;
+    store.enqueue(&jobs(200)).await.unwrap();
+    let mut aside = aside(&database).await;
+    let finished = "
+        INSERT INTO job (id, order_id, source, correlation, requested_at, enqueued_at, state,
+            due_at, ended_at)
+        SELECT 'old' || n, 'order' || n, 'event', 'c', 0, 0, 'succeeded', 0, 0
+        FROM generate_series(1, 50000) AS n";
+    execute(&mut aside, finished).await;
+    for statistics in ["SELECT 1", "ANALYZE job"] {
+        execute(&mut aside, statistics).await;
+        let plan = store.explain_tally().await.unwrap();
+        assert!(!plan.contains("Seq Scan on job "), "{plan}");
+        assert!(plan.contains("job_queued"), "{plan}");
+        assert!(plan.contains("job_live"), "{plan}");
+    }
+    assert_eq!(store.tally().await.unwrap().count("succeeded"), 50_000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_works_through_a_pooler_in_transaction_mode() {
     let database = Database::create().await;
     works_through(Pooler::start(&database.url()).await).await;

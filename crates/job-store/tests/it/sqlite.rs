@@ -193,3 +193,25 @@ async fn a_store_of_the_release_before_gets_its_list_of_orders() {
     let store = reopen(&folder, &clock).await;
     assert_eq!(store.orders(&query).await.unwrap(), kept);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_counted_often_reads_no_job_that_has_ended() {
+    let opened = open().await;
+    let store = &opened.store;
+    let plan = store.explain_tally().await.unwrap();
+    let whole = |line: &&str| {
+        let scanned = ["SCAN job", "SCAN fact"]
+            .iter()
+            .any(|scan| line.starts_with(scan));
+        scanned && !line.contains("USING")
+    };
+    assert_eq!(plan.lines().find(whole), None, "{plan}");
+    for index in [
+        "job_queued",
+        "job_live",
+        "fact_marker_kept",
+        "fact_marker_lost",
+    ] {
+        assert!(plan.contains(index), "{plan}");
+    }
+}

@@ -42,6 +42,7 @@ pub(super) fn words(sign: &Sign) -> &'static str {
         Sign::WhmcsRefuses => "WHMCS refuses it",
         Sign::SalesforceRefuses => "Salesforce refuses its login",
         Sign::ApiScarce => "few calls to Salesforce are left today",
+        Sign::Panicked => "panicked over a job",
     }
 }
 
@@ -49,7 +50,7 @@ pub(super) fn words(sign: &Sign) -> &'static str {
 pub(super) fn tone(sign: &Sign) -> &'static str {
     match sign {
         Sign::Subscribed => "good",
-        Sign::Stopped | Sign::WhmcsRefuses | Sign::SalesforceRefuses => "bad",
+        Sign::Stopped | Sign::WhmcsRefuses | Sign::SalesforceRefuses | Sign::Panicked => "bad",
         Sign::Connecting | Sign::ApiScarce => "doubt",
         Sign::Leads | Sign::Standby | Sign::EventsDisabled => "plain",
     }

@@ -1,6 +1,7 @@
 //! A CRM without a guard.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
@@ -10,7 +11,6 @@ use domain::order::{
     Standing,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
-use domain::time::Timestamp;
 
 use crate::trace::lock;
 
@@ -73,11 +73,11 @@ impl CrmOrders for NoGuard {
 
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
-        self.inner.pending(before, after, limit).await
+        self.inner.pending(older_than, after, limit).await
     }
 
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {

@@ -1,5 +1,7 @@
 //! The way to Salesforce: away, replies lost, writes in between.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
@@ -7,7 +9,6 @@ use domain::order::{
     AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, Standing,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
-use domain::time::Timestamp;
 
 use super::{Seat, not_sent, unknown};
 use crate::books::crm::{Crm, Met};
@@ -91,13 +92,17 @@ impl CrmOrders for Seat {
 
     async fn pending(
         &self,
-        before: Timestamp,
+        older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
-        let what = || format!("pending before {before:?}");
-        self.call_crm(what, |crm| crm.pending(before, after, limit))
-            .await
+        let what = || format!("pending for {older_than:?}");
+        // Salesforce's clock, not the caller's.
+        let world = &self.world;
+        self.call_crm(what, |crm| {
+            crm.pending(world.now() - older_than, after, limit)
+        })
+        .await
     }
 
     async fn place(&self, _request: &PlaceRequest) -> Result<Placed, CallError> {

@@ -7,6 +7,7 @@ mod people;
 mod retention;
 mod stream;
 mod sweep;
+mod upkeep;
 mod watch;
 
 use std::time::Duration;
@@ -108,6 +109,47 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let admissions = self.store.accept(&delivery).await.unwrap();
         assert_eq!(admissions, [Admission::DeadLettered, Admission::Enqueued]);
         assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+    }
+
+    /// A store that cannot hold a value says so, writes nothing of the delivery, and goes on.
+    pub async fn what_a_store_cannot_hold_is_told_from_a_store_that_is_away(&self) {
+        let epoch = self.lead().await;
+        let nul = NewJob {
+            requested_by: Some("a\0b".to_owned()),
+            ..new_job("nul", order_id(1), Some("k"))
+        };
+        // Nothing that compresses, as an index might do.
+        let number = |n: u32| n.wrapping_mul(2_654_435_761).to_string();
+        let noise: String = (0..20_000_u32).map(number).collect();
+        let long = new_job(&noise[..20_000], order_id(2), None);
+        let field = ("RequestedBy__c\0".to_owned(), "\0".to_owned());
+        let letter = DeadLetter {
+            event: EventId::new("bad").unwrap(),
+            replay_id: None,
+            undecodable: Undecodable {
+                reason: UndecodableReason::Malformed,
+                detail: "a\0".to_owned(),
+                schema_id: "\0".to_owned(),
+                payload: vec![0],
+                fields: vec![field],
+            },
+        };
+        let hard = [Entry::Job(nul), Entry::Job(long), Entry::DeadLetter(letter)];
+        for (n, entry) in (1..).zip(hard) {
+            let good = Entry::Job(new_job(&format!("g{n}"), order_id(10), None));
+            let entries = vec![good.clone(), entry];
+            let cursor = self.store.cursor(&channel()).await.unwrap();
+            match self.store.accept(&self.delivery(epoch, entries, n)).await {
+                Ok(admissions) => assert_eq!(admissions[0], Admission::Enqueued),
+                Err(StoreError::Unstorable(_)) => {
+                    assert_eq!(self.store.cursor(&channel()).await.unwrap(), cursor);
+                    let alone = self.delivery(epoch, vec![good], n);
+                    let admissions = self.store.accept(&alone).await.unwrap();
+                    assert_eq!(admissions, [Admission::Enqueued], "nothing was written");
+                }
+                Err(other) => panic!("it is not away: {other:?}"),
+            }
+        }
     }
 
     /// A leader whose term is over cannot move the cursor or add a job.
@@ -368,6 +410,7 @@ macro_rules! job_store_contract {
         $run! {
             a_delivery_is_stored_once_with_its_cursor,
             a_dead_letter_does_not_stop_the_stream,
+            what_a_store_cannot_hold_is_told_from_a_store_that_is_away,
             a_stale_leader_changes_nothing,
             a_leader_renews_and_resigns,
             a_lost_position_stays_until_another_takes_its_place,
@@ -386,7 +429,12 @@ macro_rules! job_store_contract {
             a_repeat_with_more_behind_it_adds_only_that,
             a_leadership_that_was_taken_over_stays_with_its_new_owner,
             pruning_keeps_what_recognises_a_provisioned_order,
+            pruning_forgets_closed_letters_old_gaps_and_very_old_audit_lines,
+            jobs_are_counted_by_state_and_forgotten_ones_are_not,
+            an_order_is_stuck_when_it_is_live_for_long_and_nothing_is_learnt,
+            a_marker_is_lost_while_the_newest_evidence_says_so,
             an_activation_that_is_swept_up_twice_makes_one_job,
+            an_activation_whose_job_did_nothing_is_swept_up_again,
             orders_are_found_by_any_of_their_names,
             orders_are_listed_page_by_page_the_newest_first,
             an_order_is_listed_with_its_last_job_and_its_refusal,

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, Ending};
-use domain::key::WhmcsOrderId;
+use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{Clock, Entry, JobIntake, JobQueue, JobReader, Pruned, SHORTEST_RETENTION};
+use domain::ports::{
+    AUDIT_RETENTION, Act, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader, Pruned,
+    SHORTEST_RETENTION, Undecodable, UndecodableReason,
+};
 
 use super::Subject;
-use crate::{new_job, order_id};
+use crate::{channel, new_job, order_id};
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// Ended jobs, event ids and facts that bind nobody go when they are old; what tells that
@@ -61,6 +64,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             jobs: 2,
             events: 2,
             facts: 2,
+            ..Pruned::default()
         };
         assert_eq!(self.store.prune(hour).await.unwrap(), pruned);
         assert_eq!(self.store.prune(hour).await.unwrap(), Pruned::default());
@@ -72,5 +76,59 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let claimed = self.claim_one().await;
         assert_eq!(claimed.facts, provisioned);
         assert!(claimed.markers_kept.is_some());
+    }
+
+    async fn left(&self) -> [usize; 3] {
+        let letters = self.store.dead_letters(false, None, 9).await.unwrap();
+        let gaps = self.store.gaps(9).await.unwrap();
+        let audit = self.store.audit(9).await.unwrap();
+        [letters.len(), gaps.len(), audit.len()]
+    }
+
+    /// Open dead letters and the newest gap stay; what was done by people stays for longer.
+    pub async fn pruning_forgets_closed_letters_old_gaps_and_very_old_audit_lines(&self) {
+        let epoch = self.lead().await;
+        let letter = |event: &str| {
+            Entry::DeadLetter(DeadLetter {
+                event: EventId::new(event).unwrap(),
+                replay_id: None,
+                undecodable: Undecodable {
+                    reason: UndecodableReason::Malformed,
+                    detail: String::new(),
+                    schema_id: String::new(),
+                    payload: Vec::new(),
+                    fields: Vec::new(),
+                },
+            })
+        };
+        let gap = Gap {
+            from: None,
+            detail: "aged out".to_owned(),
+        };
+        for (cursor, event) in [(1, "bad"), (2, "worse")] {
+            let delivery = self.delivery(epoch, vec![letter(event)], cursor);
+            self.store.accept(&delivery).await.unwrap();
+            let channel = channel();
+            let lost = self.store.lose_position(&channel, epoch, &gap);
+            lost.await.unwrap();
+        }
+        let letters = self.store.dead_letters(true, None, 9).await.unwrap();
+        let (open, closed) = (letters[0].number, letters[1].number);
+        let dismiss = Act::Dismiss { letter: closed };
+        self.store.act(&dismiss, "ada", "seen").await.unwrap();
+        assert_eq!(self.left().await, [2, 2, 1]);
+        let hour = Duration::from_secs(3600);
+        self.clock.advance(SHORTEST_RETENTION - hour);
+        assert_eq!(self.store.prune(hour).await.unwrap(), Pruned::default());
+        self.clock.advance(hour * 2);
+        let pruned = self.store.prune(hour).await.unwrap();
+        assert_eq!((pruned.dead_letters, pruned.gaps, pruned.audit), (1, 1, 0));
+        assert_eq!(self.left().await, [1, 1, 1]);
+        let letters = self.store.dead_letters(false, None, 9).await.unwrap();
+        assert_eq!(letters[0].number, open);
+        self.clock.advance(AUDIT_RETENTION);
+        let pruned = self.store.prune(hour).await.unwrap();
+        assert_eq!((pruned.dead_letters, pruned.gaps, pruned.audit), (0, 0, 1));
+        assert_eq!(self.left().await, [1, 1, 0]);
     }
 }

@@ -6,7 +6,7 @@ use domain::id::OrderId;
 use domain::key::{Channel, Owner, ReplayId};
 use domain::ports::{
     CallTally, Condition, Cursor, Epoch, GapView, Outcomes, Pausable, Pause, ProcessReport,
-    ProcessView, Sign,
+    ProcessView, SetAside, Sign, StuckOrders,
 };
 
 use super::*;
@@ -104,6 +104,38 @@ fn with(change: impl FnOnce(&mut Seen)) -> Seen {
     let mut seen = well(T0);
     change(&mut seen);
     seen
+}
+
+fn stuck(orders: u64) -> StuckOrders {
+    let order = OrderId::parse("801000000000001").unwrap();
+    StuckOrders {
+        orders,
+        oldest: Some((order, ago(7200))),
+    }
+}
+
+fn panicked(at: Timestamp) -> ProcessView {
+    let mut view = process("worker", &[Sign::Panicked]);
+    view.report.conditions[0].since = at;
+    view
+}
+
+#[test]
+fn an_alert_names_what_is_stuck_or_cannot_be_read() {
+    let seen = with(|seen| seen.stuck = stuck(3));
+    let words = Rule::OrderStuck.holds(&settings(), &seen, false).unwrap();
+    assert!(words.starts_with("3 orders"), "{words}");
+    assert!(words.contains("801000000000001AAA, for 2 h"), "{words}");
+}
+
+#[test]
+fn an_alert_holds_nothing_that_a_store_cannot_keep() {
+    let seen = with(|seen| {
+        seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+        seen.processes[1].report.conditions[0].detail = "a\0b".to_owned();
+    });
+    let changes = judge(&settings(), &seen, &[]);
+    assert!(!changes[0].0.description.contains('\0'));
 }
 
 fn ago(seconds: u64) -> Timestamp {
@@ -288,6 +320,54 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
             "a dead letter is open",
             with(|seen| seen.tally.open_dead_letters = 1),
             vec![DeadLettersOpen],
+        ),
+        (
+            "an order has been in progress for long",
+            with(|seen| seen.stuck = stuck(2)),
+            vec![OrderStuck],
+        ),
+        (
+            "an order is stuck while a person holds the workers back and WHMCS refuses",
+            with(|seen| {
+                seen.stuck = stuck(1);
+                seen.pauses = vec![pause(Pausable::Worker)];
+                seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+            }),
+            vec![LanePaused, OrderStuck],
+        ),
+        (
+            "a job could not be read",
+            with(|seen| {
+                seen.set_aside = SetAside {
+                    jobs: 1,
+                    order: "801000000000001AAA".to_owned(),
+                    cause: "`dreamt` is no kind of fact".to_owned(),
+                };
+            }),
+            vec![JobSetAside],
+        ),
+        (
+            "WHMCS drops the marker",
+            with(|seen| seen.marker_lost = Some(ago(60))),
+            vec![MarkerLost],
+        ),
+        (
+            "a worker panicked",
+            with(|seen| seen.processes[1] = process("worker", &[Sign::Panicked])),
+            vec![WorkerPanicked],
+        ),
+        (
+            "a worker panicked long ago, and another lately",
+            with(|seen| {
+                seen.processes[1] = panicked(ago(1800));
+                seen.processes.push(panicked(ago(1799)));
+            }),
+            vec![WorkerPanicked],
+        ),
+        (
+            "a worker panicked long ago",
+            with(|seen| seen.processes[1] = panicked(ago(1800))),
+            vec![],
         ),
     ];
     for (name, seen, rules) in table {
