@@ -13,7 +13,7 @@ pub enum FaultId {
     F02,
     /// Noise before the JSON, after the effect; `style`: `notice`, `bom`, `blank`.
     F03,
-    /// 500 HTML, after the effect.
+    /// 500 HTML, after the effect; `text` for other words on the page.
     F04,
     /// 200 and nothing, after the effect.
     F05,
@@ -69,7 +69,8 @@ pub enum FaultId {
     /// Staff meddles: `style` `cancel`, `accept`, `delete`, `clear_notes`; after AddOrder,
     /// before any other action.
     F30,
-    /// `module` instead of the product's own, for this call.
+    /// `module` instead of the product's own, for this call; a product's idempotent module
+    /// stays idempotent.
     F31,
     /// The server's clock is `services` seconds ahead in this answer.
     F32,

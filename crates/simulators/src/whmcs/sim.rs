@@ -8,6 +8,7 @@ use super::{
     faults::{Fault, FaultId},
     http,
     install::{ActionCall, Install},
+    modules,
     options::{Credentials, Knobs, WhmcsOptions},
     oracle,
 };
@@ -251,6 +252,11 @@ impl WhmcsSim {
         if let Some(service) = lock(&self.install.books).services.get_mut(&service) {
             status.clone_into(&mut service.status);
         }
+    }
+
+    /// Staff set a service up on the remote system themselves and mark it active in WHMCS.
+    pub fn build_by_hand(&self, service: u64) {
+        modules::build_by_hand(&self.install, service);
     }
 
     /// An order of this client that has nothing to do with the bridge.

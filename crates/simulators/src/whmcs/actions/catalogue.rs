@@ -57,7 +57,7 @@ fn show(knobs: &Knobs, product: &Product) -> Value {
     let module = if product.module.script == ModuleScript::None {
         ""
     } else {
-        "simulated"
+        product.module.name.as_str()
     };
     let mut shown = json!({
         "pid": knobs.id(product.pid), "gid": knobs.id(1), "type": "other", "name": product.name,

@@ -275,6 +275,7 @@ pub(super) async fn accept(install: &Install, context: &Context, params: &Php) -
             }
             // The others are still tried: that is how an order becomes partly active.
             Created::Failed(text) => failure = failure.or(Some(text)),
+            Created::Died => return Err(modules::DIED.to_owned()),
         }
     }
     match failure {
