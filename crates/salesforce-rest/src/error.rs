@@ -198,6 +198,11 @@ impl From<Failure> for CallError {
                 retry_after: None,
                 source: Box::new(failure),
             },
+            // A precondition that does not hold undoes the whole call, too.
+            412 => Self::NotSent {
+                retry_after: None,
+                source: Box::new(failure),
+            },
             300..=399 | 406 | 408 | 420 | 429 | 500.. => Self::Unknown {
                 source: Box::new(failure),
             },
@@ -263,6 +268,13 @@ mod tests {
             (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "", "refused"),
             (400, "STRING_TOO_LONG", "", "refused"),
             (400, "BRAND_NEW", "", "refused"),
+            (
+                412,
+                "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE",
+                "",
+                "not_sent",
+            ),
+            (412, "", "", "not_sent"),
             (400, "QUERY_TIMEOUT", "", "unknown"),
             (429, "", "", "unknown"),
             (500, "UNKNOWN_EXCEPTION", "", "unknown"),
