@@ -236,6 +236,11 @@ impl House {
         (running, url)
     }
 
+    /// Where its store is.
+    pub(crate) fn store_url(&self) -> &str {
+        &self.url
+    }
+
     /// Who buys here.
     pub(crate) fn account(&self) -> &str {
         &self.account
@@ -254,6 +259,15 @@ impl House {
 
     /// Starts a worker with more settings, or others.
     pub(crate) fn work_with(&self, more: &[(&'static str, &str)]) -> Running {
+        self.work_probing(more, None)
+    }
+
+    /// Starts a worker that asks WHMCS this often whether it lets the bridge in again.
+    pub(crate) fn work_probing(
+        &self,
+        more: &[(&'static str, &str)],
+        every: Option<Duration>,
+    ) -> Running {
         let mut settings = self.worker_settings();
         settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         settings.extend(
@@ -264,6 +278,9 @@ impl House {
             .check()
             .unwrap();
         config.alerts.settings.pace = PACE;
+        if let Some(every) = every {
+            config.provisioning.probe_every = every;
+        }
         start(|shutdown| async move { worker::run(config, Metrics::install(), shutdown).await })
     }
 

@@ -66,8 +66,8 @@ pub enum FaultId {
     F28,
     /// `style`: `notes`, `custom_fields` or `domain` is dropped in this AddOrder.
     F29,
-    /// Staff meddles: `style` `cancel`, `accept`, `delete`, `clear_notes`; after AddOrder,
-    /// before any other action.
+    /// Staff meddles: `style` `cancel`, `accept`, `delete`, `clear_notes`, `build` (every
+    /// service, while the order stays as it is); after AddOrder, before any other action.
     F30,
     /// `module` instead of the product's own, for this call; a product's idempotent module
     /// stays idempotent.
@@ -96,6 +96,9 @@ pub struct Fault {
     /// Only calls about an order whose notes contain this.
     #[serde(default)]
     pub marker: Option<String>,
+    /// Only calls that name this client.
+    #[serde(default)]
+    pub client: Option<u64>,
     /// Milliseconds.
     #[serde(default)]
     pub delay_ms: Option<u64>,
@@ -130,6 +133,7 @@ impl Fault {
             action: None,
             when: When::Next(1),
             marker: None,
+            client: None,
             delay_ms: None,
             status: None,
             retry_after: None,
@@ -159,6 +163,13 @@ impl Fault {
     #[must_use]
     pub fn marker(mut self, marker: &str) -> Self {
         self.marker = Some(marker.to_owned());
+        self
+    }
+
+    /// Only calls that name this client.
+    #[must_use]
+    pub fn client(mut self, client: u64) -> Self {
+        self.client = Some(client);
         self
     }
 

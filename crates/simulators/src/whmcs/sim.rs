@@ -228,7 +228,7 @@ impl WhmcsSim {
 
     // Staff.
 
-    /// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`.
+    /// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
     pub fn staff(&self, order: u64, edit: &str) {
         oracle::meddle(&self.install, order, edit);
     }

@@ -330,6 +330,18 @@ pub(crate) fn set_status(books: &mut Books, id: u64, status: &str) {
     }
 }
 
+/// Builds every pending service of an order, and marks it active.
+pub(crate) fn build(books: &mut Books, order: u64) {
+    for service in books
+        .services
+        .values_mut()
+        .filter(|row| row.orderid == order && row.status == "Pending")
+    {
+        "Active".clone_into(&mut service.status);
+        *books.remote.entry(service.id).or_default() += 1;
+    }
+}
+
 /// Removes an order with its services and invoice.
 pub(crate) fn erase(books: &mut Books, id: u64) {
     if let Some(order) = books.orders.remove(&id) {
