@@ -20,17 +20,17 @@ async fn a_locked_table_on_postgres_leaves_no_order_in_doubt() {
     let mut other = sqlx::PgConnection::connect(house.store_url())
         .await
         .unwrap();
-    let mut lock = async |house: &House| {
-        house.until_first_is_placed().await;
+    let stall = async |house: &House| {
         let mut transaction = other.begin().await.unwrap();
         sqlx::query("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
             .execute(&mut *transaction)
             .await
             .unwrap();
+        house.whmcs.release(INTENTS);
         tokio::time::sleep(STALL).await;
         transaction.rollback().await.unwrap();
     };
-    provision_while(&house, &mut lock).await;
+    provision_while(&house, stall).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,21 +39,29 @@ async fn a_locked_file_on_sqlite_leaves_no_order_in_doubt() {
     let mut other = sqlx::SqliteConnection::connect(house.store_url())
         .await
         .unwrap();
-    let mut lock = async |house: &House| {
-        house.until_first_is_placed().await;
+    let stall = async |house: &House| {
         sqlx::query("BEGIN EXCLUSIVE")
             .execute(&mut other)
             .await
             .unwrap();
+        house.whmcs.release(INTENTS);
         tokio::time::sleep(STALL).await;
         sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     };
-    provision_while(&house, &mut lock).await;
+    provision_while(&house, stall).await;
 }
 
-async fn provision_while(house: &House, stall: &mut impl AsyncFnMut(&House)) {
-    let (subscriber, worker) = (house.subscribe(), house.work());
+/// Where orders are parked that will commit their intents next.
+const INTENTS: &str = "intents";
+
+async fn provision_while(house: &House, mut stall: impl AsyncFnMut(&House)) {
+    let parked = Fault::new(FaultId::HoldAfter).on("GetProducts");
+    house.whmcs.fault(parked.text(INTENTS).when(When::Next(8)));
+    let slow = &[("WHMCS_TIMEOUT", "60s")];
+    let (subscriber, worker) = (house.subscribe(), house.work_with(slow));
     let orders = house.approve(20);
+    let asked = || house.whmcs.call_counts().get("getproducts").copied();
+    house.until(async || asked().unwrap_or_default() >= 8).await;
     stall(house).await;
     let status = |order: &OrderId| house.field(order, "Activation_Status__c");
     let ended = async || orders.iter().all(|order| status(order) != "Activating");
@@ -69,11 +77,6 @@ async fn provision_while(house: &House, stall: &mut impl AsyncFnMut(&House)) {
 }
 
 impl House {
-    /// The worker is in the middle of its orders.
-    async fn until_first_is_placed(&self) {
-        self.until(async || !self.whmcs.orders().is_empty()).await;
-    }
-
     /// A second customer.
     fn other_account(&self) -> String {
         let client = self
