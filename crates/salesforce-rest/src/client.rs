@@ -161,7 +161,15 @@ impl Client {
                     .refresh(session.generation)
                     .await
                     .map_err(Failure::auth)?;
-                self.once(call, &session).await
+                let again = self.once(call, &session).await;
+                if let Err(Failure::Api(failure)) = &again
+                    && failure.status == 401
+                    && is_renewable(failure)
+                    && let Some(error) = self.tokens.refused(session.generation)
+                {
+                    return Err(Failure::auth(error));
+                }
+                again
             }
             other => other,
         }
@@ -207,15 +215,21 @@ impl Client {
             Err(error) => return Err(Failure::Unknown(Box::new(error))),
         };
         if status.is_success() {
+            self.tokens.accepted(session.generation);
             return Ok(Answer {
                 last_modified,
                 body,
             });
         }
-        Err(Failure::Api(ApiFailure {
+        let failure = ApiFailure {
             status: status.as_u16(),
             errors: serde_json::from_slice::<Vec<ApiError>>(&body).unwrap_or_default(),
-        }))
+        };
+        // An error about the record was said to somebody who was let in; a page was not.
+        if matches!(failure.status, 400 | 404 | 409 | 412) && !failure.errors.is_empty() {
+            self.tokens.accepted(session.generation);
+        }
+        Err(Failure::Api(failure))
     }
 }
 

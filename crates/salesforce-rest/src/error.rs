@@ -142,7 +142,7 @@ impl Failure {
     pub(crate) fn auth(error: AuthError) -> Self {
         match error {
             AuthError::Unreachable { .. } => Self::NotSent(Box::new(error)),
-            AuthError::Refused { .. } => Self::Denied {
+            AuthError::Refused { .. } | AuthError::SessionRefused { .. } => Self::Denied {
                 detail: error.to_string(),
                 source: Box::new(error),
             },
