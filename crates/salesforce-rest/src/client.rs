@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use outbound::{BodyError, ClientOptions, Roots};
 use rand::Rng;
 use reqwest::Method;
-use reqwest::header::{IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use reqwest::header::{DATE, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use salesforce_auth::{Session, TokenManager};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -68,6 +68,8 @@ impl Call {
 /// A good answer.
 pub(crate) struct Answer {
     pub(crate) last_modified: Option<String>,
+    /// When it was answered, by Salesforce's clock.
+    pub(crate) date: Option<String>,
     body: bytes::Bytes,
 }
 
@@ -200,11 +202,11 @@ impl Client {
         let response = request.send().await.map_err(broken)?;
         let status = response.status();
         self.allowance.note(response.headers());
-        let last_modified = response
-            .headers()
-            .get(LAST_MODIFIED)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let header = |name| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (last_modified, date) = (header(LAST_MODIFIED), header(DATE));
         let body = match outbound::read_capped(response, BODY_CAP).await {
             Ok(body) => body,
             // An error page that breaks off is still that error.
@@ -218,6 +220,7 @@ impl Client {
             self.tokens.accepted(session.generation);
             return Ok(Answer {
                 last_modified,
+                date,
                 body,
             });
         }

@@ -299,6 +299,7 @@ impl RestOrders {
             version: answer
                 .last_modified
                 .or_else(|| modified.map(wire::http_time)),
+            read_at: answer.date,
         }))
     }
 }

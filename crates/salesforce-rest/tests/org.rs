@@ -231,3 +231,38 @@ async fn reads_with_sessions_that_are_refused_log_in_a_few_times_and_recover() {
     rig.sim.revoke_tokens();
     assert!(rig.orders.details(rig.order).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn the_moment_of_a_read_is_a_version_where_the_org_compares_with_a_later_stamp() {
+    let rig = Rig::start(SalesforceOptions {
+        stamp_ahead: 5,
+        ..SalesforceOptions::default()
+    })
+    .await;
+    rig.sim.advance_clock(10);
+    let order = WhmcsOrderId(77);
+    let outcome = Outcome::Provisioned { order };
+    assert_eq!(rig.report(outcome.clone()).await, ReportAnswer::Conflict);
+    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let report = Report {
+        outcome,
+        at: Timestamp::from_millis(1_767_225_600_000),
+        message: String::new(),
+        version: standing.read_at,
+    };
+    // Whoever writes after the read is still noticed.
+    rig.sim.advance_clock(10);
+    let id = rig.order.as_str();
+    rig.sim.update(id, json!({"PoNumber": "4711"})).unwrap();
+    let answer = rig.orders.report(rig.order, &report).await.unwrap();
+    assert_eq!(answer, ReportAnswer::Conflict);
+    rig.sim.advance_clock(10);
+    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let report = Report {
+        version: standing.read_at,
+        ..report
+    };
+    let answer = rig.orders.report(rig.order, &report).await.unwrap();
+    assert_eq!(answer, ReportAnswer::Written);
+    assert_eq!(rig.field("Status"), "Provisioned");
+}

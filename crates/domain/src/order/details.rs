@@ -137,6 +137,9 @@ pub struct Standing {
     /// The version that was read; a write carries it back so that it fails when somebody
     /// else wrote in between. Opaque.
     pub version: Option<String>,
+    /// When it was read by the CRM's own clock, as a version that a write may carry instead:
+    /// then it fails when somebody wrote after this read. Opaque.
+    pub read_at: Option<String>,
 }
 
 impl Standing {

@@ -423,3 +423,15 @@ async fn a_crash_at_any_commit_doubles_nothing_and_loses_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_write_that_is_compared_with_a_later_stamp_carries_the_moment_of_the_read() {
+    let house = House::with_order().await;
+    house.crm.compare_with_later_stamp();
+    house.work().await;
+    assert_eq!(house.crm.outcomes(order_id(1)).len(), 1);
+    assert!(matches!(
+        house.crm.outcomes(order_id(1))[0],
+        Outcome::Provisioned { .. }
+    ));
+}

@@ -123,6 +123,7 @@ impl Crm {
             activation: sheet.details.activation.clone(),
             idem_key: sheet.details.idem_key.clone(),
             version: Some(sheet.version.to_string()),
+            read_at: None,
         })
     }
 

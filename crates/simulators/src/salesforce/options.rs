@@ -26,6 +26,9 @@ pub struct SalesforceOptions {
     pub session_timeout: Duration,
     /// Refuse assertions that expire more than this from now; `None` accepts any.
     pub strict_exp: Option<Duration>,
+    /// `If-Unmodified-Since` is compared with a stamp so many seconds later than the
+    /// `Last-Modified` that a read tells.
+    pub stamp_ahead: i64,
     /// Who is the `RequestedBy__c` of events.
     pub operator: String,
     /// The event bus.
@@ -45,6 +48,7 @@ impl Default for SalesforceOptions {
             daily_calls: 100_000,
             session_timeout: Duration::from_secs(7200),
             strict_exp: None,
+            stamp_ahead: 0,
             operator: "operator@simulated.example".to_owned(),
             bus: BusOptions::default(),
         }
