@@ -55,6 +55,7 @@ struct Books {
     calls: u64,
     drop_notes: bool,
     idempotent: bool,
+    currency: Option<String>,
 }
 
 impl FakeProvisioner {
@@ -67,6 +68,11 @@ impl FakeProvisioner {
     /// The next call of this action goes wrong; several are taken in sequence.
     pub fn fail_next(&self, action: Action, fault: Fault) {
         self.books().faults.push((action, fault));
+    }
+
+    /// What the client is billed in from now on.
+    pub fn set_currency(&self, currency: &str) {
+        self.books().currency = Some(currency.to_owned());
     }
 
     /// Whether the notes of new orders are thrown away.
@@ -204,10 +210,11 @@ impl Books {
 #[async_trait]
 impl Provisioner for FakeProvisioner {
     async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
-        self.call(Action::Read, |_| {
-            (client == ClientId(7)).then_some(ClientSighting {
+        self.call(Action::Read, |books| {
+            (client == ClientId(7)).then(|| ClientSighting {
                 id: client,
                 status: ClientStatus::Open,
+                currency: books.currency.clone(),
             })
         })
     }

@@ -5,6 +5,7 @@ mod alerts;
 mod browser;
 mod crash;
 mod ctl;
+mod currency;
 mod failures;
 mod flags;
 mod floors;

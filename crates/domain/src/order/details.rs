@@ -49,6 +49,8 @@ pub struct OrderDetails {
     pub idem_key: Option<IdemKey>,
     /// `Activation_Last_Attempt_At__c`: when the Flow asked, where the org has the field.
     pub requested_at: Option<Timestamp>,
+    /// The ISO 4217 code its prices are in, where the org has several currencies.
+    pub currency: Option<String>,
     /// Who buys.
     pub account: Account,
     /// Who is billed; only read when a client may have to be created.

@@ -160,5 +160,6 @@ fn sighting(id: ClientId) -> ClientSighting {
     ClientSighting {
         id,
         status: ClientStatus::Open,
+        currency: None,
     }
 }

@@ -12,7 +12,7 @@ pub struct SalesforceOptions {
     pub pubsub_port: u16,
     /// Everything random comes from this.
     pub seed: u64,
-    /// Custom fields the org does not have, as `Order.Activation_Attempt__c`.
+    /// Fields the org does not have, as `Order.Activation_Attempt__c`.
     pub without_fields: BTreeSet<String>,
     /// Category `Provisioned` is filed under: `Draft` or `Activated`.
     pub provisioned_category: String,
@@ -41,7 +41,7 @@ impl Default for SalesforceOptions {
             rest_port: 0,
             pubsub_port: 0,
             seed: 7,
-            without_fields: BTreeSet::new(),
+            without_fields: BTreeSet::from([CURRENCY.to_owned()]),
             provisioned_category: "Draft".to_owned(),
             guard_rule: false,
             page_size: 2000,
@@ -56,6 +56,13 @@ impl Default for SalesforceOptions {
 }
 
 impl SalesforceOptions {
+    /// The org has several currencies, and a currency on each order.
+    #[must_use]
+    pub fn multi_currency(mut self) -> Self {
+        self.without_fields.remove(CURRENCY);
+        self
+    }
+
     /// The org lacks this custom field of Order.
     #[must_use]
     pub fn without_order_field(mut self, field: &str) -> Self {
@@ -63,6 +70,8 @@ impl SalesforceOptions {
         self
     }
 }
+
+const CURRENCY: &str = "Order.CurrencyIsoCode";
 
 /// What a client needs to log in.
 #[derive(Debug, Clone)]

@@ -116,7 +116,12 @@ pub struct Client {
     pub details: BTreeMap<String, String>,
     /// `Active`, `Inactive` or `Closed`.
     pub status: String,
+    /// Which of [`CURRENCIES`], from 0.
+    pub currency: usize,
 }
+
+/// The install's currencies, the default one first; their ids count from 1.
+pub const CURRENCIES: [&str; 2] = ["USD", "EUR"];
 
 /// A product.
 #[derive(Debug, Clone, Serialize)]

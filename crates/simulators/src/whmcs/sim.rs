@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    books::{Client, Mail, Module, Order, Product, QueueEntry, Service},
+    books::{CURRENCIES, Client, Mail, Module, Order, Product, QueueEntry, Service},
     faults::{Fault, FaultId},
     http,
     install::{ActionCall, Install},
@@ -154,6 +154,16 @@ impl WhmcsSim {
     pub fn set_client_status(&self, client: u64, status: &str) {
         if let Some(client) = lock(&self.install.books).clients.get_mut(&client) {
             status.clone_into(&mut client.status);
+        }
+    }
+
+    /// Bills a client in another of [`CURRENCIES`].
+    pub fn set_client_currency(&self, client: u64, code: &str) {
+        let Some(currency) = CURRENCIES.iter().position(|known| *known == code) else {
+            return;
+        };
+        if let Some(client) = lock(&self.install.books).clients.get_mut(&client) {
+            client.currency = currency;
         }
     }
 
