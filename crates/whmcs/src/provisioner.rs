@@ -169,8 +169,9 @@ impl Provisioner for Whmcs {
         client: ClientId,
         above: Option<WhmcsOrderId>,
     ) -> Result<Vec<OrderSighting>, CallError> {
-        let filter = Form::new().set("userid", client);
-        let rows = self.all("GetOrders", &filter, "orders", "order").await?;
+        let rows = self
+            .orders_above(client, above.map(|above| above.0))
+            .await?;
         let mut orders = lists::sightings(&rows)?;
         orders.retain(|order| above.is_none_or(|above| order.id > above));
         if !orders.is_empty() {
