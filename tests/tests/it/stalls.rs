@@ -10,6 +10,7 @@ use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 use sqlx::Connection;
 
 use crate::house::{Engine, House};
+use crate::proxy::{Proxy, Road};
 
 /// Longer than a call to the store may take, shorter than a lease.
 const STALL: Duration = Duration::from_secs(8);
@@ -51,14 +52,38 @@ async fn a_locked_file_on_sqlite_leaves_no_order_in_doubt() {
     provision_while(&house, stall).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commits_without_an_answer_on_postgres_leave_no_order_in_doubt() {
+    let house = House::on(Engine::Postgres).await;
+    let (host, through) = house.postgres_through();
+    let proxy = Proxy::before(host).await;
+    let url = through(proxy.address);
+    let stall = async |house: &House| {
+        proxy.set(Road::CommitsUnanswered);
+        house.whmcs.release(INTENTS);
+        // A little longer than the worker waits for its store.
+        tokio::time::sleep(STALL + Duration::from_millis(500)).await;
+        proxy.set(Road::Open);
+    };
+    provision_through(&house, &[("DATABASE_URL", &url)], stall).await;
+}
+
 /// Where orders are parked that will commit their intents next.
 const INTENTS: &str = "intents";
 
-async fn provision_while(house: &House, mut stall: impl AsyncFnMut(&House)) {
+async fn provision_while(house: &House, stall: impl AsyncFnMut(&House)) {
+    provision_through(house, &[], stall).await;
+}
+
+async fn provision_through(
+    house: &House,
+    settings: &[(&'static str, &str)],
+    mut stall: impl AsyncFnMut(&House),
+) {
     let parked = Fault::new(FaultId::HoldAfter).on("GetProducts");
     house.whmcs.fault(parked.text(INTENTS).when(When::Next(8)));
-    let slow = &[("WHMCS_TIMEOUT", "60s")];
-    let (subscriber, worker) = (house.subscribe(), house.work_with(slow));
+    let settings = [settings, &[("WHMCS_TIMEOUT", "60s")]].concat();
+    let (subscriber, worker) = (house.subscribe(), house.work_with(&settings));
     let orders = house.approve(20);
     let asked = || house.whmcs.call_counts().get("getproducts").copied();
     house.until(async || asked().unwrap_or_default() >= 8).await;
