@@ -3,5 +3,6 @@
 
 pub mod points;
 mod ports;
+pub mod staff;
 
 pub use ports::{deadly_intake, deadly_portal, deadly_worker};

@@ -64,6 +64,7 @@ pub(crate) struct Systems {
     pub(crate) whmcs: Whmcs,
     pub(crate) overrides: MappingOverrides,
     pub(crate) create_clients: bool,
+    pub(crate) override_prices: bool,
 }
 
 /// Where the store is, and the store: one that is there. A mistyped path must not make an
@@ -101,6 +102,7 @@ impl Outside {
         let whmcs_roots = Roots::load(whmcs.ca_file.as_deref())?;
         let tokens = Arc::new(TokenManager::new(auth, &salesforce_roots)?);
         Ok(Systems {
+            override_prices: whmcs.override_prices,
             salesforce: RestOrders::new(rest, Arc::clone(&tokens), &salesforce_roots)?,
             tokens,
             whmcs: Whmcs::new(Api::new(whmcs, &whmcs_roots)?, options),

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use domain::failure::{Code, Refusal};
 use domain::id::OrderId;
 use domain::key::{ClientId, CorrelationId, Marker, WhmcsOrderId};
-use domain::order::{Activation, OrderDetails, OrderState, Outcome, Plan, Progress, Report};
+use domain::order::{
+    Activation, ClientSighting, OrderDetails, OrderState, Outcome, Plan, Progress, Report,
+};
 use domain::ports::{Clock, CrmOrders, NewClient, NewOrder, Provisioner};
 use runtime::SystemClock;
 use serde_json::{Value, json};
@@ -160,7 +162,7 @@ async fn client(
             Some(found) if found.status == domain::order::ClientStatus::Closed => {
                 refuse(Code::ClientClosed, format!("client {id} is closed"))
             }
-            Some(found) => Ok(Ok(Some(found.id))),
+            Some(found) => Ok(priced(systems, details, &found)),
         };
     }
     let Some(contact) = details.bill_to.clone().filter(|_| systems.create_clients) else {
@@ -168,12 +170,24 @@ async fn client(
         return refuse(Code::ClientNotLinked, text);
     };
     if let Some(found) = systems.whmcs.client_by_email(&contact.email).await? {
-        return Ok(Ok(Some(found.id)));
+        return Ok(priced(systems, details, &found));
     }
     planned
         .calls
         .push(systems.whmcs.preview_client(&NewClient { contact }));
     Ok(Ok(None))
+}
+
+/// The client, unless the order's prices are in another currency than its invoices.
+fn priced(
+    systems: &Systems,
+    details: &OrderDetails,
+    found: &ClientSighting,
+) -> Result<Option<ClientId>, Refusal> {
+    if systems.override_prices {
+        found.takes_prices_in(details.currency.as_deref())?;
+    }
+    Ok(Some(found.id))
 }
 
 /// What would be written to the order.

@@ -9,7 +9,7 @@ use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::{Clock, JobReader, Sign};
 use runtime::{Check, Checks, StreamHealth};
-use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
 use watch::Noticed;
 
@@ -45,7 +45,7 @@ impl Health {
     pub(crate) fn notice(&self) -> Vec<Noticed> {
         let disabled = (!self.enabled).then(|| Noticed::bare(Sign::EventsDisabled));
         let login = match self.tokens.status() {
-            LoginStatus::Failed(error @ AuthError::Refused { .. }) => {
+            LoginStatus::Failed(error) if error.needs_a_person() => {
                 Some(Noticed::words(Sign::SalesforceRefuses, error.to_string()))
             }
             _ => None,

@@ -10,7 +10,7 @@ use domain::key::Channel;
 use domain::ports::{Clock, JobReader, Sign};
 use intake::{Health, Status};
 use runtime::{Check, Checks, StreamHealth};
-use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
 use watch::Noticed;
 
@@ -69,7 +69,9 @@ impl HealthPage {
             noticed.push(Noticed::bare(Sign::Leads));
         }
         let status = self.tokens.as_ref().map(|tokens| tokens.status());
-        if let Some(LoginStatus::Failed(error @ AuthError::Refused { .. })) = status {
+        if let Some(LoginStatus::Failed(error)) = status
+            && error.needs_a_person()
+        {
             noticed.push(Noticed::words(Sign::SalesforceRefuses, error.to_string()));
         }
         if let Some(words) = self.crm.as_ref().and_then(|crm| crm.scarcity()) {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::ports::{JobReader, Sign};
 use provisioning::ProcessState;
 use runtime::{Check, Checks};
-use salesforce_auth::{AuthError, LoginStatus, TokenManager};
+use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
 use watch::Noticed;
 
@@ -26,7 +26,7 @@ impl WorkerChecks {
             since: Some(open.since),
         });
         let login = match self.tokens.status() {
-            LoginStatus::Failed(error @ AuthError::Refused { .. }) => {
+            LoginStatus::Failed(error) if error.needs_a_person() => {
                 Some(Noticed::words(Sign::SalesforceRefuses, error.to_string()))
             }
             _ => None,

@@ -113,7 +113,7 @@ impl Args {
         let fields = FieldNames::of(&file, problems);
         let overrides = salesforce_rest::mapping_overrides(&file, problems);
         let whmcs_options = whmcs::Options::of(&file, problems);
-        let (auth, provisioning) = (auth?, provisioning?);
+        let (auth, provisioning, whmcs) = (auth?, provisioning?, whmcs?);
         let rest = RestConfig {
             fields: fields?,
             bill_to: provisioning.create_clients,
@@ -126,12 +126,13 @@ impl Args {
             http_addr: http_addr?,
             auth,
             rest,
-            whmcs: whmcs?,
-            whmcs_options: whmcs_options?,
             provisioning: provisioning::Settings {
                 overrides: overrides?,
+                override_prices: whmcs.override_prices,
                 ..provisioning
             },
+            whmcs,
+            whmcs_options: whmcs_options?,
         })
     }
 

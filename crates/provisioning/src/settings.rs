@@ -29,6 +29,8 @@ pub struct Settings {
     pub backoff_cap: Duration,
     /// Whether an account without a WHMCS client gets one.
     pub create_clients: bool,
+    /// Whether the CRM's prices go along; then client and order must be in one currency.
+    pub override_prices: bool,
     /// Product mappings of the configuration file.
     pub overrides: MappingOverrides,
 }
@@ -47,6 +49,7 @@ impl Default for Settings {
             backoff_base: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(60),
             create_clients: false,
+            override_prices: false,
             overrides: MappingOverrides::default(),
         }
     }

@@ -29,6 +29,16 @@ pub enum AuthError {
         /// gets SIGHUP.
         retry_at: SystemTime,
     },
+    /// The login is granted, the session it gives is refused, and so was the one before:
+    /// another login would not help.
+    #[error(
+        "Salesforce grants the login and refuses the session: check the connected app's scopes (api), policies and IP ranges, and that the user of SF_USERNAME may use the API"
+    )]
+    SessionRefused {
+        /// The next login is not tried before, unless the key file changes or the process
+        /// gets SIGHUP.
+        retry_at: SystemTime,
+    },
 }
 
 impl AuthError {
@@ -38,6 +48,17 @@ impl AuthError {
         match self {
             Self::Unreachable { .. } => "unreachable",
             Self::Refused { .. } => "refused",
+            Self::SessionRefused { .. } => "session_refused",
+        }
+    }
+
+    /// Whether it stays so until a person changes something: the credential, or what the org
+    /// lets it do.
+    #[must_use]
+    pub const fn needs_a_person(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => false,
+            Self::Refused { .. } | Self::SessionRefused { .. } => true,
         }
     }
 }

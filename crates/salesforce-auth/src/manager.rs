@@ -1,4 +1,5 @@
-//! The shared token: one login at a time, and none while the last one was refused.
+//! The shared token: one login at a time, and none while the last one was refused, or led to
+//! sessions that are.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -26,7 +27,8 @@ pub struct Session {
     pub org_id: String,
     /// The user; empty where Salesforce does not tell.
     pub user_id: String,
-    /// Counts logins; give it back with [`TokenManager::refresh`].
+    /// Counts logins; give it back with [`TokenManager::accepted`], [`TokenManager::refused`]
+    /// or [`TokenManager::refresh`].
     pub generation: u64,
 }
 
@@ -38,7 +40,7 @@ pub enum LoginStatus {
     NotYet,
     /// The last login succeeded.
     LoggedIn,
-    /// The last login failed.
+    /// The last login failed, or the session it gave was refused as the one before it was.
     Failed(AuthError),
 }
 
@@ -56,6 +58,10 @@ pub struct TokenManager {
 struct State {
     session: Option<Session>,
     generation: u64,
+    /// Whether the API let the current session in.
+    accepted: bool,
+    /// Whether the session before the current one was refused.
+    refused_before: bool,
     /// Logins tried so far, so that those who waited for one do not repeat its failure.
     tries: u64,
     status: LoginStatus,
@@ -86,7 +92,7 @@ impl TokenManager {
             },
             roots,
         )?;
-        for outcome in ["ok", "refused", "unreachable"] {
+        for outcome in ["ok", "refused", "session_refused", "unreachable"] {
             count(outcome, 0);
         }
         Ok(Self {
@@ -106,12 +112,57 @@ impl TokenManager {
     }
 
     /// A token newer than the one of `generation_used`, which was refused. Concurrent calls
-    /// share one login.
+    /// share one login; none is made while logging in again did not help (see
+    /// [`Self::refused`]).
     ///
     /// # Errors
     /// [`AuthError`].
     pub async fn refresh(&self, generation_used: u64) -> Result<Session, AuthError> {
-        self.newer_than(generation_used).await
+        match self.refused(generation_used) {
+            Some(error) => Err(error),
+            None => self.newer_than(generation_used).await,
+        }
+    }
+
+    /// The API let in the session of this login. May be told as often as it happens.
+    pub fn accepted(&self, generation: u64) {
+        let mut state = self.lock();
+        if state.accepted || state.session.as_ref().map(|s| s.generation) != Some(generation) {
+            return;
+        }
+        state.accepted = true;
+        state.refused_before = false;
+        state.breaker = None;
+        state.status = LoginStatus::LoggedIn;
+    }
+
+    /// The API refused the session of this login; it is not handed out again.
+    ///
+    /// A session that worked before has ended, and one that never worked may have been
+    /// revoked at a bad moment: the next caller logs in again. But when one that never worked
+    /// follows another that was refused, logging in does not help. Then nobody logs in before
+    /// a wait is over, as after a refused login, however many calls there are; the error
+    /// says so.
+    pub fn refused(&self, generation: u64) -> Option<AuthError> {
+        let mut state = self.lock();
+        if state.session.as_ref().map(|s| s.generation) != Some(generation) {
+            // Somebody else told it, or a late answer to an older session.
+            return None;
+        }
+        state.session = None;
+        let fruitless = state.refused_before && !state.accepted;
+        state.refused_before = true;
+        state.accepted = false;
+        if !fruitless {
+            return None;
+        }
+        let error = self.open_breaker(&mut state, |retry_at| AuthError::SessionRefused {
+            retry_at,
+        });
+        count(error.class(), 1);
+        tracing::warn!(%error, "session refused again after a new login");
+        state.status = LoginStatus::Failed(error.clone());
+        Some(error)
     }
 
     /// The organisation's id; logs in when that is not known yet.
@@ -122,9 +173,11 @@ impl TokenManager {
         Ok(self.token().await?.org_id)
     }
 
-    /// Ends the wait after a refused login: somebody says it is mended (SIGHUP).
+    /// Ends the wait after a refused login or session: somebody says it is fixed (SIGHUP).
     pub fn reset(&self) {
-        self.lock().breaker = None;
+        let mut state = self.lock();
+        state.breaker = None;
+        state.refused_before = false;
     }
 
     /// How the login stands.
@@ -229,8 +282,15 @@ impl TokenManager {
                     generation: state.generation,
                 };
                 state.session = Some(session.clone());
-                state.breaker = None;
-                state.status = LoginStatus::LoggedIn;
+                state.accepted = false;
+                // Where sessions were refused, only the API can say that it is over; until
+                // then the length of the next wait is kept.
+                let refused =
+                    |breaker: &Breaker| matches!(breaker.error, AuthError::SessionRefused { .. });
+                if !state.breaker.as_ref().is_some_and(refused) {
+                    state.breaker = None;
+                    state.status = LoginStatus::LoggedIn;
+                }
                 tracing::info!(
                     generation = session.generation,
                     instance = session.instance_url.base(),
@@ -242,13 +302,13 @@ impl TokenManager {
             Err(Denied::Unreachable { detail, source }) => {
                 AuthError::Unreachable { detail, source }
             }
-            Err(Denied::Skewed { .. }) => self.open_breaker(
+            Err(Denied::Skewed { .. }) => self.login_refused(
                 &mut state,
                 "invalid_grant".to_owned(),
                 "expired authorization code".to_owned(),
             ),
             Err(Denied::Refused { error, description }) => {
-                self.open_breaker(&mut state, error, description)
+                self.login_refused(&mut state, error, description)
             }
         };
         count(error.class(), 1);
@@ -257,7 +317,20 @@ impl TokenManager {
         Err(error)
     }
 
-    fn open_breaker(&self, state: &mut State, error: String, description: String) -> AuthError {
+    fn login_refused(&self, state: &mut State, error: String, description: String) -> AuthError {
+        self.open_breaker(state, |retry_at| AuthError::Refused {
+            hint: hint(&error, &description),
+            error,
+            description,
+            retry_at,
+        })
+    }
+
+    fn open_breaker(
+        &self,
+        state: &mut State,
+        error: impl FnOnce(SystemTime) -> AuthError,
+    ) -> AuthError {
         let key_changed_at = self.config.key.changed_at();
         let wait = match &state.breaker {
             Some(breaker) if breaker.key_changed_at == key_changed_at => {
@@ -265,12 +338,7 @@ impl TokenManager {
             }
             _ => FIRST_WAIT,
         };
-        let refused = AuthError::Refused {
-            hint: hint(&error, &description),
-            error,
-            description,
-            retry_at: SystemTime::now() + wait,
-        };
+        let refused = error(SystemTime::now() + wait);
         state.breaker = Some(Breaker {
             until: Instant::now() + wait,
             wait,

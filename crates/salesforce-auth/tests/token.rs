@@ -244,3 +244,75 @@ async fn an_endpoint_that_is_down_is_no_refusal() {
     assert!(matches!(error, AuthError::Unreachable { .. }), "{error}");
     assert!(manager.token().await.is_ok());
 }
+
+/// Uses a token that the API then refuses.
+async fn use_in_vain(manager: &TokenManager) -> Option<AuthError> {
+    match manager.token().await {
+        Ok(session) => manager.refused(session.generation),
+        Err(error) => Some(error),
+    }
+}
+
+#[tokio::test]
+async fn sessions_that_are_refused_twice_end_the_logins_until_a_wait_is_over() {
+    let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
+    let manager = endpoint.manager(&key.path());
+    for _ in 0..100 {
+        use_in_vain(&manager).await;
+    }
+    assert_eq!(endpoint.logins(), 2);
+    let error = manager.token().await.unwrap_err();
+    assert!(matches!(error, AuthError::SessionRefused { .. }), "{error}");
+    assert!(error.to_string().contains("connected app"), "{error}");
+    assert!(error.needs_a_person());
+    // The wait doubles while nothing changes.
+    for (wait, logins) in [(31, 3), (31, 3), (30, 4)] {
+        later(Duration::from_secs(wait)).await;
+        use_in_vain(&manager).await;
+        use_in_vain(&manager).await;
+        assert_eq!(endpoint.logins(), logins, "after {wait} s more");
+        assert!(manager.problem().is_some());
+    }
+    // The API lets the next one in: all is well, and the next wait would be a short one.
+    later(Duration::from_secs(121)).await;
+    let session = manager.token().await.unwrap();
+    assert!(manager.problem().is_some(), "nobody has used it yet");
+    manager.accepted(session.generation);
+    assert!(matches!(manager.status(), LoginStatus::LoggedIn));
+    // What ends later is renewed at once.
+    let next = manager.refresh(session.generation).await.unwrap();
+    assert_eq!(next.generation, session.generation + 1);
+    manager.accepted(next.generation);
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_late_or_many_times_is_counted_once() {
+    let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
+    let manager = endpoint.manager(&key.path());
+    let first = manager.token().await.unwrap().generation;
+    for _ in 0..100 {
+        assert!(manager.refused(first).is_none());
+    }
+    let second = manager.token().await.unwrap().generation;
+    assert!(
+        manager.refused(first).is_none(),
+        "it is not the current one"
+    );
+    manager.accepted(second);
+    assert!(manager.refused(second).is_none(), "it worked before");
+    assert_eq!(endpoint.logins(), 2);
+}
+
+#[tokio::test]
+async fn a_changed_key_or_a_signal_ends_the_wait_after_refused_sessions() {
+    let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
+    let manager = endpoint.manager(&key.path());
+    while use_in_vain(&manager).await.is_none() {}
+    assert!(manager.token().await.is_err());
+    key.rotate();
+    assert!(manager.token().await.is_ok());
+    while use_in_vain(&manager).await.is_none() {}
+    assert!(manager.token().await.is_err());
+    manager.reset();
+    assert!(manager.token().await.is_ok());
+}

@@ -138,7 +138,7 @@ pub(crate) fn no_token(error: AuthError) -> StreamError {
             detail: error.to_string(),
             source: Some(Box::new(error)),
         },
-        AuthError::Refused { .. } => StreamError::LoggedOut {
+        AuthError::Refused { .. } | AuthError::SessionRefused { .. } => StreamError::LoggedOut {
             detail: error.to_string(),
         },
     }

@@ -78,7 +78,10 @@ impl Schemas {
             let request = rpc::request(message, &session)?;
             let mut client = PubSubClient::new(self.channel.clone());
             let status = match tokio::time::timeout(TIMEOUT, client.get_schema(request)).await {
-                Ok(Ok(answer)) => return Ok(Ok(answer.into_inner().schema_json)),
+                Ok(Ok(answer)) => {
+                    self.tokens.accepted(session.generation);
+                    return Ok(Ok(answer.into_inner().schema_json));
+                }
                 Ok(Err(status)) => status,
                 Err(_) => {
                     return Err(failure::disconnected(format!(
@@ -89,7 +92,12 @@ impl Schemas {
             };
             match failure::reaction(&status) {
                 // An open stream outlives its token, so this call may be the first to see.
-                Reaction::Login if fresh => return Err(failure::refused_twice(&status)),
+                Reaction::Login if fresh => {
+                    return Err(match self.tokens.refused(session.generation) {
+                        Some(error) => failure::no_token(error),
+                        None => failure::refused_twice(&status),
+                    });
+                }
                 Reaction::Login => {
                     fresh = true;
                     session = self

@@ -109,6 +109,7 @@ impl Stream {
             Ok(Ok(Some(message))) => {
                 self.last_message = Instant::now();
                 self.refusals.store(0, Ordering::Relaxed);
+                self.tokens.accepted(self.generation);
                 let events = i32::try_from(message.events.len()).unwrap_or(i32::MAX);
                 self.ledger.received(events, message.pending_num_requested);
                 return Ok(message);

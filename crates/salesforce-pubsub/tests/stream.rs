@@ -223,8 +223,16 @@ async fn a_refusal_that_outlives_a_fresh_login_is_for_a_person() {
         .stream_fault(StreamFault::status("UNAUTHENTICATED", "service.auth.error").streams(2));
     assert_eq!(rig.error().await.class(), "disconnected");
     let error = rig.error().await;
-    assert_eq!(error.class(), "denied");
+    // The token manager waits, and tries again by itself later.
+    assert_eq!(error.class(), "logged_out");
     assert!(error.to_string().contains("SF_USERNAME"), "{error}");
+    assert!(
+        rig.source
+            .open(&rig.channel, &Start::Earliest)
+            .await
+            .is_err()
+    );
+    assert_eq!(rig.sim.logins(), 2);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use outbound::{BodyError, ClientOptions, Roots};
 use rand::Rng;
 use reqwest::Method;
-use reqwest::header::{IF_UNMODIFIED_SINCE, LAST_MODIFIED};
+use reqwest::header::{DATE, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
 use salesforce_auth::{Session, TokenManager};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -69,6 +69,8 @@ impl Call {
 /// A good answer.
 pub(crate) struct Answer {
     pub(crate) last_modified: Option<String>,
+    /// When it was answered, by Salesforce's clock.
+    pub(crate) date: Option<String>,
     body: bytes::Bytes,
 }
 
@@ -164,7 +166,15 @@ impl Client {
                     .refresh(session.generation)
                     .await
                     .map_err(Failure::auth)?;
-                self.once(call, &session).await
+                let again = self.once(call, &session).await;
+                if let Err(Failure::Api(failure)) = &again
+                    && failure.status == 401
+                    && is_renewable(failure)
+                    && let Some(error) = self.tokens.refused(session.generation)
+                {
+                    return Err(Failure::auth(error));
+                }
+                again
             }
             other => other,
         }
@@ -196,11 +206,11 @@ impl Client {
         let status = response.status();
         self.allowance.note(response.headers());
         self.time.note(response.headers());
-        let last_modified = response
-            .headers()
-            .get(LAST_MODIFIED)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let header = |name| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (last_modified, date) = (header(LAST_MODIFIED), header(DATE));
         let body = match outbound::read_capped(response, BODY_CAP).await {
             Ok(body) => body,
             // An error page that breaks off is still that error.
@@ -211,15 +221,22 @@ impl Client {
             Err(error) => return Err(Failure::Unknown(Box::new(error))),
         };
         if status.is_success() {
+            self.tokens.accepted(session.generation);
             return Ok(Answer {
                 last_modified,
+                date,
                 body,
             });
         }
-        Err(Failure::Api(ApiFailure {
+        let failure = ApiFailure {
             status: status.as_u16(),
             errors: serde_json::from_slice::<Vec<ApiError>>(&body).unwrap_or_default(),
-        }))
+        };
+        // An error about the record was said to somebody who was let in; a page was not.
+        if matches!(failure.status, 400 | 404 | 409 | 412) && !failure.errors.is_empty() {
+            self.tokens.accepted(session.generation);
+        }
+        Err(Failure::Api(failure))
     }
 }
 

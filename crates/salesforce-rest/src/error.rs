@@ -142,7 +142,7 @@ impl Failure {
     pub(crate) fn auth(error: AuthError) -> Self {
         match error {
             AuthError::Unreachable { .. } => Self::NotSent(Box::new(error)),
-            AuthError::Refused { .. } => Self::Denied {
+            AuthError::Refused { .. } | AuthError::SessionRefused { .. } => Self::Denied {
                 detail: error.to_string(),
                 source: Box::new(error),
             },
@@ -195,6 +195,11 @@ impl From<Failure> for CallError {
             },
             // A lock undoes the whole call.
             _ if failure.is_lock() => Self::NotSent {
+                retry_after: None,
+                source: Box::new(failure),
+            },
+            // A precondition that does not hold undoes the whole call, too.
+            412 => Self::NotSent {
                 retry_after: None,
                 source: Box::new(failure),
             },
@@ -263,6 +268,13 @@ mod tests {
             (400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "", "refused"),
             (400, "STRING_TOO_LONG", "", "refused"),
             (400, "BRAND_NEW", "", "refused"),
+            (
+                412,
+                "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE",
+                "",
+                "not_sent",
+            ),
+            (412, "", "", "not_sent"),
             (400, "QUERY_TIMEOUT", "", "unknown"),
             (429, "", "", "unknown"),
             (500, "UNKNOWN_EXCEPTION", "", "unknown"),

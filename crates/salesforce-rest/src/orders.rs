@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 
 use crate::client::{Call, Client};
 use crate::error::{DescribeError, Failure, refusal};
-use crate::shape::{ACCOUNT, COUNTRY_CODE, ITEM, ORDER, PRODUCT, Shape};
+use crate::shape::{ACCOUNT, COUNTRY_CODE, CURRENCY, ITEM, ORDER, PRODUCT, Shape};
 use crate::wire::{self, Page, Row};
 use crate::{FieldNames, RestConfig};
 
@@ -128,6 +128,9 @@ impl RestOrders {
                 columns.push(field.clone());
             }
         }
+        if shape.has(ORDER, CURRENCY) {
+            columns.push(CURRENCY.to_owned());
+        }
         for field in ["Id", "Name", &names.account.whmcs_client] {
             columns.push(format!("Account.{field}"));
         }
@@ -208,6 +211,7 @@ impl RestOrders {
             activation: self.activation(row.text(&names.order.activation_status)?),
             idem_key: row.text(&names.order.idem_key)?.and_then(IdemKey::new),
             requested_at: row.time(&names.order.last_attempt_at)?,
+            currency: row.text(CURRENCY)?,
             bill_to: self.contact(shape, &row, &account)?,
             account,
             items,
@@ -299,6 +303,7 @@ impl RestOrders {
             version: answer
                 .last_modified
                 .or_else(|| modified.map(wire::http_time)),
+            read_at: answer.date,
         }))
     }
 }

@@ -17,6 +17,9 @@ pub(crate) const ACCOUNT: &str = "Account";
 /// Only orgs with state and country picklists have it.
 pub(crate) const COUNTRY_CODE: &str = "BillingCountryCode";
 
+/// Only orgs with several currencies have it.
+pub(crate) const CURRENCY: &str = "CurrencyIsoCode";
+
 /// What the org has, as it described itself; where it did not, everything is assumed.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
@@ -193,6 +196,7 @@ fn optional(names: &FieldNames) -> Vec<(&'static str, String)> {
         (ORDER, names.order.correlation_id.clone()),
         (ORDER, names.order.last_attempt_at.clone()),
         (ORDER, COUNTRY_CODE.to_owned()),
+        (ORDER, CURRENCY.to_owned()),
         (ITEM, names.order_item.whmcs_service.clone()),
         (ITEM, names.order_item.billing_cycle.clone()),
         (PRODUCT, names.product.billing_cycle.clone()),

@@ -202,3 +202,68 @@ async fn an_org_that_lacks_everything_optional_is_served_all_the_same() {
     assert_eq!((details.idem_key, details.requested_at), (None, None));
     assert_eq!(rig.report(provisioned()).await, ReportAnswer::Written);
 }
+
+#[tokio::test]
+async fn reads_with_sessions_that_are_refused_log_in_a_few_times_and_recover() {
+    let rig = Arc::new(Rig::start(SalesforceOptions::default()).await);
+    rig.sim.refuse_sessions(true);
+    let reads: Vec<_> = (0..100)
+        .map(|_| {
+            let rig = Arc::clone(&rig);
+            tokio::spawn(async move { rig.orders.details(rig.order).await })
+        })
+        .collect();
+    for read in reads {
+        assert_eq!(read.await.unwrap().unwrap_err().class(), "denied");
+    }
+    for _ in 0..100 {
+        let error = rig.orders.details(rig.order).await.unwrap_err();
+        assert!(error.to_string().contains("connected app"), "{error}");
+    }
+    assert!(rig.sim.logins() <= 3, "{} logins", rig.sim.logins());
+    rig.sim.refuse_sessions(false);
+    assert!(rig.orders.details(rig.order).await.is_err(), "it waits");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    assert!(rig.orders.details(rig.order).await.unwrap().is_some());
+    assert!(rig.sim.logins() <= 4);
+    // A session that worked is renewed at once when it ends.
+    rig.sim.revoke_tokens();
+    assert!(rig.orders.details(rig.order).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn the_moment_of_a_read_is_a_version_where_the_org_compares_with_a_later_stamp() {
+    let rig = Rig::start(SalesforceOptions {
+        stamp_ahead: 5,
+        ..SalesforceOptions::default()
+    })
+    .await;
+    rig.sim.advance_clock(10);
+    let order = WhmcsOrderId(77);
+    let outcome = Outcome::Provisioned { order };
+    assert_eq!(rig.report(outcome.clone()).await, ReportAnswer::Conflict);
+    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let report = Report {
+        outcome,
+        at: Timestamp::from_millis(1_767_225_600_000),
+        message: String::new(),
+        version: standing.read_at,
+    };
+    // Whoever writes after the read is still noticed.
+    rig.sim.advance_clock(10);
+    let id = rig.order.as_str();
+    rig.sim.update(id, json!({"PoNumber": "4711"})).unwrap();
+    let answer = rig.orders.report(rig.order, &report).await.unwrap();
+    assert_eq!(answer, ReportAnswer::Conflict);
+    rig.sim.advance_clock(10);
+    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let report = Report {
+        version: standing.read_at,
+        ..report
+    };
+    let answer = rig.orders.report(rig.order, &report).await.unwrap();
+    assert_eq!(answer, ReportAnswer::Written);
+    assert_eq!(rig.field("Status"), "Provisioned");
+}

@@ -53,6 +53,7 @@ pub fn details(order: OrderId) -> OrderDetails {
         activation: Activation::Activating,
         idem_key: IdemKey::new("e1"),
         requested_at: None,
+        currency: None,
         account: Account {
             id: AccountId::parse("001000000000001").expect("prefix and digits make an account id"),
             name: id("Ada Ltd"),

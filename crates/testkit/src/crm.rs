@@ -16,6 +16,10 @@ use domain::time::Timestamp;
 
 use crate::order_id;
 
+/// The stamp of an order, and the moment of every read, where stamps are compared.
+const MODIFIED: &str = "10:00:00";
+const READ: &str = "10:00:05";
+
 /// One write that reached the CRM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
@@ -48,6 +52,7 @@ struct Books {
     calls: u64,
     away: bool,
     lost_replies: u32,
+    later_stamp: bool,
 }
 
 impl FakeCrm {
@@ -107,6 +112,12 @@ impl FakeCrm {
         self.books().lost_replies = count;
     }
 
+    /// From now on reports are compared with a later stamp than the version that is read, so
+    /// that only one that carries the moment of the read is written.
+    pub fn compare_with_later_stamp(&self) {
+        self.books().later_stamp = true;
+    }
+
     /// Every write, in sequence.
     #[must_use]
     pub fn written(&self) -> Vec<Written> {
@@ -150,10 +161,13 @@ impl CrmOrders for FakeCrm {
     }
 
     async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
-        Ok(self.open()?.orders.get(&order).map(|details| Standing {
+        let books = self.open()?;
+        let stamped = |stamp: &str| books.later_stamp.then(|| stamp.to_owned());
+        Ok(books.orders.get(&order).map(|details| Standing {
             activation: details.activation.clone(),
             idem_key: details.idem_key.clone(),
-            version: None,
+            version: stamped(MODIFIED),
+            read_at: stamped(READ),
         }))
     }
 
@@ -169,6 +183,9 @@ impl CrmOrders for FakeCrm {
 
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
         let mut books = self.open()?;
+        if books.later_stamp && report.version.as_deref() != Some(READ) {
+            return Ok(ReportAnswer::Conflict);
+        }
         if let Some(details) = books.orders.get_mut(&order) {
             details.activation = match report.outcome {
                 Outcome::Provisioned { .. } => Activation::Activated,

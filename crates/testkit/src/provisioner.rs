@@ -65,6 +65,7 @@ struct Books {
     late: Vec<NewOrder>,
     /// How new orders stand; `Pending` with pending services unless it is set.
     placed_as: Option<(OrderStatus, ServiceStatus)>,
+    currency: Option<String>,
 }
 
 impl FakeProvisioner {
@@ -105,6 +106,11 @@ impl FakeProvisioner {
     /// The next call of this action goes wrong; several are taken in sequence.
     pub fn fail_next(&self, action: Action, fault: Fault) {
         self.books().faults.push((action, fault));
+    }
+
+    /// What the client is billed in from now on.
+    pub fn set_currency(&self, currency: &str) {
+        self.books().currency = Some(currency.to_owned());
     }
 
     /// Whether the notes of new orders are thrown away.
@@ -251,10 +257,11 @@ impl Books {
 #[async_trait]
 impl Provisioner for FakeProvisioner {
     async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
-        self.call(Action::Read, |_| {
-            (client == ClientId(7)).then_some(ClientSighting {
+        self.call(Action::Read, |books| {
+            (client == ClientId(7)).then(|| ClientSighting {
                 id: client,
                 status: ClientStatus::Open,
+                currency: books.currency.clone(),
             })
         })
     }

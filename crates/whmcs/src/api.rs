@@ -23,12 +23,13 @@ pub struct Api {
 }
 
 /// Every action that is called.
-const ACTIONS: [&str; 9] = [
+const ACTIONS: [&str; 10] = [
     "AcceptOrder",
     "AddClient",
     "AddOrder",
     "GetClientsDetails",
     "GetClientsProducts",
+    "GetCurrencies",
     "GetOrderStatuses",
     "GetOrders",
     "GetProducts",

@@ -13,6 +13,7 @@ mod form;
 #[cfg(test)]
 mod fuzz;
 mod lists;
+mod newest;
 mod options;
 mod php;
 mod preview;

@@ -1,5 +1,7 @@
 //! Complete lists, or an error: a cut list must never look like "not there".
 
+use async_trait::async_trait;
+
 use domain::key::ClientId;
 use domain::order::{LineSighting, OrderSighting};
 use domain::ports::CallError;
@@ -7,14 +9,87 @@ use serde_json::{Map, Value};
 
 use crate::answer::{Kind, unknown};
 use crate::form::Form;
+use crate::newest::{self, Page, Pages, Read};
 use crate::{Whmcs, wire};
 
 /// Rows asked for at a time.
 const PAGE: u64 = 100;
 /// So often a list that changes while it is read is read again.
 const READS: u32 = 3;
+/// So many services are rather read one by one than with all others of a client that has more
+/// than a page of them.
+const FEW_SERVICES: usize = 20;
+
+/// A client's orders.
+struct OrderPages<'a> {
+    whmcs: &'a Whmcs,
+    filter: Form,
+}
+
+#[async_trait]
+impl Pages<Map<String, Value>> for OrderPages<'_> {
+    async fn page(&mut self, start: u64) -> Result<Page<Map<String, Value>>, CallError> {
+        let (rows, total) = self
+            .whmcs
+            .page("GetOrders", &self.filter, ("orders", "order"), start)
+            .await?;
+        let rows = rows.into_iter().map(|row| match wire::id(row.get("id")) {
+            Some(id) => Ok((id, row)),
+            None => Err(unknown("GetOrders: an order without an id")),
+        });
+        Ok(Page {
+            rows: rows.collect::<Result<_, _>>()?,
+            total,
+        })
+    }
+}
 
 impl Whmcs {
+    /// The client's orders above a watermark, and perhaps others; see [`newest`].
+    pub(crate) async fn orders_above(
+        &self,
+        client: ClientId,
+        above: Option<u64>,
+    ) -> Result<Vec<Map<String, Value>>, CallError> {
+        let filter = Form::new().set("userid", client);
+        let mut pages = OrderPages {
+            whmcs: self,
+            filter: filter.clone(),
+        };
+        for _ in 0..READS {
+            match newest::read(above, &mut pages).await? {
+                Read::Complete(rows) => return Ok(rows),
+                Read::Changed => {}
+                Read::Unsorted => return self.all("GetOrders", &filter, "orders", "order").await,
+            }
+        }
+        Err(unknown(
+            "GetOrders: orders kept vanishing while the list was read",
+        ))
+    }
+
+    /// A page of a list, and how many rows the list has where that is told.
+    async fn page(
+        &self,
+        action: &'static str,
+        filter: &Form,
+        (outer, inner): (&'static str, &'static str),
+        start: u64,
+    ) -> Result<(Vec<Map<String, Value>>, Option<u64>), CallError> {
+        let form = filter
+            .clone()
+            .set("limitstart", start)
+            .set("limitnum", PAGE);
+        let answer = self.api.call(Kind::Read, action, form).await?;
+        let said = wire::count(answer.get("totalresults"));
+        let rows = match wire::list(&answer, outer, inner) {
+            Some(rows) => rows.into_iter().cloned().collect(),
+            None if said == Some(0) => Vec::new(),
+            None => return Err(unknown(format!("{action}: the answer has no list"))),
+        };
+        Ok((rows, said))
+    }
+
     /// A complete list, page by page; read again when it changes on the way.
     pub(crate) async fn all(
         &self,
@@ -43,23 +118,14 @@ impl Whmcs {
         let mut rows = Vec::new();
         let mut total = None;
         loop {
-            let form = filter
-                .clone()
-                .set("limitstart", rows.len())
-                .set("limitnum", PAGE);
-            let answer = self.api.call(Kind::Read, action, form).await?;
-            let said = wire::count(answer.get("totalresults"));
+            let start = rows.len() as u64;
+            let (page, said) = self.page(action, filter, (outer, inner), start).await?;
             if total.is_some() && total != Some(said) {
                 return Ok(None);
             }
             total = Some(said);
-            let page = match wire::list(&answer, outer, inner) {
-                Some(page) => page,
-                None if said == Some(0) => Vec::new(),
-                None => return Err(unknown(format!("{action}: the answer has no list"))),
-            };
             let n_page = page.len();
-            rows.extend(page.into_iter().cloned());
+            rows.extend(page);
             match said {
                 Some(all) if rows.len() as u64 >= all => return Ok(Some(rows)),
                 Some(_) if n_page == 0 => return Ok(None),
@@ -78,10 +144,15 @@ impl Whmcs {
         orders: &mut [OrderSighting],
     ) -> Result<(), CallError> {
         let by_client = Form::new().set("clientid", client);
-        let rows = match self
-            .all("GetClientsProducts", &by_client, "products", "product")
-            .await
-        {
+        let read = match self.fits_a_page(&by_client, orders).await {
+            Ok(Some(rows)) => Ok(rows),
+            Ok(None) => {
+                self.all("GetClientsProducts", &by_client, "products", "product")
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        let rows = match read {
             Ok(rows) => rows,
             Err(CallError::Refused(_)) => self.services_one_by_one(client, orders).await?,
             Err(error) => return Err(error),
@@ -95,6 +166,30 @@ impl Whmcs {
             order.lines.sort_unstable_by_key(|line| line.service);
         }
         Ok(())
+    }
+
+    /// The client's services where one page holds them all; of a client with more than that
+    /// those of few orders alone, one by one. `None` when everything must be read.
+    async fn fits_a_page(
+        &self,
+        filter: &Form,
+        orders: &[OrderSighting],
+    ) -> Result<Option<Vec<Map<String, Value>>>, CallError> {
+        let list = ("products", "product");
+        let (rows, said) = self.page("GetClientsProducts", filter, list, 0).await?;
+        if said.is_some_and(|total| rows.len() as u64 >= total) {
+            return Ok(Some(rows));
+        }
+        // What an order does not list can only be found in the client's list.
+        let listed = orders.iter().all(|order| !order.lines.is_empty());
+        let n_services: usize = orders.iter().map(|order| order.lines.len()).sum();
+        if !listed || n_services > FEW_SERVICES {
+            return Ok(None);
+        }
+        let Some(client) = orders.first().map(|order| order.client) else {
+            return Ok(None);
+        };
+        self.services_one_by_one(client, orders).await.map(Some)
     }
 
     async fn services_one_by_one(

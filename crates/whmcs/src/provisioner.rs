@@ -5,9 +5,9 @@ use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{ClientSighting, ClientStatus, OrderSighting};
 use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::answer::{self, Kind, unknown};
+use crate::answer::{self, Denial, Kind, unknown};
 use crate::api::Api;
 use crate::form::Form;
 use crate::options::Options;
@@ -114,10 +114,44 @@ impl Whmcs {
         } else {
             ClientStatus::Open
         };
+        let currency = self.currency_of(client).await?;
         Ok(Some((
-            ClientSighting { id, status },
+            ClientSighting {
+                id,
+                status,
+                currency,
+            },
             wire::text(client.get("email")).to_owned(),
         )))
+    }
+}
+
+impl Whmcs {
+    /// What a client is billed in, where that matters: installs that do not tell the code tell
+    /// the id of the currency.
+    async fn currency_of(&self, client: &Map<String, Value>) -> Result<Option<String>, CallError> {
+        let code = wire::text(client.get("currency_code")).trim();
+        if !code.is_empty() {
+            return Ok(Some(code.to_owned()));
+        }
+        let Some(id) = wire::id(client.get("currency")).filter(|_| self.api.config.override_prices)
+        else {
+            return Ok(None);
+        };
+        let answer = self.api.call(Kind::Read, "GetCurrencies", Form::new());
+        let answer = match answer.await {
+            Ok(answer) => answer,
+            Err(error) if Denial::closes_one_action(&error) => {
+                tracing::warn!(%error, "the currencies of WHMCS cannot be read; those of clients go unchecked");
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let all = wire::list(&answer, "currencies", "currency").unwrap_or_default();
+        let own = all
+            .into_iter()
+            .find(|currency| wire::id(currency.get("id")) == Some(id));
+        Ok(own.map(|currency| wire::text(currency.get("code")).to_owned()))
     }
 }
 
@@ -150,8 +184,9 @@ impl Provisioner for Whmcs {
         client: ClientId,
         above: Option<WhmcsOrderId>,
     ) -> Result<Vec<OrderSighting>, CallError> {
-        let filter = Form::new().set("userid", client);
-        let rows = self.all("GetOrders", &filter, "orders", "order").await?;
+        let rows = self
+            .orders_above(client, above.map(|above| above.0))
+            .await?;
         let mut orders = lists::sightings(&rows)?;
         orders.retain(|order| above.is_none_or(|above| order.id > above));
         if !orders.is_empty() {

@@ -8,7 +8,10 @@ use domain::id::OrderId;
 use orderctl::{Cli, Exit, Screen, Stop};
 use serde_json::{Value, json};
 
-use crate::house::{House, flags};
+use simulators::salesforce::SalesforceOptions;
+use simulators::whmcs::WhmcsOptions;
+
+use crate::house::{Engine, House, flags};
 
 /// What the command line is not asked for.
 const OF_OTHERS: [&str; 2] = ["HTTP_ADDR", "WHMCS_QUIET_PERIOD"];
@@ -248,6 +251,26 @@ async fn a_plan_says_what_refuses_the_order() {
     let fields = &plan["salesforce"]["order"];
     assert_eq!(fields["Activation_Error_Code__c"], "CLIENT_NOT_LINKED");
     assert_eq!(fields["Status"], "Failed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_refuses_prices_in_another_currency_than_the_clients() {
+    let org = SalesforceOptions::default().multi_currency();
+    let house = House::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let fields = serde_json::Map::from_iter([("CurrencyIsoCode".to_owned(), json!("EUR"))]);
+    let order = house.place_for(house.account(), fields);
+    house.salesforce.approve(order.as_str()).unwrap();
+    let asked = ["orders", "plan", order.as_str()];
+    let prices = [("WHMCS_PRICES", "salesforce")];
+    let (ended, plan) = run_with(&house, &asked, &prices).await;
+    assert_eq!(ended.unwrap(), Exit::Difference);
+    assert_eq!(plan["refusal"]["code"], "MAPPING_INVALID");
+    let (ended, _) = run(&house, &asked).await;
+    assert_eq!(
+        ended.unwrap(),
+        Exit::Fine,
+        "the catalogue's prices are used"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,6 +44,7 @@ pub(crate) struct House {
     _database: Option<Database>,
     account: String,
     entry: String,
+    last_sold: String,
 }
 
 /// A program at work.
@@ -112,6 +113,7 @@ impl House {
             folder,
             _database: database,
             account,
+            last_sold: entry.clone(),
             entry,
         }
     }
@@ -234,6 +236,11 @@ impl House {
         (running, url)
     }
 
+    /// Where its store is.
+    pub(crate) fn store_url(&self) -> &str {
+        &self.url
+    }
+
     /// Who buys here.
     pub(crate) fn account(&self) -> &str {
         &self.account
@@ -252,6 +259,15 @@ impl House {
 
     /// Starts a worker with more settings, or others.
     pub(crate) fn work_with(&self, more: &[(&'static str, &str)]) -> Running {
+        self.work_probing(more, None)
+    }
+
+    /// Starts a worker that asks WHMCS this often whether it lets the bridge in again.
+    pub(crate) fn work_probing(
+        &self,
+        more: &[(&'static str, &str)],
+        every: Option<Duration>,
+    ) -> Running {
         let mut settings = self.worker_settings();
         settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         settings.extend(
@@ -262,6 +278,9 @@ impl House {
             .check()
             .unwrap();
         config.alerts.settings.pace = PACE;
+        if let Some(every) = every {
+            config.provisioning.probe_every = every;
+        }
         start(|shutdown| async move { worker::run(config, Metrics::install(), shutdown).await })
     }
 
@@ -272,12 +291,31 @@ impl House {
 
     /// Places an order of another account, with more fields.
     pub(crate) fn place_for(&self, account: &str, fields: Map<String, Value>) -> OrderId {
+        self.place_entry(&self.entry, account, fields)
+    }
+
+    fn place_entry(&self, entry: &str, account: &str, fields: Map<String, Value>) -> OrderId {
         let order = NewOrder {
             account: account.to_owned(),
-            lines: vec![Line::new(&self.entry, 2)],
+            lines: vec![Line::new(entry, 2)],
             fields,
         };
         OrderId::parse(&self.salesforce.place_order(order).unwrap()).unwrap()
+    }
+
+    /// Sells a product of WHMCS in Salesforce, too.
+    pub(crate) fn sell(&mut self, name: &str, pid: u64) {
+        let pid = pid.to_string();
+        let (_, entry) = self
+            .salesforce
+            .create_product(name, Some(&pid), Some("monthly"), 24.0)
+            .unwrap();
+        self.last_sold = entry;
+    }
+
+    /// Places an order for two units of the product that was sold last.
+    pub(crate) fn place_last_sold(&self) -> OrderId {
+        self.place_entry(&self.last_sold, &self.account, Map::new())
     }
 
     /// Places an order with a bill-to contact, as creating a client needs it.

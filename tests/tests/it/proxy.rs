@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +16,8 @@ pub(crate) enum Road {
     Open,
     /// It is neither passed on nor refused: the other side hangs.
     Blocked,
+    /// As open until a connection sends COMMIT: that passes, and nothing comes back.
+    CommitsUnanswered,
     /// Connections are cut and none is taken.
     Closed,
 }
@@ -67,8 +70,17 @@ async fn carry(inner: TcpStream, target: Arc<String>, mut road: watch::Receiver<
     };
     let (inner_read, inner_write) = inner.into_split();
     let (outer_read, outer_write) = outer.into_split();
-    let there = pass(inner_read, outer_write, road.clone());
-    let back = pass(outer_read, inner_write, road.clone());
+    let committing = Arc::new(AtomicBool::new(false));
+    let notice = Arc::clone(&committing);
+    let there = pass(inner_read, outer_write, road.clone(), move |bytes, road| {
+        let commits = bytes.windows(7).any(|word| word == b"COMMIT\0");
+        notice.store(commits, Ordering::SeqCst);
+        *road != Road::Blocked
+    });
+    let back = pass(outer_read, inner_write, road.clone(), move |_, road| {
+        let unanswered = *road == Road::CommitsUnanswered && committing.load(Ordering::SeqCst);
+        *road != Road::Blocked && !unanswered
+    });
     tokio::select! {
         () = there => {}
         () = back => {}
@@ -80,6 +92,7 @@ async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
     mut road: watch::Receiver<Road>,
+    passes: impl Fn(&[u8], &Road) -> bool,
 ) {
     let mut bytes = vec![0; 64 * 1024];
     loop {
@@ -87,8 +100,9 @@ async fn pass(
             Ok(0) | Err(_) => return,
             Ok(n_bytes) => n_bytes,
         };
-        if road.wait_for(|road| *road != Road::Blocked).await.is_err()
-            || to.write_all(&bytes[..n_bytes]).await.is_err()
+        let sent = &bytes[..n_bytes];
+        if road.wait_for(|road| passes(sent, road)).await.is_err()
+            || to.write_all(sent).await.is_err()
         {
             return;
         }

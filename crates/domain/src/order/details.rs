@@ -49,6 +49,8 @@ pub struct OrderDetails {
     pub idem_key: Option<IdemKey>,
     /// `Activation_Last_Attempt_At__c`: when the Flow asked, where the org has the field.
     pub requested_at: Option<Timestamp>,
+    /// The ISO 4217 code its prices are in, where the org has several currencies.
+    pub currency: Option<String>,
     /// Who buys.
     pub account: Account,
     /// Who is billed; only read when a client may have to be created.
@@ -137,6 +139,9 @@ pub struct Standing {
     /// The version that was read; a write carries it back so that it fails when somebody
     /// else wrote in between. Opaque.
     pub version: Option<String>,
+    /// When it was read by the CRM's own clock, as a version that a write may carry instead:
+    /// then it fails when somebody wrote after this read. Opaque.
+    pub read_at: Option<String>,
 }
 
 impl Standing {

@@ -1,15 +1,41 @@
 //! What was seen in WHMCS, in our words.
 
+use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, LineMarker, ProductId, ServiceId, WhmcsOrderId};
 use crate::order::Cycle;
 
 /// A client as WHMCS shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientSighting {
     /// The client.
     pub id: ClientId,
     /// Whether it may buy.
     pub status: ClientStatus,
+    /// The ISO 4217 code it is billed in, where WHMCS tells.
+    pub currency: Option<String>,
+}
+
+impl ClientSighting {
+    /// Whether prices in `currency` mean the same on this client's invoices; nothing is
+    /// refused where either side does not tell.
+    ///
+    /// # Errors
+    /// The client is billed in another currency.
+    pub fn takes_prices_in(&self, currency: Option<&str>) -> Result<(), Refusal> {
+        let (Some(ours), Some(theirs)) = (currency, self.currency.as_deref()) else {
+            return Ok(());
+        };
+        if ours.eq_ignore_ascii_case(theirs) {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            Code::MappingInvalid,
+            format!(
+                "the order's prices are in {ours} and WHMCS client {} is billed in {theirs}",
+                self.id
+            ),
+        ))
+    }
 }
 
 /// Whether a client may buy.

@@ -12,7 +12,7 @@ impl Attempt<'_> {
     pub(super) async fn know_client(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
         let linked = details.account.whmcs_client.as_deref().map(str::trim);
         if let Some(text) = linked.filter(|text| !text.is_empty()) {
-            return self.linked_client(text).await;
+            return self.linked_client(details, text).await;
         }
         let contact = match self.billable(details) {
             Ok(contact) => contact,
@@ -25,19 +25,34 @@ impl Attempt<'_> {
         }
     }
 
-    async fn linked_client(&mut self, text: &str) -> Result<Flow, StoreError> {
+    async fn linked_client(
+        &mut self,
+        details: &OrderDetails,
+        text: &str,
+    ) -> Result<Flow, StoreError> {
         let not_found = |text: &str| Refusal::new(Code::ClientNotFound, format!("client `{text}`"));
         let Some(id) = text.parse().ok().filter(|id| *id > 0).map(ClientId) else {
             return self.refuse(not_found(text)).await;
         };
         match self.ports.provisioner.client(id).await {
-            Ok(Some(client)) => match client.status {
-                ClientStatus::Open => self.learn(Fact::Client { client: client.id }).await,
-                ClientStatus::Closed => self.refuse(closed(client.id)).await,
+            Ok(Some(client)) => match self.usable(details, &client) {
+                Ok(()) => self.learn(Fact::Client { client: client.id }).await,
+                Err(refusal) => self.refuse(refusal).await,
             },
             Ok(None) => self.refuse(not_found(text)).await,
             Err(error) => self.after_no_effect(error).await,
         }
+    }
+
+    /// Whether this order may be placed for the client.
+    fn usable(&self, details: &OrderDetails, client: &ClientSighting) -> Result<(), Refusal> {
+        if client.status == ClientStatus::Closed {
+            return Err(closed(client.id));
+        }
+        if self.settings.override_prices {
+            client.takes_prices_in(details.currency.as_deref())?;
+        }
+        Ok(())
     }
 
     fn billable(&self, details: &OrderDetails) -> Result<Contact, Refusal> {
@@ -70,13 +85,7 @@ impl Attempt<'_> {
             .create_client(&NewClient { contact })
             .await
         {
-            Ok(id) => {
-                let client = ClientSighting {
-                    id,
-                    status: ClientStatus::Open,
-                };
-                self.adopt_client(details, client).await
-            }
+            Ok(id) => self.adopt_new_client(details, id).await,
             Err(CallError::Unknown { .. }) => {
                 self.learn(Fact::ClientUnknown { at: self.now() }).await
             }
@@ -88,6 +97,26 @@ impl Attempt<'_> {
                 self.learn(Fact::ClientNotCreated).await?;
                 self.after_no_effect(error).await
             }
+        }
+    }
+
+    /// What a new client is billed in is WHMCS's choice: where that matters it is read back.
+    async fn adopt_new_client(
+        &mut self,
+        details: &OrderDetails,
+        id: ClientId,
+    ) -> Result<Flow, StoreError> {
+        let created = ClientSighting {
+            id,
+            status: ClientStatus::Open,
+            currency: None,
+        };
+        if !self.settings.override_prices || details.currency.is_none() {
+            return self.adopt_client(details, created).await;
+        }
+        match self.ports.provisioner.client(id).await {
+            Ok(seen) => self.adopt_client(details, seen.unwrap_or(created)).await,
+            Err(error) => self.after_no_effect(error).await,
         }
     }
 
@@ -141,8 +170,8 @@ impl Attempt<'_> {
         details: &OrderDetails,
         client: ClientSighting,
     ) -> Result<Flow, StoreError> {
-        if client.status == ClientStatus::Closed {
-            return self.refuse(closed(client.id)).await;
+        if let Err(refusal) = self.usable(details, &client) {
+            return self.refuse(refusal).await;
         }
         match self
             .ports

@@ -119,7 +119,15 @@ impl Attempt<'_> {
             message,
             version: standing.version,
         };
-        match self.ports.crm.report(job.order, &report).await {
+        let mut answer = self.ports.crm.report(job.order, &report).await;
+        if matches!(answer, Ok(ReportAnswer::Conflict)) {
+            match self.since_the_read(&refusal, report).await {
+                Ok(Some(again)) => answer = self.ports.crm.report(job.order, &again).await,
+                Ok(None) => {}
+                Err(flow) => return Ok(flow),
+            }
+        }
+        match answer {
             Ok(ReportAnswer::Written) => Ok(Flow::Finish(
                 Self::ending(refusal.as_ref()),
                 vec![Fact::Reported],
@@ -138,6 +146,37 @@ impl Attempt<'_> {
             Err(CallError::Refused(reason)) => self.report_refused(refusal, reason).await,
             Err(error) => Ok(self.wait_for_crm(&error)),
         }
+    }
+
+    /// The report once more after a conflict, guarded by the moment of a new read; `None` when
+    /// the order did change and is to be looked at anew.
+    ///
+    /// An org may compare with a later stamp than the one that a read tells, and then a write
+    /// with the version that was read conflicts for ever. When a new read finds the same
+    /// version and the order still ours, nobody else wrote before that read; the moment of
+    /// the read, by the CRM's own clock, guards against all who write after it just as well,
+    /// with the same resolution of a second.
+    async fn since_the_read(
+        &self,
+        refusal: &Option<Refusal>,
+        report: Report,
+    ) -> Result<Option<Report>, Flow> {
+        let standing = match self.ports.crm.standing(self.claimed.job.order).await {
+            Ok(Some(standing)) => standing,
+            Ok(None) => return Err(Flow::Finish(Ending::Superseded, Vec::new())),
+            Err(error) => return Err(self.wait_for_crm(&error)),
+        };
+        if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
+            return Err(flow);
+        }
+        let unchanged = standing.version.is_some() && standing.version == report.version;
+        Ok(standing
+            .read_at
+            .filter(|_| unchanged)
+            .map(|read_at| Report {
+                version: Some(read_at),
+                ..report
+            }))
     }
 
     /// A guard of the CRM may have refused a stale writer: then the order is not ours. Else

@@ -12,7 +12,7 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::job::Ending;
 use domain::key::Marker;
-use domain::order::{Activation, OrderStatus, Outcome, ServiceStatus};
+use domain::order::{Activation, OrderDetails, OrderStatus, Outcome, ServiceStatus};
 use domain::ports::Clock;
 use house::House;
 use provisioning::End;
@@ -425,6 +425,47 @@ async fn a_crash_at_any_commit_doubles_nothing_and_loses_nothing() {
         if !crashed {
             assert!(crash_at > 8, "every commit of the road was tried");
             return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_is_compared_with_a_later_stamp_carries_the_moment_of_the_read() {
+    let house = House::with_order().await;
+    house.crm.compare_with_later_stamp();
+    house.work().await;
+    assert_eq!(house.crm.outcomes(order_id(1)).len(), 1);
+    assert!(matches!(
+        house.crm.outcomes(order_id(1))[0],
+        Outcome::Provisioned { .. }
+    ));
+}
+
+#[tokio::test]
+async fn prices_in_another_currency_than_the_clients_are_refused_where_they_are_used() {
+    for (override_prices, order, client, refused) in [
+        (true, Some("EUR"), "USD", true),
+        (true, Some("usd"), "USD", false),
+        (true, None, "USD", false),
+        (false, Some("EUR"), "USD", false),
+    ] {
+        let mut house = House::with_order().await;
+        house.settings.override_prices = override_prices;
+        house.whmcs.set_currency(client);
+        house.crm.put(OrderDetails {
+            currency: order.map(str::to_owned),
+            ..details(order_id(1))
+        });
+        house.work().await;
+        if refused {
+            house.assert_failed(Code::MappingInvalid, false);
+            let outcomes = format!("{:?}", house.crm.outcomes(order_id(1)));
+            assert!(
+                outcomes.contains("EUR") && outcomes.contains("USD"),
+                "{outcomes}"
+            );
+        } else {
+            assert_eq!(house.whmcs.all_orders().len(), 1, "{order:?} {client}");
         }
     }
 }

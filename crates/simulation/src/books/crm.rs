@@ -150,6 +150,7 @@ impl Crm {
             activation: sheet.details.activation.clone(),
             idem_key: sheet.details.idem_key.clone(),
             version: Some(sheet.shown_version(self.coarse_versions)),
+            read_at: None,
         })
     }
 

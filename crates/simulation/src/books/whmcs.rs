@@ -172,5 +172,6 @@ fn sighting(id: ClientId) -> ClientSighting {
     ClientSighting {
         id,
         status: ClientStatus::Open,
+        currency: None,
     }
 }

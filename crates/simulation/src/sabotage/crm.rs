@@ -56,6 +56,7 @@ impl CrmOrders for NoGuard {
                 None => standing.idem_key,
             },
             version: None,
+            read_at: None,
         }))
     }
 

@@ -18,6 +18,7 @@ pub(super) struct Turn {
     bus: BusTurn,
     clock_seconds: i64,
     revoke_tokens: bool,
+    refuse_sessions: Option<bool>,
     rotate_instance_url: bool,
     reset_org: bool,
     kill_streams: bool,
@@ -95,6 +96,9 @@ pub(super) async fn knobs(State(world): Shared, Json(turn): Json<Turn>) -> Answe
     }
     if turn.revoke_tokens {
         world.salesforce.revoke_tokens();
+    }
+    if let Some(refuse) = turn.refuse_sessions {
+        world.salesforce.refuse_sessions(refuse);
     }
     if turn.rotate_instance_url {
         world.salesforce.rotate_instance_url();

@@ -46,9 +46,9 @@ POST   /faults/whmcs           {\"id\":\"F09\",\"action\":\"AddOrder\",\"when\":
 DELETE /faults                 all of them, and every hold is released
 POST   /holds/{name}/release   releases hold_before and hold_after faults of that name
 POST   /knobs                  {\"whmcs\":{\"notes_stored\":false},\"bus\":{\"keepalive_ms\":500},\"clock_seconds\":3600,
-                                \"revoke_tokens\":true,\"rotate_instance_url\":true,\"reset_org\":true,\"kill_streams\":true,
+                                \"revoke_tokens\":true,\"refuse_sessions\":true,\"rotate_instance_url\":true,\"reset_org\":true,\"kill_streams\":true,
                                 \"modules\":{\"1\":{\"script\":{\"kind\":\"fail\",\"text\":\"no disk\",\"times\":1}}}}
-POST   /whmcs/orders/{id}/{edit}  staff: cancel, fraud, accept, delete, clear_notes
+POST   /whmcs/orders/{id}/{edit}  staff: cancel, fraud, accept, delete, clear_notes, build
 ";
 
 /// A running control API. Dropping it closes the port.

@@ -223,13 +223,19 @@ fn render(org: &Org, answer: &Answer) -> Response<Body> {
         .headers
         .iter()
         .map(|(name, value)| (*name, value.clone()))
-        .chain([("sforce-limit-info", usage)]);
+        .chain([("sforce-limit-info", usage), ("date", date(org))]);
     for (name, value) in all {
         if let Ok(value) = value.parse() {
             response.headers_mut().insert(name, value);
         }
     }
     response
+}
+
+/// The org's clock, as an HTTP date.
+fn date(org: &Org) -> String {
+    let seconds = u64::try_from(org.clock.now().as_second()).unwrap_or_default();
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 fn dispatch(org: &Org, incoming: &Incoming, parts: &[String]) -> Answer {

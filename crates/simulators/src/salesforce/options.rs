@@ -12,7 +12,7 @@ pub struct SalesforceOptions {
     pub pubsub_port: u16,
     /// Everything random comes from this.
     pub seed: u64,
-    /// Custom fields the org does not have, as `Order.Activation_Attempt__c`.
+    /// Fields the org does not have, as `Order.Activation_Attempt__c`.
     pub without_fields: BTreeSet<String>,
     /// Category `Provisioned` is filed under: `Draft` or `Activated`.
     pub provisioned_category: String,
@@ -26,6 +26,9 @@ pub struct SalesforceOptions {
     pub session_timeout: Duration,
     /// Refuse assertions that expire more than this from now; `None` accepts any.
     pub strict_exp: Option<Duration>,
+    /// `If-Unmodified-Since` is compared with a stamp so many seconds later than the
+    /// `Last-Modified` that a read tells.
+    pub stamp_ahead: i64,
     /// Who is the `RequestedBy__c` of events.
     pub operator: String,
     /// The event bus.
@@ -38,13 +41,14 @@ impl Default for SalesforceOptions {
             rest_port: 0,
             pubsub_port: 0,
             seed: 7,
-            without_fields: BTreeSet::new(),
+            without_fields: BTreeSet::from([CURRENCY.to_owned()]),
             provisioned_category: "Draft".to_owned(),
             guard_rule: false,
             page_size: 2000,
             daily_calls: 100_000,
             session_timeout: Duration::from_secs(7200),
             strict_exp: None,
+            stamp_ahead: 0,
             operator: "operator@simulated.example".to_owned(),
             bus: BusOptions::default(),
         }
@@ -52,6 +56,13 @@ impl Default for SalesforceOptions {
 }
 
 impl SalesforceOptions {
+    /// The org has several currencies, and a currency on each order.
+    #[must_use]
+    pub fn multi_currency(mut self) -> Self {
+        self.without_fields.remove(CURRENCY);
+        self
+    }
+
     /// The org lacks this custom field of Order.
     #[must_use]
     pub fn without_order_field(mut self, field: &str) -> Self {
@@ -59,6 +70,8 @@ impl SalesforceOptions {
         self
     }
 }
+
+const CURRENCY: &str = "Order.CurrencyIsoCode";
 
 /// What a client needs to log in.
 #[derive(Debug, Clone)]

@@ -154,7 +154,10 @@ pub(crate) fn answer(
                     .with("location", place),
             )
         }
-        (method, ["sobjects", _, _]) => row(tx, ask, method, find_object(parts[1])?, parts[2]),
+        (method, ["sobjects", _, _]) => {
+            let object = find_object(parts[1])?;
+            row(tx, ask, method, object, parts[2], org.options.stamp_ahead)
+        }
         (method, ["sobjects", _, _, _]) => {
             external(tx, ask, method, find_object(parts[1])?, parts[2], parts[3])
         }
@@ -190,6 +193,7 @@ fn row(
     method: &str,
     object: &'static Object,
     id: &str,
+    stamp_ahead: i64,
 ) -> Result<Answer, Refusal> {
     match method {
         "GET" => read(tx, ask, object, id),
@@ -197,7 +201,7 @@ fn row(
             let record = find(tx, object, id)?;
             let id = record.id().to_owned();
             if let Some(header) = &ask.if_unmodified_since {
-                unmodified_since(record, header)?;
+                unmodified_since(record, header, stamp_ahead)?;
             }
             tx.update(&id, ask.object_body()?)?;
             Ok(Answer::empty(204))
@@ -222,9 +226,10 @@ fn http_date(header: &str) -> Result<SystemTime, Refusal> {
         .map_err(|_| Refusal::bad("INVALID_HEADER", format!("invalid date: {header}")))
 }
 
-fn unmodified_since(record: &Record, header: &str) -> Result<(), Refusal> {
+fn unmodified_since(record: &Record, header: &str, ahead: i64) -> Result<(), Refusal> {
     let limit = http_date(header)?;
-    if modified(record).is_some_and(|at| at > limit) {
+    let ahead = Duration::from_secs(ahead.unsigned_abs());
+    if modified(record).is_some_and(|at| at + ahead > limit) {
         return Err(Refusal::new(
             412,
             "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE",

@@ -3,7 +3,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,7 @@ pub(crate) struct Sessions {
     timeout: Duration,
     live: Mutex<HashMap<String, Timestamp>>,
     minted: AtomicU64,
+    refusing: AtomicBool,
 }
 
 impl Sessions {
@@ -27,6 +28,7 @@ impl Sessions {
             timeout,
             live: Mutex::default(),
             minted: AtomicU64::new(0),
+            refusing: AtomicBool::new(false),
         }
     }
 
@@ -46,6 +48,9 @@ impl Sessions {
 
     /// Whether a token is good; each use lets it live on.
     pub(crate) fn accept(&self, token: &str, clock: &SkewedClock) -> bool {
+        if self.refusing.load(Ordering::SeqCst) {
+            return false;
+        }
         let now = clock.now();
         let timeout = SignedDuration::try_from(self.timeout).unwrap_or(SignedDuration::MAX);
         let mut live = lock(&self.live);
@@ -58,6 +63,11 @@ impl Sessions {
             live.remove(token);
         }
         good
+    }
+
+    /// From now on every session is refused, however fresh; or none for that reason.
+    pub(crate) fn refuse(&self, refuse: bool) {
+        self.refusing.store(refuse, Ordering::SeqCst);
     }
 
     pub(crate) fn revoke_all(&self) {

@@ -186,6 +186,12 @@ impl SalesforceSim {
         }
     }
 
+    /// Logins are granted and every session is refused, as by a policy of the connected app;
+    /// until this is called with `false`.
+    pub fn refuse_sessions(&self, refuse: bool) {
+        self.org.sessions.refuse(refuse);
+    }
+
     /// Tokens handed out from now on carry another `instance_url`, which reaches us too.
     pub fn rotate_instance_url(&self) -> String {
         let port = self.rest.port();

@@ -200,6 +200,7 @@ const ORDER: Object = Object {
         field("BillingCountryCode", Kind::Text(10)),
         field("Description", Kind::LongText(32_000)),
         field("PoNumber", Kind::Text(80)),
+        field("CurrencyIsoCode", Kind::Text(3)),
         system("TotalAmount", Kind::Number(16, 2)),
         field(
             "Activation_Status__c",

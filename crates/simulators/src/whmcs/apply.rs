@@ -9,6 +9,7 @@ use super::{
     faults::{Fault, FaultId},
     http::refusal_of,
     install::{Context, Install},
+    modules,
     options::EmptyList,
     oracle,
     php::Php,
@@ -31,7 +32,7 @@ pub(super) async fn run(
     let Some(fault) = fault else {
         let outcome = actions::run(install, &context, action, params).await;
         note(install, call, &outcome);
-        return Reply::of(&outcome);
+        return died(&outcome).unwrap_or_else(|| Reply::of(&outcome));
     };
     if let Some(reply) = refusal_of(&fault, install, action) {
         return reply;
@@ -75,7 +76,16 @@ pub(super) async fn run(
         }
     }
     note(install, call, &outcome);
+    if let Some(page) = died(&outcome) {
+        return page;
+    }
     spoil(install, action, &fault, &outcome, call, line).await
+}
+
+/// What a client sees of a call in which PHP died.
+fn died(outcome: &Outcome) -> Option<Reply> {
+    let died = outcome.as_ref().is_err_and(|text| text == modules::DIED);
+    died.then(|| Reply::html(500, "Maximum execution time of 60 seconds exceeded"))
 }
 
 fn note(install: &Install, call: usize, outcome: &Outcome) {
@@ -142,7 +152,10 @@ async fn spoil(
         FaultId::F04 => {
             return Reply::html(
                 500,
-                "Output has been emitted previously; cannot emit response",
+                fault
+                    .text
+                    .as_deref()
+                    .unwrap_or("Output has been emitted previously; cannot emit response"),
             );
         }
         FaultId::F05 => reply.body.clear(),

@@ -23,6 +23,8 @@ pub enum ModuleScript {
         /// The module's words.
         text: String,
     },
+    /// Creates the remote account, and PHP dies before WHMCS writes the service's status.
+    CreateThenDie,
     /// Says the account exists already.
     AlreadyExists,
 }
@@ -38,6 +40,16 @@ pub struct Module {
     /// Finds an account that exists already and is content.
     #[serde(default)]
     pub idempotent: bool,
+    /// System name, as GetProducts tells it.
+    #[serde(default = "default_name")]
+    pub name: String,
+}
+
+/// System name of a module that was given none.
+pub(crate) const MODULE_NAME: &str = "simulated";
+
+fn default_name() -> String {
+    MODULE_NAME.to_owned()
 }
 
 impl Module {
@@ -47,6 +59,34 @@ impl Module {
             script,
             delay_ms: 0,
             idempotent: false,
+            name: default_name(),
+        }
+    }
+
+    /// With another system name.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// A module that finds the account that an earlier call made.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// As this module of a product behaves in a call in which `fault` takes its place: a
+    /// module that finds its accounts again does so in a bad moment, too.
+    pub(crate) fn struck_by(self, fault: Option<&Self>) -> Self {
+        match fault {
+            None => self,
+            Some(fault) => Self {
+                idempotent: self.idempotent || fault.idempotent,
+                name: self.name,
+                ..fault.clone()
+            },
         }
     }
 
@@ -76,7 +116,12 @@ pub struct Client {
     pub details: BTreeMap<String, String>,
     /// `Active`, `Inactive` or `Closed`.
     pub status: String,
+    /// Which of [`CURRENCIES`], from 0.
+    pub currency: usize,
 }
+
+/// The install's currencies, the default one first; their ids count from 1.
+pub const CURRENCIES: [&str; 2] = ["USD", "EUR"];
 
 /// A product.
 #[derive(Debug, Clone, Serialize)]

@@ -13,7 +13,7 @@ pub enum FaultId {
     F02,
     /// Noise before the JSON, after the effect; `style`: `notice`, `bom`, `blank`.
     F03,
-    /// 500 HTML, after the effect.
+    /// 500 HTML, after the effect; `text` for other words on the page.
     F04,
     /// 200 and nothing, after the effect.
     F05,
@@ -66,10 +66,11 @@ pub enum FaultId {
     F28,
     /// `style`: `notes`, `custom_fields` or `domain` is dropped in this AddOrder.
     F29,
-    /// Staff meddles: `style` `cancel`, `accept`, `delete`, `clear_notes`; after AddOrder,
-    /// before any other action.
+    /// Staff meddles: `style` `cancel`, `accept`, `delete`, `clear_notes`, `build` (every
+    /// service, while the order stays as it is); after AddOrder, before any other action.
     F30,
-    /// `module` instead of the product's own, for this call.
+    /// `module` instead of the product's own, for this call; a product's idempotent module
+    /// stays idempotent.
     F31,
     /// The server's clock is `services` seconds ahead in this answer.
     F32,
@@ -95,6 +96,9 @@ pub struct Fault {
     /// Only calls about an order whose notes contain this.
     #[serde(default)]
     pub marker: Option<String>,
+    /// Only calls that name this client.
+    #[serde(default)]
+    pub client: Option<u64>,
     /// Milliseconds.
     #[serde(default)]
     pub delay_ms: Option<u64>,
@@ -129,6 +133,7 @@ impl Fault {
             action: None,
             when: When::Next(1),
             marker: None,
+            client: None,
             delay_ms: None,
             status: None,
             retry_after: None,
@@ -158,6 +163,13 @@ impl Fault {
     #[must_use]
     pub fn marker(mut self, marker: &str) -> Self {
         self.marker = Some(marker.to_owned());
+        self
+    }
+
+    /// Only calls that name this client.
+    #[must_use]
+    pub fn client(mut self, client: u64) -> Self {
+        self.client = Some(client);
         self
     }
 

@@ -84,6 +84,9 @@ async fn serve(
         .unwrap_or_default()
         .to_ascii_lowercase();
     let notes = notes_of(install, &params);
+    let client = params
+        .number("userid")
+        .or_else(|| params.number("clientid"));
     let fault = install.faults.pick(&install.dice, |fault| {
         fault
             .action
@@ -93,6 +96,7 @@ async fn serve(
                 .marker
                 .as_ref()
                 .is_none_or(|wanted| notes.contains(wanted.as_str()))
+            && (fault.client.is_none() || fault.client == client)
     });
     let call = log(install, &action, &params, fault.as_ref());
     let reply = match refuse(install, &params, &action) {

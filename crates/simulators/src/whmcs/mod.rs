@@ -14,7 +14,9 @@ mod php;
 mod sim;
 mod wire;
 
-pub use books::{Client, Invoice, Mail, Module, ModuleScript, Order, Product, QueueEntry, Service};
+pub use books::{
+    CURRENCIES, Client, Invoice, Mail, Module, ModuleScript, Order, Product, QueueEntry, Service,
+};
 pub use faults::{Fault, FaultId};
 pub use install::ActionCall;
 pub use options::{Credentials, EmptyList, Knobs, Version, WhmcsOptions};

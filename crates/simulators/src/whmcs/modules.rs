@@ -13,7 +13,12 @@ pub(crate) enum Created {
     Done,
     NoModule,
     Failed(String),
+    /// PHP died on the way: nothing that follows in this call happens.
+    Died,
 }
+
+/// What a call that died leaves in the log; its client gets a page.
+pub(crate) const DIED: &str = "PHP died in the module";
 
 /// Runs the module of a service. Two calls at once make two remote accounts.
 pub(crate) async fn create(
@@ -32,7 +37,7 @@ pub(crate) async fn create(
         product
             .map(|product| product.module.clone())
             .filter(|module| module.script != ModuleScript::None)
-            .map(|module| context.module.clone().unwrap_or(module))
+            .map(|module| module.struck_by(context.module.as_ref()))
     };
     let Some(module) = module.filter(|module| module.script != ModuleScript::None) else {
         return Created::NoModule;
@@ -69,6 +74,10 @@ pub(crate) async fn create(
         ModuleScript::CreateThenFail { text } => {
             *books.remote.entry(service).or_default() += 1;
             Some(text.clone())
+        }
+        ModuleScript::CreateThenDie => {
+            *books.remote.entry(service).or_default() += 1;
+            return Created::Died;
         }
         ModuleScript::AlreadyExists => {
             Some("409 already_exists: the account exists already".to_owned())
@@ -117,4 +126,14 @@ pub(crate) async fn create(
             Created::Failed(text)
         }
     }
+}
+
+/// Staff set a service up on the remote system by hand and mark it active in WHMCS.
+pub(crate) fn build_by_hand(install: &Install, service: u64) {
+    let mut books = lock(&install.books);
+    let Some(row) = books.services.get_mut(&service) else {
+        return;
+    };
+    "Active".clone_into(&mut row.status);
+    *books.remote.entry(service).or_default() += 1;
 }

@@ -72,6 +72,8 @@ pub struct Knobs {
     pub empty_list: EmptyList,
     /// A list of one is the bare object.
     pub bare_single: bool,
+    /// GetClientsDetails tells the code of a client's currency, and not only its id.
+    pub currency_code_shown: bool,
     /// Lists are objects with keys `"0"`, `"2"`, …
     pub numeric_keys: bool,
     /// Seconds the server's clock is ahead.
@@ -97,6 +99,7 @@ impl Default for Knobs {
             string_ids: false,
             empty_list: EmptyList::Wrapped,
             bare_single: false,
+            currency_code_shown: true,
             numeric_keys: false,
             clock_skew_seconds: 0,
             ip_allowed: true,

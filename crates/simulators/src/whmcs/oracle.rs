@@ -50,13 +50,14 @@ pub(crate) fn foreign_order(install: &Install, client: u64) {
     );
 }
 
-/// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`.
+/// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
 pub(crate) fn meddle(install: &Install, order: u64, edit: &str) {
     let mut books = lock(&install.books);
     match edit {
         "accept" => hands::set_status(&mut books, order, "Active"),
         "delete" => hands::erase(&mut books, order),
         "fraud" => hands::set_status(&mut books, order, "Fraud"),
+        "build" => hands::build(&mut books, order),
         "clear_notes" => {
             if let Some(order) = books.orders.get_mut(&order) {
                 order.notes.clear();

@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    books::{Client, Mail, Module, Order, Product, QueueEntry, Service},
+    books::{CURRENCIES, Client, Mail, Module, Order, Product, QueueEntry, Service},
     faults::{Fault, FaultId},
     http,
     install::{ActionCall, Install},
+    modules,
     options::{Credentials, Knobs, WhmcsOptions},
     oracle,
 };
@@ -156,6 +157,16 @@ impl WhmcsSim {
         }
     }
 
+    /// Bills a client in another of [`CURRENCIES`].
+    pub fn set_client_currency(&self, client: u64, code: &str) {
+        let Some(currency) = CURRENCIES.iter().position(|known| *known == code) else {
+            return;
+        };
+        if let Some(client) = lock(&self.install.books).clients.get_mut(&client) {
+            client.currency = currency;
+        }
+    }
+
     /// All clients.
     pub fn clients(&self) -> Vec<Client> {
         lock(&self.install.books)
@@ -227,7 +238,7 @@ impl WhmcsSim {
 
     // Staff.
 
-    /// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`.
+    /// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
     pub fn staff(&self, order: u64, edit: &str) {
         oracle::meddle(&self.install, order, edit);
     }
@@ -251,6 +262,11 @@ impl WhmcsSim {
         if let Some(service) = lock(&self.install.books).services.get_mut(&service) {
             status.clone_into(&mut service.status);
         }
+    }
+
+    /// Staff set a service up on the remote system themselves and mark it active in WHMCS.
+    pub fn build_by_hand(&self, service: u64) {
+        modules::build_by_hand(&self.install, service);
     }
 
     /// An order of this client that has nothing to do with the bridge.

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use simulators::World;
 
 use crate::say;
-use crate::trouble::{field, retry};
+use crate::staff;
+use crate::trouble::field;
 
 /// Waits until every order is provisioned, asking again for those that failed; says whether
 /// it came to that.
@@ -25,7 +26,7 @@ pub(crate) async fn settle(
                 "Failed" => {
                     left += 1;
                     asked += 1;
-                    retry(world, order)?;
+                    staff::resolve(world, order)?;
                 }
                 _ => left += 1,
             }

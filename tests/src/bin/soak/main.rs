@@ -7,11 +7,13 @@
 //! cargo run --release -p e2e --bin soak -- --minutes 60 --bins target/release
 //! ```
 //!
-//! Exit 0 only when no order was lost, none was placed or built twice, and both systems say
-//! the same.
+//! Half of the modules build again when they are called again. Exit 0 only when no order was
+//! lost, none was placed or built twice, and both systems say the same; a run with a mutation
+//! must therefore end with 1.
 
 mod books;
 mod programs;
+mod staff;
 mod trouble;
 
 use std::path::PathBuf;
@@ -22,7 +24,7 @@ use anyhow::Context;
 use clap::Parser;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use simulators::whmcs::ModuleScript;
+use simulators::whmcs::{Module, ModuleScript};
 use simulators::{World, WorldOptions};
 use test_postgres::Database;
 
@@ -47,9 +49,19 @@ pub(crate) struct Args {
     /// sqlite or postgres
     #[arg(long, default_value = "postgres", value_parser = ["sqlite", "postgres"])]
     store: String,
+    /// Take a safeguard away, to show that the run notices
+    #[arg(long, value_enum)]
+    mutation: Option<Mutation>,
     /// Folder of the programs `subscriber` and `worker`
     #[arg(long, default_value = "target/debug")]
     bins: PathBuf,
+}
+
+/// A safeguard that can be taken away.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutation {
+    /// Every module is listed as idempotent: what AcceptOrder left in doubt is built again.
+    RepeatAccept,
 }
 
 fn main() -> ExitCode {
@@ -70,16 +82,21 @@ fn main() -> ExitCode {
     }
 }
 
+/// The module that finds its accounts again.
+pub(crate) const IDEMPOTENT: &str = "findsitsaccounts";
+
 async fn run(args: &Args) -> anyhow::Result<bool> {
     outbound::install_crypto_provider();
     let mut options = WorldOptions::default();
     options.salesforce.seed = args.seed;
     options.whmcs.seed = args.seed;
     options.accounts = 20;
+    options.products = 5;
     let world = World::start(options).await?;
     for product in world.whmcs.products() {
-        if product.module.script == ModuleScript::Ok {
-            let module = trouble::idempotent(ModuleScript::Ok);
+        // Every other one; the rest builds another account each time it is called.
+        if product.module.script == ModuleScript::Ok && product.pid % 2 == 0 {
+            let module = Module::new(ModuleScript::Ok).named(IDEMPOTENT).idempotent();
             world.whmcs.set_module(product.pid, module);
         }
     }
@@ -100,7 +117,7 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     while begun.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
         orders.extend(trouble::new_orders(&world, &mut dice)?);
         trouble::befall(&world, &mut dice);
-        trouble::operate(&world, &orders, &mut dice)?;
+        staff::operate(&world, &orders, &mut dice)?;
         programs.disturb(&mut dice)?;
         if told.elapsed() > Duration::from_secs(15) {
             told = Instant::now();

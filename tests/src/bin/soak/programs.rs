@@ -11,7 +11,7 @@ use rand::rngs::StdRng;
 use rustix::process::{Pid, Signal, kill_process};
 use simulators::World;
 
-use crate::Args;
+use crate::{Args, IDEMPOTENT, Mutation};
 
 /// Every program of the run.
 pub(crate) struct Programs {
@@ -38,7 +38,15 @@ impl Programs {
         folder: &Path,
     ) -> anyhow::Result<Self> {
         let config = folder.join("bridge.toml");
-        std::fs::write(&config, "[whmcs]\nidempotent_modules = [\"simulated\"]\n")?;
+        let listed = match args.mutation {
+            None => vec![IDEMPOTENT],
+            // Whatever the world's products run beside it, by the simulator's default name.
+            Some(Mutation::RepeatAccept) => vec![IDEMPOTENT, "simulated"],
+        };
+        std::fs::write(
+            &config,
+            format!("[whmcs]\nidempotent_modules = {listed:?}\n"),
+        )?;
         let key = folder.join("key.pem");
         std::fs::write(&key, world.salesforce.login().private_key_pem)?;
         let mut settings: Vec<(String, String)> = world
@@ -53,8 +61,9 @@ impl Programs {
             ("SF_EVENTS_REPLAY", "ALL".to_owned()),
             ("SUBSCRIBER_LEASE", "2s".to_owned()),
             ("WORKER_LEASE", "2s".to_owned()),
-            // Longer than a worker is ever frozen here, less its lease.
-            ("WHMCS_QUIET_PERIOD", "5s".to_owned()),
+            // With the lease, longer than a worker is ever frozen here (5 s) and a module runs
+            // after that (2 s).
+            ("WHMCS_QUIET_PERIOD", "7s".to_owned()),
             ("WHMCS_TIMEOUT", "3s".to_owned()),
             ("RECONCILE_EVERY", "5s".to_owned()),
             ("RECONCILE_AFTER", "20s".to_owned()),

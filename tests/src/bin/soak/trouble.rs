@@ -1,4 +1,4 @@
-//! Orders, what befalls them, and what operators do about it.
+//! Orders, and what goes wrong around them.
 
 use anyhow::anyhow;
 use rand::Rng;
@@ -22,7 +22,15 @@ const SPOILT: [FaultId; 10] = [
     FaultId::F13,
 ];
 
-/// Places and approves up to three orders; some have their AddOrder or AcceptOrder spoilt.
+/// Words of module errors; some read as if WHMCS refused the bridge.
+const MODULE_ERRORS: [&str; 4] = [
+    "no room on the server",
+    "Plesk: authentication failed for user admin",
+    "sh: command not found",
+    "Invalid IP assigned to node",
+];
+
+/// Places and approves up to three orders; some have their AddOrder spoilt.
 pub(crate) fn new_orders(world: &World, dice: &mut StdRng) -> anyhow::Result<Vec<String>> {
     let mut orders = Vec::new();
     for _ in 0..dice.random_range(0..3) {
@@ -47,6 +55,11 @@ pub(crate) fn new_orders(world: &World, dice: &mut StdRng) -> anyhow::Result<Vec
                 true => fault.with_effect(),
                 false => fault,
             };
+            // A hook that sends mail after the order was stored.
+            let fault = match fault.id == FaultId::F04 && dice.random_bool(0.5) {
+                true => fault.text("SMTP 535 authentication failed"),
+                false => fault,
+            };
             world.whmcs.fault(fault.when(When::Next(1)));
         }
         world
@@ -63,77 +76,72 @@ pub(crate) fn new_orders(world: &World, dice: &mut StdRng) -> anyhow::Result<Vec
 
 /// Something goes wrong with both systems as such.
 pub(crate) fn befall(world: &World, dice: &mut StdRng) {
-    let rest = |kind| {
-        world
-            .salesforce
-            .fault(RestFault::new(Route::Any, kind).when(When::Next(1)));
-    };
-    match dice.random_range(0..40) {
+    match dice.random_range(0..60) {
         0 => world.salesforce.kill_streams(),
-        1 => rest(RestFaultKind::DropBefore),
-        2 => rest(RestFaultKind::DropAfter),
-        3 => rest(RestFaultKind::Html {
-            status: 503,
-            after: dice.random_bool(0.5),
-        }),
-        4 => world.salesforce.revoke_tokens(),
-        5 => rest(RestFaultKind::LockRow),
-        6 => world.whmcs.fault(Fault::new(FaultId::F01)),
-        7 => world.whmcs.fault(Fault::new(FaultId::F02)),
-        8 => world.whmcs.fault(Fault::new(FaultId::F21)),
-        9 => world.whmcs.cut_connections(),
-        10 => world
-            .whmcs
-            .fault(Fault::new(FaultId::F05).on("AcceptOrder")),
-        11 => world
-            .whmcs
-            .fault(Fault::new(FaultId::F09).on("AcceptOrder").delay_ms(5000)),
-        12 => world.whmcs.fault(
-            Fault::new(FaultId::F31)
-                .on("AcceptOrder")
-                .module(idempotent(ModuleScript::Fail {
-                    text: "no room on the server".to_owned(),
-                    times: None,
-                })),
-        ),
-        13 => {
-            let slow = Module {
-                delay_ms: 1500,
-                ..idempotent(ModuleScript::Ok)
-            };
-            world
-                .whmcs
-                .fault(Fault::new(FaultId::F31).on("AcceptOrder").module(slow));
-        }
-        14 => drop(world.salesforce.publish_raw(vec![0xff; 12], None)),
+        1 => world.salesforce.revoke_tokens(),
+        2 => drop(world.salesforce.publish_raw(vec![0xff; 12], None)),
+        3 => world.whmcs.cut_connections(),
+        4..10 => world.salesforce.fault(salesforce_fault(dice)),
+        10..13 => world.whmcs.fault(Fault::new(
+            [FaultId::F01, FaultId::F02, FaultId::F21][dice.random_range(0..3)],
+        )),
+        13..20 => world.whmcs.fault(set_up_fault(dice)),
         _ => {}
     }
 }
 
-/// A module that is content with an account that exists, as the bridge is told of all here.
-pub(crate) fn idempotent(script: ModuleScript) -> Module {
-    Module {
-        idempotent: true,
-        ..Module::new(script)
-    }
+/// A call to Salesforce that fails; the two writes that report an order fare worst.
+fn salesforce_fault(dice: &mut StdRng) -> RestFault {
+    let route = match dice.random_range(0..3) {
+        0 => Route::ItemsPatch,
+        1 => Route::OrderPatch,
+        _ => Route::Any,
+    };
+    let kind = match dice.random_range(0..6) {
+        0 => RestFaultKind::DropBefore,
+        1 => RestFaultKind::DropAfter,
+        2 => RestFaultKind::LockRow,
+        3 if route != Route::Any => RestFaultKind::Error {
+            status: 412,
+            code: "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE".to_owned(),
+            message: "Entity has been modified since the last read".to_owned(),
+        },
+        _ => RestFaultKind::Html {
+            status: 503,
+            after: dice.random_bool(0.5),
+        },
+    };
+    RestFault::new(route, kind)
 }
 
-/// Operators ask again for some of the orders that failed.
-pub(crate) fn operate(world: &World, orders: &[String], dice: &mut StdRng) -> anyhow::Result<()> {
-    for order in orders {
-        if field(world, order, "Activation_Status__c") == "Failed" && dice.random_bool(0.05) {
-            retry(world, order)?;
-        }
+/// AcceptOrder or ModuleCreate fails, is slow, or loses its answer.
+fn set_up_fault(dice: &mut StdRng) -> Fault {
+    let module = |module| {
+        Fault::new(FaultId::F31)
+            .on("AcceptOrder")
+            .module(Module::new(module))
+    };
+    let lost = |action: &str, dice: &mut StdRng| match dice.random_range(0..5) {
+        0 => Fault::new(FaultId::F05).on(action),
+        1 => Fault::new(FaultId::F07).on(action),
+        2 => Fault::new(FaultId::F08).on(action).with_effect(),
+        3 => Fault::new(FaultId::F09).on(action).delay_ms(5000),
+        _ => Fault::new(FaultId::F08).on(action),
+    };
+    match dice.random_range(0..6) {
+        0 => lost("AcceptOrder", dice),
+        1 => lost("ModuleCreate", dice),
+        2 | 3 => module(ModuleScript::CreateThenDie),
+        4 => module(ModuleScript::Fail {
+            text: MODULE_ERRORS[dice.random_range(0..MODULE_ERRORS.len())].to_owned(),
+            times: None,
+        }),
+        // Six services at most: over before the quiet period is.
+        _ => module(ModuleScript::Ok).module(Module {
+            delay_ms: 300,
+            ..Module::new(ModuleScript::Ok)
+        }),
     }
-    Ok(())
-}
-
-/// An operator asks again.
-pub(crate) fn retry(world: &World, order: &str) -> anyhow::Result<()> {
-    world
-        .salesforce
-        .retry(order)
-        .map_err(|refusal| anyhow!("{refusal:?}"))
 }
 
 /// A field of an order, as text.

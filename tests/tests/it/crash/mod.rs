@@ -1,6 +1,7 @@
 //! The programs die by SIGKILL at every named point and at random moments, and go on.
 
 mod alert;
+mod effects;
 mod letters;
 mod matrix;
 mod points;
@@ -14,12 +15,14 @@ use std::path::Path;
 
 use domain::id::OrderId;
 use e2e::points::{FATES, reached_file};
+use e2e::staff::finish_set_up;
 use simulators::When;
-use simulators::whmcs::{Fault, FaultId, Module};
+use simulators::salesforce::{RestFault, RestFaultKind, Route};
+use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
 use crate::house::{House, Settings};
 use crate::process::{Process, was_killed};
-use points::{Case, Kind};
+use points::{Call, Case, Kind, Loss, Write};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
@@ -59,16 +62,23 @@ impl House {
     }
 
     fn order_of(&self, kind: Kind) -> OrderId {
-        if kind != Kind::NewClient {
-            return self.place();
+        match kind {
+            Kind::NewClient => {
+                let account = self.salesforce.create_account("New Ltd", None).unwrap();
+                self.place_billed(&account)
+            }
+            Kind::SetUpLost { listed: false, .. } => self.place_last_sold(),
+            _ => self.place(),
         }
-        let account = self.salesforce.create_account("New Ltd", None).unwrap();
-        self.place_billed(&account)
     }
 
     fn spoil(&self, kind: Kind, order: &OrderId) {
         let fault = match kind {
             Kind::Plain | Kind::NewClient => return,
+            Kind::SetUpLost { call, loss, listed } => {
+                return self.lose_set_up(order, call, loss, listed);
+            }
+            Kind::WriteFails { write, fault } => return self.fail_write(order, write, fault),
             Kind::Spoilt(id) => Fault::new(id)
                 .with_effect()
                 .on("AddOrder")
@@ -81,6 +91,55 @@ impl House {
         };
         self.whmcs
             .fault(fault.marker(order.as_str()).when(When::Next(1)));
+    }
+
+    /// Spoils AcceptOrder, or a ModuleCreate that comes after an AcceptOrder without effect:
+    /// one whose request was lost, or for modules that are not listed one that failed.
+    fn lose_set_up(&self, order: &OrderId, call: Call, loss: Loss, listed: bool) {
+        let action = match call {
+            Call::AcceptOrder => "AcceptOrder",
+            Call::ModuleCreate => "ModuleCreate",
+        };
+        let fault = match loss {
+            Loss::Reply => Fault::new(FaultId::F08).with_effect(),
+            Loss::Request => Fault::new(FaultId::F08),
+            Loss::Page => Fault::new(FaultId::F04),
+            Loss::Cut => Fault::new(FaultId::F07),
+            Loss::Died => Fault::new(FaultId::F31).module(Module::new(ModuleScript::CreateThenDie)),
+        };
+        let mut faults = vec![fault.on(action)];
+        if call == Call::ModuleCreate {
+            let before = match listed {
+                true => Fault::new(FaultId::F08),
+                false => Fault::new(FaultId::F31).module(Module::failing("no room on the server")),
+            };
+            faults.push(before.on("AcceptOrder"));
+        }
+        for fault in faults {
+            self.whmcs.fault(fault.marker(order.as_str()));
+        }
+    }
+
+    fn fail_write(&self, order: &OrderId, write: Write, fault: &str) {
+        let kind = match fault {
+            "lost" => RestFaultKind::DropAfter,
+            "conflict" => RestFaultKind::Error {
+                status: 412,
+                code: "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE".to_owned(),
+                message: "Entity has been modified since the last read".to_owned(),
+            },
+            _ => RestFaultKind::Html {
+                status: 503,
+                after: false,
+            },
+        };
+        let record = self.salesforce.order(order.as_str()).unwrap();
+        let (route, about) = match write {
+            Write::Items => (Route::ItemsPatch, &record["OrderItems"][0]["Id"]),
+            Write::Order => (Route::OrderPatch, &record["Id"]),
+        };
+        let fault = RestFault::new(route, kind).containing(about.as_str().unwrap());
+        self.salesforce.fault(fault);
     }
 
     /// Runs a victim again and again, each time it has died, until `done` holds.
@@ -123,8 +182,22 @@ impl House {
         let code = self.field(order, "Activation_Error_Code__c");
         let n_orders = self.whmcs.orders_for(order.as_str()).len();
         let right = match code.as_str() {
-            "WHMCS_OUTCOME_UNKNOWN" => n_orders == 0,
-            "WHMCS_MODULE_FAILED" => n_orders == 1 && kind == Kind::ModuleFails,
+            "WHMCS_OUTCOME_UNKNOWN" => match kind {
+                Kind::SetUpLost { .. } => n_orders <= 1,
+                _ => n_orders == 0,
+            },
+            "WHMCS_MODULE_FAILED" => {
+                let fails = matches!(
+                    kind,
+                    Kind::ModuleFails
+                        | Kind::SetUpLost {
+                            call: Call::ModuleCreate,
+                            listed: false,
+                            ..
+                        }
+                );
+                n_orders == 1 && fails
+            }
             "WHMCS_DUPLICATE_FOUND" => n_orders == 2 && kind == Kind::Spoilt(FaultId::F12),
             _ => false,
         };
@@ -156,6 +229,10 @@ impl House {
             for (order, (kind, point)) in orders.iter().zip(&*points) {
                 if self.field(order, "Activation_Status__c") == "Failed" {
                     self.assert_failed_rightly(order, *kind, point);
+                    if self.field(order, "Activation_Error_Code__c") == "WHMCS_OUTCOME_UNKNOWN" {
+                        let named = self.field(order, "WHMCS_Order_ID__c");
+                        finish_set_up(&self.whmcs, order.as_str(), &named);
+                    }
                     // What staff do about two orders for one.
                     if let [_, second] = self.whmcs.orders_for(order.as_str()).as_slice() {
                         self.whmcs.set_order_status(second.id, "Cancelled");

@@ -15,6 +15,58 @@ pub(crate) enum Kind {
     RequestLost,
     /// The module fails; the operator mends it and asks again.
     ModuleFails,
+    /// A call that sets the services up goes wrong.
+    SetUpLost {
+        call: Call,
+        loss: Loss,
+        /// Whether the module is listed as idempotent.
+        listed: bool,
+    },
+    /// A write to Salesforce goes wrong.
+    WriteFails {
+        write: Write,
+        /// `lost` after the effect, `conflict` (412) or `away` (503) before it.
+        fault: &'static str,
+    },
+}
+
+/// A call that sets services up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    AcceptOrder,
+    ModuleCreate,
+}
+
+/// How such a call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// The connection is reset after the effect.
+    Reply,
+    /// The connection is reset before any effect.
+    Request,
+    /// A page with status 500 after the effect.
+    Page,
+    /// The JSON is cut short after the effect.
+    Cut,
+    /// The account is built, then PHP dies before WHMCS writes that down.
+    Died,
+}
+
+impl Loss {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Reply,
+        Self::Request,
+        Self::Page,
+        Self::Cut,
+        Self::Died,
+    ];
+}
+
+/// A write to Salesforce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Write {
+    Items,
+    Order,
 }
 
 /// Where a worker is to die, with what kind of order in hand.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    books::{ModuleScript, Product},
+    books::{CURRENCIES, ModuleScript, Product},
     install::{Context, Install},
     options::{Knobs, Version},
     php::{Php, cast},
@@ -57,7 +57,7 @@ fn show(knobs: &Knobs, product: &Product) -> Value {
     let module = if product.module.script == ModuleScript::None {
         ""
     } else {
-        "simulated"
+        product.module.name.as_str()
     };
     let mut shown = json!({
         "pid": knobs.id(product.pid), "gid": knobs.id(1), "type": "other", "name": product.name,
@@ -88,9 +88,12 @@ pub(super) fn payment_methods(install: &Install, context: &Context) -> Outcome {
 
 pub(super) fn currencies(context: &Context) -> Outcome {
     let knobs = &context.knobs;
-    let dollar = json!({"id": knobs.id(1), "code": "USD", "prefix": "$", "suffix": " USD", "format": knobs.id(1), "rate": "1.00000"});
+    let shown = CURRENCIES.iter().zip(1..).map(|(code, id)| {
+        json!({"id": knobs.id(id), "code": code, "prefix": "", "suffix": format!(" {code}"), "format": knobs.id(1), "rate": "1.00000"})
+    });
     Ok(fields(json!({
-        "totalresults": knobs.id(1), "currencies": knobs.list("currency", vec![dollar]),
+        "totalresults": knobs.id(CURRENCIES.len() as u64),
+        "currencies": knobs.list("currency", shown.collect()),
     })))
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        books::Client,
+        books::{CURRENCIES, Client},
         install::{Context, Install},
         options::{Knobs, Version},
         php::Php,
@@ -71,8 +71,14 @@ fn show(knobs: &Knobs, client: &Client) -> Map<String, Value> {
         "firstname": client.firstname, "lastname": client.lastname,
         "fullname": format!("{} {}", client.firstname, client.lastname),
         "companyname": client.companyname, "email": client.email, "status": client.status,
-        "currency": knobs.id(1), "currency_code": "USD", "customfields": [],
+        "currency": knobs.id(client.currency as u64 + 1), "customfields": [],
     }));
+    if knobs.currency_code_shown {
+        shown.insert(
+            "currency_code".to_owned(),
+            CURRENCIES[client.currency].into(),
+        );
+    }
     for key in DETAILS {
         let value = client.details.get(*key).cloned().unwrap_or_default();
         shown.insert((*key).to_owned(), Value::from(value));

@@ -5,7 +5,7 @@ mod lists;
 mod orders;
 pub(crate) mod orders_hands {
     //! What staff do to an order without the API.
-    pub(crate) use super::orders::{erase, set_status};
+    pub(crate) use super::orders::{build, erase, set_status};
 }
 mod services;
 

@@ -275,6 +275,7 @@ pub(super) async fn accept(install: &Install, context: &Context, params: &Php) -
             }
             // The others are still tried: that is how an order becomes partly active.
             Created::Failed(text) => failure = failure.or(Some(text)),
+            Created::Died => return Err(modules::DIED.to_owned()),
         }
     }
     match failure {
@@ -326,6 +327,18 @@ pub(crate) fn set_status(books: &mut Books, id: u64, status: &str) {
     }
     for service in books.services.values_mut().filter(|row| row.orderid == id) {
         status.clone_into(&mut service.status);
+    }
+}
+
+/// Builds every pending service of an order, and marks it active.
+pub(crate) fn build(books: &mut Books, order: u64) {
+    for service in books
+        .services
+        .values_mut()
+        .filter(|row| row.orderid == order && row.status == "Pending")
+    {
+        "Active".clone_into(&mut service.status);
+        *books.remote.entry(service.id).or_default() += 1;
     }
 }
 

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        books::{Books, QueueEntry, Service},
+        books::{Books, MODULE_NAME, QueueEntry, Service},
         install::{Context, Install},
         modules::{self, Created},
         options::{Knobs, Version},
@@ -112,7 +112,14 @@ pub(super) async fn create(install: &Install, context: &Context, params: &Php) -
         }
         Created::NoModule => Err("Service not assigned to a module".to_owned()),
         Created::Failed(text) => Err(text),
+        Created::Died => Err(modules::DIED.to_owned()),
     }
+}
+
+fn module_of(books: &Books, service: u64) -> &str {
+    let row = books.services.get(&service);
+    let product = row.and_then(|row| books.products.get(&row.pid));
+    product.map_or(MODULE_NAME, |product| &product.module.name)
 }
 
 pub(super) fn queue(install: &Install, context: &Context, params: &Php) -> Outcome {
@@ -131,7 +138,7 @@ pub(super) fn queue(install: &Install, context: &Context, params: &Php) -> Outco
         .map(|entry| {
             json!({
                 "id": knobs.id(entry.id), "serviceType": "service",
-                "serviceId": knobs.id(entry.service), "moduleName": "simulated",
+                "serviceId": knobs.id(entry.service), "moduleName": module_of(&books, entry.service),
                 "moduleAction": "CreateAccount", "lastAttempt": entry.at,
                 "lastAttemptError": entry.error, "numRetries": knobs.id(entry.retries),
                 "completed": knobs.id(0), "createdAt": entry.at, "updatedAt": entry.at,

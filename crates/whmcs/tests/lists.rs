@@ -1,0 +1,124 @@
+//! Lists of big and busy clients, against the simulated install.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use domain::key::{ClientId, Marker, WhmcsOrderId};
+use domain::order::{MappingOverrides, Plan};
+use domain::ports::{NewOrder, Provisioner};
+use outbound::Roots;
+use settings::Problems;
+use simulators::When;
+use simulators::whmcs::{Fault, FaultId, Product, WhmcsOptions, WhmcsSim};
+use testkit::{details, order_id};
+use whmcs::{Api, Options, Whmcs, WhmcsArgs};
+
+struct Rig {
+    sim: WhmcsSim,
+    whmcs: Whmcs,
+    client: ClientId,
+}
+
+impl Rig {
+    /// An install with one client, whose orders come in this sequence.
+    async fn start(newest_first: bool) -> Self {
+        outbound::install_crypto_provider();
+        let sim = WhmcsSim::start(WhmcsOptions::default()).await.unwrap();
+        sim.turn(|knobs| knobs.newest_first = newest_first);
+        sim.set_product(Product::new(5, "Web hosting"));
+        let client = sim.add_client("Ada", "Byron", "ada@example.com");
+        let credentials = sim.credentials();
+        let args = WhmcsArgs {
+            whmcs_url: Some(sim.url()),
+            whmcs_identifier: Some(credentials.identifier),
+            whmcs_secret: Some(credentials.secret),
+            whmcs_payment_method: Some("banktransfer".to_owned()),
+            ..WhmcsArgs::default()
+        };
+        let config = args.check(&mut Problems::new()).unwrap();
+        let api = Api::new(config, &Roots::load(None).unwrap()).unwrap();
+        let (whmcs, client) = (Whmcs::new(api, Options::default()), ClientId(client));
+        Self { sim, whmcs, client }
+    }
+
+    /// Places an order of two services.
+    async fn place(&self, number: u32) -> WhmcsOrderId {
+        let details = details(order_id(number));
+        let order = NewOrder {
+            client: self.client,
+            marker: Marker {
+                org: details.org,
+                order: details.id,
+            },
+            plan: Plan::of(&details.items, &MappingOverrides::default()).unwrap(),
+        };
+        self.whmcs.place_order(&order).await.unwrap().order
+    }
+
+    fn calls(&self, action: &str) -> usize {
+        self.sim
+            .call_counts()
+            .get(action)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    fn orders_of_others(&self, count: usize) {
+        for _ in 0..count {
+            self.sim.foreign_order(self.client.0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_newest_orders_of_a_client_with_a_thousand_are_few_calls_away() {
+    for (newest_first, calls) in [(true, 1), (false, 2)] {
+        let rig = Rig::start(newest_first).await;
+        rig.orders_of_others(1000);
+        let watermark = WhmcsOrderId(rig.sim.orders().last().unwrap().id);
+        let ours = rig.place(1).await;
+        let found = rig.whmcs.orders(rig.client, Some(watermark)).await.unwrap();
+        let ids: Vec<_> = found.iter().map(|order| order.id).collect();
+        assert_eq!(ids, [ours]);
+        assert_eq!(found[0].lines.len(), 2);
+        assert_eq!(
+            rig.calls("getorders"),
+            calls,
+            "newest first: {newest_first}"
+        );
+        let all = rig.whmcs.orders(rig.client, None).await.unwrap();
+        assert_eq!(all.len(), 1001);
+    }
+}
+
+#[tokio::test]
+async fn a_sibling_order_before_each_page_hides_nothing() {
+    for newest_first in [true, false] {
+        let rig = Rig::start(newest_first).await;
+        let ours = rig.place(1).await;
+        rig.orders_of_others(450);
+        let sibling = Fault::new(FaultId::F26).on("GetOrders");
+        rig.sim.fault(sibling.when(When::Always));
+        let before = rig.sim.orders();
+        let found = rig.whmcs.orders(rig.client, None).await.unwrap();
+        for order in &before {
+            let id = WhmcsOrderId(order.id);
+            assert!(found.iter().any(|found| found.id == id), "{id}");
+        }
+        let seen = found.iter().find(|order| order.id == ours).unwrap();
+        assert_eq!(seen.lines.len(), 2);
+        assert!(rig.calls("getorders") <= 7);
+    }
+}
+
+#[tokio::test]
+async fn services_of_one_order_are_read_one_by_one_where_the_client_has_many() {
+    let rig = Rig::start(true).await;
+    for number in 1..=60 {
+        rig.place(number).await;
+    }
+    let ours = rig.place(61).await;
+    let seen = rig.whmcs.order(rig.client, ours).await.unwrap().unwrap();
+    assert_eq!(seen.lines.len(), 2);
+    assert!(seen.lines.iter().all(|line| line.product.is_some()));
+    // A page that says how many there are, then each of the two.
+    assert_eq!(rig.calls("getclientsproducts"), 3);
+}
