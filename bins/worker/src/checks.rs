@@ -33,7 +33,13 @@ impl WorkerChecks {
         };
         let scarce = self.crm.scarcity();
         let scarce = scarce.map(|words| Noticed::words(Sign::ApiScarce, words));
-        refused.into_iter().chain(login).chain(scarce).collect()
+        let panicked = self.process.last_panic().map(|panic| Noticed {
+            sign: Sign::Panicked,
+            detail: panic.detail,
+            since: Some(panic.at),
+        });
+        let all = [refused, login, scarce, panicked];
+        all.into_iter().flatten().collect()
     }
 }
 

@@ -17,6 +17,6 @@ mod worker;
 pub use breaker::{CircuitBreaker, Moment, OpenCircuit};
 pub use execute::{End, execute};
 pub use heartbeat::Hold;
-pub use process::ProcessState;
+pub use process::{Panic, ProcessState};
 pub use settings::Settings;
 pub use worker::{Ports, Worker};

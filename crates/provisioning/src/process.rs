@@ -5,9 +5,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use domain::id::OrderId;
 use domain::order::Fact;
+use domain::time::Timestamp;
 
 use crate::CircuitBreaker;
 use crate::stall::Stalls;
+
+/// An attempt that panicked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panic {
+    /// When, by this machine's clock.
+    pub at: Timestamp,
+    /// Which job of which order, and with what words.
+    pub detail: String,
+}
 
 /// What the jobs of one worker process share, and what outlives each of them.
 #[derive(Debug)]
@@ -18,7 +28,7 @@ pub struct ProcessState {
     pub salesforce: CircuitBreaker,
     pub(crate) stalls: Stalls,
     unsent: Mutex<HashMap<OrderId, Fact>>,
-    panics: Mutex<Option<String>>,
+    panics: Mutex<Option<Panic>>,
 }
 
 impl Default for ProcessState {
@@ -45,13 +55,13 @@ impl ProcessState {
         lock(&self.unsent).remove(&order)
     }
 
-    pub(crate) fn panicked(&self, detail: String) {
-        *lock(&self.panics) = Some(detail);
+    pub(crate) fn panicked(&self, panic: Panic) {
+        *lock(&self.panics) = Some(panic);
     }
 
-    /// Which job panicked last in this process, and with what words.
+    /// The attempt that panicked last in this process.
     #[must_use]
-    pub fn last_panic(&self) -> Option<String> {
+    pub fn last_panic(&self) -> Option<Panic> {
         lock(&self.panics).clone()
     }
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::heartbeat::{Hold, Holds};
-use crate::{End, Moment, ProcessState, Settings, execute, measure};
+use crate::{End, Moment, Panic, ProcessState, Settings, execute, measure};
 
 /// How long an idle worker waits for a wake-up before it looks by itself.
 const SLOW_POLL: Duration = Duration::from_secs(15);
@@ -215,7 +215,10 @@ impl Worker {
                             measure::panicked(took);
                             let words = words_of(&*panic);
                             tracing::error!(panic = words, "attempt panicked; its lease runs out");
-                            process.panicked(format!("job {job} of order {order}: {words}"));
+                            process.panicked(Panic {
+                                at: ports.clock.now(),
+                                detail: format!("job {job} of order {order}: {words}"),
+                            });
                         }
                     }
                 }

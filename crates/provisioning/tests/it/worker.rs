@@ -167,7 +167,7 @@ async fn a_job_whose_attempt_panicked_loses_its_lease_and_goes_on_from_its_facts
     let lease = Settings::default().lease;
     let took = tokio::time::timeout(4 * lease, rig.until_activated(order)).await;
     assert!(took.is_ok(), "its lease was kept alive after the panic");
-    let told = rig.process.last_panic().unwrap();
+    let told = rig.process.last_panic().unwrap().detail;
     assert!(told.contains(order.as_str()), "{told}");
     assert!(told.contains("was not built for"), "{told}");
     rig.stop().await;
