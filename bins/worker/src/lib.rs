@@ -3,6 +3,7 @@
 mod checks;
 mod config;
 mod gauges;
+mod resume;
 
 use std::sync::Arc;
 
@@ -88,6 +89,11 @@ pub async fn run_with(
     let worker = Worker::new(around(ports), provisioning);
     tracing::info!(%address, store = %config.store, "worker started");
     tokio::spawn(gauges::keep(
+        Arc::clone(&store.reader),
+        worker.process(),
+        shutdown.clone(),
+    ));
+    tokio::spawn(resume::probe_on_resume(
         Arc::clone(&store.reader),
         worker.process(),
         shutdown.clone(),

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use domain::id::OrderId;
+use domain::ports::{Act, Pausable};
 use serde_json::Map;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
@@ -192,6 +193,44 @@ async fn an_operators_retry_asks_a_suspended_whmcs_at_once() {
     house.salesforce.retry(failed.as_str()).unwrap();
     house.until_activation(&failed, "Activated").await;
     house.assert_provisioned_once(&failed);
+    worker.stop().await;
+    subscriber.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn resuming_the_workers_asks_a_suspended_whmcs_at_once() {
+    let house = House::new().await;
+    let hour = Some(Duration::from_secs(3600));
+    house
+        .whmcs
+        .fault(Fault::new(FaultId::F17).when(When::Always));
+    let (subscriber, worker) = (house.subscribe(), house.work_probing(&[], hour));
+    house.approve(1);
+    house
+        .until(async || house.facts_named("held").await == 1)
+        .await;
+    let what = Pausable::Worker;
+    let pause = Act::Pause { what: what.clone() };
+    let asked = house
+        .store
+        .intake
+        .act(&pause, "Ada", "new credential")
+        .await;
+    asked.unwrap();
+    house.whmcs.clear_faults();
+    let resume = Act::Resume { what };
+    house
+        .store
+        .intake
+        .act(&resume, "Ada", "done")
+        .await
+        .unwrap();
+    // Nobody probes by itself for an hour.
+    let probed = async || {
+        let calls = house.whmcs.calls();
+        calls.iter().any(|call| call.action == "getorderstatuses")
+    };
+    house.until(probed).await;
     worker.stop().await;
     subscriber.stop().await;
 }
