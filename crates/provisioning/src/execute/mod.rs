@@ -12,7 +12,9 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::job::{Ending, backoff};
 use domain::key::WhmcsOrderId;
-use domain::order::{Fact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next};
+use domain::order::{
+    Fact, IllegalFact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next,
+};
 use domain::ports::{CallError, Claimed, Release, StoreError, System};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -64,10 +66,10 @@ pub async fn execute(
     hold: &Hold,
     draining: &CancellationToken,
 ) -> Result<End, StoreError> {
-    let state = OrderState::replay(&claimed.facts).map_err(|error| StoreError::Corrupt {
-        what: format!("facts of order {}", claimed.job.order),
-        source: Box::new(error),
-    })?;
+    let state = match OrderState::replay(&claimed.facts) {
+        Ok(state) => state,
+        Err(error) => return set_aside(ports, &claimed, &error).await,
+    };
     let begun = ports.clock.monotonic();
     let (calls, ports) = Calls::noting(ports, process, &claimed, begun);
     let ports = &ports;
@@ -123,6 +125,26 @@ pub async fn execute(
             }
         }
     }
+}
+
+/// Ends a job whose order has a history that makes no sense to this release. It would be
+/// claimed again and again, and nothing can be done for the order without knowing what exists.
+/// No fact is appended: a newer release may be able to follow the history as it is.
+async fn set_aside(
+    ports: &Ports,
+    claimed: &Claimed,
+    error: &IllegalFact,
+) -> Result<End, StoreError> {
+    tracing::error!(
+        %error,
+        code = Code::Internal.as_str(),
+        "the facts of the order cannot be followed; its job is set aside"
+    );
+    let (lease, ending) = (&claimed.lease, Ending::Failed);
+    ports.queue.finish(lease, ending, &[], &[]).await?;
+    let now = claimed.at;
+    measure::finished(ending, Some(Code::Internal), claimed.job.requested_at, now);
+    Ok(End::Finished(ending))
 }
 
 struct Attempt<'a> {

@@ -148,6 +148,19 @@ impl House {
         .await
     }
 
+    /// The one job that is due, with another history.
+    pub(crate) async fn claim_with_facts(&self, facts: &[Fact]) -> Claimed {
+        let mut claimed = self.claim().await.pop().unwrap();
+        claimed.facts = facts.to_vec();
+        claimed
+    }
+
+    /// Works on a claimed job, once.
+    pub(crate) async fn execute_here(&self, claimed: Claimed) -> End {
+        let ended = self.execute(claimed, Arc::clone(&self.store) as _).await;
+        ended.unwrap()
+    }
+
     /// Works on what is due, once.
     pub(crate) async fn attempt_once(&self) -> Vec<End> {
         let mut ends = Vec::new();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::failure::Code;
+use domain::order::Fact;
 use domain::ports::Clock;
 use provisioning::Moment;
 use testkit::{Action, Fault};
@@ -70,4 +71,14 @@ async fn orders_that_wait_for_salesforce_have_one_of_them_ask() {
     house.crm.set_away(false);
     let ends = house.work().await;
     assert_eq!(ends.iter().filter(|end| **end == DONE).count(), 10);
+}
+
+#[tokio::test]
+async fn an_order_whose_facts_make_no_sense_ends_its_job_and_holds_nobody_up() {
+    let house = House::with_order().await;
+    let claimed = house.claim_with_facts(&[Fact::Reported]).await;
+    assert_eq!(house.execute_here(claimed).await, FAILED);
+    assert!(house.crm.written().is_empty() && house.whmcs.all_orders().is_empty());
+    house.order(2).await;
+    assert_eq!(house.work().await, [DONE]);
 }
