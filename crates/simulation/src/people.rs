@@ -105,11 +105,12 @@ async fn operate(world: Arc<World>, order: OrderId) {
     let mut failures = 0;
     loop {
         // Longer than a commit takes, so that nobody acts on what is about to change.
+        let lag = lag(&world);
         let pace = match world.climate.quick_operators {
-            true => LAG + 600,
-            false => LAG + 3_000,
+            true => lag + 600,
+            false => lag + 3_000,
         };
-        tokio::time::sleep(world.dice.millis(LAG + 500, pace)).await;
+        tokio::time::sleep(world.dice.millis(lag + 500, pace)).await;
         let Some(sheet) = world.crm.sheet(order) else {
             return;
         };
@@ -157,8 +158,14 @@ async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
     jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
 }
 
-/// An event overtakes its commit by less than the worker's last second look.
-const LAG: u64 = 4_000;
+/// How long an event may overtake its commit, in milliseconds: by less than the worker's last
+/// second look, except where a sweep finds what was skipped.
+fn lag(world: &World) -> u64 {
+    match world.climate.sweep {
+        true => 9_000,
+        false => 4_000,
+    }
+}
 
 /// What the Flow does: one transaction, and the event after it.
 fn activate(world: &Arc<World>, order: OrderId, what: &str) {
@@ -193,7 +200,7 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
     let told_apart = world.climate.org_has_key && world.climate.events_have_key
         || sheet.is_some_and(|sheet| sheet.details.activation != Activation::Activating);
     if told_apart && world.strikes(world.climate.crm_stale) {
-        tokio::time::sleep(world.dice.millis(0, LAG)).await;
+        tokio::time::sleep(world.dice.millis(0, lag(&world))).await;
         world
             .trace
             .say("CRM", || format!("{order} is Activating by {event}"));

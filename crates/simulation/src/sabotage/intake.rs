@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, NewJob};
+use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership, StoreError,
-    Undecodable,
+    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobReader, JobView,
+    Leadership, StoreError, Undecodable,
 };
 
 use crate::books::ledger::Ledger;
@@ -22,6 +22,8 @@ pub(super) enum Hole {
     NoTerm,
     /// Closes a letter first and makes its job a moment later.
     LetterFirst,
+    /// Takes an activation for known when any job carries its key.
+    SkippedCounts,
 }
 
 pub(super) struct Holed {
@@ -74,7 +76,7 @@ impl JobIntake for Holed {
         let mut delivery = delivery.clone();
         delivery.epoch = self.term(delivery.epoch);
         match self.hole {
-            Hole::NoTerm | Hole::LetterFirst => {}
+            Hole::NoTerm | Hole::LetterFirst | Hole::SkippedCounts => {}
             Hole::CursorFirst => {
                 let cursor = Delivery {
                     entries: Vec::new(),
@@ -99,7 +101,18 @@ impl JobIntake for Holed {
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.ledger.enqueue(jobs).await
+        let mut admissions = Vec::new();
+        for job in jobs {
+            let earlier = self.ledger.store.jobs_of(job.order).await?;
+            let same_key =
+                |view: &JobView| job.idem_key.is_some() && view.job.idem_key == job.idem_key;
+            let counts = self.hole == Hole::SkippedCounts && job.source == Source::Reconcile;
+            admissions.push(match counts && earlier.iter().any(same_key) {
+                true => Admission::SameRequest,
+                false => self.ledger.enqueue(std::slice::from_ref(job)).await?[0],
+            });
+        }
+        Ok(admissions)
     }
 
     async fn asked_letters(

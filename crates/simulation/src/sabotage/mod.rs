@@ -62,11 +62,14 @@ pub enum Sabotage {
     StallLeavesDoubt,
     /// The end of a lease with its work: one whose work panicked is renewed on and on.
     PanicKeepsLease,
+    /// Telling a job that did something from one that did not: the sweep leaves an order alone
+    /// whose job was skipped.
+    SkippedCounts,
 }
 
 impl Sabotage {
     /// Everything that can be taken away.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BlindSearch,
         Self::NoFence,
         Self::CursorFirst,
@@ -84,6 +87,7 @@ impl Sabotage {
         Self::NoSecondCreate,
         Self::StallLeavesDoubt,
         Self::PanicKeepsLease,
+        Self::SkippedCounts,
     ];
 
     pub(crate) fn intake(self, ledger: &Arc<Ledger>) -> Arc<dyn JobIntake> {
@@ -91,6 +95,7 @@ impl Sabotage {
             Self::CursorFirst => Hole::CursorFirst,
             Self::NoTerm => Hole::NoTerm,
             Self::LetterFirst => Hole::LetterFirst,
+            Self::SkippedCounts => Hole::SkippedCounts,
             _ => return Arc::clone(ledger) as _,
         };
         Arc::new(Holed::new(ledger, hole))

@@ -128,3 +128,8 @@ fn with_a_stalled_store_given_up_a_call_that_was_never_sent_is_doubted() {
 fn with_the_lease_kept_after_a_panic_an_order_never_ends() {
     falls_through(Sabotage::PanicKeepsLease, Promise::EveryOrderEnds);
 }
+
+#[test]
+fn with_a_skipped_job_counted_by_the_sweep_an_order_never_ends() {
+    falls_through(Sabotage::SkippedCounts, Promise::EveryOrderEnds);
+}
