@@ -11,14 +11,16 @@ use domain::order::{
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
-use stateright::{Checker, Model, Property};
+use stateright::{Checker, HasDiscoveries, Model, Property};
 use testkit::{details, order_id};
 
 const TICK: Duration = Duration::from_secs(1);
 /// A call is over, whatever became of it, once a quiet period has passed since it was lost.
 const QUIET: u8 = 1;
-const LAST_TICK: u8 = 8;
-const ATTEMPTS: u8 = 3;
+const LAST_TICK: u8 = 6;
+const ATTEMPTS: u8 = 2;
+/// Longer histories only repeat themselves.
+const FACTS: usize = 19;
 const ORDER: WhmcsOrderId = WhmcsOrderId(3);
 const SERVICE: ServiceId = ServiceId(9);
 
@@ -63,8 +65,15 @@ enum Recorded {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Worker {
     Ready,
-    Waits { creating: bool },
-    Dead { creating: Option<bool> },
+    Waits(Call),
+    Dead,
+}
+
+/// A call that sets the order up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Call {
+    Accept { run_modules: bool },
+    Create,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,7 +85,7 @@ struct State {
     active: bool,
     builds: u8,
     /// The call that may still take effect, and until when.
-    in_flight: Option<u8>,
+    in_flight: Option<(u8, Call)>,
     attempt: u8,
     /// In this attempt: calls of unknown outcome, and whether a module's failure was reported.
     unknown: u32,
@@ -187,22 +196,35 @@ impl State {
         }
     }
 
-    /// The call takes effect: what is pending is built.
-    fn build(&mut self, creating: bool) {
-        if !self.active || creating {
-            self.builds += 1;
+    /// The call takes effect, as far as WHMCS lets it.
+    fn take_effect(&mut self, call: Call) {
+        match call {
+            // The module builds again whatever is there.
+            Call::Create => self.build(),
+            // WHMCS accepts an order once, and sets up what is pending.
+            Call::Accept { run_modules } if !self.accepted => {
+                if run_modules && !self.active {
+                    self.build();
+                }
+                self.accepted = true;
+            }
+            Call::Accept { .. } => {}
         }
-        self.active = true;
-        self.accepted |= !creating;
     }
 
-    fn call(&mut self, creating: bool) {
-        self.again_after_report |= self.reported;
-        self.facts.push(match creating {
-            true => Recorded::Creating(self.now),
-            false => Recorded::Accepting(self.now),
+    fn build(&mut self) {
+        self.builds += 1;
+        self.active = true;
+    }
+
+    fn call(&mut self, call: Call) {
+        let runs_modules = call != Call::Accept { run_modules: false };
+        self.again_after_report |= self.reported && runs_modules;
+        self.facts.push(match call {
+            Call::Create => Recorded::Creating(self.now),
+            Call::Accept { .. } => Recorded::Accepting(self.now),
         });
-        self.worker = Worker::Waits { creating };
+        self.worker = Worker::Waits(call);
     }
 
     fn unanswered(&mut self, creating: bool) {
@@ -234,8 +256,8 @@ impl SettingUp {
                 let quiet = TICK * u32::from(QUIET);
                 match next_set_up(&so_far, &state.seen(), module, at(state.now), quiet) {
                     SetUpMove::Done => state.facts.push(Recorded::Accepted),
-                    SetUpMove::Accept { .. } => state.call(false),
-                    SetUpMove::Create(_) => state.call(true),
+                    SetUpMove::Accept { run_modules } => state.call(Call::Accept { run_modules }),
+                    SetUpMove::Create(_) => state.call(Call::Create),
                     SetUpMove::Wait(_) => return None,
                     SetUpMove::Refuse(refusal) => {
                         state.facts.push(Recorded::Refused(refusal.code));
@@ -275,10 +297,10 @@ impl Model for SettingUp {
         }
         match state.worker {
             Worker::Ready => actions.push(Action::Work),
-            Worker::Waits { .. } => {
+            Worker::Waits(_) => {
                 actions.extend([Action::Answer, Action::Fail, Action::GiveUp, Action::Die]);
             }
-            Worker::Dead { .. } => actions.push(Action::Restart),
+            Worker::Dead => actions.push(Action::Restart),
         }
         if state.in_flight.is_some() {
             actions.push(Action::Land);
@@ -299,60 +321,60 @@ impl Model for SettingUp {
             (Action::Tick, _) => {
                 state.now += 1;
                 let now = state.now;
-                state.in_flight = state.in_flight.filter(|until| now < *until);
+                state.in_flight = state.in_flight.filter(|(until, _)| now < *until);
             }
             (Action::Work, _) => self.work(&mut state)?,
-            (Action::Answer, Worker::Waits { creating }) => {
-                // WHMCS takes an order only once.
-                (creating || !state.accepted).then_some(())?;
-                state.build(creating);
+            (Action::Answer, Worker::Waits(call)) => {
+                let refused = matches!(call, Call::Accept { .. }) && state.accepted;
+                (!refused).then_some(())?;
+                state.take_effect(call);
                 state.worker = Worker::Ready;
-                state.facts.push(match creating {
-                    true => Recorded::Created,
-                    false => Recorded::AcceptAnswered,
+                state.facts.push(match call {
+                    Call::Create => Recorded::Created,
+                    Call::Accept { .. } => Recorded::AcceptAnswered,
                 });
             }
-            (Action::Fail, Worker::Waits { creating }) => {
+            (Action::Fail, Worker::Waits(call)) => {
                 state.worker = Worker::Ready;
-                state.reported = true;
-                state.facts.push(match (self.variant, creating) {
-                    (Variant::WordsDeny, true) => Recorded::NotCreated,
-                    (Variant::WordsDeny, false) => Recorded::NotAccepted,
-                    (_, true) => Recorded::CreateFailed,
-                    (_, false) => Recorded::AcceptFailed,
+                state.reported |= call != Call::Accept { run_modules: false };
+                state.facts.push(match (self.variant, call) {
+                    (Variant::WordsDeny, Call::Create) => Recorded::NotCreated,
+                    (Variant::WordsDeny, Call::Accept { .. }) => Recorded::NotAccepted,
+                    (_, Call::Create) => Recorded::CreateFailed,
+                    (_, Call::Accept { .. }) => Recorded::AcceptFailed,
                 });
             }
-            (Action::GiveUp, Worker::Waits { creating }) => {
+            (Action::GiveUp, Worker::Waits(call)) => {
                 state.worker = Worker::Ready;
-                if creating || !state.accepted {
-                    state.in_flight = Some(state.now + QUIET);
-                }
-                if self.variant == Variant::LostMeansNothing {
-                    state.facts.push(match creating {
-                        true => Recorded::NotCreated,
-                        false => Recorded::NotAccepted,
-                    });
-                } else {
-                    state.unanswered(creating);
+                state.in_flight = Some((state.now + QUIET, call));
+                match (self.variant, call) {
+                    (Variant::LostMeansNothing, Call::Create) => {
+                        state.facts.push(Recorded::NotCreated);
+                    }
+                    (Variant::LostMeansNothing, Call::Accept { .. }) => {
+                        state.facts.push(Recorded::NotAccepted);
+                    }
+                    _ => state.unanswered(call == Call::Create),
                 }
             }
             (Action::Land, _) => {
-                state.in_flight = None;
-                let by_accept = !state.accepted;
-                state.build(!by_accept);
+                let (_, call) = state.in_flight.take()?;
+                state.take_effect(call);
             }
-            (Action::Die, Worker::Waits { creating }) => {
-                state.in_flight = Some(state.now + QUIET);
-                state.worker = Worker::Dead {
-                    creating: Some(creating),
-                };
+            (Action::Die, Worker::Waits(call)) => {
+                state.in_flight = Some((state.now + QUIET, call));
+                state.worker = Worker::Dead;
             }
-            (Action::Restart, Worker::Dead { .. }) => state.worker = Worker::Ready,
+            (Action::Restart, Worker::Dead) => state.worker = Worker::Ready,
             (Action::Retry, _) => state.attempt += 1,
             (Action::AcceptByHand, _) => state.accepted = true,
             _ => return None,
         }
         Some(state)
+    }
+
+    fn within_boundary(&self, state: &State) -> bool {
+        state.facts.len() <= FACTS && state.builds <= 2
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -391,7 +413,9 @@ fn no_interleaving_builds_twice_or_goes_on_without_the_operator() {
 
 fn gives_a_counterexample(variant: Variant, module: ModuleKind, property: &'static str) {
     let model = SettingUp { variant, module };
-    let checker = model.checker().threads(2).spawn_bfs().join();
+    let checker = model.checker().threads(2);
+    let checker = checker.finish_when(HasDiscoveries::AnyOf([property].into()));
+    let checker = checker.spawn_bfs().join();
     assert!(
         checker.discovery(property).is_some(),
         "{variant:?} keeps `{property}`"
