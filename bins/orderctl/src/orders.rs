@@ -3,8 +3,9 @@
 use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{AskAnswer, OrderState, OrderStatus, Progress};
-use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, align};
+use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align};
 use job_store::Store;
+use runtime::rfc3339;
 use serde_json::json;
 
 use crate::acts;
@@ -82,6 +83,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     align(&facts, &mut calls);
     let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
+    let wait = Wait::of(&jobs, &facts);
     let lines = [
         ("order", row.order.to_string()),
         ("number", show::maybe(row.number.as_ref())),
@@ -92,12 +94,17 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         ("to do", show::maybe(entry.map(|entry| entry.remedy))),
         ("attempts", row.attempts.to_string()),
         (
+            "waiting for",
+            show::maybe(wait.map(|wait| format!("{} at {}", wait.what, rfc3339(wait.until)))),
+        ),
+        (
             "handled by",
             show::maybe(row.handled.as_ref().map(|handled| &handled.who)),
         ),
     ];
     let value = json!({
         "order": show::order_value(&row),
+        "wait": wait.map(|wait| json!({"what": wait.what, "until": rfc3339(wait.until)})),
         "jobs": jobs.iter().map(show::job_value).collect::<Vec<_>>(),
         "timeline": timeline.iter().map(|(_, value)| value).collect::<Vec<_>>(),
     });

@@ -89,6 +89,7 @@ pub(crate) fn job_value(view: &JobView) -> Value {
         "requestedBy": job.requested_by,
         "requestedAt": rfc3339(job.requested_at),
         "enqueuedAt": rfc3339(view.enqueued_at),
+        "dueAt": view.due_at.map(rfc3339),
         "startedAt": view.started_at.map(rfc3339),
         "endedAt": view.ended_at.map(rfc3339),
     })

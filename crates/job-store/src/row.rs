@@ -158,6 +158,10 @@ pub(crate) fn view(row: &impl Columns) -> Result<JobView, StoreError> {
         },
         ending,
         enqueued_at: row.time("enqueued_at")?,
+        due_at: match state.as_str() {
+            "queued" => row.maybe_time("due_at")?,
+            _ => None,
+        },
         started_at: row.maybe_time("started_at")?,
         ended_at: row.maybe_time("ended_at")?,
     })

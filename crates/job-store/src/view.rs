@@ -19,7 +19,7 @@ use crate::row::{self, Columns};
 macro_rules! view_columns {
     () => {
         "id, source, event_id, order_id, idem_key, correlation, requested_by, requested_at,
-         enqueued_at, state, started_at, ended_at"
+         enqueued_at, due_at, state, started_at, ended_at"
     };
 }
 pub(crate) use view_columns;

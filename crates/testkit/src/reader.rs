@@ -28,6 +28,7 @@ fn view(row: &Row) -> JobView {
             _ => None,
         },
         enqueued_at: row.enqueued_at,
+        due_at: matches!(row.state, JobState::Queued).then_some(row.due),
         started_at: row.started_at,
         ended_at: row.ended_at,
     }

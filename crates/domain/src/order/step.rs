@@ -93,6 +93,20 @@ impl Step {
         }
     }
 
+    /// What follows when a job that stopped before this step goes on, in a few words.
+    #[must_use]
+    pub const fn after_a_wait(&self) -> &'static str {
+        match self {
+            Self::SettleClient { .. }
+            | Self::SettlePlace { .. }
+            | Self::Place {
+                unknown: Some(_), ..
+            } => "next search",
+            Self::SetUp { .. } => "next read-back",
+            _ => "next try",
+        }
+    }
+
     /// Whether the step cannot be done without the provisioner.
     #[must_use]
     pub const fn asks_provisioner(&self) -> bool {

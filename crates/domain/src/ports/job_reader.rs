@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::id::OrderId;
 use crate::job::{Ending, NewJob};
 use crate::key::{Channel, JobId, Owner};
-use crate::order::Fact;
+use crate::order::{Fact, OrderState, next};
 use crate::ports::{
     Alert, Audit, CallTally, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView,
     JobStage, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, SetAside,
@@ -26,10 +26,37 @@ pub struct JobView {
     pub ending: Option<Ending>,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
+    /// While it is queued: when it may be claimed.
+    pub due_at: Option<Timestamp>,
     /// When it was first claimed.
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+/// What an order waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What happens then, in a few words: `next search`, `next read-back`, `next try`.
+    pub what: &'static str,
+    /// When, by the store's clock.
+    pub until: Timestamp,
+}
+
+impl Wait {
+    /// What the order waits for, if one of its jobs was begun and given back: given its jobs and
+    /// its facts, oldest first.
+    #[must_use]
+    pub fn of(jobs: &[JobView], facts: &[RecordedFact]) -> Option<Self> {
+        let waiting = jobs
+            .iter()
+            .find(|view| view.state == "queued" && view.started_at.is_some())?;
+        let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact)).ok()?;
+        Some(Self {
+            what: next(&state, &waiting.job.id).after_a_wait(),
+            until: waiting.due_at?,
+        })
+    }
 }
 
 /// A fact with its place in the order's history.

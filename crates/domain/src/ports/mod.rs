@@ -32,7 +32,7 @@ pub use job_intake::{
     Pruned, SHORTEST_RETENTION,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
-pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally};
+pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally, Wait};
 pub use listing::{
     DeadLetterView, EndingView, GapView, Handled, JobStage, OrderNames, OrderQuery, OrderRow,
 };

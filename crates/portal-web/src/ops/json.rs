@@ -82,7 +82,7 @@ pub(super) async fn order(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     portal.operator_program(&headers)?;
-    let (found, moments) = portal.story(order_id(&order)?).await?;
+    let (found, moments, wait) = portal.story(order_id(&order)?).await?;
     if found.is_none() && moments.is_empty() {
         return Err(Problem::no_such_order());
     }
@@ -105,6 +105,7 @@ pub(super) async fn order(
         .collect();
     Ok(Json(json!({
         "order": found.as_ref().map(row),
+        "wait": wait.map(|wait| json!({"what": wait.what, "until": rfc3339(wait.until)})),
         "timeline": moments,
         "total": {
             "wholeMs": millis(total.whole), "calls": total.calls,

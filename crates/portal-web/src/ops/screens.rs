@@ -12,7 +12,7 @@ use domain::id::OrderId;
 use domain::job::Ending;
 use domain::ports::{
     Alert, Audit, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable,
-    Pause, ProcessView, StreamView, Tally,
+    Pause, ProcessView, StreamView, Tally, Wait,
 };
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -102,6 +102,8 @@ struct OrderPage {
     row: Option<OrderRow>,
     moments: Vec<Moment>,
     total: Total,
+    /// What the order waits for, if it does.
+    wait: Option<Wait>,
     failed: bool,
 }
 
@@ -206,7 +208,7 @@ impl Portal {
     pub(super) async fn story(
         &self,
         order: OrderId,
-    ) -> Result<(Option<OrderRow>, Vec<Moment>), Problem> {
+    ) -> Result<(Option<OrderRow>, Vec<Moment>, Option<Wait>), Problem> {
         let reader = &self.ports.reader;
         let query = OrderQuery {
             text: Some(order.to_string()),
@@ -222,7 +224,8 @@ impl Portal {
         let jobs = reader.jobs_of(order).await.map_err(store)?;
         let facts = reader.facts_of(order).await.map_err(store)?;
         let calls = reader.calls_of(order).await.map_err(store)?;
-        Ok((row, timeline(&jobs, &facts, &calls)))
+        let wait = Wait::of(&jobs, &facts);
+        Ok((row, timeline(&jobs, &facts, &calls), wait))
     }
 }
 
@@ -298,7 +301,7 @@ pub(super) async fn order(
 ) -> Result<Response, Turned> {
     let operator = portal.operator_person(&headers)?;
     let order = order_id(&order)?;
-    let (row, moments) = portal.story(order).await?;
+    let (row, moments, wait) = portal.story(order).await?;
     if row.is_none() && moments.is_empty() {
         return Err(Problem::no_such_order().into());
     }
@@ -312,6 +315,7 @@ pub(super) async fn order(
         row,
         total: Total::of(&moments),
         moments,
+        wait,
     }))
 }
 

@@ -302,6 +302,7 @@ mod tests {
             state: "succeeded",
             ending: Some(Ending::Succeeded),
             enqueued_at: at(0),
+            due_at: None,
             started_at: Some(at(2)),
             ended_at: Some(at(184)),
         }];

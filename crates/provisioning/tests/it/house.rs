@@ -11,7 +11,7 @@ use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{ClientSighting, Fact, MarkerCheck, OrderSighting, Outcome};
 use domain::ports::{
     CallError, CallRecord, CatalogueEntry, Claimed, Clock, JobIntake, JobQueue, JobReader,
-    NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError,
+    NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError, Wait,
 };
 use domain::time::Timestamp;
 use provisioning::{End, Hold, Ports, ProcessState, Settings, execute};
@@ -254,6 +254,13 @@ impl House {
         }
         self.clock.advance(self.settings.lease);
         crashed
+    }
+
+    /// What order 1 waits for.
+    pub(crate) async fn wait(&self) -> Option<Wait> {
+        let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
+        let facts = self.store.facts_of(order_id(1)).await.unwrap();
+        Wait::of(&jobs, &facts)
     }
 
     pub(crate) async fn refusal(&self) -> Option<Code> {

@@ -88,6 +88,9 @@ async fn a_retry_places_nothing_while_the_lost_call_may_still_take_effect() {
         house.round().await;
     }
     assert_eq!(house.whmcs.calls_of(Action::Place), 1, "the window is open");
+    let wait = house.wait().await.unwrap();
+    assert_eq!(wait.what, "next search");
+    assert_eq!(wait.until, begun + window);
     house.whmcs.land_late();
     assert_eq!(house.work().await.last(), Some(&DONE));
     assert_eq!(
