@@ -3,7 +3,7 @@
 use domain::failure::Code;
 use domain::job::Ending;
 use domain::order::{Activation, Fact, OrderState, OrderStatus, ServiceStatus};
-use domain::ports::{JobReader, StoreError};
+use domain::ports::StoreError;
 
 use crate::books::crm::Sheet;
 use crate::judge::Promise;

@@ -24,6 +24,7 @@ mod seat;
 mod trace;
 mod world;
 
+pub use books::store::Engine;
 pub use judge::{Breach, Promise};
 pub use sabotage::Sabotage;
-pub use world::{Schedule, run};
+pub use world::{Schedule, run, run_on};

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use simulation::{Sabotage, run};
+use simulation::{Engine, Sabotage, run_on};
 
 /// Runs seeded schedules of intake and provisioning in a world where everything fails, and
 /// stops at the first that breaks a promise.
@@ -24,6 +24,9 @@ struct Args {
     /// Go on after a seed that breaks a promise, and count
     #[arg(long)]
     go_on: bool,
+    /// Keep the jobs in a SQLite file
+    #[arg(long)]
+    sqlite: bool,
     /// Take this part of the safety net away
     #[arg(long, value_parser = sabotage, default_value = "None")]
     sabotage: Sabotage,
@@ -43,8 +46,12 @@ fn sabotage(name: &str) -> Result<Sabotage, String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let engine = match args.sqlite {
+        true => Engine::Sqlite,
+        false => Engine::Memory,
+    };
     if let Some(seed) = args.replay {
-        let schedule = run(seed, args.sabotage, true);
+        let schedule = run_on(engine, seed, args.sabotage, true);
         println!("{}", schedule.trace);
         for breach in &schedule.breaches {
             println!("{breach}");
@@ -53,7 +60,7 @@ fn main() -> ExitCode {
     }
     let (begun, mut lasted, mut broken) = (Instant::now(), Duration::ZERO, 0);
     for seed in args.from..args.from.saturating_add(args.seeds) {
-        let schedule = run(seed, args.sabotage, false);
+        let schedule = run_on(engine, seed, args.sabotage, false);
         lasted += schedule.lasted;
         if !schedule.breaches.is_empty() {
             println!("seed {seed} breaks {} promises:", schedule.breaches.len());

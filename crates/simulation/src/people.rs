@@ -7,7 +7,7 @@ use domain::id::OrderId;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, IdemKey, Marker};
 use domain::order::{Activation, Contact, OrderStatus, ServiceStatus};
-use domain::ports::{Act, JobIntake, JobReader, Received, Undecodable, UndecodableReason};
+use domain::ports::{Act, JobIntake, Received, Undecodable, UndecodableReason};
 use testkit::{details, order_id};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::books::bus::Bus;
 use crate::books::crm::Crm;
 use crate::books::ledger::Ledger;
+use crate::books::store::Engine;
 use crate::books::whmcs::Whmcs;
 use crate::climate::{Climate, Notes};
 use crate::dice::Dice;
@@ -76,17 +77,26 @@ pub struct Schedule {
 /// When the runtime cannot be built.
 #[must_use]
 pub fn run(seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
+    run_on(Engine::Memory, seed, sabotage, told)
+}
+
+/// As [`run`], on this job store.
+///
+/// # Panics
+/// When the runtime cannot be built, or a file cannot be made.
+#[must_use]
+pub fn run_on(engine: Engine, seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without I/O needs nothing from the system");
-    runtime.block_on(tell(seed, sabotage, told))
+    runtime.block_on(tell(engine, seed, sabotage, told))
 }
 
-async fn tell(seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
+async fn tell(engine: Engine, seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
     let begun = Instant::now();
-    let world = Arc::new(World::new(seed, sabotage, told));
+    let world = Arc::new(World::new(engine, seed, sabotage, told));
     world
         .trace
         .say("world", || format!("seed {seed}: {:?}", world.climate));
@@ -128,12 +138,13 @@ async fn tell(seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
 }
 
 impl World {
-    fn new(seed: u64, sabotage: Sabotage, told: bool) -> Self {
+    fn new(engine: Engine, seed: u64, sabotage: Sabotage, told: bool) -> Self {
         let dice = Dice::new(seed);
         let climate = Climate::of(&dice);
         let (judge, bus) = (Arc::default(), Arc::default());
         let clock = Arc::<PausedClock>::default();
         let ledger = Arc::new(Ledger::new(
+            engine,
             Arc::clone(&clock) as _,
             Arc::clone(&bus),
             Arc::clone(&judge),

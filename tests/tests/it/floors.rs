@@ -31,7 +31,14 @@ const TABLE: &[(&str, &[&str])] = &[
     ("simulators", &[]),
     (
         "simulation",
-        &["domain", "intake", "provisioning", "testkit", "whmcs"],
+        &[
+            "domain",
+            "intake",
+            "job-store",
+            "provisioning",
+            "testkit",
+            "whmcs",
+        ],
     ),
     ("portal-web", &["domain", "outbound", "settings"]),
     (

@@ -14,14 +14,14 @@ use domain::ports::{
     JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
-use testkit::MemoryStore;
 
 use crate::books::bus::Bus;
+use crate::books::store::{Engine, Store};
 use crate::judge::{Judge, Promise};
 use crate::trace::lock;
 
 pub(crate) struct Ledger {
-    pub(crate) store: MemoryStore,
+    pub(crate) store: Store,
     clock: Arc<dyn Clock>,
     bus: Arc<Bus>,
     judge: Arc<Judge>,
@@ -52,9 +52,14 @@ struct Held {
 }
 
 impl Ledger {
-    pub(crate) fn new(clock: Arc<dyn Clock>, bus: Arc<Bus>, judge: Arc<Judge>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        bus: Arc<Bus>,
+        judge: Arc<Judge>,
+    ) -> Self {
         Self {
-            store: MemoryStore::new(Arc::clone(&clock)),
+            store: Store::new(engine, Arc::clone(&clock)),
             clock,
             bus,
             judge,

@@ -3,4 +3,5 @@
 pub(crate) mod bus;
 pub(crate) mod crm;
 pub(crate) mod ledger;
+pub(crate) mod store;
 pub(crate) mod whmcs;

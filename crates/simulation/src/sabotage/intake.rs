@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobReader, JobView,
-    Leadership, StoreError, Undecodable,
+    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView, Leadership,
+    StoreError, Undecodable,
 };
 
 use crate::books::ledger::Ledger;

@@ -1,6 +1,6 @@
 //! The ordinary run: each test a range of seeds, so that every core has its share.
 
-use simulation::{Sabotage, run};
+use simulation::{Engine, Sabotage, run, run_on};
 
 const SHARE: u64 = 500;
 
@@ -14,6 +14,31 @@ fn keep(share: u64) {
             breaches.join("\n  ")
         );
     }
+}
+
+/// Fewer of them on a real SQLite file, where a schedule takes longer.
+const ON_SQLITE: u64 = 20;
+
+fn keep_on_sqlite(share: u64) {
+    for seed in share * ON_SQLITE..(share + 1) * ON_SQLITE {
+        let schedule = run_on(Engine::Sqlite, seed, Sabotage::None, false);
+        let breaches: Vec<_> = schedule.breaches.iter().map(ToString::to_string).collect();
+        assert!(
+            breaches.is_empty(),
+            "seed {seed} on SQLite breaks a promise:\n  {}",
+            breaches.join("\n  ")
+        );
+    }
+}
+
+#[test]
+fn every_promise_is_kept_on_sqlite_by_the_schedules_of_share_0() {
+    keep_on_sqlite(0);
+}
+
+#[test]
+fn every_promise_is_kept_on_sqlite_by_the_schedules_of_share_1() {
+    keep_on_sqlite(1);
 }
 
 macro_rules! every_promise_is_kept_in_share {
