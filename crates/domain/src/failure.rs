@@ -95,8 +95,8 @@ catalogue! {
         "Fill in WHMCS_Product_Id__c and Billing_Cycle__c on the product, then set Activation Status back to Activating.";
     MappingInvalid = "MAPPING_INVALID", SalesforceAdmin,
         "Product mapping invalid",
-        "A product's WHMCS product number, billing cycle or quantity is something WHMCS cannot sell.",
-        "Correct the product, the cycle or the quantity, then set Activation Status back to Activating.";
+        "A product's WHMCS product number, billing cycle or quantity is something WHMCS cannot sell, or the order's prices are in another currency than its WHMCS client is billed in.",
+        "Correct the product, the cycle, the quantity or the currency, then set Activation Status back to Activating.";
     ClientNotLinked = "CLIENT_NOT_LINKED", SalesforceAdmin,
         "Account without WHMCS client",
         "The account has no WHMCS client, and orderbridge may not create one or lacks the data to.",

@@ -3,26 +3,26 @@
 mod client;
 mod look;
 mod place;
+mod record;
 mod report;
 mod set_up;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::{Ending, backoff};
+use domain::job::Ending;
 use domain::key::WhmcsOrderId;
-use domain::order::{
-    Fact, IllegalFact, OrderDetails, OrderState, Phase, Placing, Plan, Progress, Step, next,
-};
-use domain::ports::{CallError, Claimed, Release, StoreError, System};
+use domain::order::{Fact, IllegalFact, OrderDetails, OrderState, Phase, Plan, Step, next};
+use domain::ports::{CallError, Claimed, Release, StoreError};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
 use crate::measure;
-use crate::worker::{Ports, STORE_PAUSE};
-use crate::{Hold, Moment, ProcessState, Settings};
+use crate::worker::Ports;
+use crate::{Hold, ProcessState, Settings};
 
 /// How a job left our hands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,253 +270,5 @@ impl Attempt<'_> {
     fn now(&self) -> Timestamp {
         let passed = self.ports.clock.monotonic().saturating_sub(self.begun);
         self.claimed.at + passed
-    }
-
-    /// Gives the job back until `due`.
-    fn until(&self, due: Timestamp) -> Flow {
-        Flow::Release(Release {
-            after: due.since(self.now()),
-            deferral: false,
-        })
-    }
-
-    async fn learn(&mut self, fact: Fact) -> Result<Flow, StoreError> {
-        let next = self
-            .state
-            .clone()
-            .apply(&fact)
-            .map_err(|error| StoreError::Corrupt {
-                what: format!("a new fact of order {}", self.claimed.job.order),
-                source: Box::new(error),
-            })?;
-        let mut calls = self.calls.take();
-        loop {
-            let facts = std::slice::from_ref(&fact);
-            match self
-                .ports
-                .queue
-                .record(&self.claimed.lease, facts, &calls)
-                .await
-            {
-                Ok(()) => break,
-                // It may have been stored or not, and the same fact twice in a row is one. As
-                // long as the lease holds nobody else can go on, so neither may we give up.
-                Err(StoreError::Unavailable(error)) => {
-                    tracing::warn!(
-                        error,
-                        fact = fact.name(),
-                        "the store did not answer; recording the fact again"
-                    );
-                    calls.clear();
-                    self.ports.clock.sleep(STORE_PAUSE).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        tracing::info!(fact = fact.name(), "learnt");
-        self.state = next;
-        Ok(Flow::Continue)
-    }
-
-    async fn refuse(&mut self, refusal: Refusal) -> Result<Flow, StoreError> {
-        self.learn(Fact::Refused(refusal)).await
-    }
-
-    /// Commits an intent; the last thing before an effect, which is sent at once when `None`
-    /// is answered. Until then this process remembers that nothing was sent, so that a store
-    /// that stops answering leaves no doubt about it.
-    ///
-    /// Afterwards the lease must still hold by our own clock, or another worker may own the
-    /// job: then the intent is withdrawn.
-    async fn intend(&mut self, intent: Fact) -> Result<Option<Flow>, StoreError> {
-        let order = self.claimed.job.order;
-        self.process.never_sent(order, intent.clone());
-        self.learn(intent).await?;
-        if self.hold.is_valid_at(self.ports.clock.monotonic()) {
-            self.process.take_unsent(order);
-            return Ok(None);
-        }
-        self.withdraw_unsent().await?;
-        Ok(Some(Flow::Release(Release {
-            after: Duration::ZERO,
-            deferral: false,
-        })))
-    }
-
-    /// Takes back an intent whose call this process never sent.
-    async fn withdraw_unsent(&mut self) -> Result<(), StoreError> {
-        let order = self.claimed.job.order;
-        let Some(intent) = self.process.take_unsent(order) else {
-            return Ok(());
-        };
-        if !self.state.is_in_flight(&intent) {
-            return Ok(());
-        }
-        let nothing_done = match &intent {
-            Fact::CreatingClient { .. } => Fact::ClientNotCreated,
-            Fact::Placing { .. } => Fact::NotPlaced,
-            Fact::Accepting { .. } => Fact::NotAccepted,
-            Fact::Creating { .. } => Fact::NotCreated,
-            _ => return Ok(()),
-        };
-        tracing::info!(
-            intent = intent.name(),
-            "the call was never sent; intent withdrawn"
-        );
-        self.process.never_sent(order, intent);
-        self.learn(nothing_done).await?;
-        self.process.take_unsent(order);
-        Ok(())
-    }
-
-    fn moment(&self) -> Moment {
-        Moment {
-            at: self.now(),
-            monotonic: self.ports.clock.monotonic(),
-        }
-    }
-
-    /// Asks WHMCS whether it lets us in; calls go on when it does.
-    async fn probe_whmcs(&self) -> Result<(), CallError> {
-        let answer = self.ports.provisioner.probe().await;
-        match &answer {
-            Ok(()) => self.process.whmcs.succeeded(),
-            Err(CallError::Denied { detail, .. }) => {
-                self.process.whmcs.refused(self.moment(), detail);
-            }
-            Err(_) => {}
-        }
-        answer
-    }
-
-    /// What to do when WHMCS could not be asked, or certainly did nothing.
-    async fn after_no_effect(&mut self, error: CallError) -> Result<Flow, StoreError> {
-        match error {
-            CallError::Refused(refusal) => self.refuse(refusal).await,
-            CallError::Denied { detail, .. } => {
-                self.process.whmcs.refused(self.moment(), &detail);
-                self.hold_back(&detail).await
-            }
-            CallError::NotSent {
-                retry_after,
-                source,
-            } => self.retry(retry_after, &*source).await,
-            CallError::Unknown { source } => self.retry(None, &*source).await,
-        }
-    }
-
-    /// Waits for WHMCS to let us in, and fails the order when that takes too long.
-    async fn hold_back(&mut self, detail: &str) -> Result<Flow, StoreError> {
-        let now = self.now();
-        let since = match self.state.held {
-            Some(since) => since,
-            None => {
-                self.learn(Fact::Held { at: now }).await?;
-                now
-            }
-        };
-        let limit = since + self.settings.pause_limit;
-        if now < limit {
-            return Ok(self.until(limit.min(now + self.settings.probe_every / 3)));
-        }
-        // A refusal from before this attempt says nothing about it.
-        let waited = now.since(since);
-        let failed_at = self.process.whmcs.failed_at();
-        let age = failed_at.map(|at| self.ports.clock.monotonic().saturating_sub(at));
-        if age.is_none_or(|age| age > waited) {
-            match self.probe_whmcs().await {
-                Ok(()) => return Ok(Flow::Continue),
-                Err(CallError::Denied { .. } | CallError::Refused(_)) => {}
-                Err(CallError::NotSent {
-                    retry_after,
-                    source,
-                }) => return self.retry(retry_after, &*source).await,
-                Err(CallError::Unknown { source }) => return self.retry(None, &*source).await,
-            }
-        }
-        self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await
-    }
-
-    async fn retry(
-        &mut self,
-        retry_after: Option<Duration>,
-        cause: &(dyn std::error::Error + Send + Sync),
-    ) -> Result<Flow, StoreError> {
-        let Settings {
-            backoff_base,
-            retry_budget,
-            ..
-        } = *self.settings;
-        let jittered = backoff(
-            backoff_base,
-            retry_budget / 4,
-            self.tries,
-            self.ports.entropy.fraction(),
-        );
-        let wait = retry_after
-            .unwrap_or_default()
-            .max(jittered)
-            .max(backoff_base / 10);
-        let took = self.ports.clock.monotonic().saturating_sub(self.step_begun);
-        self.spent += took + wait;
-        if self.spent > retry_budget {
-            let unknown = matches!(
-                self.state.progress,
-                Progress::Placing {
-                    call: Placing::Unknown { .. },
-                    ..
-                } | Progress::CreatingClient(Placing::Unknown { .. })
-            );
-            let code = if unknown {
-                Code::WhmcsOutcomeUnknown
-            } else {
-                Code::WhmcsUnavailable
-            };
-            return self.refuse(Refusal::new(code, cause.to_string())).await;
-        }
-        self.tries += 1;
-        let _stalled = self.process.stalls.enter(System::Whmcs);
-        self.ports.clock.sleep(wait).await;
-        Ok(Flow::Continue)
-    }
-
-    /// `None` when Salesforce may be asked; else when to come back. While it does not answer,
-    /// one job asks for all.
-    fn salesforce_is_away(&self) -> Option<Flow> {
-        let now = self.ports.clock.monotonic();
-        let admitted = self
-            .process
-            .salesforce
-            .admits(now, self.settings.probe_every);
-        let wait = admitted.err()?;
-        Some(Flow::Release(Release {
-            after: wait.max(self.crm_backoff()),
-            deferral: true,
-        }))
-    }
-
-    fn crm_backoff(&self) -> Duration {
-        let Settings {
-            backoff_base,
-            backoff_cap,
-            ..
-        } = *self.settings;
-        let fraction = self.ports.entropy.fraction();
-        backoff(backoff_base, backoff_cap, self.claimed.deferrals, fraction).max(backoff_base / 2)
-    }
-
-    /// Salesforce away never fails an order: the job keeps its facts and yields its slot.
-    fn wait_for_crm(&self, error: &CallError) -> Flow {
-        tracing::warn!(
-            %error, class = error.class(), "Salesforce did not answer; the job waits"
-        );
-        let asked = match error {
-            CallError::NotSent { retry_after, .. } => retry_after.unwrap_or_default(),
-            _ => Duration::ZERO,
-        };
-        Flow::Release(Release {
-            after: self.crm_backoff().max(asked),
-            deferral: true,
-        })
     }
 }
