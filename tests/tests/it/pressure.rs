@@ -112,7 +112,7 @@ async fn a_lane_that_whmcs_closes_is_probed_and_opens_by_itself() {
     let worker = Process::start(WORKER, &settings, &log);
     let subscriber = house.subscribe();
     let orders = house.approve(20);
-    until_logged(&log, "WHMCS refuses the bridge").await;
+    until_logged(&log, "calls suspended").await;
     until_ready(&log, "worker", false).await;
     let settled = async || house.facts_named("held").await == 20;
     house.until(settled).await;
@@ -129,7 +129,7 @@ async fn a_lane_that_whmcs_closes_is_probed_and_opens_by_itself() {
     }
     let text = fs::read_to_string(&log).unwrap();
     assert_eq!(
-        text.matches("WHMCS refuses the bridge").count(),
+        text.matches("\"message\":\"calls suspended").count(),
         1,
         "said once"
     );

@@ -57,10 +57,11 @@ async fn an_order_is_shown_as_json_with_its_jobs_and_its_timeline() {
         |fact: &str, detail: &str| json!({"at": "T", "job": job, "fact": fact, "detail": detail});
     let expected = json!({
         "order": row(2, json!({"state": "failed", "code": "ORDER_EMPTY"})),
+        "wait": null,
         "jobs": [{
             "job": job, "order": order_id(2).as_str(), "state": "failed", "source": "event",
             "event": "e2", "idemKey": "k", "correlationId": "e2", "requestedBy": null,
-            "requestedAt": "T", "enqueuedAt": "T", "startedAt": "T", "endedAt": "T",
+            "requestedAt": "T", "enqueuedAt": "T", "dueAt": null, "startedAt": "T", "endedAt": "T",
         }],
         "timeline": [
             fact("checked", &format!("attempt begun by job {job}")),
