@@ -48,8 +48,6 @@ pub enum Sabotage {
     /// Telling a module's words from WHMCS's own: an error that says `authentication failed` and
     /// the like denies us.
     ModuleWordsDeny,
-    /// Telling a page from an answer: one with such words counts as a call without effect.
-    PageWordsDeny,
     /// Watching whether WHMCS goes on keeping markers: one that was seen once is proof for ever.
     ProofForEver,
     /// The wait for the rest of the window before a retry places an order.
@@ -69,7 +67,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// Everything that can be taken away.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::BlindSearch,
         Self::NoFence,
         Self::CursorFirst,
@@ -80,7 +78,6 @@ impl Sabotage {
         Self::NoGuard,
         Self::NoReadBack,
         Self::ModuleWordsDeny,
-        Self::PageWordsDeny,
         Self::ProofForEver,
         Self::NoWindow,
         Self::UncountedCalls,
@@ -135,7 +132,6 @@ impl Sabotage {
             .any(|words| lower.contains(words));
         let denies = match self {
             Self::ModuleWordsDeny => kind == CallKind::Module && says,
-            Self::PageWordsDeny => kind == CallKind::Effect && body.starts_with('<') && says,
             _ => false,
         };
         match denies {

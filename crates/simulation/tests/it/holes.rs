@@ -95,11 +95,6 @@ fn with_a_modules_words_taken_for_a_denial_a_service_is_set_up_again_without_the
 }
 
 #[test]
-fn with_a_pages_words_taken_for_no_effect_an_order_is_placed_twice() {
-    falls_through(Sabotage::PageWordsDeny, Promise::OneOrder);
-}
-
-#[test]
 fn with_a_proof_of_the_marker_that_never_ends_an_order_is_placed_twice() {
     falls_through(Sabotage::ProofForEver, Promise::OneOrder);
 }
