@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::ports::align;
 
 use crate::cli::FollowOrder;
@@ -46,7 +46,7 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
         if let (false, Some(last)) = (live, jobs.last()) {
             screen.note(&format!("order {order}: {}", last.state));
             return Ok(match last.ending {
-                Some(Ending::Succeeded) => Exit::Fine,
+                Some(JobOutcome::Succeeded) => Exit::Fine,
                 _ => Exit::Difference,
             });
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, Ending, NewJob, admit};
+use domain::job::{Admission, Earlier, JobOutcome, NewJob, admit};
 use domain::key::{IdemKey, JobId};
 use domain::time::Timestamp;
 
@@ -15,7 +15,7 @@ struct Known {
     /// `None` where it cannot be read: no new job has such a one.
     id: Option<JobId>,
     idem_key: Option<IdemKey>,
-    ending: Option<Ending>,
+    ending: Option<JobOutcome>,
     requested_at: Timestamp,
 }
 
@@ -26,7 +26,7 @@ impl Books {
         order: OrderId,
         id: Option<JobId>,
         idem_key: Option<IdemKey>,
-        ending: Option<Ending>,
+        ending: Option<JobOutcome>,
         requested_at: Timestamp,
     ) {
         self.0.entry(order).or_default().push(Known {

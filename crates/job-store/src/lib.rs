@@ -14,15 +14,15 @@ mod config;
 mod copy;
 mod damage;
 mod error;
-mod household;
 mod list;
 mod look;
 mod postgres;
+mod process_registry;
+mod queue_stats;
 mod record;
 mod row;
 mod sqlite;
 mod store;
-mod tally;
 mod view;
 mod wake;
 

@@ -9,7 +9,7 @@ use domain::ports::{JobStage, OrderNames, OrderQuery};
 macro_rules! moved_on {
     () => {
         "SELECT 1 FROM orders WHERE order_id = $1 AND updated_at > coalesce(
-             (SELECT at FROM audit WHERE act = 'ask_again' AND subject = $1
+             (SELECT at FROM audit WHERE act = 'request_retry' AND subject = $1
               ORDER BY seq DESC LIMIT 1), 0)"
     };
 }

@@ -1,7 +1,7 @@
 //! Rows of either engine, and what they stand for.
 
 use domain::id::OrderId;
-use domain::job::{Ending, Fence, Lease, NewJob, Source};
+use domain::job::{JobOutcome, Lease, LeaseToken, NewJob, Source};
 use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId, WhmcsOrderId};
 use domain::order::MarkersKept;
 use domain::ports::{Claimed, Cursor, Epoch, JobView, RecordedFact, StoreError, StreamView};
@@ -107,8 +107,8 @@ pub(crate) fn order(row: &impl Columns) -> Result<OrderId, StoreError> {
     OrderId::parse(&row.text("order_id")?).map_err(|error| corrupt("order_id", error))
 }
 
-pub(crate) fn ending(state: &str) -> Option<Ending> {
-    Ending::ALL
+pub(crate) fn ending(state: &str) -> Option<JobOutcome> {
+    JobOutcome::ALL
         .into_iter()
         .find(|ending| ending.name() == state)
 }
@@ -126,7 +126,7 @@ pub(crate) fn markers_kept(row: &impl Columns) -> Result<Option<MarkersKept>, St
 /// A claimed job, still without the facts of its order.
 pub(crate) fn claimed(
     row: &impl Columns,
-    fence: Fence,
+    fence: LeaseToken,
     at: Timestamp,
     markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {

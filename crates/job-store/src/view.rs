@@ -6,9 +6,9 @@ use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Audit, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter, DeadLetterView, EndingView,
-    GapView, Handled, JobStage, MarkKind, OrderRow, Pausable, Pause, RecordedCall, StoreError,
-    Undecodable, UndecodableReason,
+    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter,
+    DeadLetterView, FinishedJob, GapView, JobStage, MarkKind, OrderRow, Pausable, Pause,
+    RecordedCall, StoreError, Undecodable, UndecodableReason,
 };
 
 use crate::error::corrupt;
@@ -74,7 +74,7 @@ pub(crate) fn order(found: &impl Columns) -> Result<OrderRow, StoreError> {
         updated_at: found.time("updated_at")?,
         handled: match handled_by {
             None => None,
-            Some(who) => Some(Handled {
+            Some(who) => Some(Acknowledgement {
                 who,
                 why: found.text("handled_why")?,
                 at: found.time("handled_at")?,
@@ -131,8 +131,8 @@ pub(crate) fn mark(found: &impl Columns) -> Result<CursorMark, StoreError> {
     })
 }
 
-pub(crate) fn audit(found: &impl Columns) -> Result<Audit, StoreError> {
-    Ok(Audit {
+pub(crate) fn audit(found: &impl Columns) -> Result<AuditEntry, StoreError> {
+    Ok(AuditEntry {
         at: found.time("at")?,
         who: found.text("who")?,
         act: found.text("act")?,
@@ -141,10 +141,10 @@ pub(crate) fn audit(found: &impl Columns) -> Result<Audit, StoreError> {
     })
 }
 
-pub(crate) fn ending(found: &impl Columns) -> Result<EndingView, StoreError> {
+pub(crate) fn ending(found: &impl Columns) -> Result<FinishedJob, StoreError> {
     let state = found.text("state")?;
     let refusal = found.maybe_text("refusal")?;
-    Ok(EndingView {
+    Ok(FinishedJob {
         job: record::job_id(found.text("id")?)?,
         order: row::order(found)?,
         ending: row::ending(&state)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::job::{Fence, Lease};
+use domain::job::{Lease, LeaseToken};
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;
@@ -50,13 +50,13 @@ impl Hold {
 
 /// The leases of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<BTreeMap<Fence, Hold>>);
+pub(crate) struct Holds(Mutex<BTreeMap<LeaseToken, Hold>>);
 
 /// Keeps a lease alive for as long as it lives. Dropped with its work, however that ends: a
 /// job whose work panicked must not keep its lease.
 pub(crate) struct LeaseGuard {
     holds: Arc<Holds>,
-    fence: Fence,
+    fence: LeaseToken,
 }
 
 impl Drop for LeaseGuard {
@@ -107,7 +107,7 @@ impl Holds {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Fence, Hold>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseToken, Hold>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

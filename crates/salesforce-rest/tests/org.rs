@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::id::OrderId;
 use domain::key::{ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ItemReport, Outcome, Report};
+use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
 use domain::ports::{CrmOrders, ReportAnswer};
 use domain::time::Timestamp;
 use outbound::Roots;
@@ -95,7 +95,7 @@ async fn an_order_goes_through_reading_and_both_reports() {
     })
     .await;
     let details = rig.orders.details(rig.order).await.unwrap().unwrap();
-    assert_eq!(details.activation, Activation::Activating);
+    assert_eq!(details.activation, ActivationStatus::Activating);
     assert_eq!(details.org.as_str(), rig.sim.org_id());
     assert_eq!(details.account.whmcs_client.as_deref(), Some("42"));
     let contact = details.bill_to.as_ref().unwrap();

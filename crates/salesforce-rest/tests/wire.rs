@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ItemReport, Outcome, Report};
+use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
 use domain::ports::{CallError, CrmOrders, ReportAnswer};
 use domain::time::Timestamp;
 use outbound::Roots;
@@ -243,7 +243,7 @@ async fn an_order_is_read_in_one_query_with_every_page_of_its_lines() {
     ])
     .await;
     let details = org.orders().details(order()).await.unwrap().unwrap();
-    assert_eq!(details.activation, Activation::Activating);
+    assert_eq!(details.activation, ActivationStatus::Activating);
     assert_eq!(details.org.as_str(), "00D000000000001EAA");
     assert_eq!(details.account.whmcs_client, None);
     let ids: Vec<_> = details.items.iter().map(|item| item.id.as_str()).collect();

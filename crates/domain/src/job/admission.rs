@@ -1,6 +1,6 @@
 //! Which requests become a job.
 
-use crate::job::{Ending, NewJob, Source};
+use crate::job::{JobOutcome, NewJob, Source};
 use crate::key::IdemKey;
 use crate::time::Timestamp;
 
@@ -23,7 +23,7 @@ pub struct Earlier<'a> {
     /// Its request's key.
     pub idem_key: Option<&'a IdemKey>,
     /// How it ended; `None` while it is queued or running.
-    pub ending: Option<Ending>,
+    pub ending: Option<JobOutcome>,
     /// When Salesforce asked for it, by Salesforce's clock.
     pub requested_at: Timestamp,
 }
@@ -46,10 +46,10 @@ pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
 fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     let last_failed = earlier
         .last()
-        .is_some_and(|job| job.ending == Some(Ending::Failed));
+        .is_some_and(|job| job.ending == Some(JobOutcome::Failed));
     let known = |earlier: &Earlier<'_>| {
         earlier.idem_key == job.idem_key.as_ref()
-            && matches!(earlier.ending, None | Some(Ending::Succeeded))
+            && matches!(earlier.ending, None | Some(JobOutcome::Succeeded))
     };
     job.idem_key.is_some() && !last_failed && earlier.iter().any(known)
 }
@@ -64,9 +64,9 @@ fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
         let since_it_began = earlier.requested_at >= job.requested_at;
         match earlier.ending {
             None => true,
-            Some(Ending::Succeeded) => same_key || since_it_began,
-            Some(Ending::Failed) => since_it_began,
-            Some(Ending::Skipped | Ending::Superseded) => false,
+            Some(JobOutcome::Succeeded) => same_key || since_it_began,
+            Some(JobOutcome::Failed) => since_it_began,
+            Some(JobOutcome::Skipped | JobOutcome::Superseded) => false,
         }
     })
 }
@@ -96,7 +96,11 @@ mod tests {
         }
     }
 
-    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<Ending>)], expected: Admission) {
+    fn check(
+        job: &NewJob,
+        earlier: &[(Option<&IdemKey>, Option<JobOutcome>)],
+        expected: Admission,
+    ) {
         let earlier: Vec<_> = earlier
             .iter()
             .map(|(idem_key, ending)| Earlier {
@@ -111,7 +115,7 @@ mod tests {
     #[test]
     fn the_same_request_is_dropped_and_an_operators_retry_is_not() {
         use Admission::{Enqueued, SameRequest};
-        use Ending::{Failed, Skipped, Succeeded, Superseded};
+        use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
         let same = request(Source::Event, Some(&k), 0);
         check(&same, &[], Enqueued);
@@ -136,7 +140,7 @@ mod tests {
     #[test]
     fn only_a_job_that_did_something_makes_an_activation_known_to_the_sweep() {
         use Admission::{Enqueued, SameRequest};
-        use Ending::{Failed, Skipped, Succeeded, Superseded};
+        use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
         let began = REQUESTED.as_millis();
         for swept in [

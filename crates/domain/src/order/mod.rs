@@ -4,35 +4,38 @@
 //! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The
 //! next step is a pure function of state, so a better release continues yesterday's orders.
 
+mod activation;
 mod customer;
 mod cycle;
 mod details;
 mod fact;
+mod match_orders;
 mod outcome;
 mod placed;
 mod plan;
 mod progress;
-mod search;
-mod set_up;
-mod sighting;
 mod state;
 mod step;
+mod whmcs_order;
 
+pub use activation::{
+    ActivationAction, ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS,
+    next_activation_action,
+};
 pub use customer::{
-    AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
-    Placed,
+    BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest, Placed,
+    RetryAnswer,
 };
 pub use cycle::{Cycle, UnknownCycle};
-pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Standing};
+pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
+pub use match_orders::{MarkersKept, MatchResult, Search, match_orders};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use progress::{Placing, Progress, UnknownCall};
-pub use search::{MarkersKept, Search, Verdict, judge};
-pub use set_up::{MAX_UNKNOWN_CALLS, SetUp, SetUpMove, SetUpSoFar, next_set_up};
-pub use sighting::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
-};
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};
+pub use whmcs_order::{
+    ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService,
+};

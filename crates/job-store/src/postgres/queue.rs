@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Fence, Lease};
+use domain::job::{JobOutcome, Lease, LeaseToken};
 use domain::key::Owner;
 use domain::order::Fact;
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
@@ -66,9 +66,9 @@ impl JobQueue for PostgresStore {
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
         let fences: Vec<_> = (0..limit as u64)
-            .map(|count| Fence::of(owner, first + count))
+            .map(|count| LeaseToken::of(owner, first + count))
             .collect();
-        let fences: &Vec<_> = &fences.iter().map(Fence::as_str).collect();
+        let fences: &Vec<_> = &fences.iter().map(LeaseToken::as_str).collect();
         let claimed = self.run(Commit::Relaxed, move |session| {
             Box::pin(claim::claim(session.connection, session.shift, fences, ttl))
         });
@@ -194,7 +194,7 @@ impl JobQueue for PostgresStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        ending: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {

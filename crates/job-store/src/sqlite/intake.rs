@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Act, Acted, Alert, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
-    Leadership, MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
+    AdminCommand, Alert, CommandResult, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch,
+    Gap, JobIntake, Leadership, MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
@@ -17,7 +17,7 @@ use crate::record;
 use crate::row::{self, Columns};
 use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, household, letters, marks, orders};
+use crate::sqlite::{SqliteStore, letters, marks, orders, process_registry};
 use crate::view;
 
 #[async_trait]
@@ -70,7 +70,7 @@ impl JobIntake for SqliteStore {
             .await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -97,7 +97,7 @@ impl JobIntake for SqliteStore {
         .await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -121,7 +121,12 @@ impl JobIntake for SqliteStore {
         .await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(
+        &self,
+        act: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
         let (act, who, reason) = (act.clone(), by.to_owned(), reason.to_owned());
         self.write_now(move |connection, now| {
             Box::pin(async move {
@@ -137,20 +142,20 @@ impl JobIntake for SqliteStore {
     }
 
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
-        household::report(self, report).await
+        process_registry::report(self, report).await
     }
 
     async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
-        household::retire(self, id).await
+        process_registry::retire(self, id).await
     }
 
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
-        household::keep(self, watch, epoch, alerts).await
+        process_registry::keep(self, watch, epoch, alerts).await
     }
 }
 

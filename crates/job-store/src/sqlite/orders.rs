@@ -1,7 +1,7 @@
 //! The list of orders in the file, kept up to date in the commits that change what it shows.
 
 use domain::id::OrderId;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{OrderQuery, OrderRow, StoreError};
 use domain::time::Timestamp;
@@ -71,7 +71,7 @@ pub(crate) async fn learnt(
 pub(crate) async fn ended(
     connection: &mut SqliteConnection,
     order: OrderId,
-    ending: Ending,
+    ending: JobOutcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Fence, Lease};
+use domain::job::{JobOutcome, Lease, LeaseToken};
 use domain::key::Owner;
 use domain::order::{Fact, MarkersKept};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
@@ -60,7 +60,7 @@ impl JobQueue for SqliteStore {
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
         let fences: Vec<_> = (0..limit as u64)
-            .map(|count| Fence::of(owner, first + count))
+            .map(|count| LeaseToken::of(owner, first + count))
             .collect();
         let claimed = self
             .write_now(move |connection, now| Box::pin(claim(connection, fences, now, now + ttl)));
@@ -162,7 +162,7 @@ impl JobQueue for SqliteStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        ending: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -239,7 +239,7 @@ impl SqliteStore {
 
 async fn claim(
     connection: &mut SqliteConnection,
-    fences: Vec<Fence>,
+    fences: Vec<LeaseToken>,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<(Vec<Claimed>, Vec<Damaged>), StoreError> {
@@ -286,7 +286,7 @@ async fn claim(
 async fn decode(
     connection: &mut SqliteConnection,
     found: &SqliteRow,
-    fence: Fence,
+    fence: LeaseToken,
     now: Timestamp,
     markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
-use domain::ports::EndingView;
+use domain::job::JobOutcome;
+use domain::ports::FinishedJob;
 use domain::time::Timestamp;
 
 use crate::time;
@@ -48,7 +48,7 @@ pub(crate) struct Charts {
 }
 
 impl Charts {
-    pub(crate) fn of(endings: &[EndingView], now: Timestamp) -> Self {
+    pub(crate) fn of(endings: &[FinishedJob], now: Timestamp) -> Self {
         let mut columns = vec![Half::default(); COLUMNS];
         for view in endings {
             let ago = now.since(view.ended_at).as_secs() / COLUMN.as_secs();
@@ -59,9 +59,9 @@ impl Charts {
                 continue;
             };
             match view.ending {
-                Ending::Succeeded => half.took.push(view.ended_at.since(view.requested_at)),
-                Ending::Failed => half.failed += 1,
-                Ending::Skipped | Ending::Superseded => {}
+                JobOutcome::Succeeded => half.took.push(view.ended_at.since(view.requested_at)),
+                JobOutcome::Failed => half.failed += 1,
+                JobOutcome::Skipped | JobOutcome::Superseded => {}
             }
         }
         for half in &mut columns {
@@ -150,9 +150,9 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(100_000_000);
 
-    fn ended(ending: Ending, ago: u64, took: u64) -> EndingView {
+    fn ended(ending: JobOutcome, ago: u64, took: u64) -> FinishedJob {
         let ended_at = NOW - Duration::from_secs(ago);
-        EndingView {
+        FinishedJob {
             job: JobId::new("job").unwrap(),
             order: order_id(1),
             ending,
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_half_hour_is_bad_when_more_than_a_tenth_of_its_attempts_failed() {
-        let mut endings = vec![ended(Ending::Succeeded, 60, 1); 9];
-        endings.push(ended(Ending::Failed, 60, 1));
+        let mut endings = vec![ended(JobOutcome::Succeeded, 60, 1); 9];
+        endings.push(ended(JobOutcome::Failed, 60, 1));
         let charts = Charts::of(&endings, NOW);
         assert_eq!(charts.failed.len(), 1);
         let column = &charts.failed[0];
@@ -173,16 +173,16 @@ mod tests {
             (column.x, column.y, column.is_bad),
             (470, charts.line, false)
         );
-        endings.push(ended(Ending::Failed, 60, 1));
+        endings.push(ended(JobOutcome::Failed, 60, 1));
         assert!(Charts::of(&endings, NOW).failed[0].is_bad);
     }
 
     #[test]
     fn the_slowest_half_hour_reaches_the_upper_edge() {
         let endings = [
-            ended(Ending::Succeeded, 60, 2),
-            ended(Ending::Succeeded, 4000, 10),
-            ended(Ending::Skipped, 60, 999),
+            ended(JobOutcome::Succeeded, 60, 2),
+            ended(JobOutcome::Succeeded, 4000, 10),
+            ended(JobOutcome::Skipped, 60, 999),
         ];
         let charts = Charts::of(&endings, NOW);
         assert_eq!(charts.longest, Duration::from_secs(10));
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_a_day_is_not_drawn() {
-        let old = ended(Ending::Failed, 24 * 3600 + 1, 1);
+        let old = ended(JobOutcome::Failed, 24 * 3600 + 1, 1);
         assert_eq!(Charts::of(&[old], NOW).failed, []);
     }
 }

@@ -3,8 +3,8 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkersKept, OrderDetails, Plan, Search, UnknownCall, Verdict, judge,
-    verify as compare,
+    Fact, MarkerCheck, MarkersKept, MatchResult, OrderDetails, Plan, Search, UnknownCall,
+    match_orders, verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
@@ -41,10 +41,10 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, watermark), &orders) {
-            Verdict::Found(order) => return self.learn(Fact::Placed { order }).await,
-            Verdict::Refused(refusal) => return self.refuse(refusal).await,
-            Verdict::Absent => {}
+        match match_orders(&self.search(details, &plan, watermark), &orders) {
+            MatchResult::Found(order) => return self.learn(Fact::Placed { order }).await,
+            MatchResult::Refused(refusal) => return self.refuse(refusal).await,
+            MatchResult::Absent => {}
         }
         let settings = self.settings;
         let settled = unknown
@@ -119,13 +119,13 @@ impl Attempt<'_> {
         let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
             return self.learn(Fact::PlaceUnknown { at: self.now() }).await;
         };
-        match judge(&self.search(details, plan, Some(watermark)), &orders) {
-            Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
-            Verdict::Absent => {
+        match match_orders(&self.search(details, plan, Some(watermark)), &orders) {
+            MatchResult::Found(order) => self.learn(Fact::Placed { order }).await,
+            MatchResult::Absent => {
                 self.learn(Fact::NotPlaced).await?;
                 self.refuse(refusal).await
             }
-            Verdict::Refused(uncertain) => {
+            MatchResult::Refused(uncertain) => {
                 self.learn(Fact::PlaceUnknown { at: self.now() }).await?;
                 self.refuse(uncertain).await
             }
@@ -163,10 +163,10 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, Some(watermark)), &orders) {
-            Verdict::Found(order) => self.learn(Fact::Placed { order }).await,
-            Verdict::Refused(refusal) => self.refuse(refusal).await,
-            Verdict::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
+        match match_orders(&self.search(details, &plan, Some(watermark)), &orders) {
+            MatchResult::Found(order) => self.learn(Fact::Placed { order }).await,
+            MatchResult::Refused(refusal) => self.refuse(refusal).await,
+            MatchResult::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
         }
     }
 
@@ -205,12 +205,12 @@ impl Attempt<'_> {
             markers_kept: kept,
             ..self.search(details, &plan, above)
         };
-        match judge(&search, &orders) {
-            Verdict::Refused(refusal) => return self.refuse(refusal).await,
-            Verdict::Found(found) if found != order => {
+        match match_orders(&search, &orders) {
+            MatchResult::Refused(refusal) => return self.refuse(refusal).await,
+            MatchResult::Found(found) if found != order => {
                 return self.learn(Fact::Placed { order: found }).await;
             }
-            Verdict::Found(_) | Verdict::Absent => {}
+            MatchResult::Found(_) | MatchResult::Absent => {}
         }
         let Some(seen) = seen else {
             let detail = format!("WHMCS order {order} is not there any more");

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
-use domain::order::{Activation, Fact, ItemReport, Outcome, Report, Standing};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, Fact, ItemReport, OrderGuard, Outcome, Report};
 use domain::ports::{CallError, ReportAnswer, StoreError};
 
 use super::{Attempt, Flow};
@@ -19,7 +19,7 @@ impl Attempt<'_> {
         }
         let standing = match self.ports.crm.standing(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
-            Ok(None) => return Ok(Flow::Finish(Ending::Superseded, Vec::new())),
+            Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
         if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
@@ -31,16 +31,16 @@ impl Attempt<'_> {
         self.report_outcome(refusal, standing).await
     }
 
-    fn ending(refusal: Option<&Refusal>) -> Ending {
+    fn ending(refusal: Option<&Refusal>) -> JobOutcome {
         if refusal.is_some() {
-            Ending::Failed
+            JobOutcome::Failed
         } else {
-            Ending::Succeeded
+            JobOutcome::Succeeded
         }
     }
 
     /// The order went on without us, or our own write arrived and only its reply was lost.
-    fn not_ours(&self, standing: &Standing, refusal: Option<&Refusal>) -> Option<Flow> {
+    fn not_ours(&self, standing: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
         let idem_key = self
             .state
             .attempt
@@ -50,14 +50,14 @@ impl Attempt<'_> {
             return None;
         }
         let ours = match standing.activation {
-            Activation::Activated => refusal.is_none(),
-            Activation::Failed => refusal.is_some(),
+            ActivationStatus::Activated => refusal.is_none(),
+            ActivationStatus::Failed => refusal.is_some(),
             _ => false,
         };
         Some(if ours && standing.idem_key.as_ref() == idem_key {
             Flow::Finish(Self::ending(refusal), vec![Fact::Reported])
         } else {
-            Flow::Finish(Ending::Superseded, Vec::new())
+            Flow::Finish(JobOutcome::Superseded, Vec::new())
         })
     }
 
@@ -96,7 +96,7 @@ impl Attempt<'_> {
     async fn report_outcome(
         &mut self,
         refusal: Option<Refusal>,
-        standing: Standing,
+        standing: OrderGuard,
     ) -> Result<Flow, StoreError> {
         let job = &self.claimed.job;
         let message = refusal
@@ -163,7 +163,7 @@ impl Attempt<'_> {
     ) -> Result<Option<Report>, Flow> {
         let standing = match self.ports.crm.standing(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
-            Ok(None) => return Err(Flow::Finish(Ending::Superseded, Vec::new())),
+            Ok(None) => return Err(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Err(self.wait_for_crm(&error)),
         };
         if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
@@ -193,7 +193,7 @@ impl Attempt<'_> {
                     return Ok(flow);
                 }
             }
-            Ok(None) => return Ok(Flow::Finish(Ending::Superseded, Vec::new())),
+            Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
         }
         if refusal.is_none() {
@@ -205,6 +205,6 @@ impl Attempt<'_> {
             detail = reason.detail,
             "Salesforce refused to store the failure; it stands here only"
         );
-        Ok(Flow::Finish(Ending::Failed, Vec::new()))
+        Ok(Flow::Finish(JobOutcome::Failed, Vec::new()))
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Ending, Fence, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
-    JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
+    AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
+    Entry, Epoch, Gap, JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -38,7 +38,7 @@ struct Truth {
     /// Letters that made a job.
     redriven: BTreeSet<i64>,
     /// The intent recorded last for each order, until its call is sent.
-    unsent: BTreeMap<OrderId, Fence>,
+    unsent: BTreeMap<OrderId, LeaseToken>,
     /// Set-up calls of each job whose outcome its worker never heard.
     unknown_calls: BTreeMap<JobId, u32>,
     /// What modules have reported as failed, by the job that heard of it.
@@ -47,7 +47,7 @@ struct Truth {
 
 struct Held {
     order: OrderId,
-    fence: Fence,
+    fence: LeaseToken,
     until: Timestamp,
 }
 
@@ -157,7 +157,7 @@ impl Ledger {
                 Fact::PlaceUnknown { .. }
                 | Fact::AcceptUnknown { .. }
                 | Fact::CreateUnknown { .. } => {
-                    let process = |fence: &Fence| {
+                    let process = |fence: &LeaseToken| {
                         let text = fence.as_str().split('/').next();
                         text.unwrap_or_default().to_owned()
                     };
@@ -247,25 +247,25 @@ impl JobIntake for Ledger {
         Ok(admissions)
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.store.lose_position(channel, epoch, gap).await
+        self.store.record_cursor_loss(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.store.enqueue(jobs).await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.store.asked_letters(channel, limit).await
+        self.store.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -283,7 +283,12 @@ impl JobIntake for Ledger {
         Ok(admission)
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(
+        &self,
+        act: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
         self.store.act(act, by, reason).await
     }
 }
@@ -349,7 +354,7 @@ impl JobQueue for Ledger {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        ending: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {

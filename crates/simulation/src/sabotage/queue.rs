@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Lease};
+use domain::job::{JobOutcome, Lease};
 use domain::key::Owner;
 use domain::order::Fact;
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
@@ -66,7 +66,7 @@ impl JobQueue for NoFence {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        ending: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -127,7 +127,7 @@ impl JobQueue for NoIntent {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        ending: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Clock, Condition, Epoch, JobIntake, JobQueue, JobReader, Leadership,
-    PROCESS_FORGOTTEN_AFTER, ProcessReport, Setting, Sign, StoreError, Told,
+    Alert, Clock, Condition, ConditionKind, Epoch, JobIntake, JobQueue, JobReader, Leadership,
+    Notified, PROCESS_FORGOTTEN_AFTER, ProcessReport, Setting, StoreError,
 };
 
 use super::{Subject, TTL};
@@ -37,7 +37,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     async fn known(&self) -> Vec<(String, bool)> {
         let views = self.store.processes().await.unwrap();
         let known = views.into_iter().map(|view| {
-            let refused = view.shows(Sign::WhmcsRefuses).is_some();
+            let refused = view.shows(ConditionKind::WhmcsRefuses).is_some();
             (view.report.id.to_string(), refused)
         });
         known.collect()
@@ -50,7 +50,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
     }
 
-    fn alert(&self, name: &str, told: Told) -> Alert {
+    fn alert(&self, name: &str, told: Notified) -> Alert {
         Alert {
             name: name.to_owned(),
             severity: "page".to_owned(),
@@ -67,7 +67,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// falls silent is gone later.
     pub async fn a_process_is_known_by_its_last_report_until_it_is_silent_for_long(&self) {
         let refused = Condition {
-            sign: Sign::WhmcsRefuses,
+            sign: ConditionKind::WhmcsRefuses,
             since: self.clock.now(),
             detail: "the credential".to_owned(),
         };
@@ -99,23 +99,23 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let (a, b) = (owner("a"), owner("b"));
         let watch = watch();
         let old = self.lead_watch(&a).await.unwrap();
-        let raised = self.alert("X", Told::Nothing);
-        let alerts = [raised.clone(), self.alert("Y", Told::Nothing)];
-        self.store.keep_alerts(&watch, old, &alerts).await.unwrap();
+        let raised = self.alert("X", Notified::Nothing);
+        let alerts = [raised.clone(), self.alert("Y", Notified::Nothing)];
+        self.store.save_alerts(&watch, old, &alerts).await.unwrap();
         assert_eq!(self.store.alerts().await.unwrap(), alerts);
         assert_eq!(self.lead_watch(&b).await, None);
         self.clock.advance(TTL * 2);
         let new = self.lead_watch(&b).await.unwrap();
-        let told = self.alert("X", Told::Firing);
+        let told = self.alert("X", Notified::Firing);
         let late = self
             .store
-            .keep_alerts(&watch, old, std::slice::from_ref(&told));
+            .save_alerts(&watch, old, std::slice::from_ref(&told));
         assert!(matches!(late.await, Err(StoreError::NotLeader)));
         assert_eq!(self.store.alerts().await.unwrap()[0], raised);
         for _ in 0..2 {
             let now = self
                 .store
-                .keep_alerts(&watch, new, std::slice::from_ref(&told));
+                .save_alerts(&watch, new, std::slice::from_ref(&told));
             now.await.unwrap();
         }
         assert_eq!(self.store.alerts().await.unwrap()[0], told);
@@ -127,11 +127,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let none = self.store.outcomes(window).await.unwrap();
         assert_eq!((none.finished(), none.p95, none.last_end), (0, None, None));
         let endings = [
-            Ending::Failed,
-            Ending::Succeeded,
-            Ending::Skipped,
-            Ending::Superseded,
-            Ending::Succeeded,
+            JobOutcome::Failed,
+            JobOutcome::Succeeded,
+            JobOutcome::Skipped,
+            JobOutcome::Superseded,
+            JobOutcome::Succeeded,
         ];
         for (n, ending) in (1..).zip(endings) {
             let job = new_job(&format!("e{n}"), order_id(n), None);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::key::Owner;
 use domain::ports::{
-    Alert, CallTally, Condition, Outcomes, ProcessReport, ProcessView, Setting, Sign, StoreError,
-    Told,
+    Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, ProcessReport, ProcessView,
+    Setting, StoreError,
 };
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -29,13 +29,16 @@ macro_rules! outcomes {
 }
 pub(crate) use outcomes;
 
-pub(crate) fn outcomes_of(found: &impl Columns, now: Timestamp) -> Result<Outcomes, StoreError> {
+pub(crate) fn outcomes_of(
+    found: &impl Columns,
+    now: Timestamp,
+) -> Result<AttemptStats, StoreError> {
     let count = |column| {
         let number = found.int(column)?;
         Ok::<_, StoreError>(u64::try_from(number).unwrap_or(0))
     };
     let took = found.maybe_int("p95")?;
-    Ok(Outcomes {
+    Ok(AttemptStats {
         now,
         succeeded: count("succeeded")?,
         failed: count("failed")?,
@@ -56,9 +59,9 @@ macro_rules! whmcs_calls {
 }
 pub(crate) use whmcs_calls;
 
-pub(crate) fn call_tally(found: &impl Columns) -> Result<CallTally, StoreError> {
+pub(crate) fn call_tally(found: &impl Columns) -> Result<CallStats, StoreError> {
     let count = |column| Ok::<_, StoreError>(u64::try_from(found.int(column)?).unwrap_or(0));
-    Ok(CallTally {
+    Ok(CallStats {
         calls: count("calls")?,
         errors: count("errors")?,
     })
@@ -93,7 +96,7 @@ fn word(value: &Value, name: &str) -> String {
 /// What this release does not know, a newer one said; it is left out.
 fn condition(value: &Value) -> Option<Condition> {
     Some(Condition {
-        sign: Sign::parse(value["sign"].as_str()?)?,
+        sign: ConditionKind::parse(value["sign"].as_str()?)?,
         since: Timestamp::from_millis(value["since"].as_i64()?),
         detail: word(value, "detail"),
     })
@@ -139,7 +142,7 @@ pub(crate) fn alert(found: &impl Columns) -> Result<Alert, StoreError> {
         pending_since: found.maybe_time("pending_since")?,
         firing_since: found.maybe_time("firing_since")?,
         resolved_at: found.maybe_time("resolved_at")?,
-        told: Told::parse(&told)
+        told: Notified::parse(&told)
             .ok_or_else(|| corrupt("alert.told", format!("`{told}` is nothing to be told")))?,
     })
 }
