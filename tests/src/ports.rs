@@ -124,11 +124,11 @@ impl JobQueue for Deadly<dyn JobQueue> {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.inner.finish(lease, ending, facts, calls);
+        let call = self.inner.finish(lease, outcome, facts, calls);
         self.of(lease.order, "queue.finish", call).await
     }
 
@@ -146,8 +146,8 @@ impl CrmOrders for Deadly<dyn CrmOrders> {
             .await
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
-        self.at("salesforce.standing", self.inner.standing(order))
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+        self.at("salesforce.standing", self.inner.order_guard(order))
             .await
     }
 
@@ -386,7 +386,9 @@ impl JobIntake for Deadly<dyn JobIntake> {
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
         // By what the receiver was told: that it fires is marked behind the post of it.
-        let told = alerts.first().map_or("nothing", |alert| alert.told.name());
+        let told = alerts
+            .first()
+            .map_or("nothing", |alert| alert.notified.name());
         let name = format!("store.save_alerts {told}");
         self.at(&name, self.inner.save_alerts(watch, epoch, alerts))
             .await

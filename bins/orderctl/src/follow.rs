@@ -42,10 +42,10 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
         }
         screen.out.flush()?;
         told = facts.len();
-        let live = jobs.iter().any(|job| job.ending.is_none());
+        let live = jobs.iter().any(|job| job.outcome.is_none());
         if let (false, Some(last)) = (live, jobs.last()) {
             screen.note(&format!("order {order}: {}", last.state));
-            return Ok(match last.ending {
+            return Ok(match last.outcome {
                 Some(JobOutcome::Succeeded) => Exit::Fine,
                 _ => Exit::Difference,
             });

@@ -21,7 +21,7 @@ impl WorkerChecks {
     /// What this process alone knows.
     pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
         let refused = self.process.whmcs.opened().map(|open| ObservedCondition {
-            sign: ConditionKind::WhmcsRefuses,
+            kind: ConditionKind::WhmcsRefuses,
             detail: open.detail,
             since: Some(open.since),
         });
@@ -35,7 +35,7 @@ impl WorkerChecks {
         let scarce = self.crm.scarcity();
         let scarce = scarce.map(|words| ObservedCondition::words(ConditionKind::ApiScarce, words));
         let panicked = self.process.last_panic().map(|panic| ObservedCondition {
-            sign: ConditionKind::Panicked,
+            kind: ConditionKind::Panicked,
             detail: panic.detail,
             since: Some(panic.at),
         });

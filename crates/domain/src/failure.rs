@@ -40,7 +40,7 @@ pub struct Entry {
     /// What happened, for somebody who does not know the bridge.
     pub explanation: &'static str,
     /// Who can mend it.
-    pub mender: FixOwner,
+    pub fix_owner: FixOwner,
     /// What to do.
     pub remedy: &'static str,
 }
@@ -71,7 +71,7 @@ macro_rules! catalogue {
                     $(Self::$variant => Entry {
                         title: $title,
                         explanation: $explanation,
-                        mender: FixOwner::$mender,
+                        fix_owner: FixOwner::$mender,
                         remedy: $remedy,
                     },)*
                 }
@@ -200,7 +200,7 @@ impl Refusal {
         let head = format!("{}. ", entry.title);
         let tail = format!(
             ". {} To do ({}): {} [correlation id {correlation}]",
-            entry.explanation, entry.mender, entry.remedy
+            entry.explanation, entry.fix_owner, entry.remedy
         );
         let room = MAX_MESSAGE.saturating_sub(head.chars().count() + tail.chars().count());
         let mut detail: String = self.detail.trim().trim_end_matches('.').to_owned();

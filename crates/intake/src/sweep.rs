@@ -258,11 +258,11 @@ mod tests {
         }
 
         /// A worker ends the job that is due.
-        async fn finish(&self, ending: JobOutcome) {
+        async fn finish(&self, outcome: JobOutcome) {
             let ttl = Duration::from_secs(15);
             let claimed = self.store.claim(&owner("w"), 1, ttl).await;
             let lease = claimed.expect("the store answers")[0].lease.clone();
-            let finished = self.store.finish(&lease, ending, &[], &[]).await;
+            let finished = self.store.finish(&lease, outcome, &[], &[]).await;
             finished.expect("the lease holds");
         }
 
@@ -312,13 +312,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_activation_whose_job_did_nothing_is_found_again() {
-        for ending in [JobOutcome::Skipped, JobOutcome::Superseded] {
+        for outcome in [JobOutcome::Skipped, JobOutcome::Superseded] {
             let house = house();
             house.activating(1, house.salesforce.now());
             house.advance(Duration::from_secs(121));
             for _ in 0..3 {
-                assert_eq!(house.found().await.enqueued, 1, "{ending:?}");
-                house.finish(ending).await;
+                assert_eq!(house.found().await.enqueued, 1, "{outcome:?}");
+                house.finish(outcome).await;
                 house.advance(Duration::from_secs(300));
             }
         }

@@ -66,7 +66,7 @@ pub(crate) fn tally_of<R: Columns>(live: &R, ended: &[R]) -> Result<QueueStats, 
         ("queued", count(live, "queued")?),
         ("leased", count(live, "leased")?),
     ];
-    jobs.extend(JobOutcome::ALL.map(|ending| (ending.name(), 0)));
+    jobs.extend(JobOutcome::ALL.map(|outcome| (outcome.name(), 0)));
     for found in ended {
         let state = found.text("state")?;
         if let Some(slot) = jobs.iter_mut().find(|(name, _)| *name == state) {

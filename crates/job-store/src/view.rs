@@ -25,7 +25,7 @@ macro_rules! view_columns {
 pub(crate) use view_columns;
 
 /// Jobs that ended, with what each was refused for; the rest of a statement.
-macro_rules! endings {
+macro_rules! finished_jobs {
     () => {
         "SELECT id, order_id, state, requested_at, ended_at,
              (SELECT body FROM fact WHERE fact.order_id = job.order_id AND fact.job_id = job.id
@@ -33,7 +33,7 @@ macro_rules! endings {
          FROM job WHERE ended_at >= $1 ORDER BY ended_at DESC, seq DESC LIMIT $2"
     };
 }
-pub(crate) use endings;
+pub(crate) use finished_jobs;
 
 /// The calls of an order's jobs, each job's in their sequence.
 macro_rules! calls {
@@ -141,13 +141,13 @@ pub(crate) fn audit(found: &impl Columns) -> Result<AuditEntry, StoreError> {
     })
 }
 
-pub(crate) fn ending(found: &impl Columns) -> Result<FinishedJob, StoreError> {
+pub(crate) fn outcome(found: &impl Columns) -> Result<FinishedJob, StoreError> {
     let state = found.text("state")?;
     let refusal = found.maybe_text("refusal")?;
     Ok(FinishedJob {
         job: record::job_id(found.text("id")?)?,
         order: row::order(found)?,
-        ending: row::ending(&state)
+        outcome: row::outcome(&state)
             .ok_or_else(|| corrupt("job.state", format!("`{state}` is no ending")))?,
         code: match refusal {
             None => None,

@@ -141,8 +141,8 @@ impl CrmOrders for Noted<dyn CrmOrders> {
         self.calls.time(CallAction::Details, call).await
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
-        let call = self.port.standing(order);
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+        let call = self.port.order_guard(order);
         self.calls.time(CallAction::OrderGuard, call).await
     }
 

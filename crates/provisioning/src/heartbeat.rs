@@ -56,23 +56,23 @@ pub(crate) struct Holds(Mutex<BTreeMap<LeaseToken, Hold>>);
 /// job whose work panicked must not keep its lease.
 pub(crate) struct LeaseGuard {
     holds: Arc<Holds>,
-    fence: LeaseToken,
+    token: LeaseToken,
 }
 
 impl Drop for LeaseGuard {
     fn drop(&mut self) {
-        self.holds.lock().remove(&self.fence);
+        self.holds.lock().remove(&self.token);
     }
 }
 
 impl Holds {
     /// Renews this lease until the guard is dropped.
     pub(crate) fn keep(self: &Arc<Self>, hold: Hold) -> LeaseGuard {
-        let fence = hold.lease.fence.clone();
-        self.lock().insert(fence.clone(), hold);
+        let token = hold.lease.token.clone();
+        self.lock().insert(token.clone(), hold);
         LeaseGuard {
             holds: Arc::clone(self),
-            fence,
+            token,
         }
     }
 
@@ -92,7 +92,7 @@ impl Holds {
             Ok(lost) => {
                 let holds = self.lock();
                 for lease in leases {
-                    let Some(hold) = holds.get(&lease.fence) else {
+                    let Some(hold) = holds.get(&lease.token) else {
                         continue;
                     };
                     if lost.contains(&lease) {

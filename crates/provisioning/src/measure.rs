@@ -89,8 +89,8 @@ pub(crate) fn step(name: &'static str, took: Duration) {
 }
 
 /// An order's outcome stands: from the approval until now.
-pub(crate) fn finished(ending: JobOutcome, code: Option<Code>, asked: Timestamp, now: Timestamp) {
-    let outcome = match ending {
+pub(crate) fn finished(outcome: JobOutcome, code: Option<Code>, asked: Timestamp, now: Timestamp) {
+    let outcome = match outcome {
         JobOutcome::Succeeded => "success",
         JobOutcome::Failed => "failure",
         JobOutcome::Skipped | JobOutcome::Superseded => return,

@@ -323,7 +323,7 @@ impl CrmOrders for RestOrders {
         Ok(adapting!(shape, self.read_details(shape, order))?)
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let shape = self.shape().await?;
         Ok(adapting!(shape, self.read_standing(shape, order))?)
     }

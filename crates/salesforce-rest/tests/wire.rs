@@ -266,7 +266,7 @@ async fn an_order_that_is_not_there_is_none() {
     .await;
     let orders = org.orders();
     assert_eq!(orders.details(order()).await.unwrap(), None);
-    assert_eq!(orders.standing(order()).await.unwrap(), None);
+    assert_eq!(orders.order_guard(order()).await.unwrap(), None);
     let Err(CallError::Refused(refusal)) = orders.report(order(), &success()).await else {
         panic!("not refused");
     };
@@ -281,7 +281,7 @@ async fn the_version_is_the_header_or_else_the_modification_date() {
     let with_header = ([("last-modified", header)], axum::Json(row.clone())).into_response();
     let org = Org::start(vec![with_header, ok(row)]).await;
     let orders = org.orders();
-    let version = async || orders.standing(order()).await.unwrap().unwrap().version;
+    let version = async || orders.order_guard(order()).await.unwrap().unwrap().version;
     assert_eq!(version().await.as_deref(), Some(header));
     assert_eq!(
         version().await.as_deref(),

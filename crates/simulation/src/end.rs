@@ -141,7 +141,7 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
         ActivationStatus::Activated => {
             if !jobs
                 .iter()
-                .any(|job| job.ending == Some(JobOutcome::Succeeded))
+                .any(|job| job.outcome == Some(JobOutcome::Succeeded))
             {
                 disagree("Activated, and no job succeeded".to_owned());
             }
@@ -188,7 +188,7 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
             }
             if !jobs
                 .iter()
-                .any(|job| job.ending == Some(JobOutcome::Failed))
+                .any(|job| job.outcome == Some(JobOutcome::Failed))
             {
                 disagree("Failed, and no job failed".to_owned());
             }

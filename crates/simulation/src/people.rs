@@ -155,7 +155,7 @@ async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
         return false;
     }
     let jobs = world.ledger.store.jobs_of(sheet.details.id).await;
-    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
+    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.outcome.is_some()))
 }
 
 /// How long an event may overtake its commit, in milliseconds: by less than the worker's last

@@ -89,8 +89,8 @@ impl Books {
             .filter(|row| row.job.order == job.order)
             .map(|row| Earlier {
                 idem_key: row.job.idem_key.as_ref(),
-                ending: match row.state {
-                    JobState::Ended(ending) => Some(ending),
+                outcome: match row.state {
+                    JobState::Ended(outcome) => Some(outcome),
                     _ => None,
                 },
                 requested_at: row.job.requested_at,
@@ -261,12 +261,12 @@ impl Books {
     }
 
     /// The last job of the order has ended, unless another waits.
-    pub(crate) fn ended(&mut self, order: OrderId, ending: JobOutcome, now: Timestamp) {
+    pub(crate) fn ended(&mut self, order: OrderId, outcome: JobOutcome, now: Timestamp) {
         let mut jobs = self.jobs.iter();
         let live = jobs.any(|row| row.job.order == order && row.is_live());
         let row = self.order(order, now);
         if !live {
-            row.stage = JobStage::Ended(ending);
+            row.stage = JobStage::Ended(outcome);
         }
     }
 

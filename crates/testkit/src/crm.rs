@@ -160,7 +160,7 @@ impl CrmOrders for FakeCrm {
         Ok(self.open()?.orders.get(&order).cloned())
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let books = self.open()?;
         let stamped = |stamp: &str| books.later_stamp.then(|| stamp.to_owned());
         Ok(books.orders.get(&order).map(|details| OrderGuard {

@@ -24,8 +24,8 @@ fn view(row: &Row) -> JobView {
     JobView {
         job: row.job.clone(),
         state: row.state.name(),
-        ending: match row.state {
-            JobState::Ended(ending) => Some(ending),
+        outcome: match row.state {
+            JobState::Ended(outcome) => Some(outcome),
             _ => None,
         },
         enqueued_at: row.enqueued_at,
@@ -49,8 +49,8 @@ fn meant(query: &OrderQuery, row: &OrderRow) -> bool {
     named && behind && refused && query.stage.is_none_or(|stage| row.stage == stage)
 }
 
-fn ending(books: &Books, row: &Row) -> Option<FinishedJob> {
-    let (JobState::Ended(ending), Some(ended_at)) = (&row.state, row.ended_at) else {
+fn outcome(books: &Books, row: &Row) -> Option<FinishedJob> {
+    let (JobState::Ended(outcome), Some(ended_at)) = (&row.state, row.ended_at) else {
         return None;
     };
     let mut facts = books.facts.iter().rev();
@@ -61,7 +61,7 @@ fn ending(books: &Books, row: &Row) -> Option<FinishedJob> {
     Some(FinishedJob {
         job: row.job.id.clone(),
         order: row.job.order,
-        ending: *ending,
+        outcome: *outcome,
         code,
         requested_at: row.job.requested_at,
         ended_at,
@@ -94,7 +94,7 @@ impl JobReader for MemoryStore {
         Ok(self.queue_stats().await?.open_dead_letters)
     }
 
-    async fn set_aside(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
+    async fn unreadable_jobs(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
         // What is in memory can be read.
         Ok(UnreadableJobs::default())
     }
@@ -236,24 +236,26 @@ impl JobReader for MemoryStore {
         Ok(books.audit.iter().rev().take(limit).cloned().collect())
     }
 
-    async fn endings(
+    async fn finished_jobs(
         &self,
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<FinishedJob>, StoreError> {
         let books = self.books();
-        let endings = books.jobs.iter().filter_map(|row| ending(&books, row));
-        let mut endings: Vec<_> = endings.filter(|view| view.ended_at >= since).collect();
-        endings.sort_by_key(|view| Reverse(view.ended_at));
-        endings.truncate(limit);
-        Ok(endings)
+        let finished_jobs = books.jobs.iter().filter_map(|row| outcome(&books, row));
+        let mut finished_jobs: Vec<_> = finished_jobs
+            .filter(|view| view.ended_at >= since)
+            .collect();
+        finished_jobs.sort_by_key(|view| Reverse(view.ended_at));
+        finished_jobs.truncate(limit);
+        Ok(finished_jobs)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
         Ok(self.books().pauses.clone())
     }
 
-    async fn outcomes(&self, window: Duration) -> Result<AttemptStats, StoreError> {
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         let now = self.clock.now();
         let books = self.books();
         let ended = |wanted: JobOutcome| {
@@ -276,7 +278,7 @@ impl JobReader for MemoryStore {
         })
     }
 
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallStats, StoreError> {
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
         let since = self.clock.now() - window;
         let books = self.books();
         let calls = books.calls.iter().map(|(_, recorded)| recorded.call);

@@ -333,12 +333,12 @@ impl JobQueue for MemoryStore {
         let mut claimed = Vec::new();
         for at in due {
             books.claims += 1;
-            let fence = LeaseToken::of(owner, books.claims);
+            let token = LeaseToken::of(owner, books.claims);
             let row = &mut books.jobs[at];
             let lease = Lease {
                 job: row.job.id.clone(),
                 order: row.job.order,
-                fence,
+                token,
             };
             row.state = JobState::Leased(lease.clone());
             row.until = now + ttl;
@@ -406,18 +406,18 @@ impl JobQueue for MemoryStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
-        row.state = JobState::Ended(ending);
+        row.state = JobState::Ended(outcome);
         row.ended_at = Some(now);
         books.called(lease, calls);
         books.append(lease.order, &lease.job, facts, now);
-        books.ended(lease.order, ending, now);
+        books.ended(lease.order, outcome, now);
         Ok(())
     }
 

@@ -74,7 +74,7 @@ fn next(
         pending_since: Some(pending_since),
         firing_since,
         resolved_at: None,
-        told: episode.map_or(Notified::Nothing, |alert| alert.told),
+        notified: episode.map_or(Notified::Nothing, |alert| alert.notified),
     };
     if alert == Some(&current) {
         return None;

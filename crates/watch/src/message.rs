@@ -39,7 +39,7 @@ mod tests {
             pending_since: None,
             firing_since: Some(Timestamp::from_millis(1_767_225_600_000)),
             resolved_at: Some(Timestamp::from_millis(1_767_225_660_000)),
-            told: Notified::Firing,
+            notified: Notified::Firing,
         };
         let labels = r#"{"alert":"X","service":"orderbridge","severity":"page"}"#;
         let with = |status: &str, ends_at: &str| {

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCondition {
     /// What.
-    pub sign: ConditionKind,
+    pub kind: ConditionKind,
     /// In plain words.
     pub detail: String,
     /// Since when, where it is known; otherwise since it was first reported.
@@ -19,17 +19,17 @@ pub struct ObservedCondition {
 }
 
 impl ObservedCondition {
-    /// A sign that says it all.
+    /// A kind that says it all.
     #[must_use]
-    pub fn bare(sign: ConditionKind) -> Self {
-        Self::words(sign, String::new())
+    pub fn bare(kind: ConditionKind) -> Self {
+        Self::words(kind, String::new())
     }
 
-    /// A sign and what there is to say about it.
+    /// A kind and what there is to say about it.
     #[must_use]
-    pub fn words(sign: ConditionKind, detail: String) -> Self {
+    pub fn words(kind: ConditionKind, detail: String) -> Self {
         Self {
-            sign,
+            kind,
             detail,
             since: None,
         }
@@ -81,7 +81,7 @@ impl Reporter {
     }
 }
 
-/// A sign that stands already has stood since it came up; another panic is news of its own.
+/// A kind that stands already has stood since it came up; another panic is news of its own.
 fn since_when(
     before: &[Condition],
     noticed: Vec<ObservedCondition>,
@@ -90,12 +90,12 @@ fn since_when(
     let conditions = noticed.into_iter().map(|noticed| {
         let stood = before
             .iter()
-            .find(|condition| condition.sign == noticed.sign)
+            .find(|condition| condition.kind == noticed.kind)
             .filter(|condition| {
-                condition.sign != ConditionKind::Panicked || condition.detail == noticed.detail
+                condition.kind != ConditionKind::Panicked || condition.detail == noticed.detail
             });
         Condition {
-            sign: noticed.sign,
+            kind: noticed.kind,
             since: noticed
                 .since
                 .or(stood.map(|condition| condition.since))
@@ -113,28 +113,28 @@ mod tests {
     #[test]
     fn a_sign_stands_since_it_came_up() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let sign = || vec![ObservedCondition::bare(ConditionKind::Standby)];
-        let first = since_when(&[], sign(), at(1));
-        let later = since_when(&first, sign(), at(9));
+        let kind = || vec![ObservedCondition::bare(ConditionKind::Standby)];
+        let first = since_when(&[], kind(), at(1));
+        let later = since_when(&first, kind(), at(9));
         assert_eq!(later[0].since, at(1));
         let gone = since_when(&later, Vec::new(), at(10));
-        let back = since_when(&gone, sign(), at(20));
+        let back = since_when(&gone, kind(), at(20));
         assert_eq!(back[0].since, at(20));
     }
 
     #[test]
     fn a_second_panic_is_news() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let sign = |words: &str| {
+        let kind = |words: &str| {
             vec![ObservedCondition::words(
                 ConditionKind::Panicked,
                 words.to_owned(),
             )]
         };
-        let first = since_when(&[], sign("job a"), at(1));
-        let later = since_when(&first, sign("job a"), at(9));
+        let first = since_when(&[], kind("job a"), at(1));
+        let later = since_when(&first, kind("job a"), at(9));
         assert_eq!(later[0].since, at(1));
-        let second = since_when(&later, sign("job b"), at(20));
+        let second = since_when(&later, kind("job b"), at(20));
         assert_eq!(second[0].since, at(20));
     }
 }

@@ -270,12 +270,12 @@ impl Rule {
                 down.then(|| {
                     let trouble = [ConditionKind::Stopped, ConditionKind::Connecting]
                         .into_iter()
-                        .find_map(|sign| seen.first(sign));
+                        .find_map(|kind| seen.first(kind));
                     match trouble {
                         Some((view, condition)) => format!(
                             "The subscriber on {} is {}: {}",
                             view.report.host,
-                            condition.sign.name(),
+                            condition.kind.name(),
                             condition.detail
                         ),
                         None => "No subscriber says that its stream is open.".to_owned(),
@@ -377,7 +377,7 @@ impl Rule {
             }
             Self::WorkerPanicked => {
                 let lately = |condition: &Condition| {
-                    condition.sign == ConditionKind::Panicked
+                    condition.kind == ConditionKind::Panicked
                         && seen.now().since(condition.since) < PANIC_SHOWN
                 };
                 let (view, condition) = seen.find(lately)?;
@@ -387,9 +387,9 @@ impl Rule {
     }
 }
 
-/// One alert however many processes show the sign.
-fn told_of(seen: &Seen, sign: ConditionKind) -> Option<String> {
-    let (view, condition) = seen.first(sign)?;
+/// One alert however many processes show the kind.
+fn told_of(seen: &Seen, kind: ConditionKind) -> Option<String> {
+    let (view, condition) = seen.first(kind)?;
     Some(format!(
         "{} on {}: {}",
         view.report.role, view.report.host, condition.detail

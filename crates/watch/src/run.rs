@@ -178,7 +178,7 @@ impl Watch {
             // With nobody to tell, the log and the page have told it.
             for (alert, _) in &mut changes {
                 while let Some(told) = alert.pending_notification() {
-                    alert.told = told;
+                    alert.notified = told;
                 }
             }
         }
@@ -211,7 +211,9 @@ impl Watch {
         let reader = &self.ports.reader;
         measure::alerts(&reader.alerts().await?);
         for (name, minutes) in [("15m", 15), ("1h", 60)] {
-            let outcomes = reader.outcomes(Duration::from_secs(minutes * 60)).await?;
+            let outcomes = reader
+                .attempt_stats(Duration::from_secs(minutes * 60))
+                .await?;
             measure::ratio(name, &outcomes);
             if minutes == 60 {
                 let neglected = neglected(&**reader, outcomes.now).await?;
@@ -278,7 +280,7 @@ impl Watch {
             return false;
         };
         let told = Alert {
-            told: message,
+            notified: message,
             ..alert.clone()
         };
         let kept =

@@ -68,13 +68,13 @@ impl Seen {
     /// # Errors
     /// [`StoreError`].
     pub async fn look(reader: &dyn JobReader, settings: &Settings) -> Result<Self, StoreError> {
-        let outcomes = reader.outcomes(settings.window).await?;
+        let outcomes = reader.attempt_stats(settings.window).await?;
         let gaps = reader.gaps(20).await?;
         let mut processes = reader.processes().await?;
         processes.retain(|view| view.unseen_for <= PROCESS_ALIVE);
         Ok(Self {
-            latency: reader.outcomes(LATENCY_WINDOW).await?,
-            calls: reader.whmcs_calls(CALLS_WINDOW).await?,
+            latency: reader.attempt_stats(LATENCY_WINDOW).await?,
+            calls: reader.call_stats(CALLS_WINDOW).await?,
             queue_stats: reader.queue_stats().await?,
             stream: reader.stream(&settings.channel).await?,
             gap: gaps.into_iter().find(|gap| gap.channel == settings.channel),
@@ -82,7 +82,7 @@ impl Seen {
             processes,
             neglected: neglected(reader, outcomes.now).await?,
             stuck: reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?,
-            set_aside: reader.set_aside(SET_ASIDE_SHOWN).await?,
+            set_aside: reader.unreadable_jobs(SET_ASIDE_SHOWN).await?,
             marker_lost: reader.marker_lost().await?,
             outcomes,
         })
@@ -92,9 +92,9 @@ impl Seen {
         self.outcomes.now
     }
 
-    /// The first process alive that shows this sign.
-    pub(crate) fn first(&self, sign: ConditionKind) -> Option<(&ProcessView, &Condition)> {
-        self.find(|condition| condition.sign == sign)
+    /// The first process alive that shows this kind.
+    pub(crate) fn first(&self, kind: ConditionKind) -> Option<(&ProcessView, &Condition)> {
+        self.find(|condition| condition.kind == kind)
     }
 
     /// The first process alive with such a condition.

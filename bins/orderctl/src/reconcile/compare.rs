@@ -81,7 +81,7 @@ pub(crate) fn differences(books: &Books<'_>) -> Vec<Difference> {
         add(Kind::Duplicate, format!("WHMCS orders {}", list(&ours)));
     }
     // Whatever is on its way has not been written yet.
-    if books.jobs.iter().any(|job| job.ending.is_none()) {
+    if books.jobs.iter().any(|job| job.outcome.is_none()) {
         return found;
     }
     let Some(placed) = books.state.whmcs_order() else {
@@ -140,7 +140,7 @@ pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> 
         .iter()
         .map(|view| Earlier {
             idem_key: view.job.idem_key.as_ref(),
-            ending: view.ending,
+            outcome: view.outcome,
             requested_at: view.job.requested_at,
         })
         .collect();

@@ -176,7 +176,7 @@ impl TestEnv {
             .unwrap();
     }
 
-    async fn work(&self, n: u32, ending: JobOutcome, facts: &[Fact]) {
+    async fn work(&self, n: u32, outcome: JobOutcome, facts: &[Fact]) {
         let job = new_job(&format!("e{n}"), order_id(n), Some("k"));
         self.store.intake.enqueue(&[job]).await.unwrap();
         let claimed = self
@@ -202,7 +202,7 @@ impl TestEnv {
         all.extend_from_slice(facts);
         self.store
             .queue
-            .finish(&claimed.lease, ending, &all, &[])
+            .finish(&claimed.lease, outcome, &all, &[])
             .await
             .unwrap();
         // Activity of the next order is newer.

@@ -188,7 +188,7 @@ impl JobState {
         match self {
             Self::Queued => "queued",
             Self::Leased(_) => "leased",
-            Self::Ended(ending) => ending.name(),
+            Self::Ended(outcome) => outcome.name(),
         }
     }
 
@@ -200,7 +200,7 @@ impl JobState {
         match (self, to) {
             (Self::Queued, JobMove::Claim(lease)) => Ok(Self::Leased(lease)),
             (Self::Leased(_), JobMove::Release) => Ok(Self::Queued),
-            (Self::Leased(_), JobMove::Finish(ending)) => Ok(Self::Ended(ending)),
+            (Self::Leased(_), JobMove::Finish(outcome)) => Ok(Self::Ended(outcome)),
             (state, attempted) => Err(IllegalMove {
                 state: Box::new(state),
                 attempted: Box::new(attempted),
@@ -220,7 +220,7 @@ pub struct Lease {
     /// The order, which no other claim may touch meanwhile.
     pub order: OrderId,
     /// The fencing token, compared in every statement that writes under this lease.
-    pub fence: LeaseToken,
+    pub token: LeaseToken,
 }
 
 /// A fencing token. Its order means nothing but is always the same.
@@ -274,7 +274,7 @@ mod tests {
         let lease = Lease {
             job: JobId::of_event(&EventId::new("e").unwrap()),
             order: OrderId::parse("801000000000001").unwrap(),
-            fence: LeaseToken::of(&Owner::new("w").unwrap(), 1),
+            token: LeaseToken::of(&Owner::new("w").unwrap(), 1),
         };
         let states = [
             JobState::Queued,

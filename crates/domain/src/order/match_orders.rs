@@ -93,7 +93,7 @@ pub fn match_orders(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
     };
     let twins: Vec<_> = remembered()
         .filter(|order| order.id > watermark && Some(order.id) != search.answered)
-        .filter(|order| !search.rules_out(order.id) && is_unmarked_twin(order, search.plan))
+        .filter(|order| !search.rules_out(order.id) && is_unmarked_duplicate(order, search.plan))
         .collect();
     if twins.is_empty() {
         return MatchResult::Absent;
@@ -125,7 +125,7 @@ fn is_ended(order: &WhmcsOrder) -> bool {
     matches!(order.status, OrderStatus::Cancelled | OrderStatus::Fraud)
 }
 
-fn is_unmarked_twin(order: &WhmcsOrder, plan: &Plan) -> bool {
+fn is_unmarked_duplicate(order: &WhmcsOrder, plan: &Plan) -> bool {
     if order.notes.contains("orderbridge:v1:")
         || order.lines.iter().any(|line| line.marker.is_some())
     {

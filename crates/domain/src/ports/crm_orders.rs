@@ -50,7 +50,7 @@ pub trait CrmOrders: Send + Sync {
     ///
     /// # Errors
     /// [`CallError`].
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError>;
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError>;
 
     /// Writes the client's id to the account.
     ///

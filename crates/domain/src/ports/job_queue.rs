@@ -103,7 +103,7 @@ pub trait JobQueue: Send + Sync {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;

@@ -23,7 +23,7 @@ pub struct JobView {
     /// `queued`, `leased`, or how it ended.
     pub state: &'static str,
     /// How it ended.
-    pub ending: Option<JobOutcome>,
+    pub outcome: Option<JobOutcome>,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
     /// While it is queued: when it may be claimed.
@@ -137,7 +137,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn set_aside(&self, window: Duration) -> Result<UnreadableJobs, StoreError>;
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError>;
 
     /// Orders with a job queued or leased that were enqueued longer than `live_for` ago and of
     /// which no fact was recorded within `idle_for`, by the store's clock.
@@ -231,8 +231,11 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn endings(&self, since: Timestamp, limit: usize)
-    -> Result<Vec<FinishedJob>, StoreError>;
+    async fn finished_jobs(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<FinishedJob>, StoreError>;
 
     /// What is held back, and by whom.
     ///
@@ -244,7 +247,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn outcomes(&self, window: Duration) -> Result<AttemptStats, StoreError>;
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError>;
 
     /// The calls to WHMCS that began in the `window` up to now, by the store's clock. A call is
     /// known once the commit that followed it is, and forgotten with its job; of very many the
@@ -252,7 +255,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallStats, StoreError>;
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError>;
 
     /// The processes that the store has heard of, by role and start.
     ///

@@ -35,7 +35,7 @@ impl JobStage {
         match self {
             Self::Queued => "queued",
             Self::Leased => "leased",
-            Self::Ended(ending) => ending.name(),
+            Self::Ended(outcome) => outcome.name(),
         }
     }
 
@@ -162,7 +162,7 @@ pub struct FinishedJob {
     /// Its order.
     pub order: OrderId,
     /// How it ended.
-    pub ending: JobOutcome,
+    pub outcome: JobOutcome,
     /// What it was refused for.
     pub code: Option<Code>,
     /// When Salesforce asked.

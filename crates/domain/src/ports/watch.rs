@@ -74,7 +74,7 @@ impl ConditionKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// Which.
-    pub sign: ConditionKind,
+    pub kind: ConditionKind,
     /// Since when, as the process believes.
     pub since: Timestamp,
     /// In plain words; empty where the sign says it all.
@@ -127,9 +127,9 @@ pub struct ProcessView {
 impl ProcessView {
     /// Whether it shows this sign.
     #[must_use]
-    pub fn shows(&self, sign: ConditionKind) -> Option<&Condition> {
+    pub fn shows(&self, kind: ConditionKind) -> Option<&Condition> {
         let mut conditions = self.report.conditions.iter();
-        conditions.find(|condition| condition.sign == sign)
+        conditions.find(|condition| condition.kind == kind)
     }
 }
 
@@ -189,7 +189,7 @@ pub struct Alert {
     /// When it was over.
     pub resolved_at: Option<Timestamp>,
     /// What the receiver was told of this episode.
-    pub told: Notified,
+    pub notified: Notified,
 }
 
 impl Alert {
@@ -202,7 +202,7 @@ impl Alert {
     /// What the receiver is to be told next.
     #[must_use]
     pub fn pending_notification(&self) -> Option<Notified> {
-        match (self.firing_since, self.resolved_at, self.told) {
+        match (self.firing_since, self.resolved_at, self.notified) {
             (None, _, _) => None,
             (Some(_), _, Notified::Nothing) => Some(Notified::Firing),
             (Some(_), Some(_), Notified::Firing) => Some(Notified::Resolved),

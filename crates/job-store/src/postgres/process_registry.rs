@@ -14,7 +14,7 @@ use crate::error::OrUnavailable;
 use crate::postgres::intake::millis;
 use crate::postgres::now;
 use crate::postgres::transaction::statement;
-use crate::process_registry::{self, keep_alert, outcomes, whmcs_calls};
+use crate::process_registry::{self, call_stats, keep_alert, outcomes};
 use crate::row::Columns;
 use crate::view::limit;
 
@@ -89,7 +89,7 @@ pub(crate) async fn keep(
             .bind(alert.pending_since.map(Timestamp::as_millis))
             .bind(alert.firing_since.map(Timestamp::as_millis))
             .bind(alert.resolved_at.map(Timestamp::as_millis))
-            .bind(alert.told.name())
+            .bind(alert.notified.name())
             .execute(&mut *connection)
             .await
             .or_unavailable()?;
@@ -145,13 +145,13 @@ pub(crate) async fn lately(
     process_registry::outcomes_of(&found, now)
 }
 
-pub(crate) async fn whmcs_calls(
+pub(crate) async fn call_stats(
     connection: &mut PgConnection,
     shift: i64,
     window: Duration,
 ) -> Result<CallStats, StoreError> {
     let now = now_of(connection, shift).await?;
-    let found = statement(whmcs_calls!())
+    let found = statement(call_stats!())
         .bind((now - window).as_millis())
         .bind(limit(CallStats::COUNTED))
         .fetch_one(connection)

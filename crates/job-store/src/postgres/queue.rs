@@ -79,7 +79,7 @@ impl JobQueue for PostgresStore {
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
         let jobs: Vec<_> = leases.iter().map(|lease| lease.job.as_str()).collect();
-        let fences: Vec<_> = leases.iter().map(|lease| lease.fence.as_str()).collect();
+        let fences: Vec<_> = leases.iter().map(|lease| lease.token.as_str()).collect();
         let (jobs, fences) = (&jobs, &fences);
         let renewed = self
             .run(Commit::Relaxed, move |session| {
@@ -110,7 +110,7 @@ impl JobQueue for PostgresStore {
             .await?;
         let lost = leases
             .iter()
-            .filter(|lease| !renewed.contains(lease.fence.as_str()));
+            .filter(|lease| !renewed.contains(lease.token.as_str()));
         Ok(lost.cloned().collect())
     }
 
@@ -134,7 +134,7 @@ impl JobQueue for PostgresStore {
                 ))
                 .bind(shift)
                 .bind(lease.job.as_str())
-                .bind(lease.fence.as_str())
+                .bind(lease.token.as_str())
                 .bind(&new.kinds)
                 .bind(&new.marked)
                 .bind(&new.bodies)
@@ -168,7 +168,7 @@ impl JobQueue for PostgresStore {
                 ))
                 .bind(shift)
                 .bind(lease.job.as_str())
-                .bind(lease.fence.as_str())
+                .bind(lease.token.as_str())
                 .bind(millis(release.after))
                 .bind(i64::from(release.deferral))
                 .execute(&mut *connection)
@@ -194,7 +194,7 @@ impl JobQueue for PostgresStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -213,11 +213,11 @@ impl JobQueue for PostgresStore {
                 ))
                 .bind(shift)
                 .bind(lease.job.as_str())
-                .bind(lease.fence.as_str())
+                .bind(lease.token.as_str())
                 .bind(&new.kinds)
                 .bind(&new.marked)
                 .bind(&new.bodies)
-                .bind(ending.name());
+                .bind(outcome.name());
                 let held = orders::bind(query, facts, true)
                     .fetch_optional(&mut *connection)
                     .await

@@ -21,7 +21,7 @@ use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, calls, facts, marks, orders, process_registry, queue_stats};
 use crate::queue_stats::{letters_of, marker_lost, open_letters};
 use crate::row::{self, Columns};
-use crate::view::{self, endings, limit, view_columns};
+use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
 impl JobReader for PostgresStore {
@@ -70,7 +70,7 @@ impl JobReader for PostgresStore {
         rows.first().map_or(Ok(0), letters_of)
     }
 
-    async fn set_aside(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(queue_stats::set_aside(
                 session.connection,
@@ -193,17 +193,17 @@ impl JobReader for PostgresStore {
         readable(&rows, view::audit)
     }
 
-    async fn endings(
+    async fn finished_jobs(
         &self,
         since: Timestamp,
         count: usize,
     ) -> Result<Vec<FinishedJob>, StoreError> {
         let rows = self.rows(|| {
-            statement(endings!())
+            statement(finished_jobs!())
                 .bind(since.as_millis())
                 .bind(limit(count))
         });
-        readable(&rows.await?, view::ending)
+        readable(&rows.await?, view::outcome)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
@@ -211,7 +211,7 @@ impl JobReader for PostgresStore {
         readable(&rows.await?, view::pause)
     }
 
-    async fn outcomes(&self, window: Duration) -> Result<AttemptStats, StoreError> {
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(process_registry::lately(
                 session.connection,
@@ -222,9 +222,9 @@ impl JobReader for PostgresStore {
         .await
     }
 
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallStats, StoreError> {
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(process_registry::whmcs_calls(
+            Box::pin(process_registry::call_stats(
                 session.connection,
                 session.shift,
                 window,

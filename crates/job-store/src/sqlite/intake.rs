@@ -310,14 +310,14 @@ pub(crate) async fn admit_job(
             return Ok(Admission::SameDelivery);
         }
         let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);
-        let ending = row::ending(&found.text("state")?);
-        earlier.push((key, ending, found.time("requested_at")?));
+        let outcome = row::outcome(&found.text("state")?);
+        earlier.push((key, outcome, found.time("requested_at")?));
     }
     let earlier: Vec<_> = earlier
         .iter()
-        .map(|(idem_key, ending, requested_at)| Earlier {
+        .map(|(idem_key, outcome, requested_at)| Earlier {
             idem_key: idem_key.as_ref(),
-            ending: *ending,
+            outcome: *outcome,
             requested_at: *requested_at,
         })
         .collect();

@@ -71,7 +71,7 @@ pub(crate) async fn learnt(
 pub(crate) async fn ended(
     connection: &mut SqliteConnection,
     order: OrderId,
-    ending: JobOutcome,
+    outcome: JobOutcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
@@ -84,7 +84,7 @@ pub(crate) async fn ended(
              stage = excluded.stage, updated_at = excluded.updated_at",
     )
     .bind(order.as_str().to_owned())
-    .bind(ending.name())
+    .bind(outcome.name())
     .bind(now.as_millis())
     .execute(connection)
     .await

@@ -11,7 +11,7 @@ use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
-use crate::process_registry::{self, keep_alert, outcomes, whmcs_calls};
+use crate::process_registry::{self, call_stats, keep_alert, outcomes};
 use crate::sqlite::SqliteStore;
 use crate::view::limit;
 
@@ -103,7 +103,7 @@ async fn keep_all(
             .bind(alert.pending_since.map(Timestamp::as_millis))
             .bind(alert.firing_since.map(Timestamp::as_millis))
             .bind(alert.resolved_at.map(Timestamp::as_millis))
-            .bind(alert.told.name())
+            .bind(alert.notified.name())
             .execute(&mut *connection)
             .await
             .or_unavailable()?;
@@ -143,11 +143,11 @@ pub(crate) async fn lately(
     process_registry::outcomes_of(&found, now)
 }
 
-pub(crate) async fn whmcs_calls(
+pub(crate) async fn call_stats(
     store: &SqliteStore,
     window: Duration,
 ) -> Result<CallStats, StoreError> {
-    let found = sqlx::query(whmcs_calls!())
+    let found = sqlx::query(call_stats!())
         .bind((store.clock.now() - window).as_millis())
         .bind(limit(CallStats::COUNTED))
         .fetch_one(&store.readers)

@@ -162,7 +162,7 @@ impl JobQueue for SqliteStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -177,14 +177,14 @@ impl JobQueue for SqliteStore {
                 )
                 .bind(now.as_millis())
                 .bind(lease.job.as_str().to_owned())
-                .bind(lease.fence.as_str().to_owned())
-                .bind(ending.name())
+                .bind(lease.token.as_str().to_owned())
+                .bind(outcome.name())
                 .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
                 match ended.rows_affected() {
                     0 => Err(StoreError::LeaseLost),
-                    _ => orders::ended(connection, lease.order, ending, now).await,
+                    _ => orders::ended(connection, lease.order, outcome, now).await,
                 }
             })
         })
@@ -271,7 +271,7 @@ async fn claim(
                  started_at = coalesce(started_at, ?3)
              WHERE seq = ?4",
         )
-        .bind(job.lease.fence.as_str().to_owned())
+        .bind(job.lease.token.as_str().to_owned())
         .bind(until.as_millis())
         .bind(now.as_millis())
         .bind(found.int("seq")?)
@@ -286,11 +286,11 @@ async fn claim(
 async fn decode(
     connection: &mut SqliteConnection,
     found: &SqliteRow,
-    fence: LeaseToken,
+    token: LeaseToken,
     now: Timestamp,
     markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {
-    let mut job = row::claimed(found, fence, now, markers_kept)?;
+    let mut job = row::claimed(found, token, now, markers_kept)?;
     job.facts = facts::of_order(connection, job.job.order).await?;
     Ok(job)
 }
@@ -328,7 +328,7 @@ async fn fenced(
     let mut query = sqlx::query(statement)
         .bind(now.as_millis())
         .bind(lease.job.as_str().to_owned())
-        .bind(lease.fence.as_str().to_owned());
+        .bind(lease.token.as_str().to_owned());
     if let Some(later) = later {
         query = query.bind(later.as_millis());
     }

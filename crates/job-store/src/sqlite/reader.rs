@@ -20,7 +20,7 @@ use crate::queue_stats::{
 };
 use crate::row::{self, Columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, marks, orders, process_registry};
-use crate::view::{self, endings, limit, view_columns};
+use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
 impl JobReader for SqliteStore {
@@ -67,7 +67,7 @@ impl JobReader for SqliteStore {
         letters_of(&found)
     }
 
-    async fn set_aside(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
         let found = sqlx::query(set_aside_lately!())
             .bind((self.clock.now() - window).as_millis())
             .fetch_optional(&self.readers)
@@ -200,18 +200,18 @@ impl JobReader for SqliteStore {
         readable(&rows, view::audit)
     }
 
-    async fn endings(
+    async fn finished_jobs(
         &self,
         since: Timestamp,
         count: usize,
     ) -> Result<Vec<FinishedJob>, StoreError> {
-        let rows = sqlx::query(endings!())
+        let rows = sqlx::query(finished_jobs!())
             .bind(since.as_millis())
             .bind(limit(count))
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        readable(&rows, view::ending)
+        readable(&rows, view::outcome)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
@@ -222,12 +222,12 @@ impl JobReader for SqliteStore {
         readable(&rows, view::pause)
     }
 
-    async fn outcomes(&self, window: Duration) -> Result<AttemptStats, StoreError> {
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         process_registry::lately(self, window).await
     }
 
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallStats, StoreError> {
-        process_registry::whmcs_calls(self, window).await
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
+        process_registry::call_stats(self, window).await
     }
 
     async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {

@@ -23,16 +23,16 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    pub(crate) fn of(endings: &[FinishedJob], now: Timestamp) -> Self {
+    pub(crate) fn of(finished_jobs: &[FinishedJob], now: Timestamp) -> Self {
         let count = |wanted: JobOutcome| {
-            endings
+            finished_jobs
                 .iter()
-                .filter(|view| view.ending == wanted && now.since(view.ended_at) < WINDOW)
+                .filter(|view| view.outcome == wanted && now.since(view.ended_at) < WINDOW)
                 .count()
         };
-        let succeeded = endings
+        let succeeded = finished_jobs
             .iter()
-            .filter(|view| view.ending == JobOutcome::Succeeded);
+            .filter(|view| view.outcome == JobOutcome::Succeeded);
         let mut took: Vec<_> = succeeded
             .map(|view| view.ended_at.since(view.requested_at))
             .collect();
@@ -44,7 +44,7 @@ impl Numbers {
             recent: (count(JobOutcome::Succeeded), count(JobOutcome::Failed)),
             p50: at(50).copied(),
             p95: at(95).copied(),
-            whmcs_errors: endings
+            whmcs_errors: finished_jobs
                 .iter()
                 .filter(|view| view.code.as_ref().is_some_and(of_whmcs))
                 .count(),

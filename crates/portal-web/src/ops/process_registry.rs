@@ -63,7 +63,7 @@ fn process(view: &ProcessView) -> Value {
     let report = &view.report;
     let conditions = report.conditions.iter().map(|condition| {
         json!({
-            "name": condition.sign.name(),
+            "name": condition.kind.name(),
             "since": rfc3339(condition.since),
             "detail": condition.detail,
         })

@@ -151,7 +151,7 @@ impl Portal {
     pub(super) async fn overview(&self) -> Result<Overview, Problem> {
         let reader = &self.ports.reader;
         let now = self.ports.clock.now();
-        let endings = reader.endings(now - DAY, MANY).await.map_err(store)?;
+        let finished_jobs = reader.finished_jobs(now - DAY, MANY).await.map_err(store)?;
         let stream = reader.stream(&self.ports.channel).await.map_err(store)?;
         let queue_stats = reader.queue_stats().await.map_err(store)?;
         let attention = self.failed_orders(None, 100).await?;
@@ -167,8 +167,8 @@ impl Portal {
             hours_left,
             stream,
             queue_stats,
-            numbers: Numbers::of(&endings, now),
-            charts: Charts::of(&endings, now),
+            numbers: Numbers::of(&finished_jobs, now),
+            charts: Charts::of(&finished_jobs, now),
             pauses: reader.pauses().await.map_err(store)?,
             attention,
             now,
@@ -305,13 +305,13 @@ pub(super) async fn order(
     if row.is_none() && moments.is_empty() {
         return Err(Problem::no_such_order().into());
     }
-    let ending = row.as_ref().map(|row| row.stage);
+    let outcome = row.as_ref().map(|row| row.stage);
     Ok(html(&OrderPage {
         links: portal.links.clone(),
         may_act: operator.may_act,
         csrf: token(operator),
         order,
-        failed: ending == Some(JobStage::Ended(JobOutcome::Failed)),
+        failed: outcome == Some(JobStage::Ended(JobOutcome::Failed)),
         row,
         total: Total::of(&moments),
         moments,

@@ -155,8 +155,8 @@ pub(crate) fn timeline(
                 "plain",
             );
         }
-        if let (Some(at), Some(ending)) = (view.ended_at, view.ending) {
-            let (text, tone) = match ending {
+        if let (Some(at), Some(outcome)) = (view.ended_at, view.outcome) {
+            let (text, tone) = match outcome {
                 JobOutcome::Succeeded => ("Attempt ended: provisioned", "good"),
                 JobOutcome::Failed => ("Attempt ended: failed", "bad"),
                 JobOutcome::Skipped => ("Attempt ended: there was nothing to do", "plain"),
@@ -300,7 +300,7 @@ mod tests {
         let jobs = [JobView {
             job: job.clone(),
             state: "succeeded",
-            ending: Some(JobOutcome::Succeeded),
+            outcome: Some(JobOutcome::Succeeded),
             enqueued_at: at(0),
             due_at: None,
             started_at: Some(at(2)),

@@ -264,7 +264,7 @@ fn a_process() -> ProcessReport {
         pid: 42,
         started_at: Timestamp::default(),
         conditions: vec![Condition {
-            sign: ConditionKind::WhmcsRefuses,
+            kind: ConditionKind::WhmcsRefuses,
             since: Timestamp::default(),
             detail: "invalid <credential>".to_owned(),
         }],
@@ -320,7 +320,7 @@ async fn an_alert_that_fires_stands_at_the_top_of_the_overview() {
         pending_since: Some(Timestamp::default()),
         firing_since: Some(Timestamp::default()),
         resolved_at: None,
-        told: Notified::Firing,
+        notified: Notified::Firing,
     };
     let alerts = std::slice::from_ref(&alert);
     let kept = house.store.save_alerts(&watch, epoch, alerts).await;

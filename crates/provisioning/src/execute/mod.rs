@@ -38,7 +38,7 @@ impl End {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Finished(ending) => ending.name(),
+            Self::Finished(outcome) => outcome.name(),
             Self::Released => "released",
         }
     }
@@ -115,13 +115,13 @@ pub async fn execute(
                     .await?;
                 return Ok(End::Released);
             }
-            Flow::Finish(ending, facts) => {
+            Flow::Finish(outcome, facts) => {
                 let calls = attempt.calls.take();
-                ports.queue.finish(lease, ending, &facts, &calls).await?;
+                ports.queue.finish(lease, outcome, &facts, &calls).await?;
                 let code = attempt.code(&facts);
                 let asked = attempt.claimed.job.requested_at;
-                measure::finished(ending, code, asked, attempt.now());
-                return Ok(End::Finished(ending));
+                measure::finished(outcome, code, asked, attempt.now());
+                return Ok(End::Finished(outcome));
             }
         }
     }
@@ -140,11 +140,11 @@ async fn set_aside(
         code = Code::Internal.as_str(),
         "the facts of the order cannot be followed; its job is set aside"
     );
-    let (lease, ending) = (&claimed.lease, JobOutcome::Failed);
-    ports.queue.finish(lease, ending, &[], &[]).await?;
+    let (lease, outcome) = (&claimed.lease, JobOutcome::Failed);
+    ports.queue.finish(lease, outcome, &[], &[]).await?;
     let now = claimed.at;
-    measure::finished(ending, Some(Code::Internal), claimed.job.requested_at, now);
-    Ok(End::Finished(ending))
+    measure::finished(outcome, Some(Code::Internal), claimed.job.requested_at, now);
+    Ok(End::Finished(outcome))
 }
 
 struct Attempt<'a> {

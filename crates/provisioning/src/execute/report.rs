@@ -17,7 +17,7 @@ impl Attempt<'_> {
         if let Some(flow) = self.salesforce_is_away() {
             return Ok(flow);
         }
-        let standing = match self.ports.crm.standing(self.claimed.job.order).await {
+        let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
             Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
@@ -31,7 +31,7 @@ impl Attempt<'_> {
         self.report_outcome(refusal, standing).await
     }
 
-    fn ending(refusal: Option<&Refusal>) -> JobOutcome {
+    fn outcome(refusal: Option<&Refusal>) -> JobOutcome {
         if refusal.is_some() {
             JobOutcome::Failed
         } else {
@@ -55,7 +55,7 @@ impl Attempt<'_> {
             _ => false,
         };
         Some(if ours && standing.idem_key.as_ref() == idem_key {
-            Flow::Finish(Self::ending(refusal), vec![Fact::Reported])
+            Flow::Finish(Self::outcome(refusal), vec![Fact::Reported])
         } else {
             Flow::Finish(JobOutcome::Superseded, Vec::new())
         })
@@ -129,7 +129,7 @@ impl Attempt<'_> {
         }
         match answer {
             Ok(ReportAnswer::Written) => Ok(Flow::Finish(
-                Self::ending(refusal.as_ref()),
+                Self::outcome(refusal.as_ref()),
                 vec![Fact::Reported],
             )),
             Ok(ReportAnswer::Conflict) if self.conflicts < CONFLICTS => {
@@ -161,7 +161,7 @@ impl Attempt<'_> {
         refusal: &Option<Refusal>,
         report: Report,
     ) -> Result<Option<Report>, Flow> {
-        let standing = match self.ports.crm.standing(self.claimed.job.order).await {
+        let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
             Ok(None) => return Err(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Err(self.wait_for_crm(&error)),
@@ -187,7 +187,7 @@ impl Attempt<'_> {
         refusal: Option<Refusal>,
         reason: Refusal,
     ) -> Result<Flow, StoreError> {
-        match self.ports.crm.standing(self.claimed.job.order).await {
+        match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => {
                 if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
                     return Ok(flow);

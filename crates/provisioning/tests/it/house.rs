@@ -462,12 +462,12 @@ impl JobQueue for Dying {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         self.alive()?;
-        self.store.finish(lease, ending, facts, calls).await
+        self.store.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

@@ -76,11 +76,11 @@ impl JobQueue for Stalling {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts, calls).await
+        self.store.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

@@ -145,7 +145,7 @@ impl Crm {
             .collect()
     }
 
-    pub(crate) fn standing(&self, order: OrderId) -> Option<OrderGuard> {
+    pub(crate) fn order_guard(&self, order: OrderId) -> Option<OrderGuard> {
         lock(&self.sheets).get(&order).map(|sheet| OrderGuard {
             activation: sheet.details.activation.clone(),
             idem_key: sheet.details.idem_key.clone(),

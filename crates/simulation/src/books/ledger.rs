@@ -47,7 +47,7 @@ struct Truth {
 
 struct Held {
     order: OrderId,
-    fence: LeaseToken,
+    token: LeaseToken,
     until: Timestamp,
 }
 
@@ -88,7 +88,7 @@ impl Ledger {
         lock(&self.truth)
             .leases
             .get(&lease.job)
-            .is_some_and(|held| held.fence == lease.fence && held.until > now)
+            .is_some_and(|held| held.token == lease.token && held.until > now)
     }
 
     /// Whether a process of this name holds the lease of one of the order's jobs.
@@ -96,7 +96,7 @@ impl Ledger {
         let now = self.clock.now();
         let owned = format!("worker-{worker}/");
         lock(&self.truth).leases.values().any(|held| {
-            held.order == order && held.until > now && held.fence.as_str().starts_with(&owned)
+            held.order == order && held.until > now && held.token.as_str().starts_with(&owned)
         })
     }
 
@@ -152,18 +152,18 @@ impl Ledger {
         for fact in facts {
             match fact {
                 Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
-                    truth.unsent.insert(lease.order, lease.fence.clone());
+                    truth.unsent.insert(lease.order, lease.token.clone());
                 }
                 Fact::PlaceUnknown { .. }
                 | Fact::AcceptUnknown { .. }
                 | Fact::CreateUnknown { .. } => {
-                    let process = |fence: &LeaseToken| {
-                        let text = fence.as_str().split('/').next();
+                    let process = |token: &LeaseToken| {
+                        let text = token.as_str().split('/').next();
                         text.unwrap_or_default().to_owned()
                     };
                     let unsent = truth.unsent.remove(&lease.order);
-                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.fence)) {
-                        let detail = format!("{} doubts a call it never sent", lease.fence);
+                    if unsent.is_some_and(|token| process(&token) == process(&lease.token)) {
+                        let detail = format!("{} doubts a call it never sent", lease.token);
                         self.judge.broken(Promise::NoNeedlessDoubt, detail);
                     }
                 }
@@ -181,7 +181,7 @@ impl Ledger {
         truth.leases.get(job).map(|held| Lease {
             job: job.clone(),
             order: held.order,
-            fence: held.fence.clone(),
+            token: held.token.clone(),
         })
     }
 
@@ -304,10 +304,10 @@ impl JobQueue for Ledger {
         let claimed = self.store.claim(owner, limit, ttl).await?;
         let until = self.clock.now() + ttl;
         for claimed in &claimed {
-            let Lease { job, order, fence } = claimed.lease.clone();
+            let Lease { job, order, token } = claimed.lease.clone();
             let held = Held {
                 order,
-                fence,
+                token,
                 until,
             };
             lock(&self.truth).leases.insert(job, held);
@@ -354,11 +354,11 @@ impl JobQueue for Ledger {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts, calls).await?;
+        self.store.finish(lease, outcome, facts, calls).await?;
         self.ended(&lease.job);
         Ok(())
     }

@@ -160,7 +160,7 @@ calls! {
     queue: renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
     queue: record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();
     queue: release(lease: &Lease, release: Release, calls: &[CallRecord]) -> ();
-    queue: finish(lease: &Lease, ending: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
+    queue: finish(lease: &Lease, outcome: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
     reader: queue_stats() -> QueueStats;
     reader: dead_letters(open_only: bool, after: Option<i64>, limit: usize) -> Vec<DeadLetterView>;
     reader: facts_of(order: OrderId) -> Vec<RecordedFact>;

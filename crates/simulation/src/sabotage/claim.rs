@@ -185,12 +185,12 @@ impl JobQueue for BentClaims {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         self.over(lease);
-        self.inner.finish(lease, ending, facts, calls).await
+        self.inner.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

@@ -45,8 +45,8 @@ impl CrmOrders for NoGuard {
         Ok(details)
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
-        let standing = self.inner.standing(order).await?;
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+        let standing = self.inner.order_guard(order).await?;
         let first = lock(&self.first);
         let ours = first.iter().find(|(known, _)| *known == order);
         Ok(standing.map(|standing| OrderGuard {

@@ -66,12 +66,12 @@ impl JobQueue for NoFence {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let lease = self.as_owner(lease).await;
-        self.0.finish(&lease, ending, facts, calls).await
+        self.0.finish(&lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {
@@ -127,11 +127,11 @@ impl JobQueue for NoIntent {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.0.finish(lease, ending, facts, calls).await
+        self.0.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

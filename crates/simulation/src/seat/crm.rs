@@ -52,9 +52,9 @@ impl CrmOrders for Seat {
         self.call_crm(what, |crm| crm.details(order)).await
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let what = || format!("standing of {order}");
-        self.call_crm(what, |crm| crm.standing(order)).await
+        self.call_crm(what, |crm| crm.order_guard(order)).await
     }
 
     async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {

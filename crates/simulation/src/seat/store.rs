@@ -61,7 +61,7 @@ impl Seat {
             let held = ledger.holds(lease);
             let written = call.await;
             if written.is_ok() && !held {
-                let detail = format!("{} under {}", what(), lease.fence);
+                let detail = format!("{} under {}", what(), lease.token);
                 self.world.judge.broken(Promise::NoStaleWrite, detail);
             }
             written
@@ -167,7 +167,7 @@ impl JobQueue for Seat {
         let call = async {
             let claimed = claimed.await?;
             for claimed in &claimed {
-                let (order, fence) = (claimed.job.order, &claimed.lease.fence);
+                let (order, fence) = (claimed.job.order, &claimed.lease.token);
                 self.say(|| format!("claimed {order}, job {} as {fence}", claimed.job.id));
             }
             Ok(claimed)
@@ -206,12 +206,12 @@ impl JobQueue for Seat {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: JobOutcome,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.world.queue.finish(lease, ending, facts, calls);
-        let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
+        let call = self.world.queue.finish(lease, outcome, facts, calls);
+        let what = || format!("{}: finish {outcome:?} {facts:?}", lease.order);
         self.fenced(what, lease, call).await
     }
 

@@ -69,7 +69,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// Whatever came of them otherwise; calls to Salesforce and older ones do not count.
     pub async fn calls_to_whmcs_are_counted_with_their_errors(&self) {
         let window = Duration::from_secs(600);
-        let none = self.store.whmcs_calls(window).await.unwrap();
+        let none = self.store.call_stats(window).await.unwrap();
         assert_eq!((none, none.error_ratio()), (CallStats::default(), 0.0));
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
@@ -91,14 +91,14 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .record(&claimed.lease, &[], &calls)
             .await
             .unwrap();
-        let counted = self.store.whmcs_calls(window).await.unwrap();
+        let counted = self.store.call_stats(window).await.unwrap();
         let expected = CallStats {
             calls: 1 + 7 * 5,
             errors: 1 + 7 * 4,
         };
         assert_eq!(counted, expected);
         self.clock.advance(window);
-        let later = self.store.whmcs_calls(window).await.unwrap();
+        let later = self.store.call_stats(window).await.unwrap();
         let expected = CallStats {
             calls: 7 * 5,
             errors: 7 * 4,

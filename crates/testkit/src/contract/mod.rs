@@ -306,7 +306,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         );
         self.refuses(&stale).await;
         let fresh = self.claim_one().await;
-        assert_ne!(fresh.lease.fence, stale.lease.fence);
+        assert_ne!(fresh.lease.token, stale.lease.token);
         lost(self.store.record(&stale.lease, &[intent], &[]).await);
         self.refuses(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
@@ -315,7 +315,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
-        assert_eq!(jobs[0].ending, Some(JobOutcome::Skipped));
+        assert_eq!(jobs[0].outcome, Some(JobOutcome::Skipped));
     }
 
     async fn refuses(&self, stale: &Claimed) {
@@ -386,8 +386,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                     marker,
                 },
             ];
-            let (lease, ending) = (&claimed.lease, JobOutcome::Skipped);
-            let finished = self.store.finish(lease, ending, &facts, &[]);
+            let (lease, outcome) = (&claimed.lease, JobOutcome::Skipped);
+            let finished = self.store.finish(lease, outcome, &facts, &[]);
             finished.await.unwrap();
             let next = number + 1;
             let event = format!("e{next}");

@@ -44,7 +44,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     }
 
     /// Asks for the order and works on it to this end.
-    async fn worked(&self, n: u32, ending: JobOutcome, facts: &[Fact]) -> JobId {
+    async fn worked(&self, n: u32, outcome: JobOutcome, facts: &[Fact]) -> JobId {
         self.clock.advance(MOMENT);
         self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
             .await;
@@ -60,7 +60,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         self.store
-            .finish(&claimed.lease, ending, facts, &[])
+            .finish(&claimed.lease, outcome, facts, &[])
             .await
             .unwrap();
         claimed.job.id
@@ -137,7 +137,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             stage: Some(stage),
             ..everything()
         };
-        let ended = |ending| stage(JobStage::Ended(ending));
+        let ended = |outcome| stage(JobStage::Ended(outcome));
         let row = self
             .listed(&ended(JobOutcome::Succeeded))
             .await
@@ -162,19 +162,19 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.enqueue(new_job("e4", order_id(2), None)).await;
         let row = self.listed(&code).await.pop().unwrap();
         assert_eq!(row.stage, JobStage::Queued);
-        let endings = self.store.endings(begun, 9).await.unwrap();
-        let told: Vec<_> = endings
+        let finished_jobs = self.store.finished_jobs(begun, 9).await.unwrap();
+        let told: Vec<_> = finished_jobs
             .iter()
-            .map(|view| (view.ending, view.code))
+            .map(|view| (view.outcome, view.code))
             .collect();
         let expected = [
             (JobOutcome::Failed, Some(Code::OrderEmpty)),
             (JobOutcome::Succeeded, None),
         ];
         assert_eq!(told, expected);
-        assert_eq!(endings[0].job, failed);
-        let later = endings[0].ended_at + MOMENT;
-        assert!(self.store.endings(later, 9).await.unwrap().is_empty());
+        assert_eq!(finished_jobs[0].job, failed);
+        let later = finished_jobs[0].ended_at + MOMENT;
+        assert!(self.store.finished_jobs(later, 9).await.unwrap().is_empty());
     }
 
     /// With who and why, and in the audit log.

@@ -40,13 +40,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             Fact::Reported,
         ];
         for claimed in self.claim(2).await {
-            let (ending, facts) = match claimed.job.order == order_id(1) {
+            let (outcome, facts) = match claimed.job.order == order_id(1) {
                 true => (JobOutcome::Succeeded, provisioned.as_slice()),
                 false => (JobOutcome::Failed, refused.as_slice()),
             };
             self.store.record(&claimed.lease, facts, &[]).await.unwrap();
             self.store
-                .finish(&claimed.lease, ending, &[], &[])
+                .finish(&claimed.lease, outcome, &[], &[])
                 .await
                 .unwrap();
         }

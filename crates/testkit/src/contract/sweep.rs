@@ -25,9 +25,9 @@ fn swept(n: u64, idem_key: Option<&str>, since: Timestamp) -> NewJob {
 }
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
-    async fn end_one(&self, ending: JobOutcome) {
+    async fn end_one(&self, outcome: JobOutcome) {
         let claimed = self.claim_one().await;
-        let ended = self.store.finish(&claimed.lease, ending, &[], &[]);
+        let ended = self.store.finish(&claimed.lease, outcome, &[], &[]);
         ended.await.unwrap();
     }
 
@@ -64,10 +64,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             JobOutcome::Skipped,
             JobOutcome::Failed,
         ];
-        for (n, ending) in (1..).zip(again) {
+        for (n, outcome) in (1..).zip(again) {
             let job = swept(n, Some("k1"), BEGAN);
             assert_eq!(self.enqueue(job).await, Admission::Enqueued);
-            self.end_one(ending).await;
+            self.end_one(outcome).await;
         }
         let last = swept(9, Some("k1"), BEGAN);
         assert_eq!(self.enqueue(last).await, Admission::SameRequest);

@@ -50,7 +50,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
     }
 
-    fn alert(&self, name: &str, told: Notified) -> Alert {
+    fn alert(&self, name: &str, notified: Notified) -> Alert {
         Alert {
             name: name.to_owned(),
             severity: "page".to_owned(),
@@ -59,7 +59,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             pending_since: Some(self.clock.now()),
             firing_since: Some(self.clock.now()),
             resolved_at: None,
-            told,
+            notified,
         }
     }
 
@@ -67,7 +67,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// falls silent is gone later.
     pub async fn a_process_is_known_by_its_last_report_until_it_is_silent_for_long(&self) {
         let refused = Condition {
-            sign: ConditionKind::WhmcsRefuses,
+            kind: ConditionKind::WhmcsRefuses,
             since: self.clock.now(),
             detail: "the credential".to_owned(),
         };
@@ -106,50 +106,50 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.lead_watch(&b).await, None);
         self.clock.advance(TTL * 2);
         let new = self.lead_watch(&b).await.unwrap();
-        let told = self.alert("X", Notified::Firing);
+        let notified = self.alert("X", Notified::Firing);
         let late = self
             .store
-            .save_alerts(&watch, old, std::slice::from_ref(&told));
+            .save_alerts(&watch, old, std::slice::from_ref(&notified));
         assert!(matches!(late.await, Err(StoreError::NotLeader)));
         assert_eq!(self.store.alerts().await.unwrap()[0], raised);
         for _ in 0..2 {
             let now = self
                 .store
-                .save_alerts(&watch, new, std::slice::from_ref(&told));
+                .save_alerts(&watch, new, std::slice::from_ref(&notified));
             now.await.unwrap();
         }
-        assert_eq!(self.store.alerts().await.unwrap()[0], told);
+        assert_eq!(self.store.alerts().await.unwrap()[0], notified);
     }
 
     /// Success and failure count while they are in the window; nothing else counts.
     pub async fn outcomes_count_what_succeeded_and_failed_in_the_window(&self) {
         let window = Duration::from_secs(900);
-        let none = self.store.outcomes(window).await.unwrap();
+        let none = self.store.attempt_stats(window).await.unwrap();
         assert_eq!((none.finished(), none.p95, none.last_end), (0, None, None));
-        let endings = [
+        let finished_jobs = [
             JobOutcome::Failed,
             JobOutcome::Succeeded,
             JobOutcome::Skipped,
             JobOutcome::Superseded,
             JobOutcome::Succeeded,
         ];
-        for (n, ending) in (1..).zip(endings) {
+        for (n, outcome) in (1..).zip(finished_jobs) {
             let job = new_job(&format!("e{n}"), order_id(n), None);
             self.enqueue(job).await;
             let lease = self.claim_one().await.lease;
-            self.store.finish(&lease, ending, &[], &[]).await.unwrap();
+            self.store.finish(&lease, outcome, &[], &[]).await.unwrap();
             if n == 1 {
                 self.clock.advance(window / 2);
             }
         }
-        let all = self.store.outcomes(window).await.unwrap();
+        let all = self.store.attempt_stats(window).await.unwrap();
         assert_eq!((all.succeeded, all.failed), (2, 1));
         assert!(all.p95.is_some() && all.last_end.is_some());
         self.clock.advance(window * 2 / 3);
-        let later = self.store.outcomes(window).await.unwrap();
+        let later = self.store.attempt_stats(window).await.unwrap();
         assert_eq!((later.succeeded, later.failed), (2, 0));
         self.clock.advance(window);
-        let much_later = self.store.outcomes(window).await.unwrap();
+        let much_later = self.store.attempt_stats(window).await.unwrap();
         assert_eq!(much_later.finished(), 0);
         assert_eq!(much_later.last_end, all.last_end);
     }

@@ -36,7 +36,7 @@ fn process(role: &str, signs: &[ConditionKind]) -> ProcessView {
             conditions: signs
                 .iter()
                 .map(|sign| Condition {
-                    sign: *sign,
+                    kind: *sign,
                     since: T0,
                     detail: "words".to_owned(),
                 })
@@ -417,7 +417,7 @@ fn an_alert_waits_for_its_patience_then_fires_once_and_is_resolved_once() {
     );
     assert_eq!(next(rule, Some(&fired), holds(), at(130)), None);
     let told = Alert {
-        told: Notified::Firing,
+        notified: Notified::Firing,
         ..fired
     };
     let (over, turn) = next(rule, Some(&told), None, at(140)).unwrap();
@@ -435,7 +435,7 @@ fn an_end_that_nobody_was_told_of_is_none_when_the_trouble_comes_back() {
     let holds = || Some("x".to_owned());
     let (fired, _) = next(rule, None, holds(), at(0)).unwrap();
     let told = Alert {
-        told: Notified::Firing,
+        notified: Notified::Firing,
         ..fired
     };
     let (over, _) = next(rule, Some(&told), None, at(10)).unwrap();
@@ -446,7 +446,7 @@ fn an_end_that_nobody_was_told_of_is_none_when_the_trouble_comes_back() {
         (Some(at(0)), None)
     );
     let ended = Alert {
-        told: Notified::Resolved,
+        notified: Notified::Resolved,
         ..over
     };
     let (new, _) = next(rule, Some(&ended), holds(), at(20)).unwrap();

@@ -78,7 +78,7 @@ impl TestEnv {
         Watch::new(self.ports(post), settings)
     }
 
-    async fn attempts(&self, ending: JobOutcome, count: u32) {
+    async fn attempts(&self, outcome: JobOutcome, count: u32) {
         for _ in 0..count {
             let n = {
                 let mut orders = self.orders.lock().unwrap();
@@ -90,7 +90,7 @@ impl TestEnv {
             let ttl = Duration::from_secs(9);
             let claimed = self.store.claim(&owner("w"), 1, ttl).await.unwrap();
             let lease = &claimed[0].lease;
-            self.store.finish(lease, ending, &[], &[]).await.unwrap();
+            self.store.finish(lease, outcome, &[], &[]).await.unwrap();
         }
     }
 
@@ -189,7 +189,7 @@ async fn a_receiver_that_is_down_holds_up_no_judgement_and_is_told_everything_la
     turn(&watch).await;
     let stored = house.store.alerts().await.unwrap();
     assert!(stored[0].is_firing());
-    assert_eq!(stored[0].told, Notified::Nothing);
+    assert_eq!(stored[0].notified, Notified::Nothing);
     house.attempts(JobOutcome::Succeeded, 90).await;
     house.clock.advance(Duration::from_secs(10));
     turn(&watch).await;

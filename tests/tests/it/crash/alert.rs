@@ -45,7 +45,7 @@ async fn killed_between_post_and_mark(engine: Engine) {
     let marked = async || {
         let alerts = house.store.reader.alerts().await.unwrap();
         let alert = alerts.iter().find(|alert| alert.name == ALERT);
-        alert.is_some_and(|alert| alert.told == Notified::Resolved)
+        alert.is_some_and(|alert| alert.notified == Notified::Resolved)
     };
     house.outlive(SUBSCRIBER, &settings, marked).await;
     let taken = inbox.taken_about(ALERT);

@@ -68,8 +68,8 @@ async fn killed_around_the_commit_of_a_letter(engine: Engine) {
     for order in [order, next] {
         house.assert_provisioned_once(&order);
         let jobs = house.store.reader.jobs_of(order).await.unwrap();
-        let endings: Vec<_> = jobs.iter().map(|job| job.ending).collect();
-        assert_eq!(endings, [Some(JobOutcome::Succeeded)]);
+        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
+        assert_eq!(finished_jobs, [Some(JobOutcome::Succeeded)]);
     }
     let letters = house.store.reader.dead_letters(false, None, 9).await;
     let letters = letters.unwrap();
