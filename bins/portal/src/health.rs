@@ -8,10 +8,10 @@ use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::{Clock, ConditionKind, JobReader};
+use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
-use watch::ObservedCondition;
 
 pub(crate) struct Health {
     pub(crate) store: Arc<dyn JobReader>,

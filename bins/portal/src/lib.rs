@@ -85,7 +85,7 @@ async fn serve_with(
     let post = config.alerts.webhook.as_ref().map(|url| {
         let roots = Roots::load(None).map_err(Failure::run)?;
         let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn watch::Post>)
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
     });
     let pool = store.clone();
     let metrics = metrics.of_pool(move || pool.connections().into());
@@ -122,8 +122,8 @@ async fn serve_with(
         .merge(health::routes(Arc::clone(&health)));
     tracing::info!(%address, store = %config.store, "portal started");
     let noticing = Arc::clone(&health);
-    let watching = tokio::spawn(watch::keep(
-        watch::Ports {
+    let watching = tokio::spawn(monitoring::keep(
+        monitoring::Ports {
             store: store.intake,
             reader: store.reader,
             clock: Arc::new(SystemClock),

@@ -53,7 +53,7 @@ pub struct Args {
     pub listener: runtime::ListenerArgs,
     /// Alerts.
     #[command(flatten)]
-    pub alerts: watch::AlertArgs,
+    pub alerts: monitoring::AlertArgs,
     /// Logs.
     #[command(flatten)]
     pub logs: runtime::LogArgs,
@@ -65,7 +65,7 @@ pub struct Config {
     /// Where the store is.
     pub store: StoreConfig,
     /// Which alerts are raised, and where they are posted.
-    pub alerts: watch::Config,
+    pub alerts: monitoring::Config,
     /// Every setting, as it may be shown.
     pub origins: settings::Origins,
     /// Where probes and metrics are.

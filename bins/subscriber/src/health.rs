@@ -9,10 +9,10 @@ use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::{Clock, ConditionKind, JobReader};
 use intake::{Health, Status};
+use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
-use watch::ObservedCondition;
 
 /// What the health page is made from.
 pub(crate) struct HealthPage {

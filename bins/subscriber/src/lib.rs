@@ -55,7 +55,7 @@ pub async fn run_with(
     let post = config.alerts.webhook.as_ref().map(|url| {
         let roots = Roots::load(None).map_err(Failure::run)?;
         let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn watch::Post>)
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
     });
     let pool = store.clone();
     let metrics = metrics.of_pool(move || pool.connections().into());
@@ -97,8 +97,8 @@ pub async fn run_with(
     tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
     tokio::spawn(gauges::keep(Arc::clone(&page), shutdown.clone()));
     let noticing = Arc::clone(&page);
-    let watching = tokio::spawn(watch::keep(
-        watch::Ports {
+    let watching = tokio::spawn(monitoring::keep(
+        monitoring::Ports {
             store: intake,
             reader: store.reader,
             clock: Arc::new(SystemClock),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ports::{ConditionKind, JobReader};
+use monitoring::ObservedCondition;
 use provisioning::ProcessState;
 use runtime::{Check, Checks};
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
-use watch::ObservedCondition;
 
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn JobReader>,

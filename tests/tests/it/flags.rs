@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Nobody waits here for alerts to be judged.
-pub(crate) const PACE: watch::Pace = watch::Pace {
+pub(crate) const PACE: monitoring::Pace = monitoring::Pace {
     every: Duration::from_millis(500),
     lease: Duration::from_secs(3),
 };

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use monitoring::Rule;
 use serde_json::Value;
-use watch::Rule;
 
 /// What the programs register beyond what a test of theirs can see at once: a gauge of a
 /// Salesforce answer's header, which the simulated one may leave out.

@@ -15,8 +15,8 @@ mod job_intake;
 mod job_queue;
 mod job_reader;
 mod listing;
+mod monitoring;
 mod provisioner;
-mod watch;
 
 pub use admin_command::{AdminCommand, AuditEntry, CommandResult, Pausable, Pause};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
@@ -37,10 +37,10 @@ pub use listing::{
     Acknowledgement, DeadLetterView, FinishedJob, GapView, JobStage, OrderNames, OrderQuery,
     OrderRow,
 };
-pub use provisioner::{
-    CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-};
-pub use watch::{
+pub use monitoring::{
     Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, PROCESS_ALIVE,
     PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, StuckOrders, UnreadableJobs,
+};
+pub use provisioner::{
+    CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };

@@ -11,8 +11,8 @@ use domain::ports::{
     CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, Notified,
     ProcessReport, Setting,
 };
+use monitoring::{Pace, Ports, Post, Rule, Settings, Watch};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
-use watch::{Pace, Ports, Post, Rule, Settings, Watch};
 
 #[derive(Default)]
 struct Receiver {
