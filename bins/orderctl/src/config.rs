@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_wins_over_the_environment_and_that_over_the_default() {
+    fn flag_overrides_environment_overrides_default() {
         let url = [("WHMCS_URL", "https://environment.example")];
         let flag = Some("https://flag.example".to_owned());
         assert_eq!(found("WHMCS_URL", &url), (flag, "flag"));
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_that_is_a_setting_is_listed_and_every_hidden_one_is_a_secret() {
+    fn every_setting_flag_is_listed_and_hidden_flags_are_secrets() {
         let command = Given::augment_args(Command::new("settings"));
         for arg in command.get_arguments() {
             let Some(env) = arg.get_env().and_then(|env| env.to_str()) else {

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_has_seen_enough_is_no_failure() {
+    fn broken_pipe_is_not_an_error() {
         let mut screen = Screen {
             out: Box::new(Gone),
             err: Box::new(std::io::sink()),

@@ -1,4 +1,4 @@
-//! What becomes of a batch of requests, given the earlier jobs of their orders. Pure.
+//! Admission of a batch of requests given the earlier jobs of their orders. Pure.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use domain::time::Timestamp;
 pub(crate) struct Books(HashMap<OrderId, Vec<Known>>);
 
 struct Known {
-    /// `None` where it cannot be read: no new job has such a one.
+    /// `None` where it cannot be read; no new job matches it.
     id: Option<JobId>,
     idem_key: Option<IdemKey>,
     outcome: Option<JobOutcome>,
@@ -37,7 +37,7 @@ impl Books {
         });
     }
 
-    /// Judges a request; what is admitted counts for those that follow it.
+    /// Decides on a request; an admitted job counts for the requests after it.
     pub(crate) fn admit(&mut self, job: &NewJob) -> Admission {
         let known = self.0.entry(job.order).or_default();
         if known

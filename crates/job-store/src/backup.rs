@@ -1,4 +1,4 @@
-//! A copy of a SQLite store, made while it is in use.
+//! Online backup of a SQLite store.
 
 use std::path::{Path, PathBuf};
 
@@ -10,15 +10,15 @@ use crate::config::{Address, StoreConfig};
 use crate::copy::table::TABLES;
 use crate::error::OrUnavailable;
 
-/// Why there is no backup.
+/// Why a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// Only files are copied here.
+    /// Only SQLite stores are backed up here.
     #[error(
         "a PostgreSQL store is backed up with pg_dump, for example `pg_dump -Fc -f orderbridge.dump \"$DATABASE_URL\"`"
     )]
     Postgres,
-    /// A backup never takes the place of another file.
+    /// A backup never overwrites a file.
     #[error("`{}` cannot be made: {source}. Give the name of a file that is not there yet, in a directory that is", .path.display())]
     Target {
         /// The file.
@@ -35,7 +35,7 @@ pub enum BackupError {
 }
 
 /// Copies the store into a new file that its owner alone may read, as it stands at one moment,
-/// and looks whether the copy is sound. Whoever works on the store goes on meanwhile. Answers
+/// and checks the copy's integrity. The store stays usable meanwhile. Returns
 /// the rows of each table. What fails leaves no file behind; a crash may leave a part of one.
 ///
 /// # Errors
@@ -53,13 +53,13 @@ pub async fn backup(
     })?;
     let copied = copy(path, to).await;
     if copied.is_err() {
-        // There is nothing to be done about a file that cannot be removed.
+        // Nothing can be done about a file that cannot be removed.
         let _ = std::fs::remove_file(to);
     }
     copied
 }
 
-/// A new, empty file for its owner alone; SQLite fills it.
+/// Creates an empty file with mode 0600; SQLite fills it.
 fn create(to: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -115,7 +115,7 @@ async fn open(path: &Path) -> Result<SqliteConnection, StoreError> {
 async fn counts(connection: &mut SqliteConnection) -> Result<Vec<(&'static str, u64)>, StoreError> {
     let mut counts = Vec::with_capacity(TABLES.len());
     for table in &TABLES {
-        // Ours: a name of the list.
+        // A table name from our own list.
         let text = format!("SELECT count(*) FROM {}", table.name);
         let rows: i64 = sqlx::query(AssertSqlSafe(text))
             .fetch_one(&mut *connection)

@@ -11,7 +11,7 @@ use url::Url;
 const NAME: &str = "DATABASE_URL";
 const DEFAULT: &str = "sqlite:data/orderbridge.db";
 const MEND: &str = "Give sqlite:PATH or postgres://USER@HOST/DATABASE";
-/// What may stand behind the `?` of a PostgreSQL address. The driver would log anything
+/// The parameters allowed in a PostgreSQL URL. The driver would log any other
 /// else with its value, which may be a mistyped password.
 const PARAMETERS: [&str; 12] = [
     "sslmode",
@@ -64,7 +64,7 @@ impl StoreArgs {
     }
 }
 
-/// Where the store is: an address that can be used. Shown without its password.
+/// The store's validated address. `Display` leaves the password out.
 #[derive(Clone)]
 pub struct StoreConfig(pub(crate) Address);
 
@@ -167,7 +167,7 @@ fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
     if database.is_empty() && !url.query_pairs().any(|(key, _)| key == "dbname") {
         return Err(problem("it names no database".to_owned(), MEND));
     }
-    // Its error may hold a value, so it is not shown.
+    // The driver's error may contain the value, so it is not shown.
     ConnectOptions::from_url(&url).map_err(|_| {
         problem(
             "it has an sslmode, port or other value that cannot be used".to_owned(),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_would_forget_orders_is_refused() {
+    fn in_memory_database_url_is_rejected() {
         for text in [
             "sqlite::memory:",
             "sqlite:",
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_another_kind_or_shape_is_refused() {
+    fn invalid_database_url_is_rejected() {
         for text in [
             "",
             "data/x.db",
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_password_is_never_shown() {
+    fn password_is_never_shown() {
         let url = "postgres://user:hunter2@db.example.com:6000/orders?sslmode=verify-full";
         let config = StoreConfig::parse(url).unwrap();
         let args = StoreArgs {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_address_the_store_is_a_file_in_the_data_folder() {
+    fn default_store_is_file_in_data_folder() {
         let mut problems = Problems::new();
         let config = StoreArgs::default().check(&mut problems).unwrap();
         assert_eq!(config.to_string(), "sqlite:data/orderbridge.db");

@@ -1,4 +1,4 @@
-//! Rows that cannot be read.
+//! Handling of rows that cannot be decoded.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -16,13 +16,13 @@ pub(crate) struct Damaged {
     pub(crate) seq: i64,
     job: String,
     order: String,
-    /// What is wrong with it, with all causes.
+    /// The error with its causes.
     pub(crate) cause: String,
 }
 
 impl Damaged {
-    /// The job in this row, which `error` keeps from being claimed; an error that says nothing
-    /// about the row is answered as it is.
+    /// The job in this row that cannot be claimed because of `error`; an error that does not concern
+    /// the row is returned as it is.
     pub(crate) fn of(row: &impl Columns, error: StoreError) -> Result<Self, StoreError> {
         let StoreError::Corrupt { .. } = &error else {
             return Err(error);
@@ -36,7 +36,7 @@ impl Damaged {
         })
     }
 
-    /// Tells of it, once it was set aside.
+    /// Logs and counts the job after it was set aside.
     pub(crate) fn report(&self) {
         metrics::counter!(SET_ASIDE_TOTAL).increment(1);
         tracing::error!(
@@ -51,12 +51,12 @@ impl Damaged {
 
 const SET_ASIDE_TOTAL: &str = "orderbridge_jobs_set_aside_total";
 
-/// Shows the counter at zero.
+/// Registers the counter.
 pub(crate) fn register() {
     metrics::counter!(SET_ASIDE_TOTAL).increment(0);
 }
 
-/// Ends the job `$1` at `$2` for the cause `$3`, both engines alike.
+/// Fails the job `$1` at `$2` with the cause `$3`, on both engines.
 macro_rules! set_aside_job {
     () => {
         "UPDATE job SET state = 'failed', fence = NULL, lease_until = NULL, ended_at = $2,
@@ -66,7 +66,7 @@ macro_rules! set_aside_job {
 }
 pub(crate) use set_aside_job;
 
-/// Lists its order as failed, where the order can be told.
+/// Lists the order as failed where its id is valid.
 macro_rules! set_aside_order {
     () => {
         "UPDATE orders SET code = 'INTERNAL', updated_at = $2,
@@ -99,8 +99,8 @@ pub(crate) fn set_aside_of(found: Option<&impl Columns>) -> Result<UnreadableJob
     })
 }
 
-/// What can be read of these rows. What cannot is logged and left out: a list must not fail for
-/// everybody because of one row of it.
+/// The rows that can be decoded. The others are logged and left out: one bad row must not make a
+/// whole list fail.
 pub(crate) fn readable<R, T>(
     rows: &[R],
     read: impl Fn(&R) -> Result<T, StoreError>,

@@ -5,17 +5,17 @@ use domain::ports::StoreError;
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The SQLite library is too old: before 3.51.3 two connections writing and
+    /// Before SQLite 3.51.3 two connections writing and
     /// checkpointing together can corrupt a file.
     #[error("SQLite {found} is too old; 3.51.3 or newer is needed")]
     TooOld {
         /// The version found.
         found: String,
     },
-    /// The file cannot be opened or brought up to date.
+    /// The file cannot be opened or migrated.
     #[error("the job store cannot be opened")]
     Failed(#[source] sqlx::Error),
-    /// The schema cannot be brought up to date.
+    /// The schema cannot be migrated.
     #[error("the job store cannot be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),
 }
@@ -31,7 +31,7 @@ pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Whether the fault lies in what the store was given, so that a repeat fails as well.
+/// Whether the data itself cannot be stored, so that a retry fails as well.
 fn is_data_error(error: &sqlx::Error) -> bool {
     if matches!(error, sqlx::Error::Encode(_)) {
         return true;

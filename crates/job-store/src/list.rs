@@ -1,33 +1,33 @@
-//! The row of an order in the list: what facts do to it, and which rows a query means. The
+//! The row of an order in the list: how facts change it, and the conditions of a query. The
 //! statements are the same on either engine but for the casts that only one needs.
 
 use domain::id::Id;
 use domain::order::Fact;
 use domain::ports::{JobStage, OrderNames, OrderQuery};
 
-/// Finds an order to which something has happened since a person was about to ask for it again.
+/// Finds an order to which something happened since its retry was about to be requested.
 macro_rules! moved_on {
     () => {
         "SELECT 1 FROM orders WHERE order_id = $1 AND updated_at > coalesce(
-             (SELECT at FROM audit WHERE act = 'request_retry' AND subject = $1
+             (SELECT at FROM audit WHERE act = 'ask_again' AND subject = $1
               ORDER BY seq DESC LIMIT 1), 0)"
     };
 }
 pub(crate) use moved_on;
 
-/// What facts change about an order's row.
+/// The change that facts make to an order's row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) number: Option<String>,
     pub(crate) account: Option<String>,
     pub(crate) whmcs_order: Option<i64>,
-    /// The refusal afterwards; `Some(None)`: none any more.
+    /// The failure afterwards; `Some(None)` clears it.
     pub(crate) code: Option<Option<&'static str>>,
     pub(crate) attempts: i64,
 }
 
 impl Change {
-    /// `None` when the list shows none of the facts.
+    /// `None` when no fact changes the row.
     pub(crate) fn of(facts: &[Fact]) -> Option<Self> {
         if !facts.iter().any(Fact::is_listed) {
             return None;
@@ -38,7 +38,7 @@ impl Change {
                 Fact::Checked {
                     number, account, ..
                 } => {
-                    // Salesforce's words, and PostgreSQL keeps no NUL.
+                    // Text from Salesforce may hold a NUL, which PostgreSQL cannot store.
                     let shown = number.as_ref().map(|text| text.replace('\0', "\u{fffd}"));
                     change.number = shown.or(change.number);
                     change.account = account
@@ -58,9 +58,9 @@ impl Change {
     }
 }
 
-/// Which rows a query means. What is `None` does not matter.
+/// The conditions of a query; `None` matches everything.
 pub(crate) struct Filter {
-    /// `live`, or how the last job ended.
+    /// `live`, or the last job's outcome.
     pub(crate) stage: Option<&'static str>,
     /// Of live orders: whether a job of theirs is leased.
     pub(crate) leased: Option<bool>,
@@ -173,7 +173,7 @@ mod tests {
     use domain::key::{JobId, WhmcsOrderId};
 
     #[test]
-    fn a_new_attempt_clears_the_refusal_and_a_later_one_stands() {
+    fn new_attempt_clears_failure_and_later_failure_is_kept() {
         let checked = Fact::Checked {
             job: JobId::new("j").unwrap(),
             idem_key: None,

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use crate::error::corrupt;
 use crate::row::Columns;
 
-/// What is counted of the attempts that ended in a window, both engines alike: `$1` is the
-/// window's beginning. The latency is that of the success which 95 of 100 do not exceed.
+/// Counts of the attempts that finished in a window, the same on both engines: `$1` is the
+/// start of the window. The latency is the 95th percentile of the successful attempts.
 macro_rules! outcomes {
     () => {
         "SELECT
@@ -47,7 +47,7 @@ pub(crate) fn outcomes_of(
     })
 }
 
-/// The newest calls to WHMCS since `$1`, at most `$2`, both engines alike.
+/// The newest calls to WHMCS since `$1`, at most `$2`, on either engine.
 macro_rules! call_stats {
     () => {
         "SELECT count(*) AS calls, count(*) FILTER (WHERE outcome <> 'ok') AS errors
@@ -93,7 +93,7 @@ fn word(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
-/// What this release does not know, a newer one said; it is left out.
+/// A newer release wrote what this one does not know; it is skipped.
 fn condition(value: &Value) -> Option<Condition> {
     Some(Condition {
         kind: ConditionKind::parse(value["sign"].as_str()?)?,
@@ -165,7 +165,7 @@ mod tests {
     use domain::ports::{CallAction, System};
 
     #[test]
-    fn the_calls_that_are_not_counted_are_those_to_salesforce() {
+    fn call_stats_exclude_salesforce() {
         for action in CallAction::ALL {
             let left_out = call_stats!().contains(&format!("'{}'", action.name()));
             assert_eq!(

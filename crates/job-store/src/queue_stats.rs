@@ -1,11 +1,11 @@
-//! What is counted, both engines alike. Jobs that have ended are many, and are never read for it.
+//! Queue statistics, the same on both engines. Finished jobs are many and never scanned.
 
 use domain::job::JobOutcome;
 use domain::ports::{QueueStats, StoreError, StuckOrders};
 
 use crate::row::{self, Columns};
 
-/// Dead letters that nobody has dealt with.
+/// Open dead letters.
 macro_rules! open_letters {
     () => {
         "SELECT count(*) AS letters FROM dead_letter WHERE closed_at IS NULL"
@@ -47,7 +47,7 @@ macro_rules! stuck {
 }
 pub(crate) use stuck;
 
-/// The newest evidence that our marker was dropped, unless it was kept since, or never.
+/// When our marker was last dropped, unless a later order kept it.
 macro_rules! marker_lost {
     () => {
         "SELECT at FROM fact WHERE marked = 2 AND seq > (
@@ -87,7 +87,7 @@ pub(crate) fn stuck_of(found: Option<&impl Columns>) -> Result<StuckOrders, Stor
     let since = found.time("enqueued_at")?;
     Ok(StuckOrders {
         orders: count(found, "orders")?,
-        // One that is no order's id is set aside when it is claimed.
+        // A row whose order id is invalid is set aside when it is claimed.
         oldest: row::order(found).ok().map(|order| (order, since)),
     })
 }

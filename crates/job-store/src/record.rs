@@ -1,6 +1,6 @@
-//! The form facts have at rest: a kind and a JSON body.
+//! The stored form of facts: a kind and a JSON body.
 //!
-//! A promise to every later release: names and fields here are only ever added to.
+//! Later releases must read it: names and fields are only ever added.
 
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, Id};
@@ -94,7 +94,7 @@ pub(crate) fn marker_evidence(fact: &Fact) -> i64 {
     }
 }
 
-/// The fact that a row holds.
+/// Decodes a row's fact.
 pub(crate) fn decode(kind: &str, body: &str) -> Result<Fact, StoreError> {
     let bad = || {
         corrupt(
@@ -137,7 +137,7 @@ pub(crate) fn decode(kind: &str, body: &str) -> Result<Fact, StoreError> {
         "searched_empty" => Fact::SearchedEmpty { at: at()? },
         "placed" => Fact::Placed { order: order()? },
         "verified" => Fact::Verified {
-            // Before there was `dropped`, an order without the marker was no evidence.
+            // Rows written before `dropped` existed are no evidence about the marker.
             marker: match (body["marked"].as_bool().ok_or_else(bad)?, &body["dropped"]) {
                 (true, _) => MarkerCheck::Kept,
                 (false, Value::Bool(true)) => MarkerCheck::Dropped,
@@ -215,7 +215,7 @@ mod tests {
     use domain::id::OrderItemId;
 
     #[test]
-    fn every_kind_of_fact_round_trips() {
+    fn every_fact_round_trips() {
         let at = Timestamp::from_millis(7);
         let service = ServiceId(9);
         let order = WhmcsOrderId(3);
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_release_recorded_stays_readable() {
+    fn facts_of_older_releases_stay_readable() {
         let checked = decode("checked", r#"{"job":"j","idem_key":"k"}"#).unwrap();
         let expected = Fact::Checked {
             job: JobId::new("j").unwrap(),

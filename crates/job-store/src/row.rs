@@ -1,4 +1,4 @@
-//! Rows of either engine, and what they stand for.
+//! Mapping of rows to domain types, the same for both engines.
 
 use domain::id::OrderId;
 use domain::job::{JobOutcome, Lease, LeaseToken, NewJob, Source};
@@ -38,7 +38,7 @@ macro_rules! kept_columns {
 }
 pub(crate) use kept_columns;
 
-/// Reading a column as the three kinds of value there are.
+/// Reads a column as one of the three stored types.
 pub(crate) trait Columns {
     fn maybe_text(&self, column: &'static str) -> Result<Option<String>, StoreError>;
     fn maybe_int(&self, column: &'static str) -> Result<Option<i64>, StoreError>;
@@ -123,7 +123,7 @@ pub(crate) fn markers_kept(row: &impl Columns) -> Result<Option<MarkersKept>, St
     Ok(from.zip(to).map(|(from, to)| MarkersKept { from, to }))
 }
 
-/// A claimed job, still without the facts of its order.
+/// A claimed job without the facts of its order.
 pub(crate) fn claimed(
     row: &impl Columns,
     token: LeaseToken,

@@ -1,4 +1,4 @@
-//! Opening whichever store the settings name.
+//! Opening the configured store.
 
 use std::sync::Arc;
 
@@ -8,24 +8,24 @@ use crate::config::Address;
 use crate::damage;
 use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 
-/// One store, seen from each of its sides. Cheap to clone.
+/// A store as its ports. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     /// For the subscriber.
     pub intake: Arc<dyn JobIntake>,
     /// For the worker.
     pub queue: Arc<dyn JobQueue>,
-    /// For people.
+    /// For views.
     pub reader: Arc<dyn JobReader>,
     connections: Arc<dyn Fn() -> Connections + Send + Sync>,
 }
 
-/// How many connections of the pool rest and how many are at work.
+/// Idle and busy connections of the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// Open and at rest.
+    /// Idle.
     pub idle: u32,
-    /// At work.
+    /// Busy.
     pub busy: u32,
 }
 
@@ -46,7 +46,7 @@ impl Connections {
 }
 
 impl Store {
-    /// The pool's connections at this moment; of a file, those that read.
+    /// The pool's connections at this moment; for SQLite, the readers'.
     #[must_use]
     pub fn connections(&self) -> Connections {
         (self.connections)()

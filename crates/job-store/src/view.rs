@@ -1,4 +1,4 @@
-//! Rows of lists, and what they stand for.
+//! Mapping of list rows to the domain's views.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::error::corrupt;
 use crate::record;
 use crate::row::{self, Columns};
 
-/// The columns of a job that people see.
+/// The columns of a job that views show.
 macro_rules! view_columns {
     () => {
         "id, source, event_id, order_id, idem_key, correlation, requested_by, requested_at,
@@ -24,7 +24,7 @@ macro_rules! view_columns {
 }
 pub(crate) use view_columns;
 
-/// Jobs that ended, with what each was refused for; the rest of a statement.
+/// Finished jobs with the code of their failure; completes a statement.
 macro_rules! finished_jobs {
     () => {
         "SELECT id, order_id, state, requested_at, ended_at,
@@ -151,7 +151,7 @@ pub(crate) fn outcome(found: &impl Columns) -> Result<FinishedJob, StoreError> {
             .ok_or_else(|| corrupt("job.state", format!("`{state}` is no ending")))?,
         code: match refusal {
             None => None,
-            // What cannot be read is told of where the job is claimed.
+            // An unreadable job is reported where it is claimed.
             Some(body) => match record::decode("refused", &body) {
                 Ok(domain::order::Fact::Refused(refusal)) => Some(refusal.code),
                 _ => None,

@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named_and_never_shown_where_it_may_be_secret() {
+    fn invalid_setting_is_named_and_secret_values_are_hidden() {
         let (config, problems) = checked(&AlertArgs::default());
         let config = config.unwrap();
         assert_eq!(config.settings.min_attempts, 10);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_receiver_may_be_on_this_machine_or_behind_tls() {
+    fn webhook_is_loopback_or_https() {
         for url in ["https://x.example/a?b=c", "http://127.0.0.1:9/hook"] {
             assert!(check_url(url).is_ok(), "{url}");
         }

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_has_the_shape_that_was_promised() {
+    fn webhook_message_has_documented_shape() {
         let alert = Alert {
             name: "X".to_owned(),
             severity: "page".to_owned(),

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_stands_since_it_came_up() {
+    fn condition_keeps_its_start_time() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let kind = || vec![ObservedCondition::bare(ConditionKind::Standby)];
         let first = since_when(&[], kind(), at(1));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_panic_is_news() {
+    fn second_panic_is_new_condition() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
         let kind = |words: &str| {
             vec![ObservedCondition::words(

@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_open_by_default_and_nothing_off_this_machine() {
+    fn portal_auth_none_requires_loopback() {
         let args = |edit: fn(&mut PortalArgs)| {
             let mut args = PortalArgs::default();
             edit(&mut args);

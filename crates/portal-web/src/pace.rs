@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_customers_haste_is_nobody_elses() {
+    fn rate_limit_is_per_account() {
         let pace = Pace::new();
         let hasty = AccountId::parse("001000000000001").unwrap();
         let other = AccountId::parse("001000000000002").unwrap();

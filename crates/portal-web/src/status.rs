@@ -166,14 +166,14 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_written_as_it_is_named() {
+    fn status_is_serialized_by_name() {
         for status in [Status::PendingReview, Status::Approved, Status::Failed] {
             assert_eq!(serde_json::json!(status), status.name());
         }
     }
 
     #[test]
-    fn the_activation_decides_while_it_is_set_and_a_cancelled_order_is_cancelled() {
+    fn activation_status_decides_unless_order_is_cancelled() {
         use BusinessStatus as B;
         for (status, activation, expected) in [
             (
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_store_learnt_later_is_told_at_once() {
+    fn later_store_fact_is_served_at_once() {
         let activating = seen(BusinessStatus::Approved, ActivationStatus::Activating);
         let ended = JobStage::Ended(JobOutcome::Succeeded);
         assert_eq!(
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_store_alone_tells_what_it_knows_if_it_knows_whose_order_it_is() {
+    fn store_only_answer_needs_known_account() {
         let failed = row(JobStage::Ended(JobOutcome::Failed), 10);
         assert_eq!(told(None, Some(&failed)), Some((Status::Failed, 900)));
         let nobodys = OrderRow {

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_id_is_hexadecimal_and_whole_bytes() {
+    fn replay_id_is_hex_with_whole_bytes() {
         assert_eq!(replay_id("00ff").unwrap().as_bytes(), [0, 255]);
         for text in ["", "0", "zz", "0x10", "ü"] {
             assert!(replay_id(text).is_err(), "{text}");

@@ -14,7 +14,7 @@ fn walk(path: &str, command: &Command, visit: &mut impl FnMut(&str, &Command)) {
 }
 
 #[test]
-fn the_help_of_every_command_has_an_example_of_it() {
+fn help_of_every_command_has_example() {
     let mut commands = 0;
     let mut whole = Cli::command();
     whole.build();
@@ -33,6 +33,6 @@ fn the_help_of_every_command_has_an_example_of_it() {
 }
 
 #[test]
-fn the_definition_of_every_command_holds() {
+fn command_definitions_are_valid() {
     Cli::command().debug_assert();
 }

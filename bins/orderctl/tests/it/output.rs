@@ -24,7 +24,7 @@ fn row(n: u32, changes: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn orders_are_listed_as_json() {
+async fn orders_list_prints_json() {
     let house = TestEnv::new().await;
     let third = json!({"number": null, "account": null, "state": "queued", "attempts": 0});
     let second = row(2, json!({"state": "failed", "code": "ORDER_EMPTY"}));
@@ -49,7 +49,7 @@ async fn orders_are_listed_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_order_is_shown_as_json_with_its_jobs_and_its_timeline() {
+async fn orders_show_prints_json_with_jobs_and_timeline() {
     let house = TestEnv::new().await;
     let shown = house.json(&["orders", "show", "00000002"]).await;
     let job = shown["jobs"][0]["job"].as_str().unwrap().to_owned();
@@ -79,7 +79,7 @@ async fn an_order_is_shown_as_json_with_its_jobs_and_its_timeline() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn letters_gaps_and_the_cursor_are_shown_as_json() {
+async fn dead_letters_gaps_and_cursor_print_json() {
     let house = TestEnv::new().await;
     let channel = "/event/OrderProvisionRequested__e";
     let letters = json!([{
@@ -106,7 +106,7 @@ async fn letters_gaps_and_the_cursor_are_shown_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_is_shown_as_json() {
+async fn db_status_prints_json() {
     let house = TestEnv::new().await;
     let expected = json!({
         "store": house.url(), "engine": "sqlite", "schema": "current",

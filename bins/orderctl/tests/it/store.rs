@@ -7,7 +7,7 @@ use testkit::order_id;
 use crate::house::{TestEnv, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_act_that_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked() {
+async fn irreversible_command_without_tty_needs_yes_flag() {
     let house = TestEnv::new().await;
     let set = ["cursor", "set", "0a"];
     let refused = house.act(&set).await;
@@ -36,7 +36,7 @@ async fn an_act_that_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_and_intake_are_paused_and_let_go_on() {
+async fn pauses_and_resumes_workers_and_intake() {
     let house = TestEnv::new().await;
     house.act(&["pause", "worker"]).await.json();
     house.act(&["pause", "intake"]).await.json();
@@ -60,7 +60,7 @@ async fn workers_and_intake_are_paused_and_let_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_letter_is_dismissed_and_an_order_handled() {
+async fn dismisses_dead_letter_and_acknowledges_order() {
     let house = TestEnv::new().await;
     house.act(&["events", "dismiss", "1", "--yes"]).await.json();
     assert_eq!(house.json(&["events", "dead-letters"]).await, json!([]));
@@ -73,7 +73,7 @@ async fn a_dead_letter_is_dismissed_and_an_order_handled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn following_an_order_that_has_ended_tells_all_of_it_and_how_it_ended() {
+async fn following_finished_order_prints_history_and_outcome() {
     let house = TestEnv::new().await;
     let good = house
         .run(&["orders", "follow", "00000001", "-o", "jsonl"])
@@ -89,7 +89,7 @@ async fn following_an_order_that_has_ended_tells_all_of_it_and_how_it_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_is_copied_once_its_leases_are_over_and_tells_the_same_afterwards() {
+async fn store_is_copied_after_leases_expire_with_equal_content() {
     let house = TestEnv::new().await;
     let (from, to) = (
         house.url(),
@@ -114,7 +114,7 @@ async fn a_store_is_copied_once_its_leases_are_over_and_tells_the_same_afterward
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_not_there_is_not_made_by_looking_at_it() {
+async fn inspecting_missing_store_does_not_create_it() {
     let house = TestEnv::new().await;
     let path = house.file("mistyped.db");
     let url = format!("sqlite:{}", path.display());
@@ -135,7 +135,7 @@ async fn a_store_that_is_not_there_is_not_made_by_looking_at_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pruning_needs_a_yes_and_forgets_nothing_young() {
+async fn prune_needs_confirmation_and_keeps_recent_rows() {
     let house = TestEnv::new().await;
     let young = house.run(&["db", "prune", "--older-than", "1d"]).await;
     assert!(young.refused().contains("7 days"), "{}", young.refused());
@@ -152,7 +152,7 @@ async fn pruning_needs_a_yes_and_forgets_nothing_young() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn completions_and_the_manual_page_name_every_noun() {
+async fn completions_and_man_page_name_every_command() {
     for words in [&["completions", "bash"][..], &["man"]] {
         let text = run(words).await.out;
         for noun in ["orders", "reconcile", "doctor", "cursor"] {
@@ -162,7 +162,7 @@ async fn completions_and_the_manual_page_name_every_noun() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_is_made_beside_the_work_and_never_over_a_file() {
+async fn online_backup_never_overwrites_a_file() {
     let house = TestEnv::new().await;
     let file = house.file("backup.db");
     let to = file.to_str().unwrap();
@@ -186,7 +186,7 @@ async fn a_backup_is_made_beside_the_work_and_never_over_a_file() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_came_is_told_line_by_line() {
+async fn tail_prints_events_line_by_line() {
     let house = TestEnv::new().await;
     let words = [
         "events",

@@ -1,6 +1,6 @@
-//! Moving to another store without losing anything.
+//! Copying a store to another engine or place without loss.
 
-mod end;
+mod endpoint;
 pub(crate) mod table;
 
 use std::sync::Arc;
@@ -9,18 +9,18 @@ use domain::ports::{Clock, PROCESS_ALIVE, StoreError};
 use sha2::{Digest, Sha256};
 
 use crate::{OpenError, StoreConfig, open};
-pub(crate) use end::End;
-use end::{Alive, PAGE};
+pub(crate) use endpoint::End;
+use endpoint::{Alive, PAGE};
 use table::{Cell, Row, TABLES, Table};
 
-/// How far a copy is.
+/// Progress of a copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The table it is at.
+    /// The current table.
     pub table: &'static str,
-    /// Rows of it that are there.
+    /// Rows of the table that are copied.
     pub done: u64,
-    /// Rows of it that the source has.
+    /// Rows of the table in the source.
     pub total: u64,
 }
 
@@ -35,31 +35,31 @@ pub struct CopiedTable {
     pub checksum: String,
 }
 
-/// Why a store was not copied, or not to its end.
+/// Why a copy failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// Both addresses name the same store.
     #[error("source and target are the same store. Give two addresses")]
     SameStore,
-    /// There is no source.
+    /// The source does not exist.
     #[error("the source `{from}` is not there. Give the address of the store to copy")]
     NoSource {
         /// Its address, without a password.
         from: String,
     },
-    /// Somebody works with the source.
+    /// A process uses the source.
     #[error(
         "a program still works with the source. Stop subscribers and workers, and wait until their leases have run out"
     )]
     InUse,
-    /// A program is registered with one of the stores, though it may have no work in hand.
+    /// A process is registered with one of the stores, though it may hold no lease.
     #[error(
         "{role} on {host} (process {pid}) still works with the {end}, last heard of {seconds} s ago. Stop it, or wait until it was silent for {} s", PROCESS_ALIVE.as_secs()
     )]
     ProcessAlive {
         /// `source` or `target`.
         end: &'static str,
-        /// What it is.
+        /// Its role.
         role: String,
         /// The machine it runs on.
         host: String,
@@ -68,7 +68,7 @@ pub enum CopyError {
         /// How long ago it reported, in seconds.
         seconds: i64,
     },
-    /// The target holds what did not come from the source as it is now.
+    /// The target holds rows that differ from the source's.
     #[error(
         "table `{table}` of the target holds other data. Give an empty target; one that was begun goes on only while nobody has used either store"
     )]
@@ -76,7 +76,7 @@ pub enum CopyError {
         /// The first such table.
         table: &'static str,
     },
-    /// What was written is not what was read.
+    /// The rows of the target differ from those that were written.
     #[error(
         "table `{table}` differs after copying. Do not use the target; copy again into an empty one"
     )]
@@ -87,7 +87,7 @@ pub enum CopyError {
     /// One of the stores cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// One of the stores failed; a second run goes on from here.
+    /// One of the stores failed; a second run resumes here.
     #[error("the copy stopped; run it again and it goes on from there")]
     Store(#[from] StoreError),
 }
@@ -98,14 +98,14 @@ pub enum CopyError {
 /// Leases are not copied: they belong to processes of the source. Jobs that were leased
 /// become due, and go on from their facts.
 ///
-/// Stopped anywhere, a second run finds what is there to be the source's beginning and goes
-/// on behind it; what it finds to be anything else it refuses. A target that is not complete
-/// has no job without all facts, and no position ahead of the jobs.
+/// After an interruption a second run recognises the target's rows as the source's first ones and
+/// resumes after them; anything else is an error. An incomplete target
+/// never has a job without its facts or a cursor ahead of the jobs.
 ///
-/// `clock` tells whether a lease of an SQLite source still runs.
+/// `clock` decides whether a lease of a SQLite source is still valid.
 ///
 /// # Errors
-/// [`CopyError`]. The source is never changed, but for its schema being brought up to date.
+/// [`CopyError`]. The source is only migrated, never changed otherwise.
 pub async fn copy(
     from: &StoreConfig,
     to: &StoreConfig,
@@ -119,7 +119,7 @@ pub async fn copy(
         let from = from.to_string();
         return Err(CopyError::NoSource { from });
     }
-    // Opening brings each schema up to date; the copy has connections of its own.
+    // Opening migrates each schema; the copy has its own connections.
     drop(open(from, Arc::clone(&clock)).await?);
     drop(open(to, Arc::clone(&clock)).await?);
     let mut source = End::connect(from).await?;
@@ -149,8 +149,8 @@ pub async fn copy(
         copied.push(here);
     }
     source.close().await;
-    // Whoever began meanwhile works on what was copied before. The copy is a snapshot, so this
-    // needs a look of its own.
+    // A process that started meanwhile may have changed copied rows. The copy is a snapshot, so this
+    // needs a separate check.
     let mut source = End::connect(from).await?;
     nobody_works_with(&mut source, "source", &*clock).await?;
     nobody_works_with(&mut target, "target", &*clock).await?;
@@ -159,7 +159,7 @@ pub async fn copy(
     Ok(copied)
 }
 
-/// A program without work in hand holds no lease, but may take a job at any moment.
+/// A process without a lease may claim a job at any moment.
 async fn nobody_works_with(
     store: &mut End,
     end: &'static str,
@@ -182,7 +182,7 @@ async fn nobody_works_with(
     }
 }
 
-/// The key of the target's last row, when every row of it is the source's at the same place.
+/// The key of the target's last row if all its rows are a prefix of the source's.
 async fn common_beginning(
     source: &mut End,
     target: &mut End,
@@ -277,7 +277,7 @@ async fn checksum(
     })
 }
 
-/// Each value with its kind and length, so that no two rows look alike.
+/// Encodes each value with type and length, so that different rows never encode alike.
 fn feed(hash: &mut Sha256, cell: &Cell) {
     let (kind, bytes): (u8, &[u8]) = match cell {
         Cell::Null => (0, &[]),

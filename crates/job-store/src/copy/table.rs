@@ -1,4 +1,4 @@
-//! The tables of a store, the same on either engine.
+//! The tables of a store, the same on both engines.
 
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) enum Cell {
     Bytes(Vec<u8>),
 }
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Int,
@@ -30,9 +30,9 @@ pub(crate) struct Table {
 use Kind::{Bytes, Int, Text};
 
 /// Every table that is copied, in the sequence of copying. Facts come before jobs and jobs before the
-/// position: whoever started on half a copy would find no job without its facts, and no
-/// position ahead of the jobs. What processes say of themselves and the alerts they raised are
-/// not copied: both belong to the house that is left, and are made anew where it goes on.
+/// cursor: a process started on a partial copy finds no job without its facts and no
+/// cursor ahead of the jobs. The process registry and the alerts are
+/// not copied: they describe the old installation and are rebuilt by the new one.
 pub(crate) const TABLES: [Table; 11] = [
     Table {
         name: "fact",
@@ -199,7 +199,7 @@ impl Table {
         names.join(", ")
     }
 
-    /// Whether rows are numbered by the store.
+    /// Whether the store generates the key.
     pub(crate) fn is_numbered(&self) -> bool {
         self.columns[0].0 == "seq"
     }
@@ -209,7 +209,7 @@ impl Table {
     }
 
     /// Takes leases off a row: they belong to processes of the source. A leased job becomes
-    /// due, and a channel is free to be led; its term goes on counting.
+    /// due, and a channel has no leader; its epoch is kept.
     pub(crate) fn settle(&self, row: &mut Row) {
         let mut set = |column, value| {
             if let Some(place) = self.place(column) {

@@ -10,11 +10,11 @@ use sqlx::PgConnection;
 use crate::admission::Books;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::statement;
-use crate::postgres::{marks, now, orders};
+use crate::postgres::{cursor_history, now, orders};
 use crate::record;
 use crate::row::{self, Columns};
 
-/// The key of the lock under which requests are judged. Two that were judged at the same time
+/// The key of the lock under which requests are admitted. Two admitted at the same time
 /// would not know of each other.
 const ADMITTING: i64 = 0x6f72_6465_7261_646d;
 
@@ -25,7 +25,7 @@ pub(crate) async fn accept(
 ) -> Result<Vec<Admission>, StoreError> {
     move_cursor(connection, shift, delivery).await?;
     if delivery.cursor.is_some() {
-        marks::sample(connection, shift, &delivery.channel).await?;
+        cursor_history::sample(connection, shift, &delivery.channel).await?;
     }
     let mut new = remember(connection, shift, delivery).await?;
     let mut jobs = Vec::new();
@@ -67,7 +67,7 @@ fn event(entry: &Entry) -> Option<&str> {
     }
 }
 
-/// Moves the cursor if the term is ours still. The row stays locked until the commit, so
+/// Advances the cursor if this term still leads. The row stays locked until the commit, so
 /// that no other leader can come in between.
 async fn move_cursor(
     connection: &mut PgConnection,
@@ -107,7 +107,7 @@ async fn move_cursor(
     }
 }
 
-/// Remembers the event ids; answers those that are new.
+/// Records the event ids and returns the new ones.
 async fn remember(
     connection: &mut PgConnection,
     shift: i64,
@@ -133,7 +133,7 @@ async fn remember(
     rows.iter().map(|row| row.text("event_id")).collect()
 }
 
-/// Waits until nobody else judges requests, and keeps others waiting until the commit.
+/// Takes the admission lock until the commit.
 pub(crate) async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), StoreError> {
     statement("SELECT pg_advisory_xact_lock($1)")
         .bind(ADMITTING)
@@ -143,7 +143,7 @@ pub(crate) async fn wait_for_turn(connection: &mut PgConnection) -> Result<(), S
         .map(|_| ())
 }
 
-/// Judges the requests one after the other and enqueues what is new.
+/// Decides on the requests one by one and enqueues the new ones.
 pub(crate) async fn admit(
     connection: &mut PgConnection,
     shift: i64,
@@ -183,7 +183,7 @@ pub(crate) async fn admit(
     Ok(admissions)
 }
 
-/// Enqueues the jobs in their order, and says so to whoever listens: once for the commit.
+/// Enqueues the jobs in order and notifies listeners once per commit.
 async fn insert(
     connection: &mut PgConnection,
     shift: i64,

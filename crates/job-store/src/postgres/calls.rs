@@ -1,4 +1,4 @@
-//! Calls to the outside in the database.
+//! Recorded calls to Salesforce and WHMCS, in PostgreSQL.
 
 use domain::id::OrderId;
 use domain::job::Lease;

@@ -1,4 +1,4 @@
-//! Claiming: one statement, and what comes with the jobs it takes.
+//! Claims jobs in one statement and loads what a worker needs with them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, now};
 use crate::row::{self, Columns, job_columns, kept_columns};
 
-/// Claims what is due: queued and its time has come, or leased and the lease ran out; never
-/// a job of an order that has an older one still going.
+/// Claims due jobs: queued ones whose time has come, or leased ones whose lease ran out; never
+/// a job of an order that has an older live job.
 ///
 /// The oldest live job of an order is looked up row by row, by index, in the sequence of
 /// `due_at`, and the walk stops at the limit: however much is queued or finished, a claim
-/// reads about as many rows as it takes. Rows that another claim holds are passed over; a
-/// row that changed meanwhile is judged anew by its newest version.
+/// reads about as many rows as it takes. Rows locked by another claim are skipped; a
+/// row that changed meanwhile is checked again in its newest version.
 const CLAIM: &str = concat!(
     "WITH expired AS MATERIALIZED (
          SELECT seq, due_at FROM job
@@ -115,7 +115,7 @@ pub(crate) async fn claim(
 
 type Facts = HashMap<String, Result<Vec<Fact>, StoreError>>;
 
-/// The facts of each order, or what is wrong with the first of them that cannot be read.
+/// The facts of each order, or the first that cannot be decoded.
 async fn facts(
     connection: &mut PgConnection,
     claimed: &[(&PgRow, Claimed)],
@@ -159,8 +159,8 @@ async fn set_aside(
         .map(|_| ())
 }
 
-/// Makes the planner walk the queue in its order until the limit. It believes that hardly any
-/// job is its order's oldest, and would else read and sort all that is due for every claim.
+/// Makes the planner walk the queue in order up to the limit. It believes that hardly any
+/// job is its order's oldest, and would otherwise read and sort all due jobs for every claim.
 pub(crate) async fn walk_indexes(connection: &mut PgConnection) -> Result<(), StoreError> {
     sqlx::raw_sql(
         "SET LOCAL enable_seqscan = off;

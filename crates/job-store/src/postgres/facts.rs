@@ -26,7 +26,7 @@ pub(crate) async fn of_orders(
     .or_unavailable()
 }
 
-/// The facts that people see of an order.
+/// An order's facts for its timeline.
 pub(crate) async fn shown(
     connection: &mut PgConnection,
     order: OrderId,

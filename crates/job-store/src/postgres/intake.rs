@@ -1,4 +1,4 @@
-//! The subscriber's view.
+//! What the subscriber does with the store.
 
 use std::time::Duration;
 
@@ -15,7 +15,9 @@ use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, acts, letters, marks, now, process_registry};
+use crate::postgres::{
+    PostgresStore, admin_commands, cursor_history, dead_letters, now, process_registry,
+};
 use crate::row::{self, Columns};
 use crate::view;
 
@@ -83,7 +85,7 @@ impl JobIntake for PostgresStore {
     ) -> Result<(), StoreError> {
         self.run(Commit::Flushed, move |session| {
             let (connection, shift) = session.parts();
-            Box::pin(marks::lose(connection, shift, channel, epoch, gap))
+            Box::pin(cursor_history::lose(connection, shift, channel, epoch, gap))
         })
         .await
     }
@@ -105,7 +107,7 @@ impl JobIntake for PostgresStore {
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(letters::asked(session.connection, channel, limit))
+            Box::pin(dead_letters::requested(session.connection, channel, limit))
         })
         .await
     }
@@ -118,7 +120,7 @@ impl JobIntake for PostgresStore {
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         self.run(Commit::Flushed, move |session| {
-            Box::pin(letters::redrive(
+            Box::pin(dead_letters::redrive(
                 session.connection,
                 session.shift,
                 channel,
@@ -132,15 +134,15 @@ impl JobIntake for PostgresStore {
 
     async fn act(
         &self,
-        act: &AdminCommand,
+        command: &AdminCommand,
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
         self.run(Commit::Flushed, move |session| {
-            Box::pin(acts::act(
+            Box::pin(admin_commands::execute(
                 session.connection,
                 session.shift,
-                act,
+                command,
                 by,
                 reason,
             ))
@@ -216,7 +218,7 @@ async fn lead(
         .await
         .or_unavailable()?
         .int("epoch")?;
-    // A leader that renews in time keeps its term; everybody else begins a new one.
+    // A leader that renews in time keeps its term; anyone else starts a new one.
     statement(concat!(
         "UPDATE stream SET
              epoch = CASE WHEN owner = $3 AND lease_until > ",
@@ -244,7 +246,7 @@ async fn lead(
     let epoch = found.int("epoch")?;
     if epoch != before {
         let detail = format!("{owner} leads, term {epoch}");
-        marks::mark(connection, shift, channel, MarkKind::Term, &detail).await?;
+        cursor_history::mark(connection, shift, channel, MarkKind::Term, &detail).await?;
     }
     Ok(
         if found.maybe_text("owner")?.as_deref() == Some(owner.as_str()) {

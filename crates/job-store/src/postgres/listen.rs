@@ -1,8 +1,8 @@
-//! Learning that a job was committed, by this machine or another.
+//! Notifications that a job was committed, by this machine or another.
 //!
-//! One connection listens. While it is lost, whoever waits looks again after a short while.
+//! One connection listens. While it is lost, waiters poll at a short interval.
 //!
-//! Behind a pooler in transaction mode nobody listens: the LISTEN would stay with a session
+//! Behind a transaction-mode pooler nothing listens: the LISTEN would stay with a session
 //! that others use afterwards, and its notifications would reach them in the middle of their
 //! own work, which ends their connection. So whether sessions are shared is found out first.
 
@@ -14,20 +14,20 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row};
 use tokio::task::AbortHandle;
 
-use crate::wake::Notifier;
+use crate::notifier::Notifier;
 
-/// The channel of notifications; each says no more than "look".
+/// The notification channel; a notification carries no payload.
 pub(crate) const CHANNEL: &str = "orderbridge_job";
 /// How often a silent connection is asked whether it is still there.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 const CHECK_TAKES: Duration = Duration::from_secs(5);
-/// How long a lost or deaf listener waits before it connects anew.
+/// How long a lost or silent listener waits before it reconnects.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often two connections are compared before their sessions count as their own.
 const COMPARISONS: usize = 5;
 
-/// Whether notifications reach us.
+/// Whether notifications reach this process.
 #[derive(Default)]
 pub(crate) struct ListenerHealth(AtomicBool);
 
@@ -41,7 +41,7 @@ impl ListenerHealth {
     }
 }
 
-/// The listener at work; it ends with this value.
+/// The running listener; dropping it stops it.
 pub(crate) struct Listener(AbortHandle);
 
 impl Drop for Listener {
@@ -50,32 +50,32 @@ impl Drop for Listener {
     }
 }
 
-/// Listens, and connects anew whenever the connection is lost.
+/// Listens and reconnects whenever the connection is lost.
 pub(crate) fn listen(
     options: PgConnectOptions,
     pool: PgPool,
-    wake: Arc<Notifier>,
-    hearing: Arc<ListenerHealth>,
+    notifier: Arc<Notifier>,
+    health: Arc<ListenerHealth>,
 ) -> Listener {
     let task = tokio::spawn(async move {
         let mut pause = FIRST_PAUSE;
         loop {
-            let heard = hear(&options, &pool, &wake, &hearing).await;
-            if heard == Heard::Never {
+            let stopped = listen_once(&options, &pool, &notifier, &health).await;
+            if stopped == Stopped::Never {
                 tracing::info!(
                     "the database is behind a pooler that shares sessions; the store is polled"
                 );
                 return;
             }
-            if hearing.is_good() {
+            if health.is_good() {
                 tracing::warn!("the database's notifications are lost; the store is polled");
-                hearing.set(false);
+                health.set(false);
             }
-            // What was missed meanwhile is looked for at once.
-            wake.now();
-            pause = match heard {
-                Heard::Something => FIRST_PAUSE,
-                Heard::Nothing | Heard::Never => (pause * 2).min(LONGEST_PAUSE),
+            // Look at once for what was missed meanwhile.
+            notifier.now();
+            pause = match stopped {
+                Stopped::Something => FIRST_PAUSE,
+                Stopped::Nothing | Stopped::Never => (pause * 2).min(LONGEST_PAUSE),
             };
             tokio::time::sleep(pause).await;
         }
@@ -83,9 +83,9 @@ pub(crate) fn listen(
     Listener(task.abort_handle())
 }
 
-/// How listening came to an end.
+/// Why listening stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Heard {
+enum Stopped {
     /// Notifications arrived, until the connection was lost.
     Something,
     /// None ever did.
@@ -94,18 +94,18 @@ enum Heard {
     Never,
 }
 
-/// Listens until the connection is lost or turns out to be deaf.
-async fn hear(
+/// Listens until the connection is lost or turns out to receive nothing.
+async fn listen_once(
     options: &PgConnectOptions,
     pool: &PgPool,
     bell: &Notifier,
-    hearing: &ListenerHealth,
-) -> Heard {
+    health: &ListenerHealth,
+) -> Stopped {
     let listening = async {
         if are_shared(options).await? {
             return Ok(None);
         }
-        // A pool of one of its own: the listener keeps its connection for good.
+        // A pool of its own with one connection: the listener never returns it.
         let own = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(CHECK_TAKES)
@@ -115,40 +115,40 @@ async fn hear(
         let mut listener = PgListener::connect_with(&own).await?;
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
-        // Heard by ourselves, it proves that notifications arrive here.
+        // Receiving our own notification proves that they arrive here.
         pool.execute("NOTIFY orderbridge_job").await?;
         Ok::<_, sqlx::Error>(Some(listener))
     };
     let mut listener = match tokio::time::timeout(CHECK_TAKES, listening).await {
         Ok(Ok(Some(listener))) => listener,
-        Ok(Ok(None)) => return Heard::Never,
+        Ok(Ok(None)) => return Stopped::Never,
         Ok(Err(error)) => {
             tracing::debug!(%error, "nobody listens for jobs; the store is polled");
-            return Heard::Nothing;
+            return Stopped::Nothing;
         }
-        Err(_) => return Heard::Nothing,
+        Err(_) => return Stopped::Nothing,
     };
-    let end = |hearing: &ListenerHealth| match hearing.is_good() {
-        true => Heard::Something,
-        false => Heard::Nothing,
+    let end = |health: &ListenerHealth| match health.is_good() {
+        true => Stopped::Something,
+        false => Stopped::Nothing,
     };
     let mut wait = CHECK_TAKES;
     loop {
         match tokio::time::timeout(wait, listener.try_recv()).await {
             Ok(Ok(Some(_))) => {
-                if !hearing.is_good() {
+                if !health.is_good() {
                     tracing::info!("the database's notifications arrive");
-                    hearing.set(true);
+                    health.set(true);
                 }
                 bell.now();
             }
-            Ok(Ok(None) | Err(_)) => return end(hearing),
-            // Not even our own word: this connection will never hear anything.
-            Err(_) if !hearing.is_good() => return Heard::Nothing,
+            Ok(Ok(None) | Err(_)) => return end(health),
+            // Our own notification did not arrive: this connection will never receive one.
+            Err(_) if !health.is_good() => return Stopped::Nothing,
             Err(_) => {
                 let alive = tokio::time::timeout(CHECK_TAKES, listener.execute("SELECT 1"));
                 if !matches!(alive.await, Ok(Ok(_))) {
-                    return Heard::Something;
+                    return Stopped::Something;
                 }
             }
         }
@@ -167,7 +167,7 @@ async fn are_shared(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
         let others = process(&mut other).await?;
         shared |= others == own || process(&mut one).await? != own;
     }
-    // What is gone already need not be told so.
+    // The connection may be gone already.
     let _ = one.close().await;
     let _ = other.close().await;
     Ok(shared)

@@ -1,14 +1,14 @@
 //! The store on a PostgreSQL database.
 
 mod accept;
-mod acts;
+mod admin_commands;
 mod calls;
 mod claim;
+mod cursor_history;
+mod dead_letters;
 mod facts;
 mod intake;
-mod letters;
 mod listen;
-mod marks;
 mod open;
 mod orders;
 mod process_registry;
@@ -25,8 +25,8 @@ use std::time::Duration;
 use domain::ports::StoreError;
 use sqlx::PgPool;
 
+use crate::notifier::Notifier;
 use crate::store::Connections;
-use crate::wake::Notifier;
 pub(crate) use open::versions;
 
 /// The time by the database's clock, in milliseconds. `$1` is the store's shift: zero
@@ -38,33 +38,33 @@ macro_rules! now {
 }
 pub(crate) use now;
 
-/// How far the store's time is ahead of the database's clock.
+/// The offset of the store's time from the database's clock.
 type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Jobs, facts and cursor in one PostgreSQL database, shared by any number of machines.
 ///
 /// *Time* is the database's, so that the clocks of the machines do not matter.
 ///
-/// *Durability:* events, facts and endings are on the server's disk before their caller goes
+/// *Durability:* events, facts and outcomes are on the server's disk before their caller goes
 /// on. Claims, heartbeats and releases are not waited for: a server that crashes may forget
-/// the last of them, which returns the jobs to the queue, and fences never repeat. A standby
+/// the last of them, which returns the jobs to the queue; lease tokens never repeat. A standby
 /// that takes over must have been replicated to synchronously, or what it lacks is lost.
 ///
 /// *Deadlines:* every call ends within 8 seconds, whatever the server does; then its outcome
-/// is unknown, and it may be repeated. Conflicts and lost connections are met by another try
+/// is unknown, and the call may be repeated. Conflicts and lost connections are retried
 /// within that time, as long as nothing can have been committed.
 ///
 /// *Poolers:* works through a connection pooler in transaction mode. Every statement runs
 /// unnamed and inside an explicit transaction, and nothing is kept in a session. Only the
-/// listener needs a session; where it has none, or loses it, the store is looked at every
+/// listener needs a session; without one the store is polled every
 /// second instead.
 ///
 /// *TLS:* as `sslmode` in the address says; a private authority is named by `sslrootcert`.
 /// Connections: ten at most, and the listener's.
 pub struct PostgresStore {
     pool: PgPool,
-    wake: Arc<Notifier>,
-    hearing: Arc<listen::ListenerHealth>,
+    notifier: Arc<Notifier>,
+    health: Arc<listen::ListenerHealth>,
     _listener: listen::Listener,
     shift: Shift,
     terms: transaction::Terms,
@@ -87,7 +87,7 @@ impl PostgresStore {
         self
     }
 
-    /// How the database would go about a claim.
+    /// EXPLAIN of a claim.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -95,7 +95,7 @@ impl PostgresStore {
         claim::explain_claim(self).await
     }
 
-    /// How the database would go about a tally and the search for stuck orders.
+    /// EXPLAIN of the queue statistics and the search for stuck orders.
     ///
     /// # Errors
     /// [`StoreError`].

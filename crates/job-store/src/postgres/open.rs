@@ -10,10 +10,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use crate::OpenError;
 use crate::config::{Address, StoreConfig};
+use crate::notifier::Notifier;
 use crate::postgres::listen::{ListenerHealth, listen};
 use crate::postgres::transaction::{Terms, statement};
 use crate::postgres::{PostgresStore, Shift};
-use crate::wake::Notifier;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// The key of the lock under which the schema is changed: "orderbri" as a number.
@@ -63,7 +63,7 @@ impl PostgresStore {
         let prepared = async {
             let mut connection = connect(&options).await?;
             migrate(&mut connection).await?;
-            // What is gone already need not be told so.
+            // The connection may be gone already.
             let _ = connection.close().await;
             Ok::<_, OpenError>(())
         };
@@ -76,18 +76,18 @@ impl PostgresStore {
             .idle_timeout(Duration::from_secs(300))
             .max_lifetime(Duration::from_secs(1800))
             .connect_lazy_with(options.clone());
-        let wake = Arc::new(Notifier::default());
-        let hearing = Arc::new(ListenerHealth::default());
+        let notifier = Arc::new(Notifier::default());
+        let health = Arc::new(ListenerHealth::default());
         let listener = listen(
             options,
             pool.clone(),
-            Arc::clone(&wake),
-            Arc::clone(&hearing),
+            Arc::clone(&notifier),
+            Arc::clone(&health),
         );
         Ok(Self {
             pool,
-            wake,
-            hearing,
+            notifier,
+            health,
             _listener: listener,
             shift,
             terms: Terms::default(),
@@ -116,7 +116,7 @@ async fn connect(options: &PgConnectOptions) -> Result<PgConnection, OpenError> 
         .execute(&mut maintenance)
         .await
     {
-        // Somebody else was faster.
+        // Another process created it first.
         Err(error) if !matches!(code(&error).as_deref(), Some("42P04" | "23505")) => {
             return Err(OpenError::Failed(error));
         }
@@ -134,7 +134,7 @@ fn code(error: &sqlx::Error) -> Option<String> {
 /// that programs that start together migrate once, and one that dies leaves nothing behind.
 ///
 /// Not by the driver's own migrator: that one locks the session and prepares named
-/// statements, both of which a pooler in transaction mode hands on to strangers.
+/// statements, both of which a transaction-mode pooler hands to other clients.
 async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
     let mut transaction = connection.begin().await.map_err(OpenError::Failed)?;
     statement("SELECT pg_advisory_xact_lock($1)")
@@ -179,7 +179,7 @@ async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
             .await
             .map_err(OpenError::Failed)?;
     }
-    // A newer release was here: its schema may mean what we do not know.
+    // A newer release migrated this schema; we cannot know what it means.
     if let Some((version, _)) = applied.first_key_value() {
         return Err(MigrateError::VersionMissing(*version).into());
     }

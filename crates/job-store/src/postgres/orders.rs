@@ -1,4 +1,4 @@
-//! The list of orders in the database. Facts and endings change it in their own statement, see
+//! The list of orders in PostgreSQL. Facts and outcomes change it in their own statement, see
 //! [`listed`].
 
 use domain::id::OrderId;
@@ -16,8 +16,8 @@ use crate::postgres::now;
 use crate::postgres::transaction::statement;
 use crate::view;
 
-/// A CTE that brings the row of the order in the CTE `held` up to date. `$7` is how its job
-/// ended, or `live`; the parameters behind it are bound by [`bind`].
+/// A CTE that updates the row of the order in the CTE `held`. `$7` is its job's outcome
+/// or `live`; [`bind`] binds the parameters after it.
 macro_rules! listed {
     () => {
         concat!(
@@ -46,7 +46,7 @@ macro_rules! listed {
 }
 pub(crate) use listed;
 
-/// Binds the parameters of [`listed`] from `$8` on. `ends`: the job ends, which the list shows
+/// Binds the parameters of [`listed`] from `$8` on. `ends`: the job finishes, which the list shows
 /// whatever the facts are.
 pub(crate) fn bind<'q>(
     query: Query<'q, Postgres, PgArguments>,
@@ -88,7 +88,7 @@ pub(crate) async fn asked_for(
     .map(|_| ())
 }
 
-/// The order stands for no such WHMCS order any more.
+/// The order is no longer linked to this WHMCS order.
 pub(crate) async fn forgotten(
     connection: &mut PgConnection,
     shift: i64,
@@ -115,7 +115,7 @@ pub(crate) async fn list(
     query: &OrderQuery,
 ) -> Result<Vec<OrderRow>, StoreError> {
     let (text, values) = Filter::of(query).statement();
-    // Ours: conditions and numbered parameters.
+    // Conditions of this crate and numbered parameters only.
     let mut statement = sqlx::query(AssertSqlSafe(text)).persistent(false);
     for value in values {
         statement = match value {

@@ -1,4 +1,4 @@
-//! Forgetting what nobody needs any more, a little at a time.
+//! Pruning in small steps.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::postgres::{PostgresStore, now};
 use crate::record::unbinding;
 use crate::row::Columns;
 
-/// The most rows that one commit forgets of each kind.
+/// The most rows of each kind that one commit deletes.
 const STEP: i64 = 1000;
 
 pub(crate) async fn prune(
@@ -35,8 +35,8 @@ pub(crate) async fn prune(
     }
 }
 
-/// Forgets up to [`STEP`] jobs, with the facts they leave unneeded, and as many event ids;
-/// says whether there may be more.
+/// Deletes up to [`STEP`] jobs with the facts nobody needs afterwards, and as many event ids;
+/// returns whether there may be more.
 async fn one_step(
     connection: &mut PgConnection,
     shift: i64,
@@ -153,7 +153,7 @@ const AUDIT: &str = concat!(
     " - $2 ORDER BY seq LIMIT $3))"
 );
 
-/// Forgets up to [`STEP`] rows that are older than `age`.
+/// Deletes up to [`STEP`] rows older than `age`.
 async fn forget(
     connection: &mut PgConnection,
     shift: i64,

@@ -1,4 +1,4 @@
-//! The worker's view.
+//! What the worker does with the store.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, calls, now};
 use crate::row::Columns;
 
-/// How soon whoever waits looks again while no notification can reach it.
+/// The polling interval while no notification can arrive.
 const POLL: Duration = Duration::from_secs(1);
 /// The shortest wait: rows that another claim is just taking look due until it has committed.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// Whether a lease holds.
+/// Condition under which a lease is valid.
 macro_rules! held {
     () => {
         concat!(
@@ -125,7 +125,7 @@ impl JobQueue for PostgresStore {
             Box::pin(async move {
                 let (connection, shift) = session.parts();
                 // A lease that ran out is lost even while nobody else has taken the job: the
-                // fence alone would let a paused owner write in that moment.
+                // token alone would let a paused owner write at that moment.
                 let query = statement(concat!(
                     "WITH held AS (UPDATE job SET deferrals = 0 WHERE ",
                     held!(),
@@ -179,7 +179,7 @@ impl JobQueue for PostgresStore {
                 }
                 calls::append(&mut *connection, lease, calls).await?;
                 if release.after.is_zero() {
-                    // We are on our way out: another machine may take it at once.
+                    // This process is shutting down: another may take the job at once.
                     sqlx::raw_sql("NOTIFY orderbridge_job")
                         .execute(connection)
                         .await
@@ -230,7 +230,7 @@ impl JobQueue for PostgresStore {
     }
 
     async fn wait(&self, limit: Duration) {
-        let limit = match self.hearing.is_good() {
+        let limit = match self.health.is_good() {
             true => limit,
             false => limit.min(POLL),
         };
@@ -242,7 +242,7 @@ impl JobQueue for PostgresStore {
             Ok(None) => limit,
             Err(_) => limit.min(POLL),
         };
-        self.wake.wait(limit).await;
+        self.notifier.wait(limit).await;
     }
 }
 
@@ -253,7 +253,7 @@ async fn next_due(
     shift: i64,
 ) -> Result<Option<Duration>, StoreError> {
     walk_indexes(connection).await?;
-    // What may not be taken must not wake anybody over and over.
+    // A job that may not be taken must not wake waiters again and again.
     let row = statement(concat!(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM pause WHERE what = 'worker') THEN 1000 ELSE
          least(

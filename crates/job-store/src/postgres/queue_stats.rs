@@ -1,4 +1,4 @@
-//! Counting.
+//! Queue statistics.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ pub(crate) async fn stuck(
     stuck_of(found.as_ref())
 }
 
-/// How the database would go about the counts that are asked for often.
+/// EXPLAIN of the frequent counts.
 pub(crate) async fn explain(store: &PostgresStore) -> Result<String, StoreError> {
     store
         .run(Commit::Relaxed, |session| {

@@ -1,4 +1,4 @@
-//! What people see.
+//! Read-only views for the console, the CLI and the alert rules.
 
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use sqlx::query::Query;
 use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, calls, facts, marks, orders, process_registry, queue_stats};
+use crate::postgres::{
+    PostgresStore, calls, cursor_history, facts, orders, process_registry, queue_stats,
+};
 use crate::queue_stats::{letters_of, marker_lost, open_letters};
 use crate::row::{self, Columns};
 use crate::view::{self, finished_jobs, limit, view_columns};
@@ -124,7 +126,7 @@ impl JobReader for PostgresStore {
         limit: usize,
     ) -> Result<Vec<CursorMark>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(marks::history(session.connection, channel, limit))
+            Box::pin(cursor_history::history(session.connection, channel, limit))
         })
         .await
     }
@@ -255,7 +257,7 @@ impl JobReader for PostgresStore {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
                 let (connection, _) = session.parts();
-                // Fails where the schema is not ours.
+                // Fails when the schema is not ours.
                 statement("SELECT epoch FROM stream LIMIT 1")
                     .fetch_optional(connection)
                     .await
@@ -270,7 +272,7 @@ impl JobReader for PostgresStore {
 type Asked = Query<'static, Postgres, PgArguments>;
 
 impl PostgresStore {
-    /// What a question finds.
+    /// The rows of a query.
     async fn rows(&self, ask: impl Fn() -> Asked + Send + Sync) -> Result<Vec<PgRow>, StoreError> {
         let ask = &ask;
         self.run(Commit::Relaxed, move |session| {

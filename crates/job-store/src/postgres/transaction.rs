@@ -1,4 +1,4 @@
-//! One call to the store: a transaction with a deadline, repeated where that is safe.
+//! One call to the store: a transaction with a deadline, retried where that is safe.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -13,23 +13,23 @@ use sqlx::{AssertSqlSafe, PgPool, Postgres};
 use crate::error::OrUnavailable;
 use crate::postgres::PostgresStore;
 
-/// How long undoing a call that was given up may take.
+/// How long the rollback of an abandoned call may take.
 const UNDO: Duration = Duration::from_secs(1);
-/// How often a call is repeated that certainly was not committed.
+/// How often a call that certainly was not committed is retried.
 const TRIES: u32 = 5;
 
 /// Whether a call returns before its commit is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Commit {
-    /// It is on disk: events, facts, endings.
+    /// The commit is on disk: events, facts, outcomes.
     Flushed,
     /// A crash of the *server* may forget it within the next moments, and nothing that was
     /// flushed later: claims, heartbeats and releases, whose loss returns a job to the queue.
-    /// The fence is unique for ever, so a forgotten claim's owner can still write nothing.
+    /// Lease tokens never repeat, so the owner of a forgotten claim can still write nothing.
     Relaxed,
 }
 
-/// How long calls may take, and how their transactions begin.
+/// Deadlines of calls and the settings of their transactions.
 pub(crate) struct Terms {
     deadline: Duration,
     flushed: String,
@@ -37,11 +37,11 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Terms for calls that may take so long until their outcome is unknown, whatever the
+    /// Settings for calls whose outcome is unknown after this deadline, whatever the
     /// database does.
     ///
     /// Everything a transaction needs is local to it, because the next one may run in another
-    /// session. The server ends what takes too long, and what its owner does not go on with:
+    /// session. The server cancels what takes too long or idles in its transaction:
     /// a paused machine must not keep its locks.
     pub(crate) fn new(deadline: Duration) -> Self {
         let patience = deadline.as_millis() * 3 / 4;
@@ -67,7 +67,7 @@ impl Default for Terms {
     }
 }
 
-/// A statement that leaves nothing behind in its session.
+/// A statement that leaves nothing in its session.
 pub(crate) fn statement(text: &'static str) -> Query<'static, Postgres, PgArguments> {
     sqlx::query(text).persistent(false)
 }
@@ -146,7 +146,7 @@ impl PostgresStore {
                 lent.give_back();
                 Ok(value)
             }
-            // Dropping what was lent undoes it.
+            // Dropping the transaction rolls it back.
             Err(error) => Err(Failed::Rolled(error)),
         }
     }
@@ -160,7 +160,7 @@ enum Failed {
 }
 
 async fn simple(connection: &mut PgConnection, text: &str) -> Result<(), StoreError> {
-    // Ours: constants and numbers.
+    // Constants and numbers of this crate only.
     sqlx::raw_sql(AssertSqlSafe(text))
         .execute(connection)
         .await
@@ -176,18 +176,18 @@ fn database_code(error: &StoreError) -> Option<String> {
     error.code().map(std::borrow::Cow::into_owned)
 }
 
-/// A serialization failure or a deadlock: the database undid it and asks for another try.
+/// A serialization failure or a deadlock: rolled back by the database, safe to retry.
 fn is_conflict(error: &StoreError) -> bool {
     matches!(database_code(error).as_deref(), Some("40001" | "40P01"))
 }
 
-/// Whether another try may do better: a conflict, or a connection that was lost.
+/// Whether a retry may succeed: a conflict, or a lost connection.
 fn may_pass(error: &StoreError) -> bool {
     let StoreError::Unavailable(source) = error else {
         return false;
     };
     match database_code(error) {
-        // 57P01 to 57P03: the server ended the session, or is on its way up.
+        // 57P01 to 57P03: the server ended the session or is starting up.
         Some(code) => is_conflict(error) || code.starts_with("57P"),
         None => matches!(
             source.downcast_ref::<sqlx::Error>(),
@@ -198,9 +198,9 @@ fn may_pass(error: &StoreError) -> bool {
 
 /// A connection of the pool, in a transaction until it is given back.
 ///
-/// A call may be given up at any moment (a worker that waits for work is woken by something
-/// else), and must not leave its transaction open. What cannot be undone in a moment is
-/// closed without a farewell: it may be the connection that hangs.
+/// A call may be abandoned at any moment (a waiting worker is woken by something
+/// else) and must not leave its transaction open. A connection that cannot roll back quickly is
+/// closed without ROLLBACK: it may be the connection that hangs.
 struct Lent(Option<PoolConnection<Postgres>>);
 
 impl Lent {

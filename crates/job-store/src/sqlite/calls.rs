@@ -1,4 +1,4 @@
-//! Calls to the outside in the file.
+//! Recorded calls to Salesforce and WHMCS, in SQLite.
 
 use domain::id::OrderId;
 use domain::job::Lease;

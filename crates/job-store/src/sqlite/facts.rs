@@ -24,7 +24,7 @@ async fn rows(
         .or_unavailable()
 }
 
-/// The facts that a worker goes by: all of them, or none.
+/// The facts a worker resumes from: all of them, or an error.
 pub(crate) async fn of_order(
     connection: &mut SqliteConnection,
     order: OrderId,
@@ -36,7 +36,7 @@ pub(crate) async fn of_order(
         .collect()
 }
 
-/// The facts that people see of an order.
+/// An order's facts for its timeline.
 pub(crate) async fn shown(
     connection: &mut SqliteConnection,
     order: OrderId,

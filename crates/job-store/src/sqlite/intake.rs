@@ -1,4 +1,4 @@
-//! The subscriber's view.
+//! What the subscriber does with the store.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use sqlx::SqliteConnection;
 use crate::error::OrUnavailable;
 use crate::record;
 use crate::row::{self, Columns};
-use crate::sqlite::acts::{self, Person};
+use crate::sqlite::admin_commands::{self, Operator};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, letters, marks, orders, process_registry};
+use crate::sqlite::{SqliteStore, cursor_history, dead_letters, orders, process_registry};
 use crate::view;
 
 #[async_trait]
@@ -78,7 +78,9 @@ impl JobIntake for SqliteStore {
     ) -> Result<(), StoreError> {
         let (channel, gap) = (channel.clone(), gap.clone());
         self.write_now(move |connection, now| {
-            Box::pin(async move { marks::lose(connection, &channel, epoch, &gap, now).await })
+            Box::pin(
+                async move { cursor_history::lose(connection, &channel, epoch, &gap, now).await },
+            )
         })
         .await
     }
@@ -102,7 +104,7 @@ impl JobIntake for SqliteStore {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        letters::asked(&self.readers, channel, limit).await
+        dead_letters::requested(&self.readers, channel, limit).await
     }
 
     async fn redrive(
@@ -115,7 +117,7 @@ impl JobIntake for SqliteStore {
         let (channel, read) = (channel.clone(), read.clone());
         self.write_now(move |connection, now| {
             Box::pin(async move {
-                letters::redrive(connection, &channel, epoch, letter, &read, now).await
+                dead_letters::redrive(connection, &channel, epoch, letter, &read, now).await
             })
         })
         .await
@@ -123,15 +125,15 @@ impl JobIntake for SqliteStore {
 
     async fn act(
         &self,
-        act: &AdminCommand,
+        command: &AdminCommand,
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
-        let (act, who, reason) = (act.clone(), by.to_owned(), reason.to_owned());
+        let (command, who, reason) = (command.clone(), by.to_owned(), reason.to_owned());
         self.write_now(move |connection, now| {
             Box::pin(async move {
-                let person = Person { who, reason, now };
-                acts::act(connection, &act, &person).await
+                let operator = Operator { who, reason, now };
+                admin_commands::execute(connection, &command, &operator).await
             })
         })
         .await
@@ -190,7 +192,7 @@ async fn lead(
         .await
         .or_unavailable()?
         .int("epoch")?;
-    // A leader that renews in time keeps its term; everybody else begins a new one.
+    // A leader that renews in time keeps its term; anyone else starts a new one.
     sqlx::query(
         "UPDATE stream SET
              epoch = CASE WHEN owner = ?2 AND lease_until > ?3 THEN epoch ELSE epoch + 1 END,
@@ -213,7 +215,7 @@ async fn lead(
     let epoch = found.int("epoch")?;
     if epoch != before {
         let detail = format!("{owner} leads, term {epoch}");
-        marks::mark(connection, &channel, MarkKind::Term, &detail, now).await?;
+        cursor_history::mark(connection, &channel, MarkKind::Term, &detail, now).await?;
     }
     Ok(if leader.as_deref() == Some(owner.as_str()) {
         Leadership::Leader(Epoch(epoch))
@@ -259,7 +261,7 @@ async fn accept(
         return Err(StoreError::NotLeader);
     }
     if delivery.cursor.is_some() {
-        marks::sample(connection, &delivery.channel, now).await?;
+        cursor_history::sample(connection, &delivery.channel, now).await?;
     }
     let mut admissions = Vec::with_capacity(delivery.entries.len());
     for entry in &delivery.entries {

@@ -1,11 +1,11 @@
 //! The store on one SQLite file.
 
-mod acts;
+mod admin_commands;
 mod calls;
+mod cursor_history;
+mod dead_letters;
 mod facts;
 mod intake;
-mod letters;
-mod marks;
 mod open;
 mod orders;
 mod process_registry;
@@ -23,8 +23,8 @@ use domain::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqlitePool};
 
+use crate::notifier::Notifier;
 use crate::store::Connections;
-use crate::wake::Notifier;
 pub(crate) use open::versions;
 use writer::Writer;
 
@@ -34,7 +34,7 @@ use writer::Writer;
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
-    wake: Arc<Notifier>,
+    notifier: Arc<Notifier>,
     clock: Arc<dyn Clock>,
     claims: AtomicU64,
 }
@@ -42,7 +42,7 @@ pub struct SqliteStore {
 /// For tests.
 #[doc(hidden)]
 impl SqliteStore {
-    /// How the file would be read for a tally and the search for stuck orders.
+    /// EXPLAIN QUERY PLAN of the queue statistics and the search for stuck orders.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -57,7 +57,7 @@ impl SqliteStore {
     }
 
     /// Runs `operation` in the writer, with the time when its turn comes: what waited in the
-    /// queue must not be judged by the time when it was asked for.
+    /// queue must not use the time at which it was requested.
     async fn write_now<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

@@ -60,12 +60,12 @@ impl SqliteStore {
             .await
             .map_err(OpenError::Failed)?;
         let watcher = options.connect().await.map_err(OpenError::Failed)?;
-        let wake = watch(path, watcher);
-        let writer = Writer::start(connection, Arc::clone(&wake));
+        let notifier = watch(path, watcher);
+        let writer = Writer::start(connection, Arc::clone(&notifier));
         Ok(Self {
             writer,
             readers,
-            wake,
+            notifier,
             clock,
             claims: AtomicU64::new(0),
         })
@@ -76,7 +76,7 @@ impl SqliteStore {
 /// cannot be sent between threads.
 ///
 /// Under a lock of the whole file: programs that start together on a new file would
-/// otherwise migrate it both.
+/// otherwise both migrate it.
 async fn migrate(options: SqliteConnectOptions, lock: PathBuf) -> Result<(), OpenError> {
     let runtime = tokio::runtime::Handle::current();
     let migration = tokio::task::spawn_blocking(move || {

@@ -1,4 +1,4 @@
-//! The list of orders in the file, kept up to date in the commits that change what it shows.
+//! The list of orders in SQLite, updated in the commits that change it.
 
 use domain::id::OrderId;
 use domain::job::JobOutcome;
@@ -31,7 +31,7 @@ pub(crate) async fn asked_for(
     .map(|_| ())
 }
 
-/// These facts of it were recorded.
+/// Facts of the order were recorded.
 pub(crate) async fn learnt(
     connection: &mut SqliteConnection,
     order: OrderId,
@@ -67,7 +67,7 @@ pub(crate) async fn learnt(
     .map(|_| ())
 }
 
-/// A job of it has ended; the last one unless another waits.
+/// A job of the order finished; the order is live while another is queued.
 pub(crate) async fn ended(
     connection: &mut SqliteConnection,
     order: OrderId,
@@ -97,7 +97,7 @@ pub(crate) async fn list(
     query: &OrderQuery,
 ) -> Result<Vec<OrderRow>, StoreError> {
     let (text, values) = Filter::of(query).statement();
-    // Ours: conditions and numbered parameters.
+    // Conditions of this crate and numbered parameters only.
     let mut statement = sqlx::query(AssertSqlSafe(text));
     for value in values {
         statement = match value {

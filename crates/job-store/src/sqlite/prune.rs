@@ -1,4 +1,4 @@
-//! Forgetting what nobody needs any more, a little at a time.
+//! Pruning in small steps.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::record::unbinding;
 use crate::row::Columns;
 use crate::sqlite::SqliteStore;
 
-/// The most rows that one commit forgets of each kind: writers wait for it.
+/// The most rows of each kind that one commit deletes, since writers wait for it.
 const STEP: i64 = 500;
 
 pub(crate) async fn prune(store: &SqliteStore, older_than: Duration) -> Result<Pruned, StoreError> {
@@ -28,8 +28,8 @@ pub(crate) async fn prune(store: &SqliteStore, older_than: Duration) -> Result<P
     }
 }
 
-/// Forgets up to [`STEP`] jobs, with the facts they leave unneeded, and as many event ids;
-/// says whether there may be more.
+/// Deletes up to [`STEP`] jobs with the facts nobody needs afterwards, and as many event ids;
+/// returns whether there may be more.
 async fn one_step(
     connection: &mut SqliteConnection,
     now: Timestamp,
@@ -112,7 +112,7 @@ const GAPS: &str = "DELETE FROM gap WHERE seq IN (
 const AUDIT: &str = "DELETE FROM audit WHERE seq IN (
     SELECT seq FROM audit WHERE at <= ?1 ORDER BY seq LIMIT ?2)";
 
-/// Forgets up to [`STEP`] rows that are as old as `cutoff`.
+/// Deletes up to [`STEP`] rows as old as `cutoff`.
 async fn forget(
     connection: &mut SqliteConnection,
     cutoff: Timestamp,

@@ -1,4 +1,4 @@
-//! The worker's view.
+//! What the worker does with the store.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,7 +42,7 @@ const DUE: &str = concat!(
      ORDER BY due_at, seq LIMIT ?2"
 );
 
-/// How soon whoever is held back looks again.
+/// The polling interval while workers are paused.
 const PAUSED: Duration = Duration::from_secs(1);
 
 #[async_trait]
@@ -54,7 +54,7 @@ impl JobQueue for SqliteStore {
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError> {
         let now = self.clock.now();
-        // A look that costs no write and no flush, for the many times there is nothing.
+        // A read-only check first: most of the time there is nothing to claim.
         if limit == 0 || !self.anything_due(now).await? {
             return Ok(Vec::new());
         }
@@ -104,7 +104,7 @@ impl JobQueue for SqliteStore {
         self.write_now(move |connection, now| {
             Box::pin(async move {
                 // A lease that ran out is lost even while nobody else has taken the job:
-                // the fence alone would let a paused owner write in that moment.
+                // the token alone would let a paused owner write at that moment.
                 let held = fenced(
                     connection,
                     "UPDATE job SET deferrals = 0
@@ -193,17 +193,17 @@ impl JobQueue for SqliteStore {
 
     async fn wait(&self, limit: Duration) {
         let limit = match self.next_due().await {
-            // What may not be taken must not wake anybody over and over.
+            // A job that may not be taken must not wake waiters again and again.
             _ if self.is_paused().await => limit.min(PAUSED),
             Ok(Some(due)) => limit.min(due.since(self.clock.now())),
             Ok(None) | Err(_) => limit,
         };
-        self.wake.wait(limit).await;
+        self.notifier.wait(limit).await;
     }
 }
 
 impl SqliteStore {
-    /// Whether a person holds the workers back, as far as can be told.
+    /// Whether an operator paused the workers; `false` when that cannot be read.
     async fn is_paused(&self) -> bool {
         let found = sqlx::query("SELECT 1 FROM pause WHERE what = 'worker'")
             .fetch_optional(&self.readers)
@@ -316,8 +316,8 @@ async fn set_aside(
         .map(|_| ())
 }
 
-/// Runs a statement whose parameters are the time, the job and the fence, and where it needs
-/// one, a later time; says whether the fence held.
+/// Runs a statement whose parameters are the time, the job and the token, and where it needs
+/// one, a later time; returns whether the lease was valid.
 async fn fenced(
     connection: &mut SqliteConnection,
     statement: &'static str,

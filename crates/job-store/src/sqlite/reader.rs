@@ -1,4 +1,4 @@
-//! What people see.
+//! Read-only views for the console, the CLI and the alert rules.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::queue_stats::{
     ended, letters_of, live, marker_lost, open_letters, stuck, stuck_of, tally_of,
 };
 use crate::row::{self, Columns, kept_columns};
-use crate::sqlite::{SqliteStore, calls, facts, marks, orders, process_registry};
+use crate::sqlite::{SqliteStore, calls, cursor_history, facts, orders, process_registry};
 use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
@@ -118,7 +118,7 @@ impl JobReader for SqliteStore {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<CursorMark>, StoreError> {
-        marks::history(&self.readers, channel, limit).await
+        cursor_history::history(&self.readers, channel, limit).await
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {

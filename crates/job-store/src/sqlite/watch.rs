@@ -1,8 +1,8 @@
-//! Learning that something was written, by this process or another, without busy polling.
+//! Notifications of commits by this process or another, without busy polling.
 //!
-//! The kernel tells when the write-ahead log is written to, which is a little *before* the
-//! commit can be seen; so after such a word `PRAGMA data_version` is watched for a moment.
-//! A slow poll is the net under it.
+//! inotify reports writes to the write-ahead log, which happen slightly *before* the
+//! commit is visible; so `PRAGMA data_version` is polled briefly after each report.
+//! A slow poll is the fallback.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection};
 
-use crate::wake::Notifier;
+use crate::notifier::Notifier;
 
-/// How often the log is looked at where the kernel does not tell.
+/// The polling interval where file notifications are unavailable.
 const SLOW_POLL: Duration = Duration::from_millis(1000);
 /// How long a commit may take to become visible after its log was written.
 const SETTLE_TRIES: u32 = 40;
 const SETTLE_EVERY: Duration = Duration::from_millis(2);
 
-/// A bell that rings whenever something was committed to the file.
+/// Notifies waiters of every commit to the file.
 pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifier> {
-    let wake = Arc::new(Notifier::default());
-    let weak = Arc::downgrade(&wake);
+    let notifier = Arc::new(Notifier::default());
+    let weak = Arc::downgrade(&notifier);
     let words = log_written(database);
     tokio::spawn(async move {
         let mut words = words;
@@ -29,12 +29,14 @@ pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifi
         let mut seen = data_version(&mut connection).await;
         loop {
             words.next_or(SLOW_POLL).await;
-            let Some(wake) = weak.upgrade() else { return };
+            let Some(notifier) = weak.upgrade() else {
+                return;
+            };
             for _ in 0..SETTLE_TRIES {
                 let version = data_version(&mut connection).await;
                 if version != seen {
                     seen = version;
-                    wake.now();
+                    notifier.now();
                     break;
                 }
                 if !words.told {
@@ -44,7 +46,7 @@ pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifi
             }
         }
     });
-    wake
+    notifier
 }
 
 async fn data_version(connection: &mut SqliteConnection) -> Option<i64> {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wake::Notifier;
+use crate::notifier::Notifier;
 
 /// The most operations in one transaction.
 const GROUP: usize = 128;
@@ -28,9 +28,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: SqliteConnection, wake: Arc<Notifier>) -> Self {
+    pub(crate) fn start(connection: SqliteConnection, notifier: Arc<Notifier>) -> Self {
         let (queue, operations) = mpsc::channel(1024);
-        tokio::spawn(run(connection, operations, wake));
+        tokio::spawn(run(connection, operations, notifier));
         Self { queue }
     }
 
@@ -49,7 +49,7 @@ impl Writer {
                 let result = operation(connection).await;
                 let keep = result.is_ok();
                 let answer: Answer = Box::new(move |committed| {
-                    // The caller may have gone; the commit stands all the same.
+                    // The caller may be gone; the commit is valid all the same.
                     let _ = sender.send(committed.and(result));
                 });
                 (keep, answer)
@@ -73,7 +73,7 @@ impl Writer {
 async fn run(
     mut connection: SqliteConnection,
     mut operations: mpsc::Receiver<Operation>,
-    wake: Arc<Notifier>,
+    notifier: Arc<Notifier>,
 ) {
     let mut group = Vec::with_capacity(GROUP);
     while operations.recv_many(&mut group, GROUP).await > 0 {
@@ -90,7 +90,7 @@ async fn run(
                 Some(text) => Err(StoreError::Unavailable(text.clone().into())),
             });
         }
-        wake.now();
+        notifier.now();
     }
 }
 

@@ -136,7 +136,7 @@ async fn goes_on(store: &Store) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_goes_on_after_moving_to_postgresql_and_back() {
+async fn store_works_after_copy_to_postgresql_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::create().await;
     let clock = Arc::new(FakeClock::default());
@@ -174,7 +174,7 @@ async fn a_store_goes_on_after_moving_to_postgresql_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_was_stopped_goes_on_and_one_that_is_complete_stays() {
+async fn interrupted_copy_resumes_and_complete_copy_is_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::create().await;
     let clock = Arc::new(FakeClock::default());
@@ -213,7 +213,7 @@ async fn a_copy_that_was_stopped_goes_on_and_one_that_is_complete_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_target_with_other_data_or_a_source_in_use_is_refused() {
+async fn copy_refuses_foreign_target_and_source_in_use() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(FakeClock::default());
     let (from, to) = (
@@ -247,7 +247,7 @@ async fn a_target_with_other_data_or_a_source_in_use_is_refused() {
 
 /// A worker between two jobs holds no lease; the store knows it by its reports.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_with_which_an_idle_process_works_is_not_copied_and_not_copied_to() {
+async fn copy_refuses_store_with_registered_idle_process() {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::create().await;
     let clock = Arc::new(FakeClock::default());
@@ -284,7 +284,7 @@ async fn a_store_with_which_an_idle_process_works_is_not_copied_and_not_copied_t
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_process_that_was_killed_is_in_the_way_of_a_copy_for_a_moment_only() {
+async fn killed_process_blocks_copy_only_until_its_heartbeat_expires() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(FakeClock::default());
     let (from, to) = (

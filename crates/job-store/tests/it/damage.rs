@@ -158,13 +158,13 @@ each_store! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn text_that_is_no_utf8_is_set_aside() {
+async fn invalid_utf8_is_set_aside() {
     on_sqlite(&damaged("job SET correlation = CAST(x'ff' AS TEXT)")).await;
     on_sqlite(&damaged("fact SET body = CAST(x'ff' AS TEXT)")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_null_where_none_should_be_is_set_aside() {
+async fn unexpected_null_is_set_aside() {
     for column in ["correlation", "requested_at", "enqueued_at", "source"] {
         let before = format!("ALTER TABLE job ALTER {column} DROP NOT NULL");
         on_postgres(&before, &damaged(&format!("job SET {column} = NULL"))).await;
@@ -172,7 +172,7 @@ async fn a_null_where_none_should_be_is_set_aside() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_that_is_set_aside_can_not_be_written_by_whoever_had_it() {
+async fn former_owner_cannot_write_job_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("jobs.db");
     let clock = Arc::new(FakeClock::default());

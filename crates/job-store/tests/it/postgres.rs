@@ -67,7 +67,7 @@ async fn execute(connection: &mut PgConnection, text: &'static str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn programs_that_start_together_on_a_new_database_all_open_it() {
+async fn concurrent_starts_on_new_database_all_open_it() {
     let database = Database::create().await;
     let clock = Arc::new(FakeClock::default());
     let stores = (0..6).map(|_| connect(&database, &clock));
@@ -77,7 +77,7 @@ async fn programs_that_start_together_on_a_new_database_all_open_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_not_there_is_made() {
+async fn missing_database_is_created() {
     let database = Database::create().await;
     let url = format!("{}_new", database.url());
     let config = StoreConfig::parse(&url).unwrap();
@@ -95,7 +95,7 @@ async fn a_database_that_is_not_there_is_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_of_a_newer_release_is_not_touched() {
+async fn database_of_newer_release_is_rejected() {
     let Opened {
         store, database, ..
     } = open().await;
@@ -110,7 +110,7 @@ async fn a_database_of_a_newer_release_is_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_committed_elsewhere_wakes_a_waiting_worker() {
+async fn job_committed_by_another_process_wakes_waiting_worker() {
     let opened = open().await;
     let other = connect(&opened.database, &opened.clock).await;
     let far = Duration::from_secs(30);
@@ -137,7 +137,7 @@ async fn a_job_committed_elsewhere_wakes_a_waiting_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_connections_heal_without_a_restart() {
+async fn killed_connections_recover_without_restart() {
     let Opened {
         store,
         clock,
@@ -169,7 +169,7 @@ async fn killed_connections_heal_without_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_conflict_is_tried_again_and_changes_nothing_twice() {
+async fn conflict_is_retried_without_double_effect() {
     let Opened {
         store, database, ..
     } = open().await;
@@ -195,7 +195,7 @@ async fn a_conflict_is_tried_again_and_changes_nothing_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_hangs_is_unavailable_in_time_and_usable_afterwards() {
+async fn hanging_database_is_unavailable_within_deadline_then_usable() {
     let Opened {
         store, database, ..
     } = open().await;
@@ -217,7 +217,7 @@ async fn a_database_that_hangs_is_unavailable_in_time_and_usable_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_is_given_up_leaves_no_open_transaction_behind() {
+async fn abandoned_call_leaves_no_open_transaction() {
     let Opened {
         store, database, ..
     } = open().await;
@@ -244,7 +244,7 @@ async fn a_call_that_is_given_up_leaves_no_open_transaction_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_claim_among_many_finished_jobs_uses_the_indexes_of_the_live_ones() {
+async fn claim_uses_indexes_of_live_jobs_only() {
     let Opened {
         store, database, ..
     } = open().await;
@@ -269,7 +269,7 @@ async fn a_claim_among_many_finished_jobs_uses_the_indexes_of_the_live_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_counted_often_reads_no_job_that_has_ended() {
+async fn frequent_counts_scan_no_finished_job() {
     let Opened {
         store, database, ..
     } = open().await;
@@ -295,14 +295,14 @@ async fn what_is_counted_often_reads_no_job_that_has_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_works_through_a_pooler_in_transaction_mode() {
+async fn works_through_transaction_mode_pooler() {
     let database = Database::create().await;
     works_through(Pooler::start(&database.url()).await).await;
 }
 
 /// A LISTEN would stay with a session that another client uses next.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_works_through_a_pooler_whose_clients_share_sessions() {
+async fn works_through_pooler_with_shared_sessions() {
     let database = Database::create().await;
     works_through(Pooler::sharing(&database.url()).await).await;
 }
@@ -347,7 +347,7 @@ async fn works_through(pooler: Pooler) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_of_the_release_before_gets_its_list_of_orders() {
+async fn migration_from_previous_release_fills_order_list() {
     let Opened {
         store,
         clock,

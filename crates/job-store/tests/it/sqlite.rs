@@ -48,7 +48,7 @@ macro_rules! contract {
 testkit::job_store_contract!(contract);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_committed_is_there_after_opening_again() {
+async fn committed_rows_survive_reopening() {
     let Opened {
         store,
         clock,
@@ -64,7 +64,7 @@ async fn what_was_committed_is_there_after_opening_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_stores_on_one_file_never_claim_the_same_job() {
+async fn two_stores_on_one_file_never_claim_same_job() {
     let Opened {
         store,
         clock,
@@ -96,7 +96,7 @@ async fn two_stores_on_one_file_never_claim_the_same_job() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_job_written_through_another_store_wakes_a_waiting_worker() {
+async fn job_written_through_another_store_wakes_waiting_worker() {
     let Opened {
         store,
         clock,
@@ -120,7 +120,7 @@ async fn a_job_written_through_another_store_wakes_a_waiting_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn programs_that_start_together_on_a_new_file_all_open_it() {
+async fn concurrent_starts_on_new_file_all_open_it() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(FakeClock::default());
     let opening = (0..6).map(|_| {
@@ -134,7 +134,7 @@ async fn programs_that_start_together_on_a_new_file_all_open_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_paused_worker_is_not_woken_over_and_over_by_what_it_may_not_take() {
+async fn paused_worker_is_not_woken_by_jobs_it_may_not_claim() {
     let opened = open().await;
     let store = &opened.store;
     let job = new_job("e1", order_id(1), None);
@@ -155,7 +155,7 @@ async fn a_paused_worker_is_not_woken_over_and_over_by_what_it_may_not_take() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_of_the_release_before_gets_its_list_of_orders() {
+async fn migration_from_previous_release_fills_order_list() {
     let Opened {
         store,
         clock,
@@ -195,7 +195,7 @@ async fn a_store_of_the_release_before_gets_its_list_of_orders() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_counted_often_reads_no_job_that_has_ended() {
+async fn frequent_counts_scan_no_finished_job() {
     let opened = open().await;
     let store = &opened.store;
     let plan = store.explain_tally().await.unwrap();

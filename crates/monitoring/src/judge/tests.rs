@@ -124,7 +124,7 @@ fn panicked(at: Timestamp) -> ProcessView {
 }
 
 #[test]
-fn an_alert_names_what_is_stuck_or_cannot_be_read() {
+fn alert_names_stuck_order_and_unreadable_job() {
     let seen = with(|seen| seen.stuck = stuck(3));
     let words = Rule::OrderStuck.holds(&settings(), &seen, false).unwrap();
     assert!(words.starts_with("3 orders"), "{words}");
@@ -132,7 +132,7 @@ fn an_alert_names_what_is_stuck_or_cannot_be_read() {
 }
 
 #[test]
-fn an_alert_holds_nothing_that_a_store_cannot_keep() {
+fn alert_text_is_storable() {
     let seen = with(|seen| {
         seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
         seen.processes[1].report.conditions[0].detail = "a\0b".to_owned();
@@ -153,7 +153,7 @@ fn cursor_at(at: Timestamp) -> Option<Cursor> {
 }
 
 #[test]
-fn each_rule_holds_when_it_should_and_no_other_does() {
+fn each_rule_fires_alone_on_its_condition() {
     use Rule::*;
     let order: Option<OrderId> = OrderId::parse("801000000000001").ok();
     assert!(order.is_some());
@@ -385,7 +385,7 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
 }
 
 #[test]
-fn evidence_is_asked_for_to_begin_and_not_to_go_on() {
+fn minimum_attempts_apply_to_firing_not_to_resolving() {
     let seen = with(|seen| seen.outcomes = outcomes(T0, 2, 9));
     let rule = Rule::ProvisioningFailureRateHigh;
     assert_eq!(rule.holds(&settings(), &seen, false), None);
@@ -400,7 +400,7 @@ fn evidence_is_asked_for_to_begin_and_not_to_go_on() {
 }
 
 #[test]
-fn an_alert_waits_for_its_patience_then_fires_once_and_is_resolved_once() {
+fn alert_fires_once_after_pending_time_and_resolves_once() {
     let rule = Rule::NoLeader;
     let at = |seconds: u64| T0 + Duration::from_secs(seconds);
     let holds = || Some("x".to_owned());
@@ -429,7 +429,7 @@ fn an_alert_waits_for_its_patience_then_fires_once_and_is_resolved_once() {
 }
 
 #[test]
-fn an_end_that_nobody_was_told_of_is_none_when_the_trouble_comes_back() {
+fn unnotified_resolution_is_dropped_when_alert_fires_again() {
     let rule = Rule::LanePaused;
     let at = |seconds: u64| T0 + Duration::from_secs(seconds);
     let holds = || Some("x".to_owned());

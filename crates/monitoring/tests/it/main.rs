@@ -119,7 +119,7 @@ const FIRING: &str = "ProvisioningFailureRateHigh firing";
 const RESOLVED: &str = "ProvisioningFailureRateHigh resolved";
 
 #[tokio::test]
-async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() {
+async fn failure_rate_raises_one_alert_and_recovery_resolves_it_once() {
     let house = TestEnv::new();
     let watches = [house.watch(), house.watch(), house.watch()];
     house.attempts(JobOutcome::Succeeded, 7).await;
@@ -151,7 +151,7 @@ async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() 
 }
 
 #[tokio::test]
-async fn an_alert_ends_when_its_failures_leave_the_window() {
+async fn alert_resolves_when_failures_leave_window() {
     let house = TestEnv::new();
     let watch = house.watch();
     house.attempts(JobOutcome::Failed, 10).await;
@@ -162,7 +162,7 @@ async fn an_alert_ends_when_its_failures_leave_the_window() {
 }
 
 #[tokio::test]
-async fn whoever_takes_over_posts_nothing_twice_and_does_not_forget_the_end() {
+async fn successor_posts_nothing_twice_and_resolves_alert() {
     let house = TestEnv::new();
     let (first, second) = (house.watch(), house.watch());
     house.attempts(JobOutcome::Failed, 10).await;
@@ -181,7 +181,7 @@ async fn whoever_takes_over_posts_nothing_twice_and_does_not_forget_the_end() {
 }
 
 #[tokio::test]
-async fn a_receiver_that_is_down_holds_up_no_judgement_and_is_told_everything_later() {
+async fn unreachable_webhook_delays_no_evaluation_and_is_notified_later() {
     let house = TestEnv::new();
     let watch = house.watch();
     house.down(true);
@@ -202,7 +202,7 @@ async fn a_receiver_that_is_down_holds_up_no_judgement_and_is_told_everything_la
 }
 
 #[tokio::test]
-async fn a_message_that_was_posted_and_not_marked_is_posted_again() {
+async fn notification_posted_but_not_recorded_is_posted_again() {
     let house = TestEnv::new();
     let (first, second) = (house.watch(), house.watch());
     house.attempts(JobOutcome::Failed, 10).await;
@@ -219,7 +219,7 @@ async fn a_message_that_was_posted_and_not_marked_is_posted_again() {
 }
 
 #[tokio::test]
-async fn a_process_without_a_receiver_leaves_the_watch_to_one_that_has_it() {
+async fn process_without_webhook_yields_leadership_to_one_with_webhook() {
     let house = TestEnv::new();
     let without = house.watch_of(None);
     house.attempts(JobOutcome::Failed, 10).await;
@@ -246,7 +246,7 @@ async fn a_process_without_a_receiver_leaves_the_watch_to_one_that_has_it() {
 }
 
 #[tokio::test]
-async fn with_no_receiver_at_all_the_alert_is_on_the_page() {
+async fn alert_without_webhook_is_on_console() {
     let house = TestEnv::new();
     let watch = house.watch_of(None);
     house.attempts(JobOutcome::Failed, 10).await;
@@ -259,7 +259,7 @@ async fn with_no_receiver_at_all_the_alert_is_on_the_page() {
 }
 
 #[tokio::test]
-async fn calls_to_whmcs_that_fail_are_told_of_when_that_lasts() {
+async fn lasting_whmcs_call_failures_raise_alert() {
     let house = TestEnv::new();
     let watch = house.watch();
     house

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_half_hour_is_bad_when_more_than_a_tenth_of_its_attempts_failed() {
+    fn bucket_is_bad_above_ten_percent_failures() {
         let mut finished_jobs = vec![ended(JobOutcome::Succeeded, 60, 1); 9];
         finished_jobs.push(ended(JobOutcome::Failed, 60, 1));
         let charts = Charts::of(&finished_jobs, NOW);
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_half_hour_reaches_the_upper_edge() {
+    fn slowest_bucket_reaches_top_of_chart() {
         let finished_jobs = [
             ended(JobOutcome::Succeeded, 60, 2),
             ended(JobOutcome::Succeeded, 4000, 10),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_a_day_is_not_drawn() {
+    fn attempts_older_than_a_day_are_not_drawn() {
         let old = ended(JobOutcome::Failed, 24 * 3600 + 1, 1);
         assert_eq!(Charts::of(&[old], NOW).failed, []);
     }

@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_viewers_session_stays_a_viewers() {
+    fn viewer_session_stays_read_only() {
         let ops = Ops::new(access());
         let session = ops.log_in("another token", "Bo", at(0), Duration::ZERO);
         let viewer = ops.admit(&with_cookie(&session.unwrap()), at(1), Duration::ZERO);
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_carries_a_name_and_ends() {
+    fn session_carries_name_and_expires() {
         let ops = Ops::new(access());
         let session = ops.log_in(TOKEN, "Ada B", at(0), Duration::ZERO).unwrap();
         let headers = with_cookie(&session);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn guessing_is_slowed_down_and_the_window_passes() {
+    fn failed_logins_are_rate_limited_per_window() {
         let ops = Ops::new(access());
         let try_at = |seconds: u64, token: &str| {
             ops.log_in(token, "x", at(0), Duration::from_secs(seconds))
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_of_another_site_is_refused() {
+    fn cross_site_form_is_rejected() {
         let operator = Operator {
             name: "x".to_owned(),
             csrf: Some("c".to_owned()),

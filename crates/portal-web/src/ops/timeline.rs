@@ -275,7 +275,7 @@ mod tests {
     use testkit::{new_job, order_id};
 
     #[test]
-    fn a_story_is_told_in_its_sequence_with_the_waits_between() {
+    fn timeline_is_ordered_and_shows_waits() {
         let at = |seconds: i64| Timestamp::from_millis(1_767_225_600_000 + seconds * 1000);
         let job = new_job("e1", order_id(1), None);
         assert_eq!(job.source, Source::Event);

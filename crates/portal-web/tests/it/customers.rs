@@ -16,7 +16,7 @@ fn body(quantity: u32) -> String {
 }
 
 #[tokio::test]
-async fn an_order_is_placed_once_and_its_key_is_good_for_nothing_else() {
+async fn order_is_created_once_per_idempotency_key() {
     let house = TestEnv::new();
     let token = house.token();
     let first = house.place("k1", &token, &body(1)).await;
@@ -40,7 +40,7 @@ async fn an_order_is_placed_once_and_its_key_is_good_for_nothing_else() {
 }
 
 #[tokio::test]
-async fn many_pollers_cost_one_read_in_half_a_minute() {
+async fn many_pollers_cost_one_salesforce_read_per_half_minute() {
     let house = TestEnv::new();
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
@@ -61,7 +61,7 @@ async fn many_pollers_cost_one_read_in_half_a_minute() {
 }
 
 #[tokio::test]
-async fn what_has_not_changed_is_not_sent_again() {
+async fn unchanged_status_is_304() {
     let house = TestEnv::new();
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
@@ -85,7 +85,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn with_salesforce_away_what_is_known_is_told_with_its_age() {
+async fn salesforce_outage_serves_store_data_with_age() {
     let house = TestEnv::new();
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
@@ -100,7 +100,7 @@ async fn with_salesforce_away_what_is_known_is_told_with_its_age() {
 }
 
 #[tokio::test]
-async fn a_stream_tells_each_change_once_and_ends_with_the_order() {
+async fn event_stream_sends_each_change_once_and_ends_with_order() {
     let house = TestEnv::new();
     let order = house.put(OWN, ActivationStatus::Activated);
     let path = format!("/api/orders/{order}/events");
@@ -115,7 +115,7 @@ async fn a_stream_tells_each_change_once_and_ends_with_the_order() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_when_the_program_does() {
+async fn event_stream_ends_at_shutdown() {
     let house = TestEnv::new();
     let path = format!("/api/orders/{}/events", house.order());
     house.shutdown.cancel();
@@ -128,7 +128,7 @@ async fn a_stream_ends_when_the_program_does() {
 }
 
 #[tokio::test]
-async fn the_page_shows_four_steps_and_lets_a_browser_in_by_a_strict_cookie() {
+async fn status_page_shows_four_steps_and_sets_strict_cookie() {
     let house = TestEnv::new();
     let order = house.order();
     let token = house.token();
@@ -153,7 +153,7 @@ async fn the_page_shows_four_steps_and_lets_a_browser_in_by_a_strict_cookie() {
 }
 
 #[tokio::test]
-async fn what_is_told_of_an_order_is_kept_by_nobody_on_the_way() {
+async fn responses_about_orders_are_not_cacheable() {
     let house = TestEnv::new();
     let order = house.put(OWN, ActivationStatus::Activated);
     let token = house.token();
@@ -175,7 +175,7 @@ async fn what_is_told_of_an_order_is_kept_by_nobody_on_the_way() {
 }
 
 #[tokio::test]
-async fn an_order_has_as_many_lines_as_the_document_says() {
+async fn order_line_limit_matches_openapi_document() {
     let house = TestEnv::new();
     let document: serde_json::Value =
         serde_json::from_str(&portal_web::openapi().unwrap()).unwrap();

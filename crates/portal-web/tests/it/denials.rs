@@ -16,7 +16,7 @@ const KEY: &[u8] = include_bytes!("../../../simulators/keys/simulator-only.pem")
 const ROUTES: [&str; 3] = ["/api/orders/{}", "/api/orders/{}/events", "/orders/{}"];
 
 #[tokio::test]
-async fn a_token_that_is_not_good_opens_nothing() {
+async fn invalid_token_is_denied_everywhere() {
     let house = TestEnv::new();
     let order = house.order();
     let with = |edit: &dyn Fn(&mut serde_json::Value)| {
@@ -97,7 +97,7 @@ async fn a_token_that_is_not_good_opens_nothing() {
 }
 
 #[tokio::test]
-async fn another_customers_order_answers_exactly_as_one_that_is_not_there() {
+async fn foreign_order_answers_exactly_like_missing_order() {
     let house = TestEnv::new();
     let order = house.put(OTHER, ActivationStatus::Activated);
     let token = house.token();
@@ -116,7 +116,7 @@ async fn another_customers_order_answers_exactly_as_one_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn with_a_key_set_only_its_own_keys_and_algorithms_count() {
+async fn jwks_accepts_only_its_own_keys_and_algorithms() {
     let key = EncodingKey::from_rsa_pem(KEY).unwrap();
     let mut jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).unwrap();
     jwk.common.key_id = Some("k1".to_owned());
@@ -152,7 +152,7 @@ async fn with_a_key_set_only_its_own_keys_and_algorithms_count() {
 }
 
 #[tokio::test]
-async fn everything_else_that_is_wrong_is_a_problem_document() {
+async fn every_other_error_is_a_problem_document() {
     let house = TestEnv::new();
     house.order();
     let token = house.token();
@@ -206,7 +206,7 @@ async fn everything_else_that_is_wrong_is_a_problem_document() {
 }
 
 #[tokio::test]
-async fn without_tokens_this_machine_answers_to_its_own_names_only() {
+async fn tokenless_portal_answers_only_to_loopback_host_names() {
     let house = TestEnv::with(config(TokenKeys::Nobody));
     let path = format!("/api/orders/{}", house.order());
     for (host, status) in [

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 #[test]
-fn the_document_follows_the_routes() {
+fn openapi_document_matches_routes() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
     let document = portal_web::openapi().unwrap() + "\n";
     if std::env::var_os("UPDATE_DOCS").is_some() {

@@ -95,7 +95,7 @@ fn csrf(page: &str) -> &str {
 }
 
 #[tokio::test]
-async fn without_a_session_there_is_a_form_and_nothing_else() {
+async fn without_session_only_login_form_is_served() {
     let house = house();
     failed(&house).await;
     let order = order_id(1);
@@ -129,7 +129,7 @@ async fn without_a_session_there_is_a_form_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn five_screens_tell_of_a_failed_order_and_what_to_do() {
+async fn five_screens_show_failed_order_and_remediation() {
     let house = house();
     failed(&house).await;
     let cookie = log_in(&house).await;
@@ -150,7 +150,7 @@ async fn five_screens_tell_of_a_failed_order_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn another_attempt_is_asked_for_once_counted_and_in_the_audit_log() {
+async fn retry_is_requested_once_counted_and_audited() {
     let house = house();
     failed(&house).await;
     let cookie = log_in(&house).await;
@@ -174,7 +174,7 @@ async fn another_attempt_is_asked_for_once_counted_and_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn programs_act_by_the_bearer_and_never_by_a_cookie() {
+async fn ops_api_accepts_bearer_token_never_cookie() {
     let house = house();
     let act = |name: &str, value: String| {
         Request::post("/ops/api/act")
@@ -200,7 +200,7 @@ async fn programs_act_by_the_bearer_and_never_by_a_cookie() {
 }
 
 #[tokio::test]
-async fn a_viewer_sees_everything_and_may_do_nothing() {
+async fn viewer_reads_everything_and_changes_nothing() {
     let house = house();
     failed(&house).await;
     let order = order_id(1);
@@ -243,7 +243,7 @@ async fn a_viewer_sees_everything_and_may_do_nothing() {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_record_in_either_system() {
+async fn links_lead_to_records_in_both_systems() {
     let house = house();
     failed(&house).await;
     let path = format!("/ops/orders/{}", order_id(1));
@@ -277,7 +277,7 @@ fn a_process() -> ProcessReport {
 }
 
 #[tokio::test]
-async fn the_system_page_shows_every_process_and_what_it_alone_knows() {
+async fn system_page_shows_every_process_and_its_conditions() {
     let house = house();
     house.store.report_process(&a_process()).await.unwrap();
     house.clock.advance(Duration::from_secs(90));
@@ -304,7 +304,7 @@ async fn the_system_page_shows_every_process_and_what_it_alone_knows() {
 }
 
 #[tokio::test]
-async fn an_alert_that_fires_stands_at_the_top_of_the_overview() {
+async fn firing_alert_is_first_on_overview() {
     let house = house();
     let watch = Channel::new("watch").unwrap();
     let ttl = Duration::from_secs(60);
@@ -341,7 +341,7 @@ async fn an_alert_that_fires_stands_at_the_top_of_the_overview() {
 }
 
 #[tokio::test]
-async fn a_failed_order_is_not_hidden_behind_newer_ones_that_were_seen_to() {
+async fn unacknowledged_failure_is_listed_before_newer_acknowledged_ones() {
     let house = house();
     let jobs: Vec<_> = (1..=101)
         .map(|n| new_job(&format!("e{n}"), order_id(n), Some("k")))
@@ -377,7 +377,7 @@ async fn a_failed_order_is_not_hidden_behind_newer_ones_that_were_seen_to() {
 }
 
 #[tokio::test]
-async fn a_person_is_answered_by_a_page_and_whoever_has_no_console_is_not() {
+async fn browser_gets_error_page_and_disabled_console_is_404() {
     let house = house();
     for (path, status) in [
         ("/ops/orders/zzz", 400),

@@ -1,4 +1,4 @@
-//! What people do to the database, each with its line in the audit log.
+//! Operators' commands on PostgreSQL, each with its audit log entry.
 
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
@@ -12,18 +12,18 @@ use crate::list::moved_on;
 use crate::postgres::accept::wait_for_turn;
 use crate::postgres::facts::Arrays;
 use crate::postgres::transaction::statement;
-use crate::postgres::{marks, now, orders};
+use crate::postgres::{cursor_history, now, orders};
 use crate::row::Columns;
 
-pub(crate) async fn act(
+pub(crate) async fn execute(
     connection: &mut PgConnection,
     shift: i64,
-    act: &AdminCommand,
+    command: &AdminCommand,
     by: &str,
     reason: &str,
 ) -> Result<CommandResult, StoreError> {
-    let acted = carry_out(connection, shift, act, by, reason).await?;
-    if acted == CommandResult::Done {
+    let result = carry_out(connection, shift, command, by, reason).await?;
+    if result == CommandResult::Done {
         statement(concat!(
             "INSERT INTO audit (at, who, act, subject, reason) VALUES (",
             now!(),
@@ -31,14 +31,14 @@ pub(crate) async fn act(
         ))
         .bind(shift)
         .bind(by)
-        .bind(act.name())
-        .bind(act.subject())
+        .bind(command.name())
+        .bind(command.subject())
         .bind(reason)
         .execute(connection)
         .await
         .or_unavailable()?;
     }
-    Ok(acted)
+    Ok(result)
 }
 
 fn found(result: &PgQueryResult) -> CommandResult {
@@ -51,11 +51,11 @@ fn found(result: &PgQueryResult) -> CommandResult {
 async fn carry_out(
     connection: &mut PgConnection,
     shift: i64,
-    act: &AdminCommand,
+    command: &AdminCommand,
     by: &str,
     reason: &str,
 ) -> Result<CommandResult, StoreError> {
-    match act {
+    match command {
         AdminCommand::Dismiss { letter } => statement(concat!(
             "UPDATE dead_letter SET closed_at = ",
             now!(),
@@ -134,7 +134,7 @@ async fn carry_out(
     }
 }
 
-/// Somebody has seen to the order.
+/// Acknowledges the order's failure.
 async fn handle(
     connection: &mut PgConnection,
     shift: i64,
@@ -157,8 +157,8 @@ async fn handle(
     .map(|result| found(&result))
 }
 
-/// Whether something has happened to the order since it was about to be asked for again: the
-/// attempt may be quicker than the line that tells of it.
+/// Whether something happened to the order since its retry was about to be requested: the
+/// attempt may start before the command's result is recorded.
 async fn moved_on(connection: &mut PgConnection, order: OrderId) -> Result<bool, StoreError> {
     statement(moved_on!())
         .bind(order.as_str())
@@ -205,7 +205,7 @@ async fn move_cursor(
             Some(_) => MarkKind::Set,
             None => MarkKind::Reset,
         };
-        marks::mark(connection, shift, channel, kind, &format!("{by}: {reason}")).await?;
+        cursor_history::mark(connection, shift, channel, kind, &format!("{by}: {reason}")).await?;
     }
     Ok(found(&moved))
 }
@@ -216,8 +216,8 @@ async fn forget(
     order: OrderId,
     whmcs_order: WhmcsOrderId,
 ) -> Result<CommandResult, StoreError> {
-    // Nobody enqueues a job meanwhile, and none that waits can be claimed: a worker that read
-    // the facts a moment before this one must not be at work on the order.
+    // No job can be enqueued or claimed meanwhile: a worker that read
+    // the facts just before this commit must not work on the order.
     wait_for_turn(connection).await?;
     let jobs = statement(
         "SELECT state FROM job WHERE order_id = $1 AND state IN ('queued', 'leased') FOR UPDATE",

@@ -1,4 +1,4 @@
-//! Where a channel's position was.
+//! The history of a channel's cursor.
 
 use domain::key::Channel;
 use domain::ports::{CursorMark, Epoch, Gap, MarkKind, StoreError};
@@ -12,7 +12,7 @@ use crate::postgres::transaction::statement;
 use crate::row::Columns;
 use crate::view::{self, limit};
 
-/// Remembers the position as it stands in this transaction, and forgets the oldest. The caller
+/// Records the current position and deletes the oldest records. The caller
 /// holds the channel's row.
 pub(crate) async fn mark(
     connection: &mut PgConnection,
@@ -46,7 +46,7 @@ pub(crate) async fn mark(
     .map(|_| ())
 }
 
-/// Records that the position is lost, unless that is on record.
+/// Records the loss of the cursor, once.
 pub(crate) async fn lose(
     connection: &mut PgConnection,
     shift: i64,
@@ -84,7 +84,7 @@ pub(crate) async fn lose(
     mark(connection, shift, channel, MarkKind::Lost, &gap.detail).await
 }
 
-/// Remembers a position that moved, unless it was sampled a short while ago.
+/// Samples an advanced position, at most once per interval.
 pub(crate) async fn sample(
     connection: &mut PgConnection,
     shift: i64,

@@ -1,4 +1,4 @@
-//! Where a channel's position was.
+//! The history of a channel's cursor.
 
 use domain::key::Channel;
 use domain::ports::{CursorMark, Epoch, Gap, MarkKind, StoreError};
@@ -9,7 +9,7 @@ use crate::error::OrUnavailable;
 use crate::row::Columns;
 use crate::view::{self, limit};
 
-/// Remembers the position as it stands in this transaction, and forgets the oldest.
+/// Records the current position and deletes the oldest records.
 pub(crate) async fn mark(
     connection: &mut SqliteConnection,
     channel: &Channel,
@@ -40,7 +40,7 @@ pub(crate) async fn mark(
     .map(|_| ())
 }
 
-/// Records that the position is lost, unless that is on record.
+/// Records the loss of the cursor, once.
 pub(crate) async fn lose(
     connection: &mut SqliteConnection,
     channel: &Channel,
@@ -73,7 +73,7 @@ pub(crate) async fn lose(
     mark(connection, channel, MarkKind::Lost, &gap.detail, now).await
 }
 
-/// Remembers a position that moved, unless it was sampled a short while ago.
+/// Samples an advanced position, at most once per interval.
 pub(crate) async fn sample(
     connection: &mut SqliteConnection,
     channel: &Channel,

@@ -1,4 +1,4 @@
-//! Looking at a store without changing it, its schema included.
+//! Read-only inspection of a store, its schema included.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,26 +10,26 @@ use crate::config::Address;
 use crate::copy::End;
 use crate::{postgres, sqlite};
 
-/// How a store's schema stands.
+/// The schema version of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchemaStatus {
     /// `sqlite` or `postgres`.
     pub engine: &'static str,
-    /// Versions that were applied, ascending.
+    /// Applied versions, ascending.
     pub applied: Vec<i64>,
-    /// Versions that this release knows, ascending.
+    /// Versions known to this release, ascending.
     pub known: Vec<i64>,
 }
 
 impl SchemaStatus {
-    /// Versions that are still to be applied.
+    /// Pending versions.
     #[must_use]
     pub fn pending(&self) -> Vec<i64> {
         let missing = |version: &&i64| !self.applied.contains(version);
         self.known.iter().filter(missing).copied().collect()
     }
 
-    /// Versions that a newer release has applied: this one cannot use the store.
+    /// Versions applied by a newer release: this one cannot use the store.
     #[must_use]
     pub fn unknown(&self) -> Vec<i64> {
         let strange = |version: &&i64| !self.known.contains(version);
@@ -37,7 +37,7 @@ impl SchemaStatus {
     }
 }
 
-/// How the schema of a store that is there stands. Changes nothing.
+/// Reads the schema version of an existing store. Changes nothing.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -69,7 +69,7 @@ pub async fn schema_status(config: &StoreConfig) -> Result<SchemaStatus, StoreEr
     })
 }
 
-/// What pruning would forget; which facts go with the jobs is not counted.
+/// Counts what pruning would delete, except the facts of the jobs.
 /// Changes nothing. The store's schema must be up to date; `clock` is the clock of a store that
 /// has none of its own.
 ///

@@ -1,4 +1,4 @@
-//! Dead letters that a person wants read again.
+//! Dead letters whose redrive an operator requested.
 
 use domain::job::{Admission, NewJob};
 use domain::key::Channel;
@@ -12,7 +12,7 @@ use crate::record;
 use crate::sqlite::intake::admit_job;
 use crate::view::{self, limit};
 
-pub(crate) async fn asked(
+pub(crate) async fn requested(
     readers: &SqlitePool,
     channel: &Channel,
     count: usize,

@@ -1,4 +1,4 @@
-//! Dead letters that a person wants read again.
+//! Dead letters whose redrive an operator requested.
 
 use domain::job::{Admission, NewJob};
 use domain::key::Channel;
@@ -13,7 +13,7 @@ use crate::postgres::transaction::statement;
 use crate::record;
 use crate::view::{self, limit};
 
-pub(crate) async fn asked(
+pub(crate) async fn requested(
     connection: &mut PgConnection,
     channel: &Channel,
     count: usize,

@@ -1,4 +1,4 @@
-//! Waking whoever waits for work.
+//! Wakes tasks that wait for work.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 pub(crate) struct Notifier(Notify);
 
 impl Notifier {
-    /// Wakes whoever waits, and the next one who would.
+    /// Wakes the current waiters, or the next one.
     pub(crate) fn now(&self) {
         self.0.notify_waiters();
         self.0.notify_one();

@@ -1,4 +1,4 @@
-//! What people do to the file, each with its line in the audit log.
+//! Operators' commands on SQLite, each with its audit log entry.
 
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
@@ -11,33 +11,33 @@ use sqlx::sqlite::SqliteQueryResult;
 use crate::error::OrUnavailable;
 use crate::list::{self, moved_on};
 use crate::row::Columns;
-use crate::sqlite::{facts, marks};
+use crate::sqlite::{cursor_history, facts};
 
-/// Who acts, why and when.
-pub(crate) struct Person {
+/// Operator, reason and time of a command.
+pub(crate) struct Operator {
     pub(crate) who: String,
     pub(crate) reason: String,
     pub(crate) now: Timestamp,
 }
 
-pub(crate) async fn act(
+pub(crate) async fn execute(
     connection: &mut SqliteConnection,
-    act: &AdminCommand,
-    person: &Person,
+    command: &AdminCommand,
+    operator: &Operator,
 ) -> Result<CommandResult, StoreError> {
-    let acted = carry_out(connection, act, person).await?;
-    if acted == CommandResult::Done {
+    let result = carry_out(connection, command, operator).await?;
+    if result == CommandResult::Done {
         sqlx::query("INSERT INTO audit (at, who, act, subject, reason) VALUES (?, ?, ?, ?, ?)")
-            .bind(person.now.as_millis())
-            .bind(person.who.clone())
-            .bind(act.name())
-            .bind(act.subject())
-            .bind(person.reason.clone())
+            .bind(operator.now.as_millis())
+            .bind(operator.who.clone())
+            .bind(command.name())
+            .bind(command.subject())
+            .bind(operator.reason.clone())
             .execute(connection)
             .await
             .or_unavailable()?;
     }
-    Ok(acted)
+    Ok(result)
 }
 
 fn found(result: &SqliteQueryResult) -> CommandResult {
@@ -49,11 +49,11 @@ fn found(result: &SqliteQueryResult) -> CommandResult {
 
 async fn carry_out(
     connection: &mut SqliteConnection,
-    act: &AdminCommand,
-    person: &Person,
+    command: &AdminCommand,
+    operator: &Operator,
 ) -> Result<CommandResult, StoreError> {
-    let now = person.now.as_millis();
-    match act {
+    let now = operator.now.as_millis();
+    match command {
         AdminCommand::Dismiss { letter } => {
             sqlx::query("UPDATE dead_letter SET closed_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
@@ -78,19 +78,19 @@ async fn carry_out(
                 .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
-            move_cursor(connection, channel, Some(replay_id), person).await
+            move_cursor(connection, channel, Some(replay_id), operator).await
         }
         AdminCommand::ResetCursor { channel } => {
-            move_cursor(connection, channel, None, person).await
+            move_cursor(connection, channel, None, operator).await
         }
         AdminCommand::Forget { order, whmcs_order } => {
-            forget(connection, *order, *whmcs_order, person.now).await
+            forget(connection, *order, *whmcs_order, operator.now).await
         }
-        AdminCommand::Handle { order } => handle(connection, *order, person).await,
+        AdminCommand::Handle { order } => handle(connection, *order, operator).await,
         AdminCommand::RequestRetry { .. } => Ok(CommandResult::Done),
         AdminCommand::RetryRequested { order, answer } => {
             if *answer == Some(RetryAnswer::Asked) && !moved_on(connection, *order).await? {
-                handle(connection, *order, person).await?;
+                handle(connection, *order, operator).await?;
             }
             Ok(CommandResult::Done)
         }
@@ -99,8 +99,8 @@ async fn carry_out(
                 "INSERT OR REPLACE INTO pause (what, who, reason, since) VALUES (?, ?, ?, ?)",
             )
             .bind(what.to_string())
-            .bind(person.who.clone())
-            .bind(person.reason.clone())
+            .bind(operator.who.clone())
+            .bind(operator.reason.clone())
             .bind(now)
             .execute(&mut *connection)
             .await
@@ -119,18 +119,18 @@ async fn carry_out(
     }
 }
 
-/// Somebody has seen to the order.
+/// Acknowledges the order's failure.
 async fn handle(
     connection: &mut SqliteConnection,
     order: OrderId,
-    person: &Person,
+    operator: &Operator,
 ) -> Result<CommandResult, StoreError> {
     sqlx::query(
         "UPDATE orders SET handled_by = ?, handled_why = ?, handled_at = ? WHERE order_id = ?",
     )
-    .bind(person.who.clone())
-    .bind(person.reason.clone())
-    .bind(person.now.as_millis())
+    .bind(operator.who.clone())
+    .bind(operator.reason.clone())
+    .bind(operator.now.as_millis())
     .bind(order.as_str().to_owned())
     .execute(connection)
     .await
@@ -138,8 +138,8 @@ async fn handle(
     .map(|result| found(&result))
 }
 
-/// Whether something has happened to the order since it was about to be asked for again: the
-/// attempt may be quicker than the line that tells of it.
+/// Whether something happened to the order since its retry was about to be requested: the
+/// attempt may start before the command's result is recorded.
 async fn moved_on(connection: &mut SqliteConnection, order: OrderId) -> Result<bool, StoreError> {
     sqlx::query(moved_on!())
         .bind(order.as_str().to_owned())
@@ -165,14 +165,14 @@ async fn move_cursor(
     connection: &mut SqliteConnection,
     channel: &Channel,
     to: Option<&ReplayId>,
-    person: &Person,
+    operator: &Operator,
 ) -> Result<CommandResult, StoreError> {
     depose(connection, channel).await?;
     let moved = sqlx::query(
         "UPDATE stream SET replay_id = ?, committed_at = ?, lost = 0 WHERE channel = ?",
     )
     .bind(to.map(|position| position.as_bytes().to_vec()))
-    .bind(to.map(|_| person.now.as_millis()))
+    .bind(to.map(|_| operator.now.as_millis()))
     .bind(channel.as_str().to_owned())
     .execute(&mut *connection)
     .await
@@ -182,8 +182,8 @@ async fn move_cursor(
             Some(_) => MarkKind::Set,
             None => MarkKind::Reset,
         };
-        let detail = format!("{}: {}", person.who, person.reason);
-        marks::mark(connection, channel, kind, &detail, person.now).await?;
+        let detail = format!("{}: {}", operator.who, operator.reason);
+        cursor_history::mark(connection, channel, kind, &detail, operator.now).await?;
     }
     Ok(found(&moved))
 }

@@ -1,4 +1,4 @@
-//! Either end of a copy: reading and writing rows in pages.
+//! The source or target of a copy: reads and writes rows in pages.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::config::{Address, StoreConfig};
 use crate::error::{OrUnavailable, unavailable};
 use crate::row::Columns;
 
-/// How many rows are read or written at once.
+/// Rows per page.
 pub(crate) const PAGE: usize = 1000;
-/// How long one page may take.
+/// Deadline of one page.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) enum End {
@@ -25,7 +25,7 @@ pub(crate) enum End {
     Postgres(PgConnection),
 }
 
-/// A process that works with a store.
+/// A process that is registered with a store.
 pub(crate) struct Alive {
     pub(crate) role: String,
     pub(crate) host: String,
@@ -55,7 +55,7 @@ async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result
 }
 
 impl End {
-    /// Connects to a store that is there and up to date.
+    /// Connects to an existing, migrated store.
     pub(crate) async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
         match &config.0 {
             Address::Sqlite(path) => sqlx::sqlite::SqliteConnectOptions::new()
@@ -78,7 +78,7 @@ impl End {
         .or_unavailable()
     }
 
-    /// Reads from now on what stands there now, whatever is written meanwhile.
+    /// Starts a snapshot: later reads ignore what is written meanwhile.
     pub(crate) async fn freeze(&mut self) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(_) => self.execute("BEGIN").await,
@@ -90,14 +90,14 @@ impl End {
     }
 
     pub(crate) async fn close(self) {
-        // What is gone already need not be told so.
+        // The connection may be gone already.
         let _ = match self {
             Self::Sqlite(connection) => connection.close().await,
             Self::Postgres(connection) => connection.close().await,
         };
     }
 
-    /// Whether a process still holds a lease: a job's or a channel's.
+    /// Whether a lease of a job or a channel is still valid.
     pub(crate) async fn is_in_use(&mut self, clock: &dyn Clock) -> Result<bool, StoreError> {
         let now = self.now(clock);
         let held = self.number(format!(
@@ -107,7 +107,7 @@ impl End {
         Ok(held.await? > 0)
     }
 
-    /// A process that is registered and was heard of lately, if there is one.
+    /// A registered process whose heartbeat is recent, if there is one.
     pub(crate) async fn alive(&mut self, clock: &dyn Clock) -> Result<Option<Alive>, StoreError> {
         let (now, alive) = (self.now(clock), PROCESS_ALIVE.as_millis());
         let text = AssertSqlSafe(format!(
@@ -147,7 +147,7 @@ impl End {
         Ok(self.numbers(text).await?.first().copied().unwrap_or(0))
     }
 
-    /// What a statement of ours answers in its column `n`.
+    /// The column `n` of a statement of this crate.
     pub(crate) async fn numbers(&mut self, text: String) -> Result<Vec<i64>, StoreError> {
         in_time(async {
             let text = AssertSqlSafe(text);
@@ -167,7 +167,7 @@ impl End {
         .await
     }
 
-    /// Up to `limit` rows behind a key, in the key's order.
+    /// Up to `limit` rows after a key, in key order.
     pub(crate) async fn page(
         &mut self,
         table: &Table,
@@ -321,7 +321,7 @@ async fn insert_postgres(
     }
     query.execute(&mut *transaction).await.or_unavailable()?;
     if table.is_numbered() {
-        // The store goes on counting behind what it was given.
+        // The next generated number follows the copied ones.
         let text = format!(
             "SELECT setval(pg_get_serial_sequence('{0}', 'seq'), max(seq)) FROM {0}",
             table.name
