@@ -1,4 +1,4 @@
-//! What is under `deploy/` and in the runbooks fits the programs.
+//! The files in `deploy/` and the runbooks match the programs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::process::Command;
 use serde_json::Value;
 use watch::Rule;
 
-/// What the programs register beyond what a test of theirs can see at once: a gauge of a
-/// Salesforce answer's header, which the simulated one may leave out.
+/// Metrics that tests do not always see: a gauge set from a Salesforce response header that the
+/// simulator may omit.
 const NOT_IN_EVERY_RUN: [&str; 1] = ["orderbridge_salesforce_api_remaining_ratio"];
 
 fn root() -> PathBuf {
@@ -19,7 +19,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// The metrics that a text names, without what Prometheus adds to a histogram's.
+/// Metric names in a text, without the suffixes of histograms.
 pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     words
@@ -32,7 +32,7 @@ pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every metric that the rules and the dashboard ask for and `exposed` lacks.
+/// Metrics used by the rules and the dashboard that `exposed` lacks.
 pub(crate) fn missing_from(exposed: &BTreeSet<String>) -> Vec<String> {
     let asked = [
         "deploy/prometheus/orderbridge.rules.yml",
@@ -54,7 +54,7 @@ fn names_behind(text: &str, mark: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_rules_for_prometheus_are_those_of_the_programs() {
+fn prometheus_rules_match_alert_rules() {
     let rules = text("deploy/prometheus/orderbridge.rules.yml");
     let ours = Rule::ALL.map(|rule| rule.name().to_owned());
     assert_eq!(names_behind(&rules, "- alert:"), ours);
@@ -79,13 +79,13 @@ fn the_rules_for_prometheus_are_those_of_the_programs() {
 }
 
 #[test]
-fn every_alert_has_its_section_in_the_runbooks() {
+fn every_alert_has_a_runbook_section() {
     let sections = names_behind(&text("docs/RUNBOOKS.md"), "## ");
     assert_eq!(sections, Rule::ALL.map(|rule| rule.name().to_owned()));
 }
 
 #[test]
-fn the_dashboard_has_its_rows_and_its_data_source_is_a_variable() {
+fn dashboard_has_expected_rows_and_variable_data_source() {
     let dashboard: Value = serde_json::from_str(&text("deploy/grafana/orderbridge.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let (rows, panels): (Vec<_>, Vec<_>) = panels.iter().partition(|panel| panel["type"] == "row");
@@ -113,8 +113,7 @@ fn the_dashboard_has_its_rows_and_its_data_source_is_a_variable() {
     }
 }
 
-/// `promtool` of the machine, or of Debian's package, unpacked and not installed: nothing is
-/// started.
+/// The installed `promtool`, or the one in Debian's package, unpacked without installing it.
 fn promtool(folder: &Path) -> Option<PathBuf> {
     if Command::new("promtool").arg("--version").output().is_ok() {
         return Some("promtool".into());
@@ -130,7 +129,7 @@ fn promtool(folder: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn prometheus_itself_takes_the_rules_and_they_pass_their_tests() {
+fn promtool_accepts_rules_and_their_tests() {
     let folder = tempfile::tempdir().unwrap();
     let Some(promtool) = promtool(folder.path()) else {
         eprintln!("NOT CHECKED by promtool, which is not to be had here: deploy/prometheus");

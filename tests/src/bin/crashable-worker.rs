@@ -1,10 +1,10 @@
-//! The worker, except that it dies where its fate says.
+//! The worker with crash points.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::deadly_worker;
-use e2e::points::{self, Fate};
+use e2e::crash_points::{self, CrashPoints};
+use e2e::crashing_worker_ports;
 use runtime::{Failure, Metrics};
 
 fn main() -> ExitCode {
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
 fn start(args: &worker::Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
     let mut config = args.check()?;
-    if let Some(every) = points::brisk_probe() {
+    if let Some(every) = crash_points::short_probe_interval() {
         config.provisioning.probe_every = every;
     }
-    let fate = Arc::new(Fate::from_env().map_err(Failure::run)?);
+    let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {
-        let ports = |ports| deadly_worker(ports, fate);
+        let ports = |ports| crashing_worker_ports(ports, crash_points);
         worker::run_with(config, Metrics::install(), shutdown, ports)
     })
 }

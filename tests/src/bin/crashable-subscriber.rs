@@ -1,10 +1,10 @@
-//! The subscriber, except that it dies where its fate says.
+//! The subscriber with crash points.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::deadly_intake;
-use e2e::points::{self, Fate};
+use e2e::crash_points::{self, CrashPoints};
+use e2e::crashing_intake_ports;
 use runtime::{Failure, Metrics};
 
 fn main() -> ExitCode {
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
 fn start(args: &subscriber::Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
     let mut config = args.check()?;
-    if let Some((every, lease)) = points::brisk_watch() {
+    if let Some((every, lease)) = crash_points::short_watch_intervals() {
         config.alerts.settings.pace = watch::Pace { every, lease };
     }
-    let fate = Arc::new(Fate::from_env().map_err(Failure::run)?);
+    let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {
-        let ports = |ports| deadly_intake(ports, fate);
+        let ports = |ports| crashing_intake_ports(ports, crash_points);
         subscriber::run_with(config, Metrics::install(), shutdown, ports)
     })
 }

@@ -1,4 +1,4 @@
-//! The real programs between a simulated Salesforce and a simulated WHMCS.
+//! Test environment: the real programs between a simulated Salesforce and a simulated WHMCS.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use clap::Parser;
 use domain::id::OrderId;
 use domain::key::Channel;
 use domain::ports::StreamView;
-use e2e::points::FATES;
+use e2e::crash_points::CRASH_POINTS_FILE;
 use job_store::{Store, StoreConfig};
 use runtime::{Metrics, SystemClock};
 use serde_json::{Map, Value, json};
@@ -20,19 +20,19 @@ use test_postgres::Database;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use crate::flags::{PACE, Settings, flags, with};
+pub(crate) use crate::flags::{INTERVALS, Settings, flags, with};
 
-/// Nothing here takes longer, however loaded the machine.
+/// Upper limit of every wait, generous for loaded machines.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Which job store.
+/// The job store's engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// Both outside systems, a store, and as many programs as a test starts.
+/// Both simulated systems, a job store, and the programs a test starts.
 pub(crate) struct House {
     pub(crate) salesforce: SalesforceSim,
     pub(crate) whmcs: WhmcsSim,
@@ -40,21 +40,21 @@ pub(crate) struct House {
     pub(crate) engine: Engine,
     url: String,
     folder: tempfile::TempDir,
-    /// Dropped after everything that is connected to it.
+    /// Dropped last, after its connections.
     _database: Option<Database>,
     account: String,
     entry: String,
     last_sold: String,
 }
 
-/// A program at work.
+/// A running program.
 pub(crate) struct Running {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    /// Tells it to stop and waits until it has.
+    /// Requests shutdown and waits for it.
     pub(crate) async fn stop(self) {
         self.shutdown.cancel();
         self.task.await.unwrap();
@@ -66,17 +66,17 @@ impl House {
         Self::on(Engine::Sqlite).await
     }
 
-    /// A house on this store.
+    /// An environment with this store.
     pub(crate) async fn on(engine: Engine) -> Self {
         Self::with(engine, WhmcsOptions::default()).await
     }
 
-    /// A house on this store, with another WHMCS.
+    /// An environment with this store and these WHMCS options.
     pub(crate) async fn with(engine: Engine, whmcs: WhmcsOptions) -> Self {
         Self::between(SalesforceOptions::default(), whmcs, engine).await
     }
 
-    /// A house between other outside systems.
+    /// An environment with these simulator options and this store.
     pub(crate) async fn between(
         org: SalesforceOptions,
         whmcs: WhmcsOptions,
@@ -118,7 +118,7 @@ impl House {
         }
     }
 
-    /// The settings a user would give for Salesforce, to either program.
+    /// Settings for the store and Salesforce, common to all programs.
     pub(crate) fn common_settings(&self) -> Settings {
         let login = self.salesforce.login();
         vec![
@@ -131,7 +131,7 @@ impl House {
         ]
     }
 
-    /// A subscriber's settings.
+    /// Settings of a subscriber.
     pub(crate) fn subscriber_settings(&self) -> Settings {
         let mut settings = self.common_settings();
         settings.extend([
@@ -142,7 +142,7 @@ impl House {
         settings
     }
 
-    /// Settings of a worker that gives lost replies little time.
+    /// Settings of a worker with short timeouts.
     pub(crate) fn worker_settings(&self) -> Settings {
         let credentials = self.whmcs.credentials();
         let mut settings = self.common_settings();
@@ -157,22 +157,22 @@ impl House {
         settings
     }
 
-    /// Settings of a worker whose death is noticed soon.
-    pub(crate) fn mortal_worker_settings(&self) -> Settings {
+    /// Settings of a worker with a short lease.
+    pub(crate) fn short_lease_worker_settings(&self) -> Settings {
         let mut settings = self.worker_settings();
         settings.push(("WORKER_LEASE", "1s".to_owned()));
         settings
     }
 
-    /// Settings of a program of which nobody dies.
-    pub(crate) fn harmless(&self, mut settings: Settings) -> Settings {
-        let fates = self.file("fates");
-        std::fs::write(&fates, "").unwrap();
-        settings.push((FATES, fates.display().to_string()));
+    /// Adds an empty crash points file.
+    pub(crate) fn without_crashes(&self, mut settings: Settings) -> Settings {
+        let crash_points = self.file("crash_points");
+        std::fs::write(&crash_points, "").unwrap();
+        settings.push((CRASH_POINTS_FILE, crash_points.display().to_string()));
         settings
     }
 
-    /// Where its PostgreSQL is, and the store's address with another place in it.
+    /// The PostgreSQL host, and a function that points the store URL to another address.
     pub(crate) fn postgres_through(&self) -> (String, impl Fn(SocketAddr) -> String) {
         let url = url::Url::parse(&self.url).unwrap();
         let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432));
@@ -185,7 +185,7 @@ impl House {
         (host, through)
     }
 
-    /// How many facts of this name all orders have together.
+    /// The number of facts of this name, over all orders.
     pub(crate) async fn facts_named(&self, name: &str) -> usize {
         let mut count = 0;
         for order in self.salesforce.records("Order") {
@@ -196,13 +196,13 @@ impl House {
         count
     }
 
-    /// How the channel stands.
+    /// State of the event stream.
     pub(crate) async fn stream_view(&self) -> StreamView {
         let channel = Channel::new(self.salesforce.channel()).unwrap();
         self.store.reader.stream(&channel).await.unwrap()
     }
 
-    /// A file of this house's folder.
+    /// A path in the environment's folder.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -212,22 +212,22 @@ impl House {
         self.subscribe_with(&[])
     }
 
-    /// Starts a subscriber with more settings, or others.
+    /// Starts a subscriber with these settings added or replaced.
     pub(crate) fn subscribe_with(&self, more: &[(&'static str, &str)]) -> Running {
         let settings = with(self.subscriber_settings(), more);
         let flags = flags("subscriber", &settings);
         let mut config = subscriber::Args::parse_from(flags).check().unwrap();
-        config.alerts.settings.pace = PACE;
+        config.alerts.settings.pace = INTERVALS;
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
 
-    /// Opens the portal; answers where it is, too.
+    /// Starts the portal and returns its URL.
     pub(crate) async fn open_portal(&self, more: &[(&'static str, &str)]) -> (Running, String) {
         let settings = with(self.common_settings(), more);
         let mut config = portal::Args::parse_from(flags("portal", &settings))
             .check()
             .unwrap();
-        config.alerts.settings.pace = PACE;
+        config.alerts.settings.pace = INTERVALS;
         let listener = runtime::Listener::bind(config.http_addr).await.unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let running = start(|shutdown| async move {
@@ -236,17 +236,17 @@ impl House {
         (running, url)
     }
 
-    /// Where its store is.
+    /// URL of the store.
     pub(crate) fn store_url(&self) -> &str {
         &self.url
     }
 
-    /// Who buys here.
+    /// The customer's account.
     pub(crate) fn account(&self) -> &str {
         &self.account
     }
 
-    /// An order as a customer's program sends it.
+    /// The body of a new order.
     pub(crate) fn order_body(&self) -> Value {
         json!({"accountId": self.account,
             "items": [{"pricebookEntryId": self.entry, "quantity": 1}]})
@@ -257,13 +257,13 @@ impl House {
         self.work_with(&[])
     }
 
-    /// Starts a worker with more settings, or others.
+    /// Starts a worker with these settings added or replaced.
     pub(crate) fn work_with(&self, more: &[(&'static str, &str)]) -> Running {
-        self.work_probing(more, None)
+        self.work_with_probe(more, None)
     }
 
-    /// Starts a worker that asks WHMCS this often whether it lets the bridge in again.
-    pub(crate) fn work_probing(
+    /// Starts a worker with this probe interval.
+    pub(crate) fn work_with_probe(
         &self,
         more: &[(&'static str, &str)],
         every: Option<Duration>,
@@ -277,19 +277,19 @@ impl House {
         let mut config = worker::Args::parse_from(flags("worker", &settings))
             .check()
             .unwrap();
-        config.alerts.settings.pace = PACE;
+        config.alerts.settings.pace = INTERVALS;
         if let Some(every) = every {
             config.provisioning.probe_every = every;
         }
         start(|shutdown| async move { worker::run(config, Metrics::install(), shutdown).await })
     }
 
-    /// Places an order for two units of the one product.
+    /// Places an order for two units of the default product.
     pub(crate) fn place(&self) -> OrderId {
         self.place_for(&self.account, Map::new())
     }
 
-    /// Places an order of another account, with more fields.
+    /// Places an order for an account, with additional fields.
     pub(crate) fn place_for(&self, account: &str, fields: Map<String, Value>) -> OrderId {
         self.place_entry(&self.entry, account, fields)
     }
@@ -303,7 +303,7 @@ impl House {
         OrderId::parse(&self.salesforce.place_order(order).unwrap()).unwrap()
     }
 
-    /// Sells a product of WHMCS in Salesforce, too.
+    /// Adds a Salesforce product for a WHMCS product.
     pub(crate) fn sell(&mut self, name: &str, pid: u64) {
         let pid = pid.to_string();
         let (_, entry) = self
@@ -313,12 +313,12 @@ impl House {
         self.last_sold = entry;
     }
 
-    /// Places an order for two units of the product that was sold last.
+    /// Places an order for two units of the product added last.
     pub(crate) fn place_last_sold(&self) -> OrderId {
         self.place_entry(&self.last_sold, &self.account, Map::new())
     }
 
-    /// Places an order with a bill-to contact, as creating a client needs it.
+    /// Places an order with the bill-to contact that client creation needs.
     pub(crate) fn place_billed(&self, account: &str) -> OrderId {
         let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": "Hopper",
             "Email": format!("{account}@example.com"), "Phone": "+44 20 7946 0000"});
@@ -335,7 +335,7 @@ impl House {
         self.place_for(account, fields.into_iter().collect())
     }
 
-    /// Places and approves so many orders.
+    /// Places and approves this many orders.
     pub(crate) fn approve(&self, n_orders: usize) -> BTreeSet<OrderId> {
         (0..n_orders)
             .map(|_| {
@@ -346,25 +346,25 @@ impl House {
             .collect()
     }
 
-    /// Returns once so many jobs are queued.
+    /// Waits until this many jobs are queued.
     pub(crate) async fn until_queued(&self, n_jobs: u64) {
         self.until(async || self.store.reader.tally().await.unwrap().count("queued") >= n_jobs)
             .await;
     }
 
-    /// Whether so many jobs are there, whatever became of them.
+    /// Whether the store has this many jobs, in any state.
     pub(crate) async fn store_holds(&self, n_jobs: u64) -> bool {
         let tally = self.store.reader.tally().await.unwrap();
         tally.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
     }
 
-    /// Returns once the order has this activation status in Salesforce.
+    /// Waits for an activation status of the order in Salesforce.
     pub(crate) async fn until_activation(&self, order: &OrderId, status: &str) {
         self.until(async || self.field(order, "Activation_Status__c") == status)
             .await;
     }
 
-    /// Looks again whenever the store was written to, for as long as patience lasts.
+    /// Waits for a condition, checking after each write to the store.
     pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
@@ -394,8 +394,7 @@ impl House {
         }
     }
 
-    /// WHMCS's own books: exactly one order that staff let stand, everything built exactly
-    /// once.
+    /// Asserts that WHMCS has exactly one live order with each service built exactly once.
     pub(crate) fn assert_provisioned_once(&self, order: &OrderId) {
         let mut orders = self.whmcs.orders_for(order.as_str());
         orders.retain(|order| order.status != "Cancelled");

@@ -1,9 +1,9 @@
-//! Who may import whom. A new edge is a reviewed line here.
+//! Allowed dependencies between the crates. A new edge is a reviewed line here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Normal dependencies of each crate inside the house; for `domain`, of all.
+/// Normal dependencies of each crate on workspace crates; for `domain`, on all crates.
 const TABLE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("settings", &[]),
@@ -130,7 +130,7 @@ fn packages() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn imports_only_point_down() {
+fn dependencies_only_point_down() {
     let packages = packages();
     let ours: BTreeSet<_> = packages.keys().cloned().collect();
     for (package, allowed) in TABLE {
@@ -141,10 +141,10 @@ fn imports_only_point_down() {
         .iter()
         .map(|(package, _)| (*package).to_owned())
         .collect();
-    let garden = ["e2e", "sandbox", "demo"].map(str::to_owned).into();
+    let top_level = ["e2e", "sandbox", "demo"].map(str::to_owned).into();
     let unlisted: Vec<_> = ours
         .difference(&listed)
-        .filter(|name| !BTreeSet::contains(&garden, *name))
+        .filter(|name| !BTreeSet::contains(&top_level, *name))
         .collect();
     assert!(
         unlisted.is_empty(),
@@ -153,7 +153,7 @@ fn imports_only_point_down() {
 }
 
 #[test]
-fn the_domain_depends_on_two_small_crates_only() {
+fn domain_depends_only_on_allowed_crates() {
     let allowed: BTreeSet<_> = ["async-trait", "thiserror"].map(str::to_owned).into();
     assert_eq!(packages()["domain"], allowed);
 }

@@ -1,10 +1,10 @@
-//! The portal, except that it dies where its fate says.
+//! The portal with crash points.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use e2e::deadly_portal;
-use e2e::points::Fate;
+use e2e::crash_points::CrashPoints;
+use e2e::crashing_portal_ports;
 use runtime::{Failure, Metrics};
 
 fn main() -> ExitCode {
@@ -18,9 +18,9 @@ fn main() -> ExitCode {
 fn start(args: &portal::Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
     let config = args.check()?;
-    let fate = Arc::new(Fate::from_env().map_err(Failure::run)?);
+    let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {
-        let ports = |ports| deadly_portal(ports, fate);
+        let ports = |ports| crashing_portal_ports(ports, crash_points);
         portal::run_with(config, Metrics::install(), shutdown, ports)
     })
 }

@@ -1,8 +1,8 @@
-//! Named points of a program's way, and dying at them.
+//! Named crash points.
 //!
-//! A point lies before or after a call through a port: every call to the outside and every
-//! commit is one. [`Fate`] is read from a file; a process that reaches a point it names notes
-//! that in the file and ends itself by SIGKILL, so that the next one does not die there again.
+//! A crash point is before or after a call through a port, that is around every external call and
+//! every commit. [`CrashPoints`] is read from a file. A process that reaches a listed point records that
+//! in the file and kills itself with SIGKILL, so that its successor passes the point.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,37 +13,36 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 
-/// Where the file of fates is, for the programs that die.
-pub const FATES: &str = "VICTIM_FATES";
+/// Environment variable with the path of the crash points file.
+pub const CRASH_POINTS_FILE: &str = "CRASH_POINTS_FILE";
 
-/// Set, it makes the programs that die look again sooner than is decent elsewhere: for tests
-/// that wait for what comes round by itself.
-const BRISK: &str = "VICTIM_BRISK";
+/// When set, crashable programs use short intervals, for tests that wait for periodic work.
+const SHORT_INTERVALS: &str = "SHORT_INTERVALS";
 
-/// The setting that makes a victim brisk.
+/// The setting that selects short intervals.
 #[must_use]
-pub fn brisk() -> (&'static str, String) {
-    (BRISK, "yes".to_owned())
+pub fn short_intervals() -> (&'static str, String) {
+    (SHORT_INTERVALS, "yes".to_owned())
 }
 
-/// How often a brisk victim asks whether WHMCS lets it in again.
+/// The probe interval of WHMCS when intervals are short.
 #[must_use]
-pub fn brisk_probe() -> Option<Duration> {
-    std::env::var_os(BRISK).map(|_| Duration::from_millis(200))
+pub fn short_probe_interval() -> Option<Duration> {
+    std::env::var_os(SHORT_INTERVALS).map(|_| Duration::from_millis(200))
 }
 
-/// How often a brisk victim judges alerts, and for how long it may.
+/// The interval and the lease of alert evaluation when intervals are short.
 #[must_use]
-pub fn brisk_watch() -> Option<(Duration, Duration)> {
-    std::env::var_os(BRISK).map(|_| (Duration::from_millis(300), Duration::from_secs(2)))
+pub fn short_watch_intervals() -> Option<(Duration, Duration)> {
+    std::env::var_os(SHORT_INTERVALS).map(|_| (Duration::from_millis(300), Duration::from_secs(2)))
 }
 
-/// Which side of a call.
+/// Side of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// Nothing has happened yet.
+    /// Before the effect.
     Before,
-    /// It has happened, and nobody knows.
+    /// After the effect, before the caller has recorded it.
     After,
 }
 
@@ -56,25 +55,26 @@ impl Side {
     }
 }
 
-/// The points at which the processes of a run are to die.
+/// Crash points of the processes of a test.
 ///
-/// A line of the file is `ORDER POINT`, where the point is `before NAME` or `after NAME` and
-/// the order may be `*`. Points that were reached go to the file with `.reached` added.
+/// A line of the file is `ORDER POINT`, where the point is `before NAME` or `after NAME` and the
+/// order may be `*`. Reached points are appended to the file with `.reached` added to its name.
 #[derive(Debug)]
-pub struct Fate {
+pub struct CrashPoints {
     file: PathBuf,
     left: Mutex<Vec<(String, String)>>,
-    /// Which order a task works on.
+    /// The order that each task works on.
     tasks: Mutex<HashMap<tokio::task::Id, OrderId>>,
 }
 
-impl Fate {
-    /// The fates in the file named by [`FATES`], less those that were met.
+impl CrashPoints {
+    /// Reads the file named by [`CRASH_POINTS_FILE`], without the points already reached.
     ///
     /// # Errors
+    ///
     /// The variable is not set, or the file cannot be read.
     pub fn from_env() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let file = PathBuf::from(std::env::var(FATES)?);
+        let file = PathBuf::from(std::env::var(CRASH_POINTS_FILE)?);
         let reached = fs::read_to_string(reached_file(&file)).unwrap_or_default();
         let reached: Vec<_> = reached.lines().collect();
         let left = fs::read_to_string(&file)?
@@ -90,21 +90,21 @@ impl Fate {
         })
     }
 
-    /// From now on the calls of this task are about that order.
-    pub fn works_on(&self, order: OrderId) {
+    /// Sets the order that the current task works on.
+    pub fn set_order(&self, order: OrderId) {
         if let Some(task) = tokio::task::try_id() {
             lock(&self.tasks).insert(task, order);
         }
     }
 
-    /// Passes a point of the order that this task works on.
+    /// Passes a point for the current task's order.
     pub fn pass(&self, side: Side, name: &str) {
         let order = tokio::task::try_id().and_then(|task| lock(&self.tasks).get(&task).copied());
-        self.pass_for(order, side, name);
+        self.reach_for(order, side, name);
     }
 
-    /// Passes a point, or dies at it.
-    pub fn pass_for(&self, order: Option<OrderId>, side: Side, name: &str) {
+    /// Passes a point, or crashes there.
+    pub fn reach_for(&self, order: Option<OrderId>, side: Side, name: &str) {
         let here = format!("{} {name}", side.name());
         let left = lock(&self.left);
         let met = left.iter().find(|(whose, point)| {
@@ -123,7 +123,7 @@ impl Fate {
             .open(reached_file(&self.file))
             .and_then(|mut file| writeln!(file, "{line}"));
         if noted.is_ok() {
-            // What the kernel has taken survives the process.
+            // Written data survives the process.
             let _ = rustix::process::kill_process(
                 rustix::process::getpid(),
                 rustix::process::Signal::KILL,
@@ -133,10 +133,10 @@ impl Fate {
     }
 }
 
-/// Where the points that were reached are noted.
+/// The file that records reached points.
 #[must_use]
-pub fn reached_file(fates: &std::path::Path) -> PathBuf {
-    let mut name = fates.as_os_str().to_owned();
+pub fn reached_file(crash_points: &std::path::Path) -> PathBuf {
+    let mut name = crash_points.as_os_str().to_owned();
     name.push(".reached");
     PathBuf::from(name)
 }

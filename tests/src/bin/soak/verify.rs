@@ -1,17 +1,16 @@
-//! Letting the dust settle, and balancing the books.
+//! Waits for the orders to finish and compares both systems.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use simulators::World;
 
+use crate::faults::field;
 use crate::say;
 use crate::staff;
-use crate::trouble::field;
 
-/// Waits until every order is provisioned, asking again for those that failed; says whether
-/// it came to that.
-pub(crate) async fn settle(
+/// Waits until every order is provisioned, retrying those that failed. Returns whether all were.
+pub(crate) async fn wait_until_provisioned(
     world: &World,
     orders: &[String],
     patience: Duration,
@@ -46,8 +45,8 @@ pub(crate) async fn settle(
     }
 }
 
-/// Compares both systems' books, and prints each difference.
-pub(crate) fn balance(world: &World, orders: &[String]) -> bool {
+/// Compares Salesforce and WHMCS, and prints each difference.
+pub(crate) fn compare(world: &World, orders: &[String]) -> bool {
     let mut differences = Vec::new();
     let mut lost = 0;
     for order in orders {

@@ -1,4 +1,4 @@
-//! Orders, and what goes wrong around them.
+//! Orders and fault injection.
 
 use anyhow::anyhow;
 use rand::Rng;
@@ -8,8 +8,8 @@ use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 use simulators::{When, World};
 
-/// Faults after which AddOrder has had its effect.
-const SPOILT: [FaultId; 10] = [
+/// Faults that hit AddOrder after its effect.
+const ADD_ORDER_FAULTS: [FaultId; 10] = [
     FaultId::F03,
     FaultId::F04,
     FaultId::F05,
@@ -22,7 +22,7 @@ const SPOILT: [FaultId; 10] = [
     FaultId::F13,
 ];
 
-/// Words of module errors; some read as if WHMCS refused the bridge.
+/// Module error messages; some resemble an API denial.
 const MODULE_ERRORS: [&str; 4] = [
     "no room on the server",
     "Plesk: authentication failed for user admin",
@@ -30,33 +30,33 @@ const MODULE_ERRORS: [&str; 4] = [
     "Invalid IP assigned to node",
 ];
 
-/// Places and approves up to three orders; some have their AddOrder spoilt.
-pub(crate) fn new_orders(world: &World, dice: &mut StdRng) -> anyhow::Result<Vec<String>> {
+/// Places and approves up to three orders, some with a fault on AddOrder.
+pub(crate) fn new_orders(world: &World, rng: &mut StdRng) -> anyhow::Result<Vec<String>> {
     let mut orders = Vec::new();
-    for _ in 0..dice.random_range(0..3) {
-        let account = dice.random_range(0..world.accounts.len());
-        let lines: Vec<_> = (0..dice.random_range(1..3))
+    for _ in 0..rng.random_range(0..3) {
+        let account = rng.random_range(0..world.accounts.len());
+        let lines: Vec<_> = (0..rng.random_range(1..3))
             .map(|_| {
                 (
-                    dice.random_range(0..world.products.len()),
-                    dice.random_range(1..4),
+                    rng.random_range(0..world.products.len()),
+                    rng.random_range(1..4),
                 )
             })
             .collect();
         let id = world
             .place_order(account, &lines)
             .map_err(|refusal| anyhow!("{refusal:?}"))?;
-        if dice.random_bool(0.25) {
-            let fault = Fault::new(SPOILT[dice.random_range(0..SPOILT.len())])
+        if rng.random_bool(0.25) {
+            let fault = Fault::new(ADD_ORDER_FAULTS[rng.random_range(0..ADD_ORDER_FAULTS.len())])
                 .on("AddOrder")
                 .marker(&id)
-                .delay_ms(dice.random_range(100..2500));
-            let fault = match dice.random_bool(0.7) {
+                .delay_ms(rng.random_range(100..2500));
+            let fault = match rng.random_bool(0.7) {
                 true => fault.with_effect(),
                 false => fault,
             };
-            // A hook that sends mail after the order was stored.
-            let fault = match fault.id == FaultId::F04 && dice.random_bool(0.5) {
+            // A hook that fails to send mail after the order was stored.
+            let fault = match fault.id == FaultId::F04 && rng.random_bool(0.5) {
                 true => fault.text("SMTP 535 authentication failed"),
                 false => fault,
             };
@@ -66,7 +66,7 @@ pub(crate) fn new_orders(world: &World, dice: &mut StdRng) -> anyhow::Result<Vec
             .salesforce
             .approve(&id)
             .map_err(|refusal| anyhow!("{refusal:?}"))?;
-        if dice.random_bool(0.05) {
+        if rng.random_bool(0.05) {
             world.salesforce.republish(&id);
         }
         orders.push(id);
@@ -74,30 +74,30 @@ pub(crate) fn new_orders(world: &World, dice: &mut StdRng) -> anyhow::Result<Vec
     Ok(orders)
 }
 
-/// Something goes wrong with both systems as such.
-pub(crate) fn befall(world: &World, dice: &mut StdRng) {
-    match dice.random_range(0..60) {
+/// Injects faults into both systems.
+pub(crate) fn inject(world: &World, rng: &mut StdRng) {
+    match rng.random_range(0..60) {
         0 => world.salesforce.kill_streams(),
         1 => world.salesforce.revoke_tokens(),
         2 => drop(world.salesforce.publish_raw(vec![0xff; 12], None)),
         3 => world.whmcs.cut_connections(),
-        4..10 => world.salesforce.fault(salesforce_fault(dice)),
+        4..10 => world.salesforce.fault(salesforce_fault(rng)),
         10..13 => world.whmcs.fault(Fault::new(
-            [FaultId::F01, FaultId::F02, FaultId::F21][dice.random_range(0..3)],
+            [FaultId::F01, FaultId::F02, FaultId::F21][rng.random_range(0..3)],
         )),
-        13..20 => world.whmcs.fault(set_up_fault(dice)),
+        13..20 => world.whmcs.fault(activation_fault(rng)),
         _ => {}
     }
 }
 
-/// A call to Salesforce that fails; the two writes that report an order fare worst.
-fn salesforce_fault(dice: &mut StdRng) -> RestFault {
-    let route = match dice.random_range(0..3) {
+/// A fault of a Salesforce call, most often of the two writes that report an order.
+fn salesforce_fault(rng: &mut StdRng) -> RestFault {
+    let route = match rng.random_range(0..3) {
         0 => Route::ItemsPatch,
         1 => Route::OrderPatch,
         _ => Route::Any,
     };
-    let kind = match dice.random_range(0..6) {
+    let kind = match rng.random_range(0..6) {
         0 => RestFaultKind::DropBefore,
         1 => RestFaultKind::DropAfter,
         2 => RestFaultKind::LockRow,
@@ -108,35 +108,35 @@ fn salesforce_fault(dice: &mut StdRng) -> RestFault {
         },
         _ => RestFaultKind::Html {
             status: 503,
-            after: dice.random_bool(0.5),
+            after: rng.random_bool(0.5),
         },
     };
     RestFault::new(route, kind)
 }
 
-/// AcceptOrder or ModuleCreate fails, is slow, or loses its answer.
-fn set_up_fault(dice: &mut StdRng) -> Fault {
+/// A fault of AcceptOrder or ModuleCreate: failure, delay or lost answer.
+fn activation_fault(rng: &mut StdRng) -> Fault {
     let module = |module| {
         Fault::new(FaultId::F31)
             .on("AcceptOrder")
             .module(Module::new(module))
     };
-    let lost = |action: &str, dice: &mut StdRng| match dice.random_range(0..5) {
+    let lost = |action: &str, rng: &mut StdRng| match rng.random_range(0..5) {
         0 => Fault::new(FaultId::F05).on(action),
         1 => Fault::new(FaultId::F07).on(action),
         2 => Fault::new(FaultId::F08).on(action).with_effect(),
         3 => Fault::new(FaultId::F09).on(action).delay_ms(5000),
         _ => Fault::new(FaultId::F08).on(action),
     };
-    match dice.random_range(0..6) {
-        0 => lost("AcceptOrder", dice),
-        1 => lost("ModuleCreate", dice),
+    match rng.random_range(0..6) {
+        0 => lost("AcceptOrder", rng),
+        1 => lost("ModuleCreate", rng),
         2 | 3 => module(ModuleScript::CreateThenDie),
         4 => module(ModuleScript::Fail {
-            text: MODULE_ERRORS[dice.random_range(0..MODULE_ERRORS.len())].to_owned(),
+            text: MODULE_ERRORS[rng.random_range(0..MODULE_ERRORS.len())].to_owned(),
             times: None,
         }),
-        // Six services at most: over before the quiet period is.
+        // At most six services, so this ends before the quiet period does.
         _ => module(ModuleScript::Ok).module(Module {
             delay_ms: 300,
             ..Module::new(ModuleScript::Ok)
