@@ -1,4 +1,4 @@
-//! What people do to the store in memory.
+//! Admin commands of the in-memory store.
 
 use domain::job::JobState;
 use domain::key::JobId;
@@ -6,13 +6,13 @@ use domain::order::{AskAnswer, Fact};
 use domain::ports::{Act, Acted, Audit, Cursor, Handled, MarkKind, Pausable, Pause};
 use domain::time::Timestamp;
 
-use crate::books::Books;
+use crate::store_state::StoreState;
 
-impl Books {
-    pub(crate) fn act(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
-        let acted = self.carry_out(act, by, reason, now);
+impl StoreState {
+    pub(crate) fn act(&mut self, command: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+        let acted = self.apply(command, by, reason, now);
         let detail = || format!("{by}: {reason}");
-        match act {
+        match command {
             _ if acted != Acted::Done => {}
             Act::SetCursor { channel, .. } => self.mark(channel, MarkKind::Set, detail(), now),
             Act::ResetCursor { channel } => self.mark(channel, MarkKind::Reset, detail(), now),
@@ -22,27 +22,29 @@ impl Books {
             self.audit.push(Audit {
                 at: now,
                 who: by.to_owned(),
-                act: act.name().to_owned(),
-                subject: act.subject(),
+                act: command.name().to_owned(),
+                subject: command.subject(),
                 reason: reason.to_owned(),
             });
         }
         acted
     }
 
-    fn carry_out(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
-        match act {
+    fn apply(&mut self, command: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+        match command {
             Act::Dismiss { letter } => {
-                let mut letters = self.dead_letters.iter_mut();
-                let open = letters.find(|view| view.number == *letter && view.closed_at.is_none());
+                let mut dead_letters = self.dead_letters.iter_mut();
+                let open =
+                    dead_letters.find(|view| view.number == *letter && view.closed_at.is_none());
                 let Some(view) = open else {
                     return Acted::NotThere;
                 };
                 view.closed_at = Some(now);
             }
             Act::Redrive { letter } => {
-                let mut letters = self.dead_letters.iter_mut();
-                let open = letters.find(|view| view.number == *letter && view.closed_at.is_none());
+                let mut dead_letters = self.dead_letters.iter_mut();
+                let open =
+                    dead_letters.find(|view| view.number == *letter && view.closed_at.is_none());
                 let Some(view) = open else {
                     return Acted::NotThere;
                 };

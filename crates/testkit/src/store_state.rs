@@ -1,4 +1,4 @@
-//! What the store in memory keeps, and the rules it goes by.
+//! State and rules of the in-memory store.
 
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,12 +15,12 @@ use domain::ports::{
 use domain::time::Timestamp;
 
 #[derive(Default)]
-pub(crate) struct Books {
+pub(crate) struct StoreState {
     pub(crate) jobs: Vec<Row>,
     pub(crate) facts: Vec<(OrderId, RecordedFact)>,
     pub(crate) inbox: HashMap<EventId, Timestamp>,
     pub(crate) streams: HashMap<Channel, StreamView>,
-    /// Channels whose stored position was found lost.
+    /// Channels whose stored cursor is lost.
     pub(crate) lost: HashSet<Channel>,
     pub(crate) epochs: i64,
     pub(crate) orders: BTreeMap<OrderId, OrderRow>,
@@ -46,8 +46,8 @@ pub(crate) struct Row {
     pub(crate) ended_at: Option<Timestamp>,
 }
 
-impl Books {
-    /// The orders that show that WHMCS keeps our marker: those that kept it since one lost it.
+impl StoreState {
+    /// The range of orders that kept our marker since one lost it.
     pub(crate) fn markers_kept(&self) -> Option<MarkersKept> {
         let checks = self.facts.iter().rev().filter_map(|(order, recorded)| {
             let Fact::Verified { marker, .. } = recorded.fact else {
@@ -78,7 +78,7 @@ impl Row {
     }
 }
 
-impl Books {
+impl StoreState {
     pub(crate) fn admit(&mut self, job: &NewJob, at: Timestamp) -> Admission {
         if self.jobs.iter().any(|row| row.job.id == job.id) {
             return Admission::SameDelivery;
@@ -127,7 +127,7 @@ impl Books {
     }
 
     pub(crate) fn prune(&mut self, cutoff: Timestamp, audited: Timestamp) -> Pruned {
-        let (letters, gaps) = (self.dead_letters.len(), self.gaps.len());
+        let (dead_letters, gaps) = (self.dead_letters.len(), self.gaps.len());
         let audit = self.audit.len();
         self.dead_letters
             .retain(|view| view.closed_at.is_none_or(|at| at > cutoff));
@@ -157,16 +157,20 @@ impl Books {
             jobs: gone(jobs, self.jobs.len()),
             events: gone(events, self.inbox.len()),
             facts: gone(facts, self.facts.len()),
-            dead_letters: gone(letters, self.dead_letters.len()),
+            dead_letters: gone(dead_letters, self.dead_letters.len()),
             gaps: gone(gaps, self.gaps.len()),
             audit: gone(audit, self.audit.len()),
         }
     }
 
-    pub(crate) fn held(&mut self, lease: &Lease, now: Timestamp) -> Result<&mut Row, StoreError> {
+    pub(crate) fn leased_row(
+        &mut self,
+        lease: &Lease,
+        now: Timestamp,
+    ) -> Result<&mut Row, StoreError> {
         self.jobs
             .iter_mut()
-            .find(|row| matches!(&row.state, JobState::Leased(held) if held == lease))
+            .find(|row| matches!(&row.state, JobState::Leased(leased_row) if leased_row == lease))
             .filter(|row| row.until > now)
             .ok_or(StoreError::LeaseLost)
     }
@@ -185,7 +189,7 @@ impl Books {
         }
     }
 
-    /// Remembers where the channel's position is.
+    /// Adds the channel's cursor to its history.
     pub(crate) fn mark(
         &mut self,
         channel: &Channel,
@@ -210,7 +214,7 @@ impl Books {
         }
     }
 
-    /// Remembers a position that moved, unless it was sampled a short while ago.
+    /// Adds a moved cursor to the history unless one was sampled recently.
     pub(crate) fn sample(&mut self, channel: &Channel, at: Timestamp) {
         let recent = |(of, mark): &(Channel, CursorMark)| {
             of == channel && mark.kind == MarkKind::Sampled && mark.at > at - CursorMark::EVERY
@@ -220,8 +224,8 @@ impl Books {
         }
     }
 
-    /// Appends calls of the job, and forgets its oldest.
-    pub(crate) fn called(&mut self, lease: &Lease, calls: &[CallRecord]) {
+    /// Appends calls of the job, and drops its oldest.
+    pub(crate) fn append_calls(&mut self, lease: &Lease, calls: &[CallRecord]) {
         let of_job = |(_, call): &&(OrderId, RecordedCall)| call.job == lease.job;
         let last = self
             .calls
@@ -243,7 +247,7 @@ impl Books {
             .retain(|(_, call)| call.job != lease.job || kept(call));
     }
 
-    /// The order's row in the list, with activity now.
+    /// The order's row in the list, updated now.
     pub(crate) fn order(&mut self, order: OrderId, now: Timestamp) -> &mut OrderRow {
         let row = self.orders.entry(order).or_insert_with(|| OrderRow {
             order,
@@ -260,7 +264,7 @@ impl Books {
         row
     }
 
-    /// The last job of the order has ended, unless another waits.
+    /// Updates the order after a job has finished.
     pub(crate) fn ended(&mut self, order: OrderId, ending: Ending, now: Timestamp) {
         let mut jobs = self.jobs.iter();
         let live = jobs.any(|row| row.job.order == order && row.is_live());
@@ -270,7 +274,7 @@ impl Books {
         }
     }
 
-    /// Where the order's last job stands.
+    /// Stage of the order's latest job.
     pub(crate) fn stage(&self, row: &OrderRow) -> JobStage {
         let of_order = |job: &&Row| job.job.order == row.order && job.is_live();
         let live: Vec<_> = self.jobs.iter().filter(of_order).collect();
@@ -293,7 +297,7 @@ impl Books {
         queued.map(|row| row.due).filter(|due| *due <= now).min()
     }
 
-    pub(crate) fn led(
+    pub(crate) fn led_stream(
         &mut self,
         channel: &Channel,
         epoch: Epoch,

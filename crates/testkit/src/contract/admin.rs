@@ -1,4 +1,4 @@
-//! What people see and do.
+//! Admin commands and the views of operators.
 
 use std::time::Duration;
 
@@ -38,12 +38,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         rows.into_iter().map(|row| row.order).collect()
     }
 
-    pub(super) async fn do_it(&self, act: &Act) -> Acted {
-        self.store.act(act, "ada", "because").await.unwrap()
+    pub(super) async fn execute(&self, command: &Act) -> Acted {
+        self.store.act(command, "ada", "because").await.unwrap()
     }
 
-    /// Asks for the order and works on it to this end.
-    async fn worked(&self, n: u32, ending: Ending, facts: &[Fact]) -> JobId {
+    /// Enqueues the order and finishes its job with this outcome.
+    async fn run_job(&self, n: u32, ending: Ending, facts: &[Fact]) -> JobId {
         self.clock.advance(MOMENT);
         self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
             .await;
@@ -67,18 +67,18 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
 
     async fn placed(&self, n: u32, whmcs_order: u64) -> JobId {
         let order = WhmcsOrderId(whmcs_order);
-        self.worked(n, Ending::Succeeded, &[Fact::Placed { order }])
+        self.run_job(n, Ending::Succeeded, &[Fact::Placed { order }])
             .await
     }
 
     async fn refused(&self, n: u32) -> JobId {
         let refusal = Refusal::new(Code::OrderEmpty, "no products");
-        self.worked(n, Ending::Failed, &[Fact::Refused(refusal), Fact::Reported])
+        self.run_job(n, Ending::Failed, &[Fact::Refused(refusal), Fact::Reported])
             .await
     }
 
-    /// Order id in either length, number, WHMCS order, account.
-    pub async fn orders_are_found_by_any_of_their_names(&self) {
+    /// Order id of either length, order number, WHMCS order, account.
+    pub async fn orders_are_found_by_any_identifier(&self) {
         self.placed(1, 41).await;
         self.placed(2, 42).await;
         let found = |text: &str| OrderQuery {
@@ -95,8 +95,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(self.ids(found("nothing")).await.is_empty());
     }
 
-    /// Keyset pages; activity brings an order to the front.
-    pub async fn orders_are_listed_page_by_page_the_newest_first(&self) {
+    /// Keyset pagination; activity moves an order to the front.
+    pub async fn orders_are_paged_newest_first(&self) {
         for n in 1..=5 {
             self.placed(n, u64::from(n)).await;
         }
@@ -122,8 +122,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(queued.unwrap(), jobs[..1]);
     }
 
-    /// Stage, refusal, attempts and the WHMCS order, and filters by the first two.
-    pub async fn an_order_is_listed_with_its_last_job_and_its_refusal(&self) {
+    /// Stage, error code, attempts and the WHMCS order, with filters by the first two.
+    pub async fn order_list_shows_last_job_and_error_code(&self) {
         let begun = self.clock.now();
         self.placed(1, 41).await;
         let failed = self.refused(2).await;
@@ -149,7 +149,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(self.ids(stage(JobStage::Queued)).await.is_empty());
         let view = self.store.job(&claimed.job.id).await.unwrap().unwrap();
         assert_eq!((view.state, view.job), ("leased", claimed.job));
-        // Asked for again: the refusal stays until somebody looks at the order again.
+        // After a retry request, the error code stays until the order is checked again.
         self.enqueue(new_job("e4", order_id(2), None)).await;
         let row = self.listed(&code).await.pop().unwrap();
         assert_eq!(row.stage, JobStage::Queued);
@@ -168,11 +168,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(self.store.endings(later, 9).await.unwrap().is_empty());
     }
 
-    /// With who and why, and in the audit log.
-    pub async fn a_handled_order_is_marked_until_it_is_asked_for_again(&self) {
+    /// Records who and why, also in the audit log.
+    pub async fn acknowledgement_lasts_until_retry(&self) {
         self.refused(1).await;
         let order = order_id(1);
-        assert_eq!(self.do_it(&Act::Handle { order }).await, Acted::Done);
+        assert_eq!(self.execute(&Act::Handle { order }).await, Acted::Done);
         let row = self.listed(&everything()).await.pop().unwrap();
         let handled = row.handled.unwrap();
         assert_eq!(
@@ -189,13 +189,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.enqueue(new_job("retry", order, None)).await;
         assert_eq!(self.listed(&everything()).await[0].handled, None);
         let unknown = Act::Handle { order: order_id(9) };
-        assert_eq!(self.do_it(&unknown).await, Acted::NotThere);
+        assert_eq!(self.execute(&unknown).await, Acted::NotThere);
         assert_eq!(self.store.audit(9).await.unwrap(), log, "nothing was done");
     }
 
-    /// The intent stands before anybody is asked; an order is only marked while nothing has
+    /// The intent is audited before the call; the order is acknowledged only if nothing has
     /// happened to it since.
-    pub async fn asking_again_is_told_before_and_after(&self) {
+    pub async fn retry_is_audited_before_and_after(&self) {
         let asked = |n, answer| Act::AskedAgain {
             order: order_id(n),
             answer,
@@ -203,17 +203,17 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         for n in [1, 2] {
             self.refused(n).await;
             self.clock.advance(MOMENT);
-            let act = Act::AskAgain { order: order_id(n) };
-            assert_eq!(self.do_it(&act).await, Acted::Done);
+            let command = Act::AskAgain { order: order_id(n) };
+            assert_eq!(self.execute(&act).await, Acted::Done);
             assert_eq!(self.listed(&everything()).await[0].handled, None);
         }
-        self.do_it(&asked(1, None)).await;
+        self.execute(&asked(1, None)).await;
         assert!(self.ids_handled().await.is_empty());
-        self.do_it(&asked(1, Some(AskAnswer::Asked))).await;
-        // This attempt was quicker, and nobody has seen to what comes of it.
+        self.execute(&asked(1, Some(AskAnswer::Asked))).await;
+        // This attempt was faster, so its result is not acknowledged.
         self.clock.advance(MOMENT);
         self.enqueue(new_job("retry", order_id(2), None)).await;
-        self.do_it(&asked(2, Some(AskAnswer::Asked))).await;
+        self.execute(&asked(2, Some(AskAnswer::Asked))).await;
         assert_eq!(self.ids_handled().await, [order_id(1)]);
         let log = self.store.audit(9).await.unwrap();
         let acts: Vec<_> = log.iter().rev().map(|line| line.act.as_str()).collect();
@@ -239,8 +239,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         rows.iter().map(|row| row.order).collect()
     }
 
-    /// Open letters and closed ones.
-    pub async fn a_dead_letter_is_dismissed_once_and_gaps_are_told(&self) {
+    /// Open and closed dead dead_letters.
+    pub async fn dead_letter_is_dismissed_once_and_gaps_are_listed(&self) {
         let epoch = self.lead().await;
         let letter = |event: &str| DeadLetter {
             event: EventId::new(event).unwrap(),
@@ -256,20 +256,20 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let entries = ["bad", "worse"].map(|event| Entry::DeadLetter(letter(event)));
         let delivery = self.delivery(epoch, entries.into(), 2);
         self.store.accept(&delivery).await.unwrap();
-        let letters = self.store.dead_letters(true, None, 9).await.unwrap();
-        assert_eq!(letters.len(), 2);
-        assert_eq!(letters[0].letter, letter("worse"));
+        let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
+        assert_eq!(dead_letters.len(), 2);
+        assert_eq!(dead_letters[0].letter, letter("worse"));
         let dismiss = Act::Dismiss {
-            letter: letters[0].number,
+            letter: dead_letters[0].number,
         };
-        assert_eq!(self.do_it(&dismiss).await, Acted::Done);
-        assert_eq!(self.do_it(&dismiss).await, Acted::NotThere);
+        assert_eq!(self.execute(&dismiss).await, Acted::Done);
+        assert_eq!(self.execute(&dismiss).await, Acted::NotThere);
         let open = self.store.dead_letters(true, None, 9).await.unwrap();
-        assert_eq!(open, letters[1..]);
+        assert_eq!(open, dead_letters[1..]);
         let all = self.store.dead_letters(false, None, 9).await.unwrap();
         assert!(all[0].closed_at.is_some());
         let behind = self.store.dead_letters(false, Some(all[0].number), 9).await;
-        assert_eq!(behind.unwrap(), letters[1..]);
+        assert_eq!(behind.unwrap(), dead_letters[1..]);
         assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
         let gap = Gap {
             from: None,
@@ -283,12 +283,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!((gaps.len(), gaps[0].detail.as_str()), (1, "aged out"));
     }
 
-    /// The leader's term is over at once; when it is let go on, a new one begins.
-    pub async fn a_paused_intake_is_led_by_nobody(&self) {
+    /// A pause ends the leader's epoch at once; resuming starts a new one.
+    pub async fn paused_intake_has_no_leader(&self) {
         let epoch = self.lead().await;
         let what = Pausable::Intake(channel());
         let pause = Act::Pause { what: what.clone() };
-        assert_eq!(self.do_it(&pause).await, Acted::Done);
+        assert_eq!(self.execute(&pause).await, Acted::Done);
         let job = Entry::Job(new_job("e1", order_id(1), None));
         let stale = self.store.accept(&self.delivery(epoch, vec![job], 9)).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
@@ -302,35 +302,35 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let pauses = self.store.pauses().await.unwrap();
         assert_eq!((pauses.len(), &pauses[0].what), (1, &what));
         let resume = Act::Resume { what };
-        assert_eq!(self.do_it(&resume).await, Acted::Done);
-        assert_eq!(self.do_it(&resume).await, Acted::NotThere);
+        assert_eq!(self.execute(&resume).await, Acted::Done);
+        assert_eq!(self.execute(&resume).await, Acted::NotThere);
         assert!(self.lead().await > epoch);
     }
 
-    /// Neither a new job nor one whose lease ran out; heartbeats and endings go on.
-    pub async fn paused_workers_keep_what_they_have_and_take_nothing(&self) {
+    /// No new job and no expired one is claimed; heartbeats and finishing continue.
+    pub async fn paused_workers_keep_leases_and_claim_nothing(&self) {
         for n in 1..=3 {
             self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
                 .await;
         }
-        let mut in_hand = self.claim(2).await;
+        let mut claimed = self.claim(2).await;
         let what = Pausable::Worker;
         let pause = Act::Pause { what: what.clone() };
-        assert_eq!(self.do_it(&pause).await, Acted::Done);
+        assert_eq!(self.execute(&pause).await, Acted::Done);
         assert!(self.claim(9).await.is_empty());
-        let kept = in_hand.remove(0).lease;
+        let kept = claimed.remove(0).lease;
         self.store
             .finish(&kept, Ending::Succeeded, &[], &[])
             .await
             .unwrap();
         self.clock.advance(TTL);
         assert!(self.claim(9).await.is_empty());
-        assert_eq!(self.do_it(&Act::Resume { what }).await, Acted::Done);
+        assert_eq!(self.execute(&Act::Resume { what }).await, Acted::Done);
         assert_eq!(self.claim(9).await.len(), 2);
     }
 
-    /// The old term ends, the new one starts where the person said.
-    pub async fn a_cursor_that_a_person_sets_is_not_moved_back_by_the_old_leader(&self) {
+    /// Setting the cursor ends the epoch; the next leader starts there.
+    pub async fn old_leader_cannot_overwrite_cursor_set_by_operator(&self) {
         let epoch = self.lead().await;
         self.store
             .accept(&self.delivery(epoch, Vec::new(), 7))
@@ -340,7 +340,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             channel: channel(),
             replay_id: ReplayId::new(vec![3]).unwrap(),
         };
-        assert_eq!(self.do_it(&set).await, Acted::Done);
+        assert_eq!(self.execute(&set).await, Acted::Done);
         let late = self.delivery(epoch, Vec::new(), 8);
         let refused = self.store.accept(&late).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
@@ -349,27 +349,27 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let next = self.lead().await;
         assert!(next > epoch);
         let reset = Act::ResetCursor { channel: channel() };
-        assert_eq!(self.do_it(&reset).await, Acted::Done);
+        assert_eq!(self.execute(&reset).await, Acted::Done);
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
         let late = self.delivery(next, Vec::new(), 8);
         let refused = self.store.accept(&late).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
     }
 
-    /// The fact is there for the next claim, and the list shows no WHMCS order any more.
-    pub async fn a_whmcs_order_is_forgotten_only_while_nobody_works_on_it(&self) {
+    /// The fact is in the next claim, and the list shows no WHMCS order.
+    pub async fn whmcs_order_cannot_be_forgotten_while_leased(&self) {
         let whmcs_order = WhmcsOrderId(41);
         self.placed(1, whmcs_order.0).await;
         self.enqueue(new_job("again", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         let order = order_id(1);
         let forget = Act::Forget { order, whmcs_order };
-        assert_eq!(self.do_it(&forget).await, Acted::Running);
+        assert_eq!(self.execute(&forget).await, Acted::Running);
         self.store
             .finish(&claimed.lease, Ending::Skipped, &[], &[])
             .await
             .unwrap();
-        assert_eq!(self.do_it(&forget).await, Acted::Done);
+        assert_eq!(self.execute(&forget).await, Acted::Done);
         let forgotten = Fact::Forgotten { order: whmcs_order };
         let facts = self.store.facts_of(order).await.unwrap();
         assert_eq!(facts.last().map(|last| &last.fact), Some(&forgotten));
@@ -378,6 +378,6 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             order: order_id(9),
             whmcs_order,
         };
-        assert_eq!(self.do_it(&unknown).await, Acted::NotThere);
+        assert_eq!(self.execute(&unknown).await, Acted::NotThere);
     }
 }

@@ -1,4 +1,4 @@
-//! What the alerts about jobs and orders are judged by.
+//! Inputs of the alert rules about jobs and orders.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 const HALF: Duration = Duration::from_secs(1800);
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
-    /// Every job counts once, in the state it is in, until it is forgotten.
-    pub async fn jobs_are_counted_by_state_and_forgotten_ones_are_not(&self) {
+    /// Every job counts once, in its current state, until it is pruned.
+    pub async fn jobs_are_counted_by_state_until_pruned(&self) {
         let endings = Ending::ALL.into_iter().chain([Ending::Succeeded]);
         for (n, ending) in (1..).zip(endings) {
             let job = new_job(&format!("e{n}"), order_id(n), None);
@@ -50,7 +50,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     }
 
     /// An order's age counts from its oldest live job, its progress from its newest fact.
-    pub async fn an_order_is_stuck_when_it_is_live_for_long_and_nothing_is_learnt(&self) {
+    pub async fn live_order_without_new_facts_is_stuck(&self) {
         let stuck = async || self.store.stuck_orders(HOUR, HALF).await.unwrap();
         for n in 1..=3 {
             let job = new_job(&format!("e{n}"), order_id(n), None);
@@ -59,24 +59,24 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let old = self.claim(3).await;
         self.clock.advance(HOUR / 2);
         let lost = self.claim(3).await;
-        assert_eq!(lost.len(), 3, "their leases ran out");
-        assert_eq!(stuck().await.orders, 0, "not for so long");
+        assert_eq!(lost.len(), 3, "their leases expired");
+        assert_eq!(stuck().await.orders, 0, "not stuck yet");
         self.clock.advance(HOUR / 2);
         let claimed = self.claim(3).await;
         assert_eq!(stuck().await.orders, 3);
-        let learnt = [Fact::NotPlaced];
+        let recorded = [Fact::NotPlaced];
         self.store
-            .record(&claimed[0].lease, &learnt, &[])
+            .record(&claimed[0].lease, &recorded, &[])
             .await
             .unwrap();
         let found = stuck().await;
-        assert_eq!(found.orders, 2, "something was learnt of the first");
+        assert_eq!(found.orders, 2, "the first has a new fact");
         let (oldest, since) = found.oldest.unwrap();
         assert_eq!((oldest, since), (order_id(2), old[1].enqueued_at));
         let (lease, ending) = (&claimed[1].lease, Ending::Skipped);
         self.store.finish(lease, ending, &[], &[]).await.unwrap();
         assert_eq!(stuck().await.orders, 1, "one that has ended is not stuck");
-        // Given back again and again, it makes no progress.
+        // Repeated releases are no progress.
         let release = Release {
             after: Duration::ZERO,
             deferral: true,
@@ -88,11 +88,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             Some(order_id(3))
         );
         self.clock.advance(HALF);
-        assert_eq!(stuck().await.orders, 2, "nothing was learnt since");
+        assert_eq!(stuck().await.orders, 2, "no new facts");
     }
 
-    /// Evidence of both kinds is needed, the newest that it was dropped.
-    pub async fn a_marker_is_lost_while_the_newest_evidence_says_so(&self) {
+    /// Needs both kinds of evidence, with the newest showing a dropped marker.
+    pub async fn marker_is_lost_while_newest_check_dropped_it(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         let lost = async || self.store.marker_lost().await.unwrap().is_some();

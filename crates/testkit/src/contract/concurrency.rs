@@ -1,4 +1,4 @@
-//! Many at once, and much at once.
+//! Concurrency and volume.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -12,15 +12,15 @@ use domain::ports::{Entry, JobIntake, JobQueue, JobReader, Leadership, Release, 
 use super::{Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
 
-/// What claimers that run at the same time have in their hands.
+/// Jobs and orders claimed at the same time.
 #[derive(Default)]
-struct Hands {
+struct Claims {
     orders: HashSet<OrderId>,
     jobs: HashSet<JobId>,
 }
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
-    async fn claim_until_done(&self, name: &str, hands: &Mutex<Hands>) {
+    async fn claim_until_done(&self, name: &str, claims: &Mutex<Claims>) {
         let owner = owner(name);
         loop {
             let claimed = self.store.claim(&owner, 3, TTL).await.unwrap();
@@ -33,22 +33,22 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 continue;
             }
             for job in &claimed {
-                let mut hands = hands.lock().unwrap();
+                let mut claims = claims.lock().unwrap();
                 assert!(
-                    hands.orders.insert(job.job.order),
+                    claims.orders.insert(job.job.order),
                     "two jobs of {} at once",
                     job.job.order
                 );
                 assert!(
-                    hands.jobs.insert(job.job.id.clone()),
+                    claims.jobs.insert(job.job.id.clone()),
                     "{} twice",
                     job.job.id
                 );
             }
             tokio::task::yield_now().await;
             for job in claimed {
-                // Before it is finished: from then on another may have the order's next job.
-                hands.lock().unwrap().orders.remove(&job.job.order);
+                // Before finishing: afterwards another worker may claim the order's next job.
+                claims.lock().unwrap().orders.remove(&job.job.order);
                 self.store
                     .finish(&job.lease, Ending::Succeeded, &[], &[])
                     .await
@@ -57,26 +57,26 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
     }
 
-    /// However many claim at once, no job is had by two, nor two jobs of one order by anybody.
-    pub async fn many_claimers_never_share_a_job_or_an_order(&self) {
+    /// Concurrent claims never return one job twice, or two jobs of one order.
+    pub async fn concurrent_claims_never_share_a_job_or_order(&self) {
         let jobs: Vec<_> = (0..90)
             .map(|n| new_job(&format!("e{n}"), order_id(n % 30), None))
             .collect();
         self.store.enqueue(&jobs).await.unwrap();
-        let hands = Mutex::default();
+        let claims = Mutex::default();
         tokio::join!(
-            self.claim_until_done("a", &hands),
-            self.claim_until_done("b", &hands),
-            self.claim_until_done("c", &hands),
-            self.claim_until_done("d", &hands),
-            self.claim_until_done("e", &hands),
-            self.claim_until_done("f", &hands),
+            self.claim_until_done("a", &claims),
+            self.claim_until_done("b", &claims),
+            self.claim_until_done("c", &claims),
+            self.claim_until_done("d", &claims),
+            self.claim_until_done("e", &claims),
+            self.claim_until_done("f", &claims),
         );
-        assert_eq!(hands.lock().unwrap().jobs.len(), 90);
+        assert_eq!(claims.lock().unwrap().jobs.len(), 90);
     }
 
-    /// The longest due comes first, and an order with many jobs does not hold up the others.
-    pub async fn the_longest_due_comes_first(&self) {
+    /// The longest due job is claimed first, and an order with many jobs does not block others.
+    pub async fn longest_due_job_is_claimed_first(&self) {
         for n in 0..4 {
             self.enqueue(new_job(&format!("busy{n}"), order_id(9), None))
                 .await;
@@ -93,7 +93,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let first = self.claim(3).await;
         assert_eq!(orders(&first), [order_id(9), order_id(1), order_id(2)]);
         self.clock.advance(Duration::from_secs(1));
-        // Given back, it stands behind what has waited longer.
+        // A released job queues behind jobs that have waited longer.
         let release = Release {
             after: Duration::ZERO,
             deferral: false,
@@ -106,12 +106,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(orders(&then), [order_id(3), order_id(1)]);
     }
 
-    /// Ten thousand events in chunks, some of them seen before, each become one job.
-    pub async fn ten_thousand_events_in_chunks_become_as_many_jobs(&self) {
+    /// Ten thousand events in overlapping chunks each become one job.
+    pub async fn ten_thousand_events_become_one_job_each(&self) {
         let epoch = self.lead().await;
         let chunk = |from: u32| {
             let jobs = (from..from + 1100).map(|n| {
-                // The last hundred of each chunk come again with the next one.
+                // The last hundred of each chunk are repeated in the next.
                 Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k")))
             });
             self.delivery(epoch, jobs.collect(), 1)
@@ -127,8 +127,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.tally().await.unwrap().count("queued"), 10_100);
     }
 
-    /// A delivery may repeat itself, and an order may be asked for twice in it.
-    pub async fn one_delivery_is_judged_in_its_sequence(&self) {
+    /// Entries are deduplicated within one delivery.
+    pub async fn entries_are_deduplicated_within_a_delivery(&self) {
         let epoch = self.lead().await;
         let entry = |event: &str, key| Entry::Job(new_job(event, order_id(1), key));
         let entries = vec![
@@ -150,9 +150,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.claim_one().await.job.event, EventId::new("e1"));
     }
 
-    /// A delivery whose reply was lost is repeated with newer events behind it: what was
-    /// stored stays as it is, the rest is new.
-    pub async fn a_repeat_with_more_behind_it_adds_only_that(&self) {
+    /// A delivery whose reply was lost is repeated with newer events: stored entries stay, new
+    /// ones are added.
+    pub async fn repeated_delivery_adds_only_new_entries(&self) {
         let epoch = self.lead().await;
         let entries = |events: std::ops::Range<u32>| {
             let jobs = events.map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), None)));
@@ -174,13 +174,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.tally().await.unwrap().count("queued"), 3);
     }
 
-    /// Who lost the lead can neither move the position nor give up what is another's.
-    pub async fn a_leadership_that_was_taken_over_stays_with_its_new_owner(&self) {
+    /// A former leader can neither move the cursor nor resign for its successor.
+    pub async fn lost_leadership_stays_with_new_leader(&self) {
         let stale = self.lead().await;
         self.clock.advance(TTL);
         let taken = self.store.lead(&channel(), &owner("sub-b"), TTL).await;
         let Leadership::Leader(epoch) = taken.unwrap() else {
-            panic!("the lease of the first leader ran out");
+            panic!("the first lease has expired");
         };
         let delivery = self.delivery(epoch, Vec::new(), 5);
         self.store.accept(&delivery).await.unwrap();

@@ -1,4 +1,4 @@
-//! What processes say of themselves, and the alerts that are kept.
+//! Process registry and saved alerts.
 
 use std::time::Duration;
 
@@ -63,9 +63,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
     }
 
-    /// The last word counts, a process that says goodbye is gone at once, and one that only
-    /// falls silent is gone later.
-    pub async fn a_process_is_known_by_its_last_report_until_it_is_silent_for_long(&self) {
+    /// The latest report counts. A retired process is removed at once, a silent one after a
+    /// while.
+    pub async fn process_is_listed_until_its_heartbeat_expires(&self) {
         let refused = Condition {
             sign: Sign::WhmcsRefuses,
             since: self.clock.now(),
@@ -94,8 +94,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.known().await, both[1..]);
     }
 
-    /// Whoever lost the watch can neither raise, resolve nor mark an alert.
-    pub async fn alerts_are_kept_only_by_whoever_leads_the_watch(&self) {
+    /// A process that lost the watch lease can neither raise nor resolve an alert.
+    pub async fn only_watch_leader_saves_alerts(&self) {
         let (a, b) = (owner("a"), owner("b"));
         let watch = watch();
         let old = self.lead_watch(&a).await.unwrap();
@@ -121,8 +121,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.alerts().await.unwrap()[0], told);
     }
 
-    /// Success and failure count while they are in the window; nothing else counts.
-    pub async fn outcomes_count_what_succeeded_and_failed_in_the_window(&self) {
+    /// Successes and failures count while they are in the window; other outcomes never do.
+    pub async fn attempt_stats_count_results_in_window(&self) {
         let window = Duration::from_secs(900);
         let none = self.store.outcomes(window).await.unwrap();
         assert_eq!((none.finished(), none.p95, none.last_end), (0, None, None));
