@@ -1,4 +1,4 @@
-//! Processes, and what befalls them: crashes, stops, and pauses that outlast a lease.
+//! Process lifecycle: start, crash, stop, and pauses that outlast a lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use provisioning::Worker;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::seat::{Pause, Seat, TIMEOUT};
+use crate::sim_process::{Pause, SimProcess, TIMEOUT};
 use crate::world::{QUIET, World};
 
-/// A lease, of a job and of the channel.
+/// Lease of a job and of the channel.
 const LEASE: Duration = Duration::from_secs(6);
-/// How often activations are swept up, and how old they must be.
+/// Interval of the sweep, and minimum age of an activation it enqueues.
 const SWEEP: Duration = Duration::from_secs(10);
-/// Time for jobs in hand after the stop signal.
+/// Drain time after the stop signal.
 const DRAIN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Copy, Debug)]
@@ -25,14 +25,14 @@ pub(crate) enum Role {
     Worker,
 }
 
-/// A machine that starts its process again whenever it ended.
-pub(crate) fn live(world: &Arc<World>, role: Role, number: u32) -> JoinHandle<()> {
+/// Runs a process and restarts it whenever it ended.
+pub(crate) fn spawn(world: &Arc<World>, role: Role, number: u32) -> JoinHandle<()> {
     tokio::spawn(machine(Arc::clone(world), role, number))
 }
 
 async fn machine(world: Arc<World>, role: Role, number: u32) {
-    let off = i64::try_from(world.dice.below(2 * world.climate.skew + 1)).unwrap_or(0);
-    let skew = off - i64::try_from(world.climate.skew).unwrap_or(0);
+    let off = i64::try_from(world.rng.below(2 * world.faults.skew + 1)).unwrap_or(0);
+    let skew = off - i64::try_from(world.faults.skew).unwrap_or(0);
     for start in 1_u32.. {
         let name = match role {
             Role::Subscriber => format!("subscriber-{number}.{start}"),
@@ -42,8 +42,8 @@ async fn machine(world: Arc<World>, role: Role, number: u32) {
             .trace
             .say(&name, || format!("starts, clock off by {skew} ms"));
         let process = Process::start(&world, role, name, skew);
-        process.last(&world).await;
-        tokio::time::sleep(world.dice.millis(0, 8_000)).await;
+        process.run_until_end(&world).await;
+        tokio::time::sleep(world.rng.millis(0, 8_000)).await;
     }
 }
 
@@ -58,26 +58,26 @@ impl Process {
     fn start(world: &Arc<World>, role: Role, name: String, skew: i64) -> Self {
         let pause = Arc::new(Pause::default());
         let stop = CancellationToken::new();
-        let seat = Seat::new(world, name.clone(), skew, Arc::clone(&pause));
+        let process = SimProcess::new(world, name.clone(), skew, Arc::clone(&pause));
         let until = stop.clone();
         let task = match role {
             Role::Subscriber => {
                 let settings = intake::Settings {
                     channel: world.channel.clone(),
-                    start: match world.climate.newest_first {
+                    start: match world.faults.newest_first {
                         true => Start::Latest,
                         false => Start::Earliest,
                     },
-                    on_loss: world.climate.on_loss,
+                    on_loss: world.faults.on_loss,
                     lease: LEASE,
                 };
-                let intake = Intake::new(seat.intake_ports(), settings);
-                let every = match world.climate.sweep {
+                let intake = Intake::new(process.intake_ports(), settings);
+                let every = match world.faults.sweep {
                     true => SWEEP,
                     false => Duration::ZERO,
                 };
                 let sweep = Sweep::new(
-                    seat.sweep_ports(),
+                    process.sweep_ports(),
                     SweepSettings {
                         every,
                         after: SWEEP,
@@ -90,7 +90,7 @@ impl Process {
                 })
             }
             Role::Worker => {
-                let worker = Worker::new(seat.worker_ports(), settings(world));
+                let worker = Worker::new(process.worker_ports(), settings(world));
                 tokio::spawn(async move { worker.run(until).await })
             }
         };
@@ -102,22 +102,22 @@ impl Process {
         }
     }
 
-    /// Runs until it dies; in calm weather for ever.
-    async fn last(mut self, world: &World) {
-        while world.is_stormy() {
+    /// Runs until the process ends; without faults, forever.
+    async fn run_until_end(mut self, world: &World) {
+        while world.faults_active() {
             tokio::select! {
                 biased;
                 ended = &mut self.task => {
-                    // A panic of the process is the test's to see.
+                    // A panic of the process fails the test.
                     ended.expect("a process ends by itself only when told to");
                     return;
                 }
-                () = tokio::time::sleep(world.dice.millis(500, 6_000)) => {}
+                () = tokio::time::sleep(world.rng.millis(500, 6_000)) => {}
             }
-            if world.strikes(world.climate.pause) {
-                let time = match world.dice.chance(500) {
-                    true => world.dice.millis(100, 2_000),
-                    false => world.dice.millis(2_000, 40_000),
+            if world.injects(world.faults.pause) {
+                let time = match world.rng.chance(500) {
+                    true => world.rng.millis(100, 2_000),
+                    false => world.rng.millis(2_000, 40_000),
                 };
                 world
                     .trace
@@ -126,20 +126,20 @@ impl Process {
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(time) => {}
-                    () = world.calm() => {}
+                    () = world.until_faults_end() => {}
                 }
-                world.trace.say(&self.name, || "goes on".to_owned());
+                world.trace.say(&self.name, || "resumes".to_owned());
                 self.pause.set(false);
             }
-            if world.strikes(world.climate.crash) {
-                match world.dice.chance(700) {
+            if world.injects(world.faults.crash) {
+                match world.rng.chance(700) {
                     true => self.crash(world).await,
                     false => self.stop(world).await,
                 }
                 return;
             }
         }
-        // Everything that was promised must now come about by itself.
+        // From now on every promise must be kept without further faults.
         let ended = (&mut self.task).await;
         ended.expect("a process ends by itself only when told to");
     }
@@ -150,15 +150,15 @@ impl Process {
         let _ = self.task.await;
     }
 
-    /// The stop signal, and the end of patience some time after the drain.
+    /// Sends the stop signal, and kills the process if it outlasts the drain.
     async fn stop(mut self, world: &World) {
-        world.trace.say(&self.name, || "is told to stop".to_owned());
+        world.trace.say(&self.name, || "gets SIGTERM".to_owned());
         self.stop.cancel();
-        let patience = tokio::time::sleep(DRAIN + LEASE);
+        let grace = tokio::time::sleep(DRAIN + LEASE);
         tokio::select! {
             biased;
             ended = &mut self.task => ended.expect("stopping is no reason to panic"),
-            () = patience => self.crash(world).await,
+            () = grace => self.crash(world).await,
         }
     }
 }
@@ -169,7 +169,7 @@ fn settings(world: &World) -> provisioning::Settings {
         lease: LEASE,
         retry_budget: Duration::from_secs(8),
         drain: DRAIN,
-        quiet_period: world.sabotage.quiet_period().unwrap_or(QUIET),
+        quiet_period: world.mutation.quiet_period().unwrap_or(QUIET),
         call_timeout: TIMEOUT,
         pause_limit: Duration::from_secs(20),
         probe_every: Duration::from_secs(4),

@@ -1,4 +1,4 @@
-//! The operator who approves orders, and staff who mend what went wrong.
+//! Operators who approve and retry orders, and staff who fix failures in WHMCS.
 
 use std::sync::Arc;
 
@@ -12,59 +12,59 @@ use testkit::{details, order_id};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::books::crm::Sheet;
-use crate::judge::Promise;
+use crate::promise::Promise;
+use crate::state::crm::OrderRecord;
 use crate::world::World;
 
-/// One operator for each order.
-pub(crate) fn arrive(world: &Arc<World>) -> Vec<JoinHandle<()>> {
-    (1..=world.climate.orders)
+/// Spawns an operator for each order, and the background actions.
+pub(crate) fn spawn(world: &Arc<World>) -> Vec<JoinHandle<()>> {
+    (1..=world.faults.orders)
         .map(|number| {
             add(world, number);
             tokio::spawn(operate(Arc::clone(world), order_id(number)))
         })
         .chain([
-            tokio::spawn(see_to_letters(Arc::clone(world))),
+            tokio::spawn(redrive_dead_letters(Arc::clone(world))),
             tokio::spawn(accept_by_hand(Arc::clone(world))),
         ])
         .collect()
 }
 
-/// Asks for dead letters to be read again, whether or not anybody can.
-async fn see_to_letters(world: Arc<World>) {
+/// Redrives dead letters, decodable or not.
+async fn redrive_dead_letters(world: Arc<World>) {
     loop {
-        tokio::time::sleep(world.dice.millis(1_000, 8_000)).await;
-        let open = world.ledger.store.dead_letters(true, None, 100).await;
+        tokio::time::sleep(world.rng.millis(1_000, 8_000)).await;
+        let open = world.store.inner.dead_letters(true, None, 100).await;
         for view in open.unwrap_or_default() {
-            if world.dice.chance(500) {
+            if world.rng.chance(500) {
                 let letter = view.number;
                 world
                     .trace
-                    .say("operator", || format!("wants letter {letter} read again"));
-                let act = Act::Redrive { letter };
-                // It may have been closed since.
+                    .say("operator", || format!("redrives dead letter {letter}"));
+                let command = Act::Redrive { letter };
+                // It may be closed already.
                 let _ = world
-                    .ledger
-                    .act(&act, "operator", "the schema is there")
+                    .store
+                    .act(&command, "operator", "the schema is there")
                     .await;
             }
         }
     }
 }
 
-/// Staff accept an order by hand, and set nothing up.
+/// Staff accept an order by hand without running its modules.
 async fn accept_by_hand(world: Arc<World>) {
-    while world.is_stormy() {
-        tokio::time::sleep(world.dice.millis(500, 5_000)).await;
+    while world.faults_active() {
+        tokio::time::sleep(world.rng.millis(500, 5_000)).await;
         for placed in world.whmcs.all() {
-            let id = placed.sighting.id;
-            if placed.stands() && world.strikes(world.climate.whmcs_accepted_by_hand) {
+            let id = placed.row.id;
+            if placed.is_live() && world.injects(world.faults.whmcs_accepted_by_hand) {
                 world
                     .trace
                     .say("staff", || format!("accept WHMCS order {id} by hand"));
                 world
                     .whmcs
-                    .edit(id, |placed| placed.sighting.status = OrderStatus::Active);
+                    .edit(id, |placed| placed.row.status = OrderStatus::Active);
             }
         }
     }
@@ -72,11 +72,11 @@ async fn accept_by_hand(world: Arc<World>) {
 
 fn add(world: &World, number: u32) {
     let mut order = details(order_id(number));
-    order.items[0].quantity = i64::try_from(world.dice.between(1, 3)).unwrap_or(1).into();
-    if world.climate.unmapped {
+    order.items[0].quantity = i64::try_from(world.rng.between(1, 3)).unwrap_or(1).into();
+    if world.faults.unmapped {
         order.items[0].product.whmcs_product = None;
     }
-    if world.climate.new_clients {
+    if world.faults.new_clients {
         order.account.whmcs_client = None;
         order.bill_to = Some(contact());
     }
@@ -99,90 +99,90 @@ fn contact() -> Contact {
 }
 
 async fn operate(world: Arc<World>, order: OrderId) {
-    let storm = u64::try_from(world.climate.storm.as_millis()).unwrap_or(u64::MAX);
-    tokio::time::sleep(world.dice.millis(0, storm * 6 / 10)).await;
+    let fault_phase = u64::try_from(world.faults.fault_phase.as_millis()).unwrap_or(u64::MAX);
+    tokio::time::sleep(world.rng.millis(0, fault_phase * 6 / 10)).await;
     activate(&world, order, "approves");
     let mut failures = 0;
     loop {
-        // Longer than a commit takes, so that nobody acts on what is about to change.
+        // Longer than a commit takes, so that no decision is based on a state about to change.
         let lag = lag(&world);
-        let pace = match world.climate.quick_operators {
+        let pace = match world.faults.quick_operators {
             true => lag + 600,
             false => lag + 3_000,
         };
-        tokio::time::sleep(world.dice.millis(lag + 500, pace)).await;
-        let Some(sheet) = world.crm.sheet(order) else {
+        tokio::time::sleep(world.rng.millis(lag + 500, pace)).await;
+        let Some(record) = world.crm.record(order) else {
             return;
         };
-        match (&sheet.details.activation, sheet.code) {
+        match (&record.details.activation, record.code) {
             (Activation::Failed, Some(code)) => {
                 failures += 1;
-                let hopeless = world.climate.never_answered.is_some() && failures > 3;
-                if hopeless || world.strikes(50) {
-                    world.crm.edit(order, |sheet| sheet.given_up = true);
-                    world.trace.say("operator", || format!("gives {order} up"));
+                let hopeless = world.faults.never_answered.is_some() && failures > 3;
+                if hopeless || world.injects(50) {
+                    world.crm.edit(order, |record| record.abandoned = true);
+                    world.trace.say("operator", || format!("abandons {order}"));
                     return;
                 }
-                let thinks = match world.climate.quick_operators {
+                let thinks = match world.faults.quick_operators {
                     true => 200,
                     false => 10_000,
                 };
-                tokio::time::sleep(world.dice.millis(0, thinks)).await;
-                mend(&world, order, code);
-                activate(&world, order, "asks again for");
+                tokio::time::sleep(world.rng.millis(0, thinks)).await;
+                resolve(&world, order, code);
+                activate(&world, order, "retries");
             }
             (Activation::Failed, None) => {
                 let detail = format!("{order} failed without a code");
-                world.judge.broken(Promise::BooksAgree, detail);
+                world.breaches.record(Promise::SystemsAgree, detail);
                 return;
             }
-            _ if world.strikes(world.climate.impatience) => {
-                activate(&world, order, "is impatient with");
+            _ if world.injects(world.faults.early_retry) => {
+                activate(&world, order, "retries early");
             }
-            (Activation::Activating, _) if is_forsaken(&world, &sheet).await => {
-                activate(&world, order, "asks once more for");
+            (Activation::Activating, _) if is_abandoned_event(&world, &record).await => {
+                activate(&world, order, "retries lost event of");
             }
             _ => {}
         }
     }
 }
 
-/// Its event was purged before anybody read it, or skipped: nobody will ever act on it, unless
-/// there is a sweep.
-async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
-    let excused = |event: &EventId| world.bus.is_excused(event) && !world.ledger.has(event);
-    if world.climate.sweep || !sheet.event.as_ref().is_some_and(excused) {
+/// Whether the order's event will never be processed: it expired unread or was skipped, and there
+/// is no sweep.
+async fn is_abandoned_event(world: &World, record: &OrderRecord) -> bool {
+    let exempt = |event: &EventId| world.bus.is_exempt(event) && !world.store.has(event);
+    if world.faults.sweep || !record.event.as_ref().is_some_and(exempt) {
         return false;
     }
-    let jobs = world.ledger.store.jobs_of(sheet.details.id).await;
+    let jobs = world.store.inner.jobs_of(record.details.id).await;
     jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
 }
 
-/// How long an event may overtake its commit, in milliseconds: by less than the worker's last
-/// second look, except where a sweep finds what was skipped.
+/// How long an event may precede its commit, in milliseconds: less than the worker's last second
+/// read, except where a sweep finds skipped orders.
 fn lag(world: &World) -> u64 {
-    match world.climate.sweep {
+    match world.faults.sweep {
         true => 9_000,
         false => 4_000,
     }
 }
 
-/// What the Flow does: one transaction, and the event after it.
+/// The Flow: one transaction, followed by the event.
 fn activate(world: &Arc<World>, order: OrderId, what: &str) {
-    let name = format!("e-{:016x}", world.dice.roll());
+    let name = format!("e-{:016x}", world.rng.next_u64());
     let key = IdemKey::new(format!("k-{name}"));
     let event = EventId::new(&name).expect("the name is not blank");
     world
         .trace
         .say("operator", || format!("{what} {order}: event {name}"));
-    let in_org = key.clone().filter(|_| world.climate.org_has_key);
+    let in_org = key.clone().filter(|_| world.faults.org_has_key);
     tokio::spawn(commit(Arc::clone(world), order, in_org, event.clone()));
     let received = Received {
         event,
         replay_id: None,
         request: Ok(ProvisionRequest {
             order,
-            idem_key: key.filter(|_| world.climate.events_have_key),
+            idem_key: key.filter(|_| world.faults.events_have_key),
             correlation: None,
             requested_by: None,
             version: 1,
@@ -192,15 +192,15 @@ fn activate(world: &Arc<World>, order: OrderId, what: &str) {
     tokio::spawn(publish(Arc::clone(world), received));
 }
 
-/// The Flow's transaction, which its own event can overtake.
+/// The Flow's transaction, which its own event can precede.
 async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: EventId) {
-    // Without a key nobody can tell one activation from the next, so an order that is asked
-    // for while it is `Activating` is the sweep's affair there, not the worker's.
-    let sheet = world.crm.sheet(order);
-    let told_apart = world.climate.org_has_key && world.climate.events_have_key
-        || sheet.is_some_and(|sheet| sheet.details.activation != Activation::Activating);
-    if told_apart && world.strikes(world.climate.crm_stale) {
-        tokio::time::sleep(world.dice.millis(0, lag(&world))).await;
+    // Without a key two activations cannot be distinguished, so a retry of an `Activating` order
+    // is left to the sweep.
+    let record = world.crm.record(order);
+    let told_apart = world.faults.org_has_key && world.faults.events_have_key
+        || record.is_some_and(|record| record.details.activation != Activation::Activating);
+    if told_apart && world.injects(world.faults.crm_stale) {
+        tokio::time::sleep(world.rng.millis(0, lag(&world))).await;
         world
             .trace
             .say("CRM", || format!("{order} is Activating by {event}"));
@@ -208,17 +208,17 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
     world.crm.activate(order, key, event, world.now());
 }
 
-/// Publishes; with trouble twice, or with another event for the same request, or with
-/// something beside it that nobody can read, or so that nobody can read it for a while.
+/// Publishes the event; faults redeliver it, add another event for the same request or a
+/// malformed one, or make its schema unavailable for a while.
 async fn publish(world: Arc<World>, received: Received) {
-    tokio::time::sleep(world.dice.millis(0, 200)).await;
-    if world.strikes(world.climate.bus_sealed) {
-        let until = Instant::now() + world.dice.millis(0, 30_000);
-        world.bus.seal(&received.event, until);
+    tokio::time::sleep(world.rng.millis(0, 200)).await;
+    if world.injects(world.faults.bus_undecodable) {
+        let until = Instant::now() + world.rng.millis(0, 30_000);
+        world.bus.make_undecodable(&received.event, until);
     }
     world.bus.publish(received.clone());
-    if world.strikes(world.climate.bus_junk) {
-        let name = format!("junk-{:016x}", world.dice.roll());
+    if world.injects(world.faults.bus_malformed) {
+        let name = format!("malformed-{:016x}", world.rng.next_u64());
         world.bus.publish(Received {
             event: EventId::new(name).expect("the name is not blank"),
             replay_id: None,
@@ -231,13 +231,13 @@ async fn publish(world: Arc<World>, received: Received) {
             }),
         });
     }
-    if world.strikes(world.climate.bus_again) {
-        tokio::time::sleep(world.dice.millis(0, 5_000)).await;
+    if world.injects(world.faults.bus_redelivery) {
+        tokio::time::sleep(world.rng.millis(0, 5_000)).await;
         world.bus.publish(received.clone());
     }
-    if world.strikes(world.climate.doubled_event) {
-        tokio::time::sleep(world.dice.millis(0, 5_000)).await;
-        let name = format!("twin-{:016x}", world.dice.roll());
+    if world.injects(world.faults.duplicate_event) {
+        tokio::time::sleep(world.rng.millis(0, 5_000)).await;
+        let name = format!("same-request-{:016x}", world.rng.next_u64());
         world.bus.publish(Received {
             event: EventId::new(name).expect("the name is not blank"),
             ..received
@@ -246,38 +246,41 @@ async fn publish(world: Arc<World>, received: Received) {
 }
 
 /// Does what the failure's message asks for.
-fn mend(world: &World, order: OrderId, code: Code) {
+fn resolve(world: &World, order: OrderId, code: Code) {
     match code {
-        Code::MappingMissing => world.crm.edit(order, |sheet| {
-            sheet.details.items[0].product.whmcs_product = Some("5".to_owned());
+        Code::MappingMissing => world.crm.edit(order, |record| {
+            record.details.items[0].product.whmcs_product = Some("5".to_owned());
         }),
-        Code::WhmcsDuplicateFound => settle_duplicates(world, order),
-        // Some follow the advice only as far as it names something.
-        Code::WhmcsOutcomeUnknown if world.climate.quick_operators && world.dice.chance(500) => {}
-        Code::WhmcsOutcomeUnknown => look_in_whmcs(world, order),
-        Code::WhmcsModuleFailed if world.climate.set_up_by_hand && world.dice.chance(600) => {
-            look_in_whmcs(world, order);
+        Code::WhmcsDuplicateFound => cancel_duplicates(world, order),
+        // Some operators retry without checking WHMCS.
+        Code::WhmcsOutcomeUnknown if world.faults.quick_operators && world.rng.chance(500) => {}
+        Code::WhmcsOutcomeUnknown => fix_in_whmcs(world, order),
+        Code::WhmcsModuleFailed if world.faults.activated_by_hand && world.rng.chance(600) => {
+            fix_in_whmcs(world, order);
         }
         Code::WhmcsModuleFailed
         | Code::WhmcsRejected
         | Code::WhmcsUnavailable
         | Code::WhmcsConfig => {}
         other => {
-            let detail = format!("{order} failed with {other}, for which nothing here gives cause");
-            world.judge.broken(Promise::BooksAgree, detail);
+            let detail = format!("{order} failed with {other}, which no fault explains");
+            world.breaches.record(Promise::SystemsAgree, detail);
         }
     }
 }
 
-/// Keeps the order that Salesforce names, else the oldest, and ends the others.
-fn settle_duplicates(world: &World, order: OrderId) {
-    let named = world.crm.sheet(order).and_then(|sheet| sheet.whmcs_order);
+/// Keeps the order that Salesforce names, else the oldest, and cancels the others.
+fn cancel_duplicates(world: &World, order: OrderId) {
+    let named = world
+        .crm
+        .record(order)
+        .and_then(|record| record.whmcs_order);
     let ours: Vec<_> = world
         .whmcs
         .all()
         .into_iter()
-        .filter(|placed| placed.truth == order && placed.stands())
-        .map(|placed| placed.sighting.id)
+        .filter(|placed| placed.sf_order == order && placed.is_live())
+        .map(|placed| placed.row.id)
         .collect();
     let keep = named
         .filter(|named| ours.contains(named))
@@ -287,31 +290,35 @@ fn settle_duplicates(world: &World, order: OrderId) {
             .trace
             .say("staff", || format!("cancel WHMCS order {id}"));
         world.whmcs.edit(id, |placed| {
-            placed.sighting.status = OrderStatus::Cancelled;
-            placed.sighting.notes.clear();
+            placed.row.status = OrderStatus::Cancelled;
+            placed.row.notes.clear();
         });
     }
 }
 
-/// Every order that stands gets the mark of whom it was placed for, since an unmarked one of
-/// another order is in doubt as well; and what is not set up of this one is set up by hand.
-fn look_in_whmcs(world: &World, order: OrderId) {
-    settle_duplicates(world, order);
+/// Adds the missing markers to all live orders, since an unmarked one of another order is
+/// ambiguous too, and activates the services of this order by hand.
+fn fix_in_whmcs(world: &World, order: OrderId) {
+    cancel_duplicates(world, order);
     for placed in world.whmcs.all() {
-        // Nobody is so quick as to write to an order between its answer and its read-back.
-        if !placed.stands() || world.ledger.is_worked_on(placed.truth) {
+        // Staff do not edit an order between its response and its read-back.
+        if !placed.is_live() || world.store.is_leased(placed.sf_order) {
             continue;
         }
-        let (id, truth) = (placed.sighting.id, placed.truth);
-        world
-            .trace
-            .say("staff", || format!("look at WHMCS order {id} of {truth}"));
+        let (id, sf_order) = (placed.row.id, placed.sf_order);
+        world.trace.say("staff", || {
+            format!("look at WHMCS order {id} of {sf_order}")
+        });
         world.whmcs.edit(id, |placed| {
-            let org = details(truth).org;
-            placed.sighting.notes = Marker { org, order: truth }.to_string();
-            if truth == order {
-                placed.sighting.status = OrderStatus::Active;
-                for line in &mut placed.sighting.lines {
+            let org = details(sf_order).org;
+            placed.row.notes = Marker {
+                org,
+                order: sf_order,
+            }
+            .to_string();
+            if sf_order == order {
+                placed.row.status = OrderStatus::Active;
+                for line in &mut placed.row.lines {
                     line.status = ServiceStatus::Active;
                 }
             }

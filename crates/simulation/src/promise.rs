@@ -1,49 +1,48 @@
-//! What must hold, and what did not.
+//! Promises and their breaches.
 
 use std::fmt;
 use std::sync::Mutex;
 
 use crate::trace::lock;
 
-/// A promise that every schedule must keep.
+/// A property that must hold in every schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
-    /// Every event becomes a job, the duplicate of one, or a dead letter.
+    /// Every event becomes a job, a duplicate of one, or a dead letter.
     NoEventLost,
-    /// A dead letter that is read again makes one job at most, and is closed once it can be
-    /// read; one that cannot stays open.
-    LettersOnce,
-    /// The stored position never stands for an event that is not stored, and goes back only
-    /// where the bus forgot it.
+    /// A redrive creates at most one job and closes the dead letter if it is decodable; otherwise
+    /// the dead letter stays open.
+    DeadLettersOnce,
+    /// The cursor covers stored events only, and moves back only after a cursor loss.
     CursorBehindJobs,
-    /// Whoever lost a lease writes nothing any more.
+    /// A process that lost a lease records nothing under it.
     NoStaleWrite,
-    /// Whoever lost a lease begins no effect in WHMCS any more.
+    /// A process that lost a lease starts no call with an effect in WHMCS.
     NoStaleEffect,
-    /// One WHMCS order for one Salesforce order, unless the outside itself made two.
+    /// One WHMCS order for each Salesforce order, unless the network duplicated the call.
     OneOrder,
-    /// No service is built twice by a module that cannot bear it, no client created twice.
+    /// No service is built twice by a module that is not idempotent, no client is created twice.
     BuiltOnce,
-    /// After a module has reported a failure, nothing is tried again before the operator asks.
+    /// After a reported module failure, nothing is tried again without an operator's retry.
     OperatorDecides,
-    /// One attempt makes no more than a few calls of unknown outcome to set an order up.
+    /// One attempt makes only a few activation calls of unknown outcome.
     BoundedCalls,
-    /// A process that knows that a call was never sent does not doubt it.
-    NoNeedlessDoubt,
-    /// Nothing is written to an order that is not ours to write to.
+    /// A process that never sent a call does not record its outcome as unknown.
+    NoNeedlessUnknown,
+    /// A report is written only to an order that is still ours.
     GuardedReport,
-    /// Once the trouble stops every order ends, well or with a code.
+    /// Once the faults end, every order ends as activated or as failed with a code.
     EveryOrderEnds,
-    /// Salesforce, WHMCS and the job store tell the same story.
-    BooksAgree,
-    /// Nothing panics.
+    /// Salesforce, WHMCS and the job store agree.
+    SystemsAgree,
+    /// Nothing panics, except by injection.
     NoPanic,
 }
 
 /// A broken promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which promise.
+    /// The promise.
     pub promise: Promise,
     /// What happened.
     pub detail: String,
@@ -55,24 +54,24 @@ impl fmt::Display for Breach {
     }
 }
 
-/// Keeps the breaches of one schedule.
+/// The breaches of one schedule.
 #[derive(Debug, Default)]
-pub(crate) struct Judge(Mutex<Vec<Breach>>);
+pub(crate) struct Breaches(Mutex<Vec<Breach>>);
 
-impl Judge {
-    pub(crate) fn broken(&self, promise: Promise, detail: impl Into<String>) {
+impl Breaches {
+    pub(crate) fn record(&self, promise: Promise, detail: impl Into<String>) {
         let breach = Breach {
             promise,
             detail: detail.into(),
         };
         let mut breaches = lock(&self.0);
-        // One is enough to fail; the rest would only bury the first.
+        // The first breaches are enough.
         if breaches.len() < 20 && !breaches.contains(&breach) {
             breaches.push(breach);
         }
     }
 
-    pub(crate) fn verdict(&self) -> Vec<Breach> {
+    pub(crate) fn all(&self) -> Vec<Breach> {
         lock(&self.0).clone()
     }
 }

@@ -1,50 +1,50 @@
-//! The books at the end: does everybody tell the same story?
+//! Final verification: do all systems agree?
 
 use domain::failure::Code;
 use domain::job::Ending;
 use domain::order::{Activation, Fact, OrderState, OrderStatus, ServiceStatus};
 use domain::ports::StoreError;
 
-use crate::books::crm::Sheet;
-use crate::judge::Promise;
+use crate::promise::Promise;
+use crate::state::crm::OrderRecord;
 use crate::world::World;
 
-/// Whether nothing is left to do.
-pub(crate) async fn is_settled(world: &World) -> bool {
-    unsettled(world).await.is_empty()
+/// Whether no work is left.
+pub(crate) async fn is_done(world: &World) -> bool {
+    remaining_work(world).await.is_empty()
 }
 
-/// What is left to do, for people.
-pub(crate) async fn unsettled(world: &World) -> String {
+/// Describes the remaining work.
+pub(crate) async fn remaining_work(world: &World) -> String {
     let mut open = Vec::new();
-    for sheet in world.crm.sheets() {
-        let ended = match sheet.details.activation {
+    for record in world.crm.records() {
+        let ended = match record.details.activation {
             Activation::Activated => true,
-            Activation::Failed => sheet.given_up,
+            Activation::Failed => record.abandoned,
             _ => false,
         };
         if !ended {
             open.push(format!(
                 "{} is {} ({:?})",
-                sheet.details.id, sheet.details.activation, sheet.code
+                record.details.id, record.details.activation, record.code
             ));
         }
     }
     let missing = world
         .bus
-        .missing(world.bus.len(), |event| world.ledger.has(event));
+        .missing(world.bus.len(), |event| world.store.has(event));
     if !missing.is_empty() {
-        open.push(format!("events {missing:?} are not stored"));
+        open.push(format!("unstored events {missing:?}"));
     }
-    let letters = sealed_letters(world).await;
+    let letters = decodable_dead_letters(world).await;
     if !letters.is_empty() {
-        open.push(format!("letters {letters:?} were not read again"));
+        open.push(format!("dead letters {letters:?} were not redriven"));
     }
-    match world.ledger.store.tally().await {
+    match world.store.inner.tally().await {
         Ok(tally) => {
             let live = tally.count("queued") + tally.count("leased");
             if live > 0 {
-                open.push(format!("{live} jobs have not ended"));
+                open.push(format!("{live} live jobs"));
             }
         }
         Err(error) => open.push(error.to_string()),
@@ -52,10 +52,10 @@ pub(crate) async fn unsettled(world: &World) -> String {
     open.join("; ")
 }
 
-/// Open letters that can be read by now, or soon.
-async fn sealed_letters(world: &World) -> Vec<i64> {
+/// Numbers of the open dead letters that are or will become decodable.
+async fn decodable_dead_letters(world: &World) -> Vec<i64> {
     let hopeless = world.bus.undecodable();
-    let store = &world.ledger.store;
+    let store = &world.store.inner;
     let open = store.dead_letters(true, None, usize::MAX).await;
     let mut open = open.unwrap_or_default();
     open.retain(|view| !hopeless.contains(&view.letter.event));
@@ -63,67 +63,69 @@ async fn sealed_letters(world: &World) -> Vec<i64> {
 }
 
 /// Compares Salesforce, WHMCS, the bus and the store.
-pub(crate) async fn balance(world: &World) {
+pub(crate) async fn verify(world: &World) {
     let missing = world
         .bus
-        .missing(world.bus.len(), |event| world.ledger.has(event));
+        .missing(world.bus.len(), |event| world.store.has(event));
     if !missing.is_empty() {
-        let detail = format!("{missing:?} became nothing");
-        world.judge.broken(Promise::NoEventLost, detail);
+        let detail = format!("lost {missing:?}");
+        world.breaches.record(Promise::NoEventLost, detail);
     }
     let letters = world
         .bus
         .undecodable()
         .into_iter()
-        .filter(|event| world.ledger.has(event))
+        .filter(|event| world.store.has(event))
         .count();
-    match world.ledger.store.tally().await {
+    match world.store.inner.tally().await {
         Ok(tally) if tally.open_dead_letters == letters as u64 => {}
         other => {
             let detail = format!("{letters} dead letters expected, found {other:?}");
-            world.judge.broken(Promise::LettersOnce, detail);
+            world.breaches.record(Promise::DeadLettersOnce, detail);
         }
     }
-    if !world.climate.idempotent {
+    if !world.faults.idempotent {
         let twice = world.whmcs.built_twice();
         if !twice.is_empty() {
             let detail = format!("services {twice:?} were built twice");
-            world.judge.broken(Promise::BuiltOnce, detail);
+            world.breaches.record(Promise::BuiltOnce, detail);
         }
     }
-    for sheet in world.crm.sheets() {
-        count_orders(world, &sheet);
-        if let Err(error) = compare(world, &sheet).await {
-            world.judge.broken(Promise::BooksAgree, error.to_string());
+    for record in world.crm.records() {
+        check_order_count(world, &record);
+        if let Err(error) = compare(world, &record).await {
+            world
+                .breaches
+                .record(Promise::SystemsAgree, error.to_string());
         }
     }
 }
 
-/// However often something between us and WHMCS repeated our call, we called once.
-fn count_orders(world: &World, sheet: &Sheet) {
-    let order = sheet.details.id;
+/// Checks that AddOrder was called once; duplicates made by the network do not count.
+fn check_order_count(world: &World, record: &OrderRecord) {
+    let order = record.details.id;
     let placed: Vec<_> = world
         .whmcs
         .all()
         .into_iter()
-        .filter(|placed| placed.truth == order && !placed.echo)
-        .map(|placed| placed.sighting.id)
+        .filter(|placed| placed.sf_order == order && !placed.duplicate)
+        .map(|placed| placed.row.id)
         .collect();
     if placed.len() > 1 {
         let detail = format!("{order} was placed as {placed:?}");
-        world.judge.broken(Promise::OneOrder, detail);
+        world.breaches.record(Promise::OneOrder, detail);
     }
 }
 
-async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
-    let order = sheet.details.id;
+async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> {
+    let order = record.details.id;
     let disagree = |detail: String| {
         let detail = format!("{order}: {detail}");
-        world.judge.broken(Promise::BooksAgree, detail);
+        world.breaches.record(Promise::SystemsAgree, detail);
     };
     let facts: Vec<_> = world
-        .ledger
         .store
+        .inner
         .facts_of(order)
         .await?
         .into_iter()
@@ -132,12 +134,12 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
     let state = match OrderState::replay(&facts) {
         Ok(state) => state,
         Err(error) => {
-            disagree(format!("its facts make no story: {error}"));
+            disagree(format!("invalid facts: {error}"));
             return Ok(());
         }
     };
-    let jobs = world.ledger.store.jobs_of(order).await?;
-    match sheet.details.activation {
+    let jobs = world.store.inner.jobs_of(order).await?;
+    match record.details.activation {
         Activation::Activated => {
             if !jobs.iter().any(|job| job.ending == Some(Ending::Succeeded)) {
                 disagree("Activated, and no job succeeded".to_owned());
@@ -146,18 +148,18 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
                 .whmcs
                 .all()
                 .into_iter()
-                .filter(|placed| placed.truth == order && placed.stands())
+                .filter(|placed| placed.sf_order == order && placed.is_live())
                 .collect();
             let [placed] = placed.as_slice() else {
                 disagree(format!("Activated with WHMCS orders {placed:?}"));
                 return Ok(());
             };
-            let seen = &placed.sighting;
-            if sheet.whmcs_order != Some(seen.id) || state.whmcs_order() != Some(seen.id) {
+            let seen = &placed.row;
+            if record.whmcs_order != Some(seen.id) || state.whmcs_order() != Some(seen.id) {
                 disagree(format!(
                     "WHMCS has order {}, Salesforce {:?}, the store {:?}",
                     seen.id,
-                    sheet.whmcs_order,
+                    record.whmcs_order,
                     state.whmcs_order()
                 ));
             }
@@ -167,7 +169,7 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
             }
             let mut services: Vec<_> = seen.lines.iter().map(|line| line.service).collect();
             services.sort_unstable();
-            let reported: Vec<_> = sheet.services.values().flatten().copied().collect();
+            let reported: Vec<_> = record.services.values().flatten().copied().collect();
             if reported != services {
                 disagree(format!("services {services:?} reported as {reported:?}"));
             }
@@ -177,17 +179,17 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
                 Fact::Refused(refusal) => Some(refusal.code),
                 _ => None,
             });
-            if told != sheet.code {
+            if told != record.code {
                 disagree(format!(
                     "failed with {:?}, the store says {told:?}",
-                    sheet.code
+                    record.code
                 ));
             }
             if !jobs.iter().any(|job| job.ending == Some(Ending::Failed)) {
                 disagree("Failed, and no job failed".to_owned());
             }
         }
-        // Reported as an order that never ended.
+        // Not finished, which is a breach of `EveryOrderEnds`.
         _ => {}
     }
     Ok(())

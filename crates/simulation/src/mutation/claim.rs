@@ -1,4 +1,4 @@
-//! Claims that do not tell the whole truth.
+//! Mutations of claimed jobs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,24 +14,24 @@ use domain::time::Timestamp;
 
 use crate::trace::lock;
 
-/// What is done to a claimed job.
-pub(super) type Bend = Box<dyn Fn(&mut Claimed) + Send + Sync>;
+/// Changes a claimed job.
+pub(super) type ClaimMutation = Box<dyn Fn(&mut Claimed) + Send + Sync>;
 
-/// A queue whose claims are bent.
-pub(super) struct BentClaims {
+/// A queue whose claims are mutated.
+pub(super) struct MutatedClaims {
     inner: Arc<dyn JobQueue>,
-    bend: Bend,
-    /// A store that does not answer ends the work.
+    mutate: ClaimMutation,
+    /// Treats an unavailable store as a lost lease.
     gives_up: bool,
-    /// Every lease that was neither given back nor ended is renewed, whoever lost it.
+    /// Leases to renew until they are released or finished, even if their work has ended.
     kept: Option<Mutex<Vec<Lease>>>,
 }
 
-impl BentClaims {
-    pub(super) fn new(inner: Arc<dyn JobQueue>, bend: Bend) -> Self {
+impl MutatedClaims {
+    pub(super) fn new(inner: Arc<dyn JobQueue>, mutate: ClaimMutation) -> Self {
         Self {
             inner,
-            bend,
+            mutate,
             gives_up: false,
             kept: None,
         }
@@ -58,8 +58,8 @@ impl BentClaims {
     }
 }
 
-/// A marker that was kept once counts as kept for ever.
-pub(super) fn proof_for_ever() -> Bend {
+/// Treats a marker that was kept once as kept forever.
+pub(super) fn permanent_marker_proof() -> ClaimMutation {
     let seen = AtomicBool::new(false);
     Box::new(move |claimed| {
         if claimed.markers_kept.is_some() {
@@ -83,7 +83,7 @@ fn earlier_attempts(claimed: &mut Claimed) -> &mut [Fact] {
     &mut claimed.facts[..end]
 }
 
-/// What earlier attempts did not hear of happened long ago.
+/// Makes calls of unknown outcome in earlier attempts appear long over.
 pub(super) fn window_is_over(claimed: &mut Claimed) {
     for fact in earlier_attempts(claimed) {
         if let Fact::Placing { at, .. } | Fact::PlaceUnknown { at } = fact {
@@ -92,7 +92,7 @@ pub(super) fn window_is_over(claimed: &mut Claimed) {
     }
 }
 
-/// Only the newest set-up call of unknown outcome is known.
+/// Keeps only the newest activation call of unknown outcome.
 pub(super) fn forget_unknown_calls(claimed: &mut Claimed) {
     let is_unknown = |fact: &Fact| {
         matches!(
@@ -113,7 +113,7 @@ pub(super) fn forget_unknown_calls(claimed: &mut Claimed) {
     }
 }
 
-/// Nobody knows that a module's failure was reported.
+/// Removes reported module failures.
 pub(super) fn forget_reported_failures(claimed: &mut Claimed) {
     for fact in earlier_attempts(claimed) {
         if let Fact::Refused(Refusal { code, .. }) = fact
@@ -124,7 +124,7 @@ pub(super) fn forget_reported_failures(claimed: &mut Claimed) {
     }
 }
 
-/// No intent is the one that a process remembers.
+/// Changes every intent, so that no process recognizes its own.
 pub(super) fn other_intents(claimed: &mut Claimed) {
     for fact in &mut claimed.facts {
         if let Fact::Placing { at, .. } | Fact::Accepting { at } | Fact::Creating { at, .. } = fact
@@ -135,7 +135,7 @@ pub(super) fn other_intents(claimed: &mut Claimed) {
 }
 
 #[async_trait]
-impl JobQueue for BentClaims {
+impl JobQueue for MutatedClaims {
     async fn claim(
         &self,
         owner: &Owner,
@@ -143,7 +143,7 @@ impl JobQueue for BentClaims {
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError> {
         let mut claimed = self.inner.claim(owner, limit, ttl).await?;
-        claimed.iter_mut().for_each(&self.bend);
+        claimed.iter_mut().for_each(&self.mutate);
         if let Some(kept) = &self.kept {
             lock(kept).extend(claimed.iter().map(|claimed| claimed.lease.clone()));
             let leases = lock(kept).clone();

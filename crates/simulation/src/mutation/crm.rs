@@ -1,4 +1,4 @@
-//! A CRM without a guard.
+//! Removes the order guard.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,8 +14,7 @@ use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 
 use crate::trace::lock;
 
-/// Says of every order what was true when the process first looked: ours, `Activating`; and
-/// a report carries no version.
+/// Always returns the order's first state, `Activating` with our key, without a version.
 pub(super) struct NoGuard {
     inner: Arc<dyn CrmOrders>,
     first: Mutex<Vec<(OrderId, OrderDetails)>>,

@@ -1,4 +1,4 @@
-//! A job intake with a hole.
+//! Mutations of the job intake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -12,82 +12,84 @@ use domain::ports::{
     StoreError, Undecodable,
 };
 
-use crate::books::ledger::Ledger;
+use crate::state::audited_store::AuditedStore;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hole {
+pub(super) enum IntakeMutation {
     /// Commits the cursor first and the jobs a moment later.
     CursorFirst,
-    /// Takes every delivery for the present leader's.
-    NoTerm,
-    /// Closes a letter first and makes its job a moment later.
-    LetterFirst,
-    /// Takes an activation for known when any job carries its key.
+    /// Accepts every delivery as the current leader's.
+    NoEpoch,
+    /// Closes a dead letter first and creates its job a moment later.
+    DeadLetterFirst,
+    /// Treats an activation as known when any job has its key.
     SkippedCounts,
 }
 
-pub(super) struct Holed {
-    ledger: Arc<Ledger>,
-    hole: Hole,
-    term: AtomicI64,
+pub(super) struct MutatedIntake {
+    store: Arc<AuditedStore>,
+    mutation: IntakeMutation,
+    epoch: AtomicI64,
 }
 
-impl Holed {
-    pub(super) fn new(ledger: &Arc<Ledger>, hole: Hole) -> Self {
+impl MutatedIntake {
+    pub(super) fn new(store: &Arc<AuditedStore>, mutation: IntakeMutation) -> Self {
         Self {
-            ledger: Arc::clone(ledger),
-            hole,
-            term: AtomicI64::new(0),
+            store: Arc::clone(store),
+            mutation,
+            epoch: AtomicI64::new(0),
         }
     }
 
-    fn term(&self, own: Epoch) -> Epoch {
-        match self.hole {
-            Hole::NoTerm => Epoch(self.term.load(Ordering::Relaxed)),
+    fn epoch(&self, own: Epoch) -> Epoch {
+        match self.mutation {
+            IntakeMutation::NoEpoch => Epoch(self.epoch.load(Ordering::Relaxed)),
             _ => own,
         }
     }
 }
 
 #[async_trait]
-impl JobIntake for Holed {
+impl JobIntake for MutatedIntake {
     async fn lead(
         &self,
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        let leadership = self.ledger.lead(channel, owner, ttl).await?;
-        if let Leadership::Leader(Epoch(term)) = leadership {
-            self.term.store(term, Ordering::Relaxed);
+        let leadership = self.store.lead(channel, owner, ttl).await?;
+        if let Leadership::Leader(Epoch(epoch)) = leadership {
+            self.epoch.store(epoch, Ordering::Relaxed);
         }
         Ok(leadership)
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.ledger.resign(channel, owner).await
+        self.store.resign(channel, owner).await
     }
 
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.ledger.cursor(channel).await
+        self.store.cursor(channel).await
     }
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let mut delivery = delivery.clone();
-        delivery.epoch = self.term(delivery.epoch);
-        match self.hole {
-            Hole::NoTerm | Hole::LetterFirst | Hole::SkippedCounts => {}
-            Hole::CursorFirst => {
+        delivery.epoch = self.epoch(delivery.epoch);
+        match self.mutation {
+            IntakeMutation::NoEpoch
+            | IntakeMutation::DeadLetterFirst
+            | IntakeMutation::SkippedCounts => {}
+            IntakeMutation::CursorFirst => {
                 let cursor = Delivery {
                     entries: Vec::new(),
                     ..delivery.clone()
                 };
-                self.ledger.accept(&cursor).await?;
+                self.store.accept(&cursor).await?;
                 tokio::time::sleep(Duration::from_millis(250)).await;
                 delivery.cursor = None;
             }
         }
-        self.ledger.accept(&delivery).await
+        self.store.accept(&delivery).await
     }
 
     async fn lose_position(
@@ -96,20 +98,21 @@ impl JobIntake for Holed {
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        let term = self.term(epoch);
-        self.ledger.lose_position(channel, term, gap).await
+        let epoch = self.epoch(epoch);
+        self.store.lose_position(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let mut admissions = Vec::new();
         for job in jobs {
-            let earlier = self.ledger.store.jobs_of(job.order).await?;
+            let earlier = self.store.inner.jobs_of(job.order).await?;
             let same_key =
                 |view: &JobView| job.idem_key.is_some() && view.job.idem_key == job.idem_key;
-            let counts = self.hole == Hole::SkippedCounts && job.source == Source::Reconcile;
+            let counts =
+                self.mutation == IntakeMutation::SkippedCounts && job.source == Source::Reconcile;
             admissions.push(match counts && earlier.iter().any(same_key) {
                 true => Admission::SameRequest,
-                false => self.ledger.enqueue(std::slice::from_ref(job)).await?[0],
+                false => self.store.enqueue(std::slice::from_ref(job)).await?[0],
             });
         }
         Ok(admissions)
@@ -120,7 +123,7 @@ impl JobIntake for Holed {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.ledger.asked_letters(channel, limit).await
+        self.store.asked_letters(channel, limit).await
     }
 
     async fn redrive(
@@ -130,20 +133,20 @@ impl JobIntake for Holed {
         letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        if self.hole == Hole::LetterFirst
+        if self.mutation == IntakeMutation::DeadLetterFirst
             && let Ok(job) = read
         {
             let closed = Act::Dismiss { letter };
-            self.ledger.act(&closed, "nobody", "read again").await?;
+            self.store.act(&closed, "nobody", "read again").await?;
             tokio::time::sleep(Duration::from_millis(250)).await;
-            let admissions = self.ledger.enqueue(std::slice::from_ref(job)).await?;
+            let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
             return Ok(admissions[0]);
         }
-        let term = self.term(epoch);
-        self.ledger.redrive(channel, term, letter, read).await
+        let epoch = self.epoch(epoch);
+        self.store.redrive(channel, epoch, letter, read).await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
-        self.ledger.act(act, by, reason).await
+    async fn act(&self, command: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.store.act(command, by, reason).await
     }
 }

@@ -1,6 +1,6 @@
-//! Holes cut into the safety net, to show that the simulation falls through them.
+//! Mutations that disable a safeguard, to show that the simulation detects its absence.
 //!
-//! Each is a wrapper around a port. Production code has no switch that turns a promise off.
+//! Each wraps a port. Production code has no switch that disables a safeguard.
 
 mod claim;
 mod crm;
@@ -14,124 +14,121 @@ use std::time::Duration;
 use domain::ports::{CallError, CrmOrders, JobIntake, JobQueue, Provisioner};
 use whmcs::CallKind;
 
-use self::claim::BentClaims;
-use self::intake::{Hole, Holed};
-use crate::books::ledger::Ledger;
+use self::claim::MutatedClaims;
+use self::intake::{IntakeMutation, MutatedIntake};
+use crate::state::audited_store::AuditedStore;
 use crate::world::World;
 
-/// What is taken away.
+/// The safeguard that is disabled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sabotage {
-    /// Nothing.
+pub enum Mutation {
+    /// None.
     None,
-    /// Searching before placing and after a lost reply: an order whose AddOrder was never
-    /// answered is not found.
+    /// Search before AddOrder and after a lost reply: an order whose AddOrder was not answered is
+    /// not found.
     BlindSearch,
-    /// Fencing: whoever writes is taken for the lease's owner.
-    NoFence,
-    /// One commit for cursor and jobs: the cursor first, the jobs in a second commit.
+    /// Lease token: every writer counts as the lease holder.
+    NoLeaseToken,
+    /// Common commit of cursor and jobs: the cursor is committed first.
     CursorFirst,
-    /// Terms of leadership: any subscriber may move the cursor.
-    NoTerm,
-    /// One commit for a letter that is read again and its job: the letter is closed first, the
-    /// job comes in a second commit.
-    LetterFirst,
-    /// The intent before AddOrder: it is answered and not written.
+    /// Leadership epochs: any subscriber may move the cursor.
+    NoEpoch,
+    /// Common commit of a redrive and its job: the dead letter is closed first.
+    DeadLetterFirst,
+    /// Intent before AddOrder: acknowledged but not written.
     NoIntent,
-    /// The wait for an effect whose reply was lost.
-    NoQuiet,
-    /// The guard before the report: the order always seems ours.
+    /// Quiet period after a lost reply.
+    NoQuietPeriod,
+    /// Order guard before the report: the order always seems ours.
     NoGuard,
-    /// The read-back before setting up: services seem pending whatever was built, and every
-    /// module seems to bear being called again.
+    /// Read-back before activation: services always seem pending, and every module idempotent.
     NoReadBack,
-    /// Telling a module's words from WHMCS's own: an error that says `authentication failed` and
-    /// the like denies us.
-    ModuleWordsDeny,
-    /// Watching whether WHMCS goes on keeping markers: one that was seen once is proof for ever.
-    ProofForEver,
-    /// The wait for the rest of the window before a retry places an order.
-    NoWindow,
-    /// Counting set-up calls of unknown outcome.
+    /// Distinction of module errors from API errors: module errors such as `authentication
+    /// failed` count as a denial of the bridge.
+    ModuleErrorsDeny,
+    /// Observation that WHMCS keeps markers: one kept marker is proof forever.
+    PermanentMarkerProof,
+    /// Wait for the rest of the effect window before a retry places an order.
+    NoEffectWindow,
+    /// Count of activation calls of unknown outcome.
     UncountedCalls,
-    /// The operator's decision after a reported failure.
-    NoSecondCreate,
-    /// Recording a fact again when the store does not answer, and withdrawing what was not sent.
-    StallLeavesDoubt,
-    /// The end of a lease with its work: one whose work panicked is renewed on and on.
+    /// Operator decision after a reported failure.
+    NoOperatorDecision,
+    /// Repeated recording while the store is unavailable, and withdrawal of unsent intents.
+    NoIntentWithdrawal,
+    /// End of a lease with its work: a lease is still renewed after its work panicked.
     PanicKeepsLease,
-    /// Telling a job that did something from one that did not: the sweep leaves an order alone
-    /// whose job was skipped.
+    /// Distinction of skipped jobs: the sweep ignores an order whose job was skipped.
     SkippedCounts,
 }
 
-impl Sabotage {
-    /// Everything that can be taken away.
+impl Mutation {
+    /// Every mutation.
     pub const ALL: [Self; 17] = [
         Self::BlindSearch,
-        Self::NoFence,
+        Self::NoLeaseToken,
         Self::CursorFirst,
-        Self::NoTerm,
-        Self::LetterFirst,
+        Self::NoEpoch,
+        Self::DeadLetterFirst,
         Self::NoIntent,
-        Self::NoQuiet,
+        Self::NoQuietPeriod,
         Self::NoGuard,
         Self::NoReadBack,
-        Self::ModuleWordsDeny,
-        Self::ProofForEver,
-        Self::NoWindow,
+        Self::ModuleErrorsDeny,
+        Self::PermanentMarkerProof,
+        Self::NoEffectWindow,
         Self::UncountedCalls,
-        Self::NoSecondCreate,
-        Self::StallLeavesDoubt,
+        Self::NoOperatorDecision,
+        Self::NoIntentWithdrawal,
         Self::PanicKeepsLease,
         Self::SkippedCounts,
     ];
 
-    pub(crate) fn intake(self, ledger: &Arc<Ledger>) -> Arc<dyn JobIntake> {
-        let hole = match self {
-            Self::CursorFirst => Hole::CursorFirst,
-            Self::NoTerm => Hole::NoTerm,
-            Self::LetterFirst => Hole::LetterFirst,
-            Self::SkippedCounts => Hole::SkippedCounts,
-            _ => return Arc::clone(ledger) as _,
+    pub(crate) fn intake(self, store: &Arc<AuditedStore>) -> Arc<dyn JobIntake> {
+        let mutation = match self {
+            Self::CursorFirst => IntakeMutation::CursorFirst,
+            Self::NoEpoch => IntakeMutation::NoEpoch,
+            Self::DeadLetterFirst => IntakeMutation::DeadLetterFirst,
+            Self::SkippedCounts => IntakeMutation::SkippedCounts,
+            _ => return Arc::clone(store) as _,
         };
-        Arc::new(Holed::new(ledger, hole))
+        Arc::new(MutatedIntake::new(store, mutation))
     }
 
-    pub(crate) fn queue(self, ledger: &Arc<Ledger>) -> Arc<dyn JobQueue> {
+    pub(crate) fn queue(self, store: &Arc<AuditedStore>) -> Arc<dyn JobQueue> {
         match self {
-            Self::NoFence => Arc::new(queue::NoFence(Arc::clone(ledger))),
-            Self::NoIntent => Arc::new(queue::NoIntent(Arc::clone(ledger))),
-            _ => Arc::clone(ledger) as _,
+            Self::NoLeaseToken => Arc::new(queue::NoLeaseToken(Arc::clone(store))),
+            Self::NoIntent => Arc::new(queue::NoIntent(Arc::clone(store))),
+            _ => Arc::clone(store) as _,
         }
     }
 
     /// The store as a worker sees it.
     pub(crate) fn worker_queue(self, inner: Arc<dyn JobQueue>) -> Arc<dyn JobQueue> {
-        let bend: claim::Bend = match self {
-            Self::ProofForEver => claim::proof_for_ever(),
-            Self::NoWindow => Box::new(claim::window_is_over),
+        let mutate: claim::ClaimMutation = match self {
+            Self::PermanentMarkerProof => claim::permanent_marker_proof(),
+            Self::NoEffectWindow => Box::new(claim::window_is_over),
             Self::UncountedCalls => Box::new(claim::forget_unknown_calls),
-            Self::NoSecondCreate => Box::new(claim::forget_reported_failures),
-            Self::StallLeavesDoubt => Box::new(claim::other_intents),
-            Self::PanicKeepsLease => return Arc::new(BentClaims::keeping_leases(inner)),
+            Self::NoOperatorDecision => Box::new(claim::forget_reported_failures),
+            Self::NoIntentWithdrawal => Box::new(claim::other_intents),
+            Self::PanicKeepsLease => return Arc::new(MutatedClaims::keeping_leases(inner)),
             _ => return inner,
         };
-        let bent = BentClaims::new(inner, bend);
+        let mutated = MutatedClaims::new(inner, mutate);
         match self {
-            Self::StallLeavesDoubt => Arc::new(bent.giving_up()),
-            _ => Arc::new(bent),
+            Self::NoIntentWithdrawal => Arc::new(mutated.giving_up()),
+            _ => Arc::new(mutated),
         }
     }
 
-    /// How an answer of WHMCS is read.
+    /// How a WHMCS response is classified.
     pub(crate) fn classify(self, kind: CallKind, status: u16, body: &str) -> Result<(), CallError> {
         let lower = body.to_ascii_lowercase();
         let says = ["authentication failed", "command not found", "invalid ip"]
             .into_iter()
             .any(|words| lower.contains(words));
         let denies = match self {
-            Self::ModuleWordsDeny => kind == CallKind::Module && says,
+            Self::ModuleErrorsDeny => kind == CallKind::Module && says,
             _ => false,
         };
         match denies {
@@ -156,13 +153,13 @@ impl Sabotage {
         world: &Arc<World>,
     ) -> Arc<dyn Provisioner> {
         match self {
-            Self::BlindSearch => Arc::new(provisioner::Bent::blind(inner, world)),
-            Self::NoReadBack => Arc::new(provisioner::Bent::unread(inner, world)),
+            Self::BlindSearch => Arc::new(provisioner::MutatedReads::blind(inner, world)),
+            Self::NoReadBack => Arc::new(provisioner::MutatedReads::unread(inner, world)),
             _ => inner,
         }
     }
 
     pub(crate) fn quiet_period(self) -> Option<Duration> {
-        (self == Self::NoQuiet).then_some(Duration::from_millis(100))
+        (self == Self::NoQuietPeriod).then_some(Duration::from_millis(100))
     }
 }

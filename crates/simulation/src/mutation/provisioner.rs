@@ -1,4 +1,4 @@
-//! Provisioners that do not tell the whole truth.
+//! Mutations of provisioner reads.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use domain::ports::{
 
 use crate::world::World;
 
-/// A provisioner whose reads are bent.
-pub(super) struct Bent {
+/// A provisioner whose reads are mutated.
+pub(super) struct MutatedReads {
     inner: Arc<dyn Provisioner>,
     world: Arc<World>,
-    /// An order is found only once an answer has named it.
+    /// Hides orders whose id no response has named.
     blind: bool,
-    /// Services are shown as pending, and every module as one that bears being called again.
+    /// Shows services as pending and every module as idempotent.
     unread: bool,
 }
 
-impl Bent {
+impl MutatedReads {
     pub(super) fn blind(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
         Self {
             inner,
@@ -42,7 +42,7 @@ impl Bent {
 }
 
 #[async_trait]
-impl Provisioner for Bent {
+impl Provisioner for MutatedReads {
     async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
         self.inner.client(client).await
     }
@@ -74,7 +74,7 @@ impl Provisioner for Bent {
             let all = self.world.whmcs.all();
             let answered = |id| {
                 all.iter()
-                    .any(|placed| placed.sighting.id == id && placed.answered)
+                    .any(|placed| placed.row.id == id && placed.answered)
             };
             orders.retain(|order| answered(order.id));
         }

@@ -1,4 +1,4 @@
-//! Job queues with a hole.
+//! Mutations of the job queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +9,19 @@ use domain::key::Owner;
 use domain::order::Fact;
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 
-use crate::books::ledger::Ledger;
+use crate::state::audited_store::AuditedStore;
 
-/// Takes whoever writes for the owner of the job's last lease.
-pub(super) struct NoFence(pub(super) Arc<Ledger>);
+/// Treats every writer as the holder of the job's latest lease.
+pub(super) struct NoLeaseToken(pub(super) Arc<AuditedStore>);
 
-impl NoFence {
+impl NoLeaseToken {
     async fn as_owner(&self, lease: &Lease) -> Lease {
         let last = self.0.last_lease(&lease.job);
         let last = last.unwrap_or_else(|| lease.clone());
-        // Nor does it matter whether it ran out.
+        // Even an expired lease is accepted.
         let _ = self
             .0
-            .store
+            .inner
             .renew(std::slice::from_ref(&last), Duration::from_secs(1))
             .await;
         last
@@ -29,7 +29,7 @@ impl NoFence {
 }
 
 #[async_trait]
-impl JobQueue for NoFence {
+impl JobQueue for NoLeaseToken {
     async fn claim(
         &self,
         owner: &Owner,
@@ -79,8 +79,8 @@ impl JobQueue for NoFence {
     }
 }
 
-/// Answers that the intent to place is committed, and forgets it.
-pub(super) struct NoIntent(pub(super) Arc<Ledger>);
+/// Acknowledges the intent of AddOrder without recording it.
+pub(super) struct NoIntent(pub(super) Arc<AuditedStore>);
 
 #[async_trait]
 impl JobQueue for NoIntent {

@@ -1,4 +1,4 @@
-//! The way to the event bus: cut streams, heartbeats, poison, lost positions.
+//! Access to the event bus, with broken streams, missing replay ids and cursor loss.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use domain::key::Channel;
 use domain::ports::{Batch, DeadLetter, EventSource, EventStream, Start, StreamError, Undecodable};
 use intake::OnLoss;
 
-use super::Seat;
+use super::SimProcess;
 
-/// Heartbeats come so often.
+/// Keepalive interval.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 struct Stream {
-    seat: Arc<Seat>,
-    /// Where the next event stands.
+    process: Arc<SimProcess>,
+    /// Index of the next event.
     at: usize,
 }
 
@@ -27,61 +27,61 @@ fn cut(detail: &str) -> StreamError {
     }
 }
 
-/// The bus as a process sees it.
-pub(super) struct Line(pub(super) Arc<Seat>);
+/// A process's connection to the bus.
+pub(super) struct BusClient(pub(super) Arc<SimProcess>);
 
 #[async_trait]
-impl EventSource for Line {
+impl EventSource for BusClient {
     async fn open(
         &self,
         _channel: &Channel,
         start: &Start,
     ) -> Result<Box<dyn EventStream>, StreamError> {
-        let (seat, world) = (&self.0, &self.0.world);
-        seat.here().await;
-        seat.travel().await;
-        if seat.strikes(world.climate.bus_cut) {
-            seat.say(|| "the stream cannot be opened".to_owned());
+        let (process, world) = (&self.0, &self.0.world);
+        process.until_resumed().await;
+        process.network_delay().await;
+        if process.injects(world.faults.bus_cut) {
+            process.say(|| "the stream cannot be opened".to_owned());
             return Err(cut("unavailable"));
         }
-        let ledger = &world.ledger;
-        // Who begins with the newest skips what came before; and who lost its position, where
-        // that is the setting.
-        let may_skip = world.climate.on_loss == OnLoss::Latest || !ledger.ever_stood_somewhere();
-        let begun = world.bus.begin(start, may_skip, |event| ledger.has(event));
+        let store = &world.store;
+        // Starting with the newest event skips earlier ones; so does cursor loss with that
+        // setting.
+        let may_skip = world.faults.on_loss == OnLoss::Latest || !store.has_stored_cursor();
+        let begun = world.bus.begin(start, may_skip, |event| store.has(event));
         let Some(at) = begun else {
-            seat.say(|| format!("the bus does not know {start:?}"));
+            process.say(|| format!("unknown replay id {start:?}"));
             return Err(StreamError::PositionLost {
                 detail: "the replay id is not valid".to_owned(),
             });
         };
         if *start == Start::Earliest {
-            ledger.rewound();
+            store.allow_rewind();
         }
-        seat.say(|| format!("stream opened at event {at} for {start:?}"));
-        seat.here().await;
-        let seat = Arc::clone(seat);
-        Ok(Box::new(Stream { seat, at }))
+        process.say(|| format!("stream opened at event {at} for {start:?}"));
+        process.until_resumed().await;
+        let process = Arc::clone(process);
+        Ok(Box::new(Stream { process, at }))
     }
 
     async fn read_again(
         &self,
         letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        let (seat, world) = (&self.0, &self.0.world);
-        seat.here().await;
-        seat.travel().await;
-        if seat.strikes(world.climate.bus_cut) {
-            seat.say(|| format!("{} cannot be read now", letter.event));
+        let (process, world) = (&self.0, &self.0.world);
+        process.until_resumed().await;
+        process.network_delay().await;
+        if process.injects(world.faults.bus_cut) {
+            process.say(|| format!("{} has no schema now", letter.event));
             return Err(cut("unavailable"));
         }
-        let read = world.bus.read_again(&letter.event);
+        let read = world.bus.decode_again(&letter.event);
         let read = read.unwrap_or_else(|| Err(letter.undecodable.clone()));
-        seat.say(|| match &read {
-            Ok(_) => format!("{} can be read by now", letter.event),
-            Err(_) => format!("{} still cannot be read", letter.event),
+        process.say(|| match &read {
+            Ok(_) => format!("{} is decodable now", letter.event),
+            Err(_) => format!("{} is still undecodable", letter.event),
         });
-        seat.here().await;
+        process.until_resumed().await;
         Ok(read)
     }
 }
@@ -89,12 +89,12 @@ impl EventSource for Line {
 #[async_trait]
 impl EventStream for Stream {
     async fn next(&mut self) -> Result<Batch, StreamError> {
-        let (seat, world) = (&self.seat, &self.seat.world);
-        seat.here().await;
-        seat.travel().await;
-        if seat.strikes(world.climate.bus_cut) {
-            seat.say(|| "the stream broke".to_owned());
-            return Err(match world.dice.below(8) {
+        let (process, world) = (&self.process, &self.process.world);
+        process.until_resumed().await;
+        process.network_delay().await;
+        if process.injects(world.faults.bus_cut) {
+            process.say(|| "the stream broke".to_owned());
+            return Err(match world.rng.below(8) {
                 0 => StreamError::Throttled {
                     detail: "too many requests".to_owned(),
                 },
@@ -104,22 +104,22 @@ impl EventStream for Stream {
         let published = world.bus.published.notified();
         if self.at >= world.bus.len() {
             let _ = tokio::time::timeout(HEARTBEAT, published).await;
-            seat.travel().await;
+            process.network_delay().await;
         }
-        let count = usize::try_from(world.dice.between(1, 5)).unwrap_or(1);
+        let count = usize::try_from(world.rng.between(1, 5)).unwrap_or(1);
         let mut events = world.bus.read(self.at, count);
         self.at += events.len();
         for event in &mut events {
-            if seat.strikes(world.climate.bus_nameless) {
+            if process.injects(world.faults.bus_missing_replay_id) {
                 event.replay_id = None;
             }
         }
-        let latest = world.bus.position_before(self.at);
-        seat.say(|| {
+        let latest = world.bus.replay_id_before(self.at);
+        process.say(|| {
             let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
             format!("received {names:?} up to event {}", self.at)
         });
-        seat.here().await;
+        process.until_resumed().await;
         Ok(Batch { events, latest })
     }
 }

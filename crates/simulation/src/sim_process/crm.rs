@@ -1,4 +1,4 @@
-//! The way to Salesforce: away, replies lost, writes in between.
+//! Access to Salesforce, with outages, lost replies and concurrent edits.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use domain::order::{
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 
-use super::{Seat, not_sent, unknown};
-use crate::books::crm::{Crm, Met};
-use crate::judge::Promise;
+use super::{SimProcess, not_sent, unknown};
+use crate::promise::Promise;
+use crate::state::crm::{Crm, ReportResult};
 
-impl Seat {
+impl SimProcess {
     async fn call_crm<T: Send>(
         &self,
         what: impl FnOnce() -> String + Send,
-        deed: impl FnOnce(&Crm) -> T + Send,
+        action: impl FnOnce(&Crm) -> T + Send,
     ) -> Result<T, CallError> {
-        self.here().await;
-        let climate = &self.world.climate;
-        self.travel().await;
-        if self.world.is_down(|outages| outages.crm) || self.strikes(climate.crm_away) {
+        self.until_resumed().await;
+        let faults = &self.world.faults;
+        self.network_delay().await;
+        if self.world.is_down(|outages| outages.crm) || self.injects(faults.crm_unavailable) {
             self.say(|| format!("CRM: {} → not sent", what()));
-            self.here().await;
+            self.until_resumed().await;
             return Err(not_sent());
         }
-        let done = deed(&self.world.crm);
-        let lost = self.strikes(climate.crm_lost);
+        let done = action(&self.world.crm);
+        let lost = self.injects(faults.crm_lost);
         self.say(|| {
             format!(
                 "CRM: {} → {}",
@@ -38,22 +38,22 @@ impl Seat {
             )
         });
         if lost {
-            self.travel().await;
+            self.network_delay().await;
         }
-        self.here().await;
+        self.until_resumed().await;
         if lost { Err(unknown()) } else { Ok(done) }
     }
 }
 
 #[async_trait]
-impl CrmOrders for Seat {
+impl CrmOrders for SimProcess {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
         let what = || format!("details of {order}");
         self.call_crm(what, |crm| crm.details(order)).await
     }
 
     async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
-        let what = || format!("standing of {order}");
+        let what = || format!("guard of {order}");
         self.call_crm(what, |crm| crm.standing(order)).await
     }
 
@@ -68,25 +68,25 @@ impl CrmOrders for Seat {
     }
 
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
-        // Somebody edits the order, and it stays what it is.
-        let touched = self.strikes(self.world.climate.crm_conflict);
+        // A concurrent edit that does not change the status.
+        let touched = self.injects(self.world.faults.crm_conflict);
         let what = || format!("report {order} {:?}", report.outcome);
-        let met = self
+        let result = self
             .call_crm(what, |crm| {
                 if touched {
                     crm.edit(order, |_| {});
                 }
-                let met = crm.report(order, report);
-                if met == Met::Unguarded {
+                let result = crm.report(order, report);
+                if result == ReportResult::Unguarded {
                     let detail = format!("{order}: {:?}", report.outcome);
-                    self.world.judge.broken(Promise::GuardedReport, detail);
+                    self.world.breaches.record(Promise::GuardedReport, detail);
                 }
-                met
+                result
             })
             .await?;
-        Ok(match met {
-            Met::Conflict => ReportAnswer::Conflict,
-            Met::Written | Met::Unguarded => ReportAnswer::Written,
+        Ok(match result {
+            ReportResult::Conflict => ReportAnswer::Conflict,
+            ReportResult::Written | ReportResult::Unguarded => ReportAnswer::Written,
         })
     }
 
@@ -106,7 +106,7 @@ impl CrmOrders for Seat {
     }
 
     async fn place(&self, _request: &PlaceRequest) -> Result<Placed, CallError> {
-        // Customers and consoles are no part of the simulated worlds.
+        // The simulation has no customers and no console.
         Err(not_sent())
     }
 

@@ -1,5 +1,4 @@
-//! What one process sees of the world: the ports, with everything that can go wrong on the
-//! way there and back.
+//! A simulated process: its ports, with faults on the way there and back.
 
 mod bus;
 mod crm;
@@ -20,35 +19,34 @@ use tokio::sync::Notify;
 
 use crate::world::World;
 
-/// Whether a process is stopped in its tracks. Not a `watch` channel: that one wakes those who
-/// wait in an order drawn by lot.
+/// Whether a process is paused. Not a `watch` channel, which wakes its waiters in random order.
 #[derive(Debug, Default)]
 pub(crate) struct Pause {
     paused: AtomicBool,
-    goes_on: Notify,
+    resumed: Notify,
 }
 
 impl Pause {
     pub(crate) fn set(&self, paused: bool) {
         self.paused.store(paused, Ordering::Relaxed);
         if !paused {
-            self.goes_on.notify_waiters();
+            self.resumed.notify_waiters();
         }
     }
 }
 
-/// A started process: a new one after every crash.
-pub(crate) struct Seat {
+/// A started process; a restart creates a new one.
+pub(crate) struct SimProcess {
     pub(crate) world: Arc<World>,
-    /// `worker-1.3`: the third start of the first worker.
+    /// `worker-1.3` is the third start of the first worker.
     pub(crate) name: String,
-    /// How far its machine's clock is off, in milliseconds.
+    /// Clock skew of its machine, in milliseconds.
     skew: i64,
     pause: Arc<Pause>,
     tokens: AtomicU64,
 }
 
-impl Seat {
+impl SimProcess {
     pub(crate) fn new(world: &Arc<World>, name: String, skew: i64, pause: Arc<Pause>) -> Arc<Self> {
         Arc::new(Self {
             world: Arc::clone(world),
@@ -62,7 +60,7 @@ impl Seat {
     pub(crate) fn intake_ports(self: &Arc<Self>) -> intake::Ports {
         let store = Arc::clone(self) as Arc<dyn JobIntake>;
         intake::Ports {
-            source: Arc::new(bus::Line(Arc::clone(self))),
+            source: Arc::new(bus::BusClient(Arc::clone(self))),
             store,
             clock: Arc::clone(self) as _,
             entropy: Arc::clone(self) as _,
@@ -78,12 +76,12 @@ impl Seat {
     }
 
     pub(crate) fn worker_ports(self: &Arc<Self>) -> provisioning::Ports {
-        let sabotage = self.world.sabotage;
+        let mutation = self.world.mutation;
         let provisioner = Arc::clone(self) as Arc<dyn Provisioner>;
         provisioning::Ports {
-            queue: sabotage.worker_queue(Arc::clone(self) as Arc<dyn JobQueue>),
-            crm: sabotage.crm(Arc::clone(self) as _, &self.world),
-            provisioner: sabotage.provisioner(provisioner, &self.world),
+            queue: mutation.worker_queue(Arc::clone(self) as Arc<dyn JobQueue>),
+            crm: mutation.crm(Arc::clone(self) as _, &self.world),
+            provisioner: mutation.provisioner(provisioner, &self.world),
             clock: Arc::clone(self) as _,
             entropy: Arc::clone(self) as _,
         }
@@ -93,29 +91,28 @@ impl Seat {
         self.world.trace.say(&self.name, what);
     }
 
-    fn strikes(&self, per_mille: u32) -> bool {
-        self.world.strikes(per_mille)
+    fn injects(&self, per_mille: u32) -> bool {
+        self.world.injects(per_mille)
     }
 
-    /// Returns while the process runs: not at all as long as it is stopped.
-    async fn here(&self) {
+    /// Waits while the process is paused.
+    async fn until_resumed(&self) {
         loop {
-            let goes_on = self.pause.goes_on.notified();
+            let resumed = self.pause.resumed.notified();
             if !self.pause.paused.load(Ordering::Relaxed) {
                 return;
             }
-            goes_on.await;
+            resumed.await;
         }
     }
 
-    /// Time on the wire.
-    async fn travel(&self) {
+    /// Waits for the network latency.
+    async fn network_delay(&self) {
         let time = self.world.latency();
         tokio::time::sleep(time).await;
     }
 }
 
-/// A fault, as far as an adapter could tell.
 fn not_sent() -> CallError {
     CallError::NotSent {
         retry_after: None,
@@ -134,7 +131,7 @@ fn cause(text: &str) -> Box<dyn Error + Send + Sync> {
 }
 
 #[async_trait]
-impl Clock for Seat {
+impl Clock for SimProcess {
     fn now(&self) -> Timestamp {
         let now = self.world.clock.now();
         Timestamp::from_millis(now.as_millis() + self.skew)
@@ -142,11 +139,11 @@ impl Clock for Seat {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
-        self.here().await;
+        self.until_resumed().await;
     }
 }
 
-impl Entropy for Seat {
+impl Entropy for SimProcess {
     fn token(&self) -> String {
         match self.tokens.fetch_add(1, Ordering::Relaxed) {
             0 => self.name.clone(),
@@ -155,6 +152,6 @@ impl Entropy for Seat {
     }
 
     fn fraction(&self) -> f64 {
-        f64::from(u16::try_from(self.world.dice.below(1000)).unwrap_or(0)) / 1000.0
+        f64::from(u16::try_from(self.world.rng.below(1000)).unwrap_or(0)) / 1000.0
     }
 }

@@ -1,4 +1,4 @@
-//! The way to the job store: away before or after its commit, or slow.
+//! Access to the job store, with failures before and after the commit, and latency.
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use domain::ports::{
     JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 
-use super::{Seat, cause};
-use crate::judge::Promise;
+use super::{SimProcess, cause};
+use crate::promise::Promise;
 
-impl Seat {
+impl SimProcess {
     async fn ask<T, F>(&self, what: impl FnOnce() -> String, call: F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
         T: Send,
     {
-        self.here().await;
-        let climate = &self.world.climate;
-        let away = || StoreError::Unavailable(cause("the store is away"));
-        self.travel().await;
-        if self.world.is_down(|outages| outages.store) || self.strikes(climate.store_before) {
-            self.say(|| format!("{} → the store is away", what()));
-            self.here().await;
+        self.until_resumed().await;
+        let faults = &self.world.faults;
+        let away = || StoreError::Unavailable(cause("store unavailable"));
+        self.network_delay().await;
+        if self.world.is_down(|outages| outages.store) || self.injects(faults.store_before) {
+            self.say(|| format!("{} → store unavailable", what()));
+            self.until_resumed().await;
             return Err(away());
         }
         let answer = call.await;
-        let lost = self.strikes(climate.store_after);
+        let lost = self.injects(faults.store_after);
         self.say(|| {
             let end = match &answer {
                 Ok(_) if lost => "done, reply lost".to_owned(),
@@ -40,14 +40,14 @@ impl Seat {
             format!("{} → {end}", what())
         });
         if lost {
-            self.travel().await;
+            self.network_delay().await;
         }
-        self.here().await;
+        self.until_resumed().await;
         if lost { Err(away()) } else { answer }
     }
 
-    /// A write under a lease; afterwards it is asked who truly held it.
-    async fn fenced<F>(
+    /// A write under a lease, checked against the current lease holder.
+    async fn leased_write<F>(
         &self,
         what: impl Fn() -> String + Send + Sync,
         lease: &Lease,
@@ -56,22 +56,22 @@ impl Seat {
     where
         F: Future<Output = Result<(), StoreError>> + Send,
     {
-        let ledger = &self.world.ledger;
-        let judged = async {
-            let held = ledger.holds(lease);
+        let store = &self.world.store;
+        let checked = async {
+            let held = store.holds(lease);
             let written = call.await;
             if written.is_ok() && !held {
                 let detail = format!("{} under {}", what(), lease.fence);
-                self.world.judge.broken(Promise::NoStaleWrite, detail);
+                self.world.breaches.record(Promise::NoStaleWrite, detail);
             }
             written
         };
-        self.ask(&what, judged).await
+        self.ask(&what, checked).await
     }
 }
 
 #[async_trait]
-impl JobIntake for Seat {
+impl JobIntake for SimProcess {
     async fn lead(
         &self,
         channel: &Channel,
@@ -97,7 +97,7 @@ impl JobIntake for Seat {
         let what = || {
             let (count, cursor) = (delivery.entries.len(), &delivery.cursor);
             format!(
-                "accept {count} events, cursor {cursor:?}, term {:?}",
+                "accept {count} events, cursor {cursor:?}, epoch {:?}",
                 delivery.epoch
             )
         };
@@ -111,7 +111,7 @@ impl JobIntake for Seat {
         gap: &Gap,
     ) -> Result<(), StoreError> {
         let call = self.world.intake.lose_position(channel, epoch, gap);
-        self.ask(|| "lose the position".to_owned(), call).await
+        self.ask(|| "record cursor loss".to_owned(), call).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
@@ -125,7 +125,7 @@ impl JobIntake for Seat {
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
         let call = self.world.intake.asked_letters(channel, limit);
-        self.ask(|| "asked letters".to_owned(), call).await
+        self.ask(|| "requested redrives".to_owned(), call).await
     }
 
     async fn redrive(
@@ -138,20 +138,20 @@ impl JobIntake for Seat {
         let call = async {
             let made = self.world.intake.redrive(channel, epoch, letter, read);
             let made = made.await?;
-            self.say(|| format!("letter {letter} became {made:?}"));
+            self.say(|| format!("dead letter {letter} became {made:?}"));
             Ok(made)
         };
         self.ask(|| format!("redrive {letter}"), call).await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
-        let call = self.world.intake.act(act, by, reason);
-        self.ask(|| act.name().to_owned(), call).await
+    async fn act(&self, command: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        let call = self.world.intake.act(command, by, reason);
+        self.ask(|| command.name().to_owned(), call).await
     }
 }
 
 #[async_trait]
-impl JobQueue for Seat {
+impl JobQueue for SimProcess {
     async fn claim(
         &self,
         owner: &Owner,
@@ -184,7 +184,7 @@ impl JobQueue for Seat {
     ) -> Result<(), StoreError> {
         let call = self.world.queue.record(lease, facts, calls);
         let what = || format!("{}: record {facts:?}", lease.order);
-        self.fenced(what, lease, call).await
+        self.leased_write(what, lease, call).await
     }
 
     async fn release(
@@ -195,7 +195,7 @@ impl JobQueue for Seat {
     ) -> Result<(), StoreError> {
         let call = self.world.queue.release(lease, release, calls);
         let what = || format!("{}: release {release:?}", lease.order);
-        self.fenced(what, lease, call).await
+        self.leased_write(what, lease, call).await
     }
 
     async fn finish(
@@ -207,12 +207,12 @@ impl JobQueue for Seat {
     ) -> Result<(), StoreError> {
         let call = self.world.queue.finish(lease, ending, facts, calls);
         let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
-        self.fenced(what, lease, call).await
+        self.leased_write(what, lease, call).await
     }
 
     async fn wait(&self, limit: Duration) {
-        self.here().await;
+        self.until_resumed().await;
         self.world.queue.wait(limit).await;
-        self.here().await;
+        self.until_resumed().await;
     }
 }

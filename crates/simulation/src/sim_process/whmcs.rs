@@ -1,4 +1,4 @@
-//! The way to WHMCS: what was sent goes on by itself, whatever becomes of the sender.
+//! Access to WHMCS. A sent call continues whatever happens to its sender.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,23 +15,23 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use whmcs::CallKind;
 
-use super::{Seat, not_sent, unknown};
-use crate::books::whmcs::Whmcs;
-use crate::climate::Silent;
-use crate::judge::Promise;
+use super::{SimProcess, not_sent, unknown};
+use crate::fault_config::UnansweredCall;
+use crate::promise::Promise;
+use crate::state::whmcs::Whmcs;
 use crate::world::{QUIET, World};
 
-/// How long a call is waited for.
+/// Call timeout.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How late an effect may come: within the whole window that is assumed, with room for what
-/// reading the clock over the wire costs.
+/// Maximum delay of an effect: the whole assumed window, less the cost of reading the clock over
+/// the network.
 fn latest() -> u64 {
     let window = TIMEOUT + 2 * QUIET - Duration::from_secs(2);
     u64::try_from(window.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What panels, shells and mail servers say, and WHMCS or its modules pass on.
+/// Messages of panels, shells and mail servers that WHMCS or its modules pass on.
 const WORDS: [&str; 6] = [
     "no room on the server",
     "Plesk API: authentication failed for user admin",
@@ -41,86 +41,88 @@ const WORDS: [&str; 6] = [
     "Invalid permissions on /home/ada",
 ];
 
-/// The error that an answer stands for, as the real adapter reads it.
+/// The error of a response, as the real adapter classifies it.
 fn answered(world: &World, kind: CallKind, status: u16, body: &str) -> CallError {
-    match world.sabotage.classify(kind, status, body) {
+    match world.mutation.classify(kind, status, body) {
         Err(error) => error,
         Ok(_) => unknown(),
     }
 }
 
-/// WHMCS's own error.
+/// An error response of WHMCS.
 fn error_answer(world: &World, kind: CallKind, status: u16, message: &str) -> CallError {
     let body = json!({"result": "error", "message": message}).to_string();
     answered(world, kind, status, &body)
 }
 
-impl Seat {
-    /// What can be said before anything is sent.
-    fn turned_away(&self) -> Option<CallError> {
+impl SimProcess {
+    /// A failure before anything is sent.
+    fn rejection(&self) -> Option<CallError> {
         if self.world.is_down(|outages| outages.denied) {
             let (kind, words) = (CallKind::Read, "Invalid IP 192.0.2.1");
             return Some(error_answer(&self.world, kind, 403, words));
         }
         let away = self.world.is_down(|outages| outages.whmcs)
-            || self.strikes(self.world.climate.whmcs_not_sent);
+            || self.injects(self.world.faults.whmcs_not_sent);
         away.then(not_sent)
     }
 
-    async fn look<T: Send>(
+    async fn read<T: Send>(
         &self,
         what: impl FnOnce() -> String + Send,
-        look: impl FnOnce(&Whmcs) -> T + Send,
+        read: impl FnOnce(&Whmcs) -> T + Send,
     ) -> Result<T, CallError> {
-        self.here().await;
-        self.travel().await;
-        let failed = self.turned_away().or_else(|| {
-            let lost = self.strikes(self.world.climate.whmcs_reply_lost / 4);
+        self.until_resumed().await;
+        self.network_delay().await;
+        let failed = self.rejection().or_else(|| {
+            let lost = self.injects(self.world.faults.whmcs_reply_lost / 4);
             lost.then(unknown)
         });
         let seen = match failed {
             Some(error) => Err(error),
-            None => Ok(look(&self.world.whmcs)),
+            None => Ok(read(&self.world.whmcs)),
         };
         self.say(|| {
             let end = seen.as_ref().map_or_else(CallError::class, |_| "seen");
             format!("WHMCS: {} → {end}", what())
         });
-        self.here().await;
+        self.until_resumed().await;
         seen
     }
 
-    /// Sends what has an effect. It is not held up by a stop of the process: production
-    /// checks its lease and sends at once, and a request that is slow to leave the machine is
-    /// as good as one that is slow on the wire, which [`Climate::whmcs_late`] makes.
+    /// Makes a call with an effect. A pause does not delay it: production checks its lease and
+    /// sends at once, and a slow sender is equivalent to the slow network of
+    /// [`FaultConfig::whmcs_late`].
     ///
-    /// [`Climate::whmcs_late`]: crate::climate::Climate::whmcs_late
+    /// [`FaultConfig::whmcs_late`]: crate::fault_config::FaultConfig::whmcs_late
     async fn effect<T: Send + 'static>(
         &self,
         what: String,
         order: Option<OrderId>,
-        deed: impl Future<Output = Result<T, CallError>> + Send + 'static,
+        action: impl Future<Output = Result<T, CallError>> + Send + 'static,
     ) -> Result<T, CallError> {
         self.check_lease(&what, order);
         if let Some(order) = order {
-            self.world.ledger.sent(order);
+            self.world.store.mark_sent(order);
         }
-        if let Some(error) = self.turned_away() {
+        if let Some(error) = self.rejection() {
             self.say(|| format!("WHMCS: {what} → {}", error.class()));
-            self.travel().await;
-            self.here().await;
+            self.network_delay().await;
+            self.until_resumed().await;
             return Err(error);
         }
-        let climate = &self.world.climate;
-        let silent = climate.never_answered.is_some_and(|silent| match silent {
-            Silent::AddOrder => what.starts_with("AddOrder"),
-            Silent::AcceptOrder => what.starts_with("AcceptOrder"),
-            Silent::ModuleCreate => what.starts_with("ModuleCreate"),
-        });
-        let request_lost = silent || self.strikes(climate.whmcs_request_lost);
-        let reply_lost = self.strikes(climate.whmcs_reply_lost);
-        let delay = match self.strikes(climate.whmcs_late) {
-            true => self.world.dice.millis(0, latest()),
+        let faults = &self.world.faults;
+        let unanswered = faults
+            .never_answered
+            .is_some_and(|unanswered| match unanswered {
+                UnansweredCall::AddOrder => what.starts_with("AddOrder"),
+                UnansweredCall::AcceptOrder => what.starts_with("AcceptOrder"),
+                UnansweredCall::ModuleCreate => what.starts_with("ModuleCreate"),
+            });
+        let request_lost = unanswered || self.injects(faults.whmcs_request_lost);
+        let reply_lost = self.injects(faults.whmcs_reply_lost);
+        let delay = match self.injects(faults.whmcs_late) {
+            true => self.world.rng.millis(0, latest()),
             false => self.world.latency(),
         };
         self.say(|| format!("WHMCS: {what} is sent"));
@@ -133,7 +135,7 @@ impl Seat {
                 return;
             }
             tokio::time::sleep(delay).await;
-            let done = deed.await;
+            let done = action.await;
             world.trace.say(&name, || {
                 let end = done
                     .as_ref()
@@ -143,7 +145,7 @@ impl Seat {
             });
             if !reply_lost {
                 tokio::time::sleep(world.latency()).await;
-                // Nobody waits any more when the sender died or lost its patience.
+                // The receiver is gone after a crash or a timeout.
                 let _ = reply.send(done);
             }
         });
@@ -151,37 +153,37 @@ impl Seat {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) | Err(_) => Err(unknown()),
         };
-        self.here().await;
+        self.until_resumed().await;
         answer
     }
 
-    /// A call that sets an order up, and what the promises about such calls need to know.
-    async fn set_up(
+    /// Makes an activation call and records what the promises about such calls need.
+    async fn activation_call(
         &self,
         what: String,
         order: Option<OrderId>,
         run_modules: bool,
-        deed: impl Future<Output = Result<(), CallError>> + Send + 'static,
+        action: impl Future<Output = Result<(), CallError>> + Send + 'static,
     ) -> Result<(), CallError> {
-        let ledger = &self.world.ledger;
-        let job = order.and_then(|order| ledger.job_of(order));
+        let store = &self.world.store;
+        let job = order.and_then(|order| store.leased_job(order));
         if let (Some(job), true) = (&job, run_modules) {
-            ledger.check_decision(job, &what);
+            store.check_operator_decision(job, &what);
         }
         let failed_there = Arc::new(AtomicBool::new(false));
         let noted = Arc::clone(&failed_there);
         let marked = async move {
-            let done = deed.await;
+            let done = action.await;
             noted.store(done.is_err(), Ordering::Relaxed);
             done
         };
         let answer = self.effect(what.clone(), order, marked).await;
         if let Some(job) = job {
             match &answer {
-                Err(CallError::Unknown { .. }) => ledger.unanswered(&job),
-                // Whatever the adapter made of it, a module has failed and said so.
+                Err(CallError::Unknown { .. }) => store.count_unknown_call(&job),
+                // A module failed, however the adapter classified it.
                 Err(_) if run_modules && failed_there.load(Ordering::Relaxed) => {
-                    ledger.reported(job, &what);
+                    store.note_module_failure(job, &what);
                 }
                 _ => {}
             }
@@ -191,29 +193,29 @@ impl Seat {
 
     fn check_lease(&self, what: &str, order: Option<OrderId>) {
         let Some(order) = order else { return };
-        if !self.world.ledger.is_worked_on_by(order, &self.name) {
+        if !self.world.store.is_leased_by(order, &self.name) {
             let detail = format!("{} begins {what} for {order}", self.name);
-            self.world.judge.broken(Promise::NoStaleEffect, detail);
+            self.world.breaches.record(Promise::NoStaleEffect, detail);
         }
     }
 }
 
-/// The module builds; WHMCS may take its time to show it.
+/// The module builds the service; WHMCS may show it with a delay.
 async fn build(world: &World, service: ServiceId) {
     world.whmcs.build(service);
-    if world.strikes(world.climate.whmcs_slow_status) {
-        tokio::time::sleep(world.dice.millis(0, 15_000)).await;
+    if world.injects(world.faults.whmcs_slow_status) {
+        tokio::time::sleep(world.rng.millis(0, 15_000)).await;
     }
     world.whmcs.activate(service);
 }
 
-/// A module's own words.
+/// A random module error message.
 fn words(world: &World) -> &'static str {
-    let at = world.dice.below(WORDS.len() as u64);
+    let at = world.rng.below(WORDS.len() as u64);
     WORDS[usize::try_from(at).unwrap_or(0)]
 }
 
-/// AcceptOrder at WHMCS: the modules one after the other, some of them failing.
+/// AcceptOrder in WHMCS: runs the modules one after the other.
 async fn accept(
     world: Arc<World>,
     order: WhmcsOrderId,
@@ -223,7 +225,7 @@ async fn accept(
     if !world.whmcs.is_pending(order) {
         return Err(failed("Order ID not found or Status not Pending"));
     }
-    if world.strikes(world.climate.whmcs_refused) {
+    if world.injects(world.faults.whmcs_rejected) {
         return Err(failed("the server is busy"));
     }
     let mut failures = Vec::new();
@@ -232,20 +234,20 @@ async fn accept(
         false => Vec::new(),
     };
     for service in services {
-        if world.strikes(world.climate.whmcs_broken_module) {
+        if world.injects(world.faults.whmcs_module_failure) {
             failures.push(words(&world));
             continue;
         }
         build(&world, service).await;
-        tokio::time::sleep(world.dice.millis(0, 200)).await;
+        tokio::time::sleep(world.rng.millis(0, 200)).await;
     }
-    // Installs differ in what a failing module does to the order.
-    if failures.is_empty() || world.dice.chance(500) {
+    // Installations differ in what a failing module does to the order.
+    if failures.is_empty() || world.rng.chance(500) {
         world
             .whmcs
-            .edit(order, |placed| placed.sighting.status = OrderStatus::Active);
+            .edit(order, |placed| placed.row.status = OrderStatus::Active);
     }
-    // WHMCS passes on what the first module says.
+    // WHMCS returns the first module's message.
     match failures.first() {
         None => Ok(()),
         Some(text) => Err(failed(text)),
@@ -253,22 +255,22 @@ async fn accept(
 }
 
 #[async_trait]
-impl Provisioner for Seat {
+impl Provisioner for SimProcess {
     async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
         let what = || format!("client {client}");
-        self.look(what, |whmcs| whmcs.client(client)).await
+        self.read(what, |whmcs| whmcs.client(client)).await
     }
 
     async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
         let what = || "client by e-mail".to_owned();
-        self.look(what, |whmcs| whmcs.client_by_email(email)).await
+        self.read(what, |whmcs| whmcs.client_by_email(email)).await
     }
 
     async fn catalogue(
         &self,
         products: &[ProductId],
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
-        let kind = match self.world.climate.idempotent {
+        let kind = match self.world.faults.idempotent {
             true => ModuleKind::Idempotent,
             false => ModuleKind::Unlisted,
         };
@@ -282,7 +284,7 @@ impl Provisioner for Seat {
         };
         let entries = products.iter().map(entry).collect();
         let what = || "catalogue".to_owned();
-        self.look(what, |_| Some(entries)).await
+        self.read(what, |_| Some(entries)).await
     }
 
     async fn orders(
@@ -291,8 +293,8 @@ impl Provisioner for Seat {
         above: Option<WhmcsOrderId>,
     ) -> Result<Vec<OrderSighting>, CallError> {
         let what = || format!("orders of client {client} above {above:?}");
-        self.look(what, |whmcs| {
-            let all = whmcs.all().into_iter().map(|order| order.sighting);
+        self.read(what, |whmcs| {
+            let all = whmcs.all().into_iter().map(|order| order.row);
             all.filter(|order| order.client == client)
                 .filter(|order| above.is_none_or(|above| order.id > above))
                 .collect()
@@ -305,14 +307,14 @@ impl Provisioner for Seat {
         _client: ClientId,
         order: WhmcsOrderId,
     ) -> Result<Option<OrderSighting>, CallError> {
-        if self.strikes(self.world.climate.panic) {
+        if self.injects(self.world.faults.panic) {
             self.say(|| "panics".to_owned());
-            // Not by the macro, whose message would be printed.
-            std::panic::resume_unwind(Box::new("met what it was not built for"));
+            // A panic macro would print its message.
+            std::panic::resume_unwind(Box::new("injected panic"));
         }
         let what = || format!("order {order}");
-        self.look(what, |whmcs| {
-            let mut all = whmcs.all().into_iter().map(|order| order.sighting);
+        self.read(what, |whmcs| {
+            let mut all = whmcs.all().into_iter().map(|order| order.row);
             all.find(|found| found.id == order)
         })
         .await
@@ -321,25 +323,25 @@ impl Provisioner for Seat {
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
         let world = Arc::clone(&self.world);
         let email = client.contact.email.clone();
-        let deed = async move {
+        let action = async move {
             let made = world.whmcs.create_client(&email);
             let taken = "A user already exists with that email address";
             made.ok_or_else(|| error_answer(&world, CallKind::Effect, 200, taken))
         };
-        self.effect("AddClient".to_owned(), None, deed).await
+        self.effect("AddClient".to_owned(), None, action).await
     }
 
     async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
         let (world, order) = (Arc::clone(&self.world), order.clone());
-        let truth = order.marker.order;
-        let climate = &self.world.climate;
+        let sf_order = order.marker.order;
+        let faults = &self.world.faults;
         let (refuse, write_first) = (
-            self.strikes(climate.whmcs_refused),
-            self.world.dice.chance(300),
+            self.injects(faults.whmcs_rejected),
+            self.world.rng.chance(300),
         );
-        let doubled = self.strikes(climate.whmcs_doubled);
-        let page = self.strikes(climate.whmcs_page_after);
-        let deed = async move {
+        let doubled = self.injects(faults.whmcs_duplicated);
+        let page = self.injects(faults.whmcs_page_after);
+        let action = async move {
             if refuse && !write_first {
                 let text = "the gateway says: authentication failed";
                 return Err(error_answer(&world, CallKind::Effect, 200, text));
@@ -363,7 +365,7 @@ impl Provisioner for Seat {
             }
         };
         let placed = self
-            .effect(format!("AddOrder for {truth}"), Some(truth), deed)
+            .effect(format!("AddOrder for {sf_order}"), Some(sf_order), action)
             .await?;
         self.world.whmcs.answer(placed.order);
         Ok(placed)
@@ -371,20 +373,21 @@ impl Provisioner for Seat {
 
     async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
         let whmcs = &self.world.whmcs;
-        let truth = whmcs.truth_of(|placed| placed.sighting.id == order);
-        let deed = accept(Arc::clone(&self.world), order, run_modules);
+        let sf_order = whmcs.sf_order_of(|placed| placed.row.id == order);
+        let action = accept(Arc::clone(&self.world), order, run_modules);
         let what = format!("AcceptOrder {order}");
-        self.set_up(what, truth, run_modules, deed).await
+        self.activation_call(what, sf_order, run_modules, action)
+            .await
     }
 
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
         let world = Arc::clone(&self.world);
-        let truth = world.whmcs.truth_of(|placed| {
-            let lines = &placed.sighting.lines;
+        let sf_order = world.whmcs.sf_order_of(|placed| {
+            let lines = &placed.row.lines;
             lines.iter().any(|line| line.service == service)
         });
-        let deed = async move {
-            if world.strikes(world.climate.whmcs_broken_module) {
+        let action = async move {
+            if world.injects(world.faults.whmcs_module_failure) {
                 let text = words(&world);
                 return Err(error_answer(&world, CallKind::Module, 200, text));
             }
@@ -392,10 +395,10 @@ impl Provisioner for Seat {
             Ok(())
         };
         let what = format!("ModuleCreate {service}");
-        self.set_up(what, truth, true, deed).await
+        self.activation_call(what, sf_order, true, action).await
     }
 
     async fn probe(&self) -> Result<(), CallError> {
-        self.look(|| "probe".to_owned(), |_| ()).await
+        self.read(|| "probe".to_owned(), |_| ()).await
     }
 }

@@ -1,4 +1,4 @@
-//! The job store as it truly is, and a record of what was committed.
+//! The job store, with a record of what was committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -15,144 +15,146 @@ use domain::ports::{
 };
 use domain::time::Timestamp;
 
-use crate::books::bus::Bus;
-use crate::books::store::{Engine, Store};
-use crate::judge::{Judge, Promise};
+use crate::promise::{Breaches, Promise};
+use crate::state::bus::Bus;
+use crate::state::store::{Engine, Store};
 use crate::trace::lock;
 
-pub(crate) struct Ledger {
-    pub(crate) store: Store,
+pub(crate) struct AuditedStore {
+    pub(crate) inner: Store,
     clock: Arc<dyn Clock>,
     bus: Arc<Bus>,
-    judge: Arc<Judge>,
-    truth: Mutex<Truth>,
+    breaches: Arc<Breaches>,
+    committed: Mutex<Committed>,
 }
 
 #[derive(Default)]
-struct Truth {
-    leases: BTreeMap<JobId, Held>,
+struct Committed {
+    leases: BTreeMap<JobId, LeaseRecord>,
     stored: BTreeSet<EventId>,
     reached: usize,
-    positioned: bool,
+    has_cursor: bool,
     wake_at: BTreeSet<Timestamp>,
-    /// Letters that made a job.
+    /// Dead letters that created a job.
     redriven: BTreeSet<i64>,
-    /// The intent recorded last for each order, until its call is sent.
+    /// The latest intent of each order whose call was not sent yet.
     unsent: BTreeMap<OrderId, Fence>,
-    /// Set-up calls of each job whose outcome its worker never heard.
+    /// Activation calls of unknown outcome, by job.
     unknown_calls: BTreeMap<JobId, u32>,
-    /// What modules have reported as failed, by the job that heard of it.
+    /// Reported module failures, by the job that received them.
     reported: BTreeSet<(JobId, String)>,
 }
 
-struct Held {
+struct LeaseRecord {
     order: OrderId,
     fence: Fence,
     until: Timestamp,
 }
 
-impl Ledger {
+impl AuditedStore {
     pub(crate) fn new(
         engine: Engine,
         clock: Arc<dyn Clock>,
         bus: Arc<Bus>,
-        judge: Arc<Judge>,
+        breaches: Arc<Breaches>,
     ) -> Self {
         Self {
-            store: Store::new(engine, Arc::clone(&clock)),
+            inner: Store::new(engine, Arc::clone(&clock)),
             clock,
             bus,
-            judge,
-            truth: Mutex::default(),
+            breaches,
+            committed: Mutex::default(),
         }
     }
 
     /// Whether the event was committed.
     pub(crate) fn has(&self, event: &EventId) -> bool {
-        lock(&self.truth).stored.contains(event)
+        lock(&self.committed).stored.contains(event)
     }
 
-    /// A stream was opened at its beginning: the position may go back for once.
-    pub(crate) fn rewound(&self) {
-        lock(&self.truth).reached = 0;
+    /// Allows the cursor to move back once, after a start at the oldest event.
+    pub(crate) fn allow_rewind(&self) {
+        lock(&self.committed).reached = 0;
     }
 
-    /// Whether a position was ever stored.
-    pub(crate) fn ever_stood_somewhere(&self) -> bool {
-        lock(&self.truth).positioned
+    /// Whether a cursor was ever stored.
+    pub(crate) fn has_stored_cursor(&self) -> bool {
+        lock(&self.committed).has_cursor
     }
 
-    /// Whether this lease is the job's last, and has not run out.
+    /// Whether this lease is the job's latest and has not expired.
     pub(crate) fn holds(&self, lease: &Lease) -> bool {
         let now = self.clock.now();
-        lock(&self.truth)
+        lock(&self.committed)
             .leases
             .get(&lease.job)
             .is_some_and(|held| held.fence == lease.fence && held.until > now)
     }
 
-    /// Whether a process of this name holds the lease of one of the order's jobs.
-    pub(crate) fn is_worked_on_by(&self, order: OrderId, worker: &str) -> bool {
+    /// Whether this worker process holds a lease of one of the order's jobs.
+    pub(crate) fn is_leased_by(&self, order: OrderId, worker: &str) -> bool {
         let now = self.clock.now();
         let owned = format!("worker-{worker}/");
-        lock(&self.truth).leases.values().any(|held| {
+        lock(&self.committed).leases.values().any(|held| {
             held.order == order && held.until > now && held.fence.as_str().starts_with(&owned)
         })
     }
 
-    /// Whether anybody holds the lease of one of the order's jobs.
-    pub(crate) fn is_worked_on(&self, order: OrderId) -> bool {
+    /// Whether any process holds a lease of one of the order's jobs.
+    pub(crate) fn is_leased(&self, order: OrderId) -> bool {
         let now = self.clock.now();
-        let truth = lock(&self.truth);
-        let mut leases = truth.leases.values();
+        let committed = lock(&self.committed);
+        let mut leases = committed.leases.values();
         leases.any(|held| held.order == order && held.until > now)
     }
 
-    /// The job of the order that is worked on now.
-    pub(crate) fn job_of(&self, order: OrderId) -> Option<JobId> {
-        let truth = lock(&self.truth);
-        let mut leases = truth.leases.iter();
+    /// The leased job of the order.
+    pub(crate) fn leased_job(&self, order: OrderId) -> Option<JobId> {
+        let committed = lock(&self.committed);
+        let mut leases = committed.leases.iter();
         leases
             .find(|(_, held)| held.order == order)
             .map(|(job, _)| job.clone())
     }
 
-    /// The call of the order's last intent is sent.
-    pub(crate) fn sent(&self, order: OrderId) {
-        lock(&self.truth).unsent.remove(&order);
+    /// Records that the call of the order's latest intent was sent.
+    pub(crate) fn mark_sent(&self, order: OrderId) {
+        lock(&self.committed).unsent.remove(&order);
     }
 
-    /// A set-up call of this job was not answered.
-    pub(crate) fn unanswered(&self, job: &JobId) {
-        let mut truth = lock(&self.truth);
-        let count = truth.unknown_calls.entry(job.clone()).or_default();
+    /// Counts an unanswered activation call of this job.
+    pub(crate) fn count_unknown_call(&self, job: &JobId) {
+        let mut committed = lock(&self.committed);
+        let count = committed.unknown_calls.entry(job.clone()).or_default();
         *count += 1;
         if *count > MAX_UNKNOWN_CALLS {
-            let detail = format!("job {job}: {count} set-up calls without an answer");
-            self.judge.broken(Promise::BoundedCalls, detail);
+            let detail = format!("job {job}: {count} activation calls of unknown outcome");
+            self.breaches.record(Promise::BoundedCalls, detail);
         }
     }
 
-    /// The worker of this job has heard that a module failed.
-    pub(crate) fn reported(&self, job: JobId, what: &str) {
-        lock(&self.truth).reported.insert((job, what.to_owned()));
+    /// Records that this job's worker received a module failure.
+    pub(crate) fn note_module_failure(&self, job: JobId, what: &str) {
+        lock(&self.committed)
+            .reported
+            .insert((job, what.to_owned()));
     }
 
-    /// A call that runs a module is about to be sent.
-    pub(crate) fn check_decision(&self, job: &JobId, what: &str) {
+    /// Checks a call that runs a module, just before it is sent.
+    pub(crate) fn check_operator_decision(&self, job: &JobId, what: &str) {
         let key = (job.clone(), what.to_owned());
-        if lock(&self.truth).reported.contains(&key) {
+        if lock(&self.committed).reported.contains(&key) {
             let detail = format!("job {job}: {what} again after its failure was reported");
-            self.judge.broken(Promise::OperatorDecides, detail);
+            self.breaches.record(Promise::OperatorDecides, detail);
         }
     }
 
     fn note_intents(&self, lease: &Lease, facts: &[Fact]) {
-        let mut truth = lock(&self.truth);
+        let mut committed = lock(&self.committed);
         for fact in facts {
             match fact {
                 Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
-                    truth.unsent.insert(lease.order, lease.fence.clone());
+                    committed.unsent.insert(lease.order, lease.fence.clone());
                 }
                 Fact::PlaceUnknown { .. }
                 | Fact::AcceptUnknown { .. }
@@ -161,89 +163,89 @@ impl Ledger {
                         let text = fence.as_str().split('/').next();
                         text.unwrap_or_default().to_owned()
                     };
-                    let unsent = truth.unsent.remove(&lease.order);
+                    let unsent = committed.unsent.remove(&lease.order);
                     if unsent.is_some_and(|fence| process(&fence) == process(&lease.fence)) {
-                        let detail = format!("{} doubts a call it never sent", lease.fence);
-                        self.judge.broken(Promise::NoNeedlessDoubt, detail);
+                        let detail = format!("{} recorded an unsent call as unknown", lease.fence);
+                        self.breaches.record(Promise::NoNeedlessUnknown, detail);
                     }
                 }
                 Fact::NotPlaced | Fact::NotAccepted | Fact::NotCreated => {
-                    truth.unsent.remove(&lease.order);
+                    committed.unsent.remove(&lease.order);
                 }
                 _ => {}
             }
         }
     }
 
-    /// The job's last lease, whoever holds it.
+    /// The job's latest lease, whoever holds it.
     pub(crate) fn last_lease(&self, job: &JobId) -> Option<Lease> {
-        let truth = lock(&self.truth);
-        truth.leases.get(job).map(|held| Lease {
+        let committed = lock(&self.committed);
+        committed.leases.get(job).map(|held| Lease {
             job: job.clone(),
             order: held.order,
             fence: held.fence.clone(),
         })
     }
 
-    fn ended(&self, job: &JobId) {
-        lock(&self.truth).leases.remove(job);
+    fn drop_lease(&self, job: &JobId) {
+        lock(&self.committed).leases.remove(job);
     }
 
     fn due(&self, at: Timestamp) {
-        lock(&self.truth).wake_at.insert(at);
+        lock(&self.committed).wake_at.insert(at);
     }
 }
 
 #[async_trait]
-impl JobIntake for Ledger {
+impl JobIntake for AuditedStore {
     async fn lead(
         &self,
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        self.store.lead(channel, owner, ttl).await
+        self.inner.lead(channel, owner, ttl).await
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.store.resign(channel, owner).await
+        self.inner.resign(channel, owner).await
     }
 
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.store.cursor(channel).await
+        self.inner.cursor(channel).await
     }
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
-        let admissions = self.store.accept(delivery).await?;
-        let mut truth = lock(&self.truth);
+        let admissions = self.inner.accept(delivery).await?;
+        let mut committed = lock(&self.committed);
         for entry in &delivery.entries {
             let event = match entry {
                 Entry::Job(job) => job.event.clone(),
                 Entry::DeadLetter(letter) => Some(letter.event.clone()),
             };
-            truth.stored.extend(event);
+            committed.stored.extend(event);
         }
         let Some(position) = &delivery.cursor else {
             return Ok(admissions);
         };
         let Some(reached) = self.bus.events_up_to(position) else {
-            let detail = format!("the stored position {position:?} was never handed out");
-            self.judge.broken(Promise::CursorBehindJobs, detail);
+            let detail = format!("cursor {position:?} was never issued");
+            self.breaches.record(Promise::CursorBehindJobs, detail);
             return Ok(admissions);
         };
         let missing = self
             .bus
-            .missing(reached, |event| truth.stored.contains(event));
+            .missing(reached, |event| committed.stored.contains(event));
         if !missing.is_empty() {
-            let detail = format!("the stored position stands for {missing:?}, not stored");
-            self.judge.broken(Promise::CursorBehindJobs, detail);
+            let detail = format!("the cursor covers unstored events {missing:?}");
+            self.breaches.record(Promise::CursorBehindJobs, detail);
         }
-        if reached < truth.reached {
-            let detail = format!("from event {} back to event {reached}", truth.reached);
-            self.judge.broken(Promise::CursorBehindJobs, detail);
+        if reached < committed.reached {
+            let detail = format!("from event {} back to event {reached}", committed.reached);
+            self.breaches.record(Promise::CursorBehindJobs, detail);
         }
-        truth.reached = reached;
-        truth.positioned = true;
+        committed.reached = reached;
+        committed.has_cursor = true;
         Ok(admissions)
     }
 
@@ -253,11 +255,11 @@ impl JobIntake for Ledger {
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.store.lose_position(channel, epoch, gap).await
+        self.inner.lose_position(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.store.enqueue(jobs).await
+        self.inner.enqueue(jobs).await
     }
 
     async fn asked_letters(
@@ -265,7 +267,7 @@ impl JobIntake for Ledger {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.store.asked_letters(channel, limit).await
+        self.inner.asked_letters(channel, limit).await
     }
 
     async fn redrive(
@@ -275,47 +277,47 @@ impl JobIntake for Ledger {
         letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        let admission = self.store.redrive(channel, epoch, letter, read).await?;
-        if admission == Admission::Enqueued && !lock(&self.truth).redriven.insert(letter) {
-            let detail = format!("letter {letter} made another job");
-            self.judge.broken(Promise::LettersOnce, detail);
+        let admission = self.inner.redrive(channel, epoch, letter, read).await?;
+        if admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(letter) {
+            let detail = format!("dead letter {letter} created another job");
+            self.breaches.record(Promise::DeadLettersOnce, detail);
         }
         Ok(admission)
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
-        self.store.act(act, by, reason).await
+    async fn act(&self, command: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+        self.inner.act(command, by, reason).await
     }
 }
 
 #[async_trait]
-impl JobQueue for Ledger {
+impl JobQueue for AuditedStore {
     async fn claim(
         &self,
         owner: &Owner,
         limit: usize,
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let claimed = self.store.claim(owner, limit, ttl).await?;
+        let claimed = self.inner.claim(owner, limit, ttl).await?;
         let until = self.clock.now() + ttl;
         for claimed in &claimed {
             let Lease { job, order, fence } = claimed.lease.clone();
-            let held = Held {
+            let held = LeaseRecord {
                 order,
                 fence,
                 until,
             };
-            lock(&self.truth).leases.insert(job, held);
+            lock(&self.committed).leases.insert(job, held);
             self.due(until);
         }
         Ok(claimed)
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        let lost = self.store.renew(leases, ttl).await?;
+        let lost = self.inner.renew(leases, ttl).await?;
         let until = self.clock.now() + ttl;
         for lease in leases.iter().filter(|lease| !lost.contains(lease)) {
-            if let Some(held) = lock(&self.truth).leases.get_mut(&lease.job) {
+            if let Some(held) = lock(&self.committed).leases.get_mut(&lease.job) {
                 held.until = until;
             }
             self.due(until);
@@ -329,7 +331,7 @@ impl JobQueue for Ledger {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.record(lease, facts, calls).await?;
+        self.inner.record(lease, facts, calls).await?;
         self.note_intents(lease, facts);
         Ok(())
     }
@@ -340,8 +342,8 @@ impl JobQueue for Ledger {
         release: Release,
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.release(lease, release, calls).await?;
-        self.ended(&lease.job);
+        self.inner.release(lease, release, calls).await?;
+        self.drop_lease(&lease.job);
         self.due(self.clock.now() + release.after);
         Ok(())
     }
@@ -353,20 +355,22 @@ impl JobQueue for Ledger {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts, calls).await?;
-        self.ended(&lease.job);
+        self.inner.finish(lease, ending, facts, calls).await?;
+        self.drop_lease(&lease.job);
         Ok(())
     }
 
-    /// As the real stores do, and unlike the bare fake: also when a job becomes due by itself.
+    /// Also wakes when a job becomes due, like the real stores and unlike the in-memory one.
     async fn wait(&self, limit: Duration) {
         let now = self.clock.now();
         let next = {
-            let mut truth = lock(&self.truth);
-            truth.wake_at = truth.wake_at.split_off(&(now + Duration::from_millis(1)));
-            truth.wake_at.first().copied()
+            let mut committed = lock(&self.committed);
+            committed.wake_at = committed
+                .wake_at
+                .split_off(&(now + Duration::from_millis(1)));
+            committed.wake_at.first().copied()
         };
         let limit = next.map_or(limit, |next| limit.min(next.since(now)));
-        self.store.wait(limit).await;
+        self.inner.wait(limit).await;
     }
 }

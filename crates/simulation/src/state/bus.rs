@@ -1,4 +1,4 @@
-//! The event bus: what was published, and which positions it still knows.
+//! The event bus: published events and valid replay ids.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -13,36 +13,36 @@ use crate::trace::lock;
 
 #[derive(Debug, Default)]
 pub(crate) struct Bus {
-    books: Mutex<Books>,
+    state: Mutex<BusState>,
     pub(crate) published: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct BusState {
     events: Vec<Received>,
-    /// Events before it are gone.
+    /// Index of the first retained event.
     kept_from: usize,
-    /// The era in which positions are valid; a new one begins when the bus forgets them.
-    era: u64,
-    /// Every position ever handed out, and where it stands.
-    positions: BTreeMap<Vec<u8>, usize>,
-    /// Events that nobody was promised: purged before they were read, or skipped by whoever
-    /// asked for the newest only.
-    excused: BTreeSet<EventId>,
-    /// Events that cannot be read before a moment.
-    sealed: BTreeMap<EventId, Instant>,
+    /// Generation of valid replay ids; a new one starts when the bus invalidates them.
+    generation: u64,
+    /// Every replay id ever issued, with the index of its event.
+    replay_ids: BTreeMap<Vec<u8>, usize>,
+    /// Events that may stay unprocessed: expired before they were read, or skipped by a
+    /// subscriber that started with the newest.
+    exempt: BTreeSet<EventId>,
+    /// Events that are undecodable until a moment.
+    undecodable_until: BTreeMap<EventId, Instant>,
 }
 
-impl Books {
-    fn position(&self, at: usize) -> Vec<u8> {
-        // Wide and irregular, so that nobody can compute with it.
+impl BusState {
+    fn replay_id(&self, at: usize) -> Vec<u8> {
+        // Irregular, so that no arithmetic on replay ids works.
         let at = (at as u64).wrapping_mul(0x0001_0000_01B3) ^ 0x5bd1;
-        [self.era.to_be_bytes(), at.to_be_bytes()].concat()
+        [self.generation.to_be_bytes(), at.to_be_bytes()].concat()
     }
 
     fn request(&self, received: &Received) -> Result<ProvisionRequest, Undecodable> {
-        let sealed = self.sealed.get(&received.event);
-        match sealed.is_some_and(|until| Instant::now() < *until) {
+        let undecodable_until = self.undecodable_until.get(&received.event);
+        match undecodable_until.is_some_and(|until| Instant::now() < *until) {
             true => Err(Undecodable {
                 reason: UndecodableReason::UnknownSchema,
                 detail: "no such schema".to_owned(),
@@ -56,129 +56,134 @@ impl Books {
 }
 
 impl Bus {
-    /// Adds an event; its position is the bus's affair.
+    /// Publishes an event under a new replay id.
     pub(crate) fn publish(&self, mut event: Received) {
-        let mut books = lock(&self.books);
-        let at = books.events.len();
-        let position = books.position(at);
-        books.positions.insert(position.clone(), at);
-        event.replay_id = ReplayId::new(position);
-        books.events.push(event);
-        drop(books);
+        let mut state = lock(&self.state);
+        let at = state.events.len();
+        let replay_id = state.replay_id(at);
+        state.replay_ids.insert(replay_id.clone(), at);
+        event.replay_id = ReplayId::new(replay_id);
+        state.events.push(event);
+        drop(state);
         self.published.notify_waiters();
     }
 
-    /// Where a stream begins, or `None` when the position is not known any more. Whoever asks
-    /// for the newest only, and `may_skip` what came before, is excused for it.
+    /// Index at which a stream starts, or `None` when the replay id is invalid. Events skipped by
+    /// a start at the newest are exempt if `may_skip`.
     pub(crate) fn begin(
         &self,
         start: &Start,
         may_skip: bool,
         stored: impl Fn(&EventId) -> bool,
     ) -> Option<usize> {
-        let mut books = lock(&self.books);
+        let mut state = lock(&self.state);
         match start {
-            Start::Earliest => Some(books.kept_from),
+            Start::Earliest => Some(state.kept_from),
             Start::Latest => {
-                let skipped: Vec<_> = books
+                let skipped: Vec<_> = state
                     .events
                     .iter()
                     .map(|received| received.event.clone())
                     .filter(|event| may_skip && !stored(event))
                     .collect();
-                books.excused.extend(skipped);
-                Some(books.events.len())
+                state.exempt.extend(skipped);
+                Some(state.events.len())
             }
-            Start::After(position) => {
-                let era = books.era.to_be_bytes();
-                position.as_bytes().starts_with(&era).then_some(())?;
-                let next = books.positions.get(position.as_bytes())? + 1;
-                (next >= books.kept_from).then_some(next)
+            Start::After(replay_id) => {
+                let generation = state.generation.to_be_bytes();
+                replay_id
+                    .as_bytes()
+                    .starts_with(&generation)
+                    .then_some(())?;
+                let next = state.replay_ids.get(replay_id.as_bytes())? + 1;
+                (next >= state.kept_from).then_some(next)
             }
         }
     }
 
-    /// Nobody can read the event before that moment.
-    pub(crate) fn seal(&self, event: &EventId, until: Instant) {
-        lock(&self.books).sealed.insert(event.clone(), until);
+    /// Makes an event undecodable until a moment.
+    pub(crate) fn make_undecodable(&self, event: &EventId, until: Instant) {
+        lock(&self.state)
+            .undecodable_until
+            .insert(event.clone(), until);
     }
 
-    /// At most `count` events from `at`.
+    /// At most `count` events from index `at`.
     pub(crate) fn read(&self, at: usize, count: usize) -> Vec<Received> {
-        let books = lock(&self.books);
-        let events = books.events.iter().skip(at).take(count);
+        let state = lock(&self.state);
+        let events = state.events.iter().skip(at).take(count);
         events
             .map(|received| Received {
-                request: books.request(received),
+                request: state.request(received),
                 ..received.clone()
             })
             .collect()
     }
 
-    /// The event as it can be read now; `None` for one that was never published.
-    pub(crate) fn read_again(
+    /// The event as it decodes now; `None` if it was never published.
+    pub(crate) fn decode_again(
         &self,
         event: &EventId,
     ) -> Option<Result<ProvisionRequest, Undecodable>> {
-        let books = lock(&self.books);
-        let mut events = books.events.iter();
+        let state = lock(&self.state);
+        let mut events = state.events.iter();
         let received = events.find(|received| received.event == *event)?;
-        Some(books.request(received))
+        Some(state.request(received))
     }
 
-    /// The position that stands for everything before `next`.
-    pub(crate) fn position_before(&self, next: usize) -> Option<ReplayId> {
-        let mut books = lock(&self.books);
+    /// The replay id of the event before index `next`.
+    pub(crate) fn replay_id_before(&self, next: usize) -> Option<ReplayId> {
+        let mut state = lock(&self.state);
         let at = next.checked_sub(1)?;
-        let position = books.position(at);
-        books.positions.insert(position.clone(), at);
-        ReplayId::new(position)
+        let replay_id = state.replay_id(at);
+        state.replay_ids.insert(replay_id.clone(), at);
+        ReplayId::new(replay_id)
     }
 
-    /// Forgets every position; with `purge`, every event too.
-    pub(crate) fn forget(&self, purge: bool, stored: impl Fn(&EventId) -> bool) {
-        let mut books = lock(&self.books);
-        books.era += 1;
+    /// Invalidates every replay id; with `purge`, removes every event too.
+    pub(crate) fn invalidate_replay_ids(&self, purge: bool, stored: impl Fn(&EventId) -> bool) {
+        let mut state = lock(&self.state);
+        state.generation += 1;
         if purge {
-            let gone: Vec<_> = books
+            let gone: Vec<_> = state
                 .events
                 .iter()
                 .map(|received| received.event.clone())
                 .filter(|event| !stored(event))
                 .collect();
-            books.excused.extend(gone);
-            books.kept_from = books.events.len();
+            state.exempt.extend(gone);
+            state.kept_from = state.events.len();
         }
     }
 
-    /// How many events a position stands for, in whatever era it was handed out.
-    pub(crate) fn events_up_to(&self, position: &ReplayId) -> Option<usize> {
-        let books = lock(&self.books);
-        Some(books.positions.get(position.as_bytes())? + 1)
+    /// The number of events up to a replay id of any generation.
+    pub(crate) fn events_up_to(&self, replay_id: &ReplayId) -> Option<usize> {
+        let state = lock(&self.state);
+        Some(state.replay_ids.get(replay_id.as_bytes())? + 1)
     }
 
-    /// The events before `end` that `stored` does not know and nobody is excused for.
+    /// Events before `end` that are neither stored nor exempt.
     pub(crate) fn missing(&self, end: usize, stored: impl Fn(&EventId) -> bool) -> Vec<EventId> {
-        let books = lock(&self.books);
-        books.events[..end.min(books.events.len())]
+        let state = lock(&self.state);
+        state.events[..end.min(state.events.len())]
             .iter()
             .map(|received| &received.event)
-            .filter(|event| !stored(event) && !books.excused.contains(event))
+            .filter(|event| !stored(event) && !state.exempt.contains(event))
             .cloned()
             .collect()
     }
 
-    pub(crate) fn is_excused(&self, event: &EventId) -> bool {
-        lock(&self.books).excused.contains(event)
+    pub(crate) fn is_exempt(&self, event: &EventId) -> bool {
+        lock(&self.state).exempt.contains(event)
     }
 
     pub(crate) fn len(&self) -> usize {
-        lock(&self.books).events.len()
+        lock(&self.state).events.len()
     }
 
-    /// The distinct events that nobody can act on.
+    /// Distinct malformed events.
     pub(crate) fn undecodable(&self) -> BTreeSet<EventId> {
-        lock(&self.books)
+        lock(&self.state)
             .events
             .iter()
             .filter(|received| received.request.is_err())

@@ -1,4 +1,4 @@
-//! Salesforce: the orders as they stand, and what was written to them.
+//! Salesforce: the orders and what was written to them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,31 +13,31 @@ use domain::time::Timestamp;
 use crate::trace::lock;
 
 pub(crate) struct Crm {
-    sheets: Mutex<BTreeMap<OrderId, Sheet>>,
+    records: Mutex<BTreeMap<OrderId, OrderRecord>>,
     clock: Arc<dyn Clock>,
     coarse_versions: bool,
 }
 
-/// One order as it stands.
+/// One Salesforce order.
 #[derive(Clone, Debug)]
-pub(crate) struct Sheet {
+pub(crate) struct OrderRecord {
     pub(crate) details: OrderDetails,
-    /// What was reported last.
+    /// The error code reported last.
     pub(crate) code: Option<Code>,
     pub(crate) whmcs_order: Option<WhmcsOrderId>,
     pub(crate) services: BTreeMap<OrderItemId, Vec<ServiceId>>,
-    /// When it was activated last.
+    /// Time of the last activation.
     pub(crate) since: Timestamp,
     /// The event of the last activation.
     pub(crate) event: Option<EventId>,
-    /// The operator leaves it failed.
-    pub(crate) given_up: bool,
+    /// The operator does not retry it any more.
+    pub(crate) abandoned: bool,
     version: u64,
-    /// When it was changed last.
+    /// Time of the last change.
     changed_at: Timestamp,
 }
 
-impl Sheet {
+impl OrderRecord {
     /// The version as Salesforce shows it: with `coarse` versions, the second of the last change.
     fn shown_version(&self, coarse: bool) -> String {
         match coarse {
@@ -47,40 +47,40 @@ impl Sheet {
     }
 }
 
-/// What a report met.
+/// Result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Met {
+pub(crate) enum ReportResult {
     Written,
     Conflict,
-    /// Written, though the order was not to be written to.
+    /// Written although the order was no longer ours.
     Unguarded,
 }
 
 impl Crm {
     pub(crate) fn new(clock: Arc<dyn Clock>, coarse_versions: bool) -> Self {
         Self {
-            sheets: Mutex::default(),
+            records: Mutex::default(),
             clock,
             coarse_versions,
         }
     }
 
-    /// Adds an order that nobody has approved yet.
+    /// Adds an order that is not approved yet.
     pub(crate) fn add(&self, mut details: OrderDetails) {
         details.activation = Activation::NotRequested;
         details.idem_key = None;
-        let sheet = Sheet {
+        let record = OrderRecord {
             details,
             code: None,
             whmcs_order: None,
             services: BTreeMap::new(),
             since: Timestamp::default(),
             event: None,
-            given_up: false,
+            abandoned: false,
             version: 0,
             changed_at: Timestamp::default(),
         };
-        lock(&self.sheets).insert(sheet.details.id, sheet);
+        lock(&self.records).insert(record.details.id, record);
     }
 
     /// The Flow: `Activating`, a new key, no error.
@@ -91,121 +91,121 @@ impl Crm {
         event: EventId,
         at: Timestamp,
     ) {
-        self.edit(order, |sheet| {
-            sheet.since = at;
-            sheet.details.activation = Activation::Activating;
-            sheet.details.idem_key = key;
-            sheet.code = None;
-            sheet.event = Some(event);
+        self.edit(order, |record| {
+            record.since = at;
+            record.details.activation = Activation::Activating;
+            record.details.idem_key = key;
+            record.code = None;
+            record.event = Some(event);
         });
     }
 
-    /// Changes an order as anybody may.
-    pub(crate) fn edit(&self, order: OrderId, edit: impl FnOnce(&mut Sheet)) {
-        if let Some(sheet) = lock(&self.sheets).get_mut(&order) {
-            edit(sheet);
-            sheet.version += 1;
-            sheet.changed_at = self.clock.now();
+    /// Edits an order, as any user may.
+    pub(crate) fn edit(&self, order: OrderId, edit: impl FnOnce(&mut OrderRecord)) {
+        if let Some(record) = lock(&self.records).get_mut(&order) {
+            edit(record);
+            record.version += 1;
+            record.changed_at = self.clock.now();
         }
     }
 
-    pub(crate) fn sheets(&self) -> Vec<Sheet> {
-        lock(&self.sheets).values().cloned().collect()
+    pub(crate) fn records(&self) -> Vec<OrderRecord> {
+        lock(&self.records).values().cloned().collect()
     }
 
-    pub(crate) fn sheet(&self, order: OrderId) -> Option<Sheet> {
-        lock(&self.sheets).get(&order).cloned()
+    pub(crate) fn record(&self, order: OrderId) -> Option<OrderRecord> {
+        lock(&self.records).get(&order).cloned()
     }
 
     pub(crate) fn details(&self, order: OrderId) -> Option<OrderDetails> {
-        lock(&self.sheets)
+        lock(&self.records)
             .get(&order)
-            .map(|sheet| sheet.details.clone())
+            .map(|record| record.details.clone())
     }
 
-    /// Orders that have been `Activating` since before `before`, in their sequence.
+    /// Orders that have been `Activating` since before `before`, ordered by id.
     pub(crate) fn pending(
         &self,
         before: Timestamp,
         after: Option<OrderId>,
         limit: usize,
     ) -> Vec<Pending> {
-        lock(&self.sheets)
+        lock(&self.records)
             .values()
-            .filter(|sheet| sheet.details.activation == Activation::Activating)
-            .filter(|sheet| sheet.since <= before)
-            .filter(|sheet| after.is_none_or(|after| sheet.details.id > after))
+            .filter(|record| record.details.activation == Activation::Activating)
+            .filter(|record| record.since <= before)
+            .filter(|record| after.is_none_or(|after| record.details.id > after))
             .take(limit)
-            .map(|sheet| Pending {
-                order: sheet.details.id,
-                idem_key: sheet.details.idem_key.clone(),
+            .map(|record| Pending {
+                order: record.details.id,
+                idem_key: record.details.idem_key.clone(),
                 correlation: None,
-                since: sheet.since,
+                since: record.since,
             })
             .collect()
     }
 
     pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {
-        lock(&self.sheets).get(&order).map(|sheet| Standing {
-            activation: sheet.details.activation.clone(),
-            idem_key: sheet.details.idem_key.clone(),
-            version: Some(sheet.shown_version(self.coarse_versions)),
+        lock(&self.records).get(&order).map(|record| Standing {
+            activation: record.details.activation.clone(),
+            idem_key: record.details.idem_key.clone(),
+            version: Some(record.shown_version(self.coarse_versions)),
             read_at: None,
         })
     }
 
     pub(crate) fn link(&self, account: AccountId, client: ClientId) {
-        for sheet in lock(&self.sheets).values_mut() {
-            if sheet.details.account.id == account {
-                sheet.details.account.whmcs_client = Some(client.to_string());
+        for record in lock(&self.records).values_mut() {
+            if record.details.account.id == account {
+                record.details.account.whmcs_client = Some(client.to_string());
             }
         }
     }
 
     pub(crate) fn report_items(&self, items: &[ItemReport]) {
-        let mut books = lock(&self.sheets);
+        let mut records = lock(&self.records);
         for item in items {
-            let sheet = books
+            let record = records
                 .values_mut()
-                .find(|sheet| sheet.details.items.iter().any(|own| own.id == item.item));
-            if let Some(sheet) = sheet {
-                sheet.services.insert(item.item, item.services.clone());
+                .find(|record| record.details.items.iter().any(|own| own.id == item.item));
+            if let Some(record) = record {
+                record.services.insert(item.item, item.services.clone());
             }
         }
     }
 
-    pub(crate) fn report(&self, order: OrderId, report: &Report) -> Met {
-        let mut books = lock(&self.sheets);
-        let Some(sheet) = books.get_mut(&order) else {
-            return Met::Conflict;
+    pub(crate) fn report(&self, order: OrderId, report: &Report) -> ReportResult {
+        let mut records = lock(&self.records);
+        let Some(record) = records.get_mut(&order) else {
+            return ReportResult::Conflict;
         };
         if report
             .version
             .as_ref()
-            .is_some_and(|version| *version != sheet.shown_version(self.coarse_versions))
+            .is_some_and(|version| *version != record.shown_version(self.coarse_versions))
         {
-            return Met::Conflict;
+            return ReportResult::Conflict;
         }
-        let met = match sheet.details.activation {
-            Activation::Activating => Met::Written,
-            // Within the second of the version nobody can tell.
-            _ if self.coarse_versions && report.version.is_some() => Met::Written,
-            _ => Met::Unguarded,
+        let result = match record.details.activation {
+            Activation::Activating => ReportResult::Written,
+            // Within the same second a conflict is not detectable.
+            _ if self.coarse_versions && report.version.is_some() => ReportResult::Written,
+            _ => ReportResult::Unguarded,
         };
         match &report.outcome {
             Outcome::Provisioned { order } => {
-                sheet.details.activation = Activation::Activated;
-                sheet.whmcs_order = Some(*order);
-                sheet.code = None;
+                record.details.activation = Activation::Activated;
+                record.whmcs_order = Some(*order);
+                record.code = None;
             }
             Outcome::Failed { refusal, order } => {
-                sheet.details.activation = Activation::Failed;
-                sheet.whmcs_order = order.or(sheet.whmcs_order);
-                sheet.code = Some(refusal.code);
+                record.details.activation = Activation::Failed;
+                record.whmcs_order = order.or(record.whmcs_order);
+                record.code = Some(refusal.code);
             }
         }
-        sheet.version += 1;
-        sheet.changed_at = self.clock.now();
-        met
+        record.version += 1;
+        record.changed_at = self.clock.now();
+        result
     }
 }

@@ -1,8 +1,8 @@
-//! The job store of a world: the one in memory, or a real SQLite file.
+//! The job store of a schedule: in memory, or a real SQLite file.
 //!
-//! SQLite has threads of its own and knows no virtual time. So it lives in a runtime of its own
-//! in real time, and a call to it is carried out to its end before anything else goes on here:
-//! virtual time stands still meanwhile, and a seed stays one schedule.
+//! SQLite has its own threads and does not know virtual time. It therefore runs in its own
+//! runtime in real time, and each call blocks the simulation until it completes: virtual time
+//! does not advance meanwhile, and the schedule stays deterministic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -23,16 +23,16 @@ use job_store::StoreConfig;
 use testkit::MemoryStore;
 use tokio::sync::Notify;
 
-/// Which job store a world has.
+/// Job store of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// The one in memory.
+    /// In memory.
     Memory,
-    /// A SQLite file, new for each world.
+    /// A SQLite file, new for each schedule.
     Sqlite,
 }
 
-/// The job store of a world.
+/// The job store of a schedule.
 pub(crate) struct Store {
     intake: Arc<dyn JobIntake>,
     queue: Arc<dyn JobQueue>,
@@ -40,17 +40,17 @@ pub(crate) struct Store {
     file: Option<File>,
 }
 
-/// A store in a file, and where it lives.
+/// A store in a file, with its runtime.
 struct File {
     runtime: tokio::runtime::Runtime,
-    /// The world's time, for the store.
+    /// The virtual time as the store sees it.
     time: Arc<WorldTime>,
     world: Arc<dyn Clock>,
     changed: Notify,
     _folder: tempfile::TempDir,
 }
 
-/// The world's time as it was when the present call began.
+/// The virtual time at the start of the current call.
 #[derive(Debug, Default)]
 struct WorldTime(AtomicI64);
 
@@ -61,7 +61,7 @@ impl Clock for WorldTime {
     }
 
     async fn sleep(&self, _duration: Duration) {
-        // A store waits for nothing by the world's time.
+        // The store never sleeps in virtual time.
     }
 }
 
@@ -135,7 +135,7 @@ impl Store {
     }
 }
 
-/// The calls of a world, each carried out as the engine needs it.
+/// Forwards the calls of the ports.
 macro_rules! calls {
     ($($port:ident: $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         impl Store {
@@ -155,7 +155,7 @@ calls! {
     intake: enqueue(jobs: &[NewJob]) -> Vec<Admission>;
     intake: asked_letters(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
     intake: redrive(channel: &Channel, epoch: Epoch, letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
-    intake: act(act: &Act, by: &str, reason: &str) -> Acted;
+    intake: act(command: &Act, by: &str, reason: &str) -> Acted;
     queue: claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
     queue: renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
     queue: record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();

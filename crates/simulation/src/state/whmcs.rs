@@ -1,4 +1,4 @@
-//! WHMCS: orders, services, what the modules built, and whose order each truly is.
+//! WHMCS: orders, services, built accounts, and the Salesforce order of each WHMCS order.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,44 +13,49 @@ use domain::ports::NewOrder;
 use crate::trace::lock;
 
 #[derive(Debug, Default)]
-pub(crate) struct Whmcs(Mutex<Books>);
+pub(crate) struct Whmcs(Mutex<WhmcsState>);
 
 #[derive(Debug, Default)]
-struct Books {
+struct WhmcsState {
     orders: Vec<Placed>,
     services: u64,
     clients: BTreeMap<String, ClientId>,
     builds: BTreeMap<ServiceId, u32>,
 }
 
-/// An order, with what WHMCS itself does not know.
+/// A WHMCS order, with facts that WHMCS itself does not know.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    pub(crate) sighting: OrderSighting,
+    pub(crate) row: OrderSighting,
     /// The Salesforce order it was placed for.
-    pub(crate) truth: OrderId,
-    /// Something between us and WHMCS made it by repeating a call.
-    pub(crate) echo: bool,
-    /// Whether anybody ever got an answer that named it.
+    pub(crate) sf_order: OrderId,
+    /// Created by a call that the network duplicated.
+    pub(crate) duplicate: bool,
+    /// Whether a response with its id was ever received.
     pub(crate) answered: bool,
 }
 
 impl Placed {
-    /// Whether it counts: staff have not ended it.
-    pub(crate) fn stands(&self) -> bool {
-        self.sighting.status != OrderStatus::Cancelled
+    /// Whether it is not cancelled.
+    pub(crate) fn is_live(&self) -> bool {
+        self.row.status != OrderStatus::Cancelled
     }
 }
 
 impl Whmcs {
-    pub(crate) fn place(&self, order: &NewOrder, drop_notes: bool, echo: bool) -> WhmcsOrderId {
-        let mut books = lock(&self.0);
-        let id = WhmcsOrderId(books.orders.len() as u64 + 1);
+    pub(crate) fn place(
+        &self,
+        order: &NewOrder,
+        drop_notes: bool,
+        duplicate: bool,
+    ) -> WhmcsOrderId {
+        let mut state = lock(&self.0);
+        let id = WhmcsOrderId(state.orders.len() as u64 + 1);
         let mut lines = Vec::new();
         for line in &order.plan.lines {
-            books.services += 1;
+            state.services += 1;
             lines.push(LineSighting {
-                service: ServiceId(1000 + books.services),
+                service: ServiceId(1000 + state.services),
                 product: Some(line.product),
                 cycle: Some(line.cycle),
                 status: ServiceStatus::Pending,
@@ -61,16 +66,16 @@ impl Whmcs {
             true => String::new(),
             false => order.marker.to_string(),
         };
-        books.orders.push(Placed {
-            sighting: OrderSighting {
+        state.orders.push(Placed {
+            row: OrderSighting {
                 id,
                 client: order.client,
                 status: OrderStatus::Pending,
                 notes,
                 lines,
             },
-            truth: order.marker.order,
-            echo,
+            sf_order: order.marker.order,
+            duplicate,
             answered: false,
         });
         id
@@ -80,51 +85,46 @@ impl Whmcs {
         self.edit(id, |order| order.answered = true);
     }
 
-    /// Whether AcceptOrder takes the order.
+    /// Whether AcceptOrder accepts the order.
     pub(crate) fn is_pending(&self, id: WhmcsOrderId) -> bool {
-        let books = lock(&self.0);
-        let mut orders = books.orders.iter();
-        orders.any(|order| order.sighting.id == id && order.sighting.status == OrderStatus::Pending)
+        let state = lock(&self.0);
+        let mut orders = state.orders.iter();
+        orders.any(|order| order.row.id == id && order.row.status == OrderStatus::Pending)
     }
 
-    /// The services of an order that are still to be built.
+    /// The pending services of an order.
     pub(crate) fn pending(&self, id: WhmcsOrderId) -> Vec<ServiceId> {
-        let books = lock(&self.0);
-        let order = books.orders.iter().find(|order| order.sighting.id == id);
+        let state = lock(&self.0);
+        let order = state.orders.iter().find(|order| order.row.id == id);
         order
             .into_iter()
-            .flat_map(|order| &order.sighting.lines)
+            .flat_map(|order| &order.row.lines)
             .filter(|line| line.status == ServiceStatus::Pending)
             .map(|line| line.service)
             .collect()
     }
 
-    /// The module builds a service, whether or not it stands there already. WHMCS does not
-    /// show it yet.
+    /// The module builds a service, whether or not it exists; WHMCS does not show it yet.
     pub(crate) fn build(&self, service: ServiceId) {
         *lock(&self.0).builds.entry(service).or_default() += 1;
     }
 
-    /// WHMCS shows the service as active.
+    /// Shows the service as active.
     pub(crate) fn activate(&self, service: ServiceId) {
-        let mut books = lock(&self.0);
-        let lines = books
+        let mut state = lock(&self.0);
+        let lines = state
             .orders
             .iter_mut()
-            .flat_map(|order| order.sighting.lines.iter_mut());
+            .flat_map(|order| order.row.lines.iter_mut());
         for line in lines.filter(|line| line.service == service) {
             line.status = ServiceStatus::Active;
         }
     }
 
-    /// Changes an order as staff may.
+    /// Edits an order, as staff may.
     pub(crate) fn edit(&self, id: WhmcsOrderId, edit: impl FnOnce(&mut Placed)) {
-        let mut books = lock(&self.0);
-        if let Some(order) = books
-            .orders
-            .iter_mut()
-            .find(|order| order.sighting.id == id)
-        {
+        let mut state = lock(&self.0);
+        if let Some(order) = state.orders.iter_mut().find(|order| order.row.id == id) {
             edit(order);
         }
     }
@@ -133,42 +133,46 @@ impl Whmcs {
         lock(&self.0).orders.clone()
     }
 
-    /// Whose order or service it is.
-    pub(crate) fn truth_of(&self, is: impl Fn(&Placed) -> bool) -> Option<OrderId> {
-        let books = lock(&self.0);
-        books.orders.iter().find(|order| is(order)).map(|o| o.truth)
+    /// The Salesforce order of a WHMCS order or service.
+    pub(crate) fn sf_order_of(&self, is: impl Fn(&Placed) -> bool) -> Option<OrderId> {
+        let state = lock(&self.0);
+        state
+            .orders
+            .iter()
+            .find(|order| is(order))
+            .map(|o| o.sf_order)
     }
 
     /// Services that were built more than once.
     pub(crate) fn built_twice(&self) -> Vec<ServiceId> {
-        let books = lock(&self.0);
-        let twice = books.builds.iter().filter(|(_, count)| **count > 1);
+        let state = lock(&self.0);
+        let twice = state.builds.iter().filter(|(_, count)| **count > 1);
         twice.map(|(service, _)| *service).collect()
     }
 
     pub(crate) fn client(&self, id: ClientId) -> Option<ClientSighting> {
-        let books = lock(&self.0);
-        let known = id == ClientId(7) || books.clients.values().any(|client| *client == id);
-        known.then_some(sighting(id))
+        let state = lock(&self.0);
+        let known = id == ClientId(7) || state.clients.values().any(|client| *client == id);
+        known.then_some(open_client(id))
     }
 
     pub(crate) fn client_by_email(&self, email: &str) -> Option<ClientSighting> {
-        lock(&self.0).clients.get(email).map(|id| sighting(*id))
+        lock(&self.0).clients.get(email).map(|id| open_client(*id))
     }
 
-    /// `None` when the address is taken: WHMCS allows one client for each.
+    /// Returns `None` when the address is taken: WHMCS allows one client per address.
     pub(crate) fn create_client(&self, email: &str) -> Option<ClientId> {
-        let mut books = lock(&self.0);
-        if books.clients.contains_key(email) {
+        let mut state = lock(&self.0);
+        if state.clients.contains_key(email) {
             return None;
         }
-        let id = ClientId(100 + books.clients.len() as u64);
-        books.clients.insert(email.to_owned(), id);
+        let id = ClientId(100 + state.clients.len() as u64);
+        state.clients.insert(email.to_owned(), id);
         Some(id)
     }
 }
 
-fn sighting(id: ClientId) -> ClientSighting {
+fn open_client(id: ClientId) -> ClientSighting {
     ClientSighting {
         id,
         status: ClientStatus::Open,

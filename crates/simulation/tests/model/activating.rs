@@ -1,5 +1,5 @@
-//! AcceptOrder and ModuleCreate: nothing is built twice, tried again after a reported failure
-//! without the operator, or called without bound.
+//! AcceptOrder and ModuleCreate: nothing is built twice, retried after a reported failure without
+//! the operator, or called without bound.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use testkit::{details, order_id};
 
 const TICK: Duration = Duration::from_secs(1);
-/// A call is over, whatever became of it, once a quiet period has passed since it was lost.
+/// A call is over once a quiet period has passed since its reply was lost.
 const QUIET: u8 = 1;
 const LAST_TICK: u8 = 6;
 const ATTEMPTS: u8 = 2;
@@ -24,19 +24,19 @@ const FACTS: usize = 19;
 const ORDER: WhmcsOrderId = WhmcsOrderId(3);
 const SERVICE: ServiceId = ServiceId(9);
 
-/// Which rule is taken away.
+/// The disabled rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Variant {
     AsBuilt,
-    /// A module's words count as a denial of the bridge: the call had no effect.
-    WordsDeny,
+    /// Module errors count as a denial of the bridge: the call had no effect.
+    ModuleErrorsDeny,
     /// Calls of unknown outcome are not counted.
-    Uncounted,
+    UncountedCalls,
     /// A lost reply counts as a call without effect.
-    LostMeansNothing,
+    LostReplyMeansNoEffect,
 }
 
-struct SettingUp {
+struct ActivatingModel {
     variant: Variant,
     module: ModuleKind,
 }
@@ -69,7 +69,7 @@ enum Worker {
     Dead,
 }
 
-/// A call that sets the order up.
+/// An activation call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Call {
     Accept { run_modules: bool },
@@ -87,7 +87,8 @@ struct State {
     /// The call that may still take effect, and until when.
     in_flight: Option<(u8, Call)>,
     attempt: u8,
-    /// In this attempt: calls of unknown outcome, and whether a module's failure was reported.
+    /// In this attempt: the number of calls of unknown outcome, and whether a module failure was
+    /// reported.
     unknown: u32,
     reported: bool,
     again_after_report: bool,
@@ -97,17 +98,17 @@ struct State {
 enum Action {
     Tick,
     Work,
-    /// The module builds, and its answer arrives.
+    /// The module builds and its answer arrives.
     Answer,
-    /// The module says that it failed.
+    /// The module reports a failure.
     Fail,
-    /// Nothing comes back; the effect may still come.
+    /// Nothing is returned; the effect may still come.
     GiveUp,
     Land,
     Die,
     Restart,
     Retry,
-    /// Staff accept the order and set nothing up.
+    /// Staff accept the order without running its modules.
     AcceptByHand,
 }
 
@@ -196,12 +197,12 @@ impl State {
         }
     }
 
-    /// The call takes effect, as far as WHMCS lets it.
+    /// Applies the effect of a call, if WHMCS permits it.
     fn take_effect(&mut self, call: Call) {
         match call {
-            // The module builds again whatever is there.
+            // The module builds again even if the account exists.
             Call::Create => self.build(),
-            // WHMCS accepts an order once, and sets up what is pending.
+            // WHMCS accepts an order once, and runs the modules of pending services.
             Call::Accept { run_modules } if !self.accepted => {
                 if run_modules && !self.active {
                     self.build();
@@ -236,7 +237,7 @@ impl State {
     }
 }
 
-impl SettingUp {
+impl ActivatingModel {
     fn work(&self, state: &mut State) -> Option<()> {
         match state.next() {
             Step::Check => {
@@ -249,7 +250,7 @@ impl SettingUp {
             Step::Verify { .. } => state.facts.push(Recorded::Verified),
             Step::DoubtSetUp { creating } => state.unanswered(creating),
             Step::SetUp { mut so_far, .. } => {
-                if self.variant == Variant::Uncounted {
+                if self.variant == Variant::UncountedCalls {
                     so_far.unknown_calls = 0;
                 }
                 let module = |_: &LineSighting| self.module;
@@ -271,7 +272,7 @@ impl SettingUp {
     }
 }
 
-impl Model for SettingUp {
+impl Model for ActivatingModel {
     type State = State;
     type Action = Action;
 
@@ -338,8 +339,8 @@ impl Model for SettingUp {
                 state.worker = Worker::Ready;
                 state.reported |= call != Call::Accept { run_modules: false };
                 state.facts.push(match (self.variant, call) {
-                    (Variant::WordsDeny, Call::Create) => Recorded::NotCreated,
-                    (Variant::WordsDeny, Call::Accept { .. }) => Recorded::NotAccepted,
+                    (Variant::ModuleErrorsDeny, Call::Create) => Recorded::NotCreated,
+                    (Variant::ModuleErrorsDeny, Call::Accept { .. }) => Recorded::NotAccepted,
                     (_, Call::Create) => Recorded::CreateFailed,
                     (_, Call::Accept { .. }) => Recorded::AcceptFailed,
                 });
@@ -348,10 +349,10 @@ impl Model for SettingUp {
                 state.worker = Worker::Ready;
                 state.in_flight = Some((state.now + QUIET, call));
                 match (self.variant, call) {
-                    (Variant::LostMeansNothing, Call::Create) => {
+                    (Variant::LostReplyMeansNoEffect, Call::Create) => {
                         state.facts.push(Recorded::NotCreated);
                     }
-                    (Variant::LostMeansNothing, Call::Accept { .. }) => {
+                    (Variant::LostReplyMeansNoEffect, Call::Accept { .. }) => {
                         state.facts.push(Recorded::NotAccepted);
                     }
                     _ => state.unanswered(call == Call::Create),
@@ -398,10 +399,10 @@ impl Model for SettingUp {
 const MODULES: [ModuleKind; 2] = [ModuleKind::Unlisted, ModuleKind::Idempotent];
 
 #[test]
-fn no_interleaving_builds_twice_or_goes_on_without_the_operator() {
+fn no_interleaving_builds_twice_or_bypasses_operator() {
     for module in MODULES {
         let variant = Variant::AsBuilt;
-        let model = SettingUp { variant, module };
+        let model = ActivatingModel { variant, module };
         model
             .checker()
             .threads(2)
@@ -412,7 +413,7 @@ fn no_interleaving_builds_twice_or_goes_on_without_the_operator() {
 }
 
 fn gives_a_counterexample(variant: Variant, module: ModuleKind, property: &'static str) {
-    let model = SettingUp { variant, module };
+    let model = ActivatingModel { variant, module };
     let checker = model.checker().threads(2);
     let checker = checker.finish_when(HasDiscoveries::AnyOf([property].into()));
     let checker = checker.spawn_bfs().join();
@@ -423,19 +424,23 @@ fn gives_a_counterexample(variant: Variant, module: ModuleKind, property: &'stat
 }
 
 #[test]
-fn a_modules_words_taken_for_a_denial_go_on_without_the_operator() {
+fn module_error_treated_as_denial_bypasses_operator() {
     let property = "the operator decides";
-    gives_a_counterexample(Variant::WordsDeny, ModuleKind::Unlisted, property);
+    gives_a_counterexample(Variant::ModuleErrorsDeny, ModuleKind::Unlisted, property);
 }
 
 #[test]
-fn unknown_calls_that_are_not_counted_have_no_bound() {
+fn uncounted_unknown_calls_are_unbounded() {
     let property = "few unknown calls";
-    gives_a_counterexample(Variant::Uncounted, ModuleKind::Idempotent, property);
+    gives_a_counterexample(Variant::UncountedCalls, ModuleKind::Idempotent, property);
 }
 
 #[test]
-fn a_lost_reply_taken_for_no_effect_builds_twice() {
+fn lost_reply_treated_as_no_effect_builds_twice() {
     let property = "built once";
-    gives_a_counterexample(Variant::LostMeansNothing, ModuleKind::Unlisted, property);
+    gives_a_counterexample(
+        Variant::LostReplyMeansNoEffect,
+        ModuleKind::Unlisted,
+        property,
+    );
 }
