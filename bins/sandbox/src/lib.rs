@@ -13,7 +13,7 @@ use simulators::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Settings of the sandbox: flags with environment twins.
+/// Settings of the sandbox, as flags or environment variables.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "sandbox",
@@ -34,7 +34,7 @@ pub struct Config {
     /// Port of the control API.
     #[arg(long, env = "SANDBOX_CONTROL_PORT", default_value_t = 9204)]
     pub control_port: u16,
-    /// Everything random comes from this.
+    /// Seed of all randomness.
     #[arg(long, env = "SANDBOX_SEED", default_value_t = 7)]
     pub seed: u64,
     /// Products in both systems.
@@ -43,7 +43,7 @@ pub struct Config {
     /// Accounts, each with its WHMCS client.
     #[arg(long, env = "SANDBOX_ACCOUNTS", default_value_t = 3)]
     pub accounts: usize,
-    /// Where to write the private key (PEM) for SF_PRIVATE_KEY_FILE; it opens only this sandbox.
+    /// File for the private key (PEM), for SF_PRIVATE_KEY_FILE; valid for this sandbox only.
     #[arg(long, env = "SANDBOX_KEY_OUT", default_value = "data/sandbox-key.pem")]
     pub key_out: PathBuf,
 }
@@ -93,7 +93,7 @@ fn write_key(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("SANDBOX_KEY_OUT: cannot write {}", path.display()))
 }
 
-/// What to paste into a shell so that `subscriber` and `worker` run against the sandbox.
+/// Shell commands that make `subscriber` and `worker` use the sandbox.
 fn environment_block(world: &World, key: &Path, control: &str) -> String {
     let key = std::path::absolute(key).unwrap_or_else(|_| key.to_owned());
     let mut lines = vec![format!("# sandbox is ready; control API: {control}")];

@@ -111,12 +111,12 @@ async fn start_portal(
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("{} holds no portal", bins.display()))?;
+        .with_context(|| format!("{} has no program `portal`", bins.display()))?;
     let url = format!("http://{free}");
-    let begun = Instant::now();
+    let started = Instant::now();
     while reqwest::get(format!("{url}/livez")).await.is_err() {
-        if begun.elapsed() > Duration::from_secs(30) {
-            bail!("the portal does not come up");
+        if started.elapsed() > Duration::from_secs(30) {
+            bail!("the portal does not start");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -176,7 +176,7 @@ async fn look(
         if let Some(tag) = tag.take() {
             request = request.header(IF_NONE_MATCH, tag);
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = async {
             let answer = request.send().await?.error_for_status()?;
             let unchanged = answer.status().as_u16() == 304;
@@ -185,7 +185,7 @@ async fn look(
         };
         match answer.await {
             Ok((unchanged, given, body)) => {
-                seen.took.push(begun.elapsed());
+                seen.took.push(started.elapsed());
                 seen.unchanged += usize::from(unchanged);
                 if !unchanged {
                     tag = given;
@@ -201,7 +201,7 @@ async fn look(
 }
 
 /// Prints the measurements and returns whether they are within the limits.
-#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
+#[expect(clippy::print_stdout, reason = "command-line output")]
 fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
     seen.took.sort_unstable();
     let at = |share: usize| {

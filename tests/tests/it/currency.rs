@@ -23,7 +23,7 @@ async fn order_in_other_currency_than_client_is_rejected() {
     for code_shown in [true, false] {
         let env = multi_currency().await;
         env.whmcs
-            .turn(|knobs| knobs.currency_code_shown = code_shown);
+            .turn(|options| options.currency_code_shown = code_shown);
         env.whmcs.set_client_currency(CLIENT, "EUR");
         let (subscriber, worker) = (
             env.subscribe(),

@@ -93,7 +93,7 @@ async fn module_error_worded_like_a_denial_fails_only_its_order() {
 async fn denial_page_after_add_order_places_no_second_order() {
     for notes_kept in [true, false] {
         let env = House::new().await;
-        env.whmcs.turn(|knobs| knobs.notes_stored = notes_kept);
+        env.whmcs.turn(|options| options.notes_stored = notes_kept);
         let order = env.place();
         let fault = Fault::new(FaultId::F04)
             .on("AddOrder")

@@ -107,9 +107,9 @@ async fn operator_sees_failure_cause_and_retries() {
     let story = story.unwrap().text().await.unwrap();
     assert!(story.contains("MAPPING_MISSING"), "{story}");
     map(json!("5"));
-    let act = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
+    let command = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
     let asked = ops(http.post(format!("{url}/ops/api/act")))
-        .json(&act)
+        .json(&command)
         .send()
         .await;
     assert_eq!(asked.unwrap().status(), StatusCode::OK);

@@ -239,7 +239,7 @@ fn whmcs_order((order, id): (&Order, u64)) -> OrderSighting {
     }
 }
 
-impl Placing {
+impl PlacingModel {
     /// One step of the worker, as `provisioning` takes it; `None` when it has to wait.
     fn work(&self, state: &mut State) -> Option<()> {
         let (timeout, quiet) = (TICK * u32::from(TIMEOUT), TICK * u32::from(QUIET));
@@ -304,7 +304,7 @@ impl Placing {
     }
 }
 
-impl Model for Placing {
+impl Model for PlacingModel {
     type State = State;
     type Action = Action;
 
@@ -467,12 +467,12 @@ impl Model for Placing {
 
 #[test]
 fn no_interleaving_places_second_order() {
-    let checker = Placing(Variant::AsBuilt).checker().threads(2).spawn_bfs();
+    let checker = PlacingModel(Variant::AsBuilt).checker().threads(2).spawn_bfs();
     checker.join().assert_properties();
 }
 
 fn gives_a_counterexample(variant: Variant) {
-    let checker = Placing(variant).checker().threads(2);
+    let checker = PlacingModel(variant).checker().threads(2);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.spawn_bfs().join();
     let path = checker.discovery("one order");

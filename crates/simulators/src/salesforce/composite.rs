@@ -1,4 +1,4 @@
-//! Several requests in one: `/composite` and record collections.
+//! `/composite` and record collections.
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -55,14 +55,14 @@ pub(crate) fn run(org: &Org, tx: &mut Transaction<'_>, ask: &Ask<'_>) -> Result<
             break;
         }
     }
-    if let (true, Some(culprit)) = (all_or_none, failed) {
+    if let (true, Some(first_failed)) = (all_or_none, failed) {
         tx.roll_back_to(start);
         let halted = Refusal::bad(
             "PROCESSING_HALTED",
             "The transaction was rolled back since another operation in the same transaction failed.",
         );
         for (at, request) in requests.iter().enumerate() {
-            if at == culprit {
+            if at == first_failed {
                 continue;
             }
             let answer = json!({
@@ -150,7 +150,7 @@ pub(crate) fn decode(part: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Replaces `@{ref.path}` in every text.
+/// Replaces `@{ref.path}` references.
 fn fill_in(value: &mut Value, seen: &BTreeMap<String, Value>) -> Result<(), Refusal> {
     match value {
         Value::String(text) => {
@@ -265,7 +265,7 @@ fn change(tx: &mut Transaction<'_>, fields: &Map<String, Value>) -> Result<Strin
     let mut changes = fields.clone();
     changes.remove("id");
     tx.update(&id, &changes).map_err(|mut refusal| {
-        // Collections report missing rows in their own way.
+        // Collections use another code for missing rows.
         if refusal.code == "NOT_FOUND" {
             "INVALID_CROSS_REFERENCE_KEY".clone_into(&mut refusal.code);
         }

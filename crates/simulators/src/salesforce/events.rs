@@ -1,4 +1,4 @@
-//! The event's own REST resources.
+//! REST resources of the event.
 use serde_json::{Value, json};
 
 use super::{
@@ -16,7 +16,7 @@ fn check_event(org: &Org, name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Events over REST are queued only; here they are on the bus at once.
+/// The real service queues events published over REST; here they are on the bus at once.
 pub(crate) fn publish(org: &Org, name: &str, ask: &Ask<'_>) -> Result<Answer, Refusal> {
     check_event(org, name)?;
     let published = org.publish(ask.object_body()?);

@@ -1,4 +1,4 @@
-//! REST: from a request to an answer, inside one transaction.
+//! REST requests, each in one transaction.
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
@@ -9,12 +9,12 @@ use super::{
     records::Record,
     rules::Refusal,
     shape::{self, Object},
-    soql::{self, Eyes, Found},
+    soql::{self, Found, QueryContext},
     transaction::Transaction,
 };
 use crate::{clock::parse_datetime, lock};
 
-/// What goes back to the client.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -55,7 +55,7 @@ impl From<Refusal> for Answer {
 pub(crate) struct Ask<'a> {
     pub(crate) method: &'a str,
     pub(crate) version: &'a str,
-    /// Path after the version, without empty parts, percent-decoded.
+    /// Path after the version, percent-decoded, without empty segments.
     pub(crate) parts: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Value,
@@ -89,7 +89,7 @@ fn wrong_method(method: &str) -> Refusal {
     )
 }
 
-/// Carries out one request. A refusal leaves nothing behind only if the caller rolls back.
+/// Handles a request. After an error the caller must roll back.
 pub(crate) fn answer(
     org: &Org,
     tx: &mut Transaction<'_>,
@@ -165,7 +165,7 @@ pub(crate) fn answer(
     }
 }
 
-/// The row an id in a path means.
+/// The row with the id of a path.
 fn find<'a>(
     tx: &'a Transaction<'_>,
     object: &'static Object,
@@ -294,7 +294,7 @@ fn read(
     })
 }
 
-/// Rows by external id: read and upsert.
+/// Read and upsert by external id.
 fn external(
     tx: &mut Transaction<'_>,
     ask: &Ask<'_>,
@@ -351,12 +351,12 @@ fn query(org: &Org, tx: &Transaction<'_>, ask: &Ask<'_>) -> Result<Answer, Refus
     let has = |object: &str, field: &str| {
         shape::object(object).is_some_and(|object| tx.has(object, field))
     };
-    let eyes = Eyes {
+    let context = QueryContext {
         records: tx.records,
         has: &has,
         version: ask.version,
     };
-    match eyes.run(&query)? {
+    match context.run(&query)? {
         Found::Count(total) => Ok(Answer::json(
             200,
             json!({"totalSize": total, "done": true, "records": []}),

@@ -1,4 +1,4 @@
-//! The simulators over the wire.
+//! The simulators over the network.
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests, which clippy does not take for tests"
@@ -15,7 +15,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use simulators::salesforce::SalesforceSim;
 
-/// A signed assertion with these claims over the right ones.
+/// A signed assertion with these claims overriding the valid ones.
 pub(crate) fn assertion(sim: &SalesforceSim, overrides: Value) -> String {
     let login = sim.login();
     let mut claims = json!({

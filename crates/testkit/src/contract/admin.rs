@@ -204,7 +204,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             self.refused(n).await;
             self.clock.advance(MOMENT);
             let command = Act::AskAgain { order: order_id(n) };
-            assert_eq!(self.execute(&act).await, Acted::Done);
+            assert_eq!(self.execute(&command).await, Acted::Done);
             assert_eq!(self.listed(&everything()).await[0].handled, None);
         }
         self.execute(&asked(1, None)).await;

@@ -69,10 +69,10 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let balanced = runtime
+    let consistent = runtime
         .context("no runtime")
         .and_then(|runtime| runtime.block_on(run(&args)));
-    match balanced {
+    match consistent {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -112,46 +112,47 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     let mut rng = StdRng::seed_from_u64(args.seed);
     let mut programs = Programs::start(args, &world, &url, folder.path())?;
     let mut orders = Vec::new();
-    let begun = Instant::now();
-    let mut told = Instant::now();
-    while begun.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
+    let started = Instant::now();
+    let mut last_report = Instant::now();
+    while started.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
         orders.extend(faults::new_orders(&world, &mut rng)?);
         faults::inject(&world, &mut rng);
         operator::act(&world, &orders, &mut rng)?;
         programs.disturb(&mut rng)?;
-        if told.elapsed() > Duration::from_secs(15) {
-            told = Instant::now();
+        if last_report.elapsed() > Duration::from_secs(15) {
+            last_report = Instant::now();
             say(&format!(
                 "{:>5.0} s  {} orders, {}",
-                begun.elapsed().as_secs_f64(),
+                started.elapsed().as_secs_f64(),
                 orders.len(),
-                programs.tally()
+                programs.summary()
             ));
         }
         tokio::time::sleep(Duration::from_millis(rng.random_range(50..400))).await;
     }
-    say("no more orders and no more trouble; the programs finish what is left");
+    say("end of orders and faults; waiting for the remaining orders");
     world.salesforce.clear_faults();
     world.whmcs.clear_faults();
     programs.resume_all()?;
-    let settled = verify::wait_until_provisioned(&world, &orders, Duration::from_secs(300)).await?;
-    let balanced = verify::compare(&world, &orders) && settled;
+    let finished =
+        verify::wait_until_provisioned(&world, &orders, Duration::from_secs(300)).await?;
+    let consistent = verify::compare(&world, &orders) && finished;
     say(&format!(
         "{} on {}: {}; seed {}",
         orders.len(),
         args.store,
-        programs.tally(),
+        programs.summary(),
         args.seed
     ));
-    if !balanced {
+    if !consistent {
         programs.show_logs(folder.path())?;
     }
     programs.stop().await?;
     drop(database);
-    Ok(balanced)
+    Ok(consistent)
 }
 
-#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
+#[expect(clippy::print_stdout, reason = "command-line output")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
 }

@@ -136,7 +136,7 @@ impl Programs {
     }
 
     /// The number of disturbances.
-    pub(crate) fn tally(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!(
             "{} kills, {} freezes, {} stops",
             self.kills, self.freezes, self.stops
@@ -149,9 +149,9 @@ impl Programs {
         for process in &mut self.processes {
             process.signal(Signal::TERM);
         }
-        let patience = Instant::now() + Duration::from_secs(60);
+        let timeout = Instant::now() + Duration::from_secs(60);
         for process in &mut self.processes {
-            while process.child.try_wait()?.is_none() && Instant::now() < patience {
+            while process.child.try_wait()?.is_none() && Instant::now() < timeout {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -168,7 +168,7 @@ impl Programs {
                 std::fs::copy(&path, kept.join(name))?;
             }
         }
-        crate::say(&format!("logs and store are kept in {}", kept.display()));
+        crate::say(&format!("logs and store saved in {}", kept.display()));
         Ok(())
     }
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use simulators::World;
 
 use crate::faults::field;
+use crate::operator;
 use crate::say;
-use crate::staff;
 
 /// Waits until every order is provisioned, retrying those that failed. Returns whether all were.
 pub(crate) async fn wait_until_provisioned(
     world: &World,
     orders: &[String],
-    patience: Duration,
+    timeout: Duration,
 ) -> anyhow::Result<bool> {
-    let begun = Instant::now();
-    let mut asked = 0;
+    let started = Instant::now();
+    let mut retries = 0;
     loop {
         let mut left = 0;
         for order in orders {
@@ -24,21 +24,21 @@ pub(crate) async fn wait_until_provisioned(
                 "Activated" => {}
                 "Failed" => {
                     left += 1;
-                    asked += 1;
-                    staff::resolve(world, order)?;
+                    retries += 1;
+                    operator::resolve(world, order)?;
                 }
                 _ => left += 1,
             }
         }
         if left == 0 {
             say(&format!(
-                "settled after {:.0} s; operators asked again {asked} times",
-                begun.elapsed().as_secs_f64()
+                "all orders finished after {:.0} s, with {retries} operator retries",
+                started.elapsed().as_secs_f64()
             ));
             return Ok(true);
         }
-        if begun.elapsed() > patience {
-            say(&format!("{left} orders never ended"));
+        if started.elapsed() > timeout {
+            say(&format!("{left} orders did not finish"));
             return Ok(false);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -83,10 +83,10 @@ pub(crate) fn compare(world: &World, orders: &[String]) -> bool {
         world.whmcs.duplicates().len(),
         doubled.len()
     ));
-    let balanced = differences.is_empty() && world.whmcs.duplicates().is_empty();
-    say(match balanced {
-        true => "All books agree.",
-        false => "THE BOOKS DISAGREE.",
+    let consistent = differences.is_empty() && world.whmcs.duplicates().is_empty();
+    say(match consistent {
+        true => "Salesforce and WHMCS agree.",
+        false => "SALESFORCE AND WHMCS DISAGREE.",
     });
-    balanced
+    consistent
 }

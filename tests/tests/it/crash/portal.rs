@@ -83,10 +83,10 @@ const AUTH: (&str, &str) = ("PORTAL_AUTH", "none");
 
 async fn request_retry_of(url: &str, orders: &[OrderId]) -> reqwest::Result<reqwest::Response> {
     let orders: Vec<_> = orders.iter().map(OrderId::as_str).collect();
-    let act = json!({"act": "retry", "order": orders, "reason": "linked"});
+    let command = json!({"act": "retry", "order": orders, "reason": "linked"});
     let http = reqwest::Client::new();
     let request = http.post(format!("{url}/ops/api/act")).bearer_auth(TOKEN);
-    request.header("x-operator", "Ada").json(&act).send().await
+    request.header("x-operator", "Ada").json(&command).send().await
 }
 
 async fn crash_during_retry(env: &House, order: &OrderId, point: &str, at: usize) {

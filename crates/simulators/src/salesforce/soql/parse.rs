@@ -1,4 +1,4 @@
-//! From words to a query.
+//! SOQL parser.
 use serde_json::Value;
 
 use super::{

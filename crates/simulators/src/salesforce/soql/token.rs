@@ -1,4 +1,4 @@
-//! Words of a query.
+//! SOQL tokenizer.
 use super::super::rules::Refusal;
 
 #[derive(Debug, Clone, PartialEq)]

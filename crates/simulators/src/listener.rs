@@ -1,4 +1,4 @@
-//! A listener whose connections can be cut at any moment, one by one or all together.
+//! A listener whose connections can be reset at any moment, individually or all together.
 use std::{
     future::Future,
     io,
@@ -18,37 +18,41 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::lock;
 
-/// The switch of one connection: cancelling it resets the connection.
+/// Resets its connection when cancelled.
 #[derive(Debug, Clone)]
-pub(crate) struct Line(CancellationToken);
+pub(crate) struct ConnectionHandle(CancellationToken);
 
-impl Line {
-    /// Cuts the connection; nothing that was not yet written reaches the client.
+impl ConnectionHandle {
+    /// Resets the connection; unwritten data never reaches the client.
     pub(crate) fn cut(&self) {
         self.0.cancel();
     }
 }
 
-/// One accepted connection.
-pub(crate) struct Wire {
+/// An accepted connection.
+pub(crate) struct Connection {
     stream: TcpStream,
-    line: Line,
+    connection: ConnectionHandle,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-impl Wire {
+impl Connection {
     fn new(stream: TcpStream, all: &CancellationToken) -> Self {
-        // Small answers must not wait for a full segment, tests measure time.
+        // Small responses must not wait for a full segment, since tests measure time.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "set_nodelay");
         }
-        let line = Line(all.child_token());
-        let cut = Box::pin(line.0.clone().cancelled_owned());
-        Self { stream, line, cut }
+        let connection = ConnectionHandle(all.child_token());
+        let cut = Box::pin(connection.0.clone().cancelled_owned());
+        Self {
+            stream,
+            connection,
+            cut,
+        }
     }
 
     fn is_cut(&mut self, cx: &mut Context<'_>) -> bool {
-        self.line.0.is_cancelled() || self.cut.as_mut().poll(cx).is_ready()
+        self.connection.0.is_cancelled() || self.cut.as_mut().poll(cx).is_ready()
     }
 }
 
@@ -56,7 +60,7 @@ fn reset() -> io::Error {
     io::Error::from(io::ErrorKind::ConnectionReset)
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -69,13 +73,13 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if self.line.0.is_cancelled() {
+        if self.connection.0.is_cancelled() {
             return Poll::Ready(Err(reset()));
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -90,36 +94,36 @@ impl AsyncWrite for Wire {
     }
 }
 
-impl tonic::transport::server::Connected for Wire {
-    type ConnectInfo = Line;
+impl tonic::transport::server::Connected for Connection {
+    type ConnectInfo = ConnectionHandle;
 
-    fn connect_info(&self) -> Line {
-        self.line.clone()
+    fn connect_info(&self) -> ConnectionHandle {
+        self.connection.clone()
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        stream.io().line.clone()
+impl Connected<IncomingStream<'_, SimListener>> for ConnectionHandle {
+    fn connect_info(stream: IncomingStream<'_, SimListener>) -> Self {
+        stream.io().connection.clone()
     }
 }
 
 /// A bound port.
-pub(crate) struct Door {
+pub(crate) struct SimListener {
     listener: TcpListener,
     all: Arc<Mutex<CancellationToken>>,
 }
 
-impl Door {
+impl SimListener {
     async fn bind(port: u16, all: Arc<Mutex<CancellationToken>>) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
         Ok(Self { listener, all })
     }
 
-    pub(crate) async fn next(&mut self) -> Wire {
+    pub(crate) async fn next(&mut self) -> Connection {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => return Wire::new(stream, &lock(&self.all)),
+                Ok((stream, _)) => return Connection::new(stream, &lock(&self.all)),
                 Err(error) => {
                     tracing::debug!(%error, "accept");
                     tokio::task::yield_now().await;
@@ -129,17 +133,17 @@ impl Door {
     }
 }
 
-impl axum::serve::Listener for Door {
-    type Io = Wire;
+impl axum::serve::Listener for SimListener {
+    type Io = Connection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
-        let wire = self.next().await;
-        let peer = wire
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
+        let connection = self.next().await;
+        let peer = connection
             .stream
             .peer_addr()
             .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
-        (wire, peer)
+        (connection, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -147,7 +151,7 @@ impl axum::serve::Listener for Door {
     }
 }
 
-/// A service behind a door that can be closed and opened again on the same port.
+/// A service whose port can be closed and opened again.
 #[derive(Debug)]
 pub(crate) struct Host {
     port: u16,
@@ -157,12 +161,12 @@ pub(crate) struct Host {
 
 impl Host {
     /// Binds `port` (0 = any) without serving yet.
-    pub(crate) async fn bind(port: u16) -> io::Result<(Self, Door)> {
+    pub(crate) async fn bind(port: u16) -> io::Result<(Self, SimListener)> {
         let all = Arc::new(Mutex::new(CancellationToken::new()));
-        let door = Door::bind(port, all.clone()).await?;
-        let port = door.listener.local_addr()?.port();
+        let listener = SimListener::bind(port, all.clone()).await?;
+        let port = listener.listener.local_addr()?.port();
         let stop = Mutex::new(None);
-        Ok((Self { port, all, stop }, door))
+        Ok((Self { port, all, stop }, listener))
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -174,16 +178,16 @@ impl Host {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A door on the same port again, after [`Host::stop`].
-    pub(crate) async fn rebind(&self) -> io::Result<Door> {
-        Door::bind(self.port, self.all.clone()).await
+    /// Binds the same port again, after [`Host::stop`].
+    pub(crate) async fn rebind(&self) -> io::Result<SimListener> {
+        SimListener::bind(self.port, self.all.clone()).await
     }
 
     /// Serves an axum router until stopped.
-    pub(crate) fn serve_http(&self, door: Door, router: Router) {
+    pub(crate) fn serve_http(&self, listener: SimListener, router: Router) {
         self.serve(async move {
-            let service = router.into_make_service_with_connect_info::<Line>();
-            if let Err(error) = axum::serve(door, service).await {
+            let service = router.into_make_service_with_connect_info::<ConnectionHandle>();
+            if let Err(error) = axum::serve(listener, service).await {
                 tracing::warn!(%error, "simulated HTTP listener ended");
             }
         });
@@ -202,13 +206,13 @@ impl Host {
         *lock(&self.stop) = Some((token, task));
     }
 
-    /// Resets every open connection; new ones are welcome.
+    /// Resets every open connection; new ones are accepted.
     pub(crate) fn cut_all(&self) {
         let old = std::mem::replace(&mut *lock(&self.all), CancellationToken::new());
         old.cancel();
     }
 
-    /// Closes the port and resets every connection, as when the machine behind it dies.
+    /// Closes the port and resets every connection, as a crash of the machine would.
     pub(crate) async fn stop(&self) {
         let running = lock(&self.stop).take();
         if let Some((token, task)) = running {

@@ -1,4 +1,4 @@
-//! The operator's and administrator's hands: making and changing records without HTTP.
+//! Record access without HTTP, as operators and administrators have it.
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -17,16 +17,16 @@ use crate::lock;
 pub struct Line {
     /// Pricebook entry of the product.
     pub pricebook_entry: String,
-    /// How many.
+    /// Quantity.
     pub quantity: f64,
-    /// Price; `None` is the entry's.
+    /// Price; `None` uses the entry's.
     pub unit_price: Option<f64>,
-    /// Cycle on the item, if it overrides the product's.
+    /// Billing cycle of the item, overriding the product's.
     pub billing_cycle: Option<String>,
 }
 
 impl Line {
-    /// `quantity` of a product at its list price.
+    /// A line at the list price.
     pub fn new(pricebook_entry: &str, quantity: u32) -> Self {
         Self {
             pricebook_entry: pricebook_entry.to_owned(),
@@ -37,19 +37,19 @@ impl Line {
     }
 }
 
-/// An order to be placed, `Pending Review`.
+/// A new order with status `Pending Review`.
 #[derive(Debug, Clone, Default)]
 pub struct NewOrder {
     /// The account.
     pub account: String,
     /// Its lines.
     pub lines: Vec<Line>,
-    /// More fields of the Order.
+    /// Additional fields of the Order.
     pub fields: Map<String, Value>,
 }
 
 impl SalesforceSim {
-    /// Creates a record of any object under the org's rules and returns its id.
+    /// Creates a record under the org's rules and returns its id.
     pub fn create(&self, object: &str, fields: Value) -> Result<String, Refusal> {
         let object = shape::object(object)
             .ok_or_else(|| Refusal::bad("INVALID_TYPE", format!("no object {object}")))?;
@@ -58,7 +58,7 @@ impl SalesforceSim {
             .write(Author::Operator, |tx| tx.insert(object, &fields))
     }
 
-    /// Changes a record under the org's rules; the Flow runs.
+    /// Updates a record under the org's rules and runs the Flow.
     pub fn update(&self, id: &str, fields: Value) -> Result<(), Refusal> {
         let id = ids::canonical(id).ok_or_else(Refusal::not_found)?;
         let fields = fields.as_object().cloned().unwrap_or_default();
@@ -66,7 +66,7 @@ impl SalesforceSim {
             .write(Author::Operator, |tx| tx.update(&id, &fields))
     }
 
-    /// Changes one field.
+    /// Updates one field.
     pub fn set_field(&self, id: &str, field: &str, value: impl Into<Value>) -> Result<(), Refusal> {
         self.update(id, json!({field: value.into()}))
     }
@@ -96,7 +96,7 @@ impl SalesforceSim {
         rows.map(|row| Value::Object(row.fields.clone())).collect()
     }
 
-    /// An account; `whmcs_client` is its `WHMCS_Client_ID__c`.
+    /// Creates an account; `whmcs_client` is its `WHMCS_Client_ID__c`.
     pub fn create_account(
         &self,
         name: &str,
@@ -108,7 +108,7 @@ impl SalesforceSim {
         )
     }
 
-    /// The standard price book, made when first asked for.
+    /// The standard price book, created on first use.
     pub fn pricebook(&self) -> Result<String, Refusal> {
         let known = self.records("Pricebook2").into_iter().next();
         match known.and_then(|book| book["Id"].as_str().map(str::to_owned)) {
@@ -120,7 +120,7 @@ impl SalesforceSim {
         }
     }
 
-    /// A product with its entry in the standard price book: (product, pricebook entry).
+    /// Creates a product with its entry in the standard price book; returns both ids.
     pub fn create_product(
         &self,
         name: &str,
@@ -145,7 +145,7 @@ impl SalesforceSim {
         Ok((product, entry))
     }
 
-    /// Places an order as the portal would: `Pending Review`, with its items.
+    /// Places an order with its items, as the portal does.
     pub fn place_order(&self, order: NewOrder) -> Result<String, Refusal> {
         let pricebook = self.pricebook()?;
         let today = self.org.clock.now().to_string();
@@ -189,12 +189,13 @@ impl SalesforceSim {
         })
     }
 
-    /// Approves an order: the Flow publishes.
+    /// Approves an order; the Flow publishes an event.
     pub fn approve(&self, order: &str) -> Result<(), Refusal> {
         self.set_field(order, "Status", "Approved")
     }
 
-    /// The operator's retry: `Activation_Status__c` back to `Activating`; the Flow publishes.
+    /// Retries an order: `Activation_Status__c` back to `Activating`; the Flow publishes an
+    /// event.
     pub fn retry(&self, order: &str) -> Result<(), Refusal> {
         self.set_field(order, "Activation_Status__c", "Activating")
     }
@@ -238,7 +239,7 @@ impl SalesforceSim {
         writes
     }
 
-    /// From each approval or retry of an order to the result written for it.
+    /// Times from each approval or retry of an order to its result.
     pub fn time_to_result(&self, order: &str) -> Vec<std::time::Duration> {
         let mut started = None;
         let mut found = Vec::new();

@@ -1,51 +1,51 @@
-//! The install's tables.
+//! Tables of the installation.
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What a product's module does when asked to create.
+/// Behaviour of a product's module on create.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ModuleScript {
     /// The product has no module.
     None,
-    /// Creates a remote account every time it is called.
+    /// Creates a remote account on every call.
     Ok,
     /// Fails without creating anything.
     Fail {
-        /// The module's words.
+        /// Error message of the module.
         text: String,
-        /// So many times, then it works; `None` is always.
+        /// Number of failures before it works; `None` is always.
         times: Option<u32>,
     },
-    /// Creates the remote account and reports a failure; later calls find it there.
+    /// Creates the remote account and reports a failure; later calls find the account.
     CreateThenFail {
-        /// The module's words.
+        /// Error message of the module.
         text: String,
     },
-    /// Creates the remote account, and PHP dies before WHMCS writes the service's status.
+    /// Creates the remote account, and PHP dies before WHMCS updates the service's status.
     CreateThenDie,
-    /// Says the account exists already.
+    /// Reports that the account exists already.
     AlreadyExists,
 }
 
 /// A product's module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Module {
-    /// What it does.
+    /// Its behaviour.
     pub script: ModuleScript,
-    /// How long it takes, before it has any effect.
+    /// Delay before any effect.
     #[serde(default)]
     pub delay_ms: u64,
-    /// Finds an account that exists already and is content.
+    /// Accepts an existing account.
     #[serde(default)]
     pub idempotent: bool,
-    /// System name, as GetProducts tells it.
+    /// System name in GetProducts.
     #[serde(default = "default_name")]
     pub name: String,
 }
 
-/// System name of a module that was given none.
+/// Default system name of a module.
 pub(crate) const MODULE_NAME: &str = "simulated";
 
 fn default_name() -> String {
@@ -53,7 +53,7 @@ fn default_name() -> String {
 }
 
 impl Module {
-    /// A module that just works, or just does what `script` says.
+    /// A module with this behaviour.
     pub fn new(script: ModuleScript) -> Self {
         Self {
             script,
@@ -63,23 +63,22 @@ impl Module {
         }
     }
 
-    /// With another system name.
+    /// Sets the system name.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// A module that finds the account that an earlier call made.
+    /// Makes the module idempotent.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
     }
 
-    /// As this module of a product behaves in a call in which `fault` takes its place: a
-    /// module that finds its accounts again does so in a bad moment, too.
-    pub(crate) fn struck_by(self, fault: Option<&Self>) -> Self {
+    /// The module in a call where `fault` replaces its behaviour; idempotency is kept.
+    pub(crate) fn with_fault(self, fault: Option<&Self>) -> Self {
         match fault {
             None => self,
             Some(fault) => Self {
@@ -90,7 +89,7 @@ impl Module {
         }
     }
 
-    /// A module that fails with this text, always.
+    /// A module that always fails with this text.
     pub fn failing(text: &str) -> Self {
         Self::new(ModuleScript::Fail {
             text: text.to_owned(),
@@ -116,11 +115,11 @@ pub struct Client {
     pub details: BTreeMap<String, String>,
     /// `Active`, `Inactive` or `Closed`.
     pub status: String,
-    /// Which of [`CURRENCIES`], from 0.
+    /// Index into [`CURRENCIES`].
     pub currency: usize,
 }
 
-/// The install's currencies, the default one first; their ids count from 1.
+/// Currencies of the installation, the default first; their ids start at 1.
 pub const CURRENCIES: [&str; 2] = ["USD", "EUR"];
 
 /// A product.
@@ -132,20 +131,20 @@ pub struct Product {
     pub name: String,
     /// `recurring`, `onetime` or `free`.
     pub paytype: String,
-    /// Price per cycle (`monthly`, …); one that is missing is disabled.
+    /// Price per cycle (`monthly`, …); a missing cycle is disabled.
     pub prices: BTreeMap<String, f64>,
-    /// 0 no quantities, 1 several services, 2 one scaling service.
+    /// 0: no quantities, 1: several services, 2: one scaling service.
     pub allowqty: u8,
     /// Custom fields: id and name.
     pub custom_fields: Vec<(u64, String)>,
-    /// Set up when the order is accepted.
+    /// Whether modules run when the order is accepted.
     pub autosetup: bool,
     /// Its module.
     pub module: Module,
 }
 
 impl Product {
-    /// A monthly and yearly product with a module that works.
+    /// A recurring product with a working module.
     pub fn new(pid: u64, name: &str) -> Self {
         Self {
             pid,
@@ -166,21 +165,21 @@ impl Product {
         }
     }
 
-    /// With a custom field.
+    /// Adds a custom field.
     #[must_use]
     pub fn with_custom_field(mut self, id: u64, name: &str) -> Self {
         self.custom_fields.push((id, name.to_owned()));
         self
     }
 
-    /// With another module.
+    /// Sets the module.
     #[must_use]
     pub fn with_module(mut self, module: Module) -> Self {
         self.module = module;
         self
     }
 
-    /// Paid once, or free.
+    /// Sets the payment type.
     #[must_use]
     pub fn paytype(mut self, paytype: &str) -> Self {
         paytype.clone_into(&mut self.paytype);
@@ -207,11 +206,11 @@ pub struct Order {
     pub invoiceid: u64,
     /// `Pending`, `Active`, `Fraud`, `Cancelled`, …
     pub status: String,
-    /// Address given at creation.
+    /// Client IP address given at creation.
     pub ipaddress: String,
-    /// Notes as stored.
+    /// Stored notes.
     pub notes: String,
-    /// Notes as they were sent, whatever became of them: the oracle's knowledge.
+    /// Notes as sent, for the test oracle.
     pub sent_notes: String,
 }
 
@@ -257,24 +256,24 @@ pub struct Invoice {
     pub status: String,
 }
 
-/// A failed module call somebody has to look at.
+/// A failed module call in the module queue.
 #[derive(Debug, Clone, Serialize)]
 pub struct QueueEntry {
     /// Id.
     pub id: u64,
     /// Service.
     pub service: u64,
-    /// The module's words.
+    /// Error message of the module.
     pub error: String,
-    /// When.
+    /// Time.
     pub at: String,
     /// Retries so far.
     pub retries: u64,
-    /// Healed since.
+    /// Whether it was resolved.
     pub completed: bool,
 }
 
-/// A mail that went out.
+/// A sent mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Mail {
     /// `order`, `invoice` or `welcome`.
@@ -283,9 +282,9 @@ pub struct Mail {
     pub about: u64,
 }
 
-/// Every table.
+/// All tables.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct Tables {
     pub(crate) clients: BTreeMap<u64, Client>,
     pub(crate) products: BTreeMap<u64, Product>,
     pub(crate) orders: BTreeMap<u64, Order>,
@@ -293,15 +292,15 @@ pub(crate) struct Books {
     pub(crate) invoices: BTreeMap<u64, Invoice>,
     pub(crate) queue: Vec<QueueEntry>,
     pub(crate) mails: Vec<Mail>,
-    /// Remote accounts made per service.
+    /// Remote accounts created, by service.
     pub(crate) remote: BTreeMap<u64, u32>,
-    /// Failures a `Fail` script has spent, per product.
+    /// Failures already reported by a `Fail` script, by product.
     pub(crate) failures: BTreeMap<u64, u32>,
     last_ids: BTreeMap<&'static str, u64>,
 }
 
-impl Books {
-    /// The next id of a table; every table counts for itself, from its own start.
+impl Tables {
+    /// The next id of a table; every table has its own sequence.
     pub(crate) fn next_id(&mut self, table: &'static str) -> u64 {
         let start = match table {
             "orders" => 1000,
@@ -314,7 +313,7 @@ impl Books {
         *last
     }
 
-    /// No later id of this table is at or below `id`.
+    /// Ensures that later ids of this table are above `id`.
     pub(crate) fn reserve_id(&mut self, table: &'static str, id: u64) {
         let last = self.last_ids.entry(table).or_insert(0);
         *last = id.max(*last);

@@ -8,14 +8,14 @@ use serde_json::{Map, Value, json};
 use super::{Answer, Shared};
 use crate::{
     salesforce::{BusOptions, IdleStyle, Refusal},
-    whmcs::{Knobs, Module},
+    whmcs::{Module, RuntimeOptions},
 };
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Turn {
+pub(super) struct Update {
     whmcs: Map<String, Value>,
-    bus: BusTurn,
+    bus: BusUpdate,
     clock_seconds: i64,
     revoke_tokens: bool,
     refuse_sessions: Option<bool>,
@@ -27,7 +27,7 @@ pub(super) struct Turn {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct BusTurn {
+struct BusUpdate {
     keepalive_ms: Option<u64>,
     idle_close_ms: Option<u64>,
     idle_style: Option<IdleStyle>,
@@ -40,7 +40,7 @@ struct BusTurn {
     max_batch: Option<usize>,
 }
 
-impl BusTurn {
+impl BusUpdate {
     fn apply(self, options: &mut BusOptions) {
         fn set<T>(place: &mut T, value: Option<T>) {
             if let Some(value) = value {
@@ -74,40 +74,40 @@ impl BusTurn {
     }
 }
 
-pub(super) async fn knobs(State(world): Shared, Json(turn): Json<Turn>) -> Answer {
-    if !turn.whmcs.is_empty() {
-        let mut all = json!(world.whmcs.knobs());
-        for (name, value) in turn.whmcs {
+pub(super) async fn update(State(world): Shared, Json(update): Json<Update>) -> Answer {
+    if !update.whmcs.is_empty() {
+        let mut all = json!(world.whmcs.runtime());
+        for (name, value) in update.whmcs {
             all[name] = value;
         }
-        let knobs: Knobs = serde_json::from_value(all)
+        let runtime: RuntimeOptions = serde_json::from_value(all)
             .map_err(|error| Refusal::bad("BAD_KNOB", error.to_string()))?;
-        world.whmcs.turn(|now| *now = knobs);
+        world.whmcs.update(|now| *now = runtime);
     }
     world
         .salesforce
-        .bus_options(|options| turn.bus.apply(options));
-    for (pid, module) in turn.modules {
+        .bus_options(|options| update.bus.apply(options));
+    for (pid, module) in update.modules {
         world.whmcs.set_module(pid, module);
     }
-    if turn.clock_seconds != 0 {
-        world.salesforce.advance_clock(turn.clock_seconds);
-        world.whmcs.advance_clock(turn.clock_seconds);
+    if update.clock_seconds != 0 {
+        world.salesforce.advance_clock(update.clock_seconds);
+        world.whmcs.advance_clock(update.clock_seconds);
     }
-    if turn.revoke_tokens {
+    if update.revoke_tokens {
         world.salesforce.revoke_tokens();
     }
-    if let Some(refuse) = turn.refuse_sessions {
+    if let Some(refuse) = update.refuse_sessions {
         world.salesforce.refuse_sessions(refuse);
     }
-    if turn.rotate_instance_url {
+    if update.rotate_instance_url {
         world.salesforce.rotate_instance_url();
     }
-    if turn.reset_org {
+    if update.reset_org {
         world.salesforce.reset_org();
     }
-    if turn.kill_streams {
+    if update.kill_streams {
         world.salesforce.kill_streams();
     }
-    Ok(Json(json!({"whmcs": world.whmcs.knobs()})))
+    Ok(Json(json!({"whmcs": world.whmcs.runtime()})))
 }
