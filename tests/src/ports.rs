@@ -394,8 +394,8 @@ impl JobIntake for Crashing<dyn JobIntake> {
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
         // Named by the notification state: `firing` is saved after the webhook call.
-        let told = alerts.first().map_or("nothing", |alert| alert.told.name());
-        let name = format!("store.keep_alerts {told}");
+        let state = alerts.first().map_or("nothing", |alert| alert.told.name());
+        let name = format!("store.keep_alerts {state}");
         self.at(&name, self.inner.keep_alerts(watch, epoch, alerts))
             .await
     }

@@ -109,7 +109,7 @@ impl Process {
                 biased;
                 ended = &mut self.task => {
                     // A panic of the process fails the test.
-                    ended.expect("a process ends by itself only when told to");
+                    ended.expect("a process ends only when stopped");
                     return;
                 }
                 () = tokio::time::sleep(world.rng.millis(500, 6_000)) => {}
@@ -141,7 +141,7 @@ impl Process {
         }
         // From now on every promise must be kept without further faults.
         let ended = (&mut self.task).await;
-        ended.expect("a process ends by itself only when told to");
+        ended.expect("a process ends only when stopped");
     }
 
     async fn crash(self, world: &World) {
@@ -157,7 +157,7 @@ impl Process {
         let grace = tokio::time::sleep(DRAIN + LEASE);
         tokio::select! {
             biased;
-            ended = &mut self.task => ended.expect("stopping is no reason to panic"),
+            ended = &mut self.task => ended.expect("a stopping process does not panic"),
             () = grace => self.crash(world).await,
         }
     }

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         }
         return code(schedule.breaches.is_empty());
     }
-    let (begun, mut lasted, mut broken) = (Instant::now(), Duration::ZERO, 0);
+    let (started, mut lasted, mut broken) = (Instant::now(), Duration::ZERO, 0);
     for seed in args.from..args.from.saturating_add(args.seeds) {
         let schedule = run_on(engine, seed, args.mutation, false);
         lasted += schedule.lasted;
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     println!(
         "{broken} of {} schedules broke a promise: {:.1} s real time, {:.0} hours virtual time",
         args.seeds,
-        begun.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64(),
         lasted.as_secs_f64() / 3600.0
     );
     code(broken == 0)

@@ -45,7 +45,7 @@ async fn redrive_dead_letters(world: Arc<World>) {
                 // It may be closed already.
                 let _ = world
                     .store
-                    .act(&command, "operator", "the schema is there")
+                    .act(&command, "operator", "the schema is available")
                     .await;
             }
         }
@@ -106,28 +106,28 @@ async fn operate(world: Arc<World>, order: OrderId) {
     loop {
         // Longer than a commit takes, so that no decision is based on a state about to change.
         let lag = lag(&world);
-        let pace = match world.faults.quick_operators {
+        let max_delay = match world.faults.quick_operators {
             true => lag + 600,
             false => lag + 3_000,
         };
-        tokio::time::sleep(world.rng.millis(lag + 500, pace)).await;
+        tokio::time::sleep(world.rng.millis(lag + 500, max_delay)).await;
         let Some(record) = world.crm.record(order) else {
             return;
         };
         match (&record.details.activation, record.code) {
             (Activation::Failed, Some(code)) => {
                 failures += 1;
-                let hopeless = world.faults.never_answered.is_some() && failures > 3;
-                if hopeless || world.injects(50) {
+                let give_up = world.faults.never_answered.is_some() && failures > 3;
+                if give_up || world.injects(50) {
                     world.crm.edit(order, |record| record.abandoned = true);
                     world.trace.say("operator", || format!("abandons {order}"));
                     return;
                 }
-                let thinks = match world.faults.quick_operators {
+                let max_think_time = match world.faults.quick_operators {
                     true => 200,
                     false => 10_000,
                 };
-                tokio::time::sleep(world.rng.millis(0, thinks)).await;
+                tokio::time::sleep(world.rng.millis(0, max_think_time)).await;
                 resolve(&world, order, code);
                 activate(&world, order, "retries");
             }

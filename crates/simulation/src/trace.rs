@@ -8,21 +8,21 @@ use tokio::time::Instant;
 /// The trace of one schedule, written only on request because writing is slower than running.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    begun: Instant,
+    started: Instant,
     text: Option<Mutex<String>>,
 }
 
 impl Trace {
     pub(crate) fn new(traced: bool) -> Self {
         Self {
-            begun: Instant::now(),
+            started: Instant::now(),
             text: traced.then(Mutex::default),
         }
     }
 
     pub(crate) fn say(&self, who: &str, what: impl FnOnce() -> String) {
         let Some(text) = &self.text else { return };
-        let at = self.begun.elapsed().as_millis();
+        let at = self.started.elapsed().as_millis();
         let mut text = lock(text);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{at:>8} ms  {who:<16} {}", what());

@@ -36,9 +36,9 @@ pub(crate) async fn remaining_work(world: &World) -> String {
     if !missing.is_empty() {
         open.push(format!("unstored events {missing:?}"));
     }
-    let letters = decodable_dead_letters(world).await;
-    if !letters.is_empty() {
-        open.push(format!("dead letters {letters:?} were not redriven"));
+    let dead_letters = decodable_dead_letters(world).await;
+    if !dead_letters.is_empty() {
+        open.push(format!("dead letters {dead_letters:?} were not redriven"));
     }
     match world.store.inner.tally().await {
         Ok(tally) => {
@@ -54,11 +54,11 @@ pub(crate) async fn remaining_work(world: &World) -> String {
 
 /// Numbers of the open dead letters that are or will become decodable.
 async fn decodable_dead_letters(world: &World) -> Vec<i64> {
-    let hopeless = world.bus.undecodable();
+    let malformed = world.bus.undecodable();
     let store = &world.store.inner;
     let open = store.dead_letters(true, None, usize::MAX).await;
     let mut open = open.unwrap_or_default();
-    open.retain(|view| !hopeless.contains(&view.letter.event));
+    open.retain(|view| !malformed.contains(&view.letter.event));
     open.iter().map(|view| view.number).collect()
 }
 
@@ -71,16 +71,16 @@ pub(crate) async fn verify(world: &World) {
         let detail = format!("lost {missing:?}");
         world.breaches.record(Promise::NoEventLost, detail);
     }
-    let letters = world
+    let dead_letters = world
         .bus
         .undecodable()
         .into_iter()
         .filter(|event| world.store.has(event))
         .count();
     match world.store.inner.tally().await {
-        Ok(tally) if tally.open_dead_letters == letters as u64 => {}
+        Ok(tally) if tally.open_dead_letters == dead_letters as u64 => {}
         other => {
-            let detail = format!("{letters} dead letters expected, found {other:?}");
+            let detail = format!("{dead_letters} dead letters expected, found {other:?}");
             world.breaches.record(Promise::DeadLettersOnce, detail);
         }
     }
@@ -175,13 +175,13 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
             }
         }
         Activation::Failed => {
-            let told: Option<Code> = facts.iter().rev().find_map(|fact| match fact {
+            let recorded: Option<Code> = facts.iter().rev().find_map(|fact| match fact {
                 Fact::Refused(refusal) => Some(refusal.code),
                 _ => None,
             });
-            if told != record.code {
+            if recorded != record.code {
                 disagree(format!(
-                    "failed with {:?}, the store says {told:?}",
+                    "failed with {:?}, the store says {recorded:?}",
                     record.code
                 ));
             }

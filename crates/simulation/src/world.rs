@@ -42,7 +42,7 @@ pub(crate) struct World {
     pub(crate) intake: Arc<dyn JobIntake>,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) mutation: Mutation,
-    begun: Instant,
+    started: Instant,
     faults_end: Instant,
     outages: Mutex<Outages>,
 }
@@ -95,7 +95,7 @@ pub fn run_on(engine: Engine, seed: u64, mutation: Mutation, traced: bool) -> Sc
 }
 
 async fn run_schedule(engine: Engine, seed: u64, mutation: Mutation, traced: bool) -> Schedule {
-    let begun = Instant::now();
+    let started = Instant::now();
     let world = Arc::new(World::new(engine, seed, mutation, traced));
     world
         .trace
@@ -133,7 +133,7 @@ async fn run_schedule(engine: Engine, seed: u64, mutation: Mutation, traced: boo
         seed,
         breaches,
         trace: world.trace.take(),
-        lasted: begun.elapsed(),
+        lasted: started.elapsed(),
     }
 }
 
@@ -151,7 +151,7 @@ impl World {
         ));
         let now = Instant::now();
         Self {
-            begun: now,
+            started: now,
             faults_end: now + faults.fault_phase,
             trace: Trace::new(traced),
             breaches,
@@ -190,7 +190,7 @@ impl World {
         match self.faults.notes {
             Notes::Kept => false,
             Notes::Dropped => true,
-            Notes::KeptFor(time) => self.begun.elapsed() > time,
+            Notes::KeptFor(time) => self.started.elapsed() > time,
         }
     }
 

@@ -80,7 +80,7 @@ const NAMES: &[(&str, &str, f64)] = &[
     ("Onboarding", "onetime", 150.0),
 ];
 
-const PEOPLE: &[(&str, &str, &str)] = &[
+const CUSTOMERS: &[(&str, &str, &str)] = &[
     ("Ada", "Archer", "Archer Bakery"),
     ("Ben", "Brook", "Brook & Sons"),
     ("Cleo", "Carver", "Carver Studio"),
@@ -136,8 +136,8 @@ impl World {
     }
 
     fn add_account(&mut self, at: usize) -> Result<(), Refusal> {
-        let (first, last, company) = PEOPLE[at % PEOPLE.len()];
-        let company = numbered(company, at / PEOPLE.len());
+        let (first, last, company) = CUSTOMERS[at % CUSTOMERS.len()];
+        let company = numbered(company, at / CUSTOMERS.len());
         let email = format!("{}{at}@customers.example", first.to_lowercase());
         let client = self.whmcs.add_client(first, last, &email);
         let salesforce = self

@@ -16,7 +16,7 @@ all=$1 own=$2 server=$3 idle=0
 used() {
     found=1
     for user in "$all"/users/*; do
-        # Whoever is gone is forgotten at once: another process may get its number.
+        # Remove dead users at once, since process ids are reused.
         if kill -0 "${user##*/}" 2>/dev/null; then found=0; else rm -f "$user"; fi
     done
     return $found

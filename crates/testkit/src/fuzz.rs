@@ -55,10 +55,10 @@ impl Target<'_> {
     }
 
     fn try_one(&self, input: &[u8], property: &impl Fn(&[u8])) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let held = catch_unwind(AssertUnwindSafe(|| property(input)));
         let broken = match held {
-            Ok(()) if begun.elapsed() < TIME_LIMIT => return,
+            Ok(()) if started.elapsed() < TIME_LIMIT => return,
             Ok(()) => None,
             Err(panic) => Some(panic),
         };

@@ -33,7 +33,7 @@ impl Inbox {
     }
 
     /// Statuses of the accepted failure rate alerts, in order.
-    fn told(&self) -> Vec<String> {
+    fn statuses(&self) -> Vec<String> {
         let taken = self.taken_about("ProvisioningFailureRateHigh");
         let statuses = taken.iter().map(|message| message["status"].as_str());
         statuses.map(|status| status.unwrap().to_owned()).collect()
@@ -69,7 +69,7 @@ pub(crate) async fn open_inbox(rejects_first: bool) -> (Arc<Inbox>, String) {
 
 /// Places orders of an account without a WHMCS client, which fail.
 fn place_failing(env: &House, count: usize) {
-    let account = env.salesforce.create_account("Nobody Ltd", None).unwrap();
+    let account = env.salesforce.create_account("Unlinked Ltd", None).unwrap();
     for _ in 0..count {
         let order = env.place_for(&account, Map::new());
         env.salesforce.approve(order.as_str()).unwrap();
@@ -96,7 +96,7 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
     place_failing(&env, 2);
     env.approve(10);
     until_ended(&env, 10, 2).await;
-    env.until(async || !inbox.told().is_empty()).await;
+    env.until(async || !inbox.statuses().is_empty()).await;
     let message = inbox.taken.lock().unwrap()[0].clone();
     // Other fields change in the meantime.
     for name in ["alert", "status", "startsAt"] {
@@ -135,13 +135,13 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
     // A share of exactly 0.10 does not exceed the threshold.
     env.approve(8);
     until_ended(&env, 18, 2).await;
-    env.until(async || inbox.told().len() >= 2).await;
+    env.until(async || inbox.statuses().len() >= 2).await;
     for program in [subscriber, worker, portal] {
         program.stop().await;
     }
-    assert_eq!(inbox.told(), ["firing", "resolved"]);
+    assert_eq!(inbox.statuses(), ["firing", "resolved"]);
     let views = env.store.reader.processes().await.unwrap();
-    assert!(views.is_empty(), "whoever ends says goodbye");
+    assert!(views.is_empty(), "stopped processes are deregistered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,15 +157,15 @@ async fn successor_does_not_repeat_notifications() {
     let first = env.work_with(&alerts);
     place_failing(&env, 2);
     until_ended(&env, 0, 2).await;
-    env.until(async || !inbox.told().is_empty()).await;
+    env.until(async || !inbox.statuses().is_empty()).await;
     first.stop().await;
     let second = env.work_with(&alerts);
     env.approve(18);
     until_ended(&env, 18, 2).await;
-    env.until(async || inbox.told().len() >= 2).await;
+    env.until(async || inbox.statuses().len() >= 2).await;
     second.stop().await;
     subscriber.stop().await;
-    assert_eq!(inbox.told(), ["firing", "resolved"]);
+    assert_eq!(inbox.statuses(), ["firing", "resolved"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,9 +180,9 @@ async fn low_api_allowance_raises_alert() {
     let worker = env.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);
     env.approve(2);
     until_ended(&env, 2, 0).await;
-    let told = || inbox.taken_about("ApiAllowanceLow");
-    env.until(async || !told().is_empty()).await;
-    let description = told()[0]["description"].to_string();
+    let accepted = || inbox.taken_about("ApiAllowanceLow");
+    env.until(async || !accepted().is_empty()).await;
+    let description = accepted()[0]["description"].to_string();
     let words = "of the day's API calls are left";
     assert!(description.contains(words), "{description}");
     worker.stop().await;

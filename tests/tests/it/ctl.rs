@@ -134,7 +134,7 @@ async fn duplicate_marked_whmcs_order_is_a_difference() {
         .map(|order| order.id)
         .max()
         .unwrap();
-    assert!(check(&env).await.is_empty(), "an order of somebody else's");
+    assert!(check(&env).await.is_empty(), "an unrelated order");
     env.whmcs.set_notes(newest, &first.notes);
     assert_eq!(check(&env).await, ["duplicate"]);
     env.whmcs.set_order_status(newest, "Cancelled");

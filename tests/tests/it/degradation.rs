@@ -43,7 +43,7 @@ async fn until_page(log: &Path, program: &str, path: &str, looks: impl Fn(u16, &
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unavailable_database_is_reported_and_waited_for() {
-    for road in [Traffic::Closed, Traffic::Blocked] {
+    for traffic in [Traffic::Closed, Traffic::Blocked] {
         let env = House::on(Engine::Postgres).await;
         let (host, through) = env.postgres_through();
         let proxy = Proxy::before(host).await;
@@ -60,7 +60,7 @@ async fn unavailable_database_is_reported_and_waited_for() {
         for order in &first {
             env.until_activation(order, "Activated").await;
         }
-        proxy.set(road);
+        proxy.set(traffic);
         let during = env.approve(3);
         until_ready(&subscriber_log, "subscriber", false).await;
         until_ready(&worker_log, "worker", false).await;
@@ -112,8 +112,8 @@ async fn open_circuit_is_probed_and_closes_by_itself() {
     let orders = env.approve(20);
     until_logged(&log, "calls suspended").await;
     until_ready(&log, "worker", false).await;
-    let settled = async || env.facts_named("held").await == 20;
-    env.until(settled).await;
+    let deferred = async || env.facts_named("held").await == 20;
+    env.until(deferred).await;
     // Each running order may have called once; after that only the probe calls.
     let calls = env.whmcs.calls();
     let asked = calls

@@ -13,15 +13,15 @@ const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 macro_rules! on_both {
-    ($($sqlite:ident, $postgres:ident: $story:ident;)*) => {$(
+    ($($sqlite:ident, $postgres:ident: $test:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $sqlite() {
-            $story(Engine::Sqlite).await;
+            $test(Engine::Sqlite).await;
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $postgres() {
-            $story(Engine::Postgres).await;
+            $test(Engine::Postgres).await;
         }
     )*};
 }
@@ -65,8 +65,8 @@ async fn frozen_worker(engine: Engine) {
 async fn freeze_between_commits(env: &House, process: &Process) {
     loop {
         process.signal(Signal::STOP);
-        let watch = Channel::new("is anybody writing").unwrap();
-        let owner = Owner::new("nobody").unwrap();
+        let watch = Channel::new("write lock probe").unwrap();
+        let owner = Owner::new("probe").unwrap();
         if env.store.intake.resign(&watch, &owner).await.is_ok() {
             return;
         }

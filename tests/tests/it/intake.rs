@@ -116,17 +116,17 @@ async fn redrive_succeeds_once_schema_is_available() {
     let orders = env.approve(1);
     env.until(async || env.store.reader.tally().await.unwrap().open_dead_letters == 1)
         .await;
-    let letters = env.store.reader.dead_letters(true, None, 9).await.unwrap();
+    let dead_letters = env.store.reader.dead_letters(true, None, 9).await.unwrap();
     assert_eq!(
-        letters[0].letter.undecodable.reason,
+        dead_letters[0].letter.undecodable.reason,
         UndecodableReason::UnknownSchema
     );
     let command = Act::Redrive {
-        letter: letters[0].number,
+        letter: dead_letters[0].number,
     };
     env.store
         .intake
-        .act(&command, "Ada", "mended")
+        .act(&command, "Ada", "fixed")
         .await
         .unwrap();
     env.until_queued(1).await;
@@ -148,7 +148,7 @@ async fn unstorable_event_is_dead_lettered_alone() {
     let owner = Owner::new("s").unwrap();
     let ttl = Duration::from_secs(60);
     let Leadership::Leader(epoch) = store.intake.lead(&channel, &owner, ttl).await.unwrap() else {
-        panic!("nobody else leads");
+        panic!("expected leadership");
     };
     let order = |n: u32| OrderId::parse(&format!("801{n:012}")).unwrap();
     let job = |event: &str, n: u32| {

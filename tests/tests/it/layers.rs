@@ -148,7 +148,7 @@ fn dependencies_only_point_down() {
         .collect();
     assert!(
         unlisted.is_empty(),
-        "packages without a floor: {unlisted:?}"
+        "packages missing in the table: {unlisted:?}"
     );
 }
 

@@ -116,8 +116,11 @@ async fn denial_page_after_add_order_places_no_second_order() {
             }
             env.assert_code(&order, "WHMCS_OUTCOME_UNKNOWN");
             let message = env.field(&order, "Activation_Error_Message__c");
-            let twin = env.whmcs.orders_for(order.as_str())[0].id.to_string();
-            assert!(message.contains(&twin), "it names the order: {message}");
+            let duplicate = env.whmcs.orders_for(order.as_str())[0].id.to_string();
+            assert!(
+                message.contains(&duplicate),
+                "it names the order: {message}"
+            );
             env.salesforce.retry(order.as_str()).unwrap();
         }
         if notes_kept {

@@ -30,12 +30,13 @@ async fn follow(http: &reqwest::Client, url: &str, order: OrderId) -> Vec<String
     let stream = http.get(format!("{url}/api/orders/{order}/events"));
     let stream = stream.timeout(Duration::from_secs(120)).send().await;
     let text = stream.unwrap().text().await.unwrap();
-    let told = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    told.map(|data| {
-        let status: Value = serde_json::from_str(data).unwrap();
-        status["status"].as_str().unwrap().to_owned()
-    })
-    .collect()
+    let statuses = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    statuses
+        .map(|data| {
+            let status: Value = serde_json::from_str(data).unwrap();
+            status["status"].as_str().unwrap().to_owned()
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -51,8 +52,8 @@ async fn customer_places_and_follows_order_until_provisioned() {
     let approve = async {
         env.salesforce.approve(order.as_str()).unwrap();
     };
-    let (told, ()) = tokio::join!(follow(&http, &url, order), approve);
-    assert_eq!(told.last().map(String::as_str), Some("Provisioned"));
+    let (statuses, ()) = tokio::join!(follow(&http, &url, order), approve);
+    assert_eq!(statuses.last().map(String::as_str), Some("Provisioned"));
     assert_eq!(env.whmcs.orders_for(order.as_str()).len(), 1);
     let page = http
         .get(format!("{url}/orders/{order}"))
@@ -101,11 +102,11 @@ async fn operator_sees_failure_cause_and_retries() {
             .bearer_auth("a token for operators")
             .header("x-operator", "Ada")
     };
-    let story = ops(http.get(format!("{url}/ops/orders/{order}")))
+    let page = ops(http.get(format!("{url}/ops/orders/{order}")))
         .send()
         .await;
-    let story = story.unwrap().text().await.unwrap();
-    assert!(story.contains("MAPPING_MISSING"), "{story}");
+    let page = page.unwrap().text().await.unwrap();
+    assert!(page.contains("MAPPING_MISSING"), "{page}");
     map(json!("5"));
     let command = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
     let asked = ops(http.post(format!("{url}/ops/api/act")))

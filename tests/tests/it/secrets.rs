@@ -211,7 +211,7 @@ async fn rejected_settings_do_not_reveal_secrets() {
             let printed = [output.stdout, output.stderr].concat();
             let printed = String::from_utf8_lossy(&printed).replace(
                 &format!("unexpected argument '{canary}' found"),
-                "what stands where no argument belongs is named",
+                "clap names the unexpected argument",
             );
             assert_clean(name, &printed, &canaries);
         }

@@ -120,10 +120,10 @@ async fn attempt_trace_contains_calls_and_links_to_event_trace() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unavailable_collector_does_not_block_provisioning() {
     let env = House::new().await;
-    let nobody = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
+    let unavailable = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
     let settings = with(
         env.without_crashes(env.short_lease_worker_settings()),
-        &nobody,
+        &unavailable,
     );
     let worker = Process::start(WORKER, &settings, &env.file("worker.log"));
     let subscriber = env.subscribe();

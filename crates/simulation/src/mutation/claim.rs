@@ -77,8 +77,8 @@ pub(super) fn permanent_marker_proof() -> ClaimMutation {
 /// The facts of earlier attempts.
 fn earlier_attempts(claimed: &mut Claimed) -> &mut [Fact] {
     let job = claimed.job.id.clone();
-    let begun = |fact: &Fact| matches!(fact, Fact::Checked { job: of, .. } if *of == job);
-    let current = claimed.facts.iter().position(begun);
+    let started = |fact: &Fact| matches!(fact, Fact::Checked { job: of, .. } if *of == job);
+    let current = claimed.facts.iter().position(started);
     let end = current.unwrap_or(claimed.facts.len());
     &mut claimed.facts[..end]
 }

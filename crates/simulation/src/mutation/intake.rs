@@ -137,7 +137,7 @@ impl JobIntake for MutatedIntake {
             && let Ok(job) = read
         {
             let closed = Act::Dismiss { letter };
-            self.store.act(&closed, "nobody", "read again").await?;
+            self.store.act(&closed, "simulation", "redriven").await?;
             tokio::time::sleep(Duration::from_millis(250)).await;
             let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
             return Ok(admissions[0]);

@@ -48,8 +48,8 @@ impl EventSource for BusClient {
         // Starting with the newest event skips earlier ones; so does cursor loss with that
         // setting.
         let may_skip = world.faults.on_loss == OnLoss::Latest || !store.has_stored_cursor();
-        let begun = world.bus.begin(start, may_skip, |event| store.has(event));
-        let Some(at) = begun else {
+        let started = world.bus.begin(start, may_skip, |event| store.has(event));
+        let Some(at) = started else {
             process.say(|| format!("unknown replay id {start:?}"));
             return Err(StreamError::PositionLost {
                 detail: "the replay id is not valid".to_owned(),

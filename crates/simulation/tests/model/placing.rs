@@ -257,8 +257,8 @@ impl PlacingModel {
                     state.facts.push(recorded);
                     return Some(());
                 }
-                let settled = unknown.map(|call| call.settled_at(timeout, quiet));
-                let open = settled.is_some_and(|settled| state.now < tick_of(settled));
+                let over = unknown.map(|call| call.settled_at(timeout, quiet));
+                let open = over.is_some_and(|over| state.now < tick_of(over));
                 if open && self.0 != Variant::NoEffectWindow {
                     return None;
                 }
@@ -467,7 +467,10 @@ impl Model for PlacingModel {
 
 #[test]
 fn no_interleaving_places_second_order() {
-    let checker = PlacingModel(Variant::AsBuilt).checker().threads(2).spawn_bfs();
+    let checker = PlacingModel(Variant::AsBuilt)
+        .checker()
+        .threads(2)
+        .spawn_bfs();
     checker.join().assert_properties();
 }
 

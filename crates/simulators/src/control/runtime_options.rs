@@ -82,7 +82,7 @@ pub(super) async fn update(State(world): Shared, Json(update): Json<Update>) -> 
         }
         let runtime: RuntimeOptions = serde_json::from_value(all)
             .map_err(|error| Refusal::bad("BAD_KNOB", error.to_string()))?;
-        world.whmcs.update(|now| *now = runtime);
+        world.whmcs.turn(|now| *now = runtime);
     }
     world
         .salesforce

@@ -334,7 +334,7 @@ impl Bus {
             let position = state.position;
             state.issued = BTreeMap::from([(position, self.clock.now())]);
         }
-        self.order(StreamFaultKind::Status {
+        self.fault_now(StreamFaultKind::Status {
             code: "UNAVAILABLE".to_owned(),
             error_code: String::new(),
         });

@@ -124,7 +124,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
 
     /// Stage, error code, attempts and the WHMCS order, with filters by the first two.
     pub async fn order_list_shows_last_job_and_error_code(&self) {
-        let begun = self.clock.now();
+        let started = self.clock.now();
         self.placed(1, 41).await;
         let failed = self.refused(2).await;
         self.enqueue(new_job("e3", order_id(3), None)).await;
@@ -153,8 +153,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.enqueue(new_job("e4", order_id(2), None)).await;
         let row = self.listed(&code).await.pop().unwrap();
         assert_eq!(row.stage, JobStage::Queued);
-        let endings = self.store.endings(begun, 9).await.unwrap();
-        let told: Vec<_> = endings
+        let endings = self.store.endings(started, 9).await.unwrap();
+        let finished: Vec<_> = endings
             .iter()
             .map(|view| (view.ending, view.code))
             .collect();
@@ -162,7 +162,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             (Ending::Failed, Some(Code::OrderEmpty)),
             (Ending::Succeeded, None),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(finished, expected);
         assert_eq!(endings[0].job, failed);
         let later = endings[0].ended_at + MOMENT;
         assert!(self.store.endings(later, 9).await.unwrap().is_empty());

@@ -34,13 +34,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
     }
 
-    async fn known(&self) -> Vec<(String, bool)> {
+    async fn listed_processes(&self) -> Vec<(String, bool)> {
         let views = self.store.processes().await.unwrap();
-        let known = views.into_iter().map(|view| {
+        let listed = views.into_iter().map(|view| {
             let refused = view.shows(Sign::WhmcsRefuses).is_some();
             (view.report.id.to_string(), refused)
         });
-        known.collect()
+        listed.collect()
     }
 
     async fn lead_watch(&self, who: &Owner) -> Option<Epoch> {
@@ -85,13 +85,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let other = self.report("b", Vec::new());
         self.store.report_process(&other).await.unwrap();
         let both = [("a".to_owned(), false), ("b".to_owned(), false)];
-        assert_eq!(self.known().await, both);
+        assert_eq!(self.listed_processes().await, both);
         self.store.retire_process(&owner("b")).await.unwrap();
         self.store.retire_process(&owner("b")).await.unwrap();
-        assert_eq!(self.known().await, both[..1]);
+        assert_eq!(self.listed_processes().await, both[..1]);
         self.clock.advance(PROCESS_FORGOTTEN_AFTER);
         self.store.report_process(&other).await.unwrap();
-        assert_eq!(self.known().await, both[1..]);
+        assert_eq!(self.listed_processes().await, both[1..]);
     }
 
     /// A process that lost the watch lease can neither raise nor resolve an alert.

@@ -154,7 +154,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let reset = Act::ResetCursor { channel: channel() };
         self.execute(&reset).await;
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
-        let told: Vec<_> = marks
+        let marked: Vec<_> = marks
             .iter()
             .rev()
             .map(|mark| {
@@ -163,7 +163,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             })
             .collect();
         assert_eq!(
-            told,
+            marked,
             [
                 (MarkKind::Term, None),
                 (MarkKind::Sampled, Some(1)),

@@ -117,7 +117,7 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     while started.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
         orders.extend(faults::new_orders(&world, &mut rng)?);
         faults::inject(&world, &mut rng);
-        operator::act(&world, &orders, &mut rng)?;
+        operator::operate(&world, &orders, &mut rng)?;
         programs.disturb(&mut rng)?;
         if last_report.elapsed() > Duration::from_secs(15) {
             last_report = Instant::now();

@@ -38,8 +38,8 @@ async fn crash_before_alert_is_saved(engine: Engine) {
     env.restart_until(SUBSCRIBER, &settings, told_again).await;
     let reached = fs::read_to_string(reached_file(&crash_points)).unwrap();
     assert_eq!(reached.trim(), point);
-    let letters = env.store.reader.dead_letters(true, None, 9).await;
-    let letter = letters.unwrap()[0].number;
+    let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
+    let letter = dead_letters.unwrap()[0].number;
     let command = Act::Dismiss { letter };
     env.store.intake.act(&command, "Ada", "seen").await.unwrap();
     let marked = async || {

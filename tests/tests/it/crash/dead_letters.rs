@@ -38,12 +38,12 @@ async fn crash_during_redrive(engine: Engine) {
     let open = async || env.store.reader.tally().await.unwrap().open_dead_letters;
     let kept = async || open().await == 1;
     env.restart_until(SUBSCRIBER, &settings, kept).await;
-    let letters = env.store.reader.dead_letters(true, None, 9).await;
-    let letter = letters.unwrap()[0].number;
+    let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
+    let letter = dead_letters.unwrap()[0].number;
     let command = Act::Redrive { letter };
     env.store
         .intake
-        .act(&command, "Ada", "mended")
+        .act(&command, "Ada", "fixed")
         .await
         .unwrap();
     let reached = async || {
@@ -67,8 +67,8 @@ async fn crash_during_redrive(engine: Engine) {
         let endings: Vec<_> = jobs.iter().map(|job| job.ending).collect();
         assert_eq!(endings, [Some(Ending::Succeeded)]);
     }
-    let letters = env.store.reader.dead_letters(false, None, 9).await;
-    let letters = letters.unwrap();
-    assert_eq!(letters.len(), 1);
-    assert!(letters[0].closed_at.is_some());
+    let dead_letters = env.store.reader.dead_letters(false, None, 9).await;
+    let dead_letters = dead_letters.unwrap();
+    assert_eq!(dead_letters.len(), 1);
+    assert!(dead_letters[0].closed_at.is_some());
 }

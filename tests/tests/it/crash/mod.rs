@@ -57,7 +57,7 @@ impl House {
                 break;
             }
         }
-        assert!(cases.is_empty(), "nobody died at {cases:#?}");
+        assert!(cases.is_empty(), "no crash at {cases:#?}");
         assert!(self.whmcs.doubled_accounts().is_empty());
         subscriber.stop().await;
     }
@@ -271,9 +271,9 @@ impl House {
     async fn all_ended(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
         let tally = self.store.reader.tally().await.unwrap();
         let left = tally.count("queued") + tally.count("leased");
-        let stands = |order: &OrderId| {
+        let has_ended = |order: &OrderId| {
             statuses.contains(&self.field(order, "Activation_Status__c").as_str())
         };
-        left == 0 && orders.iter().all(stands)
+        left == 0 && orders.iter().all(has_ended)
     }
 }

@@ -49,10 +49,10 @@ async fn portal_crash_during_retry(engine: Engine) {
     }
     // Nothing processes the requested events meanwhile.
     subscriber.stop().await;
-    for (at, (point, told, status)) in CASES.into_iter().enumerate() {
+    for (at, (point, audit, status)) in CASES.into_iter().enumerate() {
         let order = &orders[at];
         crash_during_retry(&env, order, point, at).await;
-        assert_eq!(audit_of(&env, order).await, told, "{point}");
+        assert_eq!(audit_of(&env, order).await, audit, "{point}");
         assert_eq!(env.field(order, "Activation_Status__c"), status, "{point}");
     }
     // Repeating the command is safe: an order already requested is skipped.
@@ -62,16 +62,16 @@ async fn portal_crash_during_retry(engine: Engine) {
         .set_field(&account, "WHMCS_Client_ID__c", client)
         .unwrap();
     let (portal, url) = env.open_portal(&[("OPS_TOKEN", TOKEN), AUTH]).await;
-    let asked = request_retry_of(&url, &orders).await.unwrap();
-    assert_eq!(asked.status(), 200);
+    let retry = request_retry_of(&url, &orders).await.unwrap();
+    assert_eq!(retry.status(), 200);
     let subscriber = env.subscribe();
     for order in &orders {
         env.until_activation(order, "Activated").await;
         env.assert_provisioned_once(order);
         let jobs = env.store.reader.jobs_of(*order).await.unwrap();
-        assert_eq!(jobs.len(), 2, "the failed attempt and the one asked for");
-        let told = audit_of(&env, order).await;
-        assert_eq!(told[told.len() - 2..], ["ask_again", "asked_again"]);
+        assert_eq!(jobs.len(), 2, "the failed attempt and the retry");
+        let audit = audit_of(&env, order).await;
+        assert_eq!(audit[audit.len() - 2..], ["ask_again", "asked_again"]);
     }
     for program in [portal, subscriber, worker] {
         program.stop().await;
@@ -86,7 +86,11 @@ async fn request_retry_of(url: &str, orders: &[OrderId]) -> reqwest::Result<reqw
     let command = json!({"act": "retry", "order": orders, "reason": "linked"});
     let http = reqwest::Client::new();
     let request = http.post(format!("{url}/ops/api/act")).bearer_auth(TOKEN);
-    request.header("x-operator", "Ada").json(&command).send().await
+    request
+        .header("x-operator", "Ada")
+        .json(&command)
+        .send()
+        .await
 }
 
 async fn crash_during_retry(env: &House, order: &OrderId, point: &str, at: usize) {
@@ -104,8 +108,8 @@ async fn crash_during_retry(env: &House, order: &OrderId, point: &str, at: usize
     let mut process = Process::start(PORTAL, &settings, &log);
     until_logged(&log, "portal started").await;
     let url = format!("http://{}", address(&log, "portal"));
-    let asked = request_retry_of(&url, std::slice::from_ref(order)).await;
-    assert!(asked.is_err(), "{point}: {asked:?}");
+    let retry = request_retry_of(&url, std::slice::from_ref(order)).await;
+    assert!(retry.is_err(), "{point}: {retry:?}");
     assert!(was_killed(process.ended().await), "{point}");
 }
 
