@@ -1,8 +1,9 @@
 //! Named crash points.
 //!
 //! A crash point is before or after a call through a port, that is around every external call and
-//! every commit. [`CrashPoints`] is read from a file. A process that reaches a listed point records that
-//! in the file and kills itself with SIGKILL, so that its successor passes the point.
+//! every commit. [`CrashPoints`] is read from a file. A process that reaches a listed point
+//! records that in the file and kills itself with SIGKILL, so that its successor passes the
+//! point.
 
 use std::collections::HashMap;
 use std::fs;
@@ -107,16 +108,16 @@ impl CrashPoints {
     pub fn reach_for(&self, order: Option<OrderId>, side: Side, name: &str) {
         let here = format!("{} {name}", side.name());
         let left = lock(&self.left);
-        let met = left.iter().find(|(whose, point)| {
+        let reached = left.iter().find(|(target, point)| {
             *point == here
-                && (whose == "*" || order.is_some_and(|order| order.as_str() == whose.as_str()))
+                && (target == "*" || order.is_some_and(|order| order.as_str() == target.as_str()))
         });
-        if let Some((whose, point)) = met {
-            self.die(&format!("{whose} {point}"));
+        if let Some((target, point)) = reached {
+            self.crash(&format!("{target} {point}"));
         }
     }
 
-    fn die(&self, line: &str) -> ! {
+    fn crash(&self, line: &str) -> ! {
         let noted = fs::OpenOptions::new()
             .create(true)
             .append(true)

@@ -183,5 +183,5 @@ pub(crate) fn retry(world: &World, orders: &[Placed]) -> anyhow::Result<Vec<Plac
 }
 
 fn refused(refusal: impl std::fmt::Debug) -> anyhow::Error {
-    anyhow::anyhow!("the simulated Salesforce refused: {refusal:?}")
+    anyhow::anyhow!("the simulated Salesforce rejected the order: {refusal:?}")
 }

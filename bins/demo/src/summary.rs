@@ -69,7 +69,7 @@ pub(crate) fn check(world: &World, orders: &[Placed]) -> bool {
         let place = (times.len() * share / 100).min(times.len().saturating_sub(1));
         times.get(place).copied().unwrap_or_default()
     };
-    let doubled = world.whmcs.doubled_accounts().len();
+    let duplicates = world.whmcs.duplicate_accounts().len();
     println!(
         "\norders provisioned                   {provisioned} of {}",
         orders.len()
@@ -80,8 +80,8 @@ pub(crate) fn check(world: &World, orders: &[Placed]) -> bool {
         at(95).as_secs_f64()
     );
     println!("WHMCS orders per Salesforce order    max {most}");
-    println!("services built more than once        {doubled}");
-    let good = provisioned == orders.len() && most <= 1 && missing == 0 && doubled == 0;
+    println!("services built more than once        {duplicates}");
+    let good = provisioned == orders.len() && most <= 1 && missing == 0 && duplicates == 0;
     println!(
         "{}",
         if good {

@@ -87,7 +87,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 fn write_key(path: &Path) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("SANDBOX_KEY_OUT: cannot make {}", folder.display()))?;
+            .with_context(|| format!("SANDBOX_KEY_OUT: cannot create {}", folder.display()))?;
     }
     std::fs::write(path, PRIVATE_KEY_PEM)
         .with_context(|| format!("SANDBOX_KEY_OUT: cannot write {}", path.display()))
@@ -115,10 +115,7 @@ fn quoted(value: &str) -> String {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the environment block is this program's output"
-)]
+#[expect(clippy::print_stdout, reason = "command-line output")]
 fn announce(text: &str) {
     println!("{text}");
 }

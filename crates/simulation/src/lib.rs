@@ -12,7 +12,6 @@
 //!   found.
 //!
 //! To print the trace of one seed: `cargo run -p simulation -- --replay 17`.
-//! One seed, told: `cargo run -p simulation -- --replay 17`.
 
 mod fault_config;
 mod lifecycle;

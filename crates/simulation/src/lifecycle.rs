@@ -40,7 +40,7 @@ async fn machine(world: Arc<World>, role: Role, number: u32) {
         };
         world
             .trace
-            .say(&name, || format!("starts, clock off by {skew} ms"));
+            .say(&name, || format!("starts, clock skew {skew} ms"));
         let process = Process::start(&world, role, name, skew);
         process.run_until_end(&world).await;
         tokio::time::sleep(world.rng.millis(0, 8_000)).await;

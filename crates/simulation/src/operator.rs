@@ -197,9 +197,9 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
     // Without a key two activations cannot be distinguished, so a retry of an `Activating` order
     // is left to the sweep.
     let record = world.crm.record(order);
-    let told_apart = world.faults.org_has_key && world.faults.events_have_key
+    let distinguishable = world.faults.org_has_key && world.faults.events_have_key
         || record.is_some_and(|record| record.details.activation != Activation::Activating);
-    if told_apart && world.injects(world.faults.crm_stale) {
+    if distinguishable && world.injects(world.faults.crm_stale) {
         tokio::time::sleep(world.rng.millis(0, lag(&world))).await;
         world
             .trace

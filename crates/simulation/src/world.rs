@@ -90,7 +90,7 @@ pub fn run_on(engine: Engine, seed: u64, mutation: Mutation, traced: bool) -> Sc
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime without I/O needs nothing from the system");
+        .expect("a runtime without I/O can be built");
     runtime.block_on(run_schedule(engine, seed, mutation, traced))
 }
 

@@ -3,10 +3,7 @@
 //! panic that says what to install.
 //!
 //! Connects to the local machine only.
-#![expect(
-    clippy::expect_used,
-    reason = "a test cannot go on without its browser"
-)]
+#![expect(clippy::expect_used, reason = "a test needs its browser")]
 
 use std::io::{BufRead, BufReader};
 use std::mem::ManuallyDrop;
@@ -107,7 +104,7 @@ impl Browser {
 
     /// Waits until an element matching the selector contains the text, on the current page: a
     /// reload fails.
-    pub async fn shows(&self, selector: &str, text: &str) {
+    pub async fn wait_for_text(&self, selector: &str, text: &str) {
         // Observes changes instead of polling.
         let script = r"
             const [selector, text, done] = arguments;
@@ -144,26 +141,28 @@ impl Browser {
     }
 
     /// Runs a script in the page and returns its result.
-    pub async fn ask(&self, script: &str) -> Value {
+    pub async fn eval(&self, script: &str) -> Value {
         let answer = self.driver.execute(script, Vec::<Value>::new()).await;
         answer.expect("the script runs").json().clone()
     }
 
     /// Runs a script and returns what it passes to its last argument, a callback.
-    pub async fn ask_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+    pub async fn eval_async(&self, script: &str, arguments: Vec<Value>) -> Value {
         let answer = self.driver.execute_async(script, arguments).await;
         answer.expect("the script runs").json().clone()
     }
 
     /// Saves a screenshot of the whole page as PNG.
-    pub async fn picture(&self, path: &Path) {
+    pub async fn screenshot(&self, path: &Path) {
         let options = json!({"format": "png", "captureBeyondViewport": true});
         let cdp = self.driver.cdp();
         let taken = cdp.send_raw("Page.captureScreenshot", options).await;
-        let taken = taken.expect("the browser takes pictures");
-        let png = taken["data"].as_str().expect("a picture is text");
-        let png = BASE64_STANDARD.decode(png).expect("a picture is base64");
-        std::fs::write(path, png).expect("the picture can be written");
+        let taken = taken.expect("the browser takes screenshots");
+        let png = taken["data"].as_str().expect("screenshot data is text");
+        let png = BASE64_STANDARD
+            .decode(png)
+            .expect("screenshot data is base64");
+        std::fs::write(path, png).expect("the screenshot can be written");
     }
 }
 
@@ -212,14 +211,14 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver can be run");
-        let output = process.stdout.take().expect("its output is ours");
+        let output = process.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let port = lines
             .find_map(|line| {
                 let (_, port) = line.split_once("started successfully on port ")?;
                 port.trim_end_matches('.').parse().ok()
             })
-            .expect("chromedriver says where it listens");
+            .expect("chromedriver prints its port");
         // Drains the pipe so that it never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, port }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// There is no PostgreSQL, or it does not start.
 pub(crate) fn shared() -> Url {
-    let all = folder_of_all();
+    let all = common_folder();
     fs::create_dir_all(all.join("users")).expect("the temporary folder can be written to");
     // Only one process at a time searches and starts.
     let lock = File::create(all.join("lock")).expect("the temporary folder can be written to");
@@ -32,7 +32,7 @@ pub(crate) fn shared() -> Url {
 }
 
 /// One folder per user of the machine, since programs do not trust files of others.
-fn folder_of_all() -> PathBuf {
+fn common_folder() -> PathBuf {
     std::env::temp_dir().join(format!("orderbridge-test-postgres-{}", our_uid()))
 }
 
@@ -175,7 +175,7 @@ impl Account {
             .into_iter()
             .find_map(ids)
             .expect("root needs an account `postgres` or `nobody` to run PostgreSQL under");
-        chown(folder, Some(uid), Some(gid)).expect("root may give a folder away");
+        chown(folder, Some(uid), Some(gid)).expect("root may change a folder owner");
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .expect("root may change a folder's mode");
         Self(Some((uid, gid)))

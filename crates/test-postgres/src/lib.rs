@@ -7,10 +7,7 @@
 //! One cluster serves every test process of the machine's user. It stops a few seconds after the
 //! last of them has ended, however it ended, and its files are removed. Each test gets a new
 //! database. `TEST_POSTGRES_FSYNC=off` makes commits fast and unsafe.
-#![expect(
-    clippy::expect_used,
-    reason = "a test cannot go on without its database"
-)]
+#![expect(clippy::expect_used, reason = "a test needs its database")]
 
 mod cluster;
 mod programs;
@@ -61,7 +58,7 @@ impl Drop for Database {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
-                .expect("a runtime needs nothing but memory");
+                .expect("a runtime can be built");
             runtime.block_on(async {
                 command(&mut connect(&server).await, drop).await;
             });
@@ -78,11 +75,14 @@ async fn server() -> Url {
             .ok()
             .filter(|url| !url.trim().is_empty())
         {
-            return url.trim().parse().expect("TEST_POSTGRES_URL is no URL");
+            return url
+                .trim()
+                .parse()
+                .expect("TEST_POSTGRES_URL is not a valid URL");
         }
         tokio::task::spawn_blocking(cluster::shared)
             .await
-            .expect("no PostgreSQL for the tests; see above")
+            .expect("no PostgreSQL for the tests, see above")
     });
     found.await.clone()
 }

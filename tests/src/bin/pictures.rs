@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     browser
         .go(&format!("{}/ops/api/orders?stage=failed", args.url))
         .await;
-    let failed = browser.ask("return document.body.innerText").await;
+    let failed = browser.eval("return document.body.innerText").await;
     let failed: Value = serde_json::from_str(failed.as_str().unwrap_or_default())
         .context("the portal lists no orders")?;
     let order = failed["orders"][0]["sfOrderId"]
@@ -56,9 +56,9 @@ async fn main() -> anyhow::Result<()> {
         browser.size(width, 800).await;
         for (name, path) in &pages {
             browser.go(&format!("{}{path}", args.url)).await;
-            browser.shows("h1", "").await;
+            browser.wait_for_text("h1", "").await;
             browser
-                .picture(&args.out.join(format!("{name}-{size}.png")))
+                .screenshot(&args.out.join(format!("{name}-{size}.png")))
                 .await;
         }
     }

@@ -21,21 +21,21 @@ pub(crate) struct Inbox {
     /// Whether it rejects the first message.
     rejects_first: bool,
     refused: Mutex<Vec<Value>>,
-    taken: Mutex<Vec<Value>>,
+    accepted: Mutex<Vec<Value>>,
 }
 
 impl Inbox {
     /// Accepted messages of an alert, in order.
-    pub(crate) fn taken_about(&self, alert: &str) -> Vec<Value> {
-        let taken = self.taken.lock().unwrap();
-        let about = taken.iter().filter(|message| message["alert"] == alert);
+    pub(crate) fn accepted_about(&self, alert: &str) -> Vec<Value> {
+        let accepted = self.accepted.lock().unwrap();
+        let about = accepted.iter().filter(|message| message["alert"] == alert);
         about.cloned().collect()
     }
 
     /// Statuses of the accepted failure rate alerts, in order.
     fn statuses(&self) -> Vec<String> {
-        let taken = self.taken_about("ProvisioningFailureRateHigh");
-        let statuses = taken.iter().map(|message| message["status"].as_str());
+        let accepted = self.accepted_about("ProvisioningFailureRateHigh");
+        let statuses = accepted.iter().map(|message| message["status"].as_str());
         statuses.map(|status| status.unwrap().to_owned()).collect()
     }
 }
@@ -48,7 +48,7 @@ async fn receive(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Stri
         refused.push(message);
         return StatusCode::SERVICE_UNAVAILABLE;
     }
-    inbox.taken.lock().unwrap().push(message);
+    inbox.accepted.lock().unwrap().push(message);
     StatusCode::OK
 }
 
@@ -97,11 +97,14 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
     env.approve(10);
     until_ended(&env, 10, 2).await;
     env.until(async || !inbox.statuses().is_empty()).await;
-    let message = inbox.taken.lock().unwrap()[0].clone();
+    let message = inbox.accepted.lock().unwrap()[0].clone();
     // Other fields change in the meantime.
     for name in ["alert", "status", "startsAt"] {
         let refused = &inbox.refused.lock().unwrap()[0];
-        assert_eq!(message[name], refused[name], "it is repeated as it was");
+        assert_eq!(
+            message[name], refused[name],
+            "the message is resent unchanged"
+        );
     }
     let names: BTreeSet<_> = message.as_object().unwrap().keys().cloned().collect();
     let promised = [
@@ -180,7 +183,7 @@ async fn low_api_allowance_raises_alert() {
     let worker = env.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);
     env.approve(2);
     until_ended(&env, 2, 0).await;
-    let accepted = || inbox.taken_about("ApiAllowanceLow");
+    let accepted = || inbox.accepted_about("ApiAllowanceLow");
     env.until(async || !accepted().is_empty()).await;
     let description = accepted()[0]["description"].to_string();
     let words = "of the day's API calls are left";

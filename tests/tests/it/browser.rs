@@ -34,7 +34,7 @@ async fn place(browser: &Browser, token: &str, key: &str, body: &Value) -> Strin
         }).then((answer) => answer.json()).then(done);
     "#;
     let arguments = vec![json!(token), json!(key), body.clone()];
-    let placed = browser.ask_later(script, arguments).await;
+    let placed = browser.eval_async(script, arguments).await;
     placed["sfOrderId"].as_str().unwrap().to_owned()
 }
 
@@ -49,19 +49,21 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
     let token = token(env.account());
 
     browser.go(&format!("{url}/ops")).await;
-    browser.shows("h1", "Operator console").await;
+    browser.wait_for_text("h1", "Operator console").await;
     let first = place(&browser, &token, "first", &order).await;
     browser
         .go(&format!("{url}/orders/{first}?token={token}"))
         .await;
-    browser.shows(".sentence", "looking at it").await;
-    browser.ask("window.neverReloaded = true").await;
+    browser.wait_for_text(".sentence", "looking at it").await;
+    browser.eval("window.neverReloaded = true").await;
     env.salesforce.approve(&first).unwrap();
-    browser.shows(".sentence", "set up and ready to use").await;
+    browser
+        .wait_for_text(".sentence", "set up and ready to use")
+        .await;
     let steps = "return document.querySelectorAll('ol.steps .done').length";
-    assert_eq!(browser.ask(steps).await, json!(4));
+    assert_eq!(browser.eval(steps).await, json!(4));
     assert_eq!(
-        browser.ask("return window.neverReloaded").await,
+        browser.eval("return window.neverReloaded").await,
         json!(true)
     );
 
@@ -77,7 +79,7 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
     let second = place(&browser, &token, "second", &order).await;
     browser.go(&format!("{url}/orders/{second}")).await;
     env.salesforce.approve(&second).unwrap();
-    browser.shows(".sentence", "could not set up").await;
+    browser.wait_for_text(".sentence", "could not set up").await;
 
     browser.go(&format!("{url}/ops")).await;
     browser.fill("input[name=name]", "Ada").await;
@@ -85,20 +87,26 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
         .fill("input[name=token]", "a token for operators")
         .await;
     browser.click("form.act button").await;
-    browser.shows("h1", "One thing needs you").await;
+    browser.wait_for_text("h1", "One thing needs you").await;
     browser.click("a[href='/ops/failures']").await;
     browser
-        .shows("section.cause h2", "Product not mapped")
+        .wait_for_text("section.cause h2", "Product not mapped")
         .await;
-    browser.shows("section.cause", "WHMCS_Product_Id__c").await;
+    browser
+        .wait_for_text("section.cause", "WHMCS_Product_Id__c")
+        .await;
     map(json!("5"));
     browser.click(".picks a").await;
-    browser.shows(".story", "Attempt ended: failed").await;
+    browser
+        .wait_for_text(".story", "Attempt ended: failed")
+        .await;
     browser.fill("input[name=reason]", "mapped it").await;
     browser.click("button[value=retry]").await;
-    browser.shows("main", "1 of 1").await;
+    browser.wait_for_text("main", "1 of 1").await;
     browser.go(&format!("{url}/ops/orders/{second}")).await;
-    browser.shows(".story", "Attempt ended: provisioned").await;
+    browser
+        .wait_for_text(".story", "Attempt ended: provisioned")
+        .await;
     assert_eq!(env.whmcs.orders_for(&second).len(), 1);
     let audit = env.store.reader.audit(9).await.unwrap();
     assert_eq!(audit[0].who, "Ada");
@@ -123,7 +131,7 @@ async fn screens_do_not_exhaust_browser_connections() {
             ("/ops/system", "system"),
         ] {
             browser.go(&format!("{url}{path}")).await;
-            browser.shows(&format!(".at-{screen}"), "").await;
+            browser.wait_for_text(&format!(".at-{screen}"), "").await;
         }
     }
     portal.stop().await;

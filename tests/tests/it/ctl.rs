@@ -105,7 +105,7 @@ async fn activation_without_job_is_a_difference_until_enqueued() {
     assert_eq!(check(&env).await, ["no_job"]);
     assert!(env.store.reader.jobs_of(order).await.unwrap().is_empty());
     let (ended, _) = run(&env, &["reconcile"]).await;
-    assert_eq!(ended.unwrap(), Exit::Fine, "its event may still come");
+    assert_eq!(ended.unwrap(), Exit::Fine, "its event may still arrive");
     assert!(env.store.reader.jobs_of(order).await.unwrap().is_empty());
     let (ended, found) = run(&env, &["reconcile", "--after", "0"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine);

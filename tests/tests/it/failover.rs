@@ -92,7 +92,7 @@ async fn frozen_subscriber(engine: Engine) {
     env.until_queued(11).await;
     env.assert_one_job_each(&orders).await;
     let now = env.stream_view().await.leader.map(|(_, epoch, _)| epoch);
-    assert_eq!(now, epoch, "the one that took over still leads");
+    assert_eq!(now, epoch, "the new leader keeps leading");
     let (status, health) = page(&frozen_log, "subscriber", "/health/sf-events").await;
     assert_eq!(
         (status, health.contains("standby")),

@@ -47,7 +47,7 @@ pub(crate) fn missing_from(exposed: &BTreeSet<String>) -> Vec<String> {
     asked.into_iter().filter(|name| !there(name)).collect()
 }
 
-fn names_behind(text: &str, mark: &str) -> Vec<String> {
+fn names_after(text: &str, mark: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
     let names = lines.filter_map(|line| line.strip_prefix(mark));
     names.map(|name| name.trim().to_owned()).collect()
@@ -57,7 +57,7 @@ fn names_behind(text: &str, mark: &str) -> Vec<String> {
 fn prometheus_rules_match_alert_rules() {
     let rules = text("deploy/prometheus/orderbridge.rules.yml");
     let ours = Rule::ALL.map(|rule| rule.name().to_owned());
-    assert_eq!(names_behind(&rules, "- alert:"), ours);
+    assert_eq!(names_after(&rules, "- alert:"), ours);
     for rule in Rule::ALL {
         let begin = rules.find(&format!("- alert: {}\n", rule.name())).unwrap();
         let one = &rules[begin..];
@@ -80,7 +80,7 @@ fn prometheus_rules_match_alert_rules() {
 
 #[test]
 fn every_alert_has_a_runbook_section() {
-    let sections = names_behind(&text("docs/RUNBOOKS.md"), "## ");
+    let sections = names_after(&text("docs/RUNBOOKS.md"), "## ");
     assert_eq!(sections, Rule::ALL.map(|rule| rule.name().to_owned()));
 }
 

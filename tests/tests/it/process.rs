@@ -73,7 +73,8 @@ impl Process {
 
     fn pid(&self) -> Pid {
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
-        id.and_then(Pid::from_raw).expect("it was not waited for")
+        id.and_then(Pid::from_raw)
+            .expect("the process was not reaped")
     }
 
     /// Waits for the process to exit.
@@ -112,7 +113,7 @@ pub(crate) fn address(log: &Path, program: &str) -> String {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|line| line["message"] == format!("{program} started"))
         .map(|line| line["address"].as_str().unwrap().to_owned());
-    address.expect("it says where it listens")
+    address.expect("the address was logged")
 }
 
 /// Requests a page of a running program.

@@ -131,7 +131,10 @@ async fn order_duplicated_by_proxy_is_provisioned_once_after_cancellation() {
             .all(|order| message.contains(&order.id.to_string())),
         "{message}"
     );
-    assert!(env.whmcs.remote_accounts().is_empty(), "nothing was set up");
+    assert!(
+        env.whmcs.remote_accounts().is_empty(),
+        "no service was created"
+    );
     env.whmcs.set_order_status(doubled[1].id, "Cancelled");
     env.salesforce.retry(order.as_str()).unwrap();
     env.until_activation(&order, "Activated").await;

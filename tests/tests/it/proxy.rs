@@ -45,7 +45,7 @@ impl Proxy {
         let target = Arc::new(target);
         let accepting = tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
-                tokio::spawn(carry(inner, Arc::clone(&target), seen.clone()));
+                tokio::spawn(forward(inner, Arc::clone(&target), seen.clone()));
             }
         })
         .abort_handle();
@@ -62,7 +62,7 @@ impl Proxy {
     }
 }
 
-async fn carry(inner: TcpStream, target: Arc<String>, mut traffic: watch::Receiver<Traffic>) {
+async fn forward(inner: TcpStream, target: Arc<String>, mut traffic: watch::Receiver<Traffic>) {
     if *traffic.borrow() == Traffic::Closed {
         return;
     }

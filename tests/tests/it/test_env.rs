@@ -353,7 +353,7 @@ impl House {
     }
 
     /// Whether the store has this many jobs, in any state.
-    pub(crate) async fn store_holds(&self, n_jobs: u64) -> bool {
+    pub(crate) async fn has_jobs(&self, n_jobs: u64) -> bool {
         let tally = self.store.reader.tally().await.unwrap();
         tally.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
     }

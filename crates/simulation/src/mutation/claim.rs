@@ -84,7 +84,7 @@ fn earlier_attempts(claimed: &mut Claimed) -> &mut [Fact] {
 }
 
 /// Makes calls of unknown outcome in earlier attempts appear long over.
-pub(super) fn window_is_over(claimed: &mut Claimed) {
+pub(super) fn end_effect_windows(claimed: &mut Claimed) {
     for fact in earlier_attempts(claimed) {
         if let Fact::Placing { at, .. } | Fact::PlaceUnknown { at } = fact {
             *at = Timestamp::default();
@@ -125,7 +125,7 @@ pub(super) fn forget_reported_failures(claimed: &mut Claimed) {
 }
 
 /// Changes every intent, so that no process recognizes its own.
-pub(super) fn other_intents(claimed: &mut Claimed) {
+pub(super) fn alter_intents(claimed: &mut Claimed) {
     for fact in &mut claimed.facts {
         if let Fact::Placing { at, .. } | Fact::Accepting { at } | Fact::Creating { at, .. } = fact
         {

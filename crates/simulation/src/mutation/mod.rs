@@ -107,10 +107,10 @@ impl Mutation {
     pub(crate) fn worker_queue(self, inner: Arc<dyn JobQueue>) -> Arc<dyn JobQueue> {
         let mutate: claim::ClaimMutation = match self {
             Self::PermanentMarkerProof => claim::permanent_marker_proof(),
-            Self::NoEffectWindow => Box::new(claim::window_is_over),
+            Self::NoEffectWindow => Box::new(claim::end_effect_windows),
             Self::UncountedCalls => Box::new(claim::forget_unknown_calls),
             Self::NoOperatorDecision => Box::new(claim::forget_reported_failures),
-            Self::NoIntentWithdrawal => Box::new(claim::other_intents),
+            Self::NoIntentWithdrawal => Box::new(claim::alter_intents),
             Self::PanicKeepsLease => return Arc::new(MutatedClaims::keeping_leases(inner)),
             _ => return inner,
         };

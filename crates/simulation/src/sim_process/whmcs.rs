@@ -170,8 +170,8 @@ impl SimProcess {
         if let (Some(job), true) = (&job, run_modules) {
             store.check_operator_decision(job, &what);
         }
-        let failed_there = Arc::new(AtomicBool::new(false));
-        let noted = Arc::clone(&failed_there);
+        let module_failed = Arc::new(AtomicBool::new(false));
+        let noted = Arc::clone(&module_failed);
         let marked = async move {
             let done = action.await;
             noted.store(done.is_err(), Ordering::Relaxed);
@@ -182,7 +182,7 @@ impl SimProcess {
             match &answer {
                 Err(CallError::Unknown { .. }) => store.count_unknown_call(&job),
                 // A module failed, however the adapter classified it.
-                Err(_) if run_modules && failed_there.load(Ordering::Relaxed) => {
+                Err(_) if run_modules && module_failed.load(Ordering::Relaxed) => {
                     store.note_module_failure(job, &what);
                 }
                 _ => {}

@@ -82,12 +82,12 @@ impl Store {
     }
 
     fn in_file(world: Arc<dyn Clock>) -> Self {
-        let folder = tempfile::tempdir().expect("the system has room for a folder");
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
-            .expect("a runtime needs a thread and nothing else");
+            .expect("a runtime can be built");
         let time = Arc::<WorldTime>::default();
         time.0.store(world.now().as_millis(), Ordering::SeqCst);
         let url = format!("sqlite:{}", folder.path().join("jobs.db").display());

@@ -127,7 +127,7 @@ fn job(attempt: u8) -> JobId {
 }
 
 fn marker(order: OrderId) -> String {
-    let org = OrgId::parse("00D000000000001").expect("it has the form of an org's id");
+    let org = OrgId::parse("00D000000000001").expect("valid org id");
     Marker { org, order }.to_string()
 }
 
@@ -207,7 +207,7 @@ impl State {
                 org: details(order_id(1)).org,
                 order: order_id(1),
             },
-            plan: &plan.expect("the order of tests is mapped"),
+            plan: &plan.expect("the test order is mapped"),
             watermark,
             answered: None,
             markers_kept: kept,

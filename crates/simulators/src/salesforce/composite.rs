@@ -6,15 +6,19 @@ use serde_json::{Map, Value, json};
 use super::{
     ids,
     org::Org,
-    rest::{self, Answer, Ask},
+    rest::{self, Answer, RestRequest},
     rules::Refusal,
     shape,
     transaction::Transaction,
 };
 
 /// `POST /composite`.
-pub(crate) fn run(org: &Org, tx: &mut Transaction<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let body = ask.object_body()?;
+pub(crate) fn run(
+    org: &Org,
+    tx: &mut Transaction<'_>,
+    rest_request: &RestRequest<'_>,
+) -> Result<Answer, Refusal> {
+    let body = rest_request.object_body()?;
     let all_or_none = body.get("allOrNone") == Some(&Value::from(true));
     let empty = Vec::new();
     let requests = body
@@ -111,7 +115,7 @@ fn one(
             .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         hit.1.as_str().map(str::to_owned)
     };
-    let ask = Ask {
+    let rest_request = RestRequest {
         method: request["method"].as_str().unwrap_or_default(),
         version,
         parts: rest.to_vec(),
@@ -123,7 +127,7 @@ fn one(
         if_modified_since: header("If-Modified-Since"),
         batch_size: None,
     };
-    rest::answer(org, tx, &ask)
+    rest::answer(org, tx, &rest_request)
 }
 
 /// Percent-decoding of a path part.
@@ -194,12 +198,12 @@ fn fill_in(value: &mut Value, seen: &BTreeMap<String, Value>) -> Result<(), Refu
 pub(crate) fn collection(
     org: &Org,
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
 ) -> Result<Answer, Refusal> {
-    if let ("POST", [_, _, object]) = (ask.method, ask.parts.as_slice()) {
-        return batch_read(org, tx, ask, object);
+    if let ("POST", [_, _, object]) = (rest_request.method, rest_request.parts.as_slice()) {
+        return batch_read(org, tx, rest_request, object);
     }
-    let body = ask.object_body()?;
+    let body = rest_request.object_body()?;
     let all_or_none = body.get("allOrNone") == Some(&Value::from(true));
     let empty = Vec::new();
     let records = body
@@ -217,7 +221,7 @@ pub(crate) fn collection(
     let mut failed = false;
     for record in records {
         let fields = record.as_object().cloned().unwrap_or_default();
-        let outcome = match ask.method {
+        let outcome = match rest_request.method {
             "PATCH" => change(tx, &fields),
             "POST" => {
                 let kind = record["attributes"]["type"].as_str().unwrap_or_default();
@@ -277,21 +281,21 @@ fn change(tx: &mut Transaction<'_>, fields: &Map<String, Value>) -> Result<Strin
 fn batch_read(
     org: &Org,
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
     object: &str,
 ) -> Result<Answer, Refusal> {
-    let fields: Vec<&str> = ask.body["fields"]
+    let fields: Vec<&str> = rest_request.body["fields"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
         .collect();
     let mut rows = Vec::new();
-    for id in ask.body["ids"].as_array().into_iter().flatten() {
+    for id in rest_request.body["ids"].as_array().into_iter().flatten() {
         let id = id.as_str().unwrap_or_default();
-        let read = Ask {
+        let read = RestRequest {
             method: "GET",
-            version: ask.version,
+            version: rest_request.version,
             parts: vec!["sobjects".to_owned(), object.to_owned(), id.to_owned()],
             query: vec![("fields".to_owned(), fields.join(","))],
             body: Value::Null,

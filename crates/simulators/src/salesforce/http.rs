@@ -16,7 +16,7 @@ use super::{
     history::Author,
     ids, oauth,
     org::Org,
-    rest::{self, Answer, Ask},
+    rest::{self, Answer, RestRequest},
     rules::Refusal,
 };
 use crate::{listener::ConnectionHandle, lock};
@@ -316,7 +316,7 @@ fn data(org: &Org, incoming: &Incoming, version: &str, parts: &[String]) -> Answ
     let query = incoming.uri.query().unwrap_or_default();
     let batch_size = header("sforce-query-options")
         .and_then(|value| value.strip_prefix("batchSize=")?.trim().parse().ok());
-    let ask = Ask {
+    let rest_request = RestRequest {
         method: incoming.method.as_str(),
         version,
         parts: parts.to_vec(),
@@ -328,6 +328,6 @@ fn data(org: &Org, incoming: &Incoming, version: &str, parts: &[String]) -> Answ
         if_modified_since: header("if-modified-since"),
         batch_size,
     };
-    org.write(Author::Api, |tx| rest::answer(org, tx, &ask))
+    org.write(Author::Api, |tx| rest::answer(org, tx, &rest_request))
         .unwrap_or_else(Answer::from)
 }

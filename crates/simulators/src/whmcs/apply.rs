@@ -106,7 +106,7 @@ fn apply_to_context(context: &mut Context, fault: &Fault) {
     match fault.id {
         FaultId::F14 => {
             let limit = fault.services.unwrap_or(0);
-            context.half = Some(usize::try_from(limit).unwrap_or(usize::MAX));
+            context.service_limit = Some(usize::try_from(limit).unwrap_or(usize::MAX));
         }
         FaultId::F24 => runtime.string_ids = true,
         FaultId::F25 => match style {

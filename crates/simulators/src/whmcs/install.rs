@@ -51,7 +51,7 @@ pub(crate) struct Install {
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) runtime: RuntimeOptions,
-    pub(crate) half: Option<usize>,
+    pub(crate) service_limit: Option<usize>,
     pub(crate) module: Option<Module>,
 }
 
@@ -72,7 +72,7 @@ impl Install {
     pub(crate) fn context(&self) -> Context {
         Context {
             runtime: lock(&self.runtime).clone(),
-            half: None,
+            service_limit: None,
             module: None,
         }
     }

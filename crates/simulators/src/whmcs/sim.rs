@@ -309,7 +309,7 @@ impl WhmcsSim {
     }
 
     /// Services with more than one remote account.
-    pub fn doubled_accounts(&self) -> BTreeMap<u64, u32> {
+    pub fn duplicate_accounts(&self) -> BTreeMap<u64, u32> {
         let mut all = self.remote_accounts();
         all.retain(|_, accounts| *accounts > 1);
         all
@@ -321,7 +321,7 @@ impl WhmcsSim {
             "orders_by_marker": self.orders_by_marker(),
             "duplicates": self.duplicates(),
             "remote_accounts": self.remote_accounts(),
-            "doubled_accounts": self.doubled_accounts(),
+            "doubled_accounts": self.duplicate_accounts(),
             "mails": self.mails(),
         })
     }

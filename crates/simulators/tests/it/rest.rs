@@ -190,11 +190,11 @@ async fn stale_if_unmodified_since_is_rejected() {
     let rest = Rest::new(&world.salesforce).await;
     let id = world.place_and_approve(0, &[(0, 1)]).unwrap();
     let path = format!("/sobjects/Order/{id}");
-    let read = rest.ask("GET", &path).send().await.unwrap();
+    let read = rest.request("GET", &path).send().await.unwrap();
     let seen = read.headers()["last-modified"].to_str().unwrap().to_owned();
     assert!(read.headers().contains_key("sforce-limit-info"));
     let write = |since: String| {
-        rest.ask("PATCH", &path)
+        rest.request("PATCH", &path)
             .header("if-unmodified-since", since)
             .json(&json!({"Activation_Status__c": "Activated"}))
             .send()
@@ -209,7 +209,7 @@ async fn stale_if_unmodified_since_is_rejected() {
         body[0]["errorCode"],
         "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE"
     );
-    let read = rest.ask("GET", &path).send().await.unwrap();
+    let read = rest.request("GET", &path).send().await.unwrap();
     let seen = read.headers()["last-modified"].to_str().unwrap().to_owned();
     assert_eq!(write(seen).await.unwrap().status().as_u16(), 204);
 }
@@ -304,7 +304,7 @@ async fn faults_act_before_or_after_commit() {
     assert_eq!(rest.call("PATCH", &path, po("1")).await.0, 204);
     sim.fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropBefore));
     assert!(
-        rest.ask("PATCH", &path)
+        rest.request("PATCH", &path)
             .json(&po("2"))
             .send()
             .await
@@ -313,7 +313,7 @@ async fn faults_act_before_or_after_commit() {
     assert_eq!(sim.record(&id).unwrap()["PoNumber"], "1");
     sim.fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropAfter));
     assert!(
-        rest.ask("PATCH", &path)
+        rest.request("PATCH", &path)
             .json(&po("3"))
             .send()
             .await
@@ -339,7 +339,7 @@ async fn held_write_outlives_client() {
     let id = world.place_order(0, &[(0, 1)]).unwrap();
     let hold = sim.hold(Route::OrderPatch, Phase::Before);
     let request = rest
-        .ask("PATCH", &format!("/sobjects/Order/{id}"))
+        .request("PATCH", &format!("/sobjects/Order/{id}"))
         .json(&json!({"PoNumber": "7"}));
     let client = tokio::spawn(request.send());
     hold.arrived(1).await;
@@ -358,7 +358,7 @@ async fn data_survives_restart_on_same_port() {
     let rest = Rest::new(&world.salesforce).await;
     let port = world.salesforce.rest_port();
     world.salesforce.stop().await;
-    assert!(rest.ask("GET", "/limits").send().await.is_err());
+    assert!(rest.request("GET", "/limits").send().await.is_err());
     world.salesforce.restart().await.unwrap();
     assert_eq!(world.salesforce.rest_port(), port);
     assert_eq!(rest.call("GET", "/limits", None).await.0, 200);

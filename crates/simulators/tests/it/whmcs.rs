@@ -155,7 +155,7 @@ async fn orders_are_neither_deduplicated_nor_locked() {
         (&one["result"], &two["result"]),
         (&json!("success"), &json!("success"))
     );
-    assert!(!world.whmcs.doubled_accounts().is_empty());
+    assert!(!world.whmcs.duplicate_accounts().is_empty());
 }
 
 #[tokio::test]
@@ -258,7 +258,7 @@ async fn modules_follow_scripts() {
         api.call("AcceptOrder", &accept).await["message"],
         "Already provisioned"
     );
-    assert!(world.whmcs.doubled_accounts().is_empty());
+    assert!(world.whmcs.duplicate_accounts().is_empty());
 }
 
 #[tokio::test]

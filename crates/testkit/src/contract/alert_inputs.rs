@@ -75,7 +75,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!((oldest, since), (order_id(2), old[1].enqueued_at));
         let (lease, ending) = (&claimed[1].lease, Ending::Skipped);
         self.store.finish(lease, ending, &[], &[]).await.unwrap();
-        assert_eq!(stuck().await.orders, 1, "one that has ended is not stuck");
+        assert_eq!(stuck().await.orders, 1, "a finished order is not stuck");
         // Repeated releases are no progress.
         let release = Release {
             after: Duration::ZERO,

@@ -304,11 +304,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 .record(&stale.lease, std::slice::from_ref(&intent), &[])
                 .await,
         );
-        self.refuses(&stale).await;
+        self.assert_rejected(&stale).await;
         let fresh = self.claim_one().await;
         assert_ne!(fresh.lease.fence, stale.lease.fence);
         lost(self.store.record(&stale.lease, &[intent], &[]).await);
-        self.refuses(&stale).await;
+        self.assert_rejected(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
         self.store
             .finish(&fresh.lease, Ending::Skipped, &[], &[])
@@ -318,7 +318,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(jobs[0].ending, Some(Ending::Skipped));
     }
 
-    async fn refuses(&self, stale: &Claimed) {
+    async fn assert_rejected(&self, stale: &Claimed) {
         let lost = |result: Result<(), StoreError>| {
             assert!(matches!(result, Err(StoreError::LeaseLost)));
         };

@@ -145,7 +145,7 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
         args.seed
     ));
     if !consistent {
-        programs.show_logs(folder.path())?;
+        programs.save_logs(folder.path())?;
     }
     programs.stop().await?;
     drop(database);

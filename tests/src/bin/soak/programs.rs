@@ -100,7 +100,7 @@ impl Programs {
                 process.signal(Signal::CONT);
                 process.frozen_until = None;
             }
-            process.start_again_when_over()?;
+            process.restart_if_exited()?;
         }
         let which = rng.random_range(0..self.processes.len());
         let process = &mut self.processes[which];
@@ -130,7 +130,7 @@ impl Programs {
             if process.frozen_until.take().is_some() {
                 process.signal(Signal::CONT);
             }
-            process.start_again_when_over()?;
+            process.restart_if_exited()?;
         }
         Ok(())
     }
@@ -159,7 +159,7 @@ impl Programs {
     }
 
     /// Copies the logs to a folder that outlives the run.
-    pub(crate) fn show_logs(&self, folder: &Path) -> anyhow::Result<()> {
+    pub(crate) fn save_logs(&self, folder: &Path) -> anyhow::Result<()> {
         let kept = std::env::temp_dir().join("soak-logs");
         std::fs::create_dir_all(&kept)?;
         for entry in std::fs::read_dir(folder)? {
@@ -199,7 +199,7 @@ impl Supervised {
         })
     }
 
-    fn start_again_when_over(&mut self) -> anyhow::Result<()> {
+    fn restart_if_exited(&mut self) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_some() {
             self.frozen_until = None;
             self.child = spawn(&self.program, &self.settings, &self.log)?;

@@ -68,9 +68,9 @@ pub(crate) fn compare(world: &World, orders: &[String]) -> bool {
             }
         }
     }
-    let doubled: BTreeMap<_, _> = world.whmcs.doubled_accounts();
+    let duplicates: BTreeMap<_, _> = world.whmcs.duplicate_accounts();
     differences.extend(
-        doubled
+        duplicates
             .iter()
             .map(|(service, times)| format!("service {service} was built {times} times")),
     );
@@ -81,7 +81,7 @@ pub(crate) fn compare(world: &World, orders: &[String]) -> bool {
         "orders {}, lost {lost}, placed more than once {}, services built more than once {}",
         orders.len(),
         world.whmcs.duplicates().len(),
-        doubled.len()
+        duplicates.len()
     ));
     let consistent = differences.is_empty() && world.whmcs.duplicates().is_empty();
     say(match consistent {

@@ -34,8 +34,8 @@ async fn crash_before_alert_is_saved(engine: Engine) {
         ("ALERT_WEBHOOK_URL", url),
     ]);
     env.salesforce.publish_raw(vec![0xff; 40], None);
-    let told_again = async || inbox.taken_about(ALERT).len() >= 2;
-    env.restart_until(SUBSCRIBER, &settings, told_again).await;
+    let resent = async || inbox.accepted_about(ALERT).len() >= 2;
+    env.restart_until(SUBSCRIBER, &settings, resent).await;
     let reached = fs::read_to_string(reached_file(&crash_points)).unwrap();
     assert_eq!(reached.trim(), point);
     let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
@@ -48,12 +48,12 @@ async fn crash_before_alert_is_saved(engine: Engine) {
         alert.is_some_and(|alert| alert.told == Told::Resolved)
     };
     env.restart_until(SUBSCRIBER, &settings, marked).await;
-    let taken = inbox.taken_about(ALERT);
+    let taken = inbox.accepted_about(ALERT);
     let (over, firing) = taken.split_last().unwrap();
     assert_eq!(over["status"], "resolved", "once, and last");
     assert!(firing.len() >= 2, "{firing:?}");
     for message in firing {
-        assert_eq!(message, &firing[0], "it is the same message");
+        assert_eq!(message, &firing[0], "the message is unchanged");
         assert_eq!(message["startsAt"], over["startsAt"]);
     }
 }

@@ -58,7 +58,7 @@ impl House {
             }
         }
         assert!(cases.is_empty(), "no crash at {cases:#?}");
-        assert!(self.whmcs.doubled_accounts().is_empty());
+        assert!(self.whmcs.duplicate_accounts().is_empty());
         subscriber.stop().await;
     }
 
@@ -165,7 +165,7 @@ impl House {
 
     #[expect(
         clippy::print_stdout,
-        reason = "the table is what the matrix is run for; see it with --no-capture"
+        reason = "result table of the matrix, shown with --no-capture"
     )]
     fn print_row(&self, order: &OrderId, kind: Kind, point: &str) {
         let fault = match kind {
@@ -188,11 +188,11 @@ impl House {
         let code = self.field(order, "Activation_Error_Code__c");
         let n_orders = self.whmcs.orders_for(order.as_str()).len();
         let message = self.field(order, "Activation_Error_Message__c");
-        let died_setting_up = message.contains("calls to set it up got no answer");
-        let right = match code.as_str() {
+        let crashed_while_activating = message.contains("calls to set it up got no answer");
+        let explained = match code.as_str() {
             "WHMCS_OUTCOME_UNKNOWN" => match kind {
                 Kind::ActivationFails { .. } => n_orders <= 1,
-                _ => n_orders == 0 || n_orders == 1 && died_setting_up,
+                _ => n_orders == 0 || n_orders == 1 && crashed_while_activating,
             },
             "WHMCS_MODULE_FAILED" => {
                 let fails = matches!(
@@ -210,7 +210,7 @@ impl House {
             _ => false,
         };
         assert!(
-            right,
+            explained,
             "{order}, {kind:?}, {point}: {code} with {n_orders} WHMCS orders: {message}"
         );
     }

@@ -62,7 +62,7 @@ async fn kill_at_random_moments(engine: Engine) {
     for order in &orders {
         env.assert_provisioned_once(order);
     }
-    assert!(env.whmcs.duplicates().is_empty() && env.whmcs.doubled_accounts().is_empty());
+    assert!(env.whmcs.duplicates().is_empty() && env.whmcs.duplicate_accounts().is_empty());
     for program in programs {
         program.stop().await;
     }

@@ -39,7 +39,7 @@ async fn crash_at_every_point(engine: Engine) {
     let reached = async || {
         let reached = fs::read_to_string(reached_file(&crash_points)).unwrap_or_default();
         let all = points.len() == reached.lines().count();
-        all && env.store_holds(60).await
+        all && env.has_jobs(60).await
     };
     env.restart_until(SUBSCRIBER, &settings, reached).await;
     env.assert_one_job_each(&orders).await;

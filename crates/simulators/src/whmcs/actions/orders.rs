@@ -152,7 +152,10 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
         let price = override_price.unwrap_or_else(|| price_of(&line.product, cycle));
         for _ in 0..copies {
             amount += price * qty as f64;
-            if context.half.is_some_and(|limit| made.len() >= limit) {
+            if context
+                .service_limit
+                .is_some_and(|limit| made.len() >= limit)
+            {
                 continue;
             }
             let id = tables.next_id("services");
