@@ -40,7 +40,10 @@ fn mutation(name: &str) -> Result<Mutation, String> {
         .find(|mutation| format!("{mutation:?}") == name)
         .ok_or_else(|| {
             let all: Vec<_> = names.by_ref().collect();
-            format!("one of {}", all.join(", "))
+            format!(
+                "`{name}` is not a valid mutation: expected one of {}",
+                all.join(", ")
+            )
         })
 }
 

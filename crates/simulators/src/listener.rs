@@ -40,7 +40,7 @@ impl Connection {
     fn new(stream: TcpStream, all: &CancellationToken) -> Self {
         // Small responses must not wait for a full segment, since tests measure time.
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "set_nodelay");
+            tracing::debug!(%error, "set_nodelay failed");
         }
         let connection = ConnectionHandle(all.child_token());
         let cut = Box::pin(connection.0.clone().cancelled_owned());
@@ -125,7 +125,7 @@ impl SimListener {
             match self.listener.accept().await {
                 Ok((stream, _)) => return Connection::new(stream, &lock(&self.all)),
                 Err(error) => {
-                    tracing::debug!(%error, "accept");
+                    tracing::debug!(%error, "accept failed");
                     tokio::task::yield_now().await;
                 }
             }
@@ -218,7 +218,7 @@ impl Host {
         if let Some((token, task)) = running {
             token.cancel();
             if let Err(error) = task.await {
-                tracing::debug!(%error, "simulated listener");
+                tracing::debug!(%error, "simulated listener failed");
             }
         }
         self.cut_all();

@@ -83,15 +83,15 @@ impl StoreState {
             }
             Act::AskAgain { .. } => {}
             Act::AskedAgain { order, answer } => {
-                let asked = self
+                let requested = self
                     .audit
                     .iter()
                     .rev()
                     .find(|line| line.act == "ask_again" && line.subject == order.as_str());
-                let asked = asked.map(|line| line.at);
+                let requested = requested.map(|line| line.at);
                 if *answer == Some(AskAnswer::Asked)
                     && let Some(row) = self.orders.get_mut(order)
-                    && asked.is_some_and(|at| row.updated_at <= at)
+                    && requested.is_some_and(|at| row.updated_at <= at)
                 {
                     row.handled = Some(Handled {
                         who: by.to_owned(),

@@ -218,10 +218,10 @@ impl JobIntake for MemoryStore {
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
         let state = self.state();
-        let asked = state.dead_letters.iter().filter(|view| {
+        let requested = state.dead_letters.iter().filter(|view| {
             view.channel == *channel && view.asked_at.is_some() && view.closed_at.is_none()
         });
-        Ok(asked.take(limit).cloned().collect())
+        Ok(requested.take(limit).cloned().collect())
     }
 
     async fn redrive(

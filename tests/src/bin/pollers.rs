@@ -69,8 +69,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (_portal, url) = start_portal(&args.bins, &world, folder.path()).await?;
     let before = world.salesforce.calls().len();
     let seen = poll(&args, &url, orders).await?;
-    let asked = world.salesforce.calls().len() - before;
-    Ok(if report(&args, seen, asked) {
+    let calls = world.salesforce.calls().len() - before;
+    Ok(if report(&args, seen, calls) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -202,7 +202,7 @@ async fn look(
 
 /// Prints the measurements and returns whether they are within the limits.
 #[expect(clippy::print_stdout, reason = "command-line output")]
-fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
+fn report(args: &Args, mut seen: Seen, calls: usize) -> bool {
     seen.took.sort_unstable();
     let at = |share: usize| {
         let place = (seen.took.len() * share / 1000).min(seen.took.len().saturating_sub(1));
@@ -223,7 +223,7 @@ fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
     } = args;
     println!("{pollers} pollers on {orders} orders for {seconds} s");
     println!(
-        "answers            {} ({} of them 304), {errors} errors",
+        "responses          {} ({} of them 304), {errors} errors",
         seen.took.len(),
         seen.unchanged
     );
@@ -231,14 +231,14 @@ fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
         println!("  {count} x {error}");
     }
     println!(
-        "time to answer     p50 {:?}, p99 {:?}, p99.9 {:?}, most {:?} (limit: p99 {LIMIT:?})",
+        "response time      p50 {:?}, p99 {:?}, p99.9 {:?}, max {:?} (limit: p99 {LIMIT:?})",
         at(500),
         at(990),
         at(999),
         at(1000)
     );
     println!(
-        "read in Salesforce {reads} times in {asked} calls; one order at most {most} times, {wide:?} s apart (room for {room})"
+        "Salesforce reads   {reads} in {calls} calls; at most {most} per order (limit {room}), min gap {wide:?} s"
     );
     errors == 0
         && at(990) < LIMIT

@@ -252,12 +252,12 @@ async fn plan_rejects_prices_in_other_currency_than_client() {
     let fields = serde_json::Map::from_iter([("CurrencyIsoCode".to_owned(), json!("EUR"))]);
     let order = env.place_for(env.account(), fields);
     env.salesforce.approve(order.as_str()).unwrap();
-    let asked = ["orders", "plan", order.as_str()];
+    let command = ["orders", "plan", order.as_str()];
     let prices = [("WHMCS_PRICES", "salesforce")];
-    let (ended, plan) = run_with(&env, &asked, &prices).await;
+    let (ended, plan) = run_with(&env, &command, &prices).await;
     assert_eq!(ended.unwrap(), Exit::Difference);
     assert_eq!(plan["refusal"]["code"], "MAPPING_INVALID");
-    let (ended, _) = run(&env, &asked).await;
+    let (ended, _) = run(&env, &command).await;
     assert_eq!(
         ended.unwrap(),
         Exit::Fine,
@@ -327,9 +327,9 @@ async fn retry_requests_failed_order_and_skips_others() {
     assert_eq!(again.unwrap(), Exit::Difference);
     assert_eq!(found["answer"], "not failed");
     let audit = env.store.reader.audit(9).await.unwrap();
-    let acts: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
+    let commands: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
     assert_eq!(
-        acts,
+        commands,
         ["ask_again", "asked_again", "ask_again", "asked_again"]
     );
     for program in [subscriber, worker] {

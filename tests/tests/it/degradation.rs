@@ -116,10 +116,10 @@ async fn open_circuit_is_probed_and_closes_by_itself() {
     env.until(deferred).await;
     // Each running order may have called once; after that only the probe calls.
     let calls = env.whmcs.calls();
-    let asked = calls
+    let worker_calls = calls
         .iter()
         .filter(|call| call.action != "getorderstatuses");
-    assert!(asked.count() <= 8, "{calls:?}");
+    assert!(worker_calls.count() <= 8, "{calls:?}");
     env.whmcs.clear_faults();
     for order in &orders {
         env.until_activation(order, "Activated").await;

@@ -34,17 +34,17 @@ pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
 
 /// Metrics used by the rules and the dashboard that `exposed` lacks.
 pub(crate) fn missing_from(exposed: &BTreeSet<String>) -> Vec<String> {
-    let asked = [
+    let required = [
         "deploy/prometheus/orderbridge.rules.yml",
         "deploy/grafana/orderbridge.json",
     ];
-    let asked: BTreeSet<_> = asked
+    let required: BTreeSet<_> = required
         .iter()
         .flat_map(|path| metrics_in(&text(path)))
         .collect();
-    assert!(asked.len() > 20, "{asked:?}");
+    assert!(required.len() > 20, "{required:?}");
     let there = |name: &String| NOT_IN_EVERY_RUN.contains(&name.as_str()) || exposed.contains(name);
-    asked.into_iter().filter(|name| !there(name)).collect()
+    required.into_iter().filter(|name| !there(name)).collect()
 }
 
 fn names_after(text: &str, mark: &str) -> Vec<String> {

@@ -109,11 +109,11 @@ async fn operator_sees_failure_cause_and_retries() {
     assert!(page.contains("MAPPING_MISSING"), "{page}");
     map(json!("5"));
     let command = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
-    let asked = ops(http.post(format!("{url}/ops/api/act")))
+    let response = ops(http.post(format!("{url}/ops/api/act")))
         .json(&command)
         .send()
         .await;
-    assert_eq!(asked.unwrap().status(), StatusCode::OK);
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
     env.until_activation(&order, "Activated").await;
     let audit = env.store.reader.audit(9).await.unwrap();
     assert_eq!(audit[0].who, "Ada");

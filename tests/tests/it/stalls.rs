@@ -84,8 +84,9 @@ async fn provision_through(
     let settings = [settings, &[("WHMCS_TIMEOUT", "60s")]].concat();
     let (subscriber, worker) = (env.subscribe(), env.work_with(&settings));
     let orders = env.approve(20);
-    let asked = || env.whmcs.call_counts().get("getproducts").copied();
-    env.until(async || asked().unwrap_or_default() >= 8).await;
+    let calls_made = || env.whmcs.call_counts().get("getproducts").copied();
+    env.until(async || calls_made().unwrap_or_default() >= 8)
+        .await;
     stall(env).await;
     let status = |order: &OrderId| env.field(order, "Activation_Status__c");
     let ended = async || orders.iter().all(|order| status(order) != "Activating");
@@ -121,8 +122,9 @@ async fn hanging_client_does_not_starve_other_clients() {
         .fault(hanging.delay_ms(600_000).when(When::Always));
     let (subscriber, worker) = (env.subscribe(), env.work());
     let stuck = env.approve(8);
-    let asked = || env.whmcs.call_counts().get("getorders").copied();
-    env.until(async || asked().unwrap_or_default() >= 8).await;
+    let calls_made = || env.whmcs.call_counts().get("getorders").copied();
+    env.until(async || calls_made().unwrap_or_default() >= 8)
+        .await;
     let healthy = env.place_for(&other, Map::new());
     env.salesforce.approve(healthy.as_str()).unwrap();
     env.until_activation(&healthy, "Activated").await;
@@ -200,8 +202,8 @@ async fn resuming_workers_probes_open_circuit_at_once() {
     env.until(async || env.facts_named("held").await == 1).await;
     let what = Pausable::Worker;
     let pause = Act::Pause { what: what.clone() };
-    let asked = env.store.intake.act(&pause, "Ada", "new credential").await;
-    asked.unwrap();
+    let paused = env.store.intake.act(&pause, "Ada", "new credential").await;
+    paused.unwrap();
     env.whmcs.clear_faults();
     let resume = Act::Resume { what };
     env.store.intake.act(&resume, "Ada", "done").await.unwrap();

@@ -216,9 +216,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.execute(&asked(2, Some(AskAnswer::Asked))).await;
         assert_eq!(self.ids_handled().await, [order_id(1)]);
         let log = self.store.audit(9).await.unwrap();
-        let acts: Vec<_> = log.iter().rev().map(|line| line.act.as_str()).collect();
+        let commands: Vec<_> = log.iter().rev().map(|line| line.act.as_str()).collect();
         assert_eq!(
-            acts,
+            commands,
             [
                 "ask_again",
                 "ask_again",
@@ -293,8 +293,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let stale = self.store.accept(&self.delivery(epoch, vec![job], 9)).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
         for name in ["sub-a", "sub-b"] {
-            let asked = self.store.lead(&channel(), &owner(name), TTL).await;
-            let Leadership::Paused { by, reason, .. } = asked.unwrap() else {
+            let leadership = self.store.lead(&channel(), &owner(name), TTL).await;
+            let Leadership::Paused { by, reason, .. } = leadership.unwrap() else {
                 panic!("it is paused");
             };
             assert_eq!((by.as_str(), reason.as_str()), ("ada", "because"));

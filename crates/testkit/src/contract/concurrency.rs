@@ -194,8 +194,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         let lost = self.store.lose_position(&channel(), stale, &gap).await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
-        let asked = self.store.lead(&channel(), &owner("sub-a"), TTL).await;
-        assert!(matches!(asked.unwrap(), Leadership::Standby { .. }));
+        let leadership = self.store.lead(&channel(), &owner("sub-a"), TTL).await;
+        assert!(matches!(leadership.unwrap(), Leadership::Standby { .. }));
         let view = self.store.stream(&channel()).await.unwrap();
         assert_eq!(view.leader.unwrap().1, epoch);
         assert_eq!(view.cursor.unwrap().replay_id.as_bytes(), [5]);

@@ -54,7 +54,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         Alert {
             name: name.to_owned(),
             severity: "page".to_owned(),
-            summary: "It is so.".to_owned(),
+            summary: "Test alert.".to_owned(),
             description: "2 of 12".to_owned(),
             pending_since: Some(self.clock.now()),
             firing_since: Some(self.clock.now()),
@@ -106,19 +106,19 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.lead_watch(&b).await, None);
         self.clock.advance(TTL * 2);
         let new = self.lead_watch(&b).await.unwrap();
-        let told = self.alert("X", Told::Firing);
+        let firing = self.alert("X", Told::Firing);
         let late = self
             .store
-            .keep_alerts(&watch, old, std::slice::from_ref(&told));
+            .keep_alerts(&watch, old, std::slice::from_ref(&firing));
         assert!(matches!(late.await, Err(StoreError::NotLeader)));
         assert_eq!(self.store.alerts().await.unwrap()[0], raised);
         for _ in 0..2 {
             let now = self
                 .store
-                .keep_alerts(&watch, new, std::slice::from_ref(&told));
+                .keep_alerts(&watch, new, std::slice::from_ref(&firing));
             now.await.unwrap();
         }
-        assert_eq!(self.store.alerts().await.unwrap()[0], told);
+        assert_eq!(self.store.alerts().await.unwrap()[0], firing);
     }
 
     /// Successes and failures count while they are in the window; other outcomes never do.

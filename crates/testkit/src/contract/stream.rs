@@ -30,9 +30,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         });
         let delivery = self.delivery(epoch, dead_letters.into(), 1);
         self.store.accept(&delivery).await.unwrap();
-        let asked = || async {
-            let asked = self.store.asked_letters(&channel(), 9).await.unwrap();
-            asked.iter().map(|view| view.number).collect::<Vec<_>>()
+        let requested = || async {
+            let requested = self.store.asked_letters(&channel(), 9).await.unwrap();
+            requested.iter().map(|view| view.number).collect::<Vec<_>>()
         };
         let mut all = self.store.dead_letters(true, None, 9).await.unwrap();
         all.sort_by_key(|view| view.number);
@@ -41,16 +41,20 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let redrive = |letter, epoch, read| async move {
             self.store.redrive(&channel(), epoch, letter, read).await
         };
-        assert!(asked().await.is_empty());
+        assert!(requested().await.is_empty());
         let idle = redrive(first, epoch, &job).await.unwrap();
         assert_eq!(idle, Admission::SameDelivery, "no redrive requested");
         for letter in [second, first, first] {
             assert_eq!(self.execute(&Act::Redrive { letter }).await, Acted::Done);
         }
-        assert_eq!(asked().await, [first, second]);
+        assert_eq!(requested().await, [first, second]);
         let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
-        assert_eq!(asked().await, [first, second], "waits for the new leader");
+        assert_eq!(
+            requested().await,
+            [first, second],
+            "waits for the new leader"
+        );
         let made = redrive(first, epoch, &job).await.unwrap();
         assert_eq!(made, Admission::Enqueued);
         let repeat = redrive(first, epoch, &job).await.unwrap();
@@ -64,7 +68,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         });
         let kept = redrive(second, epoch, &unreadable).await.unwrap();
         assert_eq!(kept, Admission::DeadLettered);
-        assert!(asked().await.is_empty());
+        assert!(requested().await.is_empty());
         let open = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(open.len(), 1);
         assert_eq!(Err(open[0].letter.undecodable.clone()), unreadable);

@@ -58,14 +58,14 @@ fn column<'a>(params: &'a Php, name: &str, key: &str) -> Option<&'a str> {
     params.get(name)?.text(key)
 }
 
-fn cycle_of(product: &Product, asked: Option<&str>) -> &'static str {
+fn cycle_of(product: &Product, requested: Option<&str>) -> &'static str {
     match product.paytype.as_str() {
         "free" => return cycle_name("free"),
         "onetime" => return cycle_name("onetime"),
         _ => {}
     }
-    let asked = asked.map(|text| text.to_ascii_lowercase().replace(['-', ' '], ""));
-    let usable = asked.filter(|cycle| product.prices.contains_key(cycle));
+    let requested = requested.map(|text| text.to_ascii_lowercase().replace(['-', ' '], ""));
+    let usable = requested.filter(|cycle| product.prices.contains_key(cycle));
     match usable {
         Some(cycle) => cycle_name(&cycle),
         // A missing or invalid cycle is silently replaced.
@@ -136,15 +136,15 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
     let mut made = Vec::new();
     let mut amount = 0.0;
     for line in &lines {
-        let asked = column(params, "qty", &line.key)
+        let requested = column(params, "qty", &line.key)
             .and_then(cast)
             .filter(|_| runtime.version >= Version::V8_12)
             .unwrap_or(1)
             .max(1);
         let (copies, qty) = match line.product.allowqty {
             0 => (1, 1),
-            1 => (asked, 1),
-            _ => (1, asked),
+            1 => (requested, 1),
+            _ => (1, requested),
         };
         let cycle = cycle_of(&line.product, column(params, "billingcycle", &line.key));
         let override_price =
