@@ -86,7 +86,7 @@ impl CorrelationId {
 impl JobId {
     /// What stands in the place of a job where a person has acted.
     #[must_use]
-    pub fn of_person() -> Self {
+    pub fn of_operator() -> Self {
         Self("person".to_owned())
     }
 

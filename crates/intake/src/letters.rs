@@ -20,7 +20,7 @@ impl Intake {
         loop {
             self.ports.clock.sleep(LOOK).await;
             let channel = &self.settings.channel;
-            let asked = match self.ports.store.asked_letters(channel, SOME).await {
+            let asked = match self.ports.store.requested_redrives(channel, SOME).await {
                 Ok(asked) => asked,
                 Err(error) => {
                     tracing::warn!(%error, "the store does not say which letters to read again");

@@ -59,7 +59,7 @@ pub(crate) fn over(channel: &Channel, error: &StreamError) {
 }
 
 /// The stored position was lost.
-pub(crate) fn position_lost(channel: &Channel) {
+pub(crate) fn cursor_lost(channel: &Channel) {
     resets(channel, 1);
 }
 

@@ -326,16 +326,16 @@ impl Intake {
         };
         self.health.error(status, error.to_string());
         let instead = match (&error, self.settings.on_loss) {
-            (StreamError::PositionLost { .. }, OnLoss::Stop) => {
+            (StreamError::CursorLost { .. }, OnLoss::Stop) => {
                 self.health.error(Status::Stopped, error.to_string());
                 self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
                     .await;
                 return None;
             }
-            (StreamError::PositionLost { detail }, OnLoss::All) => {
+            (StreamError::CursorLost { detail }, OnLoss::All) => {
                 self.record_gap(epoch, detail, Start::Earliest).await
             }
-            (StreamError::PositionLost { detail }, OnLoss::Latest) => {
+            (StreamError::CursorLost { detail }, OnLoss::Latest) => {
                 self.record_gap(epoch, detail, Start::Latest).await
             }
             _ => None,
@@ -357,9 +357,14 @@ impl Intake {
             detail = gap.detail,
             "the stored position is lost; events may be missing"
         );
-        match self.ports.store.lose_position(channel, epoch, &gap).await {
+        match self
+            .ports
+            .store
+            .record_cursor_loss(channel, epoch, &gap)
+            .await
+        {
             Ok(()) => {
-                measure::position_lost(channel);
+                measure::cursor_lost(channel);
                 self.missed.notify_one();
                 Some(Instead { epoch, start })
             }

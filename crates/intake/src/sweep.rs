@@ -194,16 +194,16 @@ impl Sweep {
 
 #[cfg(test)]
 mod tests {
-    use domain::job::Ending;
+    use domain::job::JobOutcome;
     use domain::key::IdemKey;
-    use domain::order::Activation;
+    use domain::order::ActivationStatus;
     use domain::ports::{JobQueue, JobReader};
     use domain::time::Timestamp;
     use testkit::{FakeClock, FakeCrm, MemoryStore, details, order_id, owner};
 
     use super::*;
 
-    struct House {
+    struct TestEnv {
         crm: Arc<FakeCrm>,
         store: Arc<MemoryStore>,
         /// The bridge's.
@@ -212,7 +212,7 @@ mod tests {
         sweep: Sweep,
     }
 
-    fn house() -> House {
+    fn house() -> TestEnv {
         let (clock, salesforce) = (
             Arc::new(FakeClock::default()),
             Arc::new(FakeClock::default()),
@@ -231,7 +231,7 @@ mod tests {
             after: Duration::from_secs(120),
         };
         let sweep = Sweep::new(ports, settings, Arc::default(), Arc::default());
-        House {
+        TestEnv {
             crm,
             store,
             clock,
@@ -240,7 +240,7 @@ mod tests {
         }
     }
 
-    impl House {
+    impl TestEnv {
         /// Time passes everywhere.
         fn advance(&self, by: Duration) {
             self.clock.advance(by);
@@ -248,11 +248,11 @@ mod tests {
         }
 
         /// A worker ends the job that is due.
-        async fn finish(&self, ending: Ending) {
+        async fn finish(&self, outcome: JobOutcome) {
             let ttl = Duration::from_secs(15);
             let claimed = self.store.claim(&owner("w"), 1, ttl).await;
             let lease = claimed.expect("the store answers")[0].lease.clone();
-            let finished = self.store.finish(&lease, ending, &[], &[]).await;
+            let finished = self.store.finish(&lease, outcome, &[], &[]).await;
             finished.expect("the lease holds");
         }
 
@@ -292,7 +292,7 @@ mod tests {
         house.activating(1, house.salesforce.now());
         house.advance(Duration::from_secs(121));
         house.found().await;
-        house.finish(Ending::Failed).await;
+        house.finish(JobOutcome::Failed).await;
         house.advance(Duration::from_secs(300));
         assert_eq!(house.found().await.enqueued, 0);
         house.activating(1, house.salesforce.now());
@@ -302,13 +302,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_activation_whose_job_did_nothing_is_found_again() {
-        for ending in [Ending::Skipped, Ending::Superseded] {
+        for outcome in [JobOutcome::Skipped, JobOutcome::Superseded] {
             let house = house();
             house.activating(1, house.salesforce.now());
             house.advance(Duration::from_secs(121));
             for _ in 0..3 {
-                assert_eq!(house.found().await.enqueued, 1, "{ending:?}");
-                house.finish(ending).await;
+                assert_eq!(house.found().await.enqueued, 1, "{outcome:?}");
+                house.finish(outcome).await;
                 house.advance(Duration::from_secs(300));
             }
         }
@@ -325,12 +325,12 @@ mod tests {
             assert_eq!(house.found().await.pending, 0, "its event may still come");
             house.advance(Duration::from_secs(61));
             assert_eq!(house.found().await.enqueued, 1);
-            house.finish(Ending::Failed).await;
+            house.finish(JobOutcome::Failed).await;
             // The operator asks again: by the store's clock its job may have ended later.
             house.activating(1, house.salesforce.now());
             house.advance(Duration::from_secs(121));
             assert_eq!(house.found().await.enqueued, 1);
-            house.finish(Ending::Failed).await;
+            house.finish(JobOutcome::Failed).await;
             house.advance(Duration::from_secs(300));
             assert_eq!(house.found().await.enqueued, 0);
         }
@@ -342,10 +342,12 @@ mod tests {
         for number in 1..=450 {
             house.activating(number, house.salesforce.now());
         }
-        house.crm.set_activation(order_id(7), Activation::Failed);
+        house
+            .crm
+            .set_activation(order_id(7), ActivationStatus::Failed);
         house.advance(Duration::from_secs(121));
         assert_eq!(house.found().await.enqueued, 449);
-        let tally = house.store.tally().await.expect("the store answers");
-        assert_eq!(tally.count("queued"), 449);
+        let queue_stats = house.store.queue_stats().await.expect("the store answers");
+        assert_eq!(queue_stats.count("queued"), 449);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::job::{Fence, Lease};
+use domain::job::{Lease, LeaseToken};
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;
@@ -50,13 +50,13 @@ impl Hold {
 
 /// The leases of this process.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<BTreeMap<Fence, Hold>>);
+pub(crate) struct Holds(Mutex<BTreeMap<LeaseToken, Hold>>);
 
 /// Keeps a lease alive for as long as it lives. Dropped with its work, however that ends: a
 /// job whose work panicked must not keep its lease.
 pub(crate) struct LeaseGuard {
     holds: Arc<Holds>,
-    fence: Fence,
+    token: LeaseToken,
 }
 
 impl Drop for LeaseGuard {
@@ -68,7 +68,7 @@ impl Drop for LeaseGuard {
 impl Holds {
     /// Renews this lease until the guard is dropped.
     pub(crate) fn keep(self: &Arc<Self>, hold: Hold) -> LeaseGuard {
-        let fence = hold.lease.fence.clone();
+        let fence = hold.lease.token.clone();
         self.lock().insert(fence.clone(), hold);
         LeaseGuard {
             holds: Arc::clone(self),
@@ -92,7 +92,7 @@ impl Holds {
             Ok(lost) => {
                 let holds = self.lock();
                 for lease in leases {
-                    let Some(hold) = holds.get(&lease.fence) else {
+                    let Some(hold) = holds.get(&lease.token) else {
                         continue;
                     };
                     if lost.contains(&lease) {
@@ -107,7 +107,7 @@ impl Holds {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Fence, Hold>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseToken, Hold>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

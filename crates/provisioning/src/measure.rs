@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::failure::Code;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{Claimed, StoreError};
 use domain::time::Timestamp;
@@ -66,9 +66,9 @@ pub(crate) fn claimed(claimed: &Claimed) {
 /// A job left our hands, after so long in them.
 pub(crate) fn left(ended: &Result<End, StoreError>, took: Duration) {
     let outcome = match ended {
-        Ok(End::Finished(Ending::Succeeded)) => "success",
-        Ok(End::Finished(Ending::Failed)) => "failed",
-        Ok(End::Finished(Ending::Skipped | Ending::Superseded)) => "cancelled",
+        Ok(End::Finished(JobOutcome::Succeeded)) => "success",
+        Ok(End::Finished(JobOutcome::Failed)) => "failed",
+        Ok(End::Finished(JobOutcome::Skipped | JobOutcome::Superseded)) => "cancelled",
         Ok(End::Released) => "retry",
         Err(StoreError::LeaseLost) => "lease_lost",
         Err(_) => "store",
@@ -89,11 +89,11 @@ pub(crate) fn step(name: &'static str, took: Duration) {
 }
 
 /// An order's outcome stands: from the approval until now.
-pub(crate) fn finished(ending: Ending, code: Option<Code>, asked: Timestamp, now: Timestamp) {
-    let outcome = match ending {
-        Ending::Succeeded => "success",
-        Ending::Failed => "failure",
-        Ending::Skipped | Ending::Superseded => return,
+pub(crate) fn finished(outcome: JobOutcome, code: Option<Code>, asked: Timestamp, now: Timestamp) {
+    let outcome = match outcome {
+        JobOutcome::Succeeded => "success",
+        JobOutcome::Failed => "failure",
+        JobOutcome::Skipped | JobOutcome::Superseded => return,
     };
     let reason = code.map_or("", Code::as_str);
     counter!("orderbridge_provisioning_finished_total", "outcome" => outcome, "reason" => reason)

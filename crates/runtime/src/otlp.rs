@@ -148,8 +148,8 @@ pub(crate) async fn end() {
     let Some((provider, _)) = TRACES.get() else {
         return;
     };
-    let ending = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(TIMEOUT));
-    if let Ok(Err(error)) = ending.await {
+    let outcome = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(TIMEOUT));
+    if let Ok(Err(error)) = outcome.await {
         tracing::warn!(%error, "the last traces were not sent");
     }
 }

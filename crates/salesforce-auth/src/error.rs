@@ -55,7 +55,7 @@ impl AuthError {
     /// Whether it stays so until a person changes something: the credential, or what the org
     /// lets it do.
     #[must_use]
-    pub const fn needs_a_person(&self) -> bool {
+    pub const fn needs_operator(&self) -> bool {
         match self {
             Self::Unreachable { .. } => false,
             Self::Refused { .. } | Self::SessionRefused { .. } => true,

@@ -6,8 +6,8 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, IdemKey, Marker};
-use domain::order::{Activation, Contact, OrderStatus, ServiceStatus};
-use domain::ports::{Act, JobIntake, Received, Undecodable, UndecodableReason};
+use domain::order::{ActivationStatus, Contact, OrderStatus, ServiceStatus};
+use domain::ports::{AdminCommand, JobIntake, Received, Undecodable, UndecodableReason};
 use testkit::{details, order_id};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ async fn redrive_dead_letters(world: Arc<World>) {
                 world
                     .trace
                     .say("operator", || format!("redrives dead letter {letter}"));
-                let command = Act::Redrive { letter };
+                let command = AdminCommand::Redrive { letter };
                 // It may be closed already.
                 let _ = world
                     .store
@@ -115,7 +115,7 @@ async fn operate(world: Arc<World>, order: OrderId) {
             return;
         };
         match (&record.details.activation, record.code) {
-            (Activation::Failed, Some(code)) => {
+            (ActivationStatus::Failed, Some(code)) => {
                 failures += 1;
                 let give_up = world.faults.never_answered.is_some() && failures > 3;
                 if give_up || world.injects(50) {
@@ -131,7 +131,7 @@ async fn operate(world: Arc<World>, order: OrderId) {
                 resolve(&world, order, code);
                 activate(&world, order, "retries");
             }
-            (Activation::Failed, None) => {
+            (ActivationStatus::Failed, None) => {
                 let detail = format!("{order} failed without a code");
                 world.breaches.record(Promise::SystemsAgree, detail);
                 return;
@@ -139,7 +139,7 @@ async fn operate(world: Arc<World>, order: OrderId) {
             _ if world.injects(world.faults.early_retry) => {
                 activate(&world, order, "retries early");
             }
-            (Activation::Activating, _) if is_abandoned_event(&world, &record).await => {
+            (ActivationStatus::Activating, _) if is_abandoned_event(&world, &record).await => {
                 activate(&world, order, "retries lost event of");
             }
             _ => {}
@@ -155,7 +155,7 @@ async fn is_abandoned_event(world: &World, record: &OrderRecord) -> bool {
         return false;
     }
     let jobs = world.store.inner.jobs_of(record.details.id).await;
-    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
+    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.outcome.is_some()))
 }
 
 /// How long an event may precede its commit, in milliseconds: less than the worker's last second
@@ -198,7 +198,7 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
     // is left to the sweep.
     let record = world.crm.record(order);
     let distinguishable = world.faults.org_has_key && world.faults.events_have_key
-        || record.is_some_and(|record| record.details.activation != Activation::Activating);
+        || record.is_some_and(|record| record.details.activation != ActivationStatus::Activating);
     if distinguishable && world.injects(world.faults.crm_stale) {
         tokio::time::sleep(world.rng.millis(0, lag(&world))).await;
         world

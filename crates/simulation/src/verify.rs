@@ -1,8 +1,8 @@
 //! Final verification: do all systems agree?
 
 use domain::failure::Code;
-use domain::job::Ending;
-use domain::order::{Activation, Fact, OrderState, OrderStatus, ServiceStatus};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, Fact, OrderState, OrderStatus, ServiceStatus};
 use domain::ports::StoreError;
 
 use crate::promise::Promise;
@@ -19,8 +19,8 @@ pub(crate) async fn remaining_work(world: &World) -> String {
     let mut open = Vec::new();
     for record in world.crm.records() {
         let ended = match record.details.activation {
-            Activation::Activated => true,
-            Activation::Failed => record.abandoned,
+            ActivationStatus::Activated => true,
+            ActivationStatus::Failed => record.abandoned,
             _ => false,
         };
         if !ended {
@@ -40,9 +40,9 @@ pub(crate) async fn remaining_work(world: &World) -> String {
     if !dead_letters.is_empty() {
         open.push(format!("dead letters {dead_letters:?} were not redriven"));
     }
-    match world.store.inner.tally().await {
-        Ok(tally) => {
-            let live = tally.count("queued") + tally.count("leased");
+    match world.store.inner.queue_stats().await {
+        Ok(queue_stats) => {
+            let live = queue_stats.count("queued") + queue_stats.count("leased");
             if live > 0 {
                 open.push(format!("{live} live jobs"));
             }
@@ -77,8 +77,8 @@ pub(crate) async fn verify(world: &World) {
         .into_iter()
         .filter(|event| world.store.has(event))
         .count();
-    match world.store.inner.tally().await {
-        Ok(tally) if tally.open_dead_letters == dead_letters as u64 => {}
+    match world.store.inner.queue_stats().await {
+        Ok(queue_stats) if queue_stats.open_dead_letters == dead_letters as u64 => {}
         other => {
             let detail = format!("{dead_letters} dead letters expected, found {other:?}");
             world.breaches.record(Promise::DeadLettersOnce, detail);
@@ -140,8 +140,11 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
     };
     let jobs = world.store.inner.jobs_of(order).await?;
     match record.details.activation {
-        Activation::Activated => {
-            if !jobs.iter().any(|job| job.ending == Some(Ending::Succeeded)) {
+        ActivationStatus::Activated => {
+            if !jobs
+                .iter()
+                .any(|job| job.outcome == Some(JobOutcome::Succeeded))
+            {
                 disagree("Activated, and no job succeeded".to_owned());
             }
             let placed: Vec<_> = world
@@ -163,7 +166,7 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
                     state.whmcs_order()
                 ));
             }
-            let active = |line: &domain::order::LineSighting| line.status == ServiceStatus::Active;
+            let active = |line: &domain::order::WhmcsService| line.status == ServiceStatus::Active;
             if seen.status != OrderStatus::Active || !seen.lines.iter().all(active) {
                 disagree(format!("Activated, but WHMCS says {seen:?}"));
             }
@@ -174,7 +177,7 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
                 disagree(format!("services {services:?} reported as {reported:?}"));
             }
         }
-        Activation::Failed => {
+        ActivationStatus::Failed => {
             let recorded: Option<Code> = facts.iter().rev().find_map(|fact| match fact {
                 Fact::Refused(refusal) => Some(refusal.code),
                 _ => None,
@@ -185,7 +188,10 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
                     record.code
                 ));
             }
-            if !jobs.iter().any(|job| job.ending == Some(Ending::Failed)) {
+            if !jobs
+                .iter()
+                .any(|job| job.outcome == Some(JobOutcome::Failed))
+            {
                 disagree("Failed, and no job failed".to_owned());
             }
         }

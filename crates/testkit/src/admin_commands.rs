@@ -2,24 +2,36 @@
 
 use domain::job::JobState;
 use domain::key::JobId;
-use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, Audit, Cursor, Handled, MarkKind, Pausable, Pause};
+use domain::order::{Fact, RetryAnswer};
+use domain::ports::{
+    Acknowledgement, AdminCommand, AuditEntry, CommandResult, Cursor, MarkKind, Pausable, Pause,
+};
 use domain::time::Timestamp;
 
 use crate::store_state::StoreState;
 
 impl StoreState {
-    pub(crate) fn act(&mut self, command: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+    pub(crate) fn act(
+        &mut self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> CommandResult {
         let acted = self.apply(command, by, reason, now);
         let detail = || format!("{by}: {reason}");
         match command {
-            _ if acted != Acted::Done => {}
-            Act::SetCursor { channel, .. } => self.mark(channel, MarkKind::Set, detail(), now),
-            Act::ResetCursor { channel } => self.mark(channel, MarkKind::Reset, detail(), now),
+            _ if acted != CommandResult::Done => {}
+            AdminCommand::SetCursor { channel, .. } => {
+                self.mark(channel, MarkKind::Set, detail(), now)
+            }
+            AdminCommand::ResetCursor { channel } => {
+                self.mark(channel, MarkKind::Reset, detail(), now)
+            }
             _ => {}
         }
-        if acted == Acted::Done {
-            self.audit.push(Audit {
+        if acted == CommandResult::Done {
+            self.audit.push(AuditEntry {
                 at: now,
                 who: by.to_owned(),
                 act: command.name().to_owned(),
@@ -30,27 +42,33 @@ impl StoreState {
         acted
     }
 
-    fn apply(&mut self, command: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+    fn apply(
+        &mut self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+        now: Timestamp,
+    ) -> CommandResult {
         match command {
-            Act::Dismiss { letter } => {
+            AdminCommand::Dismiss { letter } => {
                 let mut dead_letters = self.dead_letters.iter_mut();
                 let open =
                     dead_letters.find(|view| view.number == *letter && view.closed_at.is_none());
                 let Some(view) = open else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
                 view.closed_at = Some(now);
             }
-            Act::Redrive { letter } => {
+            AdminCommand::Redrive { letter } => {
                 let mut dead_letters = self.dead_letters.iter_mut();
                 let open =
                     dead_letters.find(|view| view.number == *letter && view.closed_at.is_none());
                 let Some(view) = open else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
                 view.asked_at = Some(now);
             }
-            Act::SetCursor { channel, replay_id } => {
+            AdminCommand::SetCursor { channel, replay_id } => {
                 let stream = self.streams.entry(channel.clone()).or_default();
                 stream.leader = None;
                 stream.cursor = Some(Cursor {
@@ -59,58 +77,58 @@ impl StoreState {
                 });
                 self.lost.remove(channel);
             }
-            Act::ResetCursor { channel } => {
+            AdminCommand::ResetCursor { channel } => {
                 let Some(stream) = self.streams.get_mut(channel) else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
                 stream.leader = None;
                 stream.cursor = None;
                 self.lost.remove(channel);
             }
-            Act::Forget { order, whmcs_order } => {
+            AdminCommand::Forget { order, whmcs_order } => {
                 if !self.orders.contains_key(order) {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 }
                 let leased = |state: &JobState| matches!(state, JobState::Leased(_));
                 let mut jobs = self.jobs.iter();
                 if jobs.any(|row| row.job.order == *order && leased(&row.state)) {
-                    return Acted::Running;
+                    return CommandResult::Running;
                 }
                 let forgotten = Fact::Forgotten {
                     order: *whmcs_order,
                 };
-                self.append(*order, &JobId::of_person(), &[forgotten], now);
+                self.append(*order, &JobId::of_operator(), &[forgotten], now);
             }
-            Act::AskAgain { .. } => {}
-            Act::AskedAgain { order, answer } => {
+            AdminCommand::RequestRetry { .. } => {}
+            AdminCommand::RetryRequested { order, answer } => {
                 let requested = self
                     .audit
                     .iter()
                     .rev()
                     .find(|line| line.act == "ask_again" && line.subject == order.as_str());
                 let requested = requested.map(|line| line.at);
-                if *answer == Some(AskAnswer::Asked)
+                if *answer == Some(RetryAnswer::Asked)
                     && let Some(row) = self.orders.get_mut(order)
                     && requested.is_some_and(|at| row.updated_at <= at)
                 {
-                    row.handled = Some(Handled {
+                    row.handled = Some(Acknowledgement {
                         who: by.to_owned(),
                         why: reason.to_owned(),
                         at: now,
                     });
                 }
             }
-            Act::Handle { order } => {
+            AdminCommand::Handle { order } => {
                 let Some(row) = self.orders.get_mut(order) else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
-                row.handled = Some(Handled {
+                row.handled = Some(Acknowledgement {
                     who: by.to_owned(),
                     why: reason.to_owned(),
                     at: now,
                 });
             }
-            Act::Pause { what } => {
+            AdminCommand::Pause { what } => {
                 self.pauses.retain(|pause| pause.what != *what);
                 self.pauses.push(Pause {
                     what: what.clone(),
@@ -124,13 +142,13 @@ impl StoreState {
                     stream.leader = None;
                 }
             }
-            Act::Resume { what } => {
+            AdminCommand::Resume { what } => {
                 if self.paused(what).is_none() {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 }
                 self.pauses.retain(|pause| pause.what != *what);
             }
         }
-        Acted::Done
+        CommandResult::Done
     }
 }

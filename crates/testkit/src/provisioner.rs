@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+    ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService,
 };
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
@@ -52,7 +52,7 @@ pub struct FakeProvisioner(Mutex<ProvisionerState>);
 
 #[derive(Debug, Default)]
 struct ProvisionerState {
-    orders: Vec<OrderSighting>,
+    orders: Vec<WhmcsOrder>,
     services: u64,
     faults: Vec<(Action, Fault)>,
     builds: Vec<ServiceId>,
@@ -125,7 +125,7 @@ impl FakeProvisioner {
 
     /// All orders.
     #[must_use]
-    pub fn all_orders(&self) -> Vec<OrderSighting> {
+    pub fn all_orders(&self) -> Vec<WhmcsOrder> {
         self.state().orders.clone()
     }
 
@@ -136,7 +136,7 @@ impl FakeProvisioner {
     }
 
     /// Edits the orders, as staff may.
-    pub fn edit(&self, edit: impl FnOnce(&mut Vec<OrderSighting>)) {
+    pub fn edit(&self, edit: impl FnOnce(&mut Vec<WhmcsOrder>)) {
         edit(&mut self.state().orders);
     }
 
@@ -202,7 +202,7 @@ impl ProvisionerState {
         let (status, service_status) = self.placed_as.clone().unwrap_or(as_usual);
         for line in &order.plan.lines {
             self.services += 1;
-            lines.push(LineSighting {
+            lines.push(WhmcsService {
                 service: ServiceId(100 + self.services),
                 product: Some(line.product),
                 cycle: Some(line.cycle),
@@ -215,7 +215,7 @@ impl ProvisionerState {
         } else {
             order.marker.to_string()
         };
-        self.orders.push(OrderSighting {
+        self.orders.push(WhmcsOrder {
             id,
             client: order.client,
             status,
@@ -256,9 +256,9 @@ impl ProvisionerState {
 
 #[async_trait]
 impl Provisioner for FakeProvisioner {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.call(Action::Read, |state| {
-            (client == ClientId(7)).then(|| ClientSighting {
+            (client == ClientId(7)).then(|| WhmcsClient {
                 id: client,
                 status: ClientStatus::Open,
                 currency: state.currency.clone(),
@@ -266,7 +266,7 @@ impl Provisioner for FakeProvisioner {
         })
     }
 
-    async fn client_by_email(&self, _email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, _email: &str) -> Result<Option<WhmcsClient>, CallError> {
         self.call(Action::Read, |_| None)
     }
 
@@ -297,7 +297,7 @@ impl Provisioner for FakeProvisioner {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         self.call(Action::Read, |state| {
             let of_client = state.orders.iter().filter(|order| order.client == client);
             of_client
@@ -311,7 +311,7 @@ impl Provisioner for FakeProvisioner {
         &self,
         _client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         self.call(Action::Read, |state| {
             state.orders.iter().find(|found| found.id == order).cloned()
         })

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    AUDIT_RETENTION, Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView,
-    Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind,
-    PROCESS_FORGOTTEN_AFTER, Pausable, ProcessReport, Pruned, Release, SHORTEST_RETENTION,
-    StoreError, Undecodable,
+    AUDIT_RETENTION, AdminCommand, Alert, CallRecord, Claimed, Clock, CommandResult, Cursor,
+    DeadLetterView, Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership,
+    MarkKind, PROCESS_FORGOTTEN_AFTER, Pausable, ProcessReport, Pruned, Release,
+    SHORTEST_RETENTION, StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -180,7 +180,7 @@ impl JobIntake for MemoryStore {
         Ok(admissions)
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -212,7 +212,7 @@ impl JobIntake for MemoryStore {
         Ok(admissions)
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -257,7 +257,12 @@ impl JobIntake for MemoryStore {
         Ok(admission)
     }
 
-    async fn act(&self, command: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
         let now = self.clock.now();
         let acted = self.state().act(command, by, reason, now);
         self.changed.notify_waiters();
@@ -286,7 +291,7 @@ impl JobIntake for MemoryStore {
         Ok(())
     }
 
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,
@@ -328,7 +333,7 @@ impl JobQueue for MemoryStore {
         let mut claimed = Vec::new();
         for at in due {
             state.claims += 1;
-            let fence = Fence::of(owner, state.claims);
+            let token = LeaseToken::of(owner, state.claims);
             let row = &mut state.jobs[at];
             let lease = Lease {
                 job: row.job.id.clone(),
@@ -401,18 +406,18 @@ impl JobQueue for MemoryStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         let row = state.leased_row(lease, now)?;
-        row.state = JobState::Ended(ending);
+        row.state = JobState::Ended(outcome);
         row.ended_at = Some(now);
         state.append_calls(lease, calls);
         state.append(lease.order, &lease.job, facts, now);
-        state.ended(lease.order, ending, now);
+        state.ended(lease.order, outcome, now);
         Ok(())
     }
 

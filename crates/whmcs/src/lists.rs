@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use domain::key::ClientId;
-use domain::order::{LineSighting, OrderSighting};
+use domain::order::{WhmcsOrder, WhmcsService};
 use domain::ports::CallError;
 use serde_json::{Map, Value};
 
@@ -141,7 +141,7 @@ impl Whmcs {
     pub(crate) async fn fill_in(
         &self,
         client: ClientId,
-        orders: &mut [OrderSighting],
+        orders: &mut [WhmcsOrder],
     ) -> Result<(), CallError> {
         let by_client = Form::new().set("clientid", client);
         let read = match self.fits_a_page(&by_client, orders).await {
@@ -173,7 +173,7 @@ impl Whmcs {
     async fn fits_a_page(
         &self,
         filter: &Form,
-        orders: &[OrderSighting],
+        orders: &[WhmcsOrder],
     ) -> Result<Option<Vec<Map<String, Value>>>, CallError> {
         let list = ("products", "product");
         let (rows, said) = self.page("GetClientsProducts", filter, list, 0).await?;
@@ -195,7 +195,7 @@ impl Whmcs {
     async fn services_one_by_one(
         &self,
         client: ClientId,
-        orders: &[OrderSighting],
+        orders: &[WhmcsOrder],
     ) -> Result<Vec<Map<String, Value>>, CallError> {
         let mut rows = Vec::new();
         for line in orders.iter().flat_map(|order| &order.lines) {
@@ -216,13 +216,13 @@ impl Whmcs {
 }
 
 /// An order that cannot be read must not look like one that is not there.
-pub(crate) fn sightings(rows: &[Map<String, Value>]) -> Result<Vec<OrderSighting>, CallError> {
+pub(crate) fn sightings(rows: &[Map<String, Value>]) -> Result<Vec<WhmcsOrder>, CallError> {
     rows.iter()
         .map(|row| wire::order(row).ok_or_else(|| unknown("GetOrders: an order without an id")))
         .collect()
 }
 
-fn put_line(lines: &mut Vec<LineSighting>, line: LineSighting) {
+fn put_line(lines: &mut Vec<WhmcsService>, line: WhmcsService) {
     match lines.iter_mut().find(|known| known.service == line.service) {
         Some(known) => *known = line,
         None => lines.push(line),

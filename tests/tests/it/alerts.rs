@@ -7,13 +7,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use domain::ports::Sign;
+use domain::ports::ConditionKind;
 use serde_json::{Map, Value};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 use tokio::net::TcpListener;
 
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 /// A webhook receiver.
 #[derive(Default)]
@@ -68,7 +68,7 @@ pub(crate) async fn open_inbox(rejects_first: bool) -> (Arc<Inbox>, String) {
 }
 
 /// Places orders of an account without a WHMCS client, which fail.
-fn place_failing(env: &House, count: usize) {
+fn place_failing(env: &TestEnv, count: usize) {
     let account = env.salesforce.create_account("Unlinked Ltd", None).unwrap();
     for _ in 0..count {
         let order = env.place_for(&account, Map::new());
@@ -76,17 +76,17 @@ fn place_failing(env: &House, count: usize) {
     }
 }
 
-async fn until_ended(env: &House, succeeded: u64, failed: u64) {
+async fn until_ended(env: &TestEnv, succeeded: u64, failed: u64) {
     env.until(async || {
-        let tally = env.store.reader.tally().await.unwrap();
-        tally.count("succeeded") == succeeded && tally.count("failed") == failed
+        let queue_stats = env.store.reader.queue_stats().await.unwrap();
+        queue_stats.count("succeeded") == succeeded && queue_stats.count("failed") == failed
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failure_rate_alert_fires_once_and_resolves_once() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (inbox, url) = open_inbox(true).await;
     let alerts = [("ALERT_WEBHOOK_URL", url.as_str()), ("ALERT_WINDOW", "1h")];
     let subscriber = env.subscribe_with(&alerts);
@@ -131,7 +131,9 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
     assert!(!shown.contains(&url), "{shown}");
     let led = async || {
         let views = env.store.reader.processes().await.unwrap();
-        views.iter().any(|view| view.shows(Sign::Leads).is_some())
+        views
+            .iter()
+            .any(|view| view.shows(ConditionKind::Leads).is_some())
     };
     env.until(led).await;
 
@@ -149,7 +151,7 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn successor_does_not_repeat_notifications() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (inbox, url) = open_inbox(true).await;
     let alerts = [
         ("ALERT_WEBHOOK_URL", url.as_str()),
@@ -177,7 +179,7 @@ async fn low_api_allowance_raises_alert() {
         daily_calls: 4,
         ..SalesforceOptions::default()
     };
-    let env = House::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let env = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
     let (inbox, url) = open_inbox(false).await;
     let subscriber = env.subscribe();
     let worker = env.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);

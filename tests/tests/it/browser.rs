@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use test_browser::Browser;
 
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ACCESS: &[(&str, &str)] = &[
@@ -40,7 +40,7 @@ async fn place(browser: &Browser, token: &str, key: &str, body: &Value) -> Strin
 
 #[tokio::test]
 async fn customer_follows_order_and_operator_retries_failed_one() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (portal, url) = env.open_portal(ACCESS).await;
     let (subscriber, worker) = (env.subscribe(), env.work());
     let browser = Browser::open().await;
@@ -120,7 +120,7 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
 /// A browser opens six connections per host and may keep left pages in its back/forward cache.
 #[tokio::test]
 async fn screens_do_not_exhaust_browser_connections() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (portal, url) = env.open_portal(&[("PORTAL_AUTH", "none")]).await;
     let browser = Browser::open().await;
     for _ in 0..3 {

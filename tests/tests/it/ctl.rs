@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 
-use crate::test_env::{Engine, House, flags};
+use crate::test_env::{Engine, TestEnv, flags};
 
 /// Settings that the command does not accept.
 const UNSUPPORTED: [&str; 2] = ["HTTP_ADDR", "WHMCS_QUIET_PERIOD"];
@@ -30,12 +30,12 @@ impl Write for Output {
 }
 
 /// Runs a command that connects to the simulated systems; returns its exit and its output.
-async fn run(env: &House, words: &[&str]) -> (Result<Exit, Stop>, Value) {
+async fn run(env: &TestEnv, words: &[&str]) -> (Result<Exit, Stop>, Value) {
     run_with(env, words, &[]).await
 }
 
 async fn run_with(
-    env: &House,
+    env: &TestEnv,
     words: &[&str],
     more: &[(&'static str, &str)],
 ) -> (Result<Exit, Stop>, Value) {
@@ -61,7 +61,7 @@ async fn run_with(
 }
 
 /// Kinds of the differences found; none means exit code 0.
-async fn check(env: &House) -> Vec<String> {
+async fn check(env: &TestEnv) -> Vec<String> {
     let (ended, found) = run(env, &["reconcile", "--check", "--after", "0"]).await;
     let differences = found["differences"].as_array().unwrap();
     let expected = match differences.is_empty() {
@@ -75,8 +75,8 @@ async fn check(env: &House) -> Vec<String> {
 }
 
 /// An environment with one provisioned order.
-async fn provisioned() -> (House, OrderId, u64) {
-    let env = House::new().await;
+async fn provisioned() -> (TestEnv, OrderId, u64) {
+    let env = TestEnv::new().await;
     let order = env.place();
     env.salesforce.approve(order.as_str()).unwrap();
     let (ended, found) = run(&env, &["reconcile", "--after", "0"]).await;
@@ -98,7 +98,7 @@ fn refusal(ended: Result<Exit, Stop>) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn activation_without_job_is_a_difference_until_enqueued() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     assert!(check(&env).await.is_empty());
     let order = env.place();
     env.salesforce.approve(order.as_str()).unwrap();
@@ -193,7 +193,7 @@ async fn cancelled_whmcs_order_is_a_difference_and_can_be_forgotten() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plan_matches_provisioning() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let order = env.place();
     env.salesforce.approve(order.as_str()).unwrap();
     let (ended, plan) = run(&env, &["orders", "plan", order.as_str()]).await;
@@ -233,7 +233,7 @@ async fn plan_matches_provisioning() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plan_shows_rejection() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let account = env.salesforce.create_account("Unlinked Ltd", None).unwrap();
     let order = env.place_for(&account, serde_json::Map::new());
     env.salesforce.approve(order.as_str()).unwrap();
@@ -248,7 +248,7 @@ async fn plan_shows_rejection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plan_rejects_prices_in_other_currency_than_client() {
     let org = SalesforceOptions::default().multi_currency();
-    let env = House::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let env = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
     let fields = serde_json::Map::from_iter([("CurrencyIsoCode".to_owned(), json!("EUR"))]);
     let order = env.place_for(env.account(), fields);
     env.salesforce.approve(order.as_str()).unwrap();
@@ -267,7 +267,7 @@ async fn plan_rejects_prices_in_other_currency_than_client() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn doctor_passes_healthy_setup_and_names_failed_checks() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (ended, found) = run(&env, &["doctor"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine, "{found:#}");
     assert_eq!(found.as_array().unwrap().len(), 9);
@@ -292,7 +292,7 @@ async fn doctor_passes_healthy_setup_and_names_failed_checks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn retry_requests_failed_order_and_skips_others() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let product = env.salesforce.records("Product2")[0]["Id"].clone();
     let map = |number: Value| {
         let product = product.as_str().unwrap();

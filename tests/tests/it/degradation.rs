@@ -12,7 +12,7 @@ use simulators::whmcs::{Fault, FaultId};
 
 use crate::process::{Process, page, until_logged};
 use crate::proxy::{Proxy, Traffic};
-use crate::test_env::{Engine, House, with};
+use crate::test_env::{Engine, TestEnv, with};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
@@ -44,7 +44,7 @@ async fn until_page(log: &Path, program: &str, path: &str, looks: impl Fn(u16, &
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unavailable_database_is_reported_and_waited_for() {
     for traffic in [Traffic::Closed, Traffic::Blocked] {
-        let env = House::on(Engine::Postgres).await;
+        let env = TestEnv::on(Engine::Postgres).await;
         let (host, through) = env.postgres_through();
         let proxy = Proxy::before(host).await;
         let url = through(proxy.address);
@@ -79,7 +79,7 @@ async fn unavailable_database_is_reported_and_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_disk_loses_no_event() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let log = env.file("subscriber.log");
     let settings = env.without_crashes(env.subscriber_settings());
     let subscriber = Process::start_ignoring_file_limits(SUBSCRIBER, &settings, &log);
@@ -102,7 +102,7 @@ async fn full_disk_loses_no_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn open_circuit_is_probed_and_closes_by_itself() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.whmcs.fault(Fault::new(FaultId::F17).when(When::Always));
     let log = env.file("worker.log");
     let mut settings = env.without_crashes(env.worker_settings());
@@ -138,7 +138,7 @@ async fn open_circuit_is_probed_and_closes_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_events_use_bounded_memory() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let env = House::on(engine).await;
+        let env = TestEnv::on(engine).await;
         let log = env.file("subscriber.log");
         let settings = env.without_crashes(env.subscriber_settings());
         for n in 0..10_000_u32 {
@@ -156,7 +156,7 @@ async fn ten_thousand_events_use_bounded_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn consecutive_poison_events_do_not_block_stream() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let subscriber = env.subscribe();
     for n in 0..500_u32 {
         let schema = (n % 3 == 0).then_some("no-such-schema-id-00000");
@@ -165,7 +165,7 @@ async fn consecutive_poison_events_do_not_block_stream() {
     let orders = env.approve(1);
     env.until_queued(1).await;
     env.assert_one_job_each(&orders).await;
-    let tally = env.store.reader.tally().await.unwrap();
-    assert_eq!(tally.open_dead_letters, 500);
+    let queue_stats = env.store.reader.queue_stats().await.unwrap();
+    assert_eq!(queue_stats.open_dead_letters, 500);
     subscriber.stop().await;
 }

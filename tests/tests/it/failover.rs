@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use simulators::Phase;
 
 use crate::process::{Process, page, until_logged};
-use crate::test_env::{Engine, House, with};
+use crate::test_env::{Engine, TestEnv, with};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
@@ -39,7 +39,7 @@ on_both! {
 
 /// Freezes a worker after a read, just before it records the intent to place.
 async fn frozen_worker(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let settings = env.without_crashes(env.short_lease_worker_settings());
     let (frozen_log, log) = (env.file("frozen.log"), env.file("other.log"));
     let reading = env.whmcs.hold("GetProducts", Phase::After);
@@ -62,7 +62,7 @@ async fn frozen_worker(engine: Engine) {
 
 /// A process frozen during a commit would keep SQLite's write lock until it wakes. This test
 /// covers a freeze between commits.
-async fn freeze_between_commits(env: &House, process: &Process) {
+async fn freeze_between_commits(env: &TestEnv, process: &Process) {
     loop {
         process.signal(Signal::STOP);
         let watch = Channel::new("write lock probe").unwrap();
@@ -75,7 +75,7 @@ async fn freeze_between_commits(env: &House, process: &Process) {
 }
 
 async fn frozen_subscriber(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let settings = env.without_crashes(env.subscriber_settings());
     let (frozen_log, log) = (env.file("frozen.log"), env.file("other.log"));
     let frozen = Process::start(SUBSCRIBER, &settings, &frozen_log);
@@ -105,7 +105,7 @@ async fn frozen_subscriber(engine: Engine) {
 
 /// With the default lease: within 15 s of a kill, within 2 s of a clean stop.
 async fn standby(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let settings = with(env.subscriber_settings(), &[("SUBSCRIBER_LEASE", "10s")]);
     let settings = env.without_crashes(settings);
     let logs = [1, 2, 3].map(|n| env.file(&format!("subscriber-{n}.log")));
@@ -136,7 +136,7 @@ async fn standby(engine: Engine) {
 }
 
 async fn shared_queue(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let subscriber = env.subscribe();
     let workers = [(); 3].map(|()| env.work_with(&[("WORKER_CONCURRENCY", "2")]));
     let orders = env.approve(60);

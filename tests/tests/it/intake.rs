@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 use domain::id::OrderId;
 use domain::job::{Admission, NewJob, ProvisionRequest};
 use domain::key::{Channel, EventId, Owner, ReplayId};
-use domain::ports::{Act, Delivery, Entry, Leadership, UndecodableReason};
+use domain::ports::{AdminCommand, Delivery, Entry, Leadership, UndecodableReason};
 use domain::time::Timestamp;
 use simulators::salesforce::UnaryFault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_approval_becomes_one_job() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let running = env.subscribe();
     let orders = env.approve(130);
     env.until_queued(130).await;
@@ -23,7 +23,7 @@ async fn every_approval_becomes_one_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_and_broken_stream_neither_lose_nor_duplicate_events() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let running = env.subscribe();
     let mut orders = env.approve(20);
     env.until_queued(20).await;
@@ -43,7 +43,7 @@ async fn restart_and_broken_stream_neither_lose_nor_duplicate_events() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn poison_event_becomes_dead_letter_and_stream_continues() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let running = env.subscribe();
     env.salesforce.publish_raw(vec![0xff; 40], None);
     env.salesforce
@@ -51,13 +51,21 @@ async fn poison_event_becomes_dead_letter_and_stream_continues() {
     let orders = env.approve(1);
     env.until_queued(1).await;
     env.assert_one_job_each(&orders).await;
-    assert_eq!(env.store.reader.tally().await.unwrap().open_dead_letters, 2);
+    assert_eq!(
+        env.store
+            .reader
+            .queue_stats()
+            .await
+            .unwrap()
+            .open_dead_letters,
+        2
+    );
     running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sweep_enqueues_order_with_missed_event_once() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let missed = env.approve(3);
     // `LATEST` skips the events of the first three orders.
     let settings = [
@@ -83,7 +91,7 @@ async fn sweep_enqueues_order_with_missed_event_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sweep_finds_events_missed_after_cursor_loss() {
     for on_loss in ["ALL", "LATEST"] {
-        let env = House::new().await;
+        let env = TestEnv::new().await;
         let settings = [
             ("SF_EVENTS_ON_REPLAY_LOSS", on_loss),
             ("RECONCILE_EVERY", "1h"),
@@ -105,7 +113,7 @@ async fn sweep_finds_events_missed_after_cursor_loss() {
 
 #[tokio::test]
 async fn redrive_succeeds_once_schema_is_available() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.salesforce.unary_fault(UnaryFault {
         rpc: "GetSchema".to_owned(),
         code: "NOT_FOUND".to_owned(),
@@ -114,14 +122,22 @@ async fn redrive_succeeds_once_schema_is_available() {
     });
     let subscriber = env.subscribe();
     let orders = env.approve(1);
-    env.until(async || env.store.reader.tally().await.unwrap().open_dead_letters == 1)
-        .await;
+    env.until(async || {
+        env.store
+            .reader
+            .queue_stats()
+            .await
+            .unwrap()
+            .open_dead_letters
+            == 1
+    })
+    .await;
     let dead_letters = env.store.reader.dead_letters(true, None, 9).await.unwrap();
     assert_eq!(
         dead_letters[0].letter.undecodable.reason,
         UndecodableReason::UnknownSchema
     );
-    let command = Act::Redrive {
+    let command = AdminCommand::Redrive {
         letter: dead_letters[0].number,
     };
     env.store
@@ -131,8 +147,8 @@ async fn redrive_succeeds_once_schema_is_available() {
         .unwrap();
     env.until_queued(1).await;
     env.assert_one_job_each(&orders).await;
-    let tally = env.store.reader.tally().await.unwrap();
-    assert_eq!(tally.open_dead_letters, 0);
+    let queue_stats = env.store.reader.queue_stats().await.unwrap();
+    assert_eq!(queue_stats.open_dead_letters, 0);
     subscriber.stop().await;
 }
 

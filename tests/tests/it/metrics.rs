@@ -2,7 +2,7 @@
 
 use crate::monitoring::{metrics_in, missing_from};
 use crate::process::{Process, page, until_logged};
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
@@ -45,7 +45,7 @@ const TABLE: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_are_exported_at_zero_and_then_count() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (subscriber_log, worker_log) = (env.file("subscriber.log"), env.file("worker.log"));
     let settings = env.without_crashes(env.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &subscriber_log);

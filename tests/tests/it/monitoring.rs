@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use monitoring::Rule;
 use serde_json::Value;
-use watch::Rule;
 
 /// Metrics that tests do not always see: a gauge set from a Salesforce response header that the
 /// simulator may omit.

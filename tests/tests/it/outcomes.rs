@@ -8,7 +8,7 @@ use domain::id::OrderId;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 
 /// Module errors that resemble an API denial.
 const MODULE_ERRORS: [&str; 4] = [
@@ -18,7 +18,7 @@ const MODULE_ERRORS: [&str; 4] = [
     "chmod: Invalid Permissions on /var/www",
 ];
 
-impl House {
+impl TestEnv {
     /// The number of calls of an action for an order and its services.
     fn calls_about(&self, action: &str, order: &OrderId) -> usize {
         let orders = self.whmcs.orders_for(order.as_str());
@@ -58,7 +58,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn module_error_worded_like_a_denial_fails_only_its_order() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (subscriber, worker) = (
         env.subscribe(),
         env.work_with(&[("WHMCS_PAUSE_LIMIT", "2s")]),
@@ -92,7 +92,7 @@ async fn module_error_worded_like_a_denial_fails_only_its_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn denial_page_after_add_order_places_no_second_order() {
     for notes_kept in [true, false] {
-        let env = House::new().await;
+        let env = TestEnv::new().await;
         env.whmcs.turn(|options| options.notes_stored = notes_kept);
         let order = env.place();
         let fault = Fault::new(FaultId::F04)
@@ -133,7 +133,7 @@ async fn denial_page_after_add_order_places_no_second_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unanswered_accept_order_ends_with_unknown_outcome() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let order = env.place();
     let marker = order.as_str();
     let built = Fault::new(FaultId::F30).style("build").on("AddOrder");
@@ -158,7 +158,7 @@ async fn unanswered_accept_order_ends_with_unknown_outcome() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unanswered_idempotent_module_create_stops_after_three_calls() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let module = Module::new(ModuleScript::Ok).idempotent();
     env.whmcs.set_module(5, module);
     let config = env.file("bridge.toml");

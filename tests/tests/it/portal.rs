@@ -6,12 +6,12 @@ use domain::id::OrderId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 
 /// Disables authentication on the loopback listener.
 const OPEN: &[(&str, &str)] = &[("PORTAL_AUTH", "none")];
 
-async fn place(env: &House, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
+async fn place(env: &TestEnv, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
     let placed = http
         .post(format!("{url}/api/orders"))
         .header("idempotency-key", "first order")
@@ -41,7 +41,7 @@ async fn follow(http: &reqwest::Client, url: &str, order: OrderId) -> Vec<String
 
 #[tokio::test]
 async fn customer_places_and_follows_order_until_provisioned() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (portal, url) = env.open_portal(OPEN).await;
     let http = reqwest::Client::new();
     let (status, order) = place(&env, &http, &url).await;
@@ -77,7 +77,7 @@ async fn customer_places_and_follows_order_until_provisioned() {
 
 #[tokio::test]
 async fn operator_sees_failure_cause_and_retries() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (portal, url) = env
         .open_portal(&[
             ("PORTAL_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
@@ -124,7 +124,7 @@ async fn operator_sees_failure_cause_and_retries() {
 
 #[tokio::test]
 async fn responses_are_timed_by_route_and_denials_counted_by_reason() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (portal, url) = env.open_portal(OPEN).await;
     let metrics = async || {
         let page = reqwest::get(format!("{url}/metrics")).await.unwrap();

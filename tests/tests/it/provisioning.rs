@@ -4,11 +4,11 @@ use serde_json::Value;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn approved_orders_are_provisioned_once_and_reported() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let (subscriber, worker) = (env.subscribe(), env.work());
     let orders = env.approve(25);
     for order in &orders {
@@ -23,7 +23,7 @@ async fn approved_orders_are_provisioned_once_and_reported() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn module_failure_is_reported_and_operator_retry_completes_order() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.whmcs
         .set_module(5, Module::failing("no room on the server"));
     let (subscriber, worker) = (env.subscribe(), env.work());
@@ -67,7 +67,7 @@ fn lost_answers() -> Vec<Fault> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_or_garbled_add_order_answer_yields_exactly_one_order() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let faults = lost_answers();
     let orders: Vec<_> = faults.iter().map(|_| env.place()).collect();
     for (order, fault) in orders.iter().zip(faults) {
@@ -88,7 +88,7 @@ async fn lost_or_garbled_add_order_answer_yields_exactly_one_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_add_order_request_ends_unknown_and_retry_places_order() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.whmcs
         .fault(Fault::new(FaultId::F08).on("AddOrder").when(When::Next(1)));
     let (subscriber, worker) = (env.subscribe(), env.work());
@@ -108,7 +108,7 @@ async fn lost_add_order_request_ends_unknown_and_retry_places_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn order_duplicated_by_proxy_is_provisioned_once_after_cancellation() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.whmcs.fault(
         Fault::new(FaultId::F12)
             .with_effect()
@@ -150,7 +150,7 @@ async fn order_duplicated_by_proxy_is_provisioned_once_after_cancellation() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn concurrent_orders_share_the_created_client() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let account = env.salesforce.create_account("New Ltd", None).unwrap();
     let orders = [(); 4].map(|()| env.place_billed(&account));
     let worker = env.work_with(&[("WHMCS_CREATE_CLIENTS", "true")]);
@@ -181,7 +181,7 @@ async fn concurrent_orders_share_the_created_client() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn salesforce_prices_are_sent_only_when_configured() {
     for (prices, amount) in [("whmcs", "9.95"), ("salesforce", "9.50")] {
-        let env = House::new().await;
+        let env = TestEnv::new().await;
         let worker = env.work_with(&[("WHMCS_PRICES", prices)]);
         let subscriber = env.subscribe();
         let order = *env.approve(1).first().unwrap();

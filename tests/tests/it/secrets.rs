@@ -13,7 +13,7 @@ use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, WhmcsOptions};
 
 use crate::process::{Process, page};
-use crate::test_env::{Engine, House, Settings};
+use crate::test_env::{Engine, Settings, TestEnv};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
@@ -28,7 +28,7 @@ const PHONE: &str = "+44 20 7946 4716";
 const STREET: &str = "4717 Canary Row";
 
 /// Values that must not be found anywhere.
-fn canaries(env: &House) -> Vec<(&'static str, String)> {
+fn canaries(env: &TestEnv) -> Vec<(&'static str, String)> {
     let login = env.salesforce.login();
     let key_line = login
         .private_key_pem
@@ -91,7 +91,7 @@ async fn secrets_and_customer_data_are_never_written() {
         access_key: Some(ACCESS_KEY.to_owned()),
         ..WhmcsOptions::default()
     };
-    let env = House::with(Engine::Sqlite, whmcs).await;
+    let env = TestEnv::with(Engine::Sqlite, whmcs).await;
     let canaries = canaries(&env);
     let account = env.salesforce.create_account("New Ltd", None).unwrap();
     let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": NAME,
@@ -181,7 +181,7 @@ async fn secrets_and_customer_data_are_never_written() {
 
 #[tokio::test]
 async fn rejected_settings_do_not_reveal_secrets() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let canary = "canary-4718";
     let canaries = [("secret", canary.to_owned())];
     for name in [
@@ -220,7 +220,7 @@ async fn rejected_settings_do_not_reveal_secrets() {
 
 #[tokio::test]
 async fn debug_output_of_settings_shows_no_secret() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let secret = env.whmcs.credentials().secret;
     let key = env.salesforce.login().private_key_pem;
     let mut flags = vec!["worker".to_owned()];

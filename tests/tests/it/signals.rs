@@ -7,14 +7,14 @@ use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::{Phase, When};
 
 use crate::process::{Process, page, until_logged};
-use crate::test_env::House;
+use crate::test_env::TestEnv;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sighup_ends_wait_after_rejected_login() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let refusal = RestFaultKind::TokenRefused {
         error: "invalid_grant".to_owned(),
         description: "user hasn't approved this consumer".to_owned(),
@@ -43,7 +43,7 @@ async fn sighup_ends_wait_after_rejected_login() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stopping_worker_finishes_call_and_successor_continues() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let log = env.file("worker.log");
     let settings = env.without_crashes(env.short_lease_worker_settings());
     let accept = env.whmcs.hold("AcceptOrder", Phase::After);
@@ -65,7 +65,7 @@ async fn stopping_worker_finishes_call_and_successor_continues() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drain_timeout_and_second_signal_leave_call_to_its_lease() {
     for (drain, second) in [("100ms", false), ("1h", true)] {
-        let env = House::new().await;
+        let env = TestEnv::new().await;
         let log = env.file("worker.log");
         let mut settings = env.without_crashes(env.short_lease_worker_settings());
         settings.push(("WORKER_DRAIN", drain.to_owned()));

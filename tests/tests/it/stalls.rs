@@ -4,23 +4,23 @@
 use std::time::Duration;
 
 use domain::id::OrderId;
-use domain::ports::{Act, Pausable};
+use domain::ports::{AdminCommand, Pausable};
 use serde_json::Map;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 use sqlx::Connection;
 
 use crate::proxy::{Proxy, Traffic};
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 /// Longer than the store's call timeout, shorter than a lease.
 const STALL: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_table_lock_leaves_no_unknown_outcome() {
-    let env = House::on(Engine::Postgres).await;
+    let env = TestEnv::on(Engine::Postgres).await;
     let mut other = sqlx::PgConnection::connect(env.store_url()).await.unwrap();
-    let stall = async |env: &House| {
+    let stall = async |env: &TestEnv| {
         let mut transaction = other.begin().await.unwrap();
         sqlx::query("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
             .execute(&mut *transaction)
@@ -35,11 +35,11 @@ async fn postgres_table_lock_leaves_no_unknown_outcome() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_file_lock_leaves_no_unknown_outcome() {
-    let env = House::on(Engine::Sqlite).await;
+    let env = TestEnv::on(Engine::Sqlite).await;
     let mut other = sqlx::SqliteConnection::connect(env.store_url())
         .await
         .unwrap();
-    let stall = async |env: &House| {
+    let stall = async |env: &TestEnv| {
         sqlx::query("BEGIN EXCLUSIVE")
             .execute(&mut other)
             .await
@@ -53,11 +53,11 @@ async fn sqlite_file_lock_leaves_no_unknown_outcome() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unanswered_postgres_commits_leave_no_unknown_outcome() {
-    let env = House::on(Engine::Postgres).await;
+    let env = TestEnv::on(Engine::Postgres).await;
     let (host, through) = env.postgres_through();
     let proxy = Proxy::before(host).await;
     let url = through(proxy.address);
-    let stall = async |env: &House| {
+    let stall = async |env: &TestEnv| {
         proxy.set(Traffic::CommitsUnanswered);
         env.whmcs.release(INTENTS);
         // A little longer than the worker waits for its store.
@@ -70,14 +70,14 @@ async fn unanswered_postgres_commits_leave_no_unknown_outcome() {
 /// The hold point just before the orders commit their intents.
 const INTENTS: &str = "intents";
 
-async fn provision_while(env: &House, stall: impl AsyncFnMut(&House)) {
+async fn provision_while(env: &TestEnv, stall: impl AsyncFnMut(&TestEnv)) {
     provision_through(env, &[], stall).await;
 }
 
 async fn provision_through(
-    env: &House,
+    env: &TestEnv,
     settings: &[(&'static str, &str)],
-    mut stall: impl AsyncFnMut(&House),
+    mut stall: impl AsyncFnMut(&TestEnv),
 ) {
     let parked = Fault::new(FaultId::HoldAfter).on("GetProducts");
     env.whmcs.fault(parked.text(INTENTS).when(When::Next(8)));
@@ -101,7 +101,7 @@ async fn provision_through(
     subscriber.stop().await;
 }
 
-impl House {
+impl TestEnv {
     /// Creates a second customer.
     fn other_account(&self) -> String {
         let client = self
@@ -115,7 +115,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hanging_client_does_not_starve_other_clients() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let other = env.other_account();
     let hanging = Fault::new(FaultId::F15).on("GetOrders").client(1);
     env.whmcs
@@ -140,7 +140,7 @@ async fn hanging_client_does_not_starve_other_clients() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rejected_sessions_do_not_cause_a_login_per_job() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let subscriber = env.subscribe();
     let orders = env.approve(20);
     env.until_queued(20).await;
@@ -173,7 +173,7 @@ async fn rejected_sessions_do_not_cause_a_login_per_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn operator_retry_probes_open_circuit_at_once() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.whmcs.set_module(5, Module::failing("no room"));
     let hour = Some(Duration::from_secs(3600));
     let (subscriber, worker) = (env.subscribe(), env.work_with_probe(&[], hour));
@@ -194,18 +194,18 @@ async fn operator_retry_probes_open_circuit_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resuming_workers_probes_open_circuit_at_once() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let hour = Some(Duration::from_secs(3600));
     env.whmcs.fault(Fault::new(FaultId::F17).when(When::Always));
     let (subscriber, worker) = (env.subscribe(), env.work_with_probe(&[], hour));
     env.approve(1);
     env.until(async || env.facts_named("held").await == 1).await;
     let what = Pausable::Worker;
-    let pause = Act::Pause { what: what.clone() };
+    let pause = AdminCommand::Pause { what: what.clone() };
     let paused = env.store.intake.act(&pause, "Ada", "new credential").await;
     paused.unwrap();
     env.whmcs.clear_faults();
-    let resume = Act::Resume { what };
+    let resume = AdminCommand::Resume { what };
     env.store.intake.act(&resume, "Ada", "done").await.unwrap();
     // The periodic probe is an hour away.
     let probed = async || {

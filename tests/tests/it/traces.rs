@@ -17,7 +17,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
 use crate::process::Process;
-use crate::test_env::{House, with};
+use crate::test_env::{TestEnv, with};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
@@ -83,7 +83,7 @@ impl TraceService for Collector {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn attempt_trace_contains_calls_and_links_to_event_trace() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let collector = Collector::default();
     let grpc = collector.listen_grpc().await;
     let http = collector.listen_http().await;
@@ -119,7 +119,7 @@ async fn attempt_trace_contains_calls_and_links_to_event_trace() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unavailable_collector_does_not_block_provisioning() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let unavailable = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
     let settings = with(
         env.without_crashes(env.short_lease_worker_settings()),

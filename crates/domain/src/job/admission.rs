@@ -1,6 +1,6 @@
 //! Which requests become a job.
 
-use crate::job::{Ending, NewJob, Source};
+use crate::job::{JobOutcome, NewJob, Source};
 use crate::key::IdemKey;
 use crate::time::Timestamp;
 
@@ -23,7 +23,7 @@ pub struct Earlier<'a> {
     /// Its request's key.
     pub idem_key: Option<&'a IdemKey>,
     /// How it ended; `None` while it is queued or running.
-    pub ending: Option<Ending>,
+    pub outcome: Option<JobOutcome>,
     /// When Salesforce asked for it, by Salesforce's clock.
     pub requested_at: Timestamp,
 }
@@ -46,10 +46,10 @@ pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
 fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     let last_failed = earlier
         .last()
-        .is_some_and(|job| job.ending == Some(Ending::Failed));
+        .is_some_and(|job| job.outcome == Some(JobOutcome::Failed));
     let known = |earlier: &Earlier<'_>| {
         earlier.idem_key == job.idem_key.as_ref()
-            && matches!(earlier.ending, None | Some(Ending::Succeeded))
+            && matches!(earlier.outcome, None | Some(JobOutcome::Succeeded))
     };
     job.idem_key.is_some() && !last_failed && earlier.iter().any(known)
 }
@@ -62,11 +62,11 @@ fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
         let since_it_began = earlier.requested_at >= job.requested_at;
-        match earlier.ending {
+        match earlier.outcome {
             None => true,
-            Some(Ending::Succeeded) => same_key || since_it_began,
-            Some(Ending::Failed) => since_it_began,
-            Some(Ending::Skipped | Ending::Superseded) => false,
+            Some(JobOutcome::Succeeded) => same_key || since_it_began,
+            Some(JobOutcome::Failed) => since_it_began,
+            Some(JobOutcome::Skipped | JobOutcome::Superseded) => false,
         }
     })
 }
@@ -96,12 +96,16 @@ mod tests {
         }
     }
 
-    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<Ending>)], expected: Admission) {
+    fn check(
+        job: &NewJob,
+        earlier: &[(Option<&IdemKey>, Option<JobOutcome>)],
+        expected: Admission,
+    ) {
         let earlier: Vec<_> = earlier
             .iter()
-            .map(|(idem_key, ending)| Earlier {
+            .map(|(idem_key, outcome)| Earlier {
                 idem_key: *idem_key,
-                ending: *ending,
+                outcome: *outcome,
                 requested_at: REQUESTED,
             })
             .collect();
@@ -111,14 +115,14 @@ mod tests {
     #[test]
     fn the_same_request_is_dropped_and_an_operators_retry_is_not() {
         use Admission::{Enqueued, SameRequest};
-        use Ending::{Failed, Skipped, Succeeded, Superseded};
+        use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
         let same = request(Source::Event, Some(&k), 0);
         check(&same, &[], Enqueued);
         check(&same, &[(Some(&k), None)], SameRequest);
         check(&same, &[(Some(&k), Some(Succeeded))], SameRequest);
-        for ending in [Failed, Skipped, Superseded] {
-            check(&same, &[(Some(&k), Some(ending))], Enqueued);
+        for outcome in [Failed, Skipped, Superseded] {
+            check(&same, &[(Some(&k), Some(outcome))], Enqueued);
         }
         let new = request(Source::Event, Some(&other), 0);
         check(&new, &[(Some(&k), None)], Enqueued);
@@ -136,7 +140,7 @@ mod tests {
     #[test]
     fn only_a_job_that_did_something_makes_an_activation_known_to_the_sweep() {
         use Admission::{Enqueued, SameRequest};
-        use Ending::{Failed, Skipped, Succeeded, Superseded};
+        use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
         let began = REQUESTED.as_millis();
         for swept in [
@@ -147,23 +151,23 @@ mod tests {
             // Queued or running, whatever its key.
             check(&swept, &[(Some(&other), None)], SameRequest);
             // Requested since the activation began, by Salesforce's clock.
-            for ending in [Succeeded, Failed] {
-                check(&swept, &[(Some(&k), Some(ending))], SameRequest);
-                check(&swept, &[(Some(&other), Some(ending))], SameRequest);
-                check(&swept, &[(None, Some(ending))], SameRequest);
+            for outcome in [Succeeded, Failed] {
+                check(&swept, &[(Some(&k), Some(outcome))], SameRequest);
+                check(&swept, &[(Some(&other), Some(outcome))], SameRequest);
+                check(&swept, &[(None, Some(outcome))], SameRequest);
             }
             // Jobs that did nothing for the activation say nothing of it.
-            for ending in [Skipped, Superseded] {
-                check(&swept, &[(Some(&k), Some(ending))], Enqueued);
-                check(&swept, &[(None, Some(ending))], Enqueued);
+            for outcome in [Skipped, Superseded] {
+                check(&swept, &[(Some(&k), Some(outcome))], Enqueued);
+                check(&swept, &[(None, Some(outcome))], Enqueued);
             }
         }
         // Requested before the activation began.
         let keyed = request(Source::Reconcile, Some(&k), began + 1);
         check(&keyed, &[(Some(&k), Some(Succeeded))], SameRequest);
         check(&keyed, &[(Some(&other), Some(Succeeded))], Enqueued);
-        for ending in [Failed, Skipped, Superseded] {
-            check(&keyed, &[(Some(&k), Some(ending))], Enqueued);
+        for outcome in [Failed, Skipped, Superseded] {
+            check(&keyed, &[(Some(&k), Some(outcome))], Enqueued);
         }
         let keyless = request(Source::Reconcile, None, began + 1);
         check(&keyless, &[(None, Some(Succeeded))], Enqueued);

@@ -117,7 +117,7 @@ impl NewJob {
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
+pub enum JobOutcome {
     /// The order is provisioned and says so.
     Succeeded,
     /// The order failed and says so, or is not there.
@@ -128,7 +128,7 @@ pub enum Ending {
     Superseded,
 }
 
-impl Ending {
+impl JobOutcome {
     /// Every ending.
     pub const ALL: [Self; 4] = [
         Self::Succeeded,
@@ -157,7 +157,7 @@ pub enum JobState {
     /// In a worker's hands.
     Leased(Lease),
     /// Over. A job never leaves this state.
-    Ended(Ending),
+    Ended(JobOutcome),
 }
 
 /// What can happen to a job.
@@ -168,7 +168,7 @@ pub enum JobMove {
     /// Its worker gives it back, or its lease ran out.
     Release,
     /// Its worker ends it.
-    Finish(Ending),
+    Finish(JobOutcome),
 }
 
 /// A move that cannot follow the job's state.
@@ -188,7 +188,7 @@ impl JobState {
         match self {
             Self::Queued => "queued",
             Self::Leased(_) => "leased",
-            Self::Ended(ending) => ending.name(),
+            Self::Ended(outcome) => outcome.name(),
         }
     }
 
@@ -200,7 +200,7 @@ impl JobState {
         match (self, to) {
             (Self::Queued, JobMove::Claim(lease)) => Ok(Self::Leased(lease)),
             (Self::Leased(_), JobMove::Release) => Ok(Self::Queued),
-            (Self::Leased(_), JobMove::Finish(ending)) => Ok(Self::Ended(ending)),
+            (Self::Leased(_), JobMove::Finish(outcome)) => Ok(Self::Ended(outcome)),
             (state, attempted) => Err(IllegalMove {
                 state: Box::new(state),
                 attempted: Box::new(attempted),
@@ -220,14 +220,14 @@ pub struct Lease {
     /// The order, which no other claim may touch meanwhile.
     pub order: OrderId,
     /// The fencing token, compared in every statement that writes under this lease.
-    pub fence: Fence,
+    pub token: LeaseToken,
 }
 
 /// A fencing token. Its order means nothing but is always the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(String);
+pub struct LeaseToken(String);
 
-impl Fence {
+impl LeaseToken {
     /// The token of the owner's `count`th claim.
     #[must_use]
     pub fn of(owner: &Owner, count: u64) -> Self {
@@ -247,7 +247,7 @@ impl Fence {
     }
 }
 
-impl fmt::Display for Fence {
+impl fmt::Display for LeaseToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -274,18 +274,18 @@ mod tests {
         let lease = Lease {
             job: JobId::of_event(&EventId::new("e").unwrap()),
             order: OrderId::parse("801000000000001").unwrap(),
-            fence: Fence::of(&Owner::new("w").unwrap(), 1),
+            token: LeaseToken::of(&Owner::new("w").unwrap(), 1),
         };
         let states = [
             JobState::Queued,
             JobState::Leased(lease.clone()),
-            JobState::Ended(Ending::Succeeded),
-            JobState::Ended(Ending::Failed),
+            JobState::Ended(JobOutcome::Succeeded),
+            JobState::Ended(JobOutcome::Failed),
         ];
         let moves = [
             JobMove::Claim(lease),
             JobMove::Release,
-            JobMove::Finish(Ending::Failed),
+            JobMove::Finish(JobOutcome::Failed),
         ];
         let legal: Vec<_> = states
             .iter()

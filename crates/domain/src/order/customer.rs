@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::decimal::Decimal;
 use crate::id::{AccountId, OrderId, PricebookEntryId, PricebookId};
-use crate::order::{Activation, Cycle};
+use crate::order::{ActivationStatus, Cycle};
 use crate::time::Timestamp;
 
 /// The most lines of one order that a customer places: so many fit into the one call that
@@ -113,14 +113,14 @@ pub struct CustomerOrder {
     /// `Status`.
     pub status: BusinessStatus,
     /// `Activation_Status__c`.
-    pub activation: Activation,
+    pub activation: ActivationStatus,
     /// When it was last changed, by the CRM's clock.
     pub updated_at: Timestamp,
 }
 
 /// What became of asking for another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AskAnswer {
+pub enum RetryAnswer {
     /// The order is `Activating` again; its event follows.
     Asked,
     /// It has not failed, or somebody else wrote in between. Nothing was written.

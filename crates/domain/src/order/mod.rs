@@ -19,20 +19,23 @@ mod state;
 mod step;
 
 pub use customer::{
-    AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
-    Placed,
+    BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest, Placed,
+    RetryAnswer,
 };
 pub use cycle::{Cycle, UnknownCycle};
-pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Standing};
+pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use progress::{Placing, Progress, UnknownCall};
-pub use search::{MarkersKept, Search, Verdict, judge};
-pub use set_up::{MAX_UNKNOWN_CALLS, SetUp, SetUpMove, SetUpSoFar, next_set_up};
+pub use search::{MarkersKept, MatchResult, Search, judge};
+pub use set_up::{
+    ActivationAction, ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS,
+    next_activation_action,
+};
 pub use sighting::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+    ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService,
 };
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};

@@ -31,7 +31,7 @@ pub struct Report {
     pub at: Timestamp,
     /// The message for the operator, complete with the correlation id; empty on success.
     pub message: String,
-    /// The version the guard read; see [`crate::order::Standing::version`].
+    /// The version the guard read; see [`crate::order::OrderGuard::version`].
     pub version: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::key::{ClientId, WhmcsOrderId};
-use crate::order::{Fact, PlacedLine, SetUp};
+use crate::order::{ActivationState, Fact, PlacedLine};
 use crate::time::Timestamp;
 
 /// What exists in WHMCS.
@@ -41,7 +41,7 @@ pub enum Progress {
         watermark: Option<WhmcsOrderId>,
     },
     /// The order is what was asked for and is being set up.
-    SettingUp {
+    Activating {
         /// The client.
         client: ClientId,
         /// The order.
@@ -49,7 +49,7 @@ pub enum Progress {
         /// Which service stands for which line.
         lines: Vec<PlacedLine>,
         /// How far.
-        set_up: SetUp,
+        set_up: ActivationState,
         /// Calls of this attempt whose outcome is unknown.
         unknown_calls: u32,
     },
@@ -146,13 +146,13 @@ impl Progress {
                 order,
                 watermark,
             },
-            Self::SettingUp {
+            Self::Activating {
                 client,
                 order,
                 lines,
                 set_up,
                 ..
-            } => Self::SettingUp {
+            } => Self::Activating {
                 client,
                 order,
                 lines,
@@ -163,11 +163,11 @@ impl Progress {
                 client,
                 order,
                 lines,
-            } => Self::SettingUp {
+            } => Self::Activating {
                 client,
                 order,
                 lines,
-                set_up: SetUp::Answered,
+                set_up: ActivationState::Answered,
                 unknown_calls: 0,
             },
         }
@@ -228,16 +228,16 @@ impl Progress {
             }),
             (Self::Placed { client, order, .. }, Fact::Verified { lines, .. }) => {
                 let lines = lines.clone();
-                Some(Self::SettingUp {
+                Some(Self::Activating {
                     client,
                     order,
                     lines,
-                    set_up: SetUp::NotBegun,
+                    set_up: ActivationState::NotBegun,
                     unknown_calls: 0,
                 })
             }
             (
-                Self::SettingUp {
+                Self::Activating {
                     client,
                     order,
                     lines,
@@ -250,7 +250,7 @@ impl Progress {
                 lines,
             }),
             (
-                Self::SettingUp {
+                Self::Activating {
                     client,
                     order,
                     lines,
@@ -258,7 +258,7 @@ impl Progress {
                     unknown_calls,
                 },
                 fact,
-            ) => Some(Self::SettingUp {
+            ) => Some(Self::Activating {
                 client,
                 order,
                 lines,

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::failure::{Code, Refusal};
 use crate::key::ServiceId;
-use crate::order::{Fact, LineSighting, OrderSighting, OrderStatus, ServiceStatus};
+use crate::order::{Fact, OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
 use crate::ports::ModuleKind;
 use crate::time::Timestamp;
 
 /// How far setting up has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetUp {
+pub enum ActivationState {
     /// Nothing was tried.
     NotBegun,
     /// An intent was committed and its outcome was not.
@@ -23,7 +23,7 @@ pub enum SetUp {
         /// The service, for ModuleCreate; `None` for AcceptOrder.
         service: Option<ServiceId>,
         /// What was known before.
-        prior: Box<SetUp>,
+        prior: Box<ActivationState>,
     },
     /// A call may have had its effect.
     Unknown {
@@ -51,14 +51,14 @@ pub const MAX_UNKNOWN_CALLS: u32 = 3;
 
 /// How far setting up has come in this attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetUpSoFar {
+pub struct ActivationProgress {
     /// How the last call stands.
-    pub set_up: SetUp,
+    pub set_up: ActivationState,
     /// Calls of this attempt whose outcome is unknown.
     pub unknown_calls: u32,
 }
 
-impl SetUp {
+impl ActivationState {
     /// What a new attempt starts from. After a reported failure (`module_failed`: the last
     /// attempt ended with one) the operator has decided: what is pending may be created. An
     /// unknown outcome stays unknown.
@@ -188,7 +188,7 @@ impl SetUp {
 
 /// What to do after a read-back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetUpMove {
+pub enum ActivationAction {
     /// Everything is active.
     Done,
     /// Call AcceptOrder.
@@ -209,15 +209,15 @@ pub enum SetUpMove {
 /// `module` tells for a line whether its module is listed as idempotent, absent, or neither.
 /// `quiet` is how long an unknown call may still be at work.
 #[must_use]
-pub fn next_set_up(
-    so_far: &SetUpSoFar,
-    seen: &OrderSighting,
-    module: impl Fn(&LineSighting) -> ModuleKind,
+pub fn next_activation_action(
+    so_far: &ActivationProgress,
+    seen: &WhmcsOrder,
+    module: impl Fn(&WhmcsService) -> ModuleKind,
     now: Timestamp,
     quiet: Duration,
-) -> SetUpMove {
+) -> ActivationAction {
     if let Some(refusal) = ended_by_staff(seen) {
-        return SetUpMove::Refuse(refusal);
+        return ActivationAction::Refuse(refusal);
     }
     let set_up = &so_far.set_up;
     let pending: Vec<_> = seen
@@ -226,11 +226,11 @@ pub fn next_set_up(
         .filter(|line| line.status == ServiceStatus::Pending)
         .collect();
     if pending.is_empty() && seen.status == OrderStatus::Active {
-        return SetUpMove::Done;
+        return ActivationAction::Done;
     }
-    if let SetUp::Unknown { at, .. } | SetUp::InFlight { at, .. } = set_up {
+    if let ActivationState::Unknown { at, .. } | ActivationState::InFlight { at, .. } = set_up {
         if now < *at + quiet {
-            return SetUpMove::Wait(*at + quiet);
+            return ActivationAction::Wait(*at + quiet);
         }
         if so_far.unknown_calls >= MAX_UNKNOWN_CALLS {
             return unanswered(seen, so_far.unknown_calls);
@@ -244,7 +244,9 @@ pub fn next_set_up(
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
     let tried = match set_up {
-        SetUp::Creating { tried } | SetUp::Unknown { tried, .. } => tried.as_slice(),
+        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => {
+            tried.as_slice()
+        }
         _ => &[],
     };
     // ModuleCreate does nothing for a service without module; AcceptOrder makes it active. What
@@ -256,53 +258,62 @@ pub fn next_set_up(
         .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
-        SetUp::NotBegun if seen.status == OrderStatus::Pending => {
-            SetUpMove::Accept { run_modules: true }
+        ActivationState::NotBegun if seen.status == OrderStatus::Pending => {
+            ActivationAction::Accept { run_modules: true }
         }
-        SetUp::Unknown { .. } | SetUp::InFlight { .. } | SetUp::Creating { .. } if accept_again => {
-            SetUpMove::Accept { run_modules: true }
+        ActivationState::Unknown { .. }
+        | ActivationState::InFlight { .. }
+        | ActivationState::Creating { .. }
+            if accept_again =>
+        {
+            ActivationAction::Accept { run_modules: true }
         }
-        SetUp::NotBegun | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
+        ActivationState::NotBegun
+        | ActivationState::Answered
+        | ActivationState::Unknown { .. }
+        | ActivationState::InFlight { .. }
             if repeatable =>
         {
             match first {
-                Some(service) => SetUpMove::Create(service),
+                Some(service) => ActivationAction::Create(service),
                 None if tried.is_empty() => still_pending(seen, &pending),
                 None => failed(seen, creation_report(&pending, tried)),
             }
         }
-        SetUp::Unknown { .. } | SetUp::InFlight { .. } => SetUpMove::Refuse(Refusal::new(
-            Code::WhmcsOutcomeUnknown,
-            format!(
-                "WHMCS order {}: the answer to setting up {} was lost and it is still Pending; it may have been built",
-                seen.id,
-                services(&pending)
-            ),
-        )),
-        SetUp::NotBegun | SetUp::Answered => still_pending(seen, &pending),
-        SetUp::Failed { texts } => failed(
+        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => {
+            ActivationAction::Refuse(Refusal::new(
+                Code::WhmcsOutcomeUnknown,
+                format!(
+                    "WHMCS order {}: the answer to setting up {} was lost and it is still Pending; it may have been built",
+                    seen.id,
+                    services(&pending)
+                ),
+            ))
+        }
+        ActivationState::NotBegun | ActivationState::Answered => still_pending(seen, &pending),
+        ActivationState::Failed { texts } => failed(
             seen,
             format!("{} not set up: {}", services(&pending), texts.join("; ")),
         ),
-        SetUp::Creating { .. } => match first {
-            Some(service) => SetUpMove::Create(service),
+        ActivationState::Creating { .. } => match first {
+            Some(service) => ActivationAction::Create(service),
             None => failed(seen, creation_report(&pending, tried)),
         },
     }
 }
 
-fn all_services_active(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
+fn all_services_active(set_up: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
     match set_up {
-        SetUp::Answered => failed(
+        ActivationState::Answered => failed(
             seen,
             "AcceptOrder answered success but the order is still Pending".to_owned(),
         ),
-        SetUp::Failed { texts } if texts.len() > 1 => failed(seen, texts.join("; ")),
-        _ => SetUpMove::Accept { run_modules: false },
+        ActivationState::Failed { texts } if texts.len() > 1 => failed(seen, texts.join("; ")),
+        _ => ActivationAction::Accept { run_modules: false },
     }
 }
 
-fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
+fn ended_by_staff(seen: &WhmcsOrder) -> Option<Refusal> {
     let mismatch = |detail: String| {
         Some(Refusal::new(
             Code::WhmcsOrderMismatch,
@@ -325,8 +336,8 @@ fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
     })
 }
 
-fn unanswered(seen: &OrderSighting, calls: u32) -> SetUpMove {
-    SetUpMove::Refuse(Refusal::new(
+fn unanswered(seen: &WhmcsOrder, calls: u32) -> ActivationAction {
+    ActivationAction::Refuse(Refusal::new(
         Code::WhmcsOutcomeUnknown,
         format!(
             "WHMCS order {}: {calls} calls to set it up got no answer, and it is not complete",
@@ -335,7 +346,7 @@ fn unanswered(seen: &OrderSighting, calls: u32) -> SetUpMove {
     ))
 }
 
-fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {
+fn still_pending(seen: &WhmcsOrder, pending: &[&WhmcsService]) -> ActivationAction {
     failed(
         seen,
         format!(
@@ -345,14 +356,14 @@ fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {
     )
 }
 
-fn failed(seen: &OrderSighting, detail: String) -> SetUpMove {
-    SetUpMove::Refuse(Refusal::new(
+fn failed(seen: &WhmcsOrder, detail: String) -> ActivationAction {
+    ActivationAction::Refuse(Refusal::new(
         Code::WhmcsModuleFailed,
         format!("WHMCS order {}: {detail}", seen.id),
     ))
 }
 
-fn creation_report(pending: &[&LineSighting], tried: &[(ServiceId, Option<String>)]) -> String {
+fn creation_report(pending: &[&WhmcsService], tried: &[(ServiceId, Option<String>)]) -> String {
     pending
         .iter()
         .map(|line| {
@@ -366,7 +377,7 @@ fn creation_report(pending: &[&LineSighting], tried: &[(ServiceId, Option<String
         .join("; ")
 }
 
-fn services(lines: &[&LineSighting]) -> String {
+fn services(lines: &[&WhmcsService]) -> String {
     let ids: Vec<_> = lines.iter().map(|line| line.service.to_string()).collect();
     let word = if ids.len() == 1 {
         "service"

@@ -6,7 +6,7 @@ use crate::order::Cycle;
 
 /// A client as WHMCS shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientSighting {
+pub struct WhmcsClient {
     /// The client.
     pub id: ClientId,
     /// Whether it may buy.
@@ -15,7 +15,7 @@ pub struct ClientSighting {
     pub currency: Option<String>,
 }
 
-impl ClientSighting {
+impl WhmcsClient {
     /// Whether prices in `currency` mean the same on this client's invoices; nothing is
     /// refused where either side does not tell.
     ///
@@ -75,7 +75,7 @@ pub enum ServiceStatus {
 
 /// An order as WHMCS shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderSighting {
+pub struct WhmcsOrder {
     /// The order.
     pub id: WhmcsOrderId,
     /// The client it belongs to.
@@ -85,12 +85,12 @@ pub struct OrderSighting {
     /// Its notes; empty where the install dropped them.
     pub notes: String,
     /// Its services, ascending by id.
-    pub lines: Vec<LineSighting>,
+    pub lines: Vec<WhmcsService>,
 }
 
 /// A service of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LineSighting {
+pub struct WhmcsService {
     /// The service.
     pub service: ServiceId,
     /// Its product; `None` when WHMCS could not say (a damaged row hides the service list).

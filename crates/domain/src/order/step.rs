@@ -2,7 +2,9 @@
 
 use crate::failure::Refusal;
 use crate::key::{ClientId, JobId, WhmcsOrderId};
-use crate::order::{OrderState, Phase, Placing, Progress, SetUp, SetUpSoFar, UnknownCall};
+use crate::order::{
+    ActivationProgress, ActivationState, OrderState, Phase, Placing, Progress, UnknownCall,
+};
 use crate::time::Timestamp;
 
 /// The next thing to do for an order. Each ends in at least one fact.
@@ -11,11 +13,11 @@ pub enum Step {
     /// See whether the order is `Activating`, and begin the attempt.
     Check,
     /// Find the client, or create it where that is switched on.
-    KnowClient,
+    ResolveClient,
     /// A client creation was begun by an owner that died: its outcome is unknown.
-    DoubtClient,
+    RecordClientUnknown,
     /// Look for the client that an unknown call may have created.
-    SettleClient {
+    ReconcileClient {
         /// Since when nothing was heard.
         since: Timestamp,
         /// Complete searches that found nothing.
@@ -32,9 +34,9 @@ pub enum Step {
         unknown: Option<UnknownCall>,
     },
     /// AddOrder was begun by an owner that died: its outcome is unknown.
-    DoubtPlace,
+    RecordPlacementUnknown,
     /// Look for the order that an unknown AddOrder may have created.
-    SettlePlace {
+    ReconcilePlacement {
         /// For this client.
         client: ClientId,
         /// Only orders above it can be ours.
@@ -54,18 +56,18 @@ pub enum Step {
         watermark: Option<WhmcsOrderId>,
     },
     /// A set-up call was begun by an owner that died: its outcome is unknown.
-    DoubtSetUp {
+    RecordActivationUnknown {
         /// Whether it was ModuleCreate; AcceptOrder otherwise.
         creating: bool,
     },
     /// Read back, then accept the order or create what is pending.
-    SetUp {
+    ActivationState {
         /// The client.
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
         /// How far it has come.
-        so_far: SetUpSoFar,
+        so_far: ActivationProgress,
     },
     /// Write the outcome to the CRM.
     Report {
@@ -82,12 +84,12 @@ impl Step {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Check => "check",
-            Self::KnowClient => "know_client",
-            Self::DoubtClient | Self::SettleClient { .. } => "settle_client",
+            Self::ResolveClient => "know_client",
+            Self::RecordClientUnknown | Self::ReconcileClient { .. } => "settle_client",
             Self::Place { .. } => "place",
-            Self::DoubtPlace | Self::SettlePlace { .. } => "settle_place",
+            Self::RecordPlacementUnknown | Self::ReconcilePlacement { .. } => "settle_place",
             Self::Verify { .. } => "verify",
-            Self::DoubtSetUp { .. } | Self::SetUp { .. } => "set_up",
+            Self::RecordActivationUnknown { .. } | Self::ActivationState { .. } => "set_up",
             Self::Report { .. } => "report",
             Self::Done => "done",
         }
@@ -97,12 +99,12 @@ impl Step {
     #[must_use]
     pub const fn after_a_wait(&self) -> &'static str {
         match self {
-            Self::SettleClient { .. }
-            | Self::SettlePlace { .. }
+            Self::ReconcileClient { .. }
+            | Self::ReconcilePlacement { .. }
             | Self::Place {
                 unknown: Some(_), ..
             } => "next search",
-            Self::SetUp { .. } => "next read-back",
+            Self::ActivationState { .. } => "next read-back",
             _ => "next try",
         }
     }
@@ -112,12 +114,12 @@ impl Step {
     pub const fn asks_provisioner(&self) -> bool {
         matches!(
             self,
-            Self::KnowClient
-                | Self::SettleClient { .. }
+            Self::ResolveClient
+                | Self::ReconcileClient { .. }
                 | Self::Place { .. }
-                | Self::SettlePlace { .. }
+                | Self::ReconcilePlacement { .. }
                 | Self::Verify { .. }
-                | Self::SetUp { .. }
+                | Self::ActivationState { .. }
         )
     }
 }
@@ -143,13 +145,15 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
         Phase::Working => {}
     }
     match &state.progress {
-        Progress::Nothing => Step::KnowClient,
-        Progress::CreatingClient(Placing::InFlight { .. }) => Step::DoubtClient,
-        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::SettleClient {
-            since: *at,
-            empty_searches: *empty_searches,
-        },
-        Progress::CreatingClient(Placing::Reopened) => Step::KnowClient,
+        Progress::Nothing => Step::ResolveClient,
+        Progress::CreatingClient(Placing::InFlight { .. }) => Step::RecordClientUnknown,
+        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => {
+            Step::ReconcileClient {
+                since: *at,
+                empty_searches: *empty_searches,
+            }
+        }
+        Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
         Progress::ClientKnown { client } => Step::Place {
             client: *client,
             watermark: state.watermark_of(*client),
@@ -161,8 +165,8 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             unknown,
             call,
         } => match call {
-            Placing::InFlight { .. } => Step::DoubtPlace,
-            Placing::Unknown { at, empty_searches } => Step::SettlePlace {
+            Placing::InFlight { .. } => Step::RecordPlacementUnknown,
+            Placing::Unknown { at, empty_searches } => Step::ReconcilePlacement {
                 client: *client,
                 watermark: *watermark,
                 since: *at,
@@ -183,22 +187,22 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             order: *order,
             watermark: *watermark,
         },
-        Progress::SettingUp {
-            set_up: SetUp::InFlight { service, .. },
+        Progress::Activating {
+            set_up: ActivationState::InFlight { service, .. },
             ..
-        } => Step::DoubtSetUp {
+        } => Step::RecordActivationUnknown {
             creating: service.is_some(),
         },
-        Progress::SettingUp {
+        Progress::Activating {
             client,
             order,
             set_up,
             unknown_calls,
             ..
-        } => Step::SetUp {
+        } => Step::ActivationState {
             client: *client,
             order: *order,
-            so_far: SetUpSoFar {
+            so_far: ActivationProgress {
                 set_up: set_up.clone(),
                 unknown_calls: *unknown_calls,
             },

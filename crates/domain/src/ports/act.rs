@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::id::OrderId;
 use crate::key::{Channel, ReplayId, WhmcsOrderId};
-use crate::order::AskAnswer;
+use crate::order::RetryAnswer;
 use crate::time::Timestamp;
 
 /// What can be held back by a person.
@@ -39,7 +39,7 @@ impl fmt::Display for Pausable {
 
 /// What a person does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum AdminCommand {
     /// A dead letter needs nobody any more.
     Dismiss {
         /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
@@ -76,19 +76,19 @@ pub enum Act {
         order: OrderId,
     },
     /// Salesforce is about to be asked for another attempt at this order: the intent, written
-    /// before the call. Without an [`AskedAgain`](Self::AskedAgain) behind it nobody knows
+    /// before the call. Without an [`RetryRequested`](Self::AskedAgain) behind it nobody knows
     /// whether Salesforce was asked.
-    AskAgain {
+    RequestRetry {
         /// The order.
         order: OrderId,
     },
     /// What came of it. An order that was asked for again needs no attention until the attempt
     /// begins; one to which something happened since the intent stays as it is.
-    AskedAgain {
+    RetryRequested {
         /// The order.
         order: OrderId,
         /// What Salesforce answered; `None`: nothing, or a refusal.
-        answer: Option<AskAnswer>,
+        answer: Option<RetryAnswer>,
     },
     /// Hold back.
     Pause {
@@ -102,7 +102,7 @@ pub enum Act {
     },
 }
 
-impl Act {
+impl AdminCommand {
     /// Stable name, for storage.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -113,8 +113,8 @@ impl Act {
             Self::ResetCursor { .. } => "reset_cursor",
             Self::Forget { .. } => "forget",
             Self::Handle { .. } => "handle",
-            Self::AskAgain { .. } => "ask_again",
-            Self::AskedAgain { .. } => "asked_again",
+            Self::RequestRetry { .. } => "ask_again",
+            Self::RetryRequested { .. } => "asked_again",
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
         }
@@ -130,11 +130,11 @@ impl Act {
             }
             Self::ResetCursor { channel } => channel.to_string(),
             Self::Forget { order, whmcs_order } => format!("{order}, WHMCS order {whmcs_order}"),
-            Self::Handle { order } | Self::AskAgain { order } => order.to_string(),
-            Self::AskedAgain { order, answer } => {
+            Self::Handle { order } | Self::RequestRetry { order } => order.to_string(),
+            Self::RetryRequested { order, answer } => {
                 let came = match answer {
-                    Some(AskAnswer::Asked) => "asked",
-                    Some(AskAnswer::NotFailed) => "it has not failed any more",
+                    Some(RetryAnswer::Asked) => "asked",
+                    Some(RetryAnswer::NotFailed) => "it has not failed any more",
                     None => "Salesforce did not do it",
                 };
                 format!("{order}: {came}")
@@ -146,11 +146,11 @@ impl Act {
 
 /// What became of an act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acted {
+pub enum CommandResult {
     /// It is done and in the audit log.
     Done,
     /// There is no such dead letter open, channel, order or pause. Nothing was written.
-    NotThere,
+    NotFound,
     /// A worker has a job of the order in hand. Nothing was written; try again afterwards.
     Running,
 }
@@ -170,14 +170,14 @@ pub struct Pause {
 
 /// A line of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
+pub struct AuditEntry {
     /// When, by the store's clock.
     pub at: Timestamp,
     /// Who.
     pub who: String,
-    /// What ([`Act::name`]).
+    /// What ([`AdminCommand::name`]).
     pub act: String,
-    /// To what ([`Act::subject`]).
+    /// To what ([`AdminCommand::subject`]).
     pub subject: String,
     /// Why.
     pub reason: String,

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{Act, Acted, Alert, DeadLetterView, ProcessReport, StoreError, Undecodable};
+use crate::ports::{
+    AdminCommand, Alert, CommandResult, DeadLetterView, ProcessReport, StoreError, Undecodable,
+};
 use crate::time::Timestamp;
 
 /// A stored position.
@@ -169,7 +171,7 @@ pub trait JobIntake: Send + Sync {
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -186,7 +188,7 @@ pub trait JobIntake: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -212,11 +214,16 @@ pub trait JobIntake: Send + Sync {
     /// clock. A paused intake's leader loses its term at once, and so does the leader of a
     /// channel whose cursor is set or reset: nothing of the old term can be written behind it.
     /// Repeating an act that is done leaves the store as it is, with one more line in the log,
-    /// or answers [`Acted::NotThere`].
+    /// or answers [`CommandResult::NotFound`].
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: whether it was done is unknown; look before repeating it.
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError>;
+    async fn act(
+        &self,
+        act: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError>;
 
     /// Forgets, in small commits, what is older than `older_than` and no longer needed:
     /// jobs that ended with the calls they made, event ids, the facts of orders without a job for
@@ -262,7 +269,7 @@ pub trait JobIntake: Send + Sync {
     /// # Errors
     /// [`StoreError::NotLeader`] when the term is over: nothing was written;
     /// [`StoreError::Unavailable`].
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,

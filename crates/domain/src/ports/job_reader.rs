@@ -5,13 +5,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::id::OrderId;
-use crate::job::{Ending, NewJob};
+use crate::job::{JobOutcome, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::{Fact, OrderState, next};
 use crate::ports::{
-    Alert, Audit, CallTally, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView,
-    JobStage, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, SetAside,
-    StoreError, StuckOrders,
+    Alert, AttemptStats, AuditEntry, CallStats, Cursor, CursorMark, DeadLetterView, Epoch,
+    FinishedJob, GapView, JobStage, OrderQuery, OrderRow, Pause, ProcessView, RecordedCall,
+    StoreError, StuckOrders, UnreadableJobs,
 };
 use crate::time::Timestamp;
 
@@ -23,7 +23,7 @@ pub struct JobView {
     /// `queued`, `leased`, or how it ended.
     pub state: &'static str,
     /// How it ended.
-    pub ending: Option<Ending>,
+    pub outcome: Option<JobOutcome>,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
     /// While it is queued: when it may be claimed.
@@ -72,7 +72,7 @@ pub struct RecordedFact {
 
 /// Counts of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct QueueStats {
     /// Jobs in each state, by name.
     pub jobs: Vec<(&'static str, u64)>,
     /// When the oldest job that is due now became due.
@@ -81,7 +81,7 @@ pub struct Tally {
     pub open_dead_letters: u64,
 }
 
-impl Tally {
+impl QueueStats {
     /// How many jobs are in a state.
     #[must_use]
     pub fn count(&self, state: &str) -> u64 {
@@ -137,7 +137,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError>;
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError>;
 
     /// Orders with a job queued or leased that were enqueued longer than `live_for` ago and of
     /// which no fact was recorded within `idle_for`, by the store's clock.
@@ -161,7 +161,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn tally(&self) -> Result<Tally, StoreError>;
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError>;
 
     /// How a channel stands.
     ///
@@ -225,13 +225,17 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn audit(&self, limit: usize) -> Result<Vec<Audit>, StoreError>;
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Jobs that ended since then, the last one first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn endings(&self, since: Timestamp, limit: usize) -> Result<Vec<EndingView>, StoreError>;
+    async fn finished_jobs(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<FinishedJob>, StoreError>;
 
     /// What is held back, and by whom.
     ///
@@ -243,7 +247,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError>;
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError>;
 
     /// The calls to WHMCS that began in the `window` up to now, by the store's clock. A call is
     /// known once the commit that followed it is, and forgotten with its job; of very many the
@@ -251,7 +255,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError>;
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError>;
 
     /// The processes that the store has heard of, by role and start.
     ///

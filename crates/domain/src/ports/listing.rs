@@ -2,7 +2,7 @@
 
 use crate::failure::Code;
 use crate::id::{AccountId, OrderId};
-use crate::job::Ending;
+use crate::job::JobOutcome;
 use crate::key::{Channel, JobId, WhmcsOrderId};
 use crate::ports::DeadLetter;
 use crate::time::Timestamp;
@@ -15,7 +15,7 @@ pub enum JobStage {
     /// In a worker's hands.
     Leased,
     /// Over.
-    Ended(Ending),
+    Ended(JobOutcome),
 }
 
 impl JobStage {
@@ -23,10 +23,10 @@ impl JobStage {
     pub const ALL: [Self; 6] = [
         Self::Queued,
         Self::Leased,
-        Self::Ended(Ending::Succeeded),
-        Self::Ended(Ending::Failed),
-        Self::Ended(Ending::Skipped),
-        Self::Ended(Ending::Superseded),
+        Self::Ended(JobOutcome::Succeeded),
+        Self::Ended(JobOutcome::Failed),
+        Self::Ended(JobOutcome::Skipped),
+        Self::Ended(JobOutcome::Superseded),
     ];
 
     /// Stable name for storage, metric labels and addresses.
@@ -35,7 +35,7 @@ impl JobStage {
         match self {
             Self::Queued => "queued",
             Self::Leased => "leased",
-            Self::Ended(ending) => ending.name(),
+            Self::Ended(outcome) => outcome.name(),
         }
     }
 
@@ -110,12 +110,12 @@ pub struct OrderRow {
     /// forgotten, or a job of it ended.
     pub updated_at: Timestamp,
     /// Who has seen to it since it was last asked for.
-    pub handled: Option<Handled>,
+    pub handled: Option<Acknowledgement>,
 }
 
 /// That somebody has seen to an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handled {
+pub struct Acknowledgement {
     /// Who.
     pub who: String,
     /// Why it needs no more attention.
@@ -156,13 +156,13 @@ pub struct GapView {
 
 /// How a job ended, for rates and latencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndingView {
+pub struct FinishedJob {
     /// The job.
     pub job: JobId,
     /// Its order.
     pub order: OrderId,
     /// How it ended.
-    pub ending: Ending,
+    pub outcome: JobOutcome,
     /// What it was refused for.
     pub code: Option<Code>,
     /// When Salesforce asked.

@@ -18,7 +18,7 @@ mod listing;
 mod provisioner;
 mod watch;
 
-pub use act::{Act, Acted, Audit, Pausable, Pause};
+pub use act::{AdminCommand, AuditEntry, CommandResult, Pausable, Pause};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
@@ -32,14 +32,15 @@ pub use job_intake::{
     Pruned, SHORTEST_RETENTION,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
-pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally, Wait};
+pub use job_reader::{JobReader, JobView, QueueStats, RecordedFact, StreamView, Wait};
 pub use listing::{
-    DeadLetterView, EndingView, GapView, Handled, JobStage, OrderNames, OrderQuery, OrderRow,
+    Acknowledgement, DeadLetterView, FinishedJob, GapView, JobStage, OrderNames, OrderQuery,
+    OrderRow,
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
 pub use watch::{
-    Alert, CallTally, Condition, Outcomes, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
-    ProcessView, SetAside, Setting, Sign, StuckOrders, Told,
+    Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, PROCESS_ALIVE,
+    PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, StuckOrders, UnreadableJobs,
 };

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::key::{ClientId, Marker, ProductId, ServiceId, WhmcsOrderId};
-use crate::order::{ClientSighting, Contact, Cycle, OrderSighting, Plan};
+use crate::order::{Contact, Cycle, Plan, WhmcsClient, WhmcsOrder};
 use crate::ports::CallError;
 
 /// A client to create.
@@ -73,13 +73,13 @@ pub trait Provisioner: Send + Sync {
     ///
     /// # Errors
     /// [`CallError`].
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError>;
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError>;
 
     /// The client with exactly this e-mail address.
     ///
     /// # Errors
     /// [`CallError`].
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError>;
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError>;
 
     /// The catalogue entries of these products; a product that does not exist is missing.
     /// `None` when the catalogue cannot be read on this install.
@@ -100,7 +100,7 @@ pub trait Provisioner: Send + Sync {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError>;
+    ) -> Result<Vec<WhmcsOrder>, CallError>;
 
     /// One order with its services as they stand now, or `None` when it is gone.
     ///
@@ -110,7 +110,7 @@ pub trait Provisioner: Send + Sync {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError>;
+    ) -> Result<Option<WhmcsOrder>, CallError>;
 
     /// Effect: creates a client.
     ///

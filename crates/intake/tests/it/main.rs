@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::{EventId, Owner};
-use domain::ports::{Act, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
-use house::{House, LEASE, broken, lost, pass};
+use domain::ports::{
+    AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError,
+};
+use house::{LEASE, TestEnv, broken, lost, pass};
 use intake::{OnLoss, Status};
 use testkit::source::{heartbeat, message, poison, position};
 use testkit::{channel, order_id};
@@ -16,7 +18,7 @@ use testkit::{channel, order_id};
 #[tokio::test(start_paused = true)]
 async fn without_a_stored_position_it_begins_where_the_settings_say() {
     for start in [Start::Latest, Start::Earliest] {
-        let mut house = House::new();
+        let mut house = TestEnv::new();
         house.start = start.clone();
         house.source.script([Ok(message(1))]);
         let running = house.subscribe();
@@ -29,7 +31,7 @@ async fn without_a_stored_position_it_begins_where_the_settings_say() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_on_which_nothing_happens_counts_as_followed_after_a_while() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([]);
     let running = house.subscribe();
     pass(5).await;
@@ -40,7 +42,7 @@ async fn a_stream_on_which_nothing_happens_counts_as_followed_after_a_while() {
 
 #[tokio::test(start_paused = true)]
 async fn a_broken_stream_is_opened_again_after_the_last_position_that_was_committed() {
-    let house = House::new();
+    let house = TestEnv::new();
     house
         .source
         .script([Ok(message(1)), Ok(message(2)), Err(broken())]);
@@ -56,7 +58,7 @@ async fn a_broken_stream_is_opened_again_after_the_last_position_that_was_commit
 
 #[tokio::test(start_paused = true)]
 async fn every_message_is_committed_before_the_next_one_is_asked_for() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script((1..=20).map(message).map(Ok));
     let _running = house.subscribe();
     loop {
@@ -75,7 +77,7 @@ async fn every_message_is_committed_before_the_next_one_is_asked_for() {
 
 #[tokio::test(start_paused = true)]
 async fn a_heartbeat_moves_the_position() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Ok(message(1)), Ok(heartbeat(9))]);
     let _running = house.subscribe();
     pass(1).await;
@@ -84,7 +86,7 @@ async fn a_heartbeat_moves_the_position() {
 
 #[tokio::test(start_paused = true)]
 async fn poison_in_a_row_becomes_dead_letters_and_holds_nothing_up() {
-    let house = House::new();
+    let house = TestEnv::new();
     house
         .source
         .script((1..=50).map(poison).chain([message(51)]).map(Ok));
@@ -92,8 +94,8 @@ async fn poison_in_a_row_becomes_dead_letters_and_holds_nothing_up() {
     pass(2).await;
     assert!(house.has_job(51).await);
     assert_eq!(house.position().await, Some(51));
-    let tally = house.store.books.tally().await.unwrap();
-    assert_eq!(tally.open_dead_letters, 50);
+    let queue_stats = house.store.books.queue_stats().await.unwrap();
+    assert_eq!(queue_stats.open_dead_letters, 50);
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,7 +104,7 @@ async fn a_lost_position_is_followed_by_what_the_settings_say() {
         (OnLoss::All, Start::Earliest),
         (OnLoss::Latest, Start::Latest),
     ] {
-        let mut house = House::new();
+        let mut house = TestEnv::new();
         house.on_loss = on_loss;
         house.source.script([Ok(message(1)), Err(lost())]);
         house.source.script([Ok(message(2))]);
@@ -116,7 +118,7 @@ async fn a_lost_position_is_followed_by_what_the_settings_say() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_position_stops_the_channel_where_the_settings_say_so() {
-    let mut house = House::new();
+    let mut house = TestEnv::new();
     house.on_loss = OnLoss::Stop;
     house.source.script([Ok(message(1)), Err(lost())]);
     let running = house.subscribe();
@@ -134,7 +136,7 @@ async fn a_lost_position_stops_the_channel_where_the_settings_say_so() {
 
 #[tokio::test(start_paused = true)]
 async fn who_leads_after_a_crash_finds_the_position_lost_as_well_and_skips_nothing() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Ok(message(1)), Err(lost())]);
     house.source.script([]);
     let first = house.subscribe();
@@ -154,7 +156,7 @@ async fn who_leads_after_a_crash_finds_the_position_lost_as_well_and_skips_nothi
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_position_that_cannot_be_recorded_is_tried_again_soon() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.store.unrecorded.store(2, Ordering::SeqCst);
     house.source.script([Ok(message(1)), Err(lost())]);
     house.source.script([Err(lost())]);
@@ -173,7 +175,7 @@ async fn a_lost_position_that_cannot_be_recorded_is_tried_again_soon() {
 
 #[tokio::test(start_paused = true)]
 async fn a_second_subscriber_stands_by_and_takes_over_when_the_lease_ran_out() {
-    let house = House::new();
+    let house = TestEnv::new();
     let first = house.subscribe();
     pass(1).await;
     let second = house.subscribe();
@@ -188,7 +190,7 @@ async fn a_second_subscriber_stands_by_and_takes_over_when_the_lease_ran_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clean_stop_resigns_so_that_the_standby_leads_within_two_seconds() {
-    let house = House::new();
+    let house = TestEnv::new();
     let first = house.subscribe();
     pass(1).await;
     let _second = house.subscribe();
@@ -202,7 +204,7 @@ async fn a_clean_stop_resigns_so_that_the_standby_leads_within_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn it_stops_at_once_even_while_a_stream_is_being_opened() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.never_open();
     let running = house.subscribe();
     pass(60).await;
@@ -220,7 +222,7 @@ async fn it_stops_at_once_even_while_a_stream_is_being_opened() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_stream_does_not_keep_the_leader_from_renewing() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.store.slow_to_lead.store(true, Ordering::SeqCst);
     house
         .source
@@ -233,7 +235,7 @@ async fn a_busy_stream_does_not_keep_the_leader_from_renewing() {
 
 #[tokio::test(start_paused = true)]
 async fn with_the_store_away_nothing_is_dropped_and_it_goes_on_by_itself() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Ok(message(1)), Ok(message(2))]);
     let first = house.store.accepted.load(Ordering::SeqCst);
     let running = house.subscribe();
@@ -258,7 +260,7 @@ async fn with_the_store_away_nothing_is_dropped_and_it_goes_on_by_itself() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stale_leader_commits_nothing_and_stands_back() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Ok(message(1))]);
     let running = house.subscribe();
     pass(1).await;
@@ -279,7 +281,7 @@ async fn a_stale_leader_commits_nothing_and_stands_back() {
 
 #[tokio::test(start_paused = true)]
 async fn what_only_a_person_can_mend_is_shown_and_tried_again_in_ten_minutes() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Err(StreamError::Denied {
         detail: "the user may not subscribe".to_owned(),
     })]);
@@ -299,13 +301,13 @@ async fn what_only_a_person_can_mend_is_shown_and_tried_again_in_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_paused_intake_stops_says_by_whom_and_goes_on_within_a_second_of_its_release() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Ok(message(1))]);
     house.source.script([Ok(message(2))]);
     let running = house.subscribe();
     pass(1).await;
     let what = Pausable::Intake(channel());
-    let pause = Act::Pause { what: what.clone() };
+    let pause = AdminCommand::Pause { what: what.clone() };
     house
         .store
         .act(&pause, "ada", "moving house")
@@ -317,7 +319,7 @@ async fn a_paused_intake_stops_says_by_whom_and_goes_on_within_a_second_of_its_r
     let text = "intake is paused by ada: moving house";
     assert_eq!(view.last_error.as_deref(), Some(text));
     assert!(!house.is_led().await && !house.has_job(2).await);
-    let resume = Act::Resume { what };
+    let resume = AdminCommand::Resume { what };
     house.store.act(&resume, "ada", "moved").await.unwrap();
     pass(2).await;
     assert!(house.has_job(2).await);
@@ -338,7 +340,7 @@ fn hard(first: u8) -> Batch {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_the_store_cannot_hold_is_a_dead_letter_and_holds_nothing_up() {
-    let house = House::new();
+    let house = TestEnv::new();
     let mut long = message(4);
     long.events[0].event = EventId::new("x".repeat(20_000)).unwrap();
     house.source.script([Ok(hard(1)), Ok(long), Ok(message(5))]);
@@ -357,7 +359,7 @@ async fn an_event_that_the_store_cannot_hold_is_a_dead_letter_and_holds_nothing_
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_the_store_cannot_hold_is_kept_once_however_often_it_comes() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.source.script([Ok(hard(1)), Err(broken())]);
     house.source.script([Ok(hard(1))]);
     let _running = house.subscribe();

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
-use domain::order::{Activation, Fact, OrderDetails, Phase, Step};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, Fact, OrderDetails, Phase, Step};
 use domain::ports::StoreError;
 use domain::time::Timestamp;
 
@@ -51,11 +51,11 @@ impl Attempt<'_> {
                 if !begun || self.state.phase == Phase::Working {
                     facts.push(Fact::Refused(refusal));
                 }
-                return Ok(Flow::Finish(Ending::Failed, facts));
+                return Ok(Flow::Finish(JobOutcome::Failed, facts));
             }
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
-        let activating = details.activation == Activation::Activating;
+        let activating = details.activation == ActivationStatus::Activating;
         // The order is `Activating` by another key than the event's: it was asked for again
         // since, or this very request's commit is still to be seen. An attempt begun by the
         // older key would be overtaken by its own request.
@@ -72,11 +72,11 @@ impl Attempt<'_> {
         if !begun && !activating {
             // What the event asked for is over only when the order says so of its very key;
             // else it may be a new request whose commit is still to be seen.
-            let over = details.activation == Activation::Activated
+            let over = details.activation == ActivationStatus::Activated
                 && details.idem_key.is_some()
                 && details.idem_key == job.idem_key;
             let later = if over { None } else { self.second_look(asked) };
-            return Ok(later.unwrap_or_else(|| Flow::Finish(Ending::Skipped, Vec::new())));
+            return Ok(later.unwrap_or_else(|| Flow::Finish(JobOutcome::Skipped, Vec::new())));
         }
         // An attempt that was begun and finds the order elsewhere still goes to its report,
         // which tells a write of ours whose reply was lost from a stranger's.
@@ -87,7 +87,7 @@ impl Attempt<'_> {
             .as_ref()
             .is_some_and(|(_, idem_key)| *idem_key == details.idem_key);
         if begun && !reporting && !(activating && same_key) {
-            return Ok(Flow::Finish(Ending::Superseded, Vec::new()));
+            return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new()));
         }
         self.details = Some(details);
         Ok(Flow::Continue)

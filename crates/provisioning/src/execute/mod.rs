@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::{Fact, IllegalFact, OrderDetails, OrderState, Phase, Plan, Step, next};
 use domain::ports::{CallError, Claimed, Release, StoreError};
@@ -28,7 +28,7 @@ use crate::{Hold, ProcessState, Settings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// It is over.
-    Finished(Ending),
+    Finished(JobOutcome),
     /// It goes on later, from its facts.
     Released,
 }
@@ -38,7 +38,7 @@ impl End {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Finished(ending) => ending.name(),
+            Self::Finished(outcome) => outcome.name(),
             Self::Released => "released",
         }
     }
@@ -48,7 +48,7 @@ impl End {
 enum Flow {
     Continue,
     Release(Release),
-    Finish(Ending, Vec<Fact>),
+    Finish(JobOutcome, Vec<Fact>),
 }
 
 /// Works on a claimed job until it ends or must wait.
@@ -115,13 +115,13 @@ pub async fn execute(
                     .await?;
                 return Ok(End::Released);
             }
-            Flow::Finish(ending, facts) => {
+            Flow::Finish(outcome, facts) => {
                 let calls = attempt.calls.take();
-                ports.queue.finish(lease, ending, &facts, &calls).await?;
+                ports.queue.finish(lease, outcome, &facts, &calls).await?;
                 let code = attempt.code(&facts);
                 let asked = attempt.claimed.job.requested_at;
-                measure::finished(ending, code, asked, attempt.now());
-                return Ok(End::Finished(ending));
+                measure::finished(outcome, code, asked, attempt.now());
+                return Ok(End::Finished(outcome));
             }
         }
     }
@@ -140,11 +140,11 @@ async fn set_aside(
         code = Code::Internal.as_str(),
         "the facts of the order cannot be followed; its job is set aside"
     );
-    let (lease, ending) = (&claimed.lease, Ending::Failed);
-    ports.queue.finish(lease, ending, &[], &[]).await?;
+    let (lease, outcome) = (&claimed.lease, JobOutcome::Failed);
+    ports.queue.finish(lease, outcome, &[], &[]).await?;
     let now = claimed.at;
-    measure::finished(ending, Some(Code::Internal), claimed.job.requested_at, now);
-    Ok(End::Finished(ending))
+    measure::finished(outcome, Some(Code::Internal), claimed.job.requested_at, now);
+    Ok(End::Finished(outcome))
 }
 
 struct Attempt<'a> {
@@ -212,9 +212,9 @@ impl Attempt<'_> {
         };
         match step {
             Step::Check => self.begin(&details).await,
-            Step::KnowClient => self.know_client(&details).await,
-            Step::DoubtClient => self.learn(Fact::ClientUnknown { at: self.now() }).await,
-            Step::SettleClient {
+            Step::ResolveClient => self.know_client(&details).await,
+            Step::RecordClientUnknown => self.learn(Fact::ClientUnknown { at: self.now() }).await,
+            Step::ReconcileClient {
                 since,
                 empty_searches,
             } => self.settle_client(&details, since, empty_searches).await,
@@ -223,8 +223,8 @@ impl Attempt<'_> {
                 watermark,
                 unknown,
             } => self.place(&details, client, watermark, unknown).await,
-            Step::DoubtPlace => self.learn(Fact::PlaceUnknown { at: self.now() }).await,
-            Step::SettlePlace {
+            Step::RecordPlacementUnknown => self.learn(Fact::PlaceUnknown { at: self.now() }).await,
+            Step::ReconcilePlacement {
                 client,
                 watermark,
                 since,
@@ -243,13 +243,13 @@ impl Attempt<'_> {
                 order,
                 watermark,
             } => self.verify(&details, client, order, watermark).await,
-            Step::DoubtSetUp { creating: false } => {
+            Step::RecordActivationUnknown { creating: false } => {
                 self.learn(Fact::AcceptUnknown { at: self.now() }).await
             }
-            Step::DoubtSetUp { creating: true } => {
+            Step::RecordActivationUnknown { creating: true } => {
                 self.learn(Fact::CreateUnknown { at: self.now() }).await
             }
-            Step::SetUp {
+            Step::ActivationState {
                 client,
                 order,
                 so_far,
@@ -257,7 +257,7 @@ impl Attempt<'_> {
             Step::Report { refusal } => self.report(refusal).await,
             // Reported and the job's end are one commit, so only a job of an older release
             // can stand here.
-            Step::Done => Ok(Flow::Finish(Ending::Succeeded, Vec::new())),
+            Step::Done => Ok(Flow::Finish(JobOutcome::Succeeded, Vec::new())),
         }
     }
 

@@ -10,20 +10,20 @@ mod worker;
 use std::time::Duration;
 
 use domain::failure::Code;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::Marker;
-use domain::order::{Activation, OrderDetails, OrderStatus, Outcome, ServiceStatus};
+use domain::order::{ActivationStatus, OrderDetails, OrderStatus, Outcome, ServiceStatus};
 use domain::ports::Clock;
-use house::House;
+use house::TestEnv;
 use provisioning::End;
 use testkit::{Action, Fault, Written, details, order_id};
 
-const DONE: End = End::Finished(Ending::Succeeded);
-const FAILED: End = End::Finished(Ending::Failed);
+const DONE: End = End::Finished(JobOutcome::Succeeded);
+const FAILED: End = End::Finished(JobOutcome::Failed);
 
 #[tokio::test]
 async fn an_approved_order_is_placed_set_up_and_reported_once() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     assert_eq!(house.work().await, [DONE]);
     let orders = house.whmcs.all_orders();
     assert_eq!(orders.len(), 1);
@@ -42,29 +42,31 @@ async fn an_approved_order_is_placed_set_up_and_reported_once() {
 
 #[tokio::test]
 async fn an_order_that_is_not_activating_is_skipped_and_nothing_is_written() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.crm.retry(order_id(1), "e1");
-    house.crm.set_activation(order_id(1), Activation::Activated);
-    assert_eq!(house.work().await, [End::Finished(Ending::Skipped)]);
+    house
+        .crm
+        .set_activation(order_id(1), ActivationStatus::Activated);
+    assert_eq!(house.work().await, [End::Finished(JobOutcome::Skipped)]);
     assert!(house.whmcs.all_orders().is_empty() && house.crm.written().is_empty());
 }
 
 #[tokio::test]
 async fn an_event_that_overtook_its_commit_is_looked_at_again() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house
         .crm
-        .set_activation(order_id(1), Activation::NotRequested);
+        .set_activation(order_id(1), ActivationStatus::NotRequested);
     assert_eq!(house.round().await, [End::Released]);
     house
         .crm
-        .set_activation(order_id(1), Activation::Activating);
+        .set_activation(order_id(1), ActivationStatus::Activating);
     assert_eq!(house.work().await, [DONE]);
 }
 
 #[tokio::test]
 async fn an_activated_order_may_be_asked_for_again_by_an_event_that_overtook_its_commit() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     assert_eq!(house.work().await, [DONE]);
     house.request("e2").await;
     assert_eq!(house.round().await, [End::Released]);
@@ -75,7 +77,7 @@ async fn an_activated_order_may_be_asked_for_again_by_an_event_that_overtook_its
 
 #[tokio::test]
 async fn a_request_does_not_begin_by_an_older_key_while_its_own_commit_is_still_to_be_seen() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.crm.put(details(order_id(1)));
     house.request("e2").await;
     assert_eq!(house.round().await, [End::Released]);
@@ -85,7 +87,7 @@ async fn a_request_does_not_begin_by_an_older_key_while_its_own_commit_is_still_
 
 #[tokio::test]
 async fn an_order_that_is_not_there_ends_failed_with_its_code() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.request("e1").await;
     assert_eq!(house.work().await.last(), Some(&FAILED));
     assert_eq!(house.refusal().await, Some(Code::OrderNotFound));
@@ -94,7 +96,7 @@ async fn an_order_that_is_not_there_ends_failed_with_its_code() {
 
 #[tokio::test]
 async fn a_mapping_error_is_reported_before_anything_is_written_to_whmcs() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let mut order = details(order_id(1));
     order.items[0].product.whmcs_product = None;
     house.crm.put(order);
@@ -106,7 +108,7 @@ async fn a_mapping_error_is_reported_before_anything_is_written_to_whmcs() {
 
 #[tokio::test]
 async fn a_product_that_whmcs_does_not_sell_is_found_before_the_order_is_placed() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let mut order = details(order_id(1));
     order.items[0].product.whmcs_product = Some("500".to_owned());
     house.crm.put(order);
@@ -118,7 +120,7 @@ async fn a_product_that_whmcs_does_not_sell_is_found_before_the_order_is_placed(
 
 #[tokio::test]
 async fn a_lost_reply_waits_for_quiet_and_adopts_the_order() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     let begun = house.clock.now();
     assert_eq!(house.work().await, [End::Released, DONE]);
@@ -130,7 +132,7 @@ async fn a_lost_reply_waits_for_quiet_and_adopts_the_order() {
 async fn a_quiet_period_is_kept_when_a_machine_with_another_wall_clock_goes_on() {
     let hour = Duration::from_secs(3600);
     for (first, second) in [(Duration::ZERO, hour), (hour, Duration::ZERO)] {
-        let mut house = House::with_order().await;
+        let mut house = TestEnv::with_order().await;
         house.ahead = first;
         house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
         let begun = house.clock.now();
@@ -148,7 +150,7 @@ async fn a_quiet_period_is_kept_when_a_machine_with_another_wall_clock_goes_on()
 
 #[tokio::test]
 async fn a_lost_request_ends_unknown_after_two_searches_and_a_retry_places_it() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::RequestLost);
     assert_eq!(house.work().await, [End::Released, End::Released, FAILED]);
     house.assert_failed(Code::WhmcsOutcomeUnknown, false);
@@ -161,7 +163,7 @@ async fn a_lost_request_ends_unknown_after_two_searches_and_a_retry_places_it() 
 
 #[tokio::test]
 async fn an_unmarked_twin_stops_a_second_placing_while_no_mark_was_ever_seen() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.set_drop_notes(true);
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(house.work().await.last(), Some(&FAILED));
@@ -179,7 +181,7 @@ async fn a_twin_that_staff_mark_as_told_is_adopted_or_stops_nothing() {
         Marker { org, order }.to_string()
     };
     for (mark, orders) in [(our_mark.as_str(), 1), ("orderbridge:v1:none", 2)] {
-        let house = House::with_order().await;
+        let house = TestEnv::with_order().await;
         house.whmcs.set_drop_notes(true);
         house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
         assert_eq!(house.work().await.last(), Some(&FAILED));
@@ -199,7 +201,7 @@ async fn a_twin_that_staff_mark_as_told_is_adopted_or_stops_nothing() {
 
 #[tokio::test]
 async fn an_order_whose_notes_were_dropped_is_provisioned_when_it_was_answered() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.set_drop_notes(true);
     assert_eq!(house.work().await, [DONE]);
     assert_eq!(house.whmcs.all_orders().len(), 1);
@@ -207,7 +209,7 @@ async fn an_order_whose_notes_were_dropped_is_provisioned_when_it_was_answered()
 
 #[tokio::test]
 async fn a_repeating_proxy_is_found_out() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::Doubled);
     assert_eq!(house.work().await, [FAILED]);
     house.assert_failed(Code::WhmcsDuplicateFound, true);
@@ -219,7 +221,7 @@ async fn a_repeating_proxy_is_found_out() {
 
 #[tokio::test]
 async fn a_repeating_proxy_is_found_out_even_where_notes_are_dropped() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.set_drop_notes(true);
     house.whmcs.fail_next(Action::Place, Fault::Doubled);
     assert_eq!(house.work().await, [FAILED]);
@@ -235,7 +237,7 @@ async fn a_repeating_proxy_is_found_out_even_where_notes_are_dropped() {
 
 #[tokio::test]
 async fn a_mark_that_staff_wrote_proves_nothing_of_marks_that_we_write() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.set_drop_notes(true);
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(house.work().await.last(), Some(&FAILED));
@@ -254,7 +256,7 @@ async fn a_mark_that_staff_wrote_proves_nothing_of_marks_that_we_write() {
 
 #[tokio::test]
 async fn a_call_that_was_not_sent_is_repeated_within_the_budget() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     for action in [Action::Read, Action::Place, Action::Accept] {
         house.whmcs.fail_next(action, Fault::NotSent);
     }
@@ -264,7 +266,7 @@ async fn a_call_that_was_not_sent_is_repeated_within_the_budget() {
 
 #[tokio::test]
 async fn beyond_the_budget_whmcs_is_unavailable() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     for _ in 0..200 {
         house.whmcs.fail_next(Action::Read, Fault::NotSent);
     }
@@ -274,11 +276,11 @@ async fn beyond_the_budget_whmcs_is_unavailable() {
 
 #[tokio::test]
 async fn a_refused_bridge_fails_no_order_until_the_pause_limit() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::Denied);
     assert_eq!(house.work().await, [End::Released, DONE]);
 
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     for _ in 0..1000 {
         house.whmcs.fail_next(Action::Place, Fault::Denied);
     }
@@ -290,7 +292,7 @@ async fn a_refused_bridge_fails_no_order_until_the_pause_limit() {
 
 #[tokio::test]
 async fn while_the_lane_is_paused_orders_wait_without_calling() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     for _ in 0..1000 {
         house.whmcs.fail_next(Action::Read, Fault::Denied);
     }
@@ -306,7 +308,7 @@ async fn while_the_lane_is_paused_orders_wait_without_calling() {
 
 #[tokio::test]
 async fn a_failed_module_is_reported_and_the_retry_creates_what_is_pending() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Accept, Fault::Refused);
     assert_eq!(house.work().await, [FAILED]);
     house.assert_failed(Code::WhmcsModuleFailed, true);
@@ -322,7 +324,7 @@ async fn a_failed_module_is_reported_and_the_retry_creates_what_is_pending() {
 
 #[tokio::test]
 async fn a_lost_accept_is_read_back_and_not_repeated() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Accept, Fault::ReplyLost);
     assert_eq!(house.work().await, [DONE]);
     assert_eq!(house.whmcs.builds().len(), 2);
@@ -330,7 +332,7 @@ async fn a_lost_accept_is_read_back_and_not_repeated() {
 
 #[tokio::test]
 async fn after_an_unknown_accept_only_idempotent_modules_are_run_again() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Accept, Fault::RequestLost);
     assert_eq!(house.work().await, [End::Released, FAILED]);
     house.assert_failed(Code::WhmcsOutcomeUnknown, true);
@@ -344,7 +346,7 @@ async fn after_an_unknown_accept_only_idempotent_modules_are_run_again() {
 
 #[tokio::test]
 async fn an_order_that_staff_cancelled_is_a_mismatch_on_the_retry() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Accept, Fault::Refused);
     house.work().await;
     house
@@ -357,7 +359,7 @@ async fn an_order_that_staff_cancelled_is_a_mismatch_on_the_retry() {
 
 #[tokio::test]
 async fn salesforce_away_fails_no_order() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.crm.set_away(true);
     let mut ends = Vec::new();
     while ends.len() < 5 {
@@ -370,7 +372,7 @@ async fn salesforce_away_fails_no_order() {
 
 #[tokio::test]
 async fn a_report_whose_reply_was_lost_is_recognised_as_ours() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.crm.lose_replies(1);
     assert_eq!(house.work().await, [End::Released, DONE]);
     let outcomes = house.crm.outcomes(order_id(1));
@@ -382,11 +384,11 @@ async fn a_report_whose_reply_was_lost_is_recognised_as_ours() {
 
 #[tokio::test]
 async fn an_order_that_went_on_without_us_is_left_alone() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(house.round().await, [End::Released]);
     house.crm.retry(order_id(1), "e2");
-    assert_eq!(house.work().await, [End::Finished(Ending::Superseded)]);
+    assert_eq!(house.work().await, [End::Finished(JobOutcome::Superseded)]);
     assert!(house.crm.written().is_empty());
     house.request("e2").await;
     assert_eq!(house.work().await, [DONE]);
@@ -400,7 +402,7 @@ async fn an_order_that_went_on_without_us_is_left_alone() {
 #[tokio::test]
 async fn a_crash_at_any_commit_doubles_nothing_and_loses_nothing() {
     for crash_at in 1.. {
-        let house = House::with_order().await;
+        let house = TestEnv::with_order().await;
         let crashed = house.crash_at_write(crash_at).await;
         house.work().await;
         let outcomes = house.crm.outcomes(order_id(1));
@@ -431,7 +433,7 @@ async fn a_crash_at_any_commit_doubles_nothing_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_write_that_is_compared_with_a_later_stamp_carries_the_moment_of_the_read() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.crm.compare_with_later_stamp();
     house.work().await;
     assert_eq!(house.crm.outcomes(order_id(1)).len(), 1);
@@ -449,7 +451,7 @@ async fn prices_in_another_currency_than_the_clients_are_refused_where_they_are_
         (true, None, "USD", false),
         (false, Some("EUR"), "USD", false),
     ] {
-        let mut house = House::with_order().await;
+        let mut house = TestEnv::with_order().await;
         house.settings.override_prices = override_prices;
         house.whmcs.set_currency(client);
         house.crm.put(OrderDetails {

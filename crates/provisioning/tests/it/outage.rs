@@ -8,12 +8,12 @@ use domain::ports::Clock;
 use provisioning::Moment;
 use testkit::{Action, Fault};
 
-use crate::house::House;
+use crate::house::TestEnv;
 use crate::{DONE, FAILED};
 
 #[tokio::test]
 async fn the_time_of_hanging_reads_counts_against_the_retry_budget() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     let hang = house.settings.call_timeout;
     house.whmcs_hangs(Some(hang));
     let begun = house.clock.now();
@@ -23,7 +23,7 @@ async fn the_time_of_hanging_reads_counts_against_the_retry_budget() {
     assert!(took <= house.settings.retry_budget + hang, "{took:?}");
 }
 
-fn suspended(house: &House) {
+fn suspended(house: &TestEnv) {
     let now = Moment {
         at: house.clock.now(),
         monotonic: house.clock.monotonic(),
@@ -33,7 +33,7 @@ fn suspended(house: &House) {
 
 #[tokio::test]
 async fn an_operators_retry_asks_whmcs_at_once_while_calls_are_suspended() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.fail_next(Action::Accept, Fault::Refused);
     assert_eq!(house.work().await, [FAILED]);
     suspended(&house);
@@ -43,7 +43,7 @@ async fn an_operators_retry_asks_whmcs_at_once_while_calls_are_suspended() {
 
 #[tokio::test]
 async fn no_order_fails_for_a_refusal_that_is_older_than_its_own_attempt() {
-    let mut house = House::with_order().await;
+    let mut house = TestEnv::with_order().await;
     house.settings.pause_limit = Duration::from_secs(1);
     suspended(&house);
     house.clock.advance(Duration::from_secs(60));
@@ -53,7 +53,7 @@ async fn no_order_fails_for_a_refusal_that_is_older_than_its_own_attempt() {
 
 #[tokio::test]
 async fn orders_that_wait_for_salesforce_have_one_of_them_ask() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     for number in 1..=10 {
         house.order(number).await;
     }
@@ -75,7 +75,7 @@ async fn orders_that_wait_for_salesforce_have_one_of_them_ask() {
 
 #[tokio::test]
 async fn an_order_whose_facts_make_no_sense_ends_its_job_and_holds_nobody_up() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     let claimed = house.claim_with_facts(&[Fact::Reported]).await;
     assert_eq!(house.execute_here(claimed).await, FAILED);
     assert!(house.crm.written().is_empty() && house.whmcs.all_orders().is_empty());

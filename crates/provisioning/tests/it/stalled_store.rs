@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Lease};
+use domain::job::{JobOutcome, Lease};
 use domain::key::Owner;
 use domain::order::{Contact, Fact, Outcome};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use testkit::{Action, Fault, MemoryStore, details, order_id};
 
 use crate::DONE;
-use crate::house::House;
+use crate::house::TestEnv;
 
 /// What becomes of the commits that the store does not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,11 +76,11 @@ impl JobQueue for Stalling {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts, calls).await
+        self.store.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {
@@ -97,8 +97,8 @@ async fn house_stalling_at(
     intent: &'static str,
     commit: Commit,
     answers: Vec<StoreError>,
-) -> (House, Arc<Stalling>) {
-    let mut house = House::new().await;
+) -> (TestEnv, Arc<Stalling>) {
+    let mut house = TestEnv::new().await;
     house.settings.create_clients = true;
     let mut order = details(order_id(1));
     if intent == "creating_client" {
@@ -124,7 +124,7 @@ async fn house_stalling_at(
     (house, store)
 }
 
-async fn assert_no_doubt(house: &House, intent: &str, commit: Commit) {
+async fn assert_no_doubt(house: &TestEnv, intent: &str, commit: Commit) {
     let outcomes = house.crm.outcomes(order_id(1));
     assert!(
         matches!(outcomes.last(), Some(Outcome::Provisioned { .. })),

@@ -8,12 +8,12 @@ use domain::order::{OrderStatus, ServiceStatus};
 use domain::ports::Clock;
 use testkit::{Action, Fault};
 
-use crate::house::House;
+use crate::house::TestEnv;
 use crate::{DONE, FAILED};
 
 #[tokio::test]
 async fn an_order_that_lost_its_marker_makes_unmarked_duplicates_count_again() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     assert_eq!(house.work().await, [DONE]);
     assert!(house.marks_are_proven().await);
     house.whmcs.set_drop_notes(true);
@@ -30,7 +30,7 @@ async fn an_order_that_lost_its_marker_makes_unmarked_duplicates_count_again() {
 
 #[tokio::test]
 async fn a_proof_older_than_the_lost_call_does_not_let_a_retry_place_a_second_order() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     assert_eq!(house.work().await, [DONE]);
     house.whmcs.set_drop_notes(true);
     house.whmcs.fail_next(Action::Place, Fault::ReplyLost);
@@ -45,7 +45,7 @@ async fn a_proof_older_than_the_lost_call_does_not_let_a_retry_place_a_second_or
 #[tokio::test]
 async fn an_unmarked_order_between_marked_ones_does_not_keep_a_retry_from_placing_the_order() {
     for marked_after in [true, false] {
-        let house = House::with_order().await;
+        let house = TestEnv::with_order().await;
         assert_eq!(house.work().await, [DONE]);
         house.whmcs.fail_next(Action::Place, Fault::RequestLost);
         house.order(2).await;
@@ -72,7 +72,7 @@ async fn an_unmarked_order_between_marked_ones_does_not_keep_a_retry_from_placin
 
 #[tokio::test]
 async fn a_retry_places_nothing_while_the_lost_call_may_still_take_effect() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     let begun = house.clock.now();
     house.whmcs.fail_next(Action::Place, Fault::Late);
     house.round().await;
@@ -102,7 +102,7 @@ async fn a_retry_places_nothing_while_the_lost_call_may_still_take_effect() {
 
 #[tokio::test]
 async fn a_retry_after_the_window_places_the_order_after_one_search() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     let begun = house.clock.now();
     house.whmcs.fail_next(Action::Place, Fault::RequestLost);
     assert_eq!(house.work().await.last(), Some(&FAILED));
@@ -116,7 +116,7 @@ async fn a_retry_after_the_window_places_the_order_after_one_search() {
 
 #[tokio::test]
 async fn accepting_an_order_whose_services_are_active_is_given_up_after_three_lost_replies() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house
         .whmcs
         .set_placed_as(OrderStatus::Pending, ServiceStatus::Active);
@@ -136,7 +136,7 @@ async fn accepting_an_order_whose_services_are_active_is_given_up_after_three_lo
 
 #[tokio::test]
 async fn an_idempotent_module_that_never_answers_is_given_up_after_three_calls() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.set_idempotent(true);
     let lost = Some(Fault::RequestLost);
     house.whmcs.fail_next(Action::Accept, Fault::Refused);
@@ -150,7 +150,7 @@ async fn an_idempotent_module_that_never_answers_is_given_up_after_three_calls()
 
 #[tokio::test]
 async fn after_a_reported_failure_a_retry_creates_what_is_pending_in_an_order_accepted_by_hand() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house
         .whmcs
         .set_placed_as(OrderStatus::Active, ServiceStatus::Pending);
@@ -163,7 +163,7 @@ async fn after_a_reported_failure_a_retry_creates_what_is_pending_in_an_order_ac
 
 #[tokio::test]
 async fn an_answer_that_denies_us_after_the_effect_leaves_the_watermark_where_it_was() {
-    let house = House::with_order().await;
+    let house = TestEnv::with_order().await;
     house.whmcs.set_drop_notes(true);
     house.whmcs.fail_next(Action::Place, Fault::DeniedLate);
     assert_eq!(house.work().await.last(), Some(&FAILED));

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView, Leadership,
-    StoreError, Undecodable,
+    AdminCommand, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView,
+    Leadership, StoreError, Undecodable,
 };
 
 use crate::state::audited_store::AuditedStore;
@@ -92,14 +92,14 @@ impl JobIntake for MutatedIntake {
         self.store.accept(&delivery).await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
         let epoch = self.epoch(epoch);
-        self.store.lose_position(channel, epoch, gap).await
+        self.store.record_cursor_loss(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
@@ -118,12 +118,12 @@ impl JobIntake for MutatedIntake {
         Ok(admissions)
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.store.asked_letters(channel, limit).await
+        self.store.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -136,7 +136,7 @@ impl JobIntake for MutatedIntake {
         if self.mutation == IntakeMutation::DeadLetterFirst
             && let Ok(job) = read
         {
-            let closed = Act::Dismiss { letter };
+            let closed = AdminCommand::Dismiss { letter };
             self.store.act(&closed, "simulation", "redriven").await?;
             tokio::time::sleep(Duration::from_millis(250)).await;
             let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
@@ -146,7 +146,12 @@ impl JobIntake for MutatedIntake {
         self.store.redrive(channel, epoch, letter, read).await
     }
 
-    async fn act(&self, command: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
         self.store.act(command, by, reason).await
     }
 }

@@ -51,7 +51,7 @@ impl EventSource for BusClient {
         let started = world.bus.begin(start, may_skip, |event| store.has(event));
         let Some(at) = started else {
             process.say(|| format!("unknown replay id {start:?}"));
-            return Err(StreamError::PositionLost {
+            return Err(StreamError::CursorLost {
                 detail: "the replay id is not valid".to_owned(),
             });
         };

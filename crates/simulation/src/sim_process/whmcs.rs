@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientSighting, OrderSighting, OrderStatus};
+use domain::order::{OrderStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
@@ -256,12 +256,12 @@ async fn accept(
 
 #[async_trait]
 impl Provisioner for SimProcess {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let what = || format!("client {client}");
         self.read(what, |whmcs| whmcs.client(client)).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         let what = || "client by e-mail".to_owned();
         self.read(what, |whmcs| whmcs.client_by_email(email)).await
     }
@@ -291,7 +291,7 @@ impl Provisioner for SimProcess {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         let what = || format!("orders of client {client} above {above:?}");
         self.read(what, |whmcs| {
             let all = whmcs.all().into_iter().map(|order| order.row);
@@ -306,7 +306,7 @@ impl Provisioner for SimProcess {
         &self,
         _client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         if self.injects(self.world.faults.panic) {
             self.say(|| "panics".to_owned());
             // A panic macro would print its message.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Ending, Fence, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
-    JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
+    AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
+    Entry, Epoch, Gap, JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -38,7 +38,7 @@ struct Committed {
     /// Dead letters that created a job.
     redriven: BTreeSet<i64>,
     /// The latest intent of each order whose call was not sent yet.
-    unsent: BTreeMap<OrderId, Fence>,
+    unsent: BTreeMap<OrderId, LeaseToken>,
     /// Activation calls of unknown outcome, by job.
     unknown_calls: BTreeMap<JobId, u32>,
     /// Reported module failures, by the job that received them.
@@ -47,7 +47,7 @@ struct Committed {
 
 struct LeaseRecord {
     order: OrderId,
-    fence: Fence,
+    token: LeaseToken,
     until: Timestamp,
 }
 
@@ -88,7 +88,7 @@ impl AuditedStore {
         lock(&self.committed)
             .leases
             .get(&lease.job)
-            .is_some_and(|held| held.fence == lease.fence && held.until > now)
+            .is_some_and(|held| held.token == lease.token && held.until > now)
     }
 
     /// Whether this worker process holds a lease of one of the order's jobs.
@@ -96,7 +96,7 @@ impl AuditedStore {
         let now = self.clock.now();
         let owned = format!("worker-{worker}/");
         lock(&self.committed).leases.values().any(|held| {
-            held.order == order && held.until > now && held.fence.as_str().starts_with(&owned)
+            held.order == order && held.until > now && held.token.as_str().starts_with(&owned)
         })
     }
 
@@ -154,18 +154,18 @@ impl AuditedStore {
         for fact in facts {
             match fact {
                 Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
-                    committed.unsent.insert(lease.order, lease.fence.clone());
+                    committed.unsent.insert(lease.order, lease.token.clone());
                 }
                 Fact::PlaceUnknown { .. }
                 | Fact::AcceptUnknown { .. }
                 | Fact::CreateUnknown { .. } => {
-                    let process = |fence: &Fence| {
+                    let process = |fence: &LeaseToken| {
                         let text = fence.as_str().split('/').next();
                         text.unwrap_or_default().to_owned()
                     };
                     let unsent = committed.unsent.remove(&lease.order);
-                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.fence)) {
-                        let detail = format!("{} recorded an unsent call as unknown", lease.fence);
+                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.token)) {
+                        let detail = format!("{} recorded an unsent call as unknown", lease.token);
                         self.breaches.record(Promise::NoNeedlessUnknown, detail);
                     }
                 }
@@ -183,7 +183,7 @@ impl AuditedStore {
         committed.leases.get(job).map(|held| Lease {
             job: job.clone(),
             order: held.order,
-            fence: held.fence.clone(),
+            token: held.token.clone(),
         })
     }
 
@@ -249,25 +249,25 @@ impl JobIntake for AuditedStore {
         Ok(admissions)
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.inner.lose_position(channel, epoch, gap).await
+        self.inner.record_cursor_loss(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.inner.enqueue(jobs).await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.inner.asked_letters(channel, limit).await
+        self.inner.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -285,7 +285,12 @@ impl JobIntake for AuditedStore {
         Ok(admission)
     }
 
-    async fn act(&self, command: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
         self.inner.act(command, by, reason).await
     }
 }
@@ -351,11 +356,11 @@ impl JobQueue for AuditedStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.inner.finish(lease, ending, facts, calls).await?;
+        self.inner.finish(lease, outcome, facts, calls).await?;
         self.drop_lease(&lease.job);
         Ok(())
     }

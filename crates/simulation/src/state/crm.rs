@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, EventId, IdemKey, ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
+use domain::order::{ActivationStatus, ItemReport, OrderDetails, OrderGuard, Outcome, Report};
 use domain::ports::{Clock, Pending};
 use domain::time::Timestamp;
 
@@ -67,7 +67,7 @@ impl Crm {
 
     /// Adds an order that is not approved yet.
     pub(crate) fn add(&self, mut details: OrderDetails) {
-        details.activation = Activation::NotRequested;
+        details.activation = ActivationStatus::NotRequested;
         details.idem_key = None;
         let record = OrderRecord {
             details,
@@ -93,7 +93,7 @@ impl Crm {
     ) {
         self.edit(order, |record| {
             record.since = at;
-            record.details.activation = Activation::Activating;
+            record.details.activation = ActivationStatus::Activating;
             record.details.idem_key = key;
             record.code = None;
             record.event = Some(event);
@@ -132,7 +132,7 @@ impl Crm {
     ) -> Vec<Pending> {
         lock(&self.records)
             .values()
-            .filter(|record| record.details.activation == Activation::Activating)
+            .filter(|record| record.details.activation == ActivationStatus::Activating)
             .filter(|record| record.since <= before)
             .filter(|record| after.is_none_or(|after| record.details.id > after))
             .take(limit)
@@ -145,8 +145,8 @@ impl Crm {
             .collect()
     }
 
-    pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {
-        lock(&self.records).get(&order).map(|record| Standing {
+    pub(crate) fn order_guard(&self, order: OrderId) -> Option<OrderGuard> {
+        lock(&self.records).get(&order).map(|record| OrderGuard {
             activation: record.details.activation.clone(),
             idem_key: record.details.idem_key.clone(),
             version: Some(record.shown_version(self.coarse_versions)),
@@ -187,19 +187,19 @@ impl Crm {
             return ReportResult::Conflict;
         }
         let result = match record.details.activation {
-            Activation::Activating => ReportResult::Written,
+            ActivationStatus::Activating => ReportResult::Written,
             // Within the same second a conflict is not detectable.
             _ if self.coarse_versions && report.version.is_some() => ReportResult::Written,
             _ => ReportResult::Unguarded,
         };
         match &report.outcome {
             Outcome::Provisioned { order } => {
-                record.details.activation = Activation::Activated;
+                record.details.activation = ActivationStatus::Activated;
                 record.whmcs_order = Some(*order);
                 record.code = None;
             }
             Outcome::Failed { refusal, order } => {
-                record.details.activation = Activation::Failed;
+                record.details.activation = ActivationStatus::Failed;
                 record.whmcs_order = order.or(record.whmcs_order);
                 record.code = Some(refusal.code);
             }

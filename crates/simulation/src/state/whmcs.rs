@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use domain::id::OrderId;
 use domain::key::{ClientId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+    ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService,
 };
 use domain::ports::NewOrder;
 
@@ -26,7 +26,7 @@ struct WhmcsState {
 /// A WHMCS order, with facts that WHMCS itself does not know.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    pub(crate) row: OrderSighting,
+    pub(crate) row: WhmcsOrder,
     /// The Salesforce order it was placed for.
     pub(crate) sf_order: OrderId,
     /// Created by a call that the network duplicated.
@@ -54,7 +54,7 @@ impl Whmcs {
         let mut lines = Vec::new();
         for line in &order.plan.lines {
             state.services += 1;
-            lines.push(LineSighting {
+            lines.push(WhmcsService {
                 service: ServiceId(1000 + state.services),
                 product: Some(line.product),
                 cycle: Some(line.cycle),
@@ -67,7 +67,7 @@ impl Whmcs {
             false => order.marker.to_string(),
         };
         state.orders.push(Placed {
-            row: OrderSighting {
+            row: WhmcsOrder {
                 id,
                 client: order.client,
                 status: OrderStatus::Pending,
@@ -150,13 +150,13 @@ impl Whmcs {
         twice.map(|(service, _)| *service).collect()
     }
 
-    pub(crate) fn client(&self, id: ClientId) -> Option<ClientSighting> {
+    pub(crate) fn client(&self, id: ClientId) -> Option<WhmcsClient> {
         let state = lock(&self.0);
         let known = id == ClientId(7) || state.clients.values().any(|client| *client == id);
         known.then_some(open_client(id))
     }
 
-    pub(crate) fn client_by_email(&self, email: &str) -> Option<ClientSighting> {
+    pub(crate) fn client_by_email(&self, email: &str) -> Option<WhmcsClient> {
         lock(&self.0).clients.get(email).map(|id| open_client(*id))
     }
 
@@ -172,8 +172,8 @@ impl Whmcs {
     }
 }
 
-fn open_client(id: ClientId) -> ClientSighting {
-    ClientSighting {
+fn open_client(id: ClientId) -> WhmcsClient {
+    WhmcsClient {
         id,
         status: ClientStatus::Open,
         currency: None,

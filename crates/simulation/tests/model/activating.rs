@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, JobId, LineMarker, ServiceId, WhmcsOrderId};
 use domain::order::{
-    Fact, LineSighting, MAX_UNKNOWN_CALLS, MarkerCheck, OrderSighting, OrderState, OrderStatus,
-    PlacedLine, ServiceStatus, SetUpMove, Step, next, next_set_up,
+    ActivationAction, Fact, MAX_UNKNOWN_CALLS, MarkerCheck, OrderState, OrderStatus, PlacedLine,
+    ServiceStatus, Step, WhmcsOrder, WhmcsService, next, next_activation_action,
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
@@ -175,8 +175,8 @@ impl State {
         next(&state, &job(self.attempt))
     }
 
-    fn seen(&self) -> OrderSighting {
-        OrderSighting {
+    fn seen(&self) -> WhmcsOrder {
+        WhmcsOrder {
             id: ORDER,
             client: ClientId(7),
             status: match self.accepted {
@@ -184,7 +184,7 @@ impl State {
                 false => OrderStatus::Pending,
             },
             notes: String::new(),
-            lines: vec![LineSighting {
+            lines: vec![WhmcsService {
                 service: SERVICE,
                 product: None,
                 cycle: None,
@@ -245,22 +245,24 @@ impl ActivatingModel {
                 state.unknown = 0;
                 state.reported = false;
             }
-            Step::KnowClient => state.facts.push(Recorded::Client),
+            Step::ResolveClient => state.facts.push(Recorded::Client),
             Step::Place { .. } => state.facts.push(Recorded::Placed),
             Step::Verify { .. } => state.facts.push(Recorded::Verified),
-            Step::DoubtSetUp { creating } => state.unanswered(creating),
-            Step::SetUp { mut so_far, .. } => {
+            Step::RecordActivationUnknown { creating } => state.unanswered(creating),
+            Step::ActivationState { mut so_far, .. } => {
                 if self.variant == Variant::UncountedCalls {
                     so_far.unknown_calls = 0;
                 }
-                let module = |_: &LineSighting| self.module;
+                let module = |_: &WhmcsService| self.module;
                 let quiet = TICK * u32::from(QUIET);
-                match next_set_up(&so_far, &state.seen(), module, at(state.now), quiet) {
-                    SetUpMove::Done => state.facts.push(Recorded::Accepted),
-                    SetUpMove::Accept { run_modules } => state.call(Call::Accept { run_modules }),
-                    SetUpMove::Create(_) => state.call(Call::Create),
-                    SetUpMove::Wait(_) => return None,
-                    SetUpMove::Refuse(refusal) => {
+                match next_activation_action(&so_far, &state.seen(), module, at(state.now), quiet) {
+                    ActivationAction::Done => state.facts.push(Recorded::Accepted),
+                    ActivationAction::Accept { run_modules } => {
+                        state.call(Call::Accept { run_modules })
+                    }
+                    ActivationAction::Create(_) => state.call(Call::Create),
+                    ActivationAction::Wait(_) => return None,
+                    ActivationAction::Refuse(refusal) => {
                         state.facts.push(Recorded::Refused(refusal.code));
                     }
                 }

@@ -3,8 +3,8 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    Act, Acted, CursorMark, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
-    JobReader, MarkKind, StoreError, Undecodable, UndecodableReason,
+    AdminCommand, CommandResult, CursorMark, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake,
+    JobQueue, JobReader, MarkKind, StoreError, Undecodable, UndecodableReason,
 };
 
 use super::{Subject, TTL};
@@ -31,7 +31,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let delivery = self.delivery(epoch, dead_letters.into(), 1);
         self.store.accept(&delivery).await.unwrap();
         let requested = || async {
-            let requested = self.store.asked_letters(&channel(), 9).await.unwrap();
+            let requested = self.store.requested_redrives(&channel(), 9).await.unwrap();
             requested.iter().map(|view| view.number).collect::<Vec<_>>()
         };
         let mut all = self.store.dead_letters(true, None, 9).await.unwrap();
@@ -45,7 +45,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let idle = redrive(first, epoch, &job).await.unwrap();
         assert_eq!(idle, Admission::SameDelivery, "no redrive requested");
         for letter in [second, first, first] {
-            assert_eq!(self.execute(&Act::Redrive { letter }).await, Acted::Done);
+            assert_eq!(
+                self.execute(&AdminCommand::Redrive { letter }).await,
+                CommandResult::Done
+            );
         }
         assert_eq!(requested().await, [first, second]);
         let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
@@ -73,11 +76,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(open.len(), 1);
         assert_eq!(Err(open[0].letter.undecodable.clone()), unreadable);
         assert_eq!(open[0].letter.replay_id, ReplayId::new(vec![1]));
-        let gone = Act::Redrive { letter: first };
-        assert_eq!(self.execute(&gone).await, Acted::NotThere);
+        let gone = AdminCommand::Redrive { letter: first };
+        assert_eq!(self.execute(&gone).await, CommandResult::NotFound);
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs.len(), 1);
-        assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+        assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
     }
 
     /// A loss that the next leader finds again is the same loss; after a delivery or an operator
@@ -90,7 +93,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         let lose = async |epoch| {
             let channel = channel();
-            let lost = self.store.lose_position(&channel, epoch, &gap);
+            let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
             lost.await.unwrap();
             self.store.gaps(9).await.unwrap().len()
         };
@@ -116,7 +119,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         assert_eq!(lose(epoch).await, 2);
-        let set = Act::SetCursor {
+        let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![3]).unwrap(),
         };
@@ -124,7 +127,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 3);
         assert_eq!(lose(epoch).await, 3);
-        let reset = Act::ResetCursor { channel: channel() };
+        let reset = AdminCommand::ResetCursor { channel: channel() };
         self.execute(&reset).await;
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 4);
@@ -143,10 +146,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             detail: "aged out".to_owned(),
         };
         self.store
-            .lose_position(&channel(), epoch, &gap)
+            .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
-        let set = Act::SetCursor {
+        let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![9]).unwrap(),
         };
@@ -155,7 +158,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let epoch = self.lead().await;
         let moved = self.delivery(epoch, Vec::new(), 10);
         self.store.accept(&moved).await.unwrap();
-        let reset = Act::ResetCursor { channel: channel() };
+        let reset = AdminCommand::ResetCursor { channel: channel() };
         self.execute(&reset).await;
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
         let marked: Vec<_> = marks

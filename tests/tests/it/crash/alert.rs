@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use domain::ports::{Act, Told};
+use domain::ports::{AdminCommand, Notified};
 use e2e::crash_points::{CRASH_POINTS_FILE, reached_file, short_intervals};
 
 use super::SUBSCRIBER;
 use crate::alerts::open_inbox;
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 const ALERT: &str = "DeadLettersOpen";
 
@@ -22,10 +22,10 @@ async fn crash_before_alert_is_saved_resends_it_on_postgres() {
 }
 
 async fn crash_before_alert_is_saved(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let (inbox, url) = open_inbox(false).await;
     let crash_points = env.file("crash_points");
-    let point = "* before store.keep_alerts firing";
+    let point = "* before store.save_alerts firing";
     fs::write(&crash_points, point).unwrap();
     let mut settings = env.subscriber_settings();
     settings.extend([
@@ -40,12 +40,12 @@ async fn crash_before_alert_is_saved(engine: Engine) {
     assert_eq!(reached.trim(), point);
     let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
     let letter = dead_letters.unwrap()[0].number;
-    let command = Act::Dismiss { letter };
+    let command = AdminCommand::Dismiss { letter };
     env.store.intake.act(&command, "Ada", "seen").await.unwrap();
     let marked = async || {
         let alerts = env.store.reader.alerts().await.unwrap();
         let alert = alerts.iter().find(|alert| alert.name == ALERT);
-        alert.is_some_and(|alert| alert.told == Told::Resolved)
+        alert.is_some_and(|alert| alert.notified == Notified::Resolved)
     };
     env.restart_until(SUBSCRIBER, &settings, marked).await;
     let taken = inbox.accepted_about(ALERT);

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use domain::job::Ending;
-use domain::ports::Act;
+use domain::job::JobOutcome;
+use domain::ports::AdminCommand;
 use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
 use simulators::salesforce::UnaryFault;
 
 use super::SUBSCRIBER;
 use super::points::around;
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_during_redrive_creates_one_job_on_sqlite() {
@@ -22,7 +22,7 @@ async fn crash_during_redrive_creates_one_job_on_postgres() {
 }
 
 async fn crash_during_redrive(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     env.salesforce.unary_fault(UnaryFault {
         rpc: "GetSchema".to_owned(),
         code: "NOT_FOUND".to_owned(),
@@ -35,12 +35,19 @@ async fn crash_during_redrive(engine: Engine) {
     let mut settings = env.subscriber_settings();
     settings.push((CRASH_POINTS_FILE, crash_points.display().to_string()));
     let order = *env.approve(1).first().unwrap();
-    let open = async || env.store.reader.tally().await.unwrap().open_dead_letters;
+    let open = async || {
+        env.store
+            .reader
+            .queue_stats()
+            .await
+            .unwrap()
+            .open_dead_letters
+    };
     let kept = async || open().await == 1;
     env.restart_until(SUBSCRIBER, &settings, kept).await;
     let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
     let letter = dead_letters.unwrap()[0].number;
-    let command = Act::Redrive { letter };
+    let command = AdminCommand::Redrive { letter };
     env.store
         .intake
         .act(&command, "Ada", "fixed")
@@ -64,8 +71,8 @@ async fn crash_during_redrive(engine: Engine) {
     for order in [order, next] {
         env.assert_provisioned_once(&order);
         let jobs = env.store.reader.jobs_of(order).await.unwrap();
-        let endings: Vec<_> = jobs.iter().map(|job| job.ending).collect();
-        assert_eq!(endings, [Some(Ending::Succeeded)]);
+        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
+        assert_eq!(finished_jobs, [Some(JobOutcome::Succeeded)]);
     }
     let dead_letters = env.store.reader.dead_letters(false, None, 9).await;
     let dead_letters = dead_letters.unwrap();

@@ -4,7 +4,7 @@
 use simulators::whmcs::{Module, ModuleScript, Product};
 
 use super::points::{Call, Case, Kind, Loss, Write, around};
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 /// A module that is not listed as idempotent and builds another account on each call.
 const UNLISTED: &str = "buildsagain";
@@ -70,7 +70,7 @@ fn crashes(kind: Kind, name: &str, then: &str) -> Vec<Case> {
 }
 
 async fn crash_around(engine: Engine, cases: Vec<Case>) {
-    let mut env = House::on(engine).await;
+    let mut env = TestEnv::on(engine).await;
     // The listed module is idempotent.
     let listed = Module::new(ModuleScript::Ok).idempotent();
     env.whmcs.set_module(5, listed);

@@ -4,7 +4,7 @@
 use simulators::whmcs::FaultId;
 
 use super::points::{Kind, happy_path, unknown_outcome};
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 macro_rules! matrix {
     ($($name:ident: $engine:ident, $fault:ident;)*) => {$(
@@ -47,7 +47,7 @@ async fn crash_everywhere(engine: Engine, fault: FaultId) {
     if !matches!(fault, FaultId::F03 | FaultId::F12) {
         cases.extend(unknown_outcome(kind));
     }
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     env.crash_workers_at_all(cases).await;
     if fault != FaultId::F12 {
         assert!(env.whmcs.duplicates().is_empty());

@@ -21,13 +21,13 @@ use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
 use crate::process::{Process, was_killed};
-use crate::test_env::{House, Settings};
+use crate::test_env::{Settings, TestEnv};
 use points::{Call, Case, Kind, Loss, Write};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
-impl House {
+impl TestEnv {
     /// Settings of a worker with the crash points in that file.
     fn crashable_worker_settings(&self, crash_points: &Path) -> Settings {
         let config = self.file("bridge.toml");
@@ -269,8 +269,8 @@ impl House {
 
     /// Whether every order has one of these activation statuses and no job is left.
     async fn all_ended(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
-        let tally = self.store.reader.tally().await.unwrap();
-        let left = tally.count("queued") + tally.count("leased");
+        let queue_stats = self.store.reader.queue_stats().await.unwrap();
+        let left = queue_stats.count("queued") + queue_stats.count("leased");
         let has_ended = |order: &OrderId| {
             statuses.contains(&self.field(order, "Activation_Status__c").as_str())
         };

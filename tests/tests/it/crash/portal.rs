@@ -7,7 +7,7 @@ use e2e::crash_points::CRASH_POINTS_FILE;
 use serde_json::{Map, json};
 
 use crate::process::{Process, address, until_logged, was_killed};
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 const PORTAL: &str = env!("CARGO_BIN_EXE_crashable-portal");
 
@@ -36,7 +36,7 @@ async fn portal_crash_during_retry_keeps_audit_log_consistent_on_postgres() {
 }
 
 async fn portal_crash_during_retry(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let account = env.salesforce.create_account("New Ltd", None).unwrap();
     let orders = CASES.map(|_| env.place_for(&account, Map::new()));
     let worker = env.work();
@@ -93,7 +93,7 @@ async fn request_retry_of(url: &str, orders: &[OrderId]) -> reqwest::Result<reqw
         .await
 }
 
-async fn crash_during_retry(env: &House, order: &OrderId, point: &str, at: usize) {
+async fn crash_during_retry(env: &TestEnv, order: &OrderId, point: &str, at: usize) {
     let (crash_points, log) = (
         env.file("crash_points"),
         env.file(&format!("portal-{at}.log")),
@@ -114,7 +114,7 @@ async fn crash_during_retry(env: &House, order: &OrderId, point: &str, at: usize
 }
 
 /// Audit log entries of the order, oldest first.
-async fn audit_of(env: &House, order: &OrderId) -> Vec<String> {
+async fn audit_of(env: &TestEnv, order: &OrderId) -> Vec<String> {
     let audit = env.store.reader.audit(99).await.unwrap();
     let lines = audit.into_iter().rev();
     lines

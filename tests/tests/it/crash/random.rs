@@ -10,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use super::points::Kind;
 use super::{SUBSCRIBER, WORKER};
 use crate::process::Process;
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 const SEED: u64 = 20_261_124;
 
@@ -26,7 +26,7 @@ async fn thirty_random_kills_provision_every_order_once_on_postgres() {
 
 async fn kill_at_random_moments(engine: Engine) {
     let mut random = StdRng::seed_from_u64(SEED);
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let crash_points = env.file("crash_points");
     fs::write(&crash_points, "").unwrap();
     let worker = env.crashable_worker_settings(&crash_points);

@@ -6,7 +6,7 @@ use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
 
 use super::SUBSCRIBER;
 use super::points::around;
-use crate::test_env::{Engine, House};
+use crate::test_env::{Engine, TestEnv};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriber_crash_at_any_point_loses_and_duplicates_nothing_on_sqlite() {
@@ -19,7 +19,7 @@ async fn subscriber_crash_at_any_point_loses_and_duplicates_nothing_on_postgres(
 }
 
 async fn crash_at_every_point(engine: Engine) {
-    let env = House::on(engine).await;
+    let env = TestEnv::on(engine).await;
     let points: Vec<_> = [
         "store.lead",
         "store.cursor",
