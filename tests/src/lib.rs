@@ -1,8 +1,7 @@
-//! What tests of the whole house need in processes of their own: programs that die at named
-//! points.
+//! Support for end-to-end tests: programs that crash at named points.
 
-pub mod points;
+pub mod crash_points;
 mod ports;
 pub mod staff;
 
-pub use ports::{deadly_intake, deadly_portal, deadly_worker};
+pub use ports::{crashing_intake_ports, crashing_portal_ports, crashing_worker_ports};

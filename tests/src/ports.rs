@@ -1,4 +1,4 @@
-//! Ports that pass a point before and after each call.
+//! Port wrappers that pass a crash point before and after each call.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,69 +18,78 @@ use domain::ports::{
     Provisioner, Pruned, Release, ReportAnswer, Start, StoreError, StreamError, Undecodable,
 };
 
-use crate::points::{Fate, Side};
+use crate::crash_points::{CrashPoints, Side};
 
-/// A worker's ports that die by their fate.
+/// A worker's ports, wrapped with crash points.
 #[must_use]
-pub fn deadly_worker(ports: provisioning::Ports, fate: Arc<Fate>) -> provisioning::Ports {
+pub fn crashing_worker_ports(
+    ports: provisioning::Ports,
+    crash_points: Arc<CrashPoints>,
+) -> provisioning::Ports {
     provisioning::Ports {
-        queue: Deadly::around(ports.queue, &fate),
-        crm: Deadly::around(ports.crm, &fate),
-        provisioner: Deadly::around(ports.provisioner, &fate),
+        queue: Crashing::around(ports.queue, &crash_points),
+        crm: Crashing::around(ports.crm, &crash_points),
+        provisioner: Crashing::around(ports.provisioner, &crash_points),
         ..ports
     }
 }
 
-/// A subscriber's ports that die by their fate.
+/// A subscriber's ports, wrapped with crash points.
 #[must_use]
-pub fn deadly_intake(ports: intake::Ports, fate: Arc<Fate>) -> intake::Ports {
+pub fn crashing_intake_ports(
+    ports: intake::Ports,
+    crash_points: Arc<CrashPoints>,
+) -> intake::Ports {
     intake::Ports {
-        source: Deadly::around(ports.source, &fate),
-        store: Deadly::around(ports.store, &fate),
+        source: Crashing::around(ports.source, &crash_points),
+        store: Crashing::around(ports.store, &crash_points),
         ..ports
     }
 }
 
-/// A portal's ports that die by their fate.
+/// A portal's ports, wrapped with crash points.
 #[must_use]
-pub fn deadly_portal(ports: portal_web::Ports, fate: Arc<Fate>) -> portal_web::Ports {
+pub fn crashing_portal_ports(
+    ports: portal_web::Ports,
+    crash_points: Arc<CrashPoints>,
+) -> portal_web::Ports {
     portal_web::Ports {
-        crm: Deadly::around(ports.crm, &fate),
-        intake: Deadly::around(ports.intake, &fate),
+        crm: Crashing::around(ports.crm, &crash_points),
+        intake: Crashing::around(ports.intake, &crash_points),
         ..ports
     }
 }
 
-struct Deadly<P: ?Sized> {
+struct Crashing<P: ?Sized> {
     inner: Arc<P>,
-    fate: Arc<Fate>,
+    crash_points: Arc<CrashPoints>,
 }
 
-impl<P: ?Sized> Deadly<P> {
-    fn around(inner: Arc<P>, fate: &Arc<Fate>) -> Arc<Self> {
+impl<P: ?Sized> Crashing<P> {
+    fn around(inner: Arc<P>, crash_points: &Arc<CrashPoints>) -> Arc<Self> {
         Arc::new(Self {
             inner,
-            fate: Arc::clone(fate),
+            crash_points: Arc::clone(crash_points),
         })
     }
 
     async fn at<T>(&self, name: &str, call: impl Future<Output = T>) -> T {
-        self.fate.pass(Side::Before, name);
+        self.crash_points.pass(Side::Before, name);
         let answer = call.await;
-        self.fate.pass(Side::After, name);
+        self.crash_points.pass(Side::After, name);
         answer
     }
 
     async fn of<T>(&self, order: OrderId, name: &str, call: impl Future<Output = T>) -> T {
-        self.fate.pass_for(Some(order), Side::Before, name);
+        self.crash_points.reach_for(Some(order), Side::Before, name);
         let answer = call.await;
-        self.fate.pass_for(Some(order), Side::After, name);
+        self.crash_points.reach_for(Some(order), Side::After, name);
         answer
     }
 }
 
 #[async_trait]
-impl JobQueue for Deadly<dyn JobQueue> {
+impl JobQueue for Crashing<dyn JobQueue> {
     async fn claim(
         &self,
         owner: &Owner,
@@ -90,7 +99,8 @@ impl JobQueue for Deadly<dyn JobQueue> {
         let claimed = self.inner.claim(owner, limit, ttl).await?;
         for job in &claimed {
             let order = Some(job.job.order);
-            self.fate.pass_for(order, Side::After, "queue.claim");
+            self.crash_points
+                .reach_for(order, Side::After, "queue.claim");
         }
         Ok(claimed)
     }
@@ -138,10 +148,10 @@ impl JobQueue for Deadly<dyn JobQueue> {
 }
 
 #[async_trait]
-impl CrmOrders for Deadly<dyn CrmOrders> {
+impl CrmOrders for Crashing<dyn CrmOrders> {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
         // The first call of every job.
-        self.fate.works_on(order);
+        self.crash_points.set_order(order);
         self.at("salesforce.details", self.inner.details(order))
             .await
     }
@@ -190,7 +200,7 @@ impl CrmOrders for Deadly<dyn CrmOrders> {
 }
 
 #[async_trait]
-impl Provisioner for Deadly<dyn Provisioner> {
+impl Provisioner for Crashing<dyn Provisioner> {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.at("whmcs.client", self.inner.client(client)).await
     }
@@ -252,7 +262,7 @@ impl Provisioner for Deadly<dyn Provisioner> {
 }
 
 #[async_trait]
-impl EventSource for Deadly<dyn EventSource> {
+impl EventSource for Crashing<dyn EventSource> {
     async fn open(
         &self,
         channel: &Channel,
@@ -261,8 +271,11 @@ impl EventSource for Deadly<dyn EventSource> {
         let inner = self
             .at("source.open", self.inner.open(channel, start))
             .await?;
-        let fate = Arc::clone(&self.fate);
-        Ok(Box::new(DeadlyStream { inner, fate }))
+        let crash_points = Arc::clone(&self.crash_points);
+        Ok(Box::new(CrashingStream {
+            inner,
+            crash_points,
+        }))
     }
 
     async fn read_again(
@@ -274,13 +287,13 @@ impl EventSource for Deadly<dyn EventSource> {
     }
 }
 
-struct DeadlyStream {
+struct CrashingStream {
     inner: Box<dyn EventStream>,
-    fate: Arc<Fate>,
+    crash_points: Arc<CrashPoints>,
 }
 
 #[async_trait]
-impl EventStream for DeadlyStream {
+impl EventStream for CrashingStream {
     async fn next(&mut self) -> Result<Batch, StreamError> {
         let batch = self.inner.next().await;
         let name = match &batch {
@@ -288,20 +301,20 @@ impl EventStream for DeadlyStream {
             Ok(_) => "source.next events",
             Err(_) => "source.next error",
         };
-        self.fate.pass(Side::After, name);
+        self.crash_points.pass(Side::After, name);
         batch
     }
 }
 
 #[async_trait]
-impl JobIntake for Deadly<dyn JobIntake> {
+impl JobIntake for Crashing<dyn JobIntake> {
     async fn lead(
         &self,
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        // The watch is led as a channel is.
+        // Leadership of the watch uses the same call as a channel's.
         let name = match channel.as_str() {
             "watch" => "watch.lead",
             _ => "store.lead",
@@ -359,12 +372,12 @@ impl JobIntake for Deadly<dyn JobIntake> {
 
     async fn act(
         &self,
-        act: &AdminCommand,
+        command: &AdminCommand,
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
-        let name = format!("store.act {}", act.name());
-        self.at(&name, self.inner.act(act, by, reason)).await
+        let name = format!("store.act {}", command.name());
+        self.at(&name, self.inner.act(command, by, reason)).await
     }
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
@@ -385,11 +398,11 @@ impl JobIntake for Deadly<dyn JobIntake> {
         epoch: Epoch,
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
-        // By what the receiver was told: that it fires is marked behind the post of it.
-        let told = alerts
+        // Named by the notification state: `firing` is saved after the webhook call.
+        let state = alerts
             .first()
             .map_or("nothing", |alert| alert.notified.name());
-        let name = format!("store.save_alerts {told}");
+        let name = format!("store.save_alerts {state}");
         self.at(&name, self.inner.save_alerts(watch, epoch, alerts))
             .await
     }

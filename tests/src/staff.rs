@@ -1,13 +1,14 @@
-//! What people do in WHMCS about an order whose set-up is in doubt.
+//! Staff actions in WHMCS for an order whose activation has an unknown outcome.
 
 use simulators::whmcs::WhmcsSim;
 
-/// Looks at the remote system for each service of a WHMCS order: what exists there is marked
-/// active, what does not is built by hand. `named` is the order that Salesforce names.
+/// Checks each service of a WHMCS order on the remote system: an existing account is marked
+/// active, a missing one is created by hand. `named` is the WHMCS order id on the Salesforce
+/// order.
 ///
-/// Without a WHMCS order on the Salesforce order the doubt is about placing it, nothing was
-/// set up, and a retry goes on.
-pub fn finish_set_up(whmcs: &WhmcsSim, salesforce_order: &str, named: &str) {
+/// Without such an id the outcome of AddOrder is unknown, nothing was activated, and a retry is
+/// enough.
+pub fn finish_activation(whmcs: &WhmcsSim, salesforce_order: &str, named: &str) {
     let placed = whmcs.orders_for(salesforce_order);
     let Some(placed) = placed.iter().find(|placed| placed.id.to_string() == named) else {
         return;

@@ -1,4 +1,4 @@
-//! The real programs, in this process.
+//! The real programs in one process.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,19 +11,19 @@ use simulators::World;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Where the portal listens, if nobody else does.
+/// Preferred address of the portal.
 const PORTAL: &str = "127.0.0.1:8080";
 
-/// Subscriber, worker and portal at work.
+/// Running subscriber, worker and portal.
 pub(crate) struct Bridge {
     shutdown: CancellationToken,
-    /// Where the portal is.
+    /// URL of the portal.
     pub(crate) portal: String,
     programs: Vec<JoinHandle<Result<(), Failure>>>,
 }
 
 impl Bridge {
-    /// Starts them by the settings a user would give.
+    /// Starts them with the settings a user would give.
     pub(crate) async fn start(
         world: &World,
         data: &Path,
@@ -78,18 +78,18 @@ impl Bridge {
         })
     }
 
-    /// Whether one of them has ended before it was told to.
+    /// Whether one of them has ended early.
     pub(crate) fn is_broken(&self) -> bool {
         self.programs.iter().any(JoinHandle::is_finished)
     }
 
-    /// Stops them, and says when one had ended badly.
+    /// Stops them, and fails if one has failed.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
         self.shutdown.cancel();
         for program in self.programs {
             match program.await {
                 Ok(Ok(())) => {}
-                ended => anyhow::bail!("a program ended badly: {ended:?}"),
+                ended => anyhow::bail!("a program failed: {ended:?}"),
             }
         }
         Ok(())
@@ -115,7 +115,7 @@ fn flags(
     takes: impl Fn(&str) -> bool,
 ) -> Vec<String> {
     let mut flags = vec![program.to_owned()];
-    // Whoever wants the programs' own words says so; they would tear the table apart.
+    // Program logs would break up the table, so they are off unless requested.
     let log = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned());
     let fixed = [
         ("DATABASE_URL", database.to_owned()),

@@ -1,1 +1,1 @@
-//! The whole bridge in one process: the first command of the README.
+//! The complete bridge in one process: the first command of the README.

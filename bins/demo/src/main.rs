@@ -16,30 +16,30 @@ use simulators::{World, WorldOptions};
 use bridge::Bridge;
 use table::Table;
 
-/// The whole bridge in one process: both outside systems simulated on this machine's own
-/// network, subscriber, worker and portal between them, on one SQLite file.
+/// The complete bridge in one process: subscriber, worker and portal on one SQLite file, between
+/// simulated external systems.
 ///
-/// Places and approves orders, some of which meet trouble; the operator mends it and asks
-/// again; then the books of the simulated WHMCS are checked.
+/// Places and approves orders, some of which fail; an operator fixes the causes and retries; then
+/// the orders of the simulated WHMCS are verified.
 #[derive(Parser, Debug)]
 #[command(name = "demo", version)]
 struct Args {
-    /// How many orders
+    /// Number of orders
     #[arg(long, env = "DEMO_ORDERS", default_value_t = 25)]
     orders: usize,
-    /// Seed of the simulated world
+    /// Seed of the simulated data
     #[arg(long, env = "DEMO_SEED", default_value_t = 1)]
     seed: u64,
-    /// Wait less after a lost reply
+    /// Shorten the wait after a lost reply
     #[arg(long)]
     fast: bool,
-    /// Go on serving the pages until it is told to stop
+    /// Keep serving the pages until stopped
     #[arg(long)]
     keep: bool,
-    /// Mend what was wrong, but leave it to you to ask again, in the console
+    /// Fix the causes but leave the retries to you, in the console
     #[arg(long, requires = "keep")]
     by_hand: bool,
-    /// Where the pages are served [default: 127.0.0.1:8080, or a free port while that is taken]
+    /// Address of the pages [default: 127.0.0.1:8080, or a free port if that is taken]
     #[arg(long, env = "HTTP_ADDR")]
     http_addr: Option<SocketAddr>,
     /// Keep the job store in this folder instead of a temporary one
@@ -55,11 +55,11 @@ fn main() -> ExitCode {
     let (sender, receiver) = std::sync::mpsc::channel();
     let ended = runtime::run_until_signalled(|shutdown| async move {
         // The receiver lives until main ends.
-        let tell = |good| {
+        let report = |good| {
             let _ = sender.send(good);
         };
         tokio::select! {
-            ran = run(&args, tell) => {
+            ran = run(&args, report) => {
                 ran.map_err(|error| runtime::Failure::run(format!("{error:#}")))
             }
             () = shutdown.cancelled() => Ok(()),
@@ -71,8 +71,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the demo and tells whether everything is as it must be.
-async fn run(args: &Args, tell: impl Fn(bool)) -> anyhow::Result<()> {
+/// Runs the demo and reports whether everything is as expected.
+async fn run(args: &Args, report: impl Fn(bool)) -> anyhow::Result<()> {
     outbound::install_crypto_provider();
     let folder = tempfile::tempdir()?;
     let data = args
@@ -93,19 +93,19 @@ async fn run(args: &Args, tell: impl Fn(bool)) -> anyhow::Result<()> {
     summary::announce(&world, &data, &orders, &bridge.portal);
     let mut table = Table::new();
     orders::follow(&world, &orders, &bridge, &mut table).await?;
-    orders::mend(&world, &orders)?;
+    orders::fix_causes(&world, &orders)?;
     if args.by_hand {
-        summary::say("\nThe causes are mended. Ask for another attempt at these orders yourself.");
+        summary::say("\nThe causes are fixed. Retry these orders in the console.");
     } else {
         let retried = orders::retry(&world, &orders)?;
         orders::follow(&world, &retried, &bridge, &mut table).await?;
     }
     if args.keep {
         if !args.by_hand {
-            tell(summary::check(&world, &orders));
+            report(summary::check(&world, &orders));
         }
         summary::say(&format!(
-            "\nStill serving {}/ops until you stop it (Ctrl-C).",
+            "\nServing {}/ops until stopped (Ctrl-C).",
             bridge.portal
         ));
         while !bridge.is_broken() {
@@ -114,7 +114,7 @@ async fn run(args: &Args, tell: impl Fn(bool)) -> anyhow::Result<()> {
     }
     bridge.stop().await?;
     if !args.keep {
-        tell(summary::check(&world, &orders));
+        report(summary::check(&world, &orders));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The orders of the demo, and what befalls them.
+//! The orders of the demo and their problems.
 
 use std::time::{Duration, Instant};
 
@@ -12,12 +12,12 @@ use crate::table::Table;
 
 /// The WHMCS product whose module fails at first.
 const BROKEN: u64 = 990;
-/// How long the demo waits for one round of orders, and more for many.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Timeout of one round of orders, longer for many.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What befalls an order.
+/// The problem of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum Problem {
     None,
     Unmapped,
     BrokenModule,
@@ -29,17 +29,17 @@ pub(crate) enum Trouble {
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
     pub(crate) id: String,
-    pub(crate) trouble: Trouble,
+    pub(crate) problem: Problem,
     product: Option<String>,
 }
 
 impl Placed {
-    /// The code it must show before the operator mends it.
+    /// The error code that the order must show before it is fixed.
     pub(crate) fn expected_failure(&self) -> Option<&'static str> {
-        match self.trouble {
-            Trouble::Unmapped => Some("MAPPING_MISSING"),
-            Trouble::BrokenModule => Some("WHMCS_MODULE_FAILED"),
-            Trouble::None | Trouble::LostReply | Trouble::ApprovedTwice => None,
+        match self.problem {
+            Problem::Unmapped => Some("MAPPING_MISSING"),
+            Problem::BrokenModule => Some("WHMCS_MODULE_FAILED"),
+            Problem::None | Problem::LostReply | Problem::ApprovedTwice => None,
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn field(world: &World, order: &str, name: &str) -> String {
     record[name].as_str().unwrap_or_default().to_owned()
 }
 
-/// Places the orders and approves them.
+/// Places and approves the orders.
 pub(crate) fn place(world: &World, n_orders: usize, seed: u64) -> anyhow::Result<Vec<Placed>> {
     let broken = Module::failing("Simulated panel: no room on the server");
     world
@@ -66,16 +66,16 @@ pub(crate) fn place(world: &World, n_orders: usize, seed: u64) -> anyhow::Result
         let account = n % world.accounts.len();
         let product = n % world.products.len();
         let quantity = u32::try_from(n % 3)? + 1;
-        let trouble = match (n + usize::try_from(seed)?) % 8 {
-            2 => Trouble::Unmapped,
-            4 => Trouble::BrokenModule,
-            6 => Trouble::LostReply,
-            _ if n == 1 => Trouble::ApprovedTwice,
-            _ => Trouble::None,
+        let problem = match (n + usize::try_from(seed)?) % 8 {
+            2 => Problem::Unmapped,
+            4 => Problem::BrokenModule,
+            6 => Problem::LostReply,
+            _ if n == 1 => Problem::ApprovedTwice,
+            _ => Problem::None,
         };
         let mut unmapped = None;
-        let entry = match trouble {
-            Trouble::Unmapped => {
+        let entry = match problem {
+            Problem::Unmapped => {
                 let (id, entry) = world
                     .salesforce
                     .create_product(&format!("New product {n}"), None, Some("annually"), 99.0)
@@ -83,7 +83,7 @@ pub(crate) fn place(world: &World, n_orders: usize, seed: u64) -> anyhow::Result
                 unmapped = Some(id);
                 entry
             }
-            Trouble::BrokenModule => vps.clone(),
+            Problem::BrokenModule => vps.clone(),
             _ => world.products[product].pricebook_entry.clone(),
         };
         let order = NewOrder {
@@ -92,33 +92,33 @@ pub(crate) fn place(world: &World, n_orders: usize, seed: u64) -> anyhow::Result
             ..NewOrder::default()
         };
         let id = world.salesforce.place_order(order).map_err(refused)?;
-        if trouble == Trouble::LostReply {
+        if problem == Problem::LostReply {
             let marker = format!("orderbridge:v1:{}:{id}", world.salesforce.org_id());
             let fault = Fault::new(FaultId::F05).on("AddOrder").marker(&marker);
             world.whmcs.fault(fault.when(When::Next(1)));
         }
         world.salesforce.approve(&id).map_err(refused)?;
-        if trouble == Trouble::ApprovedTwice {
+        if problem == Problem::ApprovedTwice {
             world.salesforce.republish(&id);
         }
         orders.push(Placed {
             id,
-            trouble,
+            problem,
             product: unmapped,
         });
     }
     Ok(orders)
 }
 
-/// Follows the orders until each has ended.
+/// Follows the orders until each has finished.
 pub(crate) async fn follow(
     world: &World,
     orders: &[Placed],
     bridge: &Bridge,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let begun = Instant::now();
-    let patience = PATIENCE + Duration::from_millis(200) * u32::try_from(orders.len())?;
+    let started = Instant::now();
+    let timeout = TIMEOUT + Duration::from_millis(200) * u32::try_from(orders.len())?;
     let mut waiting: Vec<_> = orders.iter().collect();
     while !waiting.is_empty() {
         waiting.retain(|order| {
@@ -133,8 +133,8 @@ pub(crate) async fn follow(
         if bridge.is_broken() {
             bail!("a program of the bridge has ended");
         }
-        if begun.elapsed() > patience {
-            bail!("{} orders have not ended after {patience:?}", waiting.len());
+        if started.elapsed() > timeout {
+            bail!("{} orders not finished after {timeout:?}", waiting.len());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -142,8 +142,8 @@ pub(crate) async fn follow(
     Ok(())
 }
 
-/// What an operator does first: mends the causes.
-pub(crate) fn mend(world: &World, orders: &[Placed]) -> anyhow::Result<()> {
+/// Fixes the causes, as an operator does.
+pub(crate) fn fix_causes(world: &World, orders: &[Placed]) -> anyhow::Result<()> {
     world
         .whmcs
         .set_module(BROKEN, Module::new(ModuleScript::Ok));
@@ -167,10 +167,10 @@ pub(crate) fn mend(world: &World, orders: &[Placed]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What an operator does then: asks for another attempt at the orders that failed.
+/// Retries the failed orders, as an operator does.
 pub(crate) fn retry(world: &World, orders: &[Placed]) -> anyhow::Result<Vec<Placed>> {
     crate::summary::say(
-        "\nThe operator maps the new products, makes room on the server, and asks again:",
+        "\nThe operator maps the new products, frees space on the server, and retries:",
     );
     let failed = orders
         .iter()
@@ -183,5 +183,5 @@ pub(crate) fn retry(world: &World, orders: &[Placed]) -> anyhow::Result<Vec<Plac
 }
 
 fn refused(refusal: impl std::fmt::Debug) -> anyhow::Error {
-    anyhow::anyhow!("the simulated Salesforce refused: {refusal:?}")
+    anyhow::anyhow!("the simulated Salesforce rejected the order: {refusal:?}")
 }

@@ -1,19 +1,19 @@
-//! What the demo tells.
-#![expect(clippy::print_stdout, reason = "telling is what the demo is for")]
+//! Output of the demo.
+#![expect(clippy::print_stdout, reason = "command-line output")]
 
 use std::path::Path;
 use std::time::Duration;
 
 use simulators::World;
 
-use crate::orders::{Placed, Trouble, field};
+use crate::orders::{Placed, Problem, field};
 
-/// One line of text.
+/// Prints a line.
 pub(crate) fn say(text: &str) {
     println!("{text}");
 }
 
-/// Where everything is.
+/// Prints the URLs and the number of orders.
 pub(crate) fn announce(world: &World, data: &Path, orders: &[Placed], portal: &str) {
     println!("simulated Salesforce  {}", world.salesforce.rest_url());
     println!("simulated Pub/Sub     {}", world.salesforce.pubsub_url());
@@ -30,13 +30,13 @@ pub(crate) fn announce(world: &World, data: &Path, orders: &[Placed], portal: &s
     );
 }
 
-/// One order as it stands.
+/// The state of an order as a line.
 pub(crate) fn line(world: &World, order: &Placed) -> String {
     let activation = field(world, &order.id, "Activation_Status__c");
     let code = field(world, &order.id, "Activation_Error_Code__c");
-    let note = match order.trouble {
-        Trouble::LostReply if code.is_empty() => "(AddOrder reply lost)",
-        Trouble::ApprovedTwice if code.is_empty() => "(event sent twice)",
+    let note = match order.problem {
+        Problem::LostReply if code.is_empty() => "(AddOrder reply lost)",
+        Problem::ApprovedTwice if code.is_empty() => "(event sent twice)",
         _ => code.as_str(),
     };
     let whmcs = field(world, &order.id, "WHMCS_Order_ID__c");
@@ -51,7 +51,7 @@ pub(crate) fn line(world: &World, order: &Placed) -> String {
     )
 }
 
-/// Compares both systems' books; says whether everything is as it must be.
+/// Compares Salesforce and WHMCS; returns whether everything is as expected.
 pub(crate) fn check(world: &World, orders: &[Placed]) -> bool {
     let mut provisioned = 0;
     let mut most = 0;
@@ -69,7 +69,7 @@ pub(crate) fn check(world: &World, orders: &[Placed]) -> bool {
         let place = (times.len() * share / 100).min(times.len().saturating_sub(1));
         times.get(place).copied().unwrap_or_default()
     };
-    let doubled = world.whmcs.doubled_accounts().len();
+    let duplicates = world.whmcs.duplicate_accounts().len();
     println!(
         "\norders provisioned                   {provisioned} of {}",
         orders.len()
@@ -80,14 +80,14 @@ pub(crate) fn check(world: &World, orders: &[Placed]) -> bool {
         at(95).as_secs_f64()
     );
     println!("WHMCS orders per Salesforce order    max {most}");
-    println!("services built more than once        {doubled}");
-    let good = provisioned == orders.len() && most <= 1 && missing == 0 && doubled == 0;
+    println!("services built more than once        {duplicates}");
+    let good = provisioned == orders.len() && most <= 1 && missing == 0 && duplicates == 0;
     println!(
         "{}",
         if good {
-            "All books agree."
+            "Salesforce and WHMCS agree."
         } else {
-            "THE BOOKS DISAGREE."
+            "SALESFORCE AND WHMCS DISAGREE."
         }
     );
     good

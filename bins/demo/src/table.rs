@@ -1,6 +1,6 @@
-//! The live table: every order's place on the road, drawn anew as it changes.
+//! Live table of the orders, redrawn as they change.
 //!
-//! On a terminal only. Elsewhere each order is one line, printed when it has ended.
+//! On a terminal only. Elsewhere each order is printed once, when it has finished.
 
 use console::{Term, style};
 use simulators::World;
@@ -8,18 +8,18 @@ use simulators::World;
 use crate::orders::{Placed, field};
 use crate::summary;
 
-/// Lines of the terminal that are left to what stands above and below the table.
+/// Terminal lines reserved above and below the table.
 const MARGIN: usize = 4;
 
-/// Where the orders' progress is shown.
+/// Output of the orders' progress.
 pub(crate) struct Table {
-    /// `None` where the output is no terminal.
+    /// `None` if the output is not a terminal.
     terminal: Option<Term>,
     drawn: usize,
 }
 
 impl Table {
-    /// A table on standard output, or plain lines where that is no terminal.
+    /// A table on standard output, or plain lines if that is not a terminal.
     pub(crate) fn new() -> Self {
         let terminal = Term::stdout();
         Self {
@@ -28,14 +28,14 @@ impl Table {
         }
     }
 
-    /// Tells of an order that has ended.
+    /// Prints a finished order.
     pub(crate) fn ended(&self, world: &World, order: &Placed) {
         if self.terminal.is_none() {
             summary::say(&summary::line(world, order));
         }
     }
 
-    /// Draws the table as things stand. What does not fit the terminal is counted.
+    /// Draws the current state. Lines that do not fit the terminal are counted.
     pub(crate) fn draw(&mut self, world: &World, orders: &[Placed]) -> std::io::Result<()> {
         let Some(terminal) = &self.terminal else {
             return Ok(());
@@ -60,20 +60,20 @@ impl Table {
         }
         let hidden = lines.len().saturating_sub(room);
         terminal.clear_last_lines(self.drawn)?;
-        // The last ones: those that are still on their way.
+        // The last lines, whose orders are still in progress.
         for line in &lines[hidden..] {
             terminal.write_line(&line.to_string())?;
         }
         let total = orders.len();
         terminal.write_line(&format!(
-            "{} of {total} ended, {open} on their way; {hidden} not shown",
+            "{} of {total} finished, {open} in progress, {hidden} not shown",
             total - open
         ))?;
         self.drawn = lines.len() - hidden + 1;
         Ok(())
     }
 
-    /// Leaves the table where it stands; the next one begins below it.
+    /// Leaves the table in place; the next one starts below it.
     pub(crate) fn leave(&mut self) {
         self.drawn = 0;
     }

@@ -13,7 +13,7 @@ use simulators::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Settings of the sandbox: flags with environment twins.
+/// Settings of the sandbox, as flags or environment variables.
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "sandbox",
@@ -34,7 +34,7 @@ pub struct Config {
     /// Port of the control API.
     #[arg(long, env = "SANDBOX_CONTROL_PORT", default_value_t = 9204)]
     pub control_port: u16,
-    /// Everything random comes from this.
+    /// Seed of all randomness.
     #[arg(long, env = "SANDBOX_SEED", default_value_t = 7)]
     pub seed: u64,
     /// Products in both systems.
@@ -43,7 +43,7 @@ pub struct Config {
     /// Accounts, each with its WHMCS client.
     #[arg(long, env = "SANDBOX_ACCOUNTS", default_value_t = 3)]
     pub accounts: usize,
-    /// Where to write the private key (PEM) for SF_PRIVATE_KEY_FILE; it opens only this sandbox.
+    /// File for the private key (PEM), for SF_PRIVATE_KEY_FILE; valid for this sandbox only.
     #[arg(long, env = "SANDBOX_KEY_OUT", default_value = "data/sandbox-key.pem")]
     pub key_out: PathBuf,
 }
@@ -87,13 +87,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
 fn write_key(path: &Path) -> anyhow::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)
-            .with_context(|| format!("SANDBOX_KEY_OUT: cannot make {}", folder.display()))?;
+            .with_context(|| format!("SANDBOX_KEY_OUT: cannot create {}", folder.display()))?;
     }
     std::fs::write(path, PRIVATE_KEY_PEM)
         .with_context(|| format!("SANDBOX_KEY_OUT: cannot write {}", path.display()))
 }
 
-/// What to paste into a shell so that `subscriber` and `worker` run against the sandbox.
+/// Shell commands that make `subscriber` and `worker` use the sandbox.
 fn environment_block(world: &World, key: &Path, control: &str) -> String {
     let key = std::path::absolute(key).unwrap_or_else(|_| key.to_owned());
     let mut lines = vec![format!("# sandbox is ready; control API: {control}")];
@@ -115,10 +115,7 @@ fn quoted(value: &str) -> String {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the environment block is this program's output"
-)]
+#[expect(clippy::print_stdout, reason = "command-line output")]
 fn announce(text: &str) {
     println!("{text}");
 }

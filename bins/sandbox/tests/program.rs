@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// A child that does not outlive its test.
+/// A child process that is killed with its test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -15,7 +15,7 @@ impl Drop for Running {
 }
 
 #[tokio::test]
-async fn it_prints_settings_that_work_and_takes_orders() {
+async fn printed_settings_work_and_orders_are_accepted() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(env!("CARGO_BIN_EXE_sandbox"))
         .env_clear()

@@ -1,30 +1,31 @@
-//! A deterministic simulation: the real [`intake::Intake`] and [`provisioning::Worker`],
-//! several of each, in a world made of a seed.
+//! Deterministic simulation of several [`intake::Intake`] and [`provisioning::Worker`] instances
+//! with fault injection.
 //!
-//! Time is virtual, there is one thread, and the seed is all the chance there is: it decides
-//! what is slow, lost, repeated, refused or forgotten, and who crashes or is paused when. So
-//! a seed that breaks a [`Promise`] breaks it again, as often as somebody wants to look.
+//! Time is virtual, there is one thread, and all randomness comes from a seed, which decides what
+//! is slow, lost, duplicated or rejected, and which process crashes or pauses when. A seed that
+//! breaks a [`Promise`] therefore breaks it again on every run.
 //!
-//! - `books` holds the outside systems and the job store as they truly are;
-//! - `seat` is what one process sees of them, through everything that goes wrong on the way;
-//! - `people` approve orders and mend what failed; `process` lets processes live and die;
-//! - `end` compares everybody's books, and the [`Sabotage`]s show that it would notice.
+//! - `state` holds the external systems and the job store, without faults;
+//! - `sim_process` is a process's access to them, with faults;
+//! - `operator` approves and retries orders, `lifecycle` starts, crashes and stops processes;
+//! - `verify` compares all systems, and each [`Mutation`] shows that a missing safeguard is
+//!   found.
 //!
-//! One seed, told: `cargo run -p simulation -- --replay 17`.
+//! To print the trace of one seed: `cargo run -p simulation -- --replay 17`.
 
-mod books;
-mod climate;
-mod dice;
-mod end;
-mod judge;
-mod people;
-mod process;
-mod sabotage;
-mod seat;
+mod fault_config;
+mod lifecycle;
+mod mutation;
+mod operator;
+mod promise;
+mod rng;
+mod sim_process;
+mod state;
 mod trace;
+mod verify;
 mod world;
 
-pub use books::store::Engine;
-pub use judge::{Breach, Promise};
-pub use sabotage::Sabotage;
+pub use mutation::Mutation;
+pub use promise::{Breach, Promise};
+pub use state::store::Engine;
 pub use world::{Schedule, run, run_on};

@@ -1,46 +1,49 @@
-//! The simulation by hand: many seeds, or one of them told.
-#![expect(clippy::print_stdout, reason = "telling is what this program is for")]
+//! Command line of the simulation: many seeds, or the trace of one.
+#![expect(clippy::print_stdout, reason = "command-line output")]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use simulation::{Engine, Sabotage, run_on};
+use simulation::{Engine, Mutation, run_on};
 
-/// Runs seeded schedules of intake and provisioning in a world where everything fails, and
-/// stops at the first that breaks a promise.
+/// Runs seeded schedules of intake and provisioning with fault injection, and stops at the first
+/// that breaks a promise.
 #[derive(Parser, Debug)]
 #[command(name = "simulation", version)]
 struct Args {
-    /// How many seeds
+    /// Number of seeds
     #[arg(long, default_value_t = 10_000)]
     seeds: u64,
-    /// The first seed
+    /// First seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Run this seed alone and tell who did what, when
+    /// Run only this seed and print its trace
     #[arg(long)]
     replay: Option<u64>,
-    /// Go on after a seed that breaks a promise, and count
+    /// Continue after a seed that breaks a promise, and count them
     #[arg(long)]
     go_on: bool,
-    /// Keep the jobs in a SQLite file
+    /// Keep the jobs in a SQLite file instead of in memory
     #[arg(long)]
     sqlite: bool,
-    /// Take this part of the safety net away
-    #[arg(long, value_parser = sabotage, default_value = "None")]
-    sabotage: Sabotage,
+    /// Disable this safeguard
+    #[arg(long, alias = "sabotage", value_parser = mutation, default_value = "None")]
+    mutation: Mutation,
 }
 
-fn sabotage(name: &str) -> Result<Sabotage, String> {
-    let known = [Sabotage::None].into_iter().chain(Sabotage::ALL);
-    let mut names = known.clone().map(|sabotage| format!("{sabotage:?}"));
+fn mutation(name: &str) -> Result<Mutation, String> {
+    let known = [Mutation::None].into_iter().chain(Mutation::ALL);
+    let mut names = known.clone().map(|mutation| format!("{mutation:?}"));
     known
         .clone()
-        .find(|sabotage| format!("{sabotage:?}") == name)
+        .find(|mutation| format!("{mutation:?}") == name)
         .ok_or_else(|| {
             let all: Vec<_> = names.by_ref().collect();
-            format!("one of {}", all.join(", "))
+            format!(
+                "`{name}` is not a valid mutation: expected one of {}",
+                all.join(", ")
+            )
         })
 }
 
@@ -51,16 +54,16 @@ fn main() -> ExitCode {
         false => Engine::Memory,
     };
     if let Some(seed) = args.replay {
-        let schedule = run_on(engine, seed, args.sabotage, true);
+        let schedule = run_on(engine, seed, args.mutation, true);
         println!("{}", schedule.trace);
         for breach in &schedule.breaches {
             println!("{breach}");
         }
         return code(schedule.breaches.is_empty());
     }
-    let (begun, mut lasted, mut broken) = (Instant::now(), Duration::ZERO, 0);
+    let (started, mut lasted, mut broken) = (Instant::now(), Duration::ZERO, 0);
     for seed in args.from..args.from.saturating_add(args.seeds) {
-        let schedule = run_on(engine, seed, args.sabotage, false);
+        let schedule = run_on(engine, seed, args.mutation, false);
         lasted += schedule.lasted;
         if !schedule.breaches.is_empty() {
             println!("seed {seed} breaks {} promises:", schedule.breaches.len());
@@ -68,8 +71,8 @@ fn main() -> ExitCode {
                 println!("  {breach}");
             }
             println!(
-                "replay: cargo run -p simulation -- --sabotage {:?} --replay {seed}",
-                args.sabotage
+                "replay: cargo run -p simulation -- --mutation {:?} --replay {seed}",
+                args.mutation
             );
             broken += 1;
             if !args.go_on {
@@ -78,9 +81,9 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{broken} of {} schedules broke a promise: {:.1} s here, {:.0} hours there",
+        "{broken} of {} schedules broke a promise: {:.1} s real time, {:.0} hours virtual time",
         args.seeds,
-        begun.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64(),
         lasted.as_secs_f64() / 3600.0
     );
     code(broken == 0)

@@ -1,35 +1,34 @@
-//! Who did what, and when.
+//! Trace of a schedule: which process did what, and when.
 
 use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-/// The story of one schedule. Written only when somebody will read it: telling it takes
-/// longer than living it.
+/// The trace of one schedule, written only on request because writing is slower than running.
 #[derive(Debug)]
 pub(crate) struct Trace {
-    begun: Instant,
+    started: Instant,
     text: Option<Mutex<String>>,
 }
 
 impl Trace {
-    pub(crate) fn new(told: bool) -> Self {
+    pub(crate) fn new(traced: bool) -> Self {
         Self {
-            begun: Instant::now(),
-            text: told.then(Mutex::default),
+            started: Instant::now(),
+            text: traced.then(Mutex::default),
         }
     }
 
     pub(crate) fn say(&self, who: &str, what: impl FnOnce() -> String) {
         let Some(text) = &self.text else { return };
-        let at = self.begun.elapsed().as_millis();
+        let at = self.started.elapsed().as_millis();
         let mut text = lock(text);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{at:>8} ms  {who:<16} {}", what());
     }
 
-    pub(crate) fn told(&self) -> String {
+    pub(crate) fn take(&self) -> String {
         self.text
             .as_ref()
             .map(|text| std::mem::take(&mut *lock(text)))
@@ -37,7 +36,7 @@ impl Trace {
     }
 }
 
-/// Locks; what a panicking test leaves behind may be read.
+/// Locks a mutex and ignores poisoning.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

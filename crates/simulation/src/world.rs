@@ -1,4 +1,4 @@
-//! One schedule: the world of a seed from its first approval to its settled books.
+//! One schedule of a seed, from the first approval to the final verification.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,207 +8,207 @@ use domain::ports::{Clock, JobIntake, JobQueue};
 use testkit::{PausedClock, channel};
 use tokio::time::Instant;
 
-use crate::books::bus::Bus;
-use crate::books::crm::Crm;
-use crate::books::ledger::Ledger;
-use crate::books::store::Engine;
-use crate::books::whmcs::Whmcs;
-use crate::climate::{Climate, Notes};
-use crate::dice::Dice;
-use crate::judge::{Breach, Judge, Promise};
-use crate::process::{Role, live};
-use crate::sabotage::Sabotage;
+use crate::fault_config::{FaultConfig, Notes};
+use crate::lifecycle::{Role, spawn};
+use crate::mutation::Mutation;
+use crate::promise::{Breach, Breaches, Promise};
+use crate::rng::Rng;
+use crate::state::audited_store::AuditedStore;
+use crate::state::bus::Bus;
+use crate::state::crm::Crm;
+use crate::state::store::Engine;
+use crate::state::whmcs::Whmcs;
 use crate::trace::{Trace, lock};
-use crate::{end, people};
+use crate::{operator, verify};
 
-/// How long an unknown effect in WHMCS may still be at work.
+/// Quiet period: how long an effect of unknown outcome may still arrive in WHMCS.
 pub(crate) const QUIET: Duration = Duration::from_secs(18);
-/// So long after the trouble every order must have ended.
-const PATIENCE: Duration = Duration::from_secs(30 * 60);
+/// Every order must end this long after the faults.
+const RECOVERY_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Everything there is, shared by all that live in it.
+/// State shared by all simulated processes.
 pub(crate) struct World {
-    pub(crate) dice: Dice,
-    pub(crate) climate: Climate,
+    pub(crate) rng: Rng,
+    pub(crate) faults: FaultConfig,
     pub(crate) trace: Trace,
-    pub(crate) judge: Arc<Judge>,
+    pub(crate) breaches: Arc<Breaches>,
     pub(crate) clock: Arc<PausedClock>,
     pub(crate) channel: Channel,
     pub(crate) bus: Arc<Bus>,
     pub(crate) crm: Crm,
     pub(crate) whmcs: Whmcs,
-    pub(crate) ledger: Arc<Ledger>,
-    /// The store as processes reach it: the ledger, or what a sabotage made of it.
+    pub(crate) store: Arc<AuditedStore>,
+    /// The store as processes reach it, possibly mutated.
     pub(crate) intake: Arc<dyn JobIntake>,
     pub(crate) queue: Arc<dyn JobQueue>,
-    pub(crate) sabotage: Sabotage,
-    begun: Instant,
-    calm_at: Instant,
+    pub(crate) mutation: Mutation,
+    started: Instant,
+    faults_end: Instant,
     outages: Mutex<Outages>,
 }
 
-/// Until when a whole system is away.
+/// End of the current outage of each system.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outages {
     pub(crate) store: Instant,
     pub(crate) crm: Instant,
     pub(crate) whmcs: Instant,
-    /// WHMCS refuses us as such.
+    /// WHMCS denies our credential.
     pub(crate) denied: Instant,
 }
 
-/// How a schedule went.
+/// Result of a schedule.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// The seed that made it.
+    /// The seed.
     pub seed: u64,
-    /// What did not hold; empty when every promise was kept.
+    /// Broken promises; empty when all were kept.
     pub breaches: Vec<Breach>,
-    /// Who did what, when; empty unless it was asked for.
+    /// The trace; empty unless requested.
     pub trace: String,
-    /// How much virtual time went by.
+    /// Elapsed virtual time.
     pub lasted: Duration,
 }
 
-/// Runs the schedule of a seed to its end. The same seed always makes the same schedule:
-/// one thread, virtual time, and no chance but the seed's.
+/// Runs the schedule of a seed. The same seed always gives the same schedule: one thread, virtual
+/// time, and no other source of randomness.
 ///
 /// # Panics
 /// When the runtime cannot be built.
 #[must_use]
-pub fn run(seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
-    run_on(Engine::Memory, seed, sabotage, told)
+pub fn run(seed: u64, mutation: Mutation, traced: bool) -> Schedule {
+    run_on(Engine::Memory, seed, mutation, traced)
 }
 
 /// As [`run`], on this job store.
 ///
 /// # Panics
-/// When the runtime cannot be built, or a file cannot be made.
+/// When the runtime cannot be built, or a file cannot be created.
 #[must_use]
-pub fn run_on(engine: Engine, seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
+pub fn run_on(engine: Engine, seed: u64, mutation: Mutation, traced: bool) -> Schedule {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
-        .expect("a runtime without I/O needs nothing from the system");
-    runtime.block_on(tell(engine, seed, sabotage, told))
+        .expect("a runtime without I/O can be built");
+    runtime.block_on(run_schedule(engine, seed, mutation, traced))
 }
 
-async fn tell(engine: Engine, seed: u64, sabotage: Sabotage, told: bool) -> Schedule {
-    let begun = Instant::now();
-    let world = Arc::new(World::new(engine, seed, sabotage, told));
+async fn run_schedule(engine: Engine, seed: u64, mutation: Mutation, traced: bool) -> Schedule {
+    let started = Instant::now();
+    let world = Arc::new(World::new(engine, seed, mutation, traced));
     world
         .trace
-        .say("world", || format!("seed {seed}: {:?}", world.climate));
+        .say("world", || format!("seed {seed}: {:?}", world.faults));
     let mut processes = Vec::new();
-    for number in 1..=world.climate.subscribers {
-        processes.push(live(&world, Role::Subscriber, number));
+    for number in 1..=world.faults.subscribers {
+        processes.push(spawn(&world, Role::Subscriber, number));
     }
-    for number in 1..=world.climate.workers {
-        processes.push(live(&world, Role::Worker, number));
+    for number in 1..=world.faults.workers {
+        processes.push(spawn(&world, Role::Worker, number));
     }
-    let people = people::arrive(&world);
-    let mischief = tokio::spawn(mischief(Arc::clone(&world)));
-    let last = world.calm_at + PATIENCE;
+    let operators = operator::spawn(&world);
+    let outages = tokio::spawn(inject_outages(Arc::clone(&world)));
+    let last = world.faults_end + RECOVERY_LIMIT;
     loop {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        if !world.is_stormy() && end::is_settled(&world).await {
+        if !world.faults_active() && verify::is_done(&world).await {
             break;
         }
         if Instant::now() > last {
-            let open = end::unsettled(&world).await;
-            world.judge.broken(Promise::EveryOrderEnds, open);
+            let open = verify::remaining_work(&world).await;
+            world.breaches.record(Promise::EveryOrderEnds, open);
             break;
         }
     }
-    end::balance(&world).await;
-    for life in processes.into_iter().chain(people).chain([mischief]) {
-        if life.is_finished() && life.await.is_err_and(|error| error.is_panic()) {
-            world.judge.broken(Promise::NoPanic, "a task panicked");
+    verify::verify(&world).await;
+    for task in processes.into_iter().chain(operators).chain([outages]) {
+        if task.is_finished() && task.await.is_err_and(|error| error.is_panic()) {
+            world.breaches.record(Promise::NoPanic, "a task panicked");
         }
     }
-    let breaches = world.judge.verdict();
+    let breaches = world.breaches.all();
     world.trace.say("world", || format!("{breaches:?}"));
     Schedule {
         seed,
         breaches,
-        trace: world.trace.told(),
-        lasted: begun.elapsed(),
+        trace: world.trace.take(),
+        lasted: started.elapsed(),
     }
 }
 
 impl World {
-    fn new(engine: Engine, seed: u64, sabotage: Sabotage, told: bool) -> Self {
-        let dice = Dice::new(seed);
-        let climate = Climate::of(&dice);
-        let (judge, bus) = (Arc::default(), Arc::default());
+    fn new(engine: Engine, seed: u64, mutation: Mutation, traced: bool) -> Self {
+        let rng = Rng::new(seed);
+        let faults = FaultConfig::of(&rng);
+        let (breaches, bus) = (Arc::default(), Arc::default());
         let clock = Arc::<PausedClock>::default();
-        let ledger = Arc::new(Ledger::new(
+        let store = Arc::new(AuditedStore::new(
             engine,
             Arc::clone(&clock) as _,
             Arc::clone(&bus),
-            Arc::clone(&judge),
+            Arc::clone(&breaches),
         ));
         let now = Instant::now();
         Self {
-            begun: now,
-            calm_at: now + climate.storm,
-            trace: Trace::new(told),
-            judge,
+            started: now,
+            faults_end: now + faults.fault_phase,
+            trace: Trace::new(traced),
+            breaches,
             clock: Arc::clone(&clock),
             channel: channel(),
             bus,
-            crm: Crm::new(Arc::clone(&clock) as _, climate.coarse_versions),
+            crm: Crm::new(Arc::clone(&clock) as _, faults.coarse_versions),
             whmcs: Whmcs::default(),
-            intake: sabotage.intake(&ledger),
-            queue: sabotage.queue(&ledger),
-            ledger,
-            sabotage,
+            intake: mutation.intake(&store),
+            queue: mutation.queue(&store),
+            store,
+            mutation,
             outages: Mutex::new(Outages {
                 store: now,
                 crm: now,
                 whmcs: now,
                 denied: now,
             }),
-            dice,
-            climate,
+            rng,
+            faults,
         }
     }
 
-    /// Whether there is still trouble.
-    pub(crate) fn is_stormy(&self) -> bool {
-        Instant::now() < self.calm_at
+    /// Whether faults are still injected.
+    pub(crate) fn faults_active(&self) -> bool {
+        Instant::now() < self.faults_end
     }
 
-    /// Whether a trouble strikes now.
-    pub(crate) fn strikes(&self, per_mille: u32) -> bool {
-        per_mille > 0 && self.is_stormy() && self.dice.chance(per_mille)
+    /// Whether a fault with this rate occurs now.
+    pub(crate) fn injects(&self, per_mille: u32) -> bool {
+        per_mille > 0 && self.faults_active() && self.rng.chance(per_mille)
     }
 
-    /// Whether WHMCS drops the notes of an order that is placed now.
+    /// Whether WHMCS drops the notes of an order placed now.
     pub(crate) fn drops_notes(&self) -> bool {
-        match self.climate.notes {
+        match self.faults.notes {
             Notes::Kept => false,
             Notes::Dropped => true,
-            Notes::KeptFor(time) => self.begun.elapsed() > time,
+            Notes::KeptFor(time) => self.started.elapsed() > time,
         }
     }
 
-    /// Returns when the trouble is over.
-    pub(crate) async fn calm(&self) {
-        tokio::time::sleep_until(self.calm_at).await;
+    /// Waits for the end of the fault phase.
+    pub(crate) async fn until_faults_end(&self) {
+        tokio::time::sleep_until(self.faults_end).await;
     }
 
-    /// Time on the wire, one way.
+    /// One-way network latency.
     pub(crate) fn latency(&self) -> Duration {
-        match self.strikes(self.climate.slow) {
-            true => self.dice.millis(100, 5_000),
-            false => self.dice.millis(1, 30),
+        match self.injects(self.faults.slow) {
+            true => self.rng.millis(100, 5_000),
+            false => self.rng.millis(1, 30),
         }
     }
 
     pub(crate) fn is_down(&self, which: impl Fn(&Outages) -> Instant) -> bool {
-        self.is_stormy() && Instant::now() < which(&lock(&self.outages))
+        self.faults_active() && Instant::now() < which(&lock(&self.outages))
     }
 
     pub(crate) fn now(&self) -> domain::time::Timestamp {
@@ -216,28 +216,30 @@ impl World {
     }
 }
 
-/// Whole systems go away, refuse us, or forget where we were.
-async fn mischief(world: Arc<World>) {
-    while world.is_stormy() {
-        tokio::time::sleep(world.dice.millis(1_000, 8_000)).await;
-        if world.strikes(world.climate.outage) {
-            let until = Instant::now() + world.dice.millis(500, 30_000);
+/// Takes whole systems down, denies our credential, and invalidates replay ids.
+async fn inject_outages(world: Arc<World>) {
+    while world.faults_active() {
+        tokio::time::sleep(world.rng.millis(1_000, 8_000)).await;
+        if world.injects(world.faults.outage) {
+            let until = Instant::now() + world.rng.millis(500, 30_000);
             let mut outages = lock(&world.outages);
-            let which = match world.dice.below(4) {
+            let which = match world.rng.below(4) {
                 0 => (&mut outages.store, "the store is down"),
                 1 => (&mut outages.crm, "Salesforce is down"),
                 2 => (&mut outages.whmcs, "WHMCS is down"),
-                _ => (&mut outages.denied, "WHMCS refuses us"),
+                _ => (&mut outages.denied, "WHMCS denies access"),
             };
             *which.0 = until;
             world.trace.say("world", || which.1.to_owned());
         }
-        if world.strikes(world.climate.bus_forgets / 2) {
-            let purge = world.dice.chance(300);
-            world.bus.forget(purge, |event| world.ledger.has(event));
+        if world.injects(world.faults.bus_cursor_loss / 2) {
+            let purge = world.rng.chance(300);
+            world
+                .bus
+                .invalidate_replay_ids(purge, |event| world.store.has(event));
             world.trace.say("world", || {
                 let events = if purge { " and its events" } else { "" };
-                format!("the bus forgets its positions{events}")
+                format!("the bus invalidates its replay ids{events}")
             });
         }
     }

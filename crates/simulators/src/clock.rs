@@ -1,4 +1,4 @@
-//! A clock that tests can push forward: retention and token expiry look at it.
+//! A clock that tests can advance; retention and token expiry use it.
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
@@ -10,7 +10,7 @@ pub(crate) struct SkewedClock {
 }
 
 impl SkewedClock {
-    /// What this clock shows.
+    /// The current time.
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
             .checked_add(SignedDuration::from_millis(
@@ -19,19 +19,19 @@ impl SkewedClock {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// Moves the clock; a negative number of seconds moves it back.
+    /// Moves the clock; negative seconds move it back.
     pub(crate) fn advance_seconds(&self, seconds: i64) {
         self.offset_ms
             .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
     }
 }
 
-/// `2026-11-24T01:51:16.000+0000`, the way Salesforce writes datetimes: whole seconds.
+/// Salesforce's datetime format with whole seconds: `2026-11-24T01:51:16.000+0000`.
 pub(crate) fn salesforce_datetime(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.000+0000").to_string()
 }
 
-/// Reads a datetime with `Z`, `+00:00` or `+0000`.
+/// Parses a datetime with `Z`, `+00:00` or `+0000`.
 pub(crate) fn parse_datetime(text: &str) -> Option<Timestamp> {
     let bytes = text.as_bytes();
     let bare_offset = bytes.len() > 5

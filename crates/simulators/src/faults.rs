@@ -1,4 +1,4 @@
-//! When a fault fires, and calls that are parked until a test lets them go.
+//! Selection of the calls that a fault hits, and holds that tests release.
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},
@@ -10,17 +10,17 @@ use tokio::sync::watch;
 
 use crate::lock;
 
-/// Which of the calls that match a rule it spoils.
+/// Selects among the calls that match a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
-    /// The n-th matching call from now on, counted from 1, and no other.
+    /// Only the n-th matching call from now on, counted from 1.
     Nth(u64),
     /// The next n matching calls.
     Next(u64),
-    /// Every one, until the rule is taken away.
+    /// Every matching call until the rule is removed.
     Always,
-    /// Each with this probability, from 0 to 1.
+    /// Each matching call with this probability, from 0 to 1.
     Chance(f64),
 }
 
@@ -37,7 +37,7 @@ struct Rule<T> {
     seen: u64,
 }
 
-/// Rules in the order they were given; the first that matches and fires wins.
+/// Rules in order of addition; the first that matches and fires is applied.
 #[derive(Debug)]
 pub(crate) struct Script<T> {
     rules: Mutex<Vec<Rule<T>>>,
@@ -64,8 +64,8 @@ impl<T: Clone> Script<T> {
         lock(&self.rules).clear();
     }
 
-    /// Every rule that matches counts the call; the first that fires is returned.
-    pub(crate) fn pick(&self, dice: &Mutex<StdRng>, matches: impl Fn(&T) -> bool) -> Option<T> {
+    /// Counts the call in every matching rule, and returns the first that fires.
+    pub(crate) fn pick(&self, rng: &Mutex<StdRng>, matches: impl Fn(&T) -> bool) -> Option<T> {
         let mut rules = lock(&self.rules);
         let mut chosen = None;
         for rule in rules.iter_mut().filter(|rule| matches(&rule.what)) {
@@ -74,7 +74,7 @@ impl<T: Clone> Script<T> {
                 When::Nth(n) => rule.seen == n,
                 When::Next(n) => rule.seen <= n,
                 When::Always => true,
-                When::Chance(p) => lock(dice).random_bool(p.clamp(0.0, 1.0)),
+                When::Chance(p) => lock(rng).random_bool(p.clamp(0.0, 1.0)),
             };
             if fires {
                 chosen = Some(rule.what.clone());
@@ -93,13 +93,13 @@ impl<T: Clone> Script<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
-    /// Before the call had any effect.
+    /// Before any effect.
     Before,
-    /// After the effect, before the answer.
+    /// After the effect, before the response.
     After,
 }
 
-/// A place where calls wait until they are let go.
+/// A point where calls wait until they are released.
 #[derive(Debug, Clone)]
 pub struct Hold {
     arrived: Arc<watch::Sender<usize>>,
@@ -116,7 +116,7 @@ impl Default for Hold {
 }
 
 impl Hold {
-    /// Returns once at least `calls` calls have arrived here.
+    /// Waits until at least `calls` calls have arrived.
     pub async fn arrived(&self, calls: usize) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self
@@ -126,7 +126,7 @@ impl Hold {
             .await;
     }
 
-    /// Lets every parked call go, and every later one through.
+    /// Releases every held call, and lets later ones through.
     pub fn release(&self) {
         self.released.send_replace(true);
     }
@@ -137,7 +137,7 @@ impl Hold {
     }
 }
 
-/// Named holds, so that the control API can release what a rule parked.
+/// Holds by name, for release by the control API.
 #[derive(Debug, Default)]
 pub(crate) struct Holds(Mutex<BTreeMap<String, Hold>>);
 

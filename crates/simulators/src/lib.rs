@@ -1,22 +1,22 @@
-//! One faithful, fault-injecting network stand-in each for Salesforce and WHMCS.
+//! Network simulators of Salesforce and WHMCS with fault injection.
 //!
 //! - [`salesforce::SalesforceSim`]: OAuth (JWT bearer), REST with a SOQL subset, the Flow that
 //!   turns an approval into an event, and the Pub/Sub API over h2c.
-//! - [`whmcs::WhmcsSim`]: `includes/api.php` with its quirks, provisioning modules, and an oracle
-//!   that knows how many orders and remote accounts really exist.
-//! - [`World`]: both, with books that fit together; [`Control`]: the same over HTTP ([`DOCS`]).
+//! - [`whmcs::WhmcsSim`]: `includes/api.php` with its quirks, provisioning modules, and a test
+//!   oracle that knows how many orders and remote accounts really exist.
+//! - [`World`]: both with matching data; [`Control`]: the same over HTTP ([`DOCS`]).
 //!
-//! Everything random comes from a seed, and what a test has to wait for can be awaited
-//! ([`Hold`]) instead of slept for.
+//! All randomness comes from a seed, and tests can await what they wait for ([`Hold`]) instead of
+//! sleeping.
 //!
-//! Left out: managed subscriptions, GOAWAY frames, SOAP login, introspection, composite graph and
-//! tree, XML and NVP writers (F23 sends a stub), multipart forms, change data capture, TLS,
-//! reads before the commit (`publish_immediately`), persistence to disk, domains and addons in
-//! WHMCS, and the DST and TLS parts of F32.
+//! Not simulated: managed subscriptions, GOAWAY frames, SOAP login, introspection, composite
+//! graph and tree, XML and NVP writers (F23 sends a stub), multipart forms, change data capture,
+//! TLS, reads before the commit (`publish_immediately`), persistence to disk, domains and addons
+//! in WHMCS, and the DST and TLS parts of F32.
 mod clock;
 mod control;
-mod door;
 mod faults;
+mod listener;
 mod pubsub;
 pub mod salesforce;
 pub mod whmcs;
@@ -29,12 +29,12 @@ pub use faults::{Hold, Phase, When};
 pub use pubsub::{Fields, wire};
 pub use world::{World, WorldAccount, WorldOptions, WorldProduct};
 
-/// Locks; a panic elsewhere must not hide behind a second one here.
+/// Locks a mutex and ignores poisoning.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Serialises by `Display`.
+/// Serializes by `Display`.
 pub(crate) fn as_text<T: std::fmt::Display, S: serde::Serializer>(
     value: &T,
     serializer: S,

@@ -1,4 +1,4 @@
-//! Both simulators with books that fit together.
+//! Both simulators with matching data.
 use std::io;
 
 use serde_json::{Map, Value, json};
@@ -21,7 +21,7 @@ pub struct WorldProduct {
     pub pid: u64,
     /// Id of its custom field `Order line` in WHMCS.
     pub custom_field: u64,
-    /// Cycle on the product.
+    /// Billing cycle of the product.
     pub billing_cycle: String,
 }
 
@@ -36,7 +36,7 @@ pub struct WorldAccount {
     pub client: u64,
 }
 
-/// How big the world is.
+/// Size of the simulated data.
 #[derive(Debug, Clone)]
 pub struct WorldOptions {
     /// Salesforce.
@@ -60,7 +60,7 @@ impl Default for WorldOptions {
     }
 }
 
-/// Both simulators, running.
+/// Both running simulators.
 #[derive(Debug)]
 pub struct World {
     /// Salesforce.
@@ -80,14 +80,14 @@ const NAMES: &[(&str, &str, f64)] = &[
     ("Onboarding", "onetime", 150.0),
 ];
 
-const PEOPLE: &[(&str, &str, &str)] = &[
+const CUSTOMERS: &[(&str, &str, &str)] = &[
     ("Ada", "Archer", "Archer Bakery"),
     ("Ben", "Brook", "Brook & Sons"),
     ("Cleo", "Carver", "Carver Studio"),
 ];
 
 impl World {
-    /// Starts both and fills the books.
+    /// Starts both simulators and creates the data.
     pub async fn start(options: WorldOptions) -> io::Result<Self> {
         let salesforce = SalesforceSim::start(options.salesforce).await?;
         let whmcs = WhmcsSim::start(options.whmcs).await?;
@@ -136,8 +136,8 @@ impl World {
     }
 
     fn add_account(&mut self, at: usize) -> Result<(), Refusal> {
-        let (first, last, company) = PEOPLE[at % PEOPLE.len()];
-        let company = numbered(company, at / PEOPLE.len());
+        let (first, last, company) = CUSTOMERS[at % CUSTOMERS.len()];
+        let company = numbered(company, at / CUSTOMERS.len());
         let email = format!("{}{at}@customers.example", first.to_lowercase());
         let client = self.whmcs.add_client(first, last, &email);
         let salesforce = self
@@ -158,12 +158,12 @@ impl World {
         Ok(())
     }
 
-    /// Places an order of an account: (product index, quantity) per line.
+    /// Places an order of an account with lines of (product index, quantity).
     pub fn place_order(&self, account: usize, lines: &[(usize, u32)]) -> Result<String, Refusal> {
         self.place_order_with(account, lines, json!({}))
     }
 
-    /// The same with more fields on the Order.
+    /// Places an order with additional fields.
     pub fn place_order_with(
         &self,
         account: usize,
@@ -200,7 +200,7 @@ impl World {
         })
     }
 
-    /// Places and approves.
+    /// Places and approves an order.
     pub fn place_and_approve(
         &self,
         account: usize,
@@ -211,8 +211,8 @@ impl World {
         Ok(id)
     }
 
-    /// The settings with which the bridge runs against this world, as environment variables.
-    /// The private key is not among them.
+    /// Settings for the bridge to run against these simulators, as environment variables without
+    /// the private key.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let login = self.salesforce.login();
         let credentials = self.whmcs.credentials();

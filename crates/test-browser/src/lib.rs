@@ -1,12 +1,9 @@
-//! A real browser for tests, never silently skipped: Chromium or Chrome with its
-//! `chromedriver`, found on this machine, else installed with the system's package manager
-//! where we may, else a panic that says what to install.
+//! A real browser for tests, never silently skipped: an installed Chromium or Chrome with its
+//! `chromedriver`, else one installed with the system's package manager if permitted, else a
+//! panic that says what to install.
 //!
-//! It talks to this machine only.
-#![expect(
-    clippy::expect_used,
-    reason = "a test cannot go on without its browser"
-)]
+//! Connects to the local machine only.
+#![expect(clippy::expect_used, reason = "a test needs its browser")]
 
 use std::io::{BufRead, BufReader};
 use std::mem::ManuallyDrop;
@@ -21,9 +18,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use thirtyfour::{By, ChromiumLikeCapabilities, DesiredCapabilities, WebDriver};
 
-/// How long a page may take to show what it is waited for.
+/// Timeout for the expected content of a page.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Where browsers lie that are not on `PATH`.
+/// Folders of browsers that are not on `PATH`.
 const FOLDERS: [&str; 4] = [
     "/usr/bin",
     "/usr/lib/chromium",
@@ -31,21 +28,21 @@ const FOLDERS: [&str; 4] = [
     "/Applications/Google Chrome.app/Contents/MacOS",
 ];
 
-/// One browser with one page, in a profile of its own. What a page does not show in time, or
-/// a lost browser, is a panic. It ends with this value.
+/// A browser with one page and its own profile. Missing content or a lost browser panics.
+/// Dropping it ends the browser.
 #[derive(Debug)]
 pub struct Browser {
-    // Leaked, because it would block at its end; the process ends the session.
+    // Leaked because dropping it would block; the process ends the session.
     driver: ManuallyDrop<WebDriver>,
     _process: Driver,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts one.
+    /// Starts a browser.
     ///
     /// # Panics
-    /// There is none and none can be had; the message says what to install.
+    /// No browser is available; the message says what to install.
     pub async fn open() -> Self {
         let (browser, driver) = tokio::task::spawn_blocking(programs)
             .await
@@ -89,7 +86,7 @@ impl Browser {
         }
     }
 
-    /// Makes the page so large, in pixels of the page.
+    /// Sets the page size, in CSS pixels.
     pub async fn size(&self, width: u32, height: u32) {
         let metrics = json!({
             "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false,
@@ -100,15 +97,15 @@ impl Browser {
             .expect("the browser takes a size");
     }
 
-    /// Opens an address.
+    /// Opens a URL.
     pub async fn go(&self, url: &str) {
         self.driver.goto(url).await.expect("the page opens");
     }
 
-    /// Waits until an element that this selector names shows this text, on the page that is
-    /// open now: a reload meanwhile is a failure.
-    pub async fn shows(&self, selector: &str, text: &str) {
-        // Watches for changes instead of asking again and again.
+    /// Waits until an element matching the selector contains the text, on the current page: a
+    /// reload fails.
+    pub async fn wait_for_text(&self, selector: &str, text: &str) {
+        // Observes changes instead of polling.
         let script = r"
             const [selector, text, done] = arguments;
             const shown = () => [...document.querySelectorAll(selector)]
@@ -127,7 +124,7 @@ impl Browser {
         }
     }
 
-    /// Clicks on the first element that this selector names.
+    /// Clicks the first matching element.
     pub async fn click(&self, selector: &str) {
         let element = self.driver.find(By::Css(selector)).await;
         let element = element.unwrap_or_else(|error| panic!("no {selector}: {error}"));
@@ -135,7 +132,7 @@ impl Browser {
         clicked.unwrap_or_else(|error| panic!("{selector} cannot be clicked: {error}"));
     }
 
-    /// Types into the field that this selector names.
+    /// Types into the matching field.
     pub async fn fill(&self, selector: &str, text: &str) {
         let element = self.driver.find(By::Css(selector)).await;
         let element = element.unwrap_or_else(|error| panic!("no {selector}: {error}"));
@@ -143,31 +140,33 @@ impl Browser {
         typed.unwrap_or_else(|error| panic!("{selector} takes no text: {error}"));
     }
 
-    /// What a script answers, run in the page.
-    pub async fn ask(&self, script: &str) -> Value {
+    /// Runs a script in the page and returns its result.
+    pub async fn eval(&self, script: &str) -> Value {
         let answer = self.driver.execute(script, Vec::<Value>::new()).await;
         answer.expect("the script runs").json().clone()
     }
 
-    /// What a script hands to its last argument, a function, in its own time.
-    pub async fn ask_later(&self, script: &str, arguments: Vec<Value>) -> Value {
+    /// Runs a script and returns what it passes to its last argument, a callback.
+    pub async fn eval_async(&self, script: &str, arguments: Vec<Value>) -> Value {
         let answer = self.driver.execute_async(script, arguments).await;
         answer.expect("the script runs").json().clone()
     }
 
-    /// A picture of the whole page, as PNG.
-    pub async fn picture(&self, path: &Path) {
+    /// Saves a screenshot of the whole page as PNG.
+    pub async fn screenshot(&self, path: &Path) {
         let options = json!({"format": "png", "captureBeyondViewport": true});
         let cdp = self.driver.cdp();
         let taken = cdp.send_raw("Page.captureScreenshot", options).await;
-        let taken = taken.expect("the browser takes pictures");
-        let png = taken["data"].as_str().expect("a picture is text");
-        let png = BASE64_STANDARD.decode(png).expect("a picture is base64");
-        std::fs::write(path, png).expect("the picture can be written");
+        let taken = taken.expect("the browser takes screenshots");
+        let png = taken["data"].as_str().expect("screenshot data is text");
+        let png = BASE64_STANDARD
+            .decode(png)
+            .expect("screenshot data is base64");
+        std::fs::write(path, png).expect("the screenshot can be written");
     }
 }
 
-/// The programs `chromium` and `chromedriver`.
+/// The paths of `chromium` and `chromedriver`.
 fn programs() -> (PathBuf, PathBuf) {
     find().unwrap_or_else(|| {
         test_programs::install(&["chromium", "chromium-driver", "fonts-dejavu-core"]);
@@ -195,7 +194,7 @@ fn find() -> Option<(PathBuf, PathBuf)> {
     Some((browser, test_programs::find("chromedriver", &FOLDERS)?))
 }
 
-/// A running `chromedriver`; it takes its browser along when it ends.
+/// A running `chromedriver`, which ends its browser too.
 #[derive(Debug)]
 struct Driver {
     process: Child,
@@ -212,15 +211,15 @@ impl Driver {
             .stderr(Stdio::null())
             .spawn()
             .expect("chromedriver can be run");
-        let output = process.stdout.take().expect("its output is ours");
+        let output = process.stdout.take().expect("stdout is piped");
         let mut lines = BufReader::new(output).lines().map_while(Result::ok);
         let port = lines
             .find_map(|line| {
                 let (_, port) = line.split_once("started successfully on port ")?;
                 port.trim_end_matches('.').parse().ok()
             })
-            .expect("chromedriver says where it listens");
-        // It must not block on a full pipe.
+            .expect("chromedriver prints its port");
+        // Drains the pipe so that it never blocks.
         std::thread::spawn(move || lines.for_each(drop));
         Self { process, port }
     }
@@ -228,7 +227,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // The whole group, or a browser would outlive a test that failed.
+        // The whole group, so that no browser outlives a failed test.
         let group = format!("-{}", self.process.id());
         let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
         let _ = self.process.wait();

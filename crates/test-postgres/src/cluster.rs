@@ -1,4 +1,4 @@
-//! The shared throw-away cluster.
+//! The shared temporary cluster.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::{programs, watchdog};
 
-/// How long a cluster may take to start.
+/// Timeout for the start of a cluster.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Finds or starts the cluster, and keeps it running until this process ends.
@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Panics
 /// There is no PostgreSQL, or it does not start.
 pub(crate) fn shared() -> Url {
-    let all = folder_of_all();
+    let all = common_folder();
     fs::create_dir_all(all.join("users")).expect("the temporary folder can be written to");
-    // One process at a time looks and starts.
+    // Only one process at a time searches and starts.
     let lock = File::create(all.join("lock")).expect("the temporary folder can be written to");
     lock.lock().expect("a file can be locked");
     let user = all.join("users").join(std::process::id().to_string());
@@ -31,8 +31,8 @@ pub(crate) fn shared() -> Url {
     running.url()
 }
 
-/// One for each user of the machine: programs do not trust files of another's.
-fn folder_of_all() -> PathBuf {
+/// One folder per user of the machine, since programs do not trust files of others.
+fn common_folder() -> PathBuf {
     std::env::temp_dir().join(format!("orderbridge-test-postgres-{}", our_uid()))
 }
 
@@ -40,7 +40,7 @@ fn our_uid() -> u32 {
     test_programs::our_uid().expect("the temporary folder can be written to")
 }
 
-/// A cluster, as the file `ready` tells of it: port, server, watchdog, folder.
+/// A cluster as described in the file `ready`: port, server, watchdog, folder.
 struct Running {
     port: u16,
     server: u32,
@@ -124,7 +124,7 @@ impl Running {
         running
     }
 
-    /// Sees to it that the cluster ends with its last user, and tells the others of it.
+    /// Starts the watchdog that ends the cluster after its last user, and publishes the cluster.
     fn watch(&mut self, all: &Path) {
         self.watchdog =
             watchdog::start(all, &self.folder, self.server).expect("a shell can be run");
@@ -162,11 +162,11 @@ impl Running {
     }
 }
 
-/// Under which account the server runs: it refuses to run as root.
+/// The account of the server, which refuses to run as root.
 struct Account(Option<(u32, u32)>);
 
 impl Account {
-    /// The account, which owns the folder from now on.
+    /// Selects the account and makes it the owner of the folder.
     fn for_server(folder: &Path) -> Self {
         if !test_programs::is_root() {
             return Self(None);
@@ -175,7 +175,7 @@ impl Account {
             .into_iter()
             .find_map(ids)
             .expect("root needs an account `postgres` or `nobody` to run PostgreSQL under");
-        chown(folder, Some(uid), Some(gid)).expect("root may give a folder away");
+        chown(folder, Some(uid), Some(gid)).expect("root may change a folder owner");
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
             .expect("root may change a folder's mode");
         Self(Some((uid, gid)))
@@ -183,7 +183,7 @@ impl Account {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        // Its own environment: `PG…` variables of ours must not reach the server.
+        // A clean environment: `PG…` variables must not reach the server.
         command.env_clear().env("LC_ALL", "C").current_dir("/");
         if let Some((uid, gid)) = self.0 {
             command.uid(uid).gid(gid);
@@ -192,7 +192,7 @@ impl Account {
     }
 }
 
-/// User and group of an account.
+/// User and group ids of an account.
 fn ids(account: &str) -> Option<(u32, u32)> {
     let passwd = fs::read_to_string("/etc/passwd").ok()?;
     let line = passwd

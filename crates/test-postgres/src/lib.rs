@@ -1,16 +1,13 @@
 //! A real PostgreSQL for tests, never silently skipped.
 //!
-//! In this order: the server that `TEST_POSTGRES_URL` names; a throw-away cluster made from
-//! the server's binaries on this machine; the same after installing them with the system's
-//! package manager, where we may; else a panic that says what to install.
+//! In this order: the server at `TEST_POSTGRES_URL`; a temporary cluster from installed binaries;
+//! the same after installing them with the system's package manager, if permitted; else a panic
+//! that says what to install.
 //!
-//! One cluster serves every test process of the machine's user. It stops by itself, and its
-//! files go, a few seconds after the last of them has ended, however it ended. Each test
-//! gets a fresh database. `TEST_POSTGRES_FSYNC=off` makes commits cheap and unsafe.
-#![expect(
-    clippy::expect_used,
-    reason = "a test cannot go on without its database"
-)]
+//! One cluster serves every test process of the machine's user. It stops a few seconds after the
+//! last of them has ended, however it ended, and its files are removed. Each test gets a new
+//! database. `TEST_POSTGRES_FSYNC=off` makes commits fast and unsafe.
+#![expect(clippy::expect_used, reason = "a test needs its database")]
 
 mod cluster;
 mod programs;
@@ -20,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::sync::OnceCell;
 use url::Url;
 
-/// A fresh, empty database. It is dropped with this value, whoever is connected.
+/// A new, empty database. Dropping it drops the database and its connections.
 #[derive(Debug)]
 pub struct Database {
     server: Url,
@@ -28,10 +25,10 @@ pub struct Database {
 }
 
 impl Database {
-    /// Makes one.
+    /// Creates a database.
     ///
     /// # Panics
-    /// There is no PostgreSQL and none can be had; the message says what to install.
+    /// PostgreSQL is not available; the message says what to install.
     pub async fn create() -> Self {
         let server = server().await;
         let name = format!("orderbridge_test_{}", uuid::Uuid::new_v4().simple());
@@ -40,7 +37,7 @@ impl Database {
         Self { server, name }
     }
 
-    /// Its address.
+    /// Its URL.
     #[must_use]
     pub fn url(&self) -> String {
         let mut url = self.server.clone();
@@ -55,13 +52,13 @@ impl Drop for Database {
             self.server.clone(),
             format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name),
         );
-        // The test's own runtime may be on its way out. What is left behind by a failure here
-        // goes with the cluster.
+        // The test's runtime may be shutting down. A database left behind is removed with the
+        // cluster.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
-                .expect("a runtime needs nothing but memory");
+                .expect("a runtime can be built");
             runtime.block_on(async {
                 command(&mut connect(&server).await, drop).await;
             });
@@ -70,7 +67,7 @@ impl Drop for Database {
     }
 }
 
-/// The server's address, with a database to connect to for making others.
+/// The URL of the server's maintenance database.
 async fn server() -> Url {
     static SERVER: OnceCell<Url> = OnceCell::const_new();
     let found = SERVER.get_or_init(|| async {
@@ -78,11 +75,14 @@ async fn server() -> Url {
             .ok()
             .filter(|url| !url.trim().is_empty())
         {
-            return url.trim().parse().expect("TEST_POSTGRES_URL is no URL");
+            return url
+                .trim()
+                .parse()
+                .expect("TEST_POSTGRES_URL is not a valid URL");
         }
         tokio::task::spawn_blocking(cluster::shared)
             .await
-            .expect("no PostgreSQL for the tests; see above")
+            .expect("no PostgreSQL for the tests, see above")
     });
     found.await.clone()
 }

@@ -1,8 +1,8 @@
-//! Finding the server's programs, or having them installed.
+//! Finds or installs the server's programs.
 
 use std::path::{Path, PathBuf};
 
-/// The folder that holds `initdb` and `postgres`.
+/// The folder with `initdb` and `postgres`.
 ///
 /// # Panics
 /// There is none, and none can be installed.
@@ -37,13 +37,13 @@ fn find() -> Option<PathBuf> {
             .flatten()
             .map(|entry| entry.path().join(below))
             .collect();
-        // The newest first: names differ in their version only.
+        // Newest version first.
         versions.sort_by_key(|path| std::cmp::Reverse(version(path)));
         folders.extend(versions);
     }
     folders
         .into_iter()
-        // A link from elsewhere may stand alone, so follow it to where the others are.
+        // Resolves a symbolic link to the folder with all programs.
         .filter_map(|folder| folder.join("postgres").canonicalize().ok())
         .filter_map(|program| program.parent().map(Path::to_owned))
         .find(|folder| folder.join("initdb").is_file())

@@ -1,22 +1,22 @@
-//! A shell process that stops the cluster when nobody uses it any more.
+//! A shell process that stops the cluster when it has no more users.
 //!
-//! Users are files named by process id. A process that was killed cannot say goodbye, so the
-//! watchdog asks the kernel who is still there.
+//! Users are files named by process id. A killed process cannot deregister, so the watchdog
+//! checks which processes are alive.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Arguments: the folder of all, the cluster's own folder, the server's process id.
+/// Arguments: the common folder, the cluster's folder, the server's process id.
 ///
-/// `ready` goes before the last look at the users, and a user registers before it looks for
-/// `ready`: whoever comes in between is either seen here or starts another cluster.
+/// `ready` is removed before the last check for users, and a user registers before it looks for
+/// `ready`: a user that arrives in between is either seen here or starts another cluster.
 const SCRIPT: &str = r#"
 all=$1 own=$2 server=$3 idle=0
 used() {
     found=1
     for user in "$all"/users/*; do
-        # Whoever is gone is forgotten at once: another process may get its number.
+        # Remove dead users at once, since process ids are reused.
         if kill -0 "${user##*/}" 2>/dev/null; then found=0; else rm -f "$user"; fi
     done
     return $found
@@ -38,14 +38,14 @@ done
 rm -rf "$own"
 "#;
 
-/// Starts one; answers its process id.
+/// Starts a watchdog and returns its process id.
 pub(crate) fn start(all: &Path, own: &Path, server: u32) -> std::io::Result<u32> {
     let watchdog = Command::new("/bin/sh")
         .args(["-c", SCRIPT, "test-postgres-watchdog"])
         .arg(all)
         .arg(own)
         .arg(server.to_string())
-        // Apart from the test's group, whose end it must outlive, and from its output.
+        // In its own process group, since it must outlive the test's, and without its output.
         .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -54,14 +54,14 @@ pub(crate) fn start(all: &Path, own: &Path, server: u32) -> std::io::Result<u32>
     Ok(reaped(watchdog))
 }
 
-/// The process id of a child that leaves nothing behind when it ends before us.
+/// The process id of a child that is reaped when it ends.
 pub(crate) fn reaped(mut child: Child) -> u32 {
     let process = child.id();
     std::thread::spawn(move || child.wait());
     process
 }
 
-/// Whether a process is there.
+/// Whether a process is alive.
 pub(crate) fn is_alive(process: u32) -> bool {
     Command::new("/bin/sh")
         .args(["-c", "kill -0 \"$1\"", "sh", &process.to_string()])

@@ -1,4 +1,4 @@
-//! Programs of the system that tests need: found, or installed where that is allowed.
+//! System programs for tests: found, or installed if permitted.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long an installation may take.
+/// Timeout of an installation.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Whether this process may do everything.
+/// Whether this process runs as root.
 #[must_use]
 pub fn is_root() -> bool {
     our_uid() == Some(0)
 }
 
-/// The numeric id of the user this process runs as, found out as the owner of a new file.
+/// The user id of this process, determined as the owner of a new file.
 #[must_use]
 pub fn our_uid() -> Option<u32> {
     let name = format!("orderbridge-uid-{}", std::process::id());
@@ -28,7 +28,7 @@ pub fn our_uid() -> Option<u32> {
     Some(uid)
 }
 
-/// The program of this name, on `PATH` or in one of the folders.
+/// Finds a program on `PATH` or in one of the folders.
 #[must_use]
 pub fn find(name: &str, folders: &[&str]) -> Option<PathBuf> {
     let on_path = std::env::var_os("PATH").unwrap_or_default();
@@ -38,10 +38,9 @@ pub fn find(name: &str, folders: &[&str]) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Has the system's package manager install packages, if this process may and there is one
-/// that we know (`apt-get`). Whoever calls looks for the program again and says what to
-/// install if it is still missing. Two processes that call at once install one after the
-/// other.
+/// Installs packages with the system's package manager if this process is permitted to and the
+/// manager is supported (`apt-get`). The caller searches for the program again and reports if it
+/// is still missing. Concurrent calls install one after the other.
 pub fn install(packages: &[&str]) {
     if !is_root() || !Path::new("/usr/bin/apt-get").is_file() {
         return;

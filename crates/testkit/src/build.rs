@@ -1,4 +1,4 @@
-//! Builders of everyday values.
+//! Builders of domain values.
 
 use domain::id::{AccountId, OrderId, OrderItemId, OrgId};
 use domain::job::{NewJob, ProvisionRequest};
@@ -12,19 +12,19 @@ pub fn order_id(n: u32) -> OrderId {
     OrderId::parse(&format!("801{n:012}")).expect("prefix and digits make an order id")
 }
 
-/// An owner of leases.
+/// A lease owner.
 #[must_use]
 pub fn owner(name: &str) -> Owner {
     Owner::new(name).expect("the name is not blank")
 }
 
-/// The channel of tests.
+/// The default channel.
 #[must_use]
 pub fn channel() -> Channel {
     Channel::new("/event/OrderProvisionRequested__e").expect("the name is not blank")
 }
 
-/// The job that an event makes.
+/// A job for an event.
 #[must_use]
 pub fn new_job(event: &str, order: OrderId, idem_key: Option<&str>) -> NewJob {
     let event = EventId::new(event).expect("the event id is not blank");
@@ -41,8 +41,8 @@ pub fn new_job(event: &str, order: OrderId, idem_key: Option<&str>) -> NewJob {
     )
 }
 
-/// An order with one line: two units of WHMCS product 5, monthly, for client 7. It was asked
-/// for by the event `e1`, whose name is its key too.
+/// An order with one line: two units of WHMCS product 5, monthly, for client 7. It was requested
+/// by the event `e1`, which is its idempotency key too.
 #[must_use]
 pub fn details(order: OrderId) -> OrderDetails {
     let id = |text: &str| text.to_owned();

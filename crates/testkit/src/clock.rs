@@ -1,4 +1,4 @@
-//! Time that tests move, and chance that repeats itself.
+//! Fake clocks and deterministic randomness.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 
 const START: i64 = 1_767_225_600_000;
 
-/// A clock that stands still until it is advanced. Sleeping advances it at once.
+/// A clock that moves only by `advance` and `sleep`, which returns at once.
 #[derive(Debug)]
 pub struct FakeClock(AtomicI64);
 
@@ -26,7 +26,7 @@ impl FakeClock {
         self.0.fetch_add(millis, Ordering::SeqCst);
     }
 
-    /// By how much it was advanced so far, for what has a clock of its own to be moved.
+    /// Total advance, for stores with a clock of their own.
     #[must_use]
     pub fn advanced(&self) -> Duration {
         self.now().since(Timestamp::from_millis(START))
@@ -45,8 +45,8 @@ impl Clock for FakeClock {
     }
 }
 
-/// Time as tokio tells it: for tests that pause tokio's time, where it jumps from timer to
-/// timer and the code under test may use tokio's timers as well.
+/// Tokio's time, for tests that pause it, where it jumps from timer to timer and the code under
+/// test may use tokio's timers too.
 #[derive(Debug)]
 pub struct PausedClock(tokio::time::Instant);
 
@@ -67,7 +67,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// Tokens that count, and no jitter.
+/// Counted tokens, and no jitter.
 #[derive(Debug, Default)]
 pub struct FakeEntropy(AtomicU64);
 

@@ -1,4 +1,4 @@
-//! A CRM in memory.
+//! An in-memory CRM.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,34 +16,34 @@ use domain::time::Timestamp;
 
 use crate::order_id;
 
-/// The stamp of an order, and the moment of every read, where stamps are compared.
+/// Version and read time of orders when versions are compared.
 const MODIFIED: &str = "10:00:00";
 const READ: &str = "10:00:05";
 
-/// One write that reached the CRM.
+/// A write that reached the CRM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Written {
     /// Service ids on order lines.
     Items(Vec<ItemReport>),
     /// An outcome on an order.
     Report(OrderId, Report),
-    /// A client's id on an account.
+    /// A client id on an account.
     Client(AccountId, ClientId),
     /// A customer's order.
     Placed(OrderId),
-    /// Another attempt was asked for.
+    /// A retry request.
     RetryRequested(OrderId),
 }
 
-/// A CRM in memory, which can be away, or lose its replies.
+/// An in-memory CRM that can be unavailable or lose replies.
 #[derive(Default)]
 pub struct FakeCrm {
-    books: Mutex<Books>,
+    state: Mutex<CrmState>,
     clock: Option<Arc<dyn Clock>>,
 }
 
 #[derive(Debug, Default)]
-struct Books {
+struct CrmState {
     orders: HashMap<OrderId, OrderDetails>,
     customers: HashMap<OrderId, CustomerOrder>,
     placed: Vec<(PlaceRequest, OrderId)>,
@@ -56,75 +56,75 @@ struct Books {
 }
 
 impl FakeCrm {
-    /// A CRM with a clock of its own. Without one, every order is old enough for a sweep.
+    /// A CRM with its own clock. Without one, every order is old enough for a sweep.
     #[must_use]
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
         Self {
-            books: Mutex::default(),
+            state: Mutex::default(),
             clock: Some(clock),
         }
     }
 
-    /// How often it was called.
+    /// The number of calls.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.books().calls
+        self.state().calls
     }
 
     /// Adds or replaces an order.
     pub fn put(&self, details: OrderDetails) {
-        self.books().orders.insert(details.id, details);
+        self.state().orders.insert(details.id, details);
     }
 
     /// Adds or replaces an order as customers see it.
     pub fn put_customer(&self, order: CustomerOrder) {
-        self.books().customers.insert(order.id, order);
+        self.state().customers.insert(order.id, order);
     }
 
-    /// How often orders were read for customers.
+    /// The number of reads for customers.
     #[must_use]
     pub fn customer_reads(&self) -> u64 {
-        self.books().reads
+        self.state().reads
     }
 
-    /// The operator asks again: a new key, `Activating`.
+    /// Sets `Activating` with a new key, as an operator's retry does.
     pub fn retry(&self, order: OrderId, idem_key: &str) {
-        if let Some(details) = self.books().orders.get_mut(&order) {
+        if let Some(details) = self.state().orders.get_mut(&order) {
             details.activation = ActivationStatus::Activating;
             details.idem_key = IdemKey::new(idem_key);
         }
     }
 
-    /// Somebody sets the activation by hand.
+    /// Sets the activation status, as a manual edit does.
     pub fn set_activation(&self, order: OrderId, activation: ActivationStatus) {
-        if let Some(details) = self.books().orders.get_mut(&order) {
+        if let Some(details) = self.state().orders.get_mut(&order) {
             details.activation = activation;
         }
     }
 
-    /// Whether calls fail without effect from now on.
+    /// Sets whether calls fail without effect.
     pub fn set_away(&self, away: bool) {
-        self.books().away = away;
+        self.state().away = away;
     }
 
-    /// The next `count` reports are written, but their replies are lost.
+    /// Loses the replies of the next `count` reports, which are written.
     pub fn lose_replies(&self, count: u32) {
-        self.books().lost_replies = count;
+        self.state().lost_replies = count;
     }
 
-    /// From now on reports are compared with a later stamp than the version that is read, so
-    /// that only one that carries the moment of the read is written.
+    /// From now on compares reports with a later version than was read, so that only a report
+    /// with the time of the read is written.
     pub fn compare_with_later_stamp(&self) {
-        self.books().later_stamp = true;
+        self.state().later_stamp = true;
     }
 
-    /// Every write, in sequence.
+    /// Every write, in order.
     #[must_use]
     pub fn written(&self) -> Vec<Written> {
-        self.books().written.clone()
+        self.state().written.clone()
     }
 
-    /// The outcomes written to an order, in sequence.
+    /// The outcomes written to an order, in order.
     #[must_use]
     pub fn outcomes(&self, order: OrderId) -> Vec<Outcome> {
         let reports = self
@@ -137,20 +137,20 @@ impl FakeCrm {
         reports.collect()
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, CrmState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, Books>, CallError> {
-        let mut books = self.books();
-        books.calls += 1;
-        if books.away {
+    fn open(&self) -> Result<MutexGuard<'_, CrmState>, CallError> {
+        let mut state = self.state();
+        state.calls += 1;
+        if state.away {
             return Err(CallError::NotSent {
                 retry_after: None,
-                source: "away".into(),
+                source: "unavailable".into(),
             });
         }
-        Ok(books)
+        Ok(state)
     }
 }
 
@@ -161,9 +161,9 @@ impl CrmOrders for FakeCrm {
     }
 
     async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
-        let books = self.open()?;
-        let stamped = |stamp: &str| books.later_stamp.then(|| stamp.to_owned());
-        Ok(books.orders.get(&order).map(|details| OrderGuard {
+        let state = self.open()?;
+        let stamped = |stamp: &str| state.later_stamp.then(|| stamp.to_owned());
+        Ok(state.orders.get(&order).map(|details| OrderGuard {
             activation: details.activation.clone(),
             idem_key: details.idem_key.clone(),
             version: stamped(MODIFIED),
@@ -182,21 +182,21 @@ impl CrmOrders for FakeCrm {
     }
 
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
-        let mut books = self.open()?;
-        if books.later_stamp && report.version.as_deref() != Some(READ) {
+        let mut state = self.open()?;
+        if state.later_stamp && report.version.as_deref() != Some(READ) {
             return Ok(ReportAnswer::Conflict);
         }
-        if let Some(details) = books.orders.get_mut(&order) {
+        if let Some(details) = state.orders.get_mut(&order) {
             details.activation = match report.outcome {
                 Outcome::Provisioned { .. } => ActivationStatus::Activated,
                 Outcome::Failed { .. } => ActivationStatus::Failed,
             };
         }
-        books.written.push(Written::Report(order, report.clone()));
-        if books.lost_replies > 0 {
-            books.lost_replies -= 1;
+        state.written.push(Written::Report(order, report.clone()));
+        if state.lost_replies > 0 {
+            state.lost_replies -= 1;
             return Err(CallError::Unknown {
-                source: "the reply was lost".into(),
+                source: "reply lost".into(),
             });
         }
         Ok(ReportAnswer::Written)
@@ -209,8 +209,8 @@ impl CrmOrders for FakeCrm {
         limit: usize,
     ) -> Result<Vec<Pending>, CallError> {
         let before = self.clock.as_ref().map(|clock| clock.now() - older_than);
-        let books = self.open()?;
-        let mut pending: Vec<_> = books
+        let state = self.open()?;
+        let mut pending: Vec<_> = state
             .orders
             .values()
             .filter(|details| details.activation == ActivationStatus::Activating)
@@ -232,8 +232,8 @@ impl CrmOrders for FakeCrm {
     }
 
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
-        let mut books = self.open()?;
-        let known = books
+        let mut state = self.open()?;
+        let known = state
             .placed
             .iter()
             .find(|(earlier, _)| earlier.key == request.key);
@@ -241,12 +241,12 @@ impl CrmOrders for FakeCrm {
             let same = earlier.items == request.items
                 && earlier.effective_date == request.effective_date
                 && earlier.pricebook == request.pricebook;
-            return Ok(match books.customers.get(id) {
+            return Ok(match state.customers.get(id) {
                 Some(order) if same => Placed::Known(Box::new(order.clone())),
                 _ => Placed::KeyTaken,
             });
         }
-        let number = 900_000 + u32::try_from(books.placed.len()).unwrap_or(u32::MAX);
+        let number = 900_000 + u32::try_from(state.placed.len()).unwrap_or(u32::MAX);
         let order = CustomerOrder {
             id: order_id(number),
             account: request.account,
@@ -255,35 +255,35 @@ impl CrmOrders for FakeCrm {
             activation: ActivationStatus::NotRequested,
             updated_at: Timestamp::from_millis(1_767_225_600_000),
         };
-        books.placed.push((request.clone(), order.id));
-        books.customers.insert(order.id, order.clone());
-        books.written.push(Written::Placed(order.id));
-        if books.lost_replies > 0 {
-            books.lost_replies -= 1;
+        state.placed.push((request.clone(), order.id));
+        state.customers.insert(order.id, order.clone());
+        state.written.push(Written::Placed(order.id));
+        if state.lost_replies > 0 {
+            state.lost_replies -= 1;
             return Err(CallError::Unknown {
-                source: "the reply was lost".into(),
+                source: "reply lost".into(),
             });
         }
         Ok(Placed::New(Box::new(order)))
     }
 
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
-        let mut books = self.open()?;
-        books.reads += orders.len() as u64;
-        let found = orders.iter().filter_map(|order| books.customers.get(order));
+        let mut state = self.open()?;
+        state.reads += orders.len() as u64;
+        let found = orders.iter().filter_map(|order| state.customers.get(order));
         Ok(found.cloned().collect())
     }
 
     async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
-        let mut books = self.open()?;
-        let Some(found) = books.customers.get_mut(&order) else {
+        let mut state = self.open()?;
+        let Some(found) = state.customers.get_mut(&order) else {
             return Ok(RetryAnswer::NotFailed);
         };
         if found.activation != ActivationStatus::Failed {
             return Ok(RetryAnswer::NotFailed);
         }
         found.activation = ActivationStatus::Activating;
-        books.written.push(Written::RetryRequested(order));
+        state.written.push(Written::RetryRequested(order));
         Ok(RetryAnswer::Asked)
     }
 }

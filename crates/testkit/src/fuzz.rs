@@ -4,42 +4,42 @@
 //! | variable | default | meaning |
 //! |---|---|---|
 //! | `FUZZ_RUNS` | 10000 | inputs per target, after the corpus itself |
-//! | `FUZZ_SECONDS` | none | run so long instead |
-//! | `FUZZ_SEED` | 1 | another seed makes other inputs |
+//! | `FUZZ_SECONDS` | none | duration instead of a number of inputs |
+//! | `FUZZ_SEED` | 1 | seed of the mutations |
 //!
-//! An input that breaks the property is kept in `fuzz/failures/<target>/`. Once it is mended,
-//! the file moves to `fuzz/corpus/<target>/`, which every run begins with.
+//! An input that breaks the property is saved in `fuzz/failures/<target>/`. Once fixed, the file
+//! moves to `fuzz/corpus/<target>/`, which every run starts with.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// No input may keep a decoder busy for so long.
-const TOO_LONG: Duration = Duration::from_secs(2);
-/// Inputs grow no longer than this.
-const LONGEST: usize = 16 * 1024;
+/// Maximum time for one input.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// Maximum input length.
+const MAX_LENGTH: usize = 16 * 1024;
 
-/// What is fuzzed.
+/// A fuzz target.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// Its name, and that of its folder in `fuzz/corpus/`.
+    /// The target's name, and that of its folder in `fuzz/corpus/`.
     pub name: &'a str,
-    /// Pieces that mean something to the decoder.
+    /// Tokens that are meaningful to the decoder.
     pub dictionary: &'a [&'a str],
 }
 
 impl Target<'_> {
-    /// Holds the property against the corpus and its mutations.
+    /// Checks the property for the corpus and its mutations.
     ///
     /// # Panics
-    /// When the property does, when an input takes too long, and when there is no corpus.
+    /// When the property panics, when an input takes too long, and when there is no corpus.
     pub fn hold(&self, property: impl Fn(&[u8])) {
         let corpus = self.corpus();
         for input in &corpus {
             self.try_one(input, &property);
         }
-        let mut dice = Dice(number("FUZZ_SEED").unwrap_or(1));
+        let mut rng = Rng(number("FUZZ_SEED").unwrap_or(1));
         let until =
             number("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let runs = match until {
@@ -50,15 +50,15 @@ impl Target<'_> {
             if until.is_some_and(|until| Instant::now() > until) {
                 break;
             }
-            self.try_one(&self.mutated(&corpus, &mut dice), &property);
+            self.try_one(&self.mutated(&corpus, &mut rng), &property);
         }
     }
 
     fn try_one(&self, input: &[u8], property: &impl Fn(&[u8])) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let held = catch_unwind(AssertUnwindSafe(|| property(input)));
         let broken = match held {
-            Ok(()) if begun.elapsed() < TOO_LONG => return,
+            Ok(()) if started.elapsed() < TIME_LIMIT => return,
             Ok(()) => None,
             Err(panic) => Some(panic),
         };
@@ -77,7 +77,7 @@ impl Target<'_> {
         }
     }
 
-    /// Keeps what broke the property; where that fails, the message shows the input anyway.
+    /// Saves a failing input. If that fails, the panic message still shows it.
     fn keep(&self, input: &[u8]) -> PathBuf {
         let hash = input.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -93,7 +93,7 @@ impl Target<'_> {
         let mut paths: Vec<_> = fs::read_dir(&folder)
             .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
             .unwrap_or_default();
-        // The same corpus makes the same inputs on every machine.
+        // The same corpus gives the same inputs on every machine.
         paths.sort();
         let corpus: Vec<_> = paths
             .iter()
@@ -103,48 +103,48 @@ impl Target<'_> {
         corpus
     }
 
-    fn mutated(&self, corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-        let mut input = dice.pick(corpus).clone();
-        for _ in 0..=dice.below(6) {
-            let at = dice.below(input.len() + 1);
-            match dice.below(8) {
+    fn mutated(&self, corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+        let mut input = rng.pick(corpus).clone();
+        for _ in 0..=rng.below(6) {
+            let at = rng.below(input.len() + 1);
+            match rng.below(8) {
                 0 => {
                     if let Some(byte) = input.get_mut(at) {
-                        *byte ^= 1 << dice.below(8);
+                        *byte ^= 1 << rng.below(8);
                     }
                 }
-                1 => input.insert(at, dice.byte()),
+                1 => input.insert(at, rng.byte()),
                 2 => {
-                    let end = (at + dice.below(9)).min(input.len());
+                    let end = (at + rng.below(9)).min(input.len());
                     input.drain(at..end);
                 }
                 3 => {
-                    // A stretch again, so that what nests nests deeper.
-                    let end = (at + dice.below(65)).min(input.len());
+                    // Duplicates a stretch, which deepens nesting.
+                    let end = (at + rng.below(65)).min(input.len());
                     let stretch = input[at..end].to_vec();
-                    for _ in 0..=dice.below(4) {
+                    for _ in 0..=rng.below(4) {
                         input.splice(at..at, stretch.iter().copied());
                     }
                 }
                 4 => {
-                    let other = dice.pick(corpus);
-                    let from = dice.below(other.len() + 1);
+                    let other = rng.pick(corpus);
+                    let from = rng.below(other.len() + 1);
                     input.truncate(at);
                     input.extend_from_slice(&other[from..]);
                 }
                 5 if !self.dictionary.is_empty() => {
-                    let word = dice.pick(self.dictionary);
+                    let word = rng.pick(self.dictionary);
                     input.splice(at..at, word.bytes());
                 }
                 6 => {
-                    for _ in 0..=dice.below(8) {
-                        input.insert(at, *dice.pick(&[0, 0x7f, 0x80, 0xff, b'9', b'"', b'{']));
+                    for _ in 0..=rng.below(8) {
+                        input.insert(at, *rng.pick(&[0, 0x7f, 0x80, 0xff, b'9', b'"', b'{']));
                     }
                 }
                 _ => input.truncate(at),
             }
         }
-        input.truncate(LONGEST);
+        input.truncate(MAX_LENGTH);
         input
     }
 }
@@ -157,11 +157,11 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     /// SplitMix64, as in the simulation.
-    fn roll(&mut self) -> u64 {
+    fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -170,11 +170,11 @@ impl Dice {
     }
 
     fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() % (end.max(1) as u64)).unwrap_or(0)
+        usize::try_from(self.next_u64() % (end.max(1) as u64)).unwrap_or(0)
     }
 
     fn byte(&mut self) -> u8 {
-        self.roll().to_le_bytes()[0]
+        self.next_u64().to_le_bytes()[0]
     }
 
     fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {

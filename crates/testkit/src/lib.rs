@@ -1,8 +1,7 @@
-//! In-memory fakes of the ports, builders, and the contract suites they share with the real
-//! adapters.
+//! In-memory fakes of the ports, builders, and the contract suites that fakes and real adapters
+//! share.
 
-mod acts;
-mod books;
+mod admin_commands;
 mod build;
 mod clock;
 pub mod contract;
@@ -12,6 +11,7 @@ mod provisioner;
 mod reader;
 pub mod source;
 mod store;
+mod store_state;
 
 pub use build::{channel, details, new_job, order_id, owner};
 pub use clock::{FakeClock, FakeEntropy, PausedClock};

@@ -1,4 +1,4 @@
-//! A provisioning system in memory.
+//! An in-memory provisioning system.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,46 +12,46 @@ use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
 
-/// What can be asked of it.
+/// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Any read.
     Read,
     /// Placing an order.
     Place,
-    /// Accepting one.
+    /// Accepting an order.
     Accept,
-    /// Creating one service.
+    /// Creating a service.
     Create,
 }
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It has its effect, and the reply is lost.
     ReplyLost,
-    /// It has no effect, and nobody can tell.
+    /// It has no effect, and the outcome is unknown.
     RequestLost,
     /// It certainly has no effect.
     NotSent,
-    /// It is refused with a business answer.
+    /// It is rejected by a business rule.
     Refused,
-    /// We are refused as such.
+    /// Our credential is denied.
     Denied,
-    /// It has its effect, and the answer says that we are refused as such.
+    /// It has its effect, and the response denies our credential.
     DeniedLate,
     /// It has its effect twice.
     Doubled,
-    /// The reply is lost, and the effect comes when [`FakeProvisioner::land_late`] says so.
+    /// The reply is lost, and the effect happens at [`FakeProvisioner::land_late`].
     Late,
 }
 
-/// A provisioning system in memory. Client 7 exists; every product from 1 to 99 does.
+/// An in-memory provisioning system with client 7 and the products 1 to 99.
 #[derive(Debug, Default)]
-pub struct FakeProvisioner(Mutex<Books>);
+pub struct FakeProvisioner(Mutex<ProvisionerState>);
 
 #[derive(Debug, Default)]
-struct Books {
+struct ProvisionerState {
     orders: Vec<WhmcsOrder>,
     services: u64,
     faults: Vec<(Action, Fault)>,
@@ -59,115 +59,115 @@ struct Books {
     calls: u64,
     drop_notes: bool,
     idempotent: bool,
-    /// Goes wrong for good.
+    /// Permanent faults.
     always: Vec<(Action, Fault)>,
     calls_of: Vec<Action>,
     late: Vec<NewOrder>,
-    /// How new orders stand; `Pending` with pending services unless it is set.
+    /// Status of new orders and services; pending by default.
     placed_as: Option<(OrderStatus, ServiceStatus)>,
     currency: Option<String>,
 }
 
 impl FakeProvisioner {
-    /// Every call of this action goes wrong from now on; `None` ends it.
+    /// Makes every later call of this action fail; `None` ends that.
     pub fn fail_always(&self, action: Action, fault: Option<Fault>) {
-        let mut books = self.books();
-        books.always.retain(|(faulty, _)| *faulty != action);
-        books.always.extend(fault.map(|fault| (action, fault)));
+        let mut state = self.state();
+        state.always.retain(|(faulty, _)| *faulty != action);
+        state.always.extend(fault.map(|fault| (action, fault)));
     }
 
-    /// How often this action was called.
+    /// The number of calls of this action.
     #[must_use]
     pub fn calls_of(&self, action: Action) -> usize {
-        let books = self.books();
-        let called = books.calls_of.iter().filter(|called| **called == action);
+        let state = self.state();
+        let called = state.calls_of.iter().filter(|called| **called == action);
         called.count()
     }
 
-    /// The orders of [`Fault::Late`] calls are there now.
+    /// Applies the effects of [`Fault::Late`] calls.
     pub fn land_late(&self) {
-        let mut books = self.books();
-        for order in std::mem::take(&mut books.late) {
-            books.place(&order);
+        let mut state = self.state();
+        for order in std::mem::take(&mut state.late) {
+            state.place(&order);
         }
     }
 
-    /// New orders and their services have these statuses.
+    /// Sets the status of new orders and their services.
     pub fn set_placed_as(&self, order: OrderStatus, services: ServiceStatus) {
-        self.books().placed_as = Some((order, services));
+        self.state().placed_as = Some((order, services));
     }
 
-    /// How often it was called.
+    /// The number of calls.
     #[must_use]
     pub fn calls(&self) -> u64 {
-        self.books().calls
+        self.state().calls
     }
 
-    /// The next call of this action goes wrong; several are taken in sequence.
+    /// Makes the next call of this action fail; several faults are applied in order.
     pub fn fail_next(&self, action: Action, fault: Fault) {
-        self.books().faults.push((action, fault));
+        self.state().faults.push((action, fault));
     }
 
-    /// What the client is billed in from now on.
+    /// Sets the client's currency.
     pub fn set_currency(&self, currency: &str) {
-        self.books().currency = Some(currency.to_owned());
+        self.state().currency = Some(currency.to_owned());
     }
 
-    /// Whether the notes of new orders are thrown away.
+    /// Sets whether the notes of new orders are dropped.
     pub fn set_drop_notes(&self, drop_notes: bool) {
-        self.books().drop_notes = drop_notes;
+        self.state().drop_notes = drop_notes;
     }
 
-    /// Whether the module is listed as idempotent.
+    /// Sets whether the module is listed as idempotent.
     pub fn set_idempotent(&self, idempotent: bool) {
-        self.books().idempotent = idempotent;
+        self.state().idempotent = idempotent;
     }
 
-    /// Every order.
+    /// All orders.
     #[must_use]
     pub fn all_orders(&self) -> Vec<WhmcsOrder> {
-        self.books().orders.clone()
+        self.state().orders.clone()
     }
 
-    /// Every time a module built something, by service.
+    /// Each build of a service by a module, in order.
     #[must_use]
     pub fn builds(&self) -> Vec<ServiceId> {
-        self.books().builds.clone()
+        self.state().builds.clone()
     }
 
-    /// Staff change an order.
+    /// Edits the orders, as staff may.
     pub fn edit(&self, edit: impl FnOnce(&mut Vec<WhmcsOrder>)) {
-        edit(&mut self.books().orders);
+        edit(&mut self.state().orders);
     }
 
-    fn books(&self) -> MutexGuard<'_, Books> {
+    fn state(&self) -> MutexGuard<'_, ProvisionerState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn call<T>(
         &self,
         action: Action,
-        mut effect: impl FnMut(&mut Books) -> T,
+        mut effect: impl FnMut(&mut ProvisionerState) -> T,
     ) -> Result<T, CallError> {
-        let mut books = self.books();
-        books.calls += 1;
-        books.calls_of.push(action);
-        let at = books
+        let mut state = self.state();
+        state.calls += 1;
+        state.calls_of.push(action);
+        let at = state
             .faults
             .iter()
             .position(|(faulty, _)| *faulty == action);
-        let mut always = books.always.iter().filter(|(faulty, _)| *faulty == action);
+        let mut always = state.always.iter().filter(|(faulty, _)| *faulty == action);
         let always = always.next().map(|(_, fault)| *fault);
-        match at.map(|at| books.faults.remove(at).1).or(always) {
-            None => Ok(effect(&mut books)),
+        match at.map(|at| state.faults.remove(at).1).or(always) {
+            None => Ok(effect(&mut state)),
             Some(Fault::ReplyLost) => {
-                effect(&mut books);
+                effect(&mut state);
                 Err(CallError::Unknown {
-                    source: "the reply was lost".into(),
+                    source: "reply lost".into(),
                 })
             }
             Some(Fault::RequestLost | Fault::Late) => Err(CallError::Unknown {
-                source: "time is up".into(),
+                source: "timeout".into(),
             }),
             Some(Fault::NotSent) => Err(CallError::NotSent {
                 retry_after: None,
@@ -179,7 +179,7 @@ impl FakeProvisioner {
             ))),
             Some(fault @ (Fault::Denied | Fault::DeniedLate)) => {
                 if fault == Fault::DeniedLate {
-                    effect(&mut books);
+                    effect(&mut state);
                 }
                 Err(CallError::Denied {
                     detail: "Invalid IP 192.0.2.1".to_owned(),
@@ -187,14 +187,14 @@ impl FakeProvisioner {
                 })
             }
             Some(Fault::Doubled) => {
-                effect(&mut books);
-                Ok(effect(&mut books))
+                effect(&mut state);
+                Ok(effect(&mut state))
             }
         }
     }
 }
 
-impl Books {
+impl ProvisionerState {
     fn place(&mut self, order: &NewOrder) -> PlaceAnswer {
         let id = WhmcsOrderId(self.orders.len() as u64 + 1);
         let mut lines = Vec::new();
@@ -257,11 +257,11 @@ impl Books {
 #[async_trait]
 impl Provisioner for FakeProvisioner {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
-        self.call(Action::Read, |books| {
+        self.call(Action::Read, |state| {
             (client == ClientId(7)).then(|| WhmcsClient {
                 id: client,
                 status: ClientStatus::Open,
-                currency: books.currency.clone(),
+                currency: state.currency.clone(),
             })
         })
     }
@@ -274,8 +274,8 @@ impl Provisioner for FakeProvisioner {
         &self,
         products: &[ProductId],
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
-        self.call(Action::Read, |books| {
-            let kind = if books.idempotent {
+        self.call(Action::Read, |state| {
+            let kind = if state.idempotent {
                 ModuleKind::Idempotent
             } else {
                 ModuleKind::Unlisted
@@ -298,8 +298,8 @@ impl Provisioner for FakeProvisioner {
         client: ClientId,
         above: Option<WhmcsOrderId>,
     ) -> Result<Vec<WhmcsOrder>, CallError> {
-        self.call(Action::Read, |books| {
-            let of_client = books.orders.iter().filter(|order| order.client == client);
+        self.call(Action::Read, |state| {
+            let of_client = state.orders.iter().filter(|order| order.client == client);
             of_client
                 .filter(|order| above.is_none_or(|above| order.id > above))
                 .cloned()
@@ -312,8 +312,8 @@ impl Provisioner for FakeProvisioner {
         _client: ClientId,
         order: WhmcsOrderId,
     ) -> Result<Option<WhmcsOrder>, CallError> {
-        self.call(Action::Read, |books| {
-            books.orders.iter().find(|found| found.id == order).cloned()
+        self.call(Action::Read, |state| {
+            state.orders.iter().find(|found| found.id == order).cloned()
         })
     }
 
@@ -322,27 +322,27 @@ impl Provisioner for FakeProvisioner {
     }
 
     async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
-        let late = |books: &Books| {
-            let next = books
+        let late = |state: &ProvisionerState| {
+            let next = state
                 .faults
                 .iter()
                 .find(|(action, _)| *action == Action::Place);
             next.is_some_and(|(_, fault)| *fault == Fault::Late)
         };
-        let mut books = self.books();
-        if late(&books) {
-            books.late.push(order.clone());
+        let mut state = self.state();
+        if late(&state) {
+            state.late.push(order.clone());
         }
-        drop(books);
-        self.call(Action::Place, |books| books.place(order))
+        drop(state);
+        self.call(Action::Place, |state| state.place(order))
     }
 
     async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        self.call(Action::Accept, |books| books.accept(order, run_modules))
+        self.call(Action::Accept, |state| state.accept(order, run_modules))
     }
 
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
-        self.call(Action::Create, |books| books.create(service))
+        self.call(Action::Create, |state| state.create(service))
     }
 
     async fn probe(&self) -> Result<(), CallError> {

@@ -1,4 +1,4 @@
-//! What people see of the store in memory.
+//! `JobReader` of the in-memory store.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use domain::ports::{
 use domain::time::Timestamp;
 
 use crate::MemoryStore;
-use crate::books::{Books, Row};
+use crate::store_state::{Row, StoreState};
 
 fn view(row: &Row) -> JobView {
     JobView {
@@ -35,7 +35,7 @@ fn view(row: &Row) -> JobView {
     }
 }
 
-fn meant(query: &OrderQuery, row: &OrderRow) -> bool {
+fn matches(query: &OrderQuery, row: &OrderRow) -> bool {
     let named = query.names().is_none_or(|names| {
         names.order == Some(row.order)
             || (names.account.is_some() && names.account == row.account)
@@ -49,11 +49,11 @@ fn meant(query: &OrderQuery, row: &OrderRow) -> bool {
     named && behind && refused && query.stage.is_none_or(|stage| row.stage == stage)
 }
 
-fn outcome(books: &Books, row: &Row) -> Option<FinishedJob> {
+fn outcome(state: &StoreState, row: &Row) -> Option<FinishedJob> {
     let (JobState::Ended(outcome), Some(ended_at)) = (&row.state, row.ended_at) else {
         return None;
     };
-    let mut facts = books.facts.iter().rev();
+    let mut facts = state.facts.iter().rev();
     let code = facts.find_map(|(_, recorded)| match &recorded.fact {
         Fact::Refused(refusal) if recorded.job == row.job.id => Some(refusal.code),
         _ => None,
@@ -71,20 +71,20 @@ fn outcome(books: &Books, row: &Row) -> Option<FinishedJob> {
 #[async_trait]
 impl JobReader for MemoryStore {
     async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
-        let books = self.books();
-        let of_order = books.jobs.iter().filter(|row| row.job.order == order);
+        let state = self.state();
+        let of_order = state.jobs.iter().filter(|row| row.job.order == order);
         Ok(of_order.map(view).collect())
     }
 
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
-        let books = self.books();
-        let of_order = books.facts.iter().filter(|(id, _)| *id == order);
+        let state = self.state();
+        let of_order = state.facts.iter().filter(|(id, _)| *id == order);
         Ok(of_order.map(|(_, recorded)| recorded.clone()).collect())
     }
 
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
-        let books = self.books();
-        let of_order = books.calls.iter().filter(|(id, _)| *id == order);
+        let state = self.state();
+        let of_order = state.calls.iter().filter(|(id, _)| *id == order);
         let mut calls: Vec<_> = of_order.map(|(_, call)| call.clone()).collect();
         calls.sort_by(|a, b| (&a.job, a.number).cmp(&(&b.job, b.number)));
         Ok(calls)
@@ -94,8 +94,8 @@ impl JobReader for MemoryStore {
         Ok(self.queue_stats().await?.open_dead_letters)
     }
 
-    async fn unreadable_jobs(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
-        // What is in memory can be read.
+    async fn set_aside(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
+        // Everything in memory is readable.
         Ok(UnreadableJobs::default())
     }
 
@@ -105,13 +105,13 @@ impl JobReader for MemoryStore {
         idle_for: Duration,
     ) -> Result<StuckOrders, StoreError> {
         let now = self.clock.now();
-        let books = self.books();
+        let state = self.state();
         let mut live: BTreeMap<OrderId, Timestamp> = BTreeMap::new();
-        for row in books.jobs.iter().filter(|row| row.is_live()) {
+        for row in state.jobs.iter().filter(|row| row.is_live()) {
             live.entry(row.job.order).or_insert(row.enqueued_at);
         }
         live.retain(|order, since| {
-            let mut facts = books.facts.iter().rev();
+            let mut facts = state.facts.iter().rev();
             let newest = facts.find(|(of, _)| of == order);
             let progress = newest.map_or(*since, |(_, recorded)| recorded.at);
             *since <= now - live_for && progress <= now - idle_for
@@ -125,8 +125,8 @@ impl JobReader for MemoryStore {
     }
 
     async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
-        let books = self.books();
-        let evidence = books.facts.iter().rev().filter_map(|(_, recorded)| {
+        let state = self.state();
+        let evidence = state.facts.iter().rev().filter_map(|(_, recorded)| {
             let Fact::Verified { marker, .. } = recorded.fact else {
                 return None;
             };
@@ -143,14 +143,14 @@ impl JobReader for MemoryStore {
     }
 
     async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
-        let books = self.books();
-        let letters = books.dead_letters.iter();
+        let state = self.state();
+        let dead_letters = state.dead_letters.iter();
         let mut queue_stats = QueueStats {
-            open_dead_letters: letters.filter(|view| view.closed_at.is_none()).count() as u64,
-            oldest_due: books.oldest_due(self.clock.now()),
+            open_dead_letters: dead_letters.filter(|view| view.closed_at.is_none()).count() as u64,
+            oldest_due: state.oldest_due(self.clock.now()),
             ..QueueStats::default()
         };
-        for row in &books.jobs {
+        for row in &state.jobs {
             let name = row.state.name();
             match queue_stats
                 .jobs
@@ -165,8 +165,8 @@ impl JobReader for MemoryStore {
     }
 
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
-        let books = self.books();
-        Ok(books.streams.get(channel).cloned().unwrap_or_default())
+        let state = self.state();
+        Ok(state.streams.get(channel).cloned().unwrap_or_default())
     }
 
     async fn cursor_history(
@@ -174,14 +174,14 @@ impl JobReader for MemoryStore {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<CursorMark>, StoreError> {
-        let books = self.books();
-        let marks = books.marks.iter().rev().filter(|(of, _)| of == channel);
+        let state = self.state();
+        let marks = state.marks.iter().rev().filter(|(of, _)| of == channel);
         Ok(marks.take(limit).map(|(_, mark)| mark.clone()).collect())
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
-        let books = self.books();
-        Ok(books.jobs.iter().find(|row| row.job.id == *job).map(view))
+        let state = self.state();
+        Ok(state.jobs.iter().find(|row| row.job.id == *job).map(view))
     }
 
     async fn jobs(
@@ -190,23 +190,23 @@ impl JobReader for MemoryStore {
         after: Option<&JobId>,
         limit: usize,
     ) -> Result<Vec<JobView>, StoreError> {
-        let books = self.books();
+        let state = self.state();
         let end = match after {
-            Some(id) => books.jobs.iter().position(|row| row.job.id == *id),
-            None => Some(books.jobs.len()),
+            Some(id) => state.jobs.iter().position(|row| row.job.id == *id),
+            None => Some(state.jobs.len()),
         };
-        let before = books.jobs[..end.unwrap_or(0)].iter().rev();
-        let meant = |row: &&Row| stage.is_none_or(|stage| row.state.name() == stage.name());
-        Ok(before.filter(meant).take(limit).map(view).collect())
+        let before = state.jobs[..end.unwrap_or(0)].iter().rev();
+        let matches = |row: &&Row| stage.is_none_or(|stage| row.state.name() == stage.name());
+        Ok(before.filter(matches).take(limit).map(view).collect())
     }
 
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
-        let books = self.books();
-        let rows = books.orders.values().map(|row| OrderRow {
-            stage: books.stage(row),
+        let state = self.state();
+        let rows = state.orders.values().map(|row| OrderRow {
+            stage: state.stage(row),
             ..row.clone()
         });
-        let mut rows: Vec<_> = rows.filter(|row| meant(query, row)).collect();
+        let mut rows: Vec<_> = rows.filter(|row| matches(query, row)).collect();
         rows.sort_by_key(|row| Reverse((row.updated_at, row.order)));
         rows.truncate(query.limit);
         Ok(rows)
@@ -218,22 +218,22 @@ impl JobReader for MemoryStore {
         after: Option<i64>,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        let books = self.books();
-        let letters = books.dead_letters.iter().rev().filter(|view| {
+        let state = self.state();
+        let dead_letters = state.dead_letters.iter().rev().filter(|view| {
             after.is_none_or(|after| view.number < after)
                 && !(open_only && view.closed_at.is_some())
         });
-        Ok(letters.take(limit).cloned().collect())
+        Ok(dead_letters.take(limit).cloned().collect())
     }
 
     async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError> {
-        let books = self.books();
-        Ok(books.gaps.iter().rev().take(limit).cloned().collect())
+        let state = self.state();
+        Ok(state.gaps.iter().rev().take(limit).cloned().collect())
     }
 
     async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let books = self.books();
-        Ok(books.audit.iter().rev().take(limit).cloned().collect())
+        let state = self.state();
+        Ok(state.audit.iter().rev().take(limit).cloned().collect())
     }
 
     async fn finished_jobs(
@@ -241,8 +241,8 @@ impl JobReader for MemoryStore {
         since: Timestamp,
         limit: usize,
     ) -> Result<Vec<FinishedJob>, StoreError> {
-        let books = self.books();
-        let finished_jobs = books.jobs.iter().filter_map(|row| outcome(&books, row));
+        let state = self.state();
+        let finished_jobs = state.jobs.iter().filter_map(|row| outcome(&state, row));
         let mut finished_jobs: Vec<_> = finished_jobs
             .filter(|view| view.ended_at >= since)
             .collect();
@@ -252,14 +252,14 @@ impl JobReader for MemoryStore {
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        Ok(self.books().pauses.clone())
+        Ok(self.state().pauses.clone())
     }
 
     async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         let now = self.clock.now();
-        let books = self.books();
+        let state = self.state();
         let ended = |wanted: JobOutcome| {
-            let rows = books.jobs.iter().filter(move |row| {
+            let rows = state.jobs.iter().filter(move |row| {
                 row.state == JobState::Ended(wanted)
                     && row.ended_at.is_some_and(|at| at > now - window)
             });
@@ -274,14 +274,14 @@ impl JobReader for MemoryStore {
             succeeded: successes.len() as u64,
             failed: ended(JobOutcome::Failed).len() as u64,
             p95: took.get(took.len() * 95 / 100).copied(),
-            last_end: books.jobs.iter().filter_map(|row| row.ended_at).max(),
+            last_end: state.jobs.iter().filter_map(|row| row.ended_at).max(),
         })
     }
 
     async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
         let since = self.clock.now() - window;
-        let books = self.books();
-        let calls = books.calls.iter().map(|(_, recorded)| recorded.call);
+        let state = self.state();
+        let calls = state.calls.iter().map(|(_, recorded)| recorded.call);
         let lately = calls
             .filter(|call| call.at > since && call.action.system() == System::Whmcs)
             .map(|call| u64::from(call.outcome != CallOutcome::Ok));
@@ -294,8 +294,8 @@ impl JobReader for MemoryStore {
 
     async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
         let now = self.clock.now();
-        let books = self.books();
-        let mut views: Vec<_> = books
+        let state = self.state();
+        let mut views: Vec<_> = state
             .processes
             .values()
             .map(|(report, seen_at)| ProcessView {
@@ -309,7 +309,7 @@ impl JobReader for MemoryStore {
     }
 
     async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        Ok(self.books().alerts.values().cloned().collect())
+        Ok(self.state().alerts.values().cloned().collect())
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

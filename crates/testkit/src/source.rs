@@ -1,4 +1,4 @@
-//! An event source that says what it was told to.
+//! A scripted event source.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use domain::ports::{
 
 use crate::order_id;
 
-/// An event source with a script: one for each stream that is opened, in sequence. A stream
-/// that has said everything, or has no script, stays silent.
+/// An event source with one script per opened stream, in order. A stream whose script has ended,
+/// or that has none, yields nothing.
 #[derive(Debug, Default)]
-pub struct FakeSource(Arc<Mutex<Books>>);
+pub struct FakeSource(Arc<Mutex<SourceState>>);
 
 #[derive(Debug, Default)]
-struct Books {
+struct SourceState {
     scripts: VecDeque<VecDeque<Result<Batch, StreamError>>>,
     opened: Vec<Start>,
     asked: usize,
@@ -28,42 +28,42 @@ struct Books {
 }
 
 impl FakeSource {
-    /// What the next stream that has no script yet will say.
+    /// Adds the script of the next stream.
     pub fn script(&self, messages: impl IntoIterator<Item = Result<Batch, StreamError>>) {
         lock(&self.0)
             .scripts
             .push_back(messages.into_iter().collect());
     }
 
-    /// Opening a stream never comes to an end from now on.
+    /// Makes every later `open` hang.
     pub fn never_open(&self) {
         lock(&self.0).never_opens = true;
     }
 
-    /// The event can be read from now on, and asks for this.
+    /// Makes the event decodable as this request.
     pub fn make_readable(&self, event: EventId, request: ProvisionRequest) {
         lock(&self.0).readable.insert(event, request);
     }
 
-    /// Where each stream was opened, in sequence.
+    /// The start of each opened stream, in order.
     #[must_use]
     pub fn opened(&self) -> Vec<Start> {
         lock(&self.0).opened.clone()
     }
 
-    /// How many messages were asked for so far.
+    /// The number of messages requested so far.
     #[must_use]
     pub fn asked(&self) -> usize {
         lock(&self.0).asked
     }
 }
 
-fn lock(books: &Mutex<Books>) -> MutexGuard<'_, Books> {
-    books.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<SourceState>) -> MutexGuard<'_, SourceState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Stream {
-    books: Arc<Mutex<Books>>,
+    state: Arc<Mutex<SourceState>>,
     script: VecDeque<Result<Batch, StreamError>>,
 }
 
@@ -75,18 +75,18 @@ impl EventSource for FakeSource {
         start: &Start,
     ) -> Result<Box<dyn EventStream>, StreamError> {
         let (script, never_opens) = {
-            let mut books = lock(&self.0);
-            books.opened.push(start.clone());
+            let mut state = lock(&self.0);
+            state.opened.push(start.clone());
             (
-                books.scripts.pop_front().unwrap_or_default(),
-                books.never_opens,
+                state.scripts.pop_front().unwrap_or_default(),
+                state.never_opens,
             )
         };
         if never_opens {
             std::future::pending::<()>().await;
         }
         Ok(Box::new(Stream {
-            books: Arc::clone(&self.0),
+            state: Arc::clone(&self.0),
             script,
         }))
     }
@@ -95,8 +95,8 @@ impl EventSource for FakeSource {
         &self,
         letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        let books = lock(&self.0);
-        let read = books.readable.get(&letter.event).cloned();
+        let state = lock(&self.0);
+        let read = state.readable.get(&letter.event).cloned();
         Ok(read.map_or_else(|| Err(letter.undecodable.clone()), Ok))
     }
 }
@@ -104,7 +104,7 @@ impl EventSource for FakeSource {
 #[async_trait]
 impl EventStream for Stream {
     async fn next(&mut self) -> Result<Batch, StreamError> {
-        lock(&self.books).asked += 1;
+        lock(&self.state).asked += 1;
         match self.script.pop_front() {
             Some(message) => message,
             None => std::future::pending().await,
@@ -112,13 +112,13 @@ impl EventStream for Stream {
     }
 }
 
-/// The position of the `n`th event.
+/// The replay id of the `n`th event.
 #[must_use]
 pub fn position(n: u8) -> ReplayId {
-    ReplayId::new(vec![n]).expect("one byte is a position")
+    ReplayId::new(vec![n]).expect("a replay id is not empty")
 }
 
-/// A message with the `n`th event, which asks for the `n`th order.
+/// A batch with the `n`th event, which requests the `n`th order.
 #[must_use]
 pub fn message(n: u8) -> Batch {
     let event = EventId::new(format!("e{n}")).expect("the name is not blank");
@@ -140,7 +140,7 @@ pub fn message(n: u8) -> Batch {
     }
 }
 
-/// A message with the `n`th event, which nobody can read.
+/// A batch with the `n`th event, which is undecodable.
 #[must_use]
 pub fn poison(n: u8) -> Batch {
     let mut batch = message(n);
@@ -156,7 +156,7 @@ pub fn poison(n: u8) -> Batch {
     batch
 }
 
-/// A message without events, which stands for everything up to the `n`th.
+/// A keepalive whose replay id covers the events up to the `n`th.
 #[must_use]
 pub fn heartbeat(n: u8) -> Batch {
     Batch {

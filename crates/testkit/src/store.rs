@@ -1,4 +1,4 @@
-//! A job store in memory, held to the same contract as the real ones.
+//! An in-memory job store that passes the same contract tests as the real ones.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,33 +16,33 @@ use domain::ports::{
 };
 use tokio::sync::Notify;
 
-use crate::books::Books;
+use crate::store_state::StoreState;
 
-/// A job store in memory.
+/// An in-memory job store.
 pub struct MemoryStore {
     pub(crate) clock: Arc<dyn Clock>,
-    books: Mutex<Books>,
-    wake: Notify,
+    state: Mutex<StoreState>,
+    changed: Notify,
 }
 
 impl MemoryStore {
-    /// An empty store that goes by this clock.
+    /// An empty store with this clock.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
-            books: Mutex::default(),
-            wake: Notify::new(),
+            state: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
-    pub(crate) fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn state(&self) -> MutexGuard<'_, StoreState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Refuses what PostgreSQL cannot hold.
-fn hold(texts: &[&str]) -> Result<(), StoreError> {
+/// Rejects text that PostgreSQL cannot store.
+fn check_text(texts: &[&str]) -> Result<(), StoreError> {
     let wrong = |text: &&str| text.contains('\0');
     match texts.iter().any(wrong) {
         true => Err(StoreError::Unstorable("a text has a NUL".into())),
@@ -50,32 +50,32 @@ fn hold(texts: &[&str]) -> Result<(), StoreError> {
     }
 }
 
-fn hold_job(job: &NewJob) -> Result<(), StoreError> {
-    hold_id(job.id.as_str())?;
+fn check_job(job: &NewJob) -> Result<(), StoreError> {
+    check_id(job.id.as_str())?;
     let key = job.idem_key.as_ref().map(domain::key::IdemKey::as_str);
-    hold(&[
+    check_text(&[
         key.unwrap_or_default(),
         job.correlation.as_str(),
         job.requested_by.as_deref().unwrap_or_default(),
     ])
 }
 
-/// An id is kept in an index.
-fn hold_id(id: &str) -> Result<(), StoreError> {
+/// An id must fit into an index.
+fn check_id(id: &str) -> Result<(), StoreError> {
     match id.len() > 2700 {
         true => Err(StoreError::Unstorable("an id is too long".into())),
-        false => hold(&[id]),
+        false => check_text(&[id]),
     }
 }
 
-fn hold_entry(entry: &Entry) -> Result<(), StoreError> {
+fn check_entry(entry: &Entry) -> Result<(), StoreError> {
     match entry {
-        Entry::Job(job) => hold_job(job),
+        Entry::Job(job) => check_job(job),
         Entry::DeadLetter(letter) => {
-            hold_id(letter.event.as_str())?;
-            hold(&[&letter.undecodable.detail, &letter.undecodable.schema_id])?;
+            check_id(letter.event.as_str())?;
+            check_text(&[&letter.undecodable.detail, &letter.undecodable.schema_id])?;
             let mut fields = letter.undecodable.fields.iter();
-            fields.try_for_each(|(name, value)| hold(&[name, value]))
+            fields.try_for_each(|(name, value)| check_text(&[name, value]))
         }
     }
 }
@@ -89,16 +89,16 @@ impl JobIntake for MemoryStore {
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        if let Some(pause) = books.paused(&Pausable::Intake(channel.clone())) {
+        let mut state = self.state();
+        if let Some(pause) = state.paused(&Pausable::Intake(channel.clone())) {
             return Ok(Leadership::Paused {
                 by: pause.by.clone(),
                 reason: pause.reason.clone(),
                 since: pause.since,
             });
         }
-        let next = Epoch(books.epochs + 1);
-        let stream = books.streams.entry(channel.clone()).or_default();
+        let next = Epoch(state.epochs + 1);
+        let stream = state.streams.entry(channel.clone()).or_default();
         let epoch = match &stream.leader {
             Some((leader, epoch, until)) if leader == owner && *until > now => *epoch,
             Some((leader, _, until)) if leader != owner && *until > now => {
@@ -107,16 +107,16 @@ impl JobIntake for MemoryStore {
             _ => next,
         };
         stream.leader = Some((owner.clone(), epoch, now + ttl));
-        books.epochs = epoch.0.max(books.epochs);
+        state.epochs = epoch.0.max(state.epochs);
         if epoch == next {
             let detail = format!("{owner} leads, term {}", epoch.0);
-            books.mark(channel, MarkKind::Term, detail, now);
+            state.mark(channel, MarkKind::Term, detail, now);
         }
         Ok(Leadership::Leader(epoch))
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        if let Some(stream) = self.books().streams.get_mut(channel)
+        if let Some(stream) = self.state().streams.get_mut(channel)
             && stream
                 .leader
                 .as_ref()
@@ -129,7 +129,7 @@ impl JobIntake for MemoryStore {
 
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         Ok(self
-            .books()
+            .state()
             .streams
             .get(channel)
             .and_then(|stream| stream.cursor.clone()))
@@ -137,16 +137,16 @@ impl JobIntake for MemoryStore {
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        let stream = books.led(&delivery.channel, delivery.epoch)?;
-        delivery.entries.iter().try_for_each(hold_entry)?;
+        let mut state = self.state();
+        let stream = state.led_stream(&delivery.channel, delivery.epoch)?;
+        delivery.entries.iter().try_for_each(check_entry)?;
         if let Some(replay_id) = delivery.cursor.clone() {
             stream.cursor = Some(Cursor {
                 replay_id,
                 committed_at: now,
             });
-            books.lost.remove(&delivery.channel);
-            books.sample(&delivery.channel, now);
+            state.lost.remove(&delivery.channel);
+            state.sample(&delivery.channel, now);
         }
         let mut admissions = Vec::new();
         for entry in &delivery.entries {
@@ -154,16 +154,16 @@ impl JobIntake for MemoryStore {
                 Entry::Job(job) => job.event.clone(),
                 Entry::DeadLetter(letter) => Some(letter.event.clone()),
             };
-            if event.is_some_and(|event| !books.remember(event, now)) {
+            if event.is_some_and(|event| !state.remember(event, now)) {
                 admissions.push(Admission::SameDelivery);
                 continue;
             }
             admissions.push(match entry {
-                Entry::Job(job) => books.admit(job, now),
+                Entry::Job(job) => state.admit(job, now),
                 Entry::DeadLetter(letter) => {
-                    let last = books.dead_letters.last();
+                    let last = state.dead_letters.last();
                     let number = last.map_or(0, |view| view.number) + 1;
-                    books.dead_letters.push(DeadLetterView {
+                    state.dead_letters.push(DeadLetterView {
                         number,
                         channel: delivery.channel.clone(),
                         letter: letter.clone(),
@@ -175,8 +175,8 @@ impl JobIntake for MemoryStore {
                 }
             });
         }
-        drop(books);
-        self.wake.notify_waiters();
+        drop(state);
+        self.changed.notify_waiters();
         Ok(admissions)
     }
 
@@ -187,28 +187,28 @@ impl JobIntake for MemoryStore {
         gap: &Gap,
     ) -> Result<(), StoreError> {
         let until = self.clock.now();
-        let mut books = self.books();
-        books.led(channel, epoch)?;
-        if !books.lost.insert(channel.clone()) {
+        let mut state = self.state();
+        state.led_stream(channel, epoch)?;
+        if !state.lost.insert(channel.clone()) {
             return Ok(());
         }
-        books.gaps.push(GapView {
+        state.gaps.push(GapView {
             channel: channel.clone(),
             from: gap.from,
             until,
             detail: gap.detail.clone(),
         });
-        books.mark(channel, MarkKind::Lost, gap.detail.clone(), until);
+        state.mark(channel, MarkKind::Lost, gap.detail.clone(), until);
         Ok(())
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         let at = self.clock.now();
-        jobs.iter().try_for_each(hold_job)?;
-        let mut books = self.books();
-        let admissions = jobs.iter().map(|job| books.admit(job, at)).collect();
-        drop(books);
-        self.wake.notify_waiters();
+        jobs.iter().try_for_each(check_job)?;
+        let mut state = self.state();
+        let admissions = jobs.iter().map(|job| state.admit(job, at)).collect();
+        drop(state);
+        self.changed.notify_waiters();
         Ok(admissions)
     }
 
@@ -217,11 +217,11 @@ impl JobIntake for MemoryStore {
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        let books = self.books();
-        let asked = books.dead_letters.iter().filter(|view| {
+        let state = self.state();
+        let requested = state.dead_letters.iter().filter(|view| {
             view.channel == *channel && view.asked_at.is_some() && view.closed_at.is_none()
         });
-        Ok(asked.take(limit).cloned().collect())
+        Ok(requested.take(limit).cloned().collect())
     }
 
     async fn redrive(
@@ -232,62 +232,62 @@ impl JobIntake for MemoryStore {
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        books.led(channel, epoch)?;
-        read.as_ref().ok().map_or(Ok(()), hold_job)?;
+        let mut state = self.state();
+        state.led_stream(channel, epoch)?;
+        read.as_ref().ok().map_or(Ok(()), check_job)?;
         let waits = |view: &&mut DeadLetterView| {
             view.number == letter && view.asked_at.is_some() && view.closed_at.is_none()
         };
-        let Some(view) = books.dead_letters.iter_mut().find(waits) else {
+        let Some(view) = state.dead_letters.iter_mut().find(waits) else {
             return Ok(Admission::SameDelivery);
         };
         view.asked_at = None;
         let admission = match read {
             Ok(job) => {
                 view.closed_at = Some(now);
-                books.admit(job, now)
+                state.admit(job, now)
             }
             Err(undecodable) => {
                 view.letter.undecodable = undecodable.clone();
                 Admission::DeadLettered
             }
         };
-        drop(books);
-        self.wake.notify_waiters();
+        drop(state);
+        self.changed.notify_waiters();
         Ok(admission)
     }
 
     async fn act(
         &self,
-        act: &AdminCommand,
+        command: &AdminCommand,
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
         let now = self.clock.now();
-        let acted = self.books().act(act, by, reason, now);
-        self.wake.notify_waiters();
+        let acted = self.state().act(command, by, reason, now);
+        self.changed.notify_waiters();
         Ok(acted)
     }
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         let (now, age) = (self.clock.now(), older_than.max(SHORTEST_RETENTION));
         let audited = now - age.max(AUDIT_RETENTION);
-        Ok(self.books().prune(now - age, audited))
+        Ok(self.state().prune(now - age, audited))
     }
 
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
+        let mut state = self.state();
         let kept = (report.clone(), now);
-        books.processes.insert(report.id.to_string(), kept);
-        books
+        state.processes.insert(report.id.to_string(), kept);
+        state
             .processes
             .retain(|_, (_, seen)| now.since(*seen) < PROCESS_FORGOTTEN_AFTER);
         Ok(())
     }
 
     async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
-        self.books().processes.remove(id.as_str());
+        self.state().processes.remove(id.as_str());
         Ok(())
     }
 
@@ -297,10 +297,10 @@ impl JobIntake for MemoryStore {
         epoch: Epoch,
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
-        let mut books = self.books();
-        books.led(watch, epoch)?;
+        let mut state = self.state();
+        state.led_stream(watch, epoch)?;
         for alert in alerts {
-            books.alerts.insert(alert.name.clone(), alert.clone());
+            state.alerts.insert(alert.name.clone(), alert.clone());
         }
         Ok(())
     }
@@ -315,36 +315,36 @@ impl JobQueue for MemoryStore {
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        if books.paused(&Pausable::Worker).is_some() {
+        let mut state = self.state();
+        if state.paused(&Pausable::Worker).is_some() {
             return Ok(Vec::new());
         }
-        let markers_kept = books.markers_kept();
+        let markers_kept = state.markers_kept();
         let mut busy = HashSet::new();
         let mut due = Vec::new();
-        for (at, row) in books.jobs.iter().enumerate() {
-            // The first live job of an order keeps the others waiting, due or not.
+        for (at, row) in state.jobs.iter().enumerate() {
+            // The first live job of an order blocks its other jobs, due or not.
             if row.is_live() && busy.insert(row.job.order) && row.is_due(now) {
                 due.push(at);
             }
         }
-        due.sort_by_key(|at| books.jobs[*at].due);
+        due.sort_by_key(|at| state.jobs[*at].due);
         due.truncate(limit);
         let mut claimed = Vec::new();
         for at in due {
-            books.claims += 1;
-            let token = LeaseToken::of(owner, books.claims);
-            let row = &mut books.jobs[at];
+            state.claims += 1;
+            let token = LeaseToken::of(owner, state.claims);
+            let row = &mut state.jobs[at];
             let lease = Lease {
                 job: row.job.id.clone(),
                 order: row.job.order,
-                token,
+                fence,
             };
             row.state = JobState::Leased(lease.clone());
             row.until = now + ttl;
             row.started_at = row.started_at.or(Some(now));
             let (job, enqueued_at, deferrals) = (row.job.clone(), row.enqueued_at, row.deferrals);
-            let facts = books.facts.iter().filter(|(order, _)| *order == job.order);
+            let facts = state.facts.iter().filter(|(order, _)| *order == job.order);
             let facts = facts.map(|(_, recorded)| recorded.fact.clone()).collect();
             claimed.push(Claimed {
                 lease,
@@ -361,8 +361,8 @@ impl JobQueue for MemoryStore {
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        let renewed = |lease: &&Lease| match books.held(lease, now) {
+        let mut state = self.state();
+        let renewed = |lease: &&Lease| match state.leased_row(lease, now) {
             Ok(row) => {
                 row.until = now + ttl;
                 false
@@ -379,11 +379,11 @@ impl JobQueue for MemoryStore {
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        let row = books.held(lease, now)?;
+        let mut state = self.state();
+        let row = state.leased_row(lease, now)?;
         row.deferrals = 0;
-        books.called(lease, calls);
-        books.append(lease.order, &lease.job, facts, now);
+        state.append_calls(lease, calls);
+        state.append(lease.order, &lease.job, facts, now);
         Ok(())
     }
 
@@ -394,12 +394,12 @@ impl JobQueue for MemoryStore {
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        let row = books.held(lease, now)?;
+        let mut state = self.state();
+        let row = state.leased_row(lease, now)?;
         row.state = JobState::Queued;
         row.due = now + release.after;
         row.deferrals += u32::from(release.deferral);
-        books.called(lease, calls);
+        state.append_calls(lease, calls);
         Ok(())
     }
 
@@ -411,17 +411,17 @@ impl JobQueue for MemoryStore {
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let mut books = self.books();
-        let row = books.held(lease, now)?;
+        let mut state = self.state();
+        let row = state.leased_row(lease, now)?;
         row.state = JobState::Ended(outcome);
         row.ended_at = Some(now);
-        books.called(lease, calls);
-        books.append(lease.order, &lease.job, facts, now);
-        books.ended(lease.order, outcome, now);
+        state.append_calls(lease, calls);
+        state.append(lease.order, &lease.job, facts, now);
+        state.ended(lease.order, outcome, now);
         Ok(())
     }
 
     async fn wait(&self, limit: Duration) {
-        let _ = tokio::time::timeout(limit, self.wake.notified()).await;
+        let _ = tokio::time::timeout(limit, self.changed.notified()).await;
     }
 }

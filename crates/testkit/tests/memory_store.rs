@@ -1,4 +1,4 @@
-//! The fake store keeps the promises of the real ones.
+//! The in-memory store passes the contract of the real ones.
 
 use std::sync::Arc;
 

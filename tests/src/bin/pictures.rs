@@ -1,5 +1,5 @@
-//! Takes the pictures of `docs/images`: the five screens of the console and the customer's
-//! page, each for a desk and for a phone.
+//! Takes the screenshots in `docs/images`: five console screens and the customer page, each in
+//! desktop and phone width.
 //!
 //! ```text
 //! cargo run -p demo -- --keep --by-hand
@@ -13,17 +13,17 @@ use clap::Parser;
 use serde_json::Value;
 use test_browser::Browser;
 
-/// Width in pixels, and a name for it.
+/// Width in pixels, and its name.
 const SIZES: [(u32, &str); 2] = [(1280, "desk"), (390, "phone")];
 
-/// Pictures of a portal that is running and open to this machine.
+/// Takes screenshots of a running portal without authentication.
 #[derive(Parser, Debug)]
 #[command(name = "pictures", version)]
 struct Args {
-    /// Where the portal is
+    /// URL of the portal
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     url: String,
-    /// Where the pictures go
+    /// Output folder
     #[arg(long, default_value = "docs/images")]
     out: PathBuf,
 }
@@ -36,7 +36,7 @@ async fn main() -> anyhow::Result<()> {
     browser
         .go(&format!("{}/ops/api/orders?stage=failed", args.url))
         .await;
-    let failed = browser.ask("return document.body.innerText").await;
+    let failed = browser.eval("return document.body.innerText").await;
     let failed: Value = serde_json::from_str(failed.as_str().unwrap_or_default())
         .context("the portal lists no orders")?;
     let order = failed["orders"][0]["sfOrderId"]
@@ -56,9 +56,9 @@ async fn main() -> anyhow::Result<()> {
         browser.size(width, 800).await;
         for (name, path) in &pages {
             browser.go(&format!("{}{path}", args.url)).await;
-            browser.shows("h1", "").await;
+            browser.wait_for_text("h1", "").await;
             browser
-                .picture(&args.out.join(format!("{name}-{size}.png")))
+                .screenshot(&args.out.join(format!("{name}-{size}.png")))
                 .await;
         }
     }

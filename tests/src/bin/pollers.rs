@@ -1,13 +1,13 @@
-//! Many customers who look at their orders again and again, against the real portal: how long
-//! an answer takes, and what it costs Salesforce.
+//! Load test of the real portal with many polling customers: response times, and the number of
+//! Salesforce reads.
 //!
 //! ```text
 //! cargo build --release -p portal -p e2e --bin portal --bin pollers
 //! target/release/pollers --bins target/release
 //! ```
 //!
-//! Exit 0 only when no answer was an error, 99 of 100 came within 50 ms, and no order was
-//! read from Salesforce more than once in half a minute.
+//! Exits with 0 only when no response was an error, the 99th percentile is at most 50 ms, and no
+//! order was read from Salesforce more than once per 30 s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,39 +23,39 @@ use simulators::salesforce::{Line, NewOrder};
 use simulators::{World, WorldOptions};
 use tokio::process::{Child, Command};
 
-/// 99 of 100 answers come within this.
+/// Limit of the 99th percentile.
 const LIMIT: Duration = Duration::from_millis(50);
-/// Salesforce is asked for an order at most once in this time.
+/// Minimum time between two Salesforce reads of an order.
 const HALF_MINUTE: Duration = Duration::from_secs(30);
 
-/// Customers who poll.
+/// Load test with polling customers.
 #[derive(Parser, Debug, Clone)]
 #[command(name = "pollers", version)]
 struct Args {
-    /// How many customers look
+    /// Number of polling customers
     #[arg(long, default_value_t = 1000)]
     pollers: usize,
-    /// At so many orders
+    /// Number of orders
     #[arg(long, default_value_t = 200)]
     orders: usize,
-    /// For so long
+    /// Duration of the run, in seconds
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Each of them so often
+    /// Polling interval of each customer, in seconds
     #[arg(long, default_value_t = 5)]
     every_seconds: u64,
-    /// Folder of the program `portal`
+    /// Folder with the program `portal`
     #[arg(long, default_value = "target/release")]
     bins: PathBuf,
 }
 
-/// What the pollers saw.
+/// Measurements of the pollers.
 #[derive(Default)]
 struct Seen {
     took: Vec<Duration>,
     unchanged: usize,
     errors: BTreeMap<String, usize>,
-    /// When Salesforce was read, by order.
+    /// Times of Salesforce reads, by order.
     reads: BTreeMap<usize, BTreeSet<String>>,
 }
 
@@ -69,8 +69,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let (_portal, url) = start_portal(&args.bins, &world, folder.path()).await?;
     let before = world.salesforce.calls().len();
     let seen = poll(&args, &url, orders).await?;
-    let asked = world.salesforce.calls().len() - before;
-    Ok(if report(&args, seen, asked) {
+    let calls = world.salesforce.calls().len() - before;
+    Ok(if report(&args, seen, calls) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -111,12 +111,12 @@ async fn start_portal(
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .with_context(|| format!("{} holds no portal", bins.display()))?;
+        .with_context(|| format!("{} has no program `portal`", bins.display()))?;
     let url = format!("http://{free}");
-    let begun = Instant::now();
+    let started = Instant::now();
     while reqwest::get(format!("{url}/livez")).await.is_err() {
-        if begun.elapsed() > Duration::from_secs(30) {
-            bail!("the portal does not come up");
+        if started.elapsed() > Duration::from_secs(30) {
+            bail!("the portal does not start");
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -135,7 +135,7 @@ async fn poll(args: &Args, url: &str, orders: Vec<String>) -> anyhow::Result<See
             let (http, orders) = (http.clone(), Arc::clone(&orders));
             let order = n % orders.len();
             let url = format!("{url}/api/orders/{}", orders[order]);
-            // Not all in step: customers come when they come.
+            // Spread over the interval, as real customers are.
             let first =
                 every.mul_f64(f64::from(u32::try_from(n).unwrap_or(0)) / args.pollers as f64);
             tokio::spawn(async move {
@@ -172,11 +172,11 @@ async fn look(
     while Instant::now() < ends {
         beat.tick().await;
         let mut request = http.get(url);
-        // Every other look without a tag: only a whole answer says how old it is.
+        // Every second request has no tag: only a full response has `asOf`.
         if let Some(tag) = tag.take() {
             request = request.header(IF_NONE_MATCH, tag);
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = async {
             let answer = request.send().await?.error_for_status()?;
             let unchanged = answer.status().as_u16() == 304;
@@ -185,7 +185,7 @@ async fn look(
         };
         match answer.await {
             Ok((unchanged, given, body)) => {
-                seen.took.push(begun.elapsed());
+                seen.took.push(started.elapsed());
                 seen.unchanged += usize::from(unchanged);
                 if !unchanged {
                     tag = given;
@@ -200,9 +200,9 @@ async fn look(
     seen
 }
 
-/// Says what was seen; whether it is within the limits.
-#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
-fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
+/// Prints the measurements and returns whether they are within the limits.
+#[expect(clippy::print_stdout, reason = "command-line output")]
+fn report(args: &Args, mut seen: Seen, calls: usize) -> bool {
     seen.took.sort_unstable();
     let at = |share: usize| {
         let place = (seen.took.len() * share / 1000).min(seen.took.len().saturating_sub(1));
@@ -210,7 +210,7 @@ fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
     };
     let errors: usize = seen.errors.values().sum();
     let reads: usize = seen.reads.values().map(BTreeSet::len).sum();
-    // Two reads lie at least half a minute apart, so there is room for so many.
+    // Two reads are at least 30 s apart, which bounds their number.
     let room = 1 + usize::try_from((args.seconds + args.every_seconds) / HALF_MINUTE.as_secs())
         .unwrap_or(usize::MAX);
     let most = seen.reads.values().map(BTreeSet::len).max().unwrap_or(0);
@@ -223,7 +223,7 @@ fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
     } = args;
     println!("{pollers} pollers on {orders} orders for {seconds} s");
     println!(
-        "answers            {} ({} of them 304), {errors} errors",
+        "responses          {} ({} of them 304), {errors} errors",
         seen.took.len(),
         seen.unchanged
     );
@@ -231,14 +231,14 @@ fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
         println!("  {count} x {error}");
     }
     println!(
-        "time to answer     p50 {:?}, p99 {:?}, p99.9 {:?}, most {:?} (limit: p99 {LIMIT:?})",
+        "response time      p50 {:?}, p99 {:?}, p99.9 {:?}, max {:?} (limit: p99 {LIMIT:?})",
         at(500),
         at(990),
         at(999),
         at(1000)
     );
     println!(
-        "read in Salesforce {reads} times in {asked} calls; one order at most {most} times, {wide:?} s apart (room for {room})"
+        "Salesforce reads   {reads} in {calls} calls; at most {most} per order (limit {room}), min gap {wide:?} s"
     );
     errors == 0
         && at(990) < LIMIT
@@ -246,7 +246,7 @@ fn report(args: &Args, mut seen: Seen, asked: usize) -> bool {
         && wide.is_none_or(|wide| wide >= HALF_MINUTE.as_secs())
 }
 
-/// Whole seconds between the moments, which are RFC 3339.
+/// Seconds between RFC 3339 timestamps.
 fn gaps(moments: &BTreeSet<String>) -> Vec<u64> {
     let seconds: Vec<_> = moments
         .iter()

@@ -1,4 +1,4 @@
-//! Alerts over the real programs: raised once, told once, resolved once.
+//! Alerts of the real programs: each notified once and resolved once.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,29 +13,29 @@ use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 use tokio::net::TcpListener;
 
-use crate::house::{Engine, TestEnv};
+use crate::test_env::{Engine, TestEnv};
 
-/// A receiver of alerts.
+/// A webhook receiver.
 #[derive(Default)]
 pub(crate) struct Inbox {
-    /// Whether it refuses the first message.
-    slow_to_wake: bool,
+    /// Whether it rejects the first message.
+    rejects_first: bool,
     refused: Mutex<Vec<Value>>,
-    taken: Mutex<Vec<Value>>,
+    accepted: Mutex<Vec<Value>>,
 }
 
 impl Inbox {
-    /// What it took about an alert, in sequence.
-    pub(crate) fn taken_about(&self, alert: &str) -> Vec<Value> {
-        let taken = self.taken.lock().unwrap();
-        let about = taken.iter().filter(|message| message["alert"] == alert);
+    /// Accepted messages of an alert, in order.
+    pub(crate) fn accepted_about(&self, alert: &str) -> Vec<Value> {
+        let accepted = self.accepted.lock().unwrap();
+        let about = accepted.iter().filter(|message| message["alert"] == alert);
         about.cloned().collect()
     }
 
-    /// What it took about the share of failures: the statuses in their sequence.
-    fn told(&self) -> Vec<String> {
-        let taken = self.taken_about("ProvisioningFailureRateHigh");
-        let statuses = taken.iter().map(|message| message["status"].as_str());
+    /// Statuses of the accepted failure rate alerts, in order.
+    fn statuses(&self) -> Vec<String> {
+        let accepted = self.accepted_about("ProvisioningFailureRateHigh");
+        let statuses = accepted.iter().map(|message| message["status"].as_str());
         statuses.map(|status| status.unwrap().to_owned()).collect()
     }
 }
@@ -44,18 +44,18 @@ async fn receive(State(inbox): State<Arc<Inbox>>, headers: HeaderMap, body: Stri
     assert_eq!(headers["content-type"], "application/json");
     let message: Value = serde_json::from_str(&body).unwrap();
     let mut refused = inbox.refused.lock().unwrap();
-    if inbox.slow_to_wake && refused.is_empty() {
+    if inbox.rejects_first && refused.is_empty() {
         refused.push(message);
         return StatusCode::SERVICE_UNAVAILABLE;
     }
-    inbox.taken.lock().unwrap().push(message);
+    inbox.accepted.lock().unwrap().push(message);
     StatusCode::OK
 }
 
-/// Opens a receiver; answers where it is, too.
-pub(crate) async fn open_inbox(slow_to_wake: bool) -> (Arc<Inbox>, String) {
+/// Starts a receiver and returns its URL.
+pub(crate) async fn open_inbox(rejects_first: bool) -> (Arc<Inbox>, String) {
     let inbox = Arc::new(Inbox {
-        slow_to_wake,
+        rejects_first,
         ..Inbox::default()
     });
     let router = Router::new()
@@ -67,42 +67,44 @@ pub(crate) async fn open_inbox(slow_to_wake: bool) -> (Arc<Inbox>, String) {
     (inbox, url)
 }
 
-/// Orders of an account that no WHMCS client belongs to: they fail.
-fn doomed(house: &TestEnv, count: usize) {
-    let account = house.salesforce.create_account("Nobody Ltd", None).unwrap();
+/// Places orders of an account without a WHMCS client, which fail.
+fn place_failing(env: &TestEnv, count: usize) {
+    let account = env.salesforce.create_account("Unlinked Ltd", None).unwrap();
     for _ in 0..count {
-        let order = house.place_for(&account, Map::new());
-        house.salesforce.approve(order.as_str()).unwrap();
+        let order = env.place_for(&account, Map::new());
+        env.salesforce.approve(order.as_str()).unwrap();
     }
 }
 
-async fn until_ended(house: &TestEnv, succeeded: u64, failed: u64) {
-    house
-        .until(async || {
-            let queue_stats = house.store.reader.queue_stats().await.unwrap();
-            queue_stats.count("succeeded") == succeeded && queue_stats.count("failed") == failed
-        })
-        .await;
+async fn until_ended(env: &TestEnv, succeeded: u64, failed: u64) {
+    env.until(async || {
+        let queue_stats = env.store.reader.queue_stats().await.unwrap();
+        queue_stats.count("succeeded") == succeeded && queue_stats.count("failed") == failed
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_failures_of_twelve_are_told_once_and_so_is_recovery() {
-    let house = TestEnv::new().await;
+async fn failure_rate_alert_fires_once_and_resolves_once() {
+    let env = TestEnv::new().await;
     let (inbox, url) = open_inbox(true).await;
     let alerts = [("ALERT_WEBHOOK_URL", url.as_str()), ("ALERT_WINDOW", "1h")];
-    let subscriber = house.subscribe_with(&alerts);
-    let worker = house.work_with(&alerts);
+    let subscriber = env.subscribe_with(&alerts);
+    let worker = env.work_with(&alerts);
     let open = [("PORTAL_AUTH", "none"), alerts[0], alerts[1]];
-    let (portal, portal_url) = house.open_portal(&open).await;
-    doomed(&house, 2);
-    house.approve(10);
-    until_ended(&house, 10, 2).await;
-    house.until(async || !inbox.told().is_empty()).await;
-    let message = inbox.taken.lock().unwrap()[0].clone();
-    // Its numbers go on meanwhile.
+    let (portal, portal_url) = env.open_portal(&open).await;
+    place_failing(&env, 2);
+    env.approve(10);
+    until_ended(&env, 10, 2).await;
+    env.until(async || !inbox.statuses().is_empty()).await;
+    let message = inbox.accepted.lock().unwrap()[0].clone();
+    // Other fields change in the meantime.
     for name in ["alert", "status", "startsAt"] {
         let refused = &inbox.refused.lock().unwrap()[0];
-        assert_eq!(message[name], refused[name], "it is repeated as it was");
+        assert_eq!(
+            message[name], refused[name],
+            "the message is resent unchanged"
+        );
     }
     let names: BTreeSet<_> = message.as_object().unwrap().keys().cloned().collect();
     let promised = [
@@ -122,70 +124,70 @@ async fn two_failures_of_twelve_are_told_once_and_so_is_recovery() {
     let page = reqwest::get(format!("{portal_url}/ops")).await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("Too many orders fail"), "{page}");
-    let views = house.store.reader.processes().await.unwrap();
+    let views = env.store.reader.processes().await.unwrap();
     let roles: Vec<_> = views.iter().map(|view| view.report.role.as_str()).collect();
     assert_eq!(roles, ["portal", "subscriber", "worker"]);
     let shown = format!("{views:?}");
     assert!(!shown.contains(&url), "{shown}");
     let led = async || {
-        let views = house.store.reader.processes().await.unwrap();
+        let views = env.store.reader.processes().await.unwrap();
         views
             .iter()
             .any(|view| view.shows(ConditionKind::Leads).is_some())
     };
-    house.until(led).await;
+    env.until(led).await;
 
-    // One in ten is not above the line.
-    house.approve(8);
-    until_ended(&house, 18, 2).await;
-    house.until(async || inbox.told().len() >= 2).await;
+    // A share of exactly 0.10 does not exceed the threshold.
+    env.approve(8);
+    until_ended(&env, 18, 2).await;
+    env.until(async || inbox.statuses().len() >= 2).await;
     for program in [subscriber, worker, portal] {
         program.stop().await;
     }
-    assert_eq!(inbox.told(), ["firing", "resolved"]);
-    let views = house.store.reader.processes().await.unwrap();
-    assert!(views.is_empty(), "whoever ends says goodbye");
+    assert_eq!(inbox.statuses(), ["firing", "resolved"]);
+    let views = env.store.reader.processes().await.unwrap();
+    assert!(views.is_empty(), "stopped processes are deregistered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_successor_knows_what_was_told() {
-    let house = TestEnv::new().await;
+async fn successor_does_not_repeat_notifications() {
+    let env = TestEnv::new().await;
     let (inbox, url) = open_inbox(true).await;
     let alerts = [
         ("ALERT_WEBHOOK_URL", url.as_str()),
         ("ALERT_WINDOW", "1h"),
         ("ALERT_MIN_ATTEMPTS", "2"),
     ];
-    let subscriber = house.subscribe();
-    let first = house.work_with(&alerts);
-    doomed(&house, 2);
-    until_ended(&house, 0, 2).await;
-    house.until(async || !inbox.told().is_empty()).await;
+    let subscriber = env.subscribe();
+    let first = env.work_with(&alerts);
+    place_failing(&env, 2);
+    until_ended(&env, 0, 2).await;
+    env.until(async || !inbox.statuses().is_empty()).await;
     first.stop().await;
-    let second = house.work_with(&alerts);
-    house.approve(18);
-    until_ended(&house, 18, 2).await;
-    house.until(async || inbox.told().len() >= 2).await;
+    let second = env.work_with(&alerts);
+    env.approve(18);
+    until_ended(&env, 18, 2).await;
+    env.until(async || inbox.statuses().len() >= 2).await;
     second.stop().await;
     subscriber.stop().await;
-    assert_eq!(inbox.told(), ["firing", "resolved"]);
+    assert_eq!(inbox.statuses(), ["firing", "resolved"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_allowance_of_calls_that_runs_out_is_told_by_whoever_calls() {
+async fn low_api_allowance_raises_alert() {
     let org = SalesforceOptions {
         daily_calls: 4,
         ..SalesforceOptions::default()
     };
-    let house = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let env = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
     let (inbox, url) = open_inbox(false).await;
-    let subscriber = house.subscribe();
-    let worker = house.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);
-    house.approve(2);
-    until_ended(&house, 2, 0).await;
-    let told = || inbox.taken_about("ApiAllowanceLow");
-    house.until(async || !told().is_empty()).await;
-    let description = told()[0]["description"].to_string();
+    let subscriber = env.subscribe();
+    let worker = env.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);
+    env.approve(2);
+    until_ended(&env, 2, 0).await;
+    let accepted = || inbox.accepted_about("ApiAllowanceLow");
+    env.until(async || !accepted().is_empty()).await;
+    let description = accepted()[0]["description"].to_string();
     let words = "of the day's API calls are left";
     assert!(description.contains(words), "{description}");
     worker.stop().await;

@@ -1,4 +1,4 @@
-//! What people see, in a real browser.
+//! Screens in a real browser.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use test_browser::Browser;
 
-use crate::house::TestEnv;
+use crate::test_env::TestEnv;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ACCESS: &[(&str, &str)] = &[
@@ -14,7 +14,7 @@ const ACCESS: &[(&str, &str)] = &[
     ("OPS_TOKEN", "a token for operators"),
 ];
 
-/// What the shop's identity provider would give this customer.
+/// A customer token as the shop's identity provider issues it.
 fn token(account: &str) -> String {
     let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
     let in_an_hour = in_an_hour.duration_since(SystemTime::UNIX_EPOCH).unwrap();
@@ -23,7 +23,7 @@ fn token(account: &str) -> String {
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).unwrap()
 }
 
-/// Places an order as the shop's own page would, from the browser.
+/// Places an order from the browser, as the shop's page does.
 async fn place(browser: &Browser, token: &str, key: &str, body: &Value) -> String {
     let script = r#"
         const [token, key, body, done] = arguments;
@@ -34,41 +34,43 @@ async fn place(browser: &Browser, token: &str, key: &str, body: &Value) -> Strin
         }).then((answer) => answer.json()).then(done);
     "#;
     let arguments = vec![json!(token), json!(key), body.clone()];
-    let placed = browser.ask_later(script, arguments).await;
+    let placed = browser.eval_async(script, arguments).await;
     placed["sfOrderId"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
-async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_failed() {
-    let house = TestEnv::new().await;
-    let (portal, url) = house.open_portal(ACCESS).await;
-    let (subscriber, worker) = (house.subscribe(), house.work());
+async fn customer_follows_order_and_operator_retries_failed_one() {
+    let env = TestEnv::new().await;
+    let (portal, url) = env.open_portal(ACCESS).await;
+    let (subscriber, worker) = (env.subscribe(), env.work());
     let browser = Browser::open().await;
     browser.size(1280, 800).await;
-    let order = house.order_body();
-    let token = token(house.account());
+    let order = env.order_body();
+    let token = token(env.account());
 
     browser.go(&format!("{url}/ops")).await;
-    browser.shows("h1", "Operator console").await;
+    browser.wait_for_text("h1", "Operator console").await;
     let first = place(&browser, &token, "first", &order).await;
     browser
         .go(&format!("{url}/orders/{first}?token={token}"))
         .await;
-    browser.shows(".sentence", "looking at it").await;
-    browser.ask("window.neverReloaded = true").await;
-    house.salesforce.approve(&first).unwrap();
-    browser.shows(".sentence", "set up and ready to use").await;
+    browser.wait_for_text(".sentence", "looking at it").await;
+    browser.eval("window.neverReloaded = true").await;
+    env.salesforce.approve(&first).unwrap();
+    browser
+        .wait_for_text(".sentence", "set up and ready to use")
+        .await;
     let steps = "return document.querySelectorAll('ol.steps .done').length";
-    assert_eq!(browser.ask(steps).await, json!(4));
+    assert_eq!(browser.eval(steps).await, json!(4));
     assert_eq!(
-        browser.ask("return window.neverReloaded").await,
+        browser.eval("return window.neverReloaded").await,
         json!(true)
     );
 
-    let product = house.salesforce.records("Product2")[0]["Id"].clone();
+    let product = env.salesforce.records("Product2")[0]["Id"].clone();
     let map = |number: Value| {
         let product = product.as_str().unwrap();
-        let mapped = house
+        let mapped = env
             .salesforce
             .set_field(product, "WHMCS_Product_Id__c", number);
         mapped.unwrap();
@@ -76,8 +78,8 @@ async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_fail
     map(Value::Null);
     let second = place(&browser, &token, "second", &order).await;
     browser.go(&format!("{url}/orders/{second}")).await;
-    house.salesforce.approve(&second).unwrap();
-    browser.shows(".sentence", "could not set up").await;
+    env.salesforce.approve(&second).unwrap();
+    browser.wait_for_text(".sentence", "could not set up").await;
 
     browser.go(&format!("{url}/ops")).await;
     browser.fill("input[name=name]", "Ada").await;
@@ -85,22 +87,28 @@ async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_fail
         .fill("input[name=token]", "a token for operators")
         .await;
     browser.click("form.act button").await;
-    browser.shows("h1", "One thing needs you").await;
+    browser.wait_for_text("h1", "One thing needs you").await;
     browser.click("a[href='/ops/failures']").await;
     browser
-        .shows("section.cause h2", "Product not mapped")
+        .wait_for_text("section.cause h2", "Product not mapped")
         .await;
-    browser.shows("section.cause", "WHMCS_Product_Id__c").await;
+    browser
+        .wait_for_text("section.cause", "WHMCS_Product_Id__c")
+        .await;
     map(json!("5"));
     browser.click(".picks a").await;
-    browser.shows(".story", "Attempt ended: failed").await;
+    browser
+        .wait_for_text(".story", "Attempt ended: failed")
+        .await;
     browser.fill("input[name=reason]", "mapped it").await;
     browser.click("button[value=retry]").await;
-    browser.shows("main", "1 of 1").await;
+    browser.wait_for_text("main", "1 of 1").await;
     browser.go(&format!("{url}/ops/orders/{second}")).await;
-    browser.shows(".story", "Attempt ended: provisioned").await;
-    assert_eq!(house.whmcs.orders_for(&second).len(), 1);
-    let audit = house.store.reader.audit(9).await.unwrap();
+    browser
+        .wait_for_text(".story", "Attempt ended: provisioned")
+        .await;
+    assert_eq!(env.whmcs.orders_for(&second).len(), 1);
+    let audit = env.store.reader.audit(9).await.unwrap();
     assert_eq!(audit[0].who, "Ada");
     assert!(audit[0].reason.contains("mapped it"));
 
@@ -109,12 +117,11 @@ async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_fail
     }
 }
 
-/// A browser has six connections to one host, and a page that is left may be kept for the
-/// way back.
+/// A browser opens six connections per host and may keep left pages in its back/forward cache.
 #[tokio::test]
-async fn screens_can_be_visited_again_and_again_though_each_holds_a_stream() {
-    let house = TestEnv::new().await;
-    let (portal, url) = house.open_portal(&[("PORTAL_AUTH", "none")]).await;
+async fn screens_do_not_exhaust_browser_connections() {
+    let env = TestEnv::new().await;
+    let (portal, url) = env.open_portal(&[("PORTAL_AUTH", "none")]).await;
     let browser = Browser::open().await;
     for _ in 0..3 {
         for (path, screen) in [
@@ -124,7 +131,7 @@ async fn screens_can_be_visited_again_and_again_though_each_holds_a_stream() {
             ("/ops/system", "system"),
         ] {
             browser.go(&format!("{url}{path}")).await;
-            browser.shows(&format!(".at-{screen}"), "").await;
+            browser.wait_for_text(&format!(".at-{screen}"), "").await;
         }
     }
     portal.stop().await;

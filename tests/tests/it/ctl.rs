@@ -1,4 +1,4 @@
-//! The command line between the real programs and the simulated systems.
+//! `orderctl` against the real programs and the simulated systems.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -11,15 +11,15 @@ use serde_json::{Value, json};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 
-use crate::house::{Engine, TestEnv, flags};
+use crate::test_env::{Engine, TestEnv, flags};
 
-/// What the command line is not asked for.
-const OF_OTHERS: [&str; 2] = ["HTTP_ADDR", "WHMCS_QUIET_PERIOD"];
+/// Settings that the command does not accept.
+const UNSUPPORTED: [&str; 2] = ["HTTP_ADDR", "WHMCS_QUIET_PERIOD"];
 
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
+struct Output(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Paper {
+impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -29,26 +29,26 @@ impl Write for Paper {
     }
 }
 
-/// Runs a command that needs the outside systems, and answers how it ended and its result.
-async fn run(house: &TestEnv, words: &[&str]) -> (Result<Exit, Stop>, Value) {
-    run_with(house, words, &[]).await
+/// Runs a command that connects to the simulated systems; returns its exit and its output.
+async fn run(env: &TestEnv, words: &[&str]) -> (Result<Exit, Stop>, Value) {
+    run_with(env, words, &[]).await
 }
 
 async fn run_with(
-    house: &TestEnv,
+    env: &TestEnv,
     words: &[&str],
     more: &[(&'static str, &str)],
 ) -> (Result<Exit, Stop>, Value) {
-    let mut settings = crate::house::with(house.worker_settings(), more);
-    settings.retain(|(name, _)| !OF_OTHERS.contains(name));
-    // A retry asks Salesforce only.
+    let mut settings = crate::test_env::with(env.worker_settings(), more);
+    settings.retain(|(name, _)| !UNSUPPORTED.contains(name));
+    // A retry connects to Salesforce only.
     let retry = words.contains(&"retry");
     settings.retain(|(name, _)| !(retry && name.starts_with("WHMCS_")));
     let mut line = vec!["orderctl".to_owned(), "-o".to_owned(), "json".to_owned()];
     line.extend(words.iter().map(|word| (*word).to_owned()));
     line.extend(flags("", &settings).into_iter().skip(1));
     let cli = Cli::try_parse_from(line).unwrap();
-    let out = Paper::default();
+    let out = Output::default();
     let mut screen = Screen {
         out: Box::new(out.clone()),
         err: Box::new(std::io::sink()),
@@ -60,9 +60,9 @@ async fn run_with(
     (ended, serde_json::from_slice(&text).unwrap_or_default())
 }
 
-/// The kinds of difference that a check finds; none is exit code 0.
-async fn check(house: &TestEnv) -> Vec<String> {
-    let (ended, found) = run(house, &["reconcile", "--check", "--after", "0"]).await;
+/// Kinds of the differences found; none means exit code 0.
+async fn check(env: &TestEnv) -> Vec<String> {
+    let (ended, found) = run(env, &["reconcile", "--check", "--after", "0"]).await;
     let differences = found["differences"].as_array().unwrap();
     let expected = match differences.is_empty() {
         true => Exit::Fine,
@@ -74,19 +74,19 @@ async fn check(house: &TestEnv) -> Vec<String> {
     differences.iter().map(kind).collect()
 }
 
-/// A house with one order that was provisioned.
+/// An environment with one provisioned order.
 async fn provisioned() -> (TestEnv, OrderId, u64) {
-    let house = TestEnv::new().await;
-    let order = house.place();
-    house.salesforce.approve(order.as_str()).unwrap();
-    let (ended, found) = run(&house, &["reconcile", "--after", "0"]).await;
+    let env = TestEnv::new().await;
+    let order = env.place();
+    env.salesforce.approve(order.as_str()).unwrap();
+    let (ended, found) = run(&env, &["reconcile", "--after", "0"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine);
     assert_eq!(found["differences"][0]["enqueued"], true);
-    let worker = house.work();
-    house.until_activation(&order, "Activated").await;
+    let worker = env.work();
+    env.until_activation(&order, "Activated").await;
     worker.stop().await;
-    let whmcs_order = house.whmcs.orders_for(order.as_str())[0].id;
-    (house, order, whmcs_order)
+    let whmcs_order = env.whmcs.orders_for(order.as_str())[0].id;
+    (env, order, whmcs_order)
 }
 
 fn refusal(ended: Result<Exit, Stop>) -> String {
@@ -97,73 +97,68 @@ fn refusal(ended: Result<Exit, Stop>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_activation_without_job_is_a_difference_until_it_is_enqueued() {
-    let house = TestEnv::new().await;
-    assert!(check(&house).await.is_empty());
-    let order = house.place();
-    house.salesforce.approve(order.as_str()).unwrap();
-    assert_eq!(check(&house).await, ["no_job"]);
-    assert!(house.store.reader.jobs_of(order).await.unwrap().is_empty());
-    let (ended, _) = run(&house, &["reconcile"]).await;
-    assert_eq!(ended.unwrap(), Exit::Fine, "its event may still come");
-    assert!(house.store.reader.jobs_of(order).await.unwrap().is_empty());
-    let (ended, found) = run(&house, &["reconcile", "--after", "0"]).await;
+async fn activation_without_job_is_a_difference_until_enqueued() {
+    let env = TestEnv::new().await;
+    assert!(check(&env).await.is_empty());
+    let order = env.place();
+    env.salesforce.approve(order.as_str()).unwrap();
+    assert_eq!(check(&env).await, ["no_job"]);
+    assert!(env.store.reader.jobs_of(order).await.unwrap().is_empty());
+    let (ended, _) = run(&env, &["reconcile"]).await;
+    assert_eq!(ended.unwrap(), Exit::Fine, "its event may still arrive");
+    assert!(env.store.reader.jobs_of(order).await.unwrap().is_empty());
+    let (ended, found) = run(&env, &["reconcile", "--after", "0"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine);
     let difference = &found["differences"][0];
     assert_eq!(difference["order"], order.as_str());
     assert_eq!(found["counts"], json!({"no_job": 1}));
-    house.assert_one_job_each(&[order].into()).await;
-    assert!(check(&house).await.is_empty());
+    env.assert_one_job_each(&[order].into()).await;
+    assert!(check(&env).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn balanced_books_have_no_difference() {
-    let (house, ..) = provisioned().await;
-    assert!(check(&house).await.is_empty());
+async fn consistent_systems_have_no_difference() {
+    let (env, ..) = provisioned().await;
+    assert!(check(&env).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_live_whmcs_order_with_the_mark_is_a_difference() {
-    let (house, _, whmcs_order) = provisioned().await;
-    let first = house.whmcs.order(whmcs_order).unwrap();
-    house.whmcs.foreign_order(first.userid);
-    let newest = house
+async fn duplicate_marked_whmcs_order_is_a_difference() {
+    let (env, _, whmcs_order) = provisioned().await;
+    let first = env.whmcs.order(whmcs_order).unwrap();
+    env.whmcs.foreign_order(first.userid);
+    let newest = env
         .whmcs
         .orders()
         .iter()
         .map(|order| order.id)
         .max()
         .unwrap();
-    assert!(
-        check(&house).await.is_empty(),
-        "an order of somebody else's"
-    );
-    house.whmcs.set_notes(newest, &first.notes);
-    assert_eq!(check(&house).await, ["duplicate"]);
-    house.whmcs.set_order_status(newest, "Cancelled");
-    assert!(check(&house).await.is_empty());
+    assert!(check(&env).await.is_empty(), "an unrelated order");
+    env.whmcs.set_notes(newest, &first.notes);
+    assert_eq!(check(&env).await, ["duplicate"]);
+    env.whmcs.set_order_status(newest, "Cancelled");
+    assert!(check(&env).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outcome_that_does_not_stand_on_the_order_is_a_difference() {
-    let (house, order, whmcs_order) = provisioned().await;
+async fn unreported_outcome_is_a_difference() {
+    let (env, order, whmcs_order) = provisioned().await;
     let field = "WHMCS_Order_ID__c";
-    house
-        .salesforce
+    env.salesforce
         .set_field(order.as_str(), field, "999999")
         .unwrap();
-    assert_eq!(check(&house).await, ["not_written_back"]);
+    assert_eq!(check(&env).await, ["not_written_back"]);
     let text = whmcs_order.to_string();
-    house
-        .salesforce
+    env.salesforce
         .set_field(order.as_str(), field, text)
         .unwrap();
-    assert!(check(&house).await.is_empty());
+    assert!(check(&env).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_whmcs_order_that_staff_ended_is_a_difference_and_may_be_forgotten() {
-    let (house, order, whmcs_order) = provisioned().await;
+async fn cancelled_whmcs_order_is_a_difference_and_can_be_forgotten() {
+    let (env, order, whmcs_order) = provisioned().await;
     let forget = [
         "orders",
         "forget-whmcs",
@@ -174,34 +169,34 @@ async fn a_whmcs_order_that_staff_ended_is_a_difference_and_may_be_forgotten() {
         "ada",
         "--yes",
     ];
-    let (ended, _) = run(&house, &forget).await;
+    let (ended, _) = run(&env, &forget).await;
     assert!(refusal(ended).contains("Cancel it in WHMCS first"));
-    house.whmcs.set_order_status(whmcs_order, "Cancelled");
-    assert_eq!(check(&house).await, ["gone_from_whmcs"]);
-    let (ended, done) = run(&house, &forget).await;
+    env.whmcs.set_order_status(whmcs_order, "Cancelled");
+    assert_eq!(check(&env).await, ["gone_from_whmcs"]);
+    let (ended, done) = run(&env, &forget).await;
     assert_eq!((ended.unwrap(), &done["done"]), (Exit::Fine, &json!(true)));
-    assert!(check(&house).await.is_empty());
-    // The operator asks again, and a new order is placed.
-    house.salesforce.retry(order.as_str()).unwrap();
-    let (subscriber, worker) = (house.subscribe(), house.work());
-    house.until_activation(&order, "Activated").await;
+    assert!(check(&env).await.is_empty());
+    // After an operator retry a new order is placed.
+    env.salesforce.retry(order.as_str()).unwrap();
+    let (subscriber, worker) = (env.subscribe(), env.work());
+    env.until_activation(&order, "Activated").await;
     subscriber.stop().await;
     worker.stop().await;
-    house.assert_provisioned_once(&order);
+    env.assert_provisioned_once(&order);
     assert_ne!(
-        house.field(&order, "WHMCS_Order_ID__c"),
+        env.field(&order, "WHMCS_Order_ID__c"),
         whmcs_order.to_string()
     );
-    let log = house.store.reader.audit(9).await.unwrap();
+    let log = env.store.reader.audit(9).await.unwrap();
     assert_eq!((log.len(), log[0].act.as_str()), (1, "forget"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plan_is_what_provisioning_then_does() {
-    let house = TestEnv::new().await;
-    let order = house.place();
-    house.salesforce.approve(order.as_str()).unwrap();
-    let (ended, plan) = run(&house, &["orders", "plan", order.as_str()]).await;
+async fn plan_matches_provisioning() {
+    let env = TestEnv::new().await;
+    let order = env.place();
+    env.salesforce.approve(order.as_str()).unwrap();
+    let (ended, plan) = run(&env, &["orders", "plan", order.as_str()]).await;
     assert_eq!(ended.unwrap(), Exit::Fine);
     let calls = plan["whmcs"].as_array().unwrap();
     let actions: Vec<_> = calls
@@ -209,26 +204,26 @@ async fn a_plan_is_what_provisioning_then_does() {
         .map(|call| call["action"].as_str().unwrap())
         .collect();
     assert_eq!(actions, ["AddOrder", "AcceptOrder"]);
-    assert!(house.whmcs.orders().is_empty(), "nothing was written");
-    assert!(house.salesforce.api_writes(order.as_str()).is_empty());
+    assert!(env.whmcs.orders().is_empty(), "nothing was written");
+    assert!(env.salesforce.api_writes(order.as_str()).is_empty());
     let planned: Vec<(String, String)> =
         serde_json::from_value(calls[0]["fields"].clone()).unwrap();
-    run(&house, &["reconcile", "--after", "0"]).await.0.unwrap();
-    let worker = house.work();
-    house.until_activation(&order, "Activated").await;
+    run(&env, &["reconcile", "--after", "0"]).await.0.unwrap();
+    let worker = env.work();
+    env.until_activation(&order, "Activated").await;
     worker.stop().await;
-    let order_row = &house.whmcs.orders_for(order.as_str())[0];
+    let order_row = &env.whmcs.orders_for(order.as_str())[0];
     assert!(
         planned.contains(&("notes".to_owned(), order_row.notes.clone())),
         "{planned:?}"
     );
-    let field = |name: &str| house.field(&order, name);
+    let field = |name: &str| env.field(&order, name);
     let expected = plan["salesforce"]["order"].as_object().unwrap();
     for name in ["Status", "Activation_Status__c"] {
         assert_eq!(expected[name], field(name), "{name}");
     }
-    // Now that it is done, there is nothing left but to say so again.
-    let (_, again) = run(&house, &["orders", "plan", order.as_str()]).await;
+    // Once provisioned, only the report is left to write.
+    let (_, again) = run(&env, &["orders", "plan", order.as_str()]).await;
     assert_eq!(again["whmcs"], json!([]));
     assert_eq!(
         again["salesforce"]["order"]["WHMCS_Order_ID__c"],
@@ -237,15 +232,12 @@ async fn a_plan_is_what_provisioning_then_does() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plan_says_what_refuses_the_order() {
-    let house = TestEnv::new().await;
-    let account = house
-        .salesforce
-        .create_account("Unlinked Ltd", None)
-        .unwrap();
-    let order = house.place_for(&account, serde_json::Map::new());
-    house.salesforce.approve(order.as_str()).unwrap();
-    let (ended, plan) = run(&house, &["orders", "plan", order.as_str()]).await;
+async fn plan_shows_rejection() {
+    let env = TestEnv::new().await;
+    let account = env.salesforce.create_account("Unlinked Ltd", None).unwrap();
+    let order = env.place_for(&account, serde_json::Map::new());
+    env.salesforce.approve(order.as_str()).unwrap();
+    let (ended, plan) = run(&env, &["orders", "plan", order.as_str()]).await;
     assert_eq!(ended.unwrap(), Exit::Difference);
     assert_eq!(plan["refusal"]["code"], "CLIENT_NOT_LINKED");
     let fields = &plan["salesforce"]["order"];
@@ -254,18 +246,18 @@ async fn a_plan_says_what_refuses_the_order() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plan_refuses_prices_in_another_currency_than_the_clients() {
+async fn plan_rejects_prices_in_other_currency_than_client() {
     let org = SalesforceOptions::default().multi_currency();
-    let house = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let env = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
     let fields = serde_json::Map::from_iter([("CurrencyIsoCode".to_owned(), json!("EUR"))]);
-    let order = house.place_for(house.account(), fields);
-    house.salesforce.approve(order.as_str()).unwrap();
-    let asked = ["orders", "plan", order.as_str()];
+    let order = env.place_for(env.account(), fields);
+    env.salesforce.approve(order.as_str()).unwrap();
+    let command = ["orders", "plan", order.as_str()];
     let prices = [("WHMCS_PRICES", "salesforce")];
-    let (ended, plan) = run_with(&house, &asked, &prices).await;
+    let (ended, plan) = run_with(&env, &command, &prices).await;
     assert_eq!(ended.unwrap(), Exit::Difference);
     assert_eq!(plan["refusal"]["code"], "MAPPING_INVALID");
-    let (ended, _) = run(&house, &asked).await;
+    let (ended, _) = run(&env, &command).await;
     assert_eq!(
         ended.unwrap(),
         Exit::Fine,
@@ -274,13 +266,13 @@ async fn a_plan_refuses_prices_in_another_currency_than_the_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_doctor_finds_a_healthy_house_well_and_names_what_is_not() {
-    let house = TestEnv::new().await;
-    let (ended, found) = run(&house, &["doctor"]).await;
+async fn doctor_passes_healthy_setup_and_names_failed_checks() {
+    let env = TestEnv::new().await;
+    let (ended, found) = run(&env, &["doctor"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine, "{found:#}");
     assert_eq!(found.as_array().unwrap().len(), 9);
     let wrong = [("WHMCS_SECRET", "wrong")];
-    let (ended, found) = run_with(&house, &["doctor"], &wrong).await;
+    let (ended, found) = run_with(&env, &["doctor"], &wrong).await;
     assert_eq!(ended.unwrap(), Exit::Difference);
     let failed = found
         .as_array()
@@ -295,23 +287,23 @@ async fn the_doctor_finds_a_healthy_house_well_and_names_what_is_not() {
         assert!(check["mend"].is_string());
     }
     assert!(!found.to_string().contains("wrong\""), "no secret is shown");
-    assert!(house.whmcs.orders().is_empty());
+    assert!(env.whmcs.orders().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_order_is_asked_for_again_and_one_that_has_not_failed_is_left_alone() {
-    let house = TestEnv::new().await;
-    let product = house.salesforce.records("Product2")[0]["Id"].clone();
+async fn retry_requests_failed_order_and_skips_others() {
+    let env = TestEnv::new().await;
+    let product = env.salesforce.records("Product2")[0]["Id"].clone();
     let map = |number: Value| {
         let product = product.as_str().unwrap();
         let field = "WHMCS_Product_Id__c";
-        house.salesforce.set_field(product, field, number).unwrap();
+        env.salesforce.set_field(product, field, number).unwrap();
     };
     map(Value::Null);
-    let (subscriber, worker) = (house.subscribe(), house.work());
-    let order = house.place();
-    house.salesforce.approve(order.as_str()).unwrap();
-    house.until_activation(&order, "Failed").await;
+    let (subscriber, worker) = (env.subscribe(), env.work());
+    let order = env.place();
+    env.salesforce.approve(order.as_str()).unwrap();
+    env.until_activation(&order, "Failed").await;
     map(json!("5"));
     let ask = [
         "orders",
@@ -322,22 +314,22 @@ async fn a_failed_order_is_asked_for_again_and_one_that_has_not_failed_is_left_a
         "--reason",
         "mapped",
     ];
-    let (dry, found) = run(&house, &[&ask[..], &["--dry-run"]].concat()).await;
+    let (dry, found) = run(&env, &[&ask[..], &["--dry-run"]].concat()).await;
     assert_eq!(
         (dry.unwrap(), &found["answer"]),
         (Exit::Fine, &json!("not asked"))
     );
-    assert!(house.store.reader.audit(9).await.unwrap().is_empty());
-    let (asked, found) = run(&house, &[&ask[..], &["--yes"]].concat()).await;
+    assert!(env.store.reader.audit(9).await.unwrap().is_empty());
+    let (asked, found) = run(&env, &[&ask[..], &["--yes"]].concat()).await;
     assert_eq!((asked.unwrap(), &found["done"]), (Exit::Fine, &json!(true)));
-    house.until_activation(&order, "Activated").await;
-    let (again, found) = run(&house, &[&ask[..], &["--yes"]].concat()).await;
+    env.until_activation(&order, "Activated").await;
+    let (again, found) = run(&env, &[&ask[..], &["--yes"]].concat()).await;
     assert_eq!(again.unwrap(), Exit::Difference);
     assert_eq!(found["answer"], "not failed");
-    let audit = house.store.reader.audit(9).await.unwrap();
-    let acts: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
+    let audit = env.store.reader.audit(9).await.unwrap();
+    let commands: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
     assert_eq!(
-        acts,
+        commands,
         ["ask_again", "asked_again", "ask_again", "asked_again"]
     );
     for program in [subscriber, worker] {

@@ -1,4 +1,4 @@
-//! `docs/FAILURES.md` says what the catalogue says.
+//! `docs/FAILURES.md` matches the failure catalogue.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -22,7 +22,7 @@ fn page() -> String {
 }
 
 #[test]
-fn the_page_of_failures_follows_the_catalogue() {
+fn failures_page_matches_catalogue() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/FAILURES.md");
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, page()).unwrap();

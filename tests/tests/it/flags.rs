@@ -1,9 +1,9 @@
-//! Settings of the programs, as a user gives them.
+//! Settings as environment variables and as flags.
 
 use std::time::Duration;
 
-/// Nobody waits here for alerts to be judged.
-pub(crate) const PACE: monitoring::Pace = monitoring::Pace {
+/// Interval and lease of alert evaluation, short for tests.
+pub(crate) const INTERVALS: monitoring::Pace = monitoring::Pace {
     every: Duration::from_millis(500),
     lease: Duration::from_secs(3),
 };
@@ -11,7 +11,7 @@ pub(crate) const PACE: monitoring::Pace = monitoring::Pace {
 /// Settings as environment variables.
 pub(crate) type Settings = Vec<(&'static str, String)>;
 
-/// These settings with others in place of those that have the same name.
+/// The settings with `more` added or replaced.
 pub(crate) fn with(mut settings: Settings, more: &[(&'static str, &str)]) -> Settings {
     settings.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     let more = more
@@ -21,7 +21,7 @@ pub(crate) fn with(mut settings: Settings, more: &[(&'static str, &str)]) -> Set
     settings
 }
 
-/// Settings as command-line flags: each variable's twin.
+/// The settings as command-line flags.
 pub(crate) fn flags(program: &str, settings: &Settings) -> Vec<String> {
     let flag = |name: &str| format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
     let pairs = settings

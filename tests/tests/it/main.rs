@@ -1,4 +1,4 @@
-//! One binary for every test of the whole house.
+//! End-to-end tests of the real programs.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod alerts;
@@ -6,22 +6,22 @@ mod browser;
 mod crash;
 mod ctl;
 mod currency;
+mod degradation;
+mod failover;
 mod failures;
 mod flags;
-mod floors;
-mod house;
 mod intake;
-mod machines;
+mod layers;
 mod metrics;
 mod monitoring;
 mod outcomes;
 mod portal;
-mod pressure;
 mod process;
+mod provisioning;
 mod proxy;
-mod road;
 mod secrets;
 mod settings;
 mod signals;
 mod stalls;
+mod test_env;
 mod traces;

@@ -1,13 +1,13 @@
-//! What a monitor reads.
+//! Metrics of the programs.
 
-use crate::house::TestEnv;
 use crate::monitoring::{metrics_in, missing_from};
 use crate::process::{Process, page, until_logged};
+use crate::test_env::TestEnv;
 
-const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
-const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
-/// What subscriber and worker show once an order was provisioned.
+/// Metrics that subscriber and worker export once an order was provisioned.
 const TABLE: &[&str] = &[
     "orderbridge_build_info",
     "orderbridge_events_received_total",
@@ -44,12 +44,12 @@ const TABLE: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_counter_is_there_before_anything_happens_and_then_counts() {
-    let house = TestEnv::new().await;
-    let (subscriber_log, worker_log) = (house.file("subscriber.log"), house.file("worker.log"));
-    let settings = house.harmless(house.subscriber_settings());
+async fn counters_are_exported_at_zero_and_then_count() {
+    let env = TestEnv::new().await;
+    let (subscriber_log, worker_log) = (env.file("subscriber.log"), env.file("worker.log"));
+    let settings = env.without_crashes(env.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &subscriber_log);
-    let settings = house.harmless(house.worker_settings());
+    let settings = env.without_crashes(env.worker_settings());
     let worker = Process::start(WORKER, &settings, &worker_log);
     until_logged(&subscriber_log, "stream opened").await;
     until_logged(&worker_log, "worker started").await;
@@ -64,16 +64,15 @@ async fn every_counter_is_there_before_anything_happens_and_then_counts() {
     ] {
         assert!(before.contains(line), "{line} is not in\n{before}");
     }
-    let order = *house.approve(1).first().unwrap();
-    house.until_activation(&order, "Activated").await;
+    let order = *env.approve(1).first().unwrap();
+    env.until_activation(&order, "Activated").await;
     until_logged(&worker_log, "job left our hands").await;
     // Gauges are set every few seconds.
-    house
-        .until(async || {
-            let shown = page(&subscriber_log, "subscriber", "/metrics").await.1;
-            shown.contains("orderbridge_replay_window_remaining_seconds")
-        })
-        .await;
+    env.until(async || {
+        let shown = page(&subscriber_log, "subscriber", "/metrics").await.1;
+        shown.contains("orderbridge_replay_window_remaining_seconds")
+    })
+    .await;
     let after = page(&subscriber_log, "subscriber", "/metrics").await.1
         + page(&worker_log, "worker", "/metrics").await.1.as_str();
     for line in [

@@ -1,4 +1,4 @@
-//! What is under `deploy/` and in the runbooks fits the programs.
+//! The files in `deploy/` and the runbooks match the programs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::process::Command;
 use monitoring::Rule;
 use serde_json::Value;
 
-/// What the programs register beyond what a test of theirs can see at once: a gauge of a
-/// Salesforce answer's header, which the simulated one may leave out.
+/// Metrics that tests do not always see: a gauge set from a Salesforce response header that the
+/// simulator may omit.
 const NOT_IN_EVERY_RUN: [&str; 1] = ["orderbridge_salesforce_api_remaining_ratio"];
 
 fn root() -> PathBuf {
@@ -19,7 +19,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// The metrics that a text names, without what Prometheus adds to a histogram's.
+/// Metric names in a text, without the suffixes of histograms.
 pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     words
@@ -32,32 +32,32 @@ pub(crate) fn metrics_in(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every metric that the rules and the dashboard ask for and `exposed` lacks.
+/// Metrics used by the rules and the dashboard that `exposed` lacks.
 pub(crate) fn missing_from(exposed: &BTreeSet<String>) -> Vec<String> {
-    let asked = [
+    let required = [
         "deploy/prometheus/orderbridge.rules.yml",
         "deploy/grafana/orderbridge.json",
     ];
-    let asked: BTreeSet<_> = asked
+    let required: BTreeSet<_> = required
         .iter()
         .flat_map(|path| metrics_in(&text(path)))
         .collect();
-    assert!(asked.len() > 20, "{asked:?}");
+    assert!(required.len() > 20, "{required:?}");
     let there = |name: &String| NOT_IN_EVERY_RUN.contains(&name.as_str()) || exposed.contains(name);
-    asked.into_iter().filter(|name| !there(name)).collect()
+    required.into_iter().filter(|name| !there(name)).collect()
 }
 
-fn names_behind(text: &str, mark: &str) -> Vec<String> {
+fn names_after(text: &str, mark: &str) -> Vec<String> {
     let lines = text.lines().map(str::trim);
     let names = lines.filter_map(|line| line.strip_prefix(mark));
     names.map(|name| name.trim().to_owned()).collect()
 }
 
 #[test]
-fn the_rules_for_prometheus_are_those_of_the_programs() {
+fn prometheus_rules_match_alert_rules() {
     let rules = text("deploy/prometheus/orderbridge.rules.yml");
     let ours = Rule::ALL.map(|rule| rule.name().to_owned());
-    assert_eq!(names_behind(&rules, "- alert:"), ours);
+    assert_eq!(names_after(&rules, "- alert:"), ours);
     for rule in Rule::ALL {
         let begin = rules.find(&format!("- alert: {}\n", rule.name())).unwrap();
         let one = &rules[begin..];
@@ -79,13 +79,13 @@ fn the_rules_for_prometheus_are_those_of_the_programs() {
 }
 
 #[test]
-fn every_alert_has_its_section_in_the_runbooks() {
-    let sections = names_behind(&text("docs/RUNBOOKS.md"), "## ");
+fn every_alert_has_a_runbook_section() {
+    let sections = names_after(&text("docs/RUNBOOKS.md"), "## ");
     assert_eq!(sections, Rule::ALL.map(|rule| rule.name().to_owned()));
 }
 
 #[test]
-fn the_dashboard_has_its_rows_and_its_data_source_is_a_variable() {
+fn dashboard_has_expected_rows_and_variable_data_source() {
     let dashboard: Value = serde_json::from_str(&text("deploy/grafana/orderbridge.json")).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     let (rows, panels): (Vec<_>, Vec<_>) = panels.iter().partition(|panel| panel["type"] == "row");
@@ -113,8 +113,7 @@ fn the_dashboard_has_its_rows_and_its_data_source_is_a_variable() {
     }
 }
 
-/// `promtool` of the machine, or of Debian's package, unpacked and not installed: nothing is
-/// started.
+/// The installed `promtool`, or the one in Debian's package, unpacked without installing it.
 fn promtool(folder: &Path) -> Option<PathBuf> {
     if Command::new("promtool").arg("--version").output().is_ok() {
         return Some("promtool".into());
@@ -130,7 +129,7 @@ fn promtool(folder: &Path) -> Option<PathBuf> {
 }
 
 #[test]
-fn prometheus_itself_takes_the_rules_and_they_pass_their_tests() {
+fn promtool_accepts_rules_and_their_tests() {
     let folder = tempfile::tempdir().unwrap();
     let Some(promtool) = promtool(folder.path()) else {
         eprintln!("NOT CHECKED by promtool, which is not to be had here: deploy/prometheus");

@@ -1,4 +1,4 @@
-//! The portal between the real programs.
+//! The portal together with the other programs.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use domain::id::OrderId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::house::TestEnv;
+use crate::test_env::TestEnv;
 
-/// Everybody on this machine is let in.
+/// Disables authentication on the loopback listener.
 const OPEN: &[(&str, &str)] = &[("PORTAL_AUTH", "none")];
 
-async fn place(house: &TestEnv, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
+async fn place(env: &TestEnv, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
     let placed = http
         .post(format!("{url}/api/orders"))
         .header("idempotency-key", "first order")
-        .json(&house.order_body())
+        .json(&env.order_body())
         .send()
         .await
         .unwrap();
@@ -25,35 +25,36 @@ async fn place(house: &TestEnv, http: &reqwest::Client, url: &str) -> (StatusCod
     (status, order)
 }
 
-/// The statuses of a stream, until it ends.
+/// Statuses of an event stream, until it ends.
 async fn follow(http: &reqwest::Client, url: &str, order: OrderId) -> Vec<String> {
     let stream = http.get(format!("{url}/api/orders/{order}/events"));
     let stream = stream.timeout(Duration::from_secs(120)).send().await;
     let text = stream.unwrap().text().await.unwrap();
-    let told = text.lines().filter_map(|line| line.strip_prefix("data: "));
-    told.map(|data| {
-        let status: Value = serde_json::from_str(data).unwrap();
-        status["status"].as_str().unwrap().to_owned()
-    })
-    .collect()
+    let statuses = text.lines().filter_map(|line| line.strip_prefix("data: "));
+    statuses
+        .map(|data| {
+            let status: Value = serde_json::from_str(data).unwrap();
+            status["status"].as_str().unwrap().to_owned()
+        })
+        .collect()
 }
 
 #[tokio::test]
-async fn an_order_is_placed_approved_and_followed_until_it_is_provisioned() {
-    let house = TestEnv::new().await;
-    let (portal, url) = house.open_portal(OPEN).await;
+async fn customer_places_and_follows_order_until_provisioned() {
+    let env = TestEnv::new().await;
+    let (portal, url) = env.open_portal(OPEN).await;
     let http = reqwest::Client::new();
-    let (status, order) = place(&house, &http, &url).await;
+    let (status, order) = place(&env, &http, &url).await;
     assert_eq!(status, StatusCode::CREATED);
-    assert_eq!(place(&house, &http, &url).await, (StatusCode::OK, order));
-    assert_eq!(house.salesforce.records("Order").len(), 1);
-    let (subscriber, worker) = (house.subscribe(), house.work());
+    assert_eq!(place(&env, &http, &url).await, (StatusCode::OK, order));
+    assert_eq!(env.salesforce.records("Order").len(), 1);
+    let (subscriber, worker) = (env.subscribe(), env.work());
     let approve = async {
-        house.salesforce.approve(order.as_str()).unwrap();
+        env.salesforce.approve(order.as_str()).unwrap();
     };
-    let (told, ()) = tokio::join!(follow(&http, &url, order), approve);
-    assert_eq!(told.last().map(String::as_str), Some("Provisioned"));
-    assert_eq!(house.whmcs.orders_for(order.as_str()).len(), 1);
+    let (statuses, ()) = tokio::join!(follow(&http, &url, order), approve);
+    assert_eq!(statuses.last().map(String::as_str), Some("Provisioned"));
+    assert_eq!(env.whmcs.orders_for(order.as_str()).len(), 1);
     let page = http
         .get(format!("{url}/orders/{order}"))
         .send()
@@ -75,47 +76,46 @@ async fn an_order_is_placed_approved_and_followed_until_it_is_provisioned() {
 }
 
 #[tokio::test]
-async fn an_operator_sees_why_an_order_failed_and_asks_again() {
-    let house = TestEnv::new().await;
-    let (portal, url) = house
+async fn operator_sees_failure_cause_and_retries() {
+    let env = TestEnv::new().await;
+    let (portal, url) = env
         .open_portal(&[
             ("PORTAL_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
             ("OPS_TOKEN", "a token for operators"),
         ])
         .await;
-    let (subscriber, worker) = (house.subscribe(), house.work());
-    let product = &house.salesforce.records("Product2")[0];
+    let (subscriber, worker) = (env.subscribe(), env.work());
+    let product = &env.salesforce.records("Product2")[0];
     let product = product["Id"].as_str().unwrap();
     let map = |number: Value| {
-        house
-            .salesforce
+        env.salesforce
             .set_field(product, "WHMCS_Product_Id__c", number)
             .unwrap();
     };
     map(Value::Null);
-    let order = house.place();
-    house.salesforce.approve(order.as_str()).unwrap();
-    house.until_activation(&order, "Failed").await;
+    let order = env.place();
+    env.salesforce.approve(order.as_str()).unwrap();
+    env.until_activation(&order, "Failed").await;
     let http = reqwest::Client::new();
     let ops = |request: reqwest::RequestBuilder| {
         request
             .bearer_auth("a token for operators")
             .header("x-operator", "Ada")
     };
-    let story = ops(http.get(format!("{url}/ops/orders/{order}")))
+    let page = ops(http.get(format!("{url}/ops/orders/{order}")))
         .send()
         .await;
-    let story = story.unwrap().text().await.unwrap();
-    assert!(story.contains("MAPPING_MISSING"), "{story}");
+    let page = page.unwrap().text().await.unwrap();
+    assert!(page.contains("MAPPING_MISSING"), "{page}");
     map(json!("5"));
-    let act = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
-    let asked = ops(http.post(format!("{url}/ops/api/act")))
-        .json(&act)
+    let command = json!({"act": "retry", "order": [order.as_str()], "reason": "mapped"});
+    let response = ops(http.post(format!("{url}/ops/api/act")))
+        .json(&command)
         .send()
         .await;
-    assert_eq!(asked.unwrap().status(), StatusCode::OK);
-    house.until_activation(&order, "Activated").await;
-    let audit = house.store.reader.audit(9).await.unwrap();
+    assert_eq!(response.unwrap().status(), StatusCode::OK);
+    env.until_activation(&order, "Activated").await;
+    let audit = env.store.reader.audit(9).await.unwrap();
     assert_eq!(audit[0].who, "Ada");
     for program in [subscriber, worker, portal] {
         program.stop().await;
@@ -123,9 +123,9 @@ async fn an_operator_sees_why_an_order_failed_and_asks_again() {
 }
 
 #[tokio::test]
-async fn every_answer_is_timed_by_its_route_and_every_denial_counted_by_its_reason() {
-    let house = TestEnv::new().await;
-    let (portal, url) = house.open_portal(OPEN).await;
+async fn responses_are_timed_by_route_and_denials_counted_by_reason() {
+    let env = TestEnv::new().await;
+    let (portal, url) = env.open_portal(OPEN).await;
     let metrics = async || {
         let page = reqwest::get(format!("{url}/metrics")).await.unwrap();
         page.text().await.unwrap()

@@ -1,4 +1,4 @@
-//! Programs in processes of their own, to be killed.
+//! Child processes that tests can kill.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -9,13 +9,13 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, pr
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::house::Settings;
+use crate::test_env::Settings;
 
 /// A running program. Dropping it kills it.
 pub(crate) struct Process(Child);
 
 impl Process {
-    /// Starts a program; what it prints is appended to `log`.
+    /// Starts a program and appends its output to `log`.
     pub(crate) fn start(program: &str, settings: &Settings, log: &Path) -> Self {
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -34,7 +34,7 @@ impl Process {
         Self(child)
     }
 
-    /// Starts a program to which a file that may not grow is an error and not its end.
+    /// Starts a program that ignores SIGXFSZ, so that writes fail with an error.
     pub(crate) fn start_ignoring_file_limits(
         program: &str,
         settings: &Settings,
@@ -53,7 +53,7 @@ impl Process {
         Self(child)
     }
 
-    /// Sets a limit of the running process; `None` is the most it may have.
+    /// Sets a resource limit of the running process; `None` restores the maximum.
     pub(crate) fn limit(&self, resource: Resource, most: Option<u64>) {
         let limits = getrlimit(resource);
         let current = most.or(limits.maximum);
@@ -62,7 +62,7 @@ impl Process {
         prlimit(Some(self.pid()), resource, limit).unwrap();
     }
 
-    /// The most memory it has had at once.
+    /// Peak memory usage (VmHWM).
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(path).unwrap();
@@ -73,20 +73,21 @@ impl Process {
 
     fn pid(&self) -> Pid {
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
-        id.and_then(Pid::from_raw).expect("it was not waited for")
+        id.and_then(Pid::from_raw)
+            .expect("the process was not reaped")
     }
 
-    /// Returns when it has ended.
+    /// Waits for the process to exit.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.0.wait().await.unwrap()
     }
 
-    /// Kills it where it stands.
+    /// Kills the process.
     pub(crate) async fn kill(mut self) {
         self.0.kill().await.unwrap();
     }
 
-    /// Tells it to stop and waits for its end.
+    /// Sends SIGTERM and waits for the exit.
     pub(crate) async fn stop(mut self) {
         self.signal(Signal::TERM);
         let status = self.ended().await;
@@ -99,12 +100,12 @@ impl Process {
     }
 }
 
-/// Whether a process ended by SIGKILL, its own or another's.
+/// Whether the process ended by SIGKILL.
 pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
-/// Where a running program listens, which has logged its address to `log` as JSON.
+/// The listener address that the program logged to `log` as JSON.
 pub(crate) fn address(log: &Path, program: &str) -> String {
     let text = std::fs::read_to_string(log).unwrap();
     let address = text
@@ -112,17 +113,17 @@ pub(crate) fn address(log: &Path, program: &str) -> String {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|line| line["message"] == format!("{program} started"))
         .map(|line| line["address"].as_str().unwrap().to_owned());
-    address.expect("it says where it listens")
+    address.expect("the address was logged")
 }
 
-/// Gets a page of a running program.
+/// Requests a page of a running program.
 pub(crate) async fn page(log: &Path, program: &str, path: &str) -> (u16, String) {
     let url = format!("http://{}{path}", address(log, program));
     let answer = reqwest::get(url).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-/// Returns once the program's log holds this text.
+/// Waits until the log contains the text.
 pub(crate) async fn until_logged(log: &Path, text: &str) {
     let logged = async {
         while !std::fs::read_to_string(log)

@@ -1,4 +1,4 @@
-//! A road to a TCP service that can be blocked.
+//! A TCP proxy whose traffic can be blocked.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,23 +9,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// What becomes of what is sent.
+/// Behaviour of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Road {
-    /// It passes.
+pub(crate) enum Traffic {
+    /// Forwards everything.
     Open,
-    /// It is neither passed on nor refused: the other side hangs.
+    /// Forwards nothing and keeps connections open.
     Blocked,
-    /// As open until a connection sends COMMIT: that passes, and nothing comes back.
+    /// Forwards everything until a connection sends COMMIT, which is forwarded without its
+    /// response.
     CommitsUnanswered,
-    /// Connections are cut and none is taken.
+    /// Cuts connections and accepts none.
     Closed,
 }
 
 /// A proxy on loopback.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    road: watch::Sender<Road>,
+    traffic: monitoring::Sender<Traffic>,
     accepting: AbortHandle,
 }
 
@@ -36,33 +37,37 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the service at `target` (`host:port`).
+    /// Starts a proxy in front of `target` (`host:port`).
     pub(crate) async fn before(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (road, seen) = watch::channel(Road::Open);
+        let (traffic, seen) = monitoring::channel(Traffic::Open);
         let target = Arc::new(target);
         let accepting = tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
-                tokio::spawn(carry(inner, Arc::clone(&target), seen.clone()));
+                tokio::spawn(forward(inner, Arc::clone(&target), seen.clone()));
             }
         })
         .abort_handle();
         Self {
             address,
-            road,
+            traffic,
             accepting,
         }
     }
 
-    /// From now on.
-    pub(crate) fn set(&self, road: Road) {
-        self.road.send_replace(road);
+    /// Changes the behaviour from now on.
+    pub(crate) fn set(&self, traffic: Traffic) {
+        self.traffic.send_replace(traffic);
     }
 }
 
-async fn carry(inner: TcpStream, target: Arc<String>, mut road: watch::Receiver<Road>) {
-    if *road.borrow() == Road::Closed {
+async fn forward(
+    inner: TcpStream,
+    target: Arc<String>,
+    mut traffic: monitoring::Receiver<Traffic>,
+) {
+    if *traffic.borrow() == Traffic::Closed {
         return;
     }
     let Ok(outer) = TcpStream::connect(target.as_str()).await else {
@@ -72,27 +77,38 @@ async fn carry(inner: TcpStream, target: Arc<String>, mut road: watch::Receiver<
     let (outer_read, outer_write) = outer.into_split();
     let committing = Arc::new(AtomicBool::new(false));
     let notice = Arc::clone(&committing);
-    let there = pass(inner_read, outer_write, road.clone(), move |bytes, road| {
-        let commits = bytes.windows(7).any(|word| word == b"COMMIT\0");
-        notice.store(commits, Ordering::SeqCst);
-        *road != Road::Blocked
-    });
-    let back = pass(outer_read, inner_write, road.clone(), move |_, road| {
-        let unanswered = *road == Road::CommitsUnanswered && committing.load(Ordering::SeqCst);
-        *road != Road::Blocked && !unanswered
-    });
+    let there = pass(
+        inner_read,
+        outer_write,
+        traffic.clone(),
+        move |bytes, traffic| {
+            let commits = bytes.windows(7).any(|word| word == b"COMMIT\0");
+            notice.store(commits, Ordering::SeqCst);
+            *traffic != Traffic::Blocked
+        },
+    );
+    let back = pass(
+        outer_read,
+        inner_write,
+        traffic.clone(),
+        move |_, traffic| {
+            let unanswered =
+                *traffic == Traffic::CommitsUnanswered && committing.load(Ordering::SeqCst);
+            *traffic != Traffic::Blocked && !unanswered
+        },
+    );
     tokio::select! {
         () = there => {}
         () = back => {}
-        _ = road.wait_for(|road| *road == Road::Closed) => {}
+        _ = traffic.wait_for(|traffic| *traffic == Traffic::Closed) => {}
     }
 }
 
 async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    mut road: watch::Receiver<Road>,
-    passes: impl Fn(&[u8], &Road) -> bool,
+    mut traffic: monitoring::Receiver<Traffic>,
+    passes: impl Fn(&[u8], &Traffic) -> bool,
 ) {
     let mut bytes = vec![0; 64 * 1024];
     loop {
@@ -101,7 +117,10 @@ async fn pass(
             Ok(n_bytes) => n_bytes,
         };
         let sent = &bytes[..n_bytes];
-        if road.wait_for(|road| passes(sent, road)).await.is_err()
+        if traffic
+            .wait_for(|traffic| passes(sent, traffic))
+            .await
+            .is_err()
             || to.write_all(sent).await.is_err()
         {
             return;

@@ -1,22 +1,22 @@
-//! No secret and no customer's data is ever written: canaries go in by every way, and
-//! everything that was written is searched for them.
+//! Secrets and customer data never reach logs, pages or files: canary values are put into every
+//! input, and all output is searched for them.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use clap::Parser;
-use e2e::points::{FATES, brisk};
+use e2e::crash_points::{CRASH_POINTS_FILE, short_intervals};
 use serde_json::json;
 use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, WhmcsOptions};
 
-use crate::house::{Engine, Settings, TestEnv};
 use crate::process::{Process, page};
+use crate::test_env::{Engine, Settings, TestEnv};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
-const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 const IDENTIFIER: &str = "canary-identifier-4711";
 const SECRET: &str = "canary-secret-4712";
@@ -27,22 +27,22 @@ const NAME: &str = "Canaryname4715";
 const PHONE: &str = "+44 20 7946 4716";
 const STREET: &str = "4717 Canary Row";
 
-/// What must not be found anywhere.
-fn canaries(house: &TestEnv) -> Vec<(&'static str, String)> {
-    let login = house.salesforce.login();
+/// Values that must not be found anywhere.
+fn canaries(env: &TestEnv) -> Vec<(&'static str, String)> {
+    let login = env.salesforce.login();
     let key_line = login
         .private_key_pem
         .lines()
         .nth(2)
         .expect("a key has lines");
-    let org = &house.salesforce.org_id()[..15];
+    let org = &env.salesforce.org_id()[..15];
     vec![
         ("WHMCS_IDENTIFIER", IDENTIFIER.to_owned()),
         ("WHMCS_SECRET", SECRET.to_owned()),
         ("WHMCS_ACCESS_KEY", ACCESS_KEY.to_owned()),
         ("ALERT_WEBHOOK_URL", HOOK.to_owned()),
         ("SF_PRIVATE_KEY", key_line.to_owned()),
-        // How the simulated org's access tokens begin, and a signed assertion's header.
+        // Prefixes of the simulated org's access tokens and of a signed assertion.
         ("access token", format!("{org}!AQ")),
         ("assertion", "eyJ".to_owned()),
         ("e-mail address", EMAIL.to_owned()),
@@ -63,8 +63,8 @@ fn assert_clean(what: &str, text: &str, canaries: &[(&'static str, String)]) {
     }
 }
 
-/// Everything there is to log.
-fn talkative(mut settings: Settings, fates: &Path) -> Settings {
+/// Enables all log output.
+fn verbose(mut settings: Settings, crash_points: &Path) -> Settings {
     settings.extend([
         (
             "RUST_LOG",
@@ -72,11 +72,11 @@ fn talkative(mut settings: Settings, fates: &Path) -> Settings {
                 .to_owned(),
         ),
         ("WHMCS_CREATE_CLIENTS", "true".to_owned()),
-        // Nobody listens there: the alert about the dead letter cannot be posted.
+        // Nothing listens there, so the alert for the dead letter cannot be posted.
         ("ALERT_WEBHOOK_URL", format!("http://127.0.0.1:9/{HOOK}")),
-        (FATES, fates.display().to_string()),
-        // Three of the faults close the lane until a probe opens it again.
-        brisk(),
+        (CRASH_POINTS_FILE, crash_points.display().to_string()),
+        // Three of the faults open the circuit until a probe succeeds.
+        short_intervals(),
     ]);
     settings.retain(|(name, _)| *name != "WHMCS_ACCESS_KEY");
     settings.push(("WHMCS_ACCESS_KEY", ACCESS_KEY.to_owned()));
@@ -84,25 +84,25 @@ fn talkative(mut settings: Settings, fates: &Path) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_and_no_customers_data_is_written_anywhere() {
+async fn secrets_and_customer_data_are_never_written() {
     let whmcs = WhmcsOptions {
         identifier: IDENTIFIER.to_owned(),
         secret: SECRET.to_owned(),
         access_key: Some(ACCESS_KEY.to_owned()),
         ..WhmcsOptions::default()
     };
-    let house = TestEnv::with(Engine::Sqlite, whmcs).await;
-    let canaries = canaries(&house);
-    let account = house.salesforce.create_account("New Ltd", None).unwrap();
+    let env = TestEnv::with(Engine::Sqlite, whmcs).await;
+    let canaries = canaries(&env);
+    let account = env.salesforce.create_account("New Ltd", None).unwrap();
     let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": NAME,
         "Email": EMAIL, "Phone": PHONE});
-    let contact = house.salesforce.create("Contact", contact).unwrap();
+    let contact = env.salesforce.create("Contact", contact).unwrap();
     let fields = json!({"BillToContactId": contact, "BillingStreet": STREET,
         "BillingCity": "London", "BillingState": "London", "BillingPostalCode": "E1 6AN",
         "BillingCountryCode": "GB"});
-    let order = || house.place_for(&account, fields.as_object().unwrap().clone());
+    let order = || env.place_for(&account, fields.as_object().unwrap().clone());
     let orders: Vec<_> = (0..8).map(|_| order()).collect();
-    // Every way a call can go wrong, on both sides.
+    // Every kind of call failure, on both sides.
     for (order, id) in orders.iter().zip([
         FaultId::F04,
         FaultId::F07,
@@ -111,7 +111,7 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
         FaultId::F28,
     ]) {
         let fault = Fault::new(id).on("AddOrder").marker(order.as_str());
-        house.whmcs.fault(fault.with_effect());
+        env.whmcs.fault(fault.with_effect());
     }
     for id in [
         FaultId::F16,
@@ -120,8 +120,7 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
         FaultId::F21,
         FaultId::F22,
     ] {
-        house
-            .whmcs
+        env.whmcs
             .fault(Fault::new(id).on("GetOrders").when(When::Next(1)));
     }
     let (status, after) = (500, false);
@@ -131,32 +130,31 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
         RestFaultKind::DropBefore,
         RestFaultKind::LockRow,
     ] {
-        house.salesforce.fault(RestFault::new(Route::Query, kind));
+        env.salesforce.fault(RestFault::new(Route::Query, kind));
     }
-    house.salesforce.publish_raw(vec![0xff; 40], None);
+    env.salesforce.publish_raw(vec![0xff; 40], None);
 
-    let (fates, log) = (house.file("fates"), house.file("all.log"));
-    fs::write(&fates, "").unwrap();
-    let subscriber_log = house.file("subscriber.log");
-    let worker = talkative(house.worker_settings(), &fates);
-    let subscriber = talkative(house.subscriber_settings(), &fates);
+    let (crash_points, log) = (env.file("crash_points"), env.file("all.log"));
+    fs::write(&crash_points, "").unwrap();
+    let subscriber_log = env.file("subscriber.log");
+    let worker = verbose(env.worker_settings(), &crash_points);
+    let subscriber = verbose(env.subscriber_settings(), &crash_points);
     let running = [
         Process::start(WORKER, &worker, &log),
         Process::start(SUBSCRIBER, &subscriber, &subscriber_log),
     ];
     for order in &orders {
-        house.salesforce.approve(order.as_str()).unwrap();
+        env.salesforce.approve(order.as_str()).unwrap();
     }
-    house
-        .until(async || {
-            orders
-                .iter()
-                .all(|order| house.field(order, "Activation_Status__c") != "Activating")
-        })
-        .await;
-    house.salesforce.revoke_tokens();
-    house.salesforce.retry(orders[2].as_str()).unwrap();
-    house.until_activation(&orders[2], "Activated").await;
+    env.until(async || {
+        orders
+            .iter()
+            .all(|order| env.field(order, "Activation_Status__c") != "Activating")
+    })
+    .await;
+    env.salesforce.revoke_tokens();
+    env.salesforce.retry(orders[2].as_str()).unwrap();
+    env.until_activation(&orders[2], "Activated").await;
     for path in ["/readyz", "/metrics"] {
         assert_clean(path, &page(&log, "worker", path).await.1, &canaries);
     }
@@ -167,7 +165,7 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
     for process in running {
         process.stop().await;
     }
-    for file in fs::read_dir(house.file("")).unwrap() {
+    for file in fs::read_dir(env.file("")).unwrap() {
         let path = file.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         let what = path.display().to_string();
@@ -176,14 +174,14 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
     let log = fs::read_to_string(&log).unwrap();
     assert!(log.contains(r#""DEBUG""#), "the logs were finer than usual");
     for order in &orders {
-        let message = house.field(order, "Activation_Error_Message__c");
+        let message = env.field(order, "Activation_Error_Message__c");
         assert_clean("the order in Salesforce", &message, &canaries);
     }
 }
 
 #[tokio::test]
-async fn settings_that_are_refused_do_not_show_what_was_secret_in_them() {
-    let house = TestEnv::new().await;
+async fn rejected_settings_do_not_reveal_secrets() {
+    let env = TestEnv::new().await;
     let canary = "canary-4718";
     let canaries = [("secret", canary.to_owned())];
     for name in [
@@ -192,10 +190,10 @@ async fn settings_that_are_refused_do_not_show_what_was_secret_in_them() {
         "WHMCS_IDENTIFIER",
         "WHMCS_ACCESS_KEY",
     ] {
-        let mut settings = house.worker_settings();
+        let mut settings = env.worker_settings();
         settings.retain(|(other, _)| *other != name);
         settings.push((name, canary.to_owned()));
-        // Something else is wrong too, so that no run begins.
+        // A second invalid setting prevents the start.
         settings.push(("WORKER_CONCURRENCY", "none".to_owned()));
         let flag = format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
         for extra in [
@@ -213,7 +211,7 @@ async fn settings_that_are_refused_do_not_show_what_was_secret_in_them() {
             let printed = [output.stdout, output.stderr].concat();
             let printed = String::from_utf8_lossy(&printed).replace(
                 &format!("unexpected argument '{canary}' found"),
-                "what stands where no argument belongs is named",
+                "clap names the unexpected argument",
             );
             assert_clean(name, &printed, &canaries);
         }
@@ -222,11 +220,11 @@ async fn settings_that_are_refused_do_not_show_what_was_secret_in_them() {
 
 #[tokio::test]
 async fn debug_output_of_settings_shows_no_secret() {
-    let house = TestEnv::new().await;
-    let secret = house.whmcs.credentials().secret;
-    let key = house.salesforce.login().private_key_pem;
+    let env = TestEnv::new().await;
+    let secret = env.whmcs.credentials().secret;
+    let key = env.salesforce.login().private_key_pem;
     let mut flags = vec!["worker".to_owned()];
-    for (name, value) in house.worker_settings() {
+    for (name, value) in env.worker_settings() {
         let name = name.to_ascii_lowercase().replace('_', "-");
         flags.extend([format!("--{name}"), value]);
     }

@@ -1,4 +1,4 @@
-//! Every setting of every program is among those that people are shown.
+//! Every setting of every program is in the list of settings.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ fn read_by(program: &Command) -> BTreeSet<String> {
 }
 
 #[test]
-fn what_a_program_reads_is_shown_with_its_origin() {
+fn every_setting_read_is_listed() {
     let shown: BTreeSet<_> = settings::SETTINGS.iter().map(|(name, ..)| *name).collect();
     let secret = |name: &str| {
         let known = settings::SETTINGS.iter().find(|(known, ..)| *known == name);
@@ -25,12 +25,12 @@ fn what_a_program_reads_is_shown_with_its_origin() {
         let names = read_by(&program);
         assert!(names.len() > 20, "{} reads {names:?}", program.get_name());
         for name in names {
-            // A secret comes from a file as well, and is one setting.
+            // A secret and its `_FILE` variant are one setting.
             let known = match name.strip_suffix("_FILE") {
                 Some(plain) if secret(plain) => plain,
                 _ => &name,
             };
-            assert!(shown.contains(known), "{name} is shown nowhere");
+            assert!(shown.contains(known), "{name} is not listed");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the programs do when they are told to stop, or that something was mended.
+//! Reaction of the programs to SIGTERM and SIGHUP.
 
 use std::time::Duration;
 
@@ -6,24 +6,23 @@ use rustix::process::Signal;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::{Phase, When};
 
-use crate::house::TestEnv;
 use crate::process::{Process, page, until_logged};
+use crate::test_env::TestEnv;
 
-const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
-const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
-    let house = TestEnv::new().await;
+async fn sighup_ends_wait_after_rejected_login() {
+    let env = TestEnv::new().await;
     let refusal = RestFaultKind::TokenRefused {
         error: "invalid_grant".to_owned(),
         description: "user hasn't approved this consumer".to_owned(),
     };
-    house
-        .salesforce
+    env.salesforce
         .fault(RestFault::new(Route::Token, refusal).when(When::Next(1)));
-    let log = house.file("subscriber.log");
-    let settings = house.harmless(house.subscriber_settings());
+    let log = env.file("subscriber.log");
+    let settings = env.without_crashes(env.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &log);
     until_logged(&log, "no token from Salesforce").await;
     let (status, ready) = page(&log, "subscriber", "/readyz").await;
@@ -32,10 +31,10 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
     let (status, health) = page(&log, "subscriber", "/health/sf-events").await;
     assert_eq!(status, 503);
     assert!(health.contains("pre-authorise the user"), "{health}");
-    house.approve(1);
+    env.approve(1);
     subscriber.signal(Signal::HUP);
-    // Far less than the half minute that the next login would have waited.
-    tokio::time::timeout(Duration::from_secs(20), house.until_queued(1))
+    // Much less than the 30 s until the next login attempt.
+    tokio::time::timeout(Duration::from_secs(20), env.until_queued(1))
         .await
         .unwrap();
     assert_eq!(page(&log, "subscriber", "/readyz").await.0, 200);
@@ -43,51 +42,51 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stopping_worker_lets_the_call_in_hand_finish_and_the_next_one_goes_on() {
-    let house = TestEnv::new().await;
-    let log = house.file("worker.log");
-    let settings = house.harmless(house.mortal_worker_settings());
-    let accept = house.whmcs.hold("AcceptOrder", Phase::After);
-    let subscriber = house.subscribe();
-    let order = *house.approve(1).first().unwrap();
+async fn stopping_worker_finishes_call_and_successor_continues() {
+    let env = TestEnv::new().await;
+    let log = env.file("worker.log");
+    let settings = env.without_crashes(env.short_lease_worker_settings());
+    let accept = env.whmcs.hold("AcceptOrder", Phase::After);
+    let subscriber = env.subscribe();
+    let order = *env.approve(1).first().unwrap();
     let worker = Process::start(WORKER, &settings, &log);
     accept.arrived(1).await;
     worker.signal(Signal::TERM);
     accept.release();
     let mut worker = worker;
     assert!(worker.ended().await.success());
-    let next = house.work();
-    house.until_activation(&order, "Activated").await;
-    house.assert_provisioned_once(&order);
+    let next = env.work();
+    env.until_activation(&order, "Activated").await;
+    env.assert_provisioned_once(&order);
     next.stop().await;
     subscriber.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_that_outlasts_the_drain_is_left_to_its_lease_and_a_second_signal_ends_at_once() {
+async fn drain_timeout_and_second_signal_leave_call_to_its_lease() {
     for (drain, second) in [("100ms", false), ("1h", true)] {
-        let house = TestEnv::new().await;
-        let log = house.file("worker.log");
-        let mut settings = house.harmless(house.mortal_worker_settings());
+        let env = TestEnv::new().await;
+        let log = env.file("worker.log");
+        let mut settings = env.without_crashes(env.short_lease_worker_settings());
         settings.push(("WORKER_DRAIN", drain.to_owned()));
         settings.retain(|(name, _)| *name != "WHMCS_TIMEOUT");
-        let place = house.whmcs.hold("AddOrder", Phase::After);
-        let subscriber = house.subscribe();
-        let order = *house.approve(1).first().unwrap();
+        let place = env.whmcs.hold("AddOrder", Phase::After);
+        let subscriber = env.subscribe();
+        let order = *env.approve(1).first().unwrap();
         let mut worker = Process::start(WORKER, &settings, &log);
         place.arrived(1).await;
         worker.signal(Signal::TERM);
         if second {
-            // Two signals at once may be heard as one.
+            // Two signals at once may be delivered as one.
             until_logged(&log, "draining").await;
             worker.signal(Signal::INT);
         }
         let ended = tokio::time::timeout(Duration::from_secs(30), worker.ended());
         assert_eq!(ended.await.unwrap().success(), !second);
         place.release();
-        let next = house.work();
-        house.until_activation(&order, "Activated").await;
-        house.assert_provisioned_once(&order);
+        let next = env.work();
+        env.until_activation(&order, "Activated").await;
+        env.assert_provisioned_once(&order);
         next.stop().await;
         subscriber.stop().await;
     }

@@ -1,4 +1,4 @@
-//! What a collector of traces is sent.
+//! Exported traces.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,13 +16,13 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-use crate::house::{TestEnv, with};
 use crate::process::Process;
+use crate::test_env::{TestEnv, with};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
-const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
-/// Keeps every span, with the service it came from.
+/// A collector that keeps every span with its service name.
 #[derive(Clone, Default)]
 struct Collector(Arc<Mutex<Vec<Span>>>);
 
@@ -45,7 +45,7 @@ impl Collector {
             .clone()
     }
 
-    /// Listens for OTLP over gRPC; answers its address.
+    /// Listens for OTLP over gRPC and returns the address.
     async fn listen_grpc(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -55,7 +55,7 @@ impl Collector {
         format!("http://{address}")
     }
 
-    /// Listens for OTLP over HTTP; answers its address.
+    /// Listens for OTLP over HTTP and returns the address.
     async fn listen_http(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -82,34 +82,27 @@ impl TraceService for Collector {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_attempt_is_a_trace_of_its_calls_linked_to_the_one_its_event_began() {
-    let house = TestEnv::new().await;
+async fn attempt_trace_contains_calls_and_links_to_event_trace() {
+    let env = TestEnv::new().await;
     let collector = Collector::default();
     let grpc = collector.listen_grpc().await;
     let http = collector.listen_http().await;
-    let settings = house.harmless(house.subscriber_settings());
+    let settings = env.without_crashes(env.subscriber_settings());
     let settings = with(settings, &[("OTEL_EXPORTER_OTLP_ENDPOINT", &grpc)]);
-    let subscriber = Process::start(SUBSCRIBER, &settings, &house.file("subscriber.log"));
-    let settings = house.harmless(house.mortal_worker_settings());
+    let subscriber = Process::start(SUBSCRIBER, &settings, &env.file("subscriber.log"));
+    let settings = env.without_crashes(env.short_lease_worker_settings());
     let over_http = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &*http),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf"),
     ];
     let settings = with(settings, &over_http);
-    let worker = Process::start(WORKER, &settings, &house.file("worker.log"));
-    let order = *house.approve(1).first().unwrap();
-    house.until_activation(&order, "Activated").await;
+    let worker = Process::start(WORKER, &settings, &env.file("worker.log"));
+    let order = *env.approve(1).first().unwrap();
+    env.until_activation(&order, "Activated").await;
     subscriber.stop().await;
     worker.stop().await;
 
-    let job = house
-        .store
-        .reader
-        .jobs_of(order)
-        .await
-        .unwrap()
-        .remove(0)
-        .job;
+    let job = env.store.reader.jobs_of(order).await.unwrap().remove(0).job;
     let event = uuid::Uuid::parse_str(job.event.unwrap().as_str()).unwrap();
     let received = collector.named("receive");
     assert_eq!(received.trace_id, event.as_bytes());
@@ -125,14 +118,17 @@ async fn an_attempt_is_a_trace_of_its_calls_linked_to_the_one_its_event_began() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_away_holds_nothing_up() {
-    let house = TestEnv::new().await;
-    let nobody = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
-    let settings = with(house.harmless(house.mortal_worker_settings()), &nobody);
-    let worker = Process::start(WORKER, &settings, &house.file("worker.log"));
-    let subscriber = house.subscribe();
-    let order = *house.approve(1).first().unwrap();
-    house.until_activation(&order, "Activated").await;
+async fn unavailable_collector_does_not_block_provisioning() {
+    let env = TestEnv::new().await;
+    let unavailable = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
+    let settings = with(
+        env.without_crashes(env.short_lease_worker_settings()),
+        &unavailable,
+    );
+    let worker = Process::start(WORKER, &settings, &env.file("worker.log"));
+    let subscriber = env.subscribe();
+    let order = *env.approve(1).first().unwrap();
+    env.until_activation(&order, "Activated").await;
     worker.stop().await;
     subscriber.stop().await;
 }

@@ -1,5 +1,5 @@
-//! The promises, kept in ten thousand schedules; and broken by every hole cut into the net.
+//! All promises are kept in ten thousand schedules, and every mutation is detected.
 
-mod holes;
+mod determinism;
+mod mutations;
 mod promises;
-mod story;

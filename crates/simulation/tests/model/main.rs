@@ -1,8 +1,8 @@
-//! A small model of the calls that must not be repeated, checked over every interleaving.
+//! Model checking of the calls that must not be repeated, over every interleaving.
 //!
-//! The rules are those of production (`domain::order`: the fold over the facts, the next step,
-//! the match of WHMCS orders, the next set-up call); the outside is a few integers. Each rule
-//! has a variant without it, which must give a counterexample.
+//! The rules are those of production (`domain::order`: replay of the facts, next step, match of
+//! WHMCS orders, next activation call); the external systems are a few integers. Each rule has a
+//! variant without it, which must give a counterexample.
 
+mod activating;
 mod placing;
-mod setting_up;

@@ -7,7 +7,7 @@ use domain::id::{OrderId, OrgId};
 use domain::key::{ClientId, JobId, Marker, WhmcsOrderId};
 use domain::order::{
     Fact, MarkersKept, MatchResult, OrderState, OrderStatus, Plan, Search, ServiceStatus, Step,
-    WhmcsOrder, WhmcsService, match_orders, next,
+    WhmcsOrder, WhmcsService, judge, next,
 };
 use domain::time::Timestamp;
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -17,30 +17,31 @@ use testkit::{details, order_id};
 const TICK: Duration = Duration::from_secs(1);
 const TIMEOUT: u8 = 1;
 const QUIET: u8 = 1;
-/// A call may take effect until so long after it was sent.
+/// A call may take effect until this long after it was sent.
 const WINDOW: u8 = TIMEOUT + 2 * QUIET;
 const LAST_TICK: u8 = 7;
 const ATTEMPTS: u8 = 2;
 /// Longer histories only repeat themselves.
 const FACTS: usize = 16;
 
-/// Which rule is taken away.
+/// The disabled rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Variant {
     AsBuilt,
-    /// A page after the effect counts as a call without effect, and the watermark is dropped.
+    /// An error page after the effect counts as a call without effect, and the watermark is
+    /// dropped.
     PageMeansNoEffect,
-    /// An order that kept its marker is proof for ever.
-    ProofForEver,
+    /// One kept marker is proof forever.
+    PermanentMarkerProof,
     /// A retry does not wait for the rest of the window.
-    NoWindow,
-    /// An intent without an outcome is forgotten when its process dies.
+    NoEffectWindow,
+    /// A crash loses an intent without an outcome.
     IntentForgotten,
 }
 
-struct Placing(Variant);
+struct PlacingModel(Variant);
 
-/// What was recorded, small enough to be compared and hashed.
+/// A recorded fact, small enough to be compared and hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Recorded {
     Checked(u8),
@@ -78,10 +79,10 @@ struct State {
     worker: Worker,
     facts: Vec<Recorded>,
     orders: Vec<Order>,
-    /// When calls were sent that may still take effect.
+    /// Send times of calls that may still take effect.
     in_flight: Vec<u8>,
     notes_kept: bool,
-    /// The run of orders that kept their marker, and whether any ever did.
+    /// The range of orders that kept their marker, and whether any ever did.
     kept: Option<(u8, u8)>,
     ever_kept: bool,
     attempt: u8,
@@ -90,24 +91,24 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
     Tick,
-    /// The worker does its next step.
+    /// The worker takes its next step.
     Work,
     Send,
     /// The call takes effect and is answered.
     Answer,
-    /// The call takes effect and an error page comes back.
+    /// The call takes effect and an error page is returned.
     Page,
-    /// The call takes effect and WHMCS's own error comes back.
+    /// The call takes effect and a WHMCS error is returned.
     LateRefusal,
-    /// Nothing comes back.
+    /// Nothing is returned.
     GiveUp,
-    /// A call that nobody waits for takes effect.
+    /// A call without a waiting caller takes effect.
     Land,
     Die,
     Restart,
-    /// The operator asks again.
+    /// The operator retries.
     Retry,
-    /// An upgrade ends the keeping of notes.
+    /// An upgrade stops keeping notes.
     LoseNotes,
     /// Another order of the same client is placed, answered and read back.
     Sibling,
@@ -126,7 +127,7 @@ fn job(attempt: u8) -> JobId {
 }
 
 fn marker(order: OrderId) -> String {
-    let org = OrgId::parse("00D000000000001").expect("it has the form of an org's id");
+    let org = OrgId::parse("00D000000000001").expect("valid org id");
     Marker { org, order }.to_string()
 }
 
@@ -177,7 +178,7 @@ impl State {
         u8::try_from(self.orders.len()).unwrap_or(u8::MAX)
     }
 
-    /// An order was answered and read back.
+    /// Records that an order was answered and read back.
     fn read_back(&mut self, id: u8) {
         let marked = self.orders[usize::from(id) - 1].marked;
         self.ever_kept |= marked;
@@ -189,9 +190,9 @@ impl State {
     }
 
     fn search(&self, variant: Variant, watermark: Option<WhmcsOrderId>) -> MatchResult {
-        let sightings: Vec<_> = self.orders.iter().zip(1_u64..).map(sighting).collect();
+        let orders: Vec<_> = self.orders.iter().zip(1_u64..).map(whmcs_order).collect();
         let kept = match variant {
-            Variant::ProofForEver if self.ever_kept => Some(MarkersKept {
+            Variant::PermanentMarkerProof if self.ever_kept => Some(MarkersKept {
                 from: WhmcsOrderId(0),
                 to: WhmcsOrderId(u64::MAX),
             }),
@@ -206,17 +207,17 @@ impl State {
                 org: details(order_id(1)).org,
                 order: order_id(1),
             },
-            plan: &plan.expect("the order of tests is mapped"),
+            plan: &plan.expect("the test order is mapped"),
             watermark,
             answered: None,
             markers_kept: kept,
             forgotten: &[],
         };
-        match_orders(&search, &sightings)
+        judge(&search, &orders)
     }
 }
 
-fn sighting((order, id): (&Order, u64)) -> WhmcsOrder {
+fn whmcs_order((order, id): (&Order, u64)) -> WhmcsOrder {
     let notes = match (order.ours, order.marked) {
         (_, false) => String::new(),
         (true, true) => marker(order_id(1)),
@@ -238,7 +239,7 @@ fn sighting((order, id): (&Order, u64)) -> WhmcsOrder {
     }
 }
 
-impl Placing {
+impl PlacingModel {
     /// One step of the worker, as `provisioning` takes it; `None` when it has to wait.
     fn work(&self, state: &mut State) -> Option<()> {
         let (timeout, quiet) = (TICK * u32::from(TIMEOUT), TICK * u32::from(QUIET));
@@ -256,9 +257,9 @@ impl Placing {
                     state.facts.push(recorded);
                     return Some(());
                 }
-                let settled = unknown.map(|call| call.settled_at(timeout, quiet));
-                let open = settled.is_some_and(|settled| state.now < tick_of(settled));
-                if open && self.0 != Variant::NoWindow {
+                let over = unknown.map(|call| call.settled_at(timeout, quiet));
+                let open = over.is_some_and(|over| state.now < tick_of(over));
+                if open && self.0 != Variant::NoEffectWindow {
                     return None;
                 }
                 let highest = u8::try_from(state.orders.len()).unwrap_or(u8::MAX);
@@ -303,7 +304,7 @@ impl Placing {
     }
 }
 
-impl Model for Placing {
+impl Model for PlacingModel {
     type State = State;
     type Action = Action;
 
@@ -368,7 +369,7 @@ impl Model for Placing {
                 state.now += 1;
                 let now = state.now;
                 state.in_flight.retain(|sent| now < sent + WINDOW);
-                // Nobody waits longer than the time limit.
+                // No call waits longer than the timeout.
                 if let Worker::Waits { sent } = state.worker
                     && now > sent + TIMEOUT
                 {
@@ -422,7 +423,7 @@ impl Model for Placing {
                 if let Worker::Waits { .. } = state.worker
                     && state.in_flight.is_empty()
                 {
-                    // Its own call has landed; its answer is a case of its own.
+                    // Its own call has taken effect; the answer is another action.
                     return None;
                 }
             }
@@ -465,13 +466,16 @@ impl Model for Placing {
 }
 
 #[test]
-fn no_interleaving_places_a_second_order() {
-    let checker = Placing(Variant::AsBuilt).checker().threads(2).spawn_bfs();
+fn no_interleaving_places_second_order() {
+    let checker = PlacingModel(Variant::AsBuilt)
+        .checker()
+        .threads(2)
+        .spawn_bfs();
     checker.join().assert_properties();
 }
 
 fn gives_a_counterexample(variant: Variant) {
-    let checker = Placing(variant).checker().threads(2);
+    let checker = PlacingModel(variant).checker().threads(2);
     let checker = checker.finish_when(HasDiscoveries::AnyFailures);
     let checker = checker.spawn_bfs().join();
     let path = checker.discovery("one order");
@@ -479,21 +483,21 @@ fn gives_a_counterexample(variant: Variant) {
 }
 
 #[test]
-fn a_page_taken_for_no_effect_places_a_second_order() {
+fn page_treated_as_no_effect_places_second_order() {
     gives_a_counterexample(Variant::PageMeansNoEffect);
 }
 
 #[test]
-fn a_proof_that_never_ends_places_a_second_order() {
-    gives_a_counterexample(Variant::ProofForEver);
+fn permanent_marker_proof_places_second_order() {
+    gives_a_counterexample(Variant::PermanentMarkerProof);
 }
 
 #[test]
-fn a_retry_inside_the_window_places_a_second_order() {
-    gives_a_counterexample(Variant::NoWindow);
+fn retry_inside_effect_window_places_second_order() {
+    gives_a_counterexample(Variant::NoEffectWindow);
 }
 
 #[test]
-fn an_intent_that_is_forgotten_places_a_second_order() {
+fn lost_intent_places_second_order() {
     gives_a_counterexample(Variant::IntentForgotten);
 }

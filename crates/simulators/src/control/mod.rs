@@ -1,5 +1,5 @@
-//! The control API: JSON over HTTP for what the Rust API does in process.
-mod knobs;
+//! Control API: the Rust API of the simulators as JSON over HTTP.
+mod runtime_options;
 
 use std::{io, sync::Arc};
 
@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    door::Host,
+    listener::Host,
     salesforce::{Refusal, RestFault, StreamFault, StreamFaultKind, UnaryFault},
     whmcs::Fault,
     world::World,
 };
 
-/// What the control API offers, for people.
+/// Description of the control API.
 pub const DOCS: &str = "\
 GET    /                       this text
 GET    /books/salesforce       orders with their items, accounts, products
@@ -58,10 +58,10 @@ pub struct Control {
 }
 
 impl Control {
-    /// Binds the port (0 = any) and serves.
+    /// Binds the port (0 = any) and starts serving.
     pub async fn start(world: Arc<World>, port: u16) -> io::Result<Self> {
-        let (host, door) = Host::bind(port).await?;
-        host.serve_http(door, router(world));
+        let (host, listener) = Host::bind(port).await?;
+        host.serve_http(listener, router(world));
         Ok(Self { host })
     }
 
@@ -93,10 +93,10 @@ fn done() -> Json<Value> {
 fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/", get(async || DOCS))
-        .merge(books())
+        .merge(data_routes())
         .merge(orders())
         .merge(faults())
-        .route("/knobs", post(knobs::knobs))
+        .route("/knobs", post(runtime_options::update))
         .route(
             "/whmcs/orders/{id}/{edit}",
             post(
@@ -109,7 +109,7 @@ fn router(world: Arc<World>) -> Router {
         .with_state(world)
 }
 
-fn books() -> Router<Arc<World>> {
+fn data_routes() -> Router<Arc<World>> {
     Router::new()
         .route(
             "/books/salesforce",
@@ -287,7 +287,7 @@ fn faults() -> Router<Arc<World>> {
             "/faults/stream/now",
             post(
                 async |State(world): Shared, Json(kind): Json<StreamFaultKind>| {
-                    world.salesforce.spoil_streams_now(kind);
+                    world.salesforce.fault_streams_now(kind);
                     done()
                 },
             ),

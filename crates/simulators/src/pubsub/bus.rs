@@ -1,4 +1,4 @@
-//! The bus: positions, stored events, schemas, and who is to be told.
+//! The event bus: positions, stored events, schemas and waiting streams.
 use std::{
     collections::BTreeMap,
     sync::{
@@ -35,7 +35,7 @@ pub struct Published {
     pub schema_id: String,
 }
 
-/// What the bus has seen.
+/// Statistics of the bus.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct BusStats {
     /// Streams open now.
@@ -99,12 +99,12 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Bus {
     pub(super) clock: Arc<SkewedClock>,
-    pub(super) dice: Mutex<StdRng>,
+    pub(super) rng: Mutex<StdRng>,
     state: Mutex<State>,
-    /// Bumped whenever there may be something to deliver.
-    pub(super) news: watch::Sender<u64>,
-    /// Tells every open stream to suffer a fault now.
-    pub(super) orders: broadcast::Sender<StreamFaultKind>,
+    /// Incremented whenever there may be something to deliver.
+    pub(super) changes: watch::Sender<u64>,
+    /// Faults for all open streams.
+    pub(super) instant_faults: broadcast::Sender<StreamFaultKind>,
     stream_faults: Mutex<Vec<StreamFault>>,
     unary_faults: Script<UnaryFault>,
     pub(super) counters: Counters,
@@ -113,12 +113,12 @@ pub(crate) struct Bus {
 impl Bus {
     pub(crate) fn new(options: BusOptions, seed: u64, clock: Arc<SkewedClock>) -> Self {
         let schema = EventSchema::new(&options.event, &options.fields);
-        let mut dice = StdRng::seed_from_u64(seed ^ 0xb05);
-        let position = dice.random_range(10_000_000..20_000_000);
+        let mut rng = StdRng::seed_from_u64(seed ^ 0xb05);
+        let position = rng.random_range(10_000_000..20_000_000);
         let issued = BTreeMap::from([(position, clock.now())]);
         Self {
             clock,
-            dice: Mutex::new(dice),
+            rng: Mutex::new(rng),
             state: Mutex::new(State {
                 options,
                 position,
@@ -128,8 +128,8 @@ impl Bus {
                 epoch: 0,
                 allocation_from: 0,
             }),
-            news: watch::Sender::new(0),
-            orders: broadcast::channel(16).0,
+            changes: watch::Sender::new(0),
+            instant_faults: broadcast::channel(16).0,
             stream_faults: Mutex::default(),
             unary_faults: Script::default(),
             counters: Counters::default(),
@@ -140,8 +140,8 @@ impl Bus {
         lock(&self.state).options.clone()
     }
 
-    pub(crate) fn turn(&self, knob: impl FnOnce(&mut BusOptions)) {
-        knob(&mut lock(&self.state).options);
+    pub(crate) fn change_options(&self, change: impl FnOnce(&mut BusOptions)) {
+        change(&mut lock(&self.state).options);
     }
 
     pub(super) fn topic(&self) -> String {
@@ -149,7 +149,7 @@ impl Bus {
     }
 
     pub(crate) fn uuid(&self) -> String {
-        let bytes: [u8; 16] = lock(&self.dice).random();
+        let bytes: [u8; 16] = lock(&self.rng).random();
         uuid::Builder::from_random_bytes(bytes)
             .into_uuid()
             .to_string()
@@ -157,7 +157,7 @@ impl Bus {
 
     pub(crate) fn schema(&self) -> EventSchema {
         let state = lock(&self.state);
-        // There is always at least the one made at start.
+        // There is always the initial schema.
         state.schemas[state.schemas.len() - 1].clone()
     }
 
@@ -190,7 +190,7 @@ impl Bus {
         self.append(event)
     }
 
-    /// Puts an event on the bus as it is.
+    /// Appends an event without changes.
     pub(crate) fn append(&self, event: ProducerEvent) -> Published {
         let gap = self.gap();
         let now = self.clock.now();
@@ -214,11 +214,11 @@ impl Bus {
             state.events.insert(position, stored);
             published
         };
-        self.news.send_modify(|n| *n += 1);
+        self.changes.send_modify(|n| *n += 1);
         published
     }
 
-    /// Puts the newest event on the bus again: same UUID, new position.
+    /// Appends the newest event again: same UUID, new position.
     pub(crate) fn repeat_last(&self) -> Option<Published> {
         let last = lock(&self.state).events.values().next_back().cloned()?;
         Some(self.append(last.event))
@@ -226,13 +226,13 @@ impl Bus {
 
     fn gap(&self) -> u64 {
         if lock(&self.state).options.foreign_traffic {
-            lock(&self.dice).random_range(1..=50)
+            lock(&self.rng).random_range(1..=50)
         } else {
             1
         }
     }
 
-    /// The newest position; with foreign traffic it has moved since the last look.
+    /// The newest position, which foreign traffic advances.
     pub(super) fn keepalive_position(&self) -> u64 {
         let gap = self.gap();
         let now = self.clock.now();
@@ -245,13 +245,13 @@ impl Bus {
         position
     }
 
-    /// Forgets what is older than the retention.
+    /// Removes events older than the retention.
     fn purge(&self, state: &mut State) {
         let kept = SignedDuration::try_from(state.options.retention).unwrap_or(SignedDuration::MAX);
         let Ok(oldest) = self.clock.now().checked_sub(kept) else {
             return;
         };
-        // Positions rise with time, so only the front can be too old.
+        // Positions rise with time, so only the oldest events can have expired.
         while state
             .events
             .first_key_value()
@@ -290,7 +290,7 @@ impl Bus {
             .map(|(_, stored)| stored.clone())
     }
 
-    /// Where a stream starts: the position after which it delivers.
+    /// The position after which a stream starts to deliver.
     pub(super) fn start(&self, request: &FetchRequest, rpc_id: &str) -> Result<u64, Status> {
         let bad = |suffix: &str, message: &str| {
             Err(status(
@@ -324,7 +324,7 @@ impl Bus {
         }
     }
 
-    /// A new org behind the same name: positions start over, old ids mean nothing.
+    /// Simulates a new org with the same name: positions start over and old ids are invalid.
     pub(crate) fn reset(&self) {
         {
             let mut state = lock(&self.state);
@@ -334,23 +334,23 @@ impl Bus {
             let position = state.position;
             state.issued = BTreeMap::from([(position, self.clock.now())]);
         }
-        self.order(StreamFaultKind::Status {
+        self.fault_now(StreamFaultKind::Status {
             code: "UNAVAILABLE".to_owned(),
             error_code: String::new(),
         });
     }
 
-    /// Spoils every open stream now.
-    pub(crate) fn order(&self, kind: StreamFaultKind) {
-        // No open stream is no error.
-        let _ = self.orders.send(kind);
+    /// Applies a fault to every open stream.
+    pub(crate) fn fault_now(&self, kind: StreamFaultKind) {
+        // Without open streams there is no receiver.
+        let _ = self.instant_faults.send(kind);
     }
 
     pub(crate) fn add_stream_fault(&self, fault: StreamFault) {
         lock(&self.stream_faults).push(fault);
     }
 
-    /// The faults of the stream that opens now.
+    /// The faults of a new stream.
     pub(super) fn faults_of_stream(&self) -> Vec<StreamFault> {
         let mut faults = lock(&self.stream_faults);
         let mine = faults.clone();
@@ -367,7 +367,7 @@ impl Bus {
 
     pub(super) fn unary_fault(&self, rpc: &str) -> Option<UnaryFault> {
         self.unary_faults
-            .pick(&self.dice, |fault| fault.rpc.eq_ignore_ascii_case(rpc))
+            .pick(&self.rng, |fault| fault.rpc.eq_ignore_ascii_case(rpc))
     }
 
     pub(crate) fn clear_faults(&self) {
@@ -375,7 +375,7 @@ impl Bus {
         self.unary_faults.clear();
     }
 
-    /// Counts a delivery against the allocation; false once it is used up.
+    /// Counts a delivery against the allocation; returns false once it is used up.
     pub(super) fn may_deliver(&self) -> bool {
         let delivered = self.counters.delivered.load(Ordering::SeqCst);
         let state = lock(&self.state);

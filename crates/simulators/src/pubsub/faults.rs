@@ -1,45 +1,45 @@
-//! What can go wrong on a stream, by order of a test.
+//! Faults of event streams.
 use serde::{Deserialize, Serialize};
 
 use crate::faults::When;
 
-/// One way to spoil a stream.
+/// A stream fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum StreamFaultKind {
-    /// End with this gRPC status (`UNAVAILABLE`, ...) and `error-code` (last part or whole).
+    /// Ends with this gRPC status (`UNAVAILABLE`, ...) and `error-code` (last part or whole).
     Status {
         /// gRPC code by name.
         code: String,
         /// Error code; empty for none.
         error_code: String,
     },
-    /// Say nothing more, not even keepalives, and keep the stream open.
+    /// Sends nothing more, not even keepalives, and keeps the stream open.
     Stall,
-    /// End with status OK.
+    /// Ends with status OK.
     End,
-    /// Reset the TCP connection.
+    /// Resets the TCP connection.
     Reset,
-    /// The events of one response carry random bytes.
+    /// Replaces the payloads of one response with random bytes.
     Garbage,
-    /// The events of one response are cut in half.
+    /// Truncates the payloads of one response to half.
     Truncated,
-    /// The events of one response name a schema nobody knows.
+    /// Gives the events of one response an unknown schema id.
     UnknownSchema,
-    /// The events of one response have no replay id.
+    /// Removes the replay ids of one response.
     EmptyReplayId,
 }
 
-/// A fault for coming streams.
+/// A fault for the next streams.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamFault {
-    /// What happens.
+    /// The fault.
     #[serde(flatten)]
     pub kind: StreamFaultKind,
-    /// In place of (or within) which response of the stream, counted from 1; keepalives count.
+    /// The response, counted from 1 including keepalives, that the fault replaces or modifies.
     #[serde(default = "one")]
     pub at_response: u32,
-    /// How many of the next streams suffer it.
+    /// The number of streams affected.
     #[serde(default = "one")]
     pub streams: u32,
 }
@@ -49,7 +49,7 @@ fn one() -> u32 {
 }
 
 impl StreamFault {
-    /// Spoils the first response of the next stream.
+    /// A fault in the first response of the next stream.
     pub fn new(kind: StreamFaultKind) -> Self {
         Self {
             kind,
@@ -66,14 +66,14 @@ impl StreamFault {
         })
     }
 
-    /// At another response.
+    /// Moves the fault to another response.
     #[must_use]
     pub fn at(mut self, response: u32) -> Self {
         self.at_response = response;
         self
     }
 
-    /// For several streams.
+    /// Applies the fault to several streams.
     #[must_use]
     pub fn streams(mut self, streams: u32) -> Self {
         self.streams = streams;
@@ -81,7 +81,7 @@ impl StreamFault {
     }
 }
 
-/// A refusal of a unary call.
+/// An error of a unary call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct UnaryFault {
     /// `GetSchema`, `GetTopic` or `Publish`.
@@ -90,7 +90,7 @@ pub struct UnaryFault {
     pub code: String,
     /// Error code; empty for none.
     pub error_code: String,
-    /// Which calls.
+    /// The calls affected.
     #[serde(default)]
     pub when: When,
 }

@@ -1,4 +1,4 @@
-//! Knobs of the bus; most may be turned while it runs.
+//! Options of the bus, most of them changeable at runtime.
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,37 +15,36 @@ pub enum IdleStyle {
     Unavailable,
 }
 
-/// How the bus behaves.
+/// Behaviour of the bus.
 #[derive(Debug, Clone)]
 pub struct BusOptions {
     /// API name of the event, with `__e`.
     pub event: String,
     /// Its custom fields at start.
     pub fields: Vec<EventField>,
-    /// An empty response is sent after so long without one, while there is credit.
+    /// Interval of keepalives while there is credit.
     pub keepalive: Duration,
-    /// A stream without credit is closed after this.
+    /// A stream without credit is closed after this time.
     pub idle_close: Duration,
-    /// How it is closed.
+    /// How an idle stream is closed.
     pub idle_style: IdleStyle,
-    /// How long events and positions stay known.
+    /// Retention of events and positions.
     pub retention: Duration,
-    /// Probability that an event is delivered once more: in the response, in the next one, or
-    /// after a resume.
+    /// Probability of a duplicate delivery: in the response, in the next one, or after a resume.
     pub duplicates: f64,
-    /// Response headers come only with the first message.
+    /// Sends response headers only with the first message.
     pub lazy_headers: bool,
-    /// A refused stream learns of it only after this.
+    /// Delay of authentication errors.
     pub auth_delay: Duration,
-    /// Revoking tokens ends streams that are open already (the real service lets them run).
+    /// Whether revoking tokens ends open streams (the real service keeps them open).
     pub cut_on_revoke: bool,
-    /// After a LATEST subscribe, events published within this are missed.
+    /// After a LATEST subscribe, events published within this time are missed.
     pub latest_blind: Duration,
     /// Events that may be delivered per rolling day; `None` is unlimited.
     pub delivery_allocation: Option<u64>,
-    /// Positions jump as if other events shared the bus, and keepalives move on with them.
+    /// Lets positions jump and keepalives advance, as if other events shared the bus.
     pub foreign_traffic: bool,
-    /// Largest number of events in a response; batches are split at random below it.
+    /// Maximum number of events in a response; batches are split at random below it.
     pub max_batch: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Replay ids on the wire: eight bytes of position, big-endian, and two zero bytes.
+//! Encoding of replay ids: an eight-byte big-endian position and two zero bytes.
 
 /// The ten bytes of a position.
 pub(crate) fn encode(position: u64) -> Vec<u8> {
@@ -14,7 +14,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<u64> {
         whole if whole.len() == 8 => whole,
         _ => return None,
     };
-    // Somebody sent the number as text.
+    // Rejects a number sent as text.
     if position.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lengths_are_read_and_nothing_else() {
+    fn only_eight_and_ten_bytes_are_decoded() {
         let id = encode(0x0102_0304);
         assert_eq!(id, [0, 0, 0, 0, 1, 2, 3, 4, 0, 0]);
         assert_eq!(decode(&id), Some(0x0102_0304));

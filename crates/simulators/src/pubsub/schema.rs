@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Fields;
 
-/// What an event field holds.
+/// Type of an event field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
@@ -28,7 +28,7 @@ pub struct EventField {
 }
 
 impl EventField {
-    /// A field.
+    /// Creates a field.
     pub fn new(name: &str, kind: EventKind) -> Self {
         Self {
             name: name.to_owned(),
@@ -90,14 +90,14 @@ impl EventSchema {
     }
 }
 
-/// The id the service gives to this Avro JSON; `None` if it is no schema.
+/// The id that the service assigns to this Avro JSON; `None` if it is not a valid schema.
 pub(crate) fn schema_id(json: &str) -> Option<String> {
     let schema = apache_avro::Schema::parse_str(json).ok()?;
     let digest = Md5::digest(schema.canonical_form().as_bytes());
     Some(URL_SAFE_NO_PAD.encode(digest))
 }
 
-/// The bare Avro datum of an event; a field that is not given is null.
+/// The bare Avro datum of an event; missing fields are null.
 pub fn encode(schema: &EventSchema, created_ms: i64, created_by: &str, values: &Fields) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
     long(&mut out, created_ms);
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn live_schema_ids() {
+    fn schema_ids_match_live_examples() {
         let text = |name| EventField::new(name, EventKind::Text);
         let amount = EventField::new("Amount__c", EventKind::Number);
         for (event, fields, id) in [
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_64_byte_vector() {
+    fn event_encodes_to_known_64_byte_vector() {
         let schema = EventSchema::new("OrderProvisionRequested__e", &EventField::contract());
         let values = json!({
             "OrderId__c": "801000000000001AAA", "IdemKey__c": "k1",

@@ -1,4 +1,4 @@
-//! The gRPC service: metadata check and the rpcs.
+//! The gRPC service: metadata checks and RPCs.
 use std::{
     pin::Pin,
     sync::{Arc, atomic::Ordering},
@@ -18,9 +18,9 @@ use super::{
         TopicRequest, pub_sub_server::PubSub,
     },
 };
-use crate::{door::Line, salesforce::Org};
+use crate::{listener::ConnectionHandle, salesforce::Org};
 
-/// The service over one org.
+/// The service of an org.
 #[derive(Clone)]
 pub(crate) struct PubSubService(pub(crate) Arc<Org>);
 
@@ -142,7 +142,7 @@ impl PubSub for PubSubService {
         bus.counters.streams.fetch_add(1, Ordering::SeqCst);
         let options = bus.options();
         let allowed = self.check(request.metadata(), "Subscribe");
-        let line = request.extensions().get::<Line>().cloned();
+        let connection = request.extensions().get::<ConnectionHandle>().cloned();
         let (out, answers) = mpsc::channel(1);
         let session = Session {
             rpc_id: bus.uuid(),
@@ -153,7 +153,7 @@ impl PubSub for PubSubService {
             },
             inbound: request.into_inner(),
             out: out.clone(),
-            line,
+            connection,
             credit: 0,
             position: 0,
             blind_until: None,

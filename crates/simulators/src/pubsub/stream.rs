@@ -1,4 +1,4 @@
-//! One Subscribe stream: credit, deliveries, keepalives, and its end.
+//! A Subscribe stream: credit, deliveries, keepalives and its end.
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -18,14 +18,14 @@ use super::{
     status::{code, status},
     wire::{ConsumerEvent, FetchRequest, FetchResponse},
 };
-use crate::{door::Line, lock};
+use crate::{listener::ConnectionHandle, lock};
 
-/// Most credit a stream can hold.
+/// Maximum credit of a stream.
 const WINDOW: i32 = 100;
 
 pub(super) type Outbound = mpsc::Sender<Result<FetchResponse, Status>>;
 
-/// What the stream is to do after a step.
+/// Whether the stream continues.
 enum Next {
     Go,
     Stop,
@@ -35,7 +35,7 @@ pub(super) struct Session {
     pub(super) bus: Arc<Bus>,
     pub(super) inbound: Streaming<FetchRequest>,
     pub(super) out: Outbound,
-    pub(super) line: Option<Line>,
+    pub(super) connection: Option<ConnectionHandle>,
     pub(super) rpc_id: String,
     pub(super) credit: i32,
     pub(super) position: u64,
@@ -51,7 +51,7 @@ impl Session {
     }
 
     async fn end(&self, status: Status) -> Next {
-        // A client that has gone does not need the news.
+        // The client may have disconnected.
         let _ = self.out.send(Err(status)).await;
         Next::Stop
     }
@@ -65,8 +65,8 @@ impl Session {
     }
 
     async fn follow(&mut self) {
-        let mut orders = self.bus.orders.subscribe();
-        let mut news = self.bus.news.subscribe();
+        let mut instant_faults = self.bus.instant_faults.subscribe();
+        let mut changes = self.bus.changes.subscribe();
         if let Err(refusal) = self.open().await {
             self.end(refusal).await;
             return;
@@ -75,7 +75,7 @@ impl Session {
         let mut last_sent = Instant::now();
         let mut empty_since = Instant::now();
         loop {
-            let _ = news.borrow_and_update();
+            let _ = changes.borrow_and_update();
             let before = self.sent;
             if let Next::Stop = self.deliver().await {
                 return;
@@ -92,9 +92,9 @@ impl Session {
             let idle = empty_since + options.idle_close;
             tokio::select! {
                 () = self.out.closed() => return,
-                order = orders.recv() => {
-                    if let Ok(kind) = order
-                        && let Next::Stop = self.suffer(&kind).await
+                fault = instant_faults.recv() => {
+                    if let Ok(kind) = fault
+                        && let Next::Stop = self.apply_fault(&kind).await
                     {
                         return;
                     }
@@ -110,7 +110,7 @@ impl Session {
                     Ok(None) => half_closed = true,
                     Err(_) => return,
                 },
-                _ = news.changed() => {}
+                _ = changes.changed() => {}
                 () = sleep_until(keepalive), if self.credit > 0 => {
                     let position = self.bus.keepalive_position();
                     self.bus.counters.keepalives.fetch_add(1, Ordering::SeqCst);
@@ -129,7 +129,7 @@ impl Session {
         }
     }
 
-    /// Takes the first request: it fixes the start.
+    /// Handles the first request, which determines the start.
     async fn open(&mut self) -> Result<(), Status> {
         let first = tokio::select! {
             () = self.out.closed() => None,
@@ -167,7 +167,7 @@ impl Session {
                 self.blind_until = Some(std::time::Instant::now() + options.latest_blind);
             }
             2 if self.chance(options.duplicates) => {
-                // At least once also means: the last one before the cursor, once more.
+                // At-least-once delivery may repeat the last event before the cursor.
                 if let Some(event) = self.bus.before(self.position) {
                     self.position = event.position - 1;
                 }
@@ -178,7 +178,7 @@ impl Session {
     }
 
     fn chance(&self, probability: f64) -> bool {
-        probability > 0.0 && lock(&self.bus.dice).random_bool(probability.min(1.0))
+        probability > 0.0 && lock(&self.bus.rng).random_bool(probability.min(1.0))
     }
 
     /// Adds the credit of a request.
@@ -205,7 +205,7 @@ impl Session {
         Ok(())
     }
 
-    /// Delivers what is there, as far as the credit goes.
+    /// Delivers available events within the credit.
     async fn deliver(&mut self) -> Next {
         while self.credit > 0 {
             let options = self.bus.options();
@@ -222,7 +222,7 @@ impl Session {
             if batch.is_empty() {
                 return Next::Go;
             }
-            let take = lock(&self.bus.dice).random_range(1..=batch.len());
+            let take = lock(&self.bus.rng).random_range(1..=batch.len());
             batch.truncate(take);
             let mut copies = Vec::new();
             if let Some(last) = self.last.clone()
@@ -250,21 +250,21 @@ impl Session {
         Next::Go
     }
 
-    /// Sends one response, or what a fault makes of it.
+    /// Sends a response, modified by faults.
     async fn respond(&mut self, mut events: Vec<ConsumerEvent>, position: u64) -> Next {
         self.sent += 1;
         let now = self.sent;
         let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.faults)
             .into_iter()
-            // What spoils events waits for a response that has some.
+            // Faults of events wait for a response with events.
             .partition(|fault| {
                 fault.at_response <= now && !(touches_events(&fault.kind) && events.is_empty())
             });
         self.faults = later;
         for fault in due {
             if touches_events(&fault.kind) {
-                self.spoil(&fault.kind, &mut events);
-            } else if let Next::Stop = self.suffer(&fault.kind).await {
+                self.corrupt(&fault.kind, &mut events);
+            } else if let Next::Stop = self.apply_fault(&fault.kind).await {
                 return Next::Stop;
             }
         }
@@ -297,7 +297,7 @@ impl Session {
         }
     }
 
-    fn spoil(&self, kind: &StreamFaultKind, events: &mut [ConsumerEvent]) {
+    fn corrupt(&self, kind: &StreamFaultKind, events: &mut [ConsumerEvent]) {
         for delivery in events {
             let Some(event) = delivery.event.as_mut() else {
                 continue;
@@ -305,8 +305,8 @@ impl Session {
             match kind {
                 StreamFaultKind::Garbage => {
                     let mut noise = vec![0u8; event.payload.len().max(8)];
-                    lock(&self.bus.dice).fill(noise.as_mut_slice());
-                    // A varint that never ends cannot be mistaken for a datum.
+                    lock(&self.bus.rng).fill(noise.as_mut_slice());
+                    // An endless varint is never a valid datum.
                     noise[..8].fill(0xff);
                     event.payload = noise;
                 }
@@ -320,8 +320,8 @@ impl Session {
         }
     }
 
-    /// Carries out a fault that concerns the whole stream.
-    async fn suffer(&mut self, kind: &StreamFaultKind) -> Next {
+    /// Applies a fault of the whole stream.
+    async fn apply_fault(&mut self, kind: &StreamFaultKind) -> Next {
         match kind {
             StreamFaultKind::Status {
                 code: name,
@@ -332,8 +332,8 @@ impl Session {
             }
             StreamFaultKind::End => Next::Stop,
             StreamFaultKind::Reset => {
-                if let Some(line) = &self.line {
-                    line.cut();
+                if let Some(connection) = &self.connection {
+                    connection.cut();
                 }
                 Next::Stop
             }

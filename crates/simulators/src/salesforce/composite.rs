@@ -1,4 +1,4 @@
-//! Several requests in one: `/composite` and record collections.
+//! `/composite` and record collections.
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
@@ -6,15 +6,19 @@ use serde_json::{Map, Value, json};
 use super::{
     ids,
     org::Org,
-    rest::{self, Answer, Ask},
+    rest::{self, Answer, RestRequest},
     rules::Refusal,
     shape,
     transaction::Transaction,
 };
 
 /// `POST /composite`.
-pub(crate) fn run(org: &Org, tx: &mut Transaction<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let body = ask.object_body()?;
+pub(crate) fn run(
+    org: &Org,
+    tx: &mut Transaction<'_>,
+    rest_request: &RestRequest<'_>,
+) -> Result<Answer, Refusal> {
+    let body = rest_request.object_body()?;
     let all_or_none = body.get("allOrNone") == Some(&Value::from(true));
     let empty = Vec::new();
     let requests = body
@@ -55,14 +59,14 @@ pub(crate) fn run(org: &Org, tx: &mut Transaction<'_>, ask: &Ask<'_>) -> Result<
             break;
         }
     }
-    if let (true, Some(culprit)) = (all_or_none, failed) {
+    if let (true, Some(first_failed)) = (all_or_none, failed) {
         tx.roll_back_to(start);
         let halted = Refusal::bad(
             "PROCESSING_HALTED",
             "The transaction was rolled back since another operation in the same transaction failed.",
         );
         for (at, request) in requests.iter().enumerate() {
-            if at == culprit {
+            if at == first_failed {
                 continue;
             }
             let answer = json!({
@@ -111,7 +115,7 @@ fn one(
             .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
         hit.1.as_str().map(str::to_owned)
     };
-    let ask = Ask {
+    let rest_request = RestRequest {
         method: request["method"].as_str().unwrap_or_default(),
         version,
         parts: rest.to_vec(),
@@ -123,7 +127,7 @@ fn one(
         if_modified_since: header("If-Modified-Since"),
         batch_size: None,
     };
-    rest::answer(org, tx, &ask)
+    rest::answer(org, tx, &rest_request)
 }
 
 /// Percent-decoding of a path part.
@@ -150,7 +154,7 @@ pub(crate) fn decode(part: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Replaces `@{ref.path}` in every text.
+/// Replaces `@{ref.path}` references.
 fn fill_in(value: &mut Value, seen: &BTreeMap<String, Value>) -> Result<(), Refusal> {
     match value {
         Value::String(text) => {
@@ -194,12 +198,12 @@ fn fill_in(value: &mut Value, seen: &BTreeMap<String, Value>) -> Result<(), Refu
 pub(crate) fn collection(
     org: &Org,
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
 ) -> Result<Answer, Refusal> {
-    if let ("POST", [_, _, object]) = (ask.method, ask.parts.as_slice()) {
-        return batch_read(org, tx, ask, object);
+    if let ("POST", [_, _, object]) = (rest_request.method, rest_request.parts.as_slice()) {
+        return batch_read(org, tx, rest_request, object);
     }
-    let body = ask.object_body()?;
+    let body = rest_request.object_body()?;
     let all_or_none = body.get("allOrNone") == Some(&Value::from(true));
     let empty = Vec::new();
     let records = body
@@ -217,7 +221,7 @@ pub(crate) fn collection(
     let mut failed = false;
     for record in records {
         let fields = record.as_object().cloned().unwrap_or_default();
-        let outcome = match ask.method {
+        let outcome = match rest_request.method {
             "PATCH" => change(tx, &fields),
             "POST" => {
                 let kind = record["attributes"]["type"].as_str().unwrap_or_default();
@@ -265,7 +269,7 @@ fn change(tx: &mut Transaction<'_>, fields: &Map<String, Value>) -> Result<Strin
     let mut changes = fields.clone();
     changes.remove("id");
     tx.update(&id, &changes).map_err(|mut refusal| {
-        // Collections report missing rows in their own way.
+        // Collections use another code for missing rows.
         if refusal.code == "NOT_FOUND" {
             "INVALID_CROSS_REFERENCE_KEY".clone_into(&mut refusal.code);
         }
@@ -277,21 +281,21 @@ fn change(tx: &mut Transaction<'_>, fields: &Map<String, Value>) -> Result<Strin
 fn batch_read(
     org: &Org,
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
     object: &str,
 ) -> Result<Answer, Refusal> {
-    let fields: Vec<&str> = ask.body["fields"]
+    let fields: Vec<&str> = rest_request.body["fields"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(Value::as_str)
         .collect();
     let mut rows = Vec::new();
-    for id in ask.body["ids"].as_array().into_iter().flatten() {
+    for id in rest_request.body["ids"].as_array().into_iter().flatten() {
         let id = id.as_str().unwrap_or_default();
-        let read = Ask {
+        let read = RestRequest {
             method: "GET",
-            version: ask.version,
+            version: rest_request.version,
             parts: vec!["sobjects".to_owned(), object.to_owned(), id.to_owned()],
             query: vec![("fields".to_owned(), fields.join(","))],
             body: Value::Null,

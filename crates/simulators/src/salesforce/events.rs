@@ -1,10 +1,10 @@
-//! The event's own REST resources.
+//! REST resources of the event.
 use serde_json::{Value, json};
 
 use super::{
     ids,
     org::Org,
-    rest::{Answer, Ask},
+    rest::{Answer, RestRequest},
     rules::Refusal,
 };
 
@@ -16,10 +16,14 @@ fn check_event(org: &Org, name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Events over REST are queued only; here they are on the bus at once.
-pub(crate) fn publish(org: &Org, name: &str, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+/// The real service queues events published over REST; here they are on the bus at once.
+pub(crate) fn publish(
+    org: &Org,
+    name: &str,
+    rest_request: &RestRequest<'_>,
+) -> Result<Answer, Refusal> {
     check_event(org, name)?;
-    let published = org.publish(ask.object_body()?);
+    let published = org.publish(rest_request.object_body()?);
     Ok(Answer::json(
         201,
         json!({

@@ -1,9 +1,9 @@
-//! What can go wrong with an HTTP call, by order of a test.
+//! Faults of HTTP calls.
 use serde::{Deserialize, Serialize};
 
 use crate::faults::When;
 
-/// The kinds of route a fault can name.
+/// Routes that a fault can select.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Route {
@@ -15,15 +15,15 @@ pub enum Route {
     Userinfo,
     /// `/query` and its pages.
     Query,
-    /// Reading an Order row.
+    /// Reads an Order.
     OrderGet,
-    /// Changing an Order row, also by external id.
+    /// Updates an Order, also by external id.
     OrderPatch,
-    /// Creating an Order.
+    /// Creates an Order.
     OrderPost,
-    /// Changing OrderItems, one or a collection.
+    /// Updates OrderItems, one or a collection.
     ItemsPatch,
-    /// Changing an Account.
+    /// Updates an Account.
     AccountPatch,
     /// `describe`.
     Describe,
@@ -36,7 +36,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// The kind of a call; `segments` are the path's parts.
+    /// The route of a call; `segments` are the path's parts.
     pub(crate) fn of(method: &str, segments: &[&str]) -> Self {
         let rest = segments.iter().map(|part| part.to_ascii_lowercase());
         let parts: Vec<String> = rest.collect();
@@ -55,7 +55,7 @@ impl Route {
             ["services", "data", _, "sobjects", "orderitem", ..] if method == "PATCH" => {
                 Self::ItemsPatch
             }
-            // Collections of ours are items only.
+            // The bridge uses collections for items only.
             ["services", "data", _, "composite", "sobjects", ..] if method == "PATCH" => {
                 Self::ItemsPatch
             }
@@ -87,17 +87,17 @@ impl Route {
     }
 }
 
-/// What happens to the call.
+/// The fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RestFaultKind {
-    /// An error as Salesforce words it, before any effect.
+    /// A Salesforce error, before any effect.
     Error {
         /// HTTP status.
         status: u16,
         /// `errorCode`.
         code: String,
-        /// Text.
+        /// Message.
         message: String,
     },
     /// 400 UNABLE_TO_LOCK_ROW.
@@ -106,7 +106,7 @@ pub enum RestFaultKind {
     ExpiredSession,
     /// 403 REQUEST_LIMIT_EXCEEDED.
     LimitExceeded,
-    /// An HTML page with this status; with `after`, the effect has happened.
+    /// An HTML page with this status, after the effect if `after`.
     Html {
         /// HTTP status.
         status: u16,
@@ -118,22 +118,22 @@ pub enum RestFaultKind {
     DropBefore,
     /// The connection is reset after the commit.
     DropAfter,
-    /// The call waits, then runs.
+    /// The call is delayed.
     Delay {
         /// Milliseconds.
         ms: u64,
     },
-    /// The call is parked before its effect until the hold of this name is released.
+    /// The call is held before its effect until the hold of this name is released.
     HoldBefore {
         /// Name of the hold.
         name: String,
     },
-    /// The call is parked after its effect until the hold of this name is released.
+    /// The call is held after its effect until the hold of this name is released.
     HoldAfter {
         /// Name of the hold.
         name: String,
     },
-    /// The token endpoint answers 400 with this.
+    /// The token endpoint returns 400 with this error.
     TokenRefused {
         /// `error`.
         error: String,
@@ -142,24 +142,24 @@ pub enum RestFaultKind {
     },
 }
 
-/// A fault for coming calls.
+/// A fault for the next calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RestFault {
-    /// Which calls it is about.
+    /// The route.
     pub route: Route,
-    /// Which of those.
+    /// The calls of that route.
     #[serde(default)]
     pub when: When,
-    /// Only calls whose path or body contains this text, an Order id for example.
+    /// Only calls whose path or body contains this text, for example an Order id.
     #[serde(default)]
     pub containing: Option<String>,
-    /// What happens.
+    /// The fault.
     #[serde(flatten)]
     pub kind: RestFaultKind,
 }
 
 impl RestFault {
-    /// Spoils the next call of a kind.
+    /// A fault in the next call of a route.
     pub fn new(route: Route, kind: RestFaultKind) -> Self {
         Self {
             route,
@@ -169,7 +169,7 @@ impl RestFault {
         }
     }
 
-    /// An error answer to the next call of a kind.
+    /// An error response to the next call of a route.
     pub fn error(route: Route, status: u16, code: &str, message: &str) -> Self {
         Self::new(
             route,
@@ -181,14 +181,14 @@ impl RestFault {
         )
     }
 
-    /// Other calls than the next.
+    /// Selects other calls than the next.
     #[must_use]
     pub fn when(mut self, when: When) -> Self {
         self.when = when;
         self
     }
 
-    /// Only calls that mention this text.
+    /// Only calls that contain this text.
     #[must_use]
     pub fn containing(mut self, text: &str) -> Self {
         self.containing = Some(text.to_owned());

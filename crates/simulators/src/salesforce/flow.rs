@@ -1,4 +1,4 @@
-//! The built-in Flow: an approval or a retry becomes an attempt and an event.
+//! The built-in Flow: turns an approval or a retry into an attempt and an event.
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -7,22 +7,22 @@ use serde_json::{Map, Value};
 use super::{records::Record, transaction::Transaction};
 use crate::pubsub::Fields;
 
-/// Runs before the save of an Order. Returns the fields to set and the event to publish
-/// after commit, if the change asks for an attempt.
+/// Runs before an Order is saved. Returns the fields to set and the event to publish after the
+/// commit, if the change requests an attempt.
 pub(crate) fn run(
     transaction: &mut Transaction<'_>,
     before: &Record,
     after: &Record,
 ) -> Option<(Map<String, Value>, Fields)> {
-    let turned = |field: &str, value: &str| {
+    let changed_to = |field: &str, value: &str| {
         after.text(field) == Some(value) && before.text(field) != Some(value)
     };
-    if !turned("Status", "Approved") && !turned("Activation_Status__c", "Activating") {
+    if !changed_to("Status", "Approved") && !changed_to("Activation_Status__c", "Activating") {
         return None;
     }
     let id = after.id().to_owned();
     let attempt = {
-        // Counted beside the record, so that an org without the field still tells attempts apart.
+        // Counted beside the record, so that attempts differ even in an org without the field.
         let count = transaction.records.attempts.entry(id.clone()).or_default();
         *count += 1;
         *count
@@ -53,7 +53,7 @@ pub(crate) fn run(
     Some((set, event))
 }
 
-/// A UUID that is the same in every run with the same seed.
+/// A UUID that depends only on seed and key.
 fn correlation_id(seed: u64, key: &str) -> String {
     let mut hasher = DefaultHasher::new();
     (seed, key).hash(&mut hasher);

@@ -1,9 +1,9 @@
-//! Who wrote what to a record, and which calls arrived.
+//! History of writes and calls.
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// On whose behalf a record was written.
+/// Author of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Author {
@@ -11,7 +11,7 @@ pub enum Author {
     Api,
     /// The built-in Flow, inside another write.
     Flow,
-    /// A person in Salesforce, that is a test or the control API.
+    /// A Salesforce user: a test or the control API.
     Operator,
 }
 
@@ -21,17 +21,17 @@ pub struct Write {
     /// Real time of the commit.
     #[serde(serialize_with = "crate::as_text")]
     pub at: Timestamp,
-    /// Monotonic time of the commit, to measure with.
+    /// Monotonic time of the commit.
     #[serde(skip)]
     pub instant: std::time::Instant,
-    /// Who wrote.
+    /// The author.
     pub author: Author,
-    /// The fields as they were written, also those that did not change.
+    /// The written fields, including unchanged ones.
     pub fields: Map<String, Value>,
 }
 
 impl Write {
-    /// The text value this write gave a field.
+    /// The text value written to a field.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).and_then(Value::as_str)
     }
@@ -40,15 +40,15 @@ impl Write {
 /// One HTTP call.
 #[derive(Debug, Clone, Serialize)]
 pub struct Call {
-    /// Real time of its arrival.
+    /// Real time of arrival.
     #[serde(serialize_with = "crate::as_text")]
     pub at: Timestamp,
     /// HTTP method.
     pub method: String,
-    /// Route kind, the one faults name.
+    /// Route kind as used by faults.
     pub route: String,
     /// Path with ids replaced by `{id}`.
     pub path: String,
-    /// Status answered; 0 when the connection was dropped.
+    /// Response status; 0 when the connection was dropped.
     pub status: u16,
 }

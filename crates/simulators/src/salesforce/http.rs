@@ -1,4 +1,4 @@
-//! The HTTP side: sessions, faults, headers; the work itself is `rest` and `oauth`.
+//! HTTP layer: sessions, faults and headers around `rest` and `oauth`.
 use std::{sync::Arc, time::Duration};
 
 use axum::{
@@ -16,25 +16,25 @@ use super::{
     history::Author,
     ids, oauth,
     org::Org,
-    rest::{self, Answer, Ask},
+    rest::{self, Answer, RestRequest},
     rules::Refusal,
 };
-use crate::{door::Line, lock};
+use crate::{listener::ConnectionHandle, lock};
 
-/// Everything of one request.
+/// A request.
 struct Incoming {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-    line: Line,
+    connection: ConnectionHandle,
 }
 
 pub(crate) fn router(org: Arc<Org>) -> Router {
     Router::new()
         .fallback(
             async |State(org): State<Arc<Org>>,
-                   ConnectInfo(line): ConnectInfo<Line>,
+                   ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
                    method: Method,
                    uri: Uri,
                    headers: HeaderMap,
@@ -44,9 +44,9 @@ pub(crate) fn router(org: Arc<Org>) -> Router {
                     uri,
                     headers,
                     body,
-                    line,
+                    connection,
                 };
-                // A server does not stop because its client hung up.
+                // A server continues although its client has disconnected.
                 let work = tokio::spawn(async move { serve(&org, incoming).await });
                 work.await
                     .unwrap_or_else(|error| plain(500, "text/plain", format!("simulator: {error}")))
@@ -83,7 +83,7 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
     let route = Route::of(incoming.method.as_str(), &names);
     let call = org.called(incoming.method.as_str(), route.name(), &template(&parts));
-    let fault = org.faults.pick(&org.dice, |fault| {
+    let fault = org.faults.pick(&org.rng, |fault| {
         let mentioned = |text: &String| {
             path.contains(text.as_str())
                 || incoming
@@ -118,7 +118,7 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
     response
 }
 
-/// Faults that come before any effect; an answer here is the end of the call.
+/// Applies faults before any effect; a response ends the call.
 async fn before(
     org: &Org,
     incoming: &Incoming,
@@ -149,7 +149,7 @@ async fn before(
             after: false,
         } => Some(html(*status)),
         RestFaultKind::DropBefore => {
-            incoming.line.cut();
+            incoming.connection.cut();
             Some(html(500))
         }
         RestFaultKind::Delay { ms } => {
@@ -167,7 +167,7 @@ async fn before(
     }
 }
 
-/// Faults that come after the effect; an answer here replaces the true one.
+/// Applies faults after the effect; a response replaces the real one.
 async fn after(
     org: &Org,
     incoming: &Incoming,
@@ -179,7 +179,7 @@ async fn after(
             after: true,
         } => Some(html(*status)),
         RestFaultKind::DropAfter => {
-            incoming.line.cut();
+            incoming.connection.cut();
             Some(html(500))
         }
         RestFaultKind::HoldAfter { name } => {
@@ -316,7 +316,7 @@ fn data(org: &Org, incoming: &Incoming, version: &str, parts: &[String]) -> Answ
     let query = incoming.uri.query().unwrap_or_default();
     let batch_size = header("sforce-query-options")
         .and_then(|value| value.strip_prefix("batchSize=")?.trim().parse().ok());
-    let ask = Ask {
+    let rest_request = RestRequest {
         method: incoming.method.as_str(),
         version,
         parts: parts.to_vec(),
@@ -328,6 +328,6 @@ fn data(org: &Org, incoming: &Incoming, version: &str, parts: &[String]) -> Answ
         if_modified_since: header("if-modified-since"),
         batch_size,
     };
-    org.write(Author::Api, |tx| rest::answer(org, tx, &ask))
+    org.write(Author::Api, |tx| rest::answer(org, tx, &rest_request))
         .unwrap_or_else(Answer::from)
 }

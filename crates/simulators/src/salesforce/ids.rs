@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn published_examples() {
+    fn check_characters_match_published_examples() {
         for (short, suffix) in [
             ("001M000000qfPyS", "IAU"),
             ("a0D30000001n7Pi", "EAI"),

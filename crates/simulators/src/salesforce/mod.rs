@@ -1,5 +1,5 @@
 //! The simulated Salesforce org: OAuth, REST with SOQL, and the Pub/Sub API.
-mod books;
+mod admin;
 mod composite;
 mod events;
 mod faults;
@@ -21,7 +21,7 @@ mod soql;
 mod tables;
 mod transaction;
 
-pub use books::{Line, NewOrder};
+pub use admin::{Line, NewOrder};
 pub use faults::{RestFault, RestFaultKind, Route};
 pub use history::{Author, Call, Write};
 pub use options::{Login, PRIVATE_KEY_PEM, SalesforceOptions};

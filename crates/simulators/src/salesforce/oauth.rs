@@ -1,4 +1,4 @@
-//! The token endpoint: RS256 assertions for tokens.
+//! Token endpoint for RS256 assertions.
 use std::collections::HashMap;
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
@@ -12,7 +12,7 @@ use super::{
 use crate::lock;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// How far in the past `exp` may lie.
+/// Accepted age of `exp`, in seconds.
 const SKEW_SECONDS: i64 = 180;
 
 pub(crate) fn refused(error: &str, description: &str) -> Answer {
@@ -22,7 +22,7 @@ pub(crate) fn refused(error: &str, description: &str) -> Answer {
     )
 }
 
-/// Answers `POST /services/oauth2/token`.
+/// Handles `POST /services/oauth2/token`.
 pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
     let form: HashMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
     if form.get("grant_type").map(String::as_str) != Some(JWT_BEARER) {
@@ -33,7 +33,7 @@ pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
         .map(String::as_str)
         .unwrap_or_default();
     let mut validation = Validation::new(Algorithm::RS256);
-    // Times and audience are judged below, with this service's own words.
+    // Times and audience are checked below, with this service's error texts.
     validation.validate_exp = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
@@ -79,7 +79,7 @@ pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
     if claims["sub"] != org.username() {
         return refused("invalid_grant", "user hasn't approved this consumer");
     }
-    let access_token = org.sessions.mint(&org.org_id, &org.dice, &org.clock);
+    let access_token = org.sessions.mint(&org.org_id, &org.rng, &org.clock);
     let instance_url = lock(&org.instance_url).clone();
     Answer::json(
         200,
@@ -93,7 +93,7 @@ pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
     )
 }
 
-/// Who the token belongs to.
+/// The user of a token.
 pub(crate) fn userinfo(org: &Org) -> Answer {
     Answer::json(
         200,

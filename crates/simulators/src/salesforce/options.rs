@@ -1,35 +1,35 @@
-//! How the simulated org is set up.
+//! Options of the simulated org.
 use std::{collections::BTreeSet, time::Duration};
 
 use crate::pubsub::BusOptions;
 
-/// How the simulated org is set up; [`Default`] is what the bridge's own metadata deploys.
+/// Options of the simulated org; [`Default`] matches the metadata that the bridge deploys.
 #[derive(Debug, Clone)]
 pub struct SalesforceOptions {
     /// Port of OAuth and REST, 0 for any.
     pub rest_port: u16,
     /// Port of the Pub/Sub API, 0 for any.
     pub pubsub_port: u16,
-    /// Everything random comes from this.
+    /// Seed of all randomness.
     pub seed: u64,
-    /// Fields the org does not have, as `Order.Activation_Attempt__c`.
+    /// Fields missing in the org, such as `Order.Activation_Attempt__c`.
     pub without_fields: BTreeSet<String>,
-    /// Category `Provisioned` is filed under: `Draft` or `Activated`.
+    /// Status category of `Provisioned`: `Draft` or `Activated`.
     pub provisioned_category: String,
-    /// The validation rule that refuses a result for an order that is not `Activating`.
+    /// Enables the validation rule that rejects a result for an order that is not `Activating`.
     pub guard_rule: bool,
-    /// Largest page of a query.
+    /// Maximum page size of a query.
     pub page_size: usize,
     /// Daily API calls, for `Sforce-Limit-Info` and `/limits`.
     pub daily_calls: u64,
-    /// Idle time after which an access token dies.
+    /// Idle timeout of an access token.
     pub session_timeout: Duration,
-    /// Refuse assertions that expire more than this from now; `None` accepts any.
+    /// Rejects assertions that expire later than this; `None` accepts any.
     pub strict_exp: Option<Duration>,
-    /// `If-Unmodified-Since` is compared with a stamp so many seconds later than the
-    /// `Last-Modified` that a read tells.
+    /// Seconds by which the version compared with `If-Unmodified-Since` is later than the
+    /// `Last-Modified` of a read.
     pub stamp_ahead: i64,
-    /// Who is the `RequestedBy__c` of events.
+    /// Value of `RequestedBy__c` in events.
     pub operator: String,
     /// The event bus.
     pub bus: BusOptions,
@@ -56,14 +56,14 @@ impl Default for SalesforceOptions {
 }
 
 impl SalesforceOptions {
-    /// The org has several currencies, and a currency on each order.
+    /// Gives the org several currencies, and each order a currency.
     #[must_use]
     pub fn multi_currency(mut self) -> Self {
         self.without_fields.remove(CURRENCY);
         self
     }
 
-    /// The org lacks this custom field of Order.
+    /// Removes a custom field of Order.
     #[must_use]
     pub fn without_order_field(mut self, field: &str) -> Self {
         self.without_fields.insert(format!("Order.{field}"));
@@ -73,7 +73,7 @@ impl SalesforceOptions {
 
 const CURRENCY: &str = "Order.CurrencyIsoCode";
 
-/// What a client needs to log in.
+/// Login data for a client.
 #[derive(Debug, Clone)]
 pub struct Login {
     /// Consumer key of the connected app: `iss`.

@@ -1,4 +1,4 @@
-//! What the platform knows about orders and their items.
+//! Platform rules for orders and their items.
 use serde_json::{Map, Value};
 
 use super::{history::Author, records::Record, rules::Refusal, shape, transaction::Transaction};

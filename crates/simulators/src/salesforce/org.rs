@@ -1,4 +1,4 @@
-//! The org's shared state; it outlives the listeners.
+//! Shared state of the org, which outlives its listeners.
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
@@ -26,14 +26,14 @@ use crate::{
     pubsub::{Bus, Published},
 };
 
-/// Everything behind the ports.
+/// State of the org.
 #[derive(Debug)]
 pub(crate) struct Org {
     pub(crate) options: SalesforceOptions,
     pub(crate) org_id: String,
     pub(crate) user_id: String,
     pub(crate) clock: Arc<SkewedClock>,
-    pub(crate) dice: Mutex<StdRng>,
+    pub(crate) rng: Mutex<StdRng>,
     pub(crate) records: Mutex<Records>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) sessions: Sessions,
@@ -51,11 +51,11 @@ impl Org {
         let bus = Arc::new(Bus::new(options.bus.clone(), options.seed, clock.clone()));
         let mut records = Records::default();
         let org_id = ids::mint("00D", 1);
-        plant_platform(&mut records, &org_id, &options);
+        insert_platform_records(&mut records, &org_id, &options);
         Self {
             user_id: ids::mint("005", 1),
             org_id,
-            dice: Mutex::new(StdRng::seed_from_u64(options.seed)),
+            rng: Mutex::new(StdRng::seed_from_u64(options.seed)),
             records: Mutex::new(records),
             sessions: Sessions::new(options.session_timeout),
             faults: Script::default(),
@@ -91,7 +91,7 @@ impl Org {
             transaction.roll_back_to(start);
             Vec::new()
         };
-        // Still under the lock: two approvals publish in the order they committed.
+        // Still under the lock, so that events are published in commit order.
         for event in events {
             self.publish(&event);
         }
@@ -104,7 +104,7 @@ impl Org {
         published
     }
 
-    /// Writes down a call; its status is filled in by [`Org::answered`].
+    /// Logs a call; [`Org::answered`] adds its status.
     pub(crate) fn called(&self, method: &str, route: &str, path: &str) -> usize {
         let mut calls = lock(&self.calls);
         calls.push(Call {
@@ -124,14 +124,14 @@ impl Org {
     }
 }
 
-fn plant_platform(records: &mut Records, org_id: &str, options: &SalesforceOptions) {
+fn insert_platform_records(records: &mut Records, org_id: &str, options: &SalesforceOptions) {
     let map = |value: Value| value.as_object().cloned().unwrap_or_default();
     if let Some(object) = shape::object("Organization") {
         let fields = map(json!({
             "Name": "Simulated org", "InstanceName": "SIM1", "IsSandbox": true,
             "OrganizationType": "Developer Edition",
         }));
-        records.plant(object, org_id.to_owned(), fields);
+        records.insert_platform(object, org_id.to_owned(), fields);
     }
     if let Some(object) = shape::object("OrderStatus") {
         for (at, (name, category)) in shape::ORDER_STATUSES.iter().enumerate() {
@@ -144,7 +144,7 @@ fn plant_platform(records: &mut Records, org_id: &str, options: &SalesforceOptio
                 "ApiName": name, "MasterLabel": name, "StatusCode": category,
                 "IsDefault": at == 0, "SortOrder": at as f64 + 1.0,
             }));
-            records.plant(object, ids::mint(object.prefix, at as u64 + 1), fields);
+            records.insert_platform(object, ids::mint(object.prefix, at as u64 + 1), fields);
         }
     }
 }

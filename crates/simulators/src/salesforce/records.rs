@@ -1,11 +1,11 @@
-//! The org's records.
+//! Records of the org.
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::{history::Write, shape::Object};
 
-/// One record: its object and its fields, `Id` among them.
+/// A record: its object and fields, including `Id`.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) object: &'static Object,
@@ -13,7 +13,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// A field's value; a field never set is null.
+    /// A field's value; null if never set.
     pub(crate) fn get(&self, field: &str) -> &Value {
         self.fields.get(field).unwrap_or(&Value::Null)
     }
@@ -47,7 +47,7 @@ impl Records {
         self.deleted.contains(id)
     }
 
-    /// The records of one object, in the order they were made.
+    /// The records of an object, in order of creation.
     pub(crate) fn of<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = &'a Record> {
         self.rows
             .range(object.prefix.to_owned()..)
@@ -59,8 +59,8 @@ impl Records {
         self.history.get(id).cloned().unwrap_or_default()
     }
 
-    /// Places a record that the platform owns, past all rules.
-    pub(crate) fn plant(
+    /// Inserts a record that the platform owns, without validation.
+    pub(crate) fn insert_platform(
         &mut self,
         object: &'static Object,
         id: String,

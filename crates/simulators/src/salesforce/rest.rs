@@ -1,4 +1,4 @@
-//! REST: from a request to an answer, inside one transaction.
+//! REST requests, each in one transaction.
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
@@ -9,12 +9,12 @@ use super::{
     records::Record,
     rules::Refusal,
     shape::{self, Object},
-    soql::{self, Eyes, Found},
+    soql::{self, Found, QueryContext},
     transaction::Transaction,
 };
 use crate::{clock::parse_datetime, lock};
 
-/// What goes back to the client.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -52,10 +52,10 @@ impl From<Refusal> for Answer {
 }
 
 /// One request below `/services/data/vNN.0`.
-pub(crate) struct Ask<'a> {
+pub(crate) struct RestRequest<'a> {
     pub(crate) method: &'a str,
     pub(crate) version: &'a str,
-    /// Path after the version, without empty parts, percent-decoded.
+    /// Path after the version, percent-decoded, without empty segments.
     pub(crate) parts: Vec<String>,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Value,
@@ -64,7 +64,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) batch_size: Option<usize>,
 }
 
-impl Ask<'_> {
+impl RestRequest<'_> {
     fn param(&self, name: &str) -> Option<&str> {
         let hit = self.query.iter().find(|(key, _)| key == name);
         hit.map(|(_, value)| value.as_str())
@@ -89,21 +89,21 @@ fn wrong_method(method: &str) -> Refusal {
     )
 }
 
-/// Carries out one request. A refusal leaves nothing behind only if the caller rolls back.
+/// Handles a request. After an error the caller must roll back.
 pub(crate) fn answer(
     org: &Org,
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
 ) -> Result<Answer, Refusal> {
-    let parts: Vec<&str> = ask.parts.iter().map(String::as_str).collect();
+    let parts: Vec<&str> = rest_request.parts.iter().map(String::as_str).collect();
     let lower: Vec<String> = parts.iter().map(|part| part.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
-    match (ask.method, lower.as_slice()) {
+    match (rest_request.method, lower.as_slice()) {
         ("GET", []) => Ok(Answer::json(
             200,
             json!({
-                "sobjects": format!("/services/data/{}/sobjects", ask.version),
-                "query": format!("/services/data/{}/query", ask.version),
+                "sobjects": format!("/services/data/{}/sobjects", rest_request.version),
+                "query": format!("/services/data/{}/query", rest_request.version),
                 "identity": format!("https://login.salesforce.com/id/{}/{}", org.org_id, org.user_id),
             }),
         )),
@@ -115,12 +115,12 @@ pub(crate) fn answer(
                 .collect();
             Ok(Answer::json(200, json!({"sobjects": all})))
         }
-        ("GET", ["query" | "queryall"]) => query(org, tx, ask),
-        ("GET", ["query", _]) => page(org, ask, parts[1]),
-        ("POST", ["composite"]) => composite::run(org, tx, ask),
-        (_, ["composite", "sobjects", ..]) => composite::collection(org, tx, ask),
+        ("GET", ["query" | "queryall"]) => query(org, tx, rest_request),
+        ("GET", ["query", _]) => page(org, rest_request, parts[1]),
+        ("POST", ["composite"]) => composite::run(org, tx, rest_request),
+        (_, ["composite", "sobjects", ..]) => composite::collection(org, tx, rest_request),
         ("POST", ["sobjects", event]) if event.ends_with("__e") => {
-            events::publish(org, parts[1], ask)
+            events::publish(org, parts[1], rest_request)
         }
         ("GET", ["sobjects", event, "eventschema"]) if event.ends_with("__e") => {
             events::event_schema(org, parts[1])
@@ -144,10 +144,10 @@ pub(crate) fn answer(
         }
         ("POST", ["sobjects", _]) => {
             let object = find_object(parts[1])?;
-            let id = tx.insert(object, ask.object_body()?)?;
+            let id = tx.insert(object, rest_request.object_body()?)?;
             let place = format!(
                 "/services/data/{}/sobjects/{}/{id}",
-                ask.version, object.name
+                rest_request.version, object.name
             );
             Ok(
                 Answer::json(201, json!({"id": id, "success": true, "errors": []}))
@@ -156,16 +156,28 @@ pub(crate) fn answer(
         }
         (method, ["sobjects", _, _]) => {
             let object = find_object(parts[1])?;
-            row(tx, ask, method, object, parts[2], org.options.stamp_ahead)
+            row(
+                tx,
+                rest_request,
+                method,
+                object,
+                parts[2],
+                org.options.stamp_ahead,
+            )
         }
-        (method, ["sobjects", _, _, _]) => {
-            external(tx, ask, method, find_object(parts[1])?, parts[2], parts[3])
-        }
+        (method, ["sobjects", _, _, _]) => external(
+            tx,
+            rest_request,
+            method,
+            find_object(parts[1])?,
+            parts[2],
+            parts[3],
+        ),
         _ => Err(Refusal::not_found()),
     }
 }
 
-/// The row an id in a path means.
+/// The row with the id of a path.
 fn find<'a>(
     tx: &'a Transaction<'_>,
     object: &'static Object,
@@ -189,21 +201,21 @@ fn find<'a>(
 
 fn row(
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
     method: &str,
     object: &'static Object,
     id: &str,
     stamp_ahead: i64,
 ) -> Result<Answer, Refusal> {
     match method {
-        "GET" => read(tx, ask, object, id),
+        "GET" => read(tx, rest_request, object, id),
         "PATCH" => {
             let record = find(tx, object, id)?;
             let id = record.id().to_owned();
-            if let Some(header) = &ask.if_unmodified_since {
+            if let Some(header) = &rest_request.if_unmodified_since {
                 unmodified_since(record, header, stamp_ahead)?;
             }
-            tx.update(&id, ask.object_body()?)?;
+            tx.update(&id, rest_request.object_body()?)?;
             Ok(Answer::empty(204))
         }
         "DELETE" => {
@@ -241,13 +253,13 @@ fn unmodified_since(record: &Record, header: &str, ahead: i64) -> Result<(), Ref
 
 fn read(
     tx: &Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
     object: &'static Object,
     id: &str,
 ) -> Result<Answer, Refusal> {
     let record = find(tx, object, id)?;
     let changed = modified(record);
-    if let Some(header) = &ask.if_modified_since {
+    if let Some(header) = &rest_request.if_modified_since {
         let since = http_date(header)?;
         if changed.is_some_and(|at| at <= since) {
             return Ok(Answer::empty(304));
@@ -256,10 +268,10 @@ fn read(
     let mut body = Map::new();
     body.insert(
         "attributes".to_owned(),
-        json!({"type": object.name, "url": format!("/services/data/{}/sobjects/{}/{}", ask.version, object.name, record.id())}),
+        json!({"type": object.name, "url": format!("/services/data/{}/sobjects/{}/{}", rest_request.version, object.name, record.id())}),
     );
     body.insert("Id".to_owned(), Value::from(record.id()));
-    let wanted = ask.param("fields").map(|list| list.split(','));
+    let wanted = rest_request.param("fields").map(|list| list.split(','));
     let known = |name: &str| {
         object
             .field(name)
@@ -294,10 +306,10 @@ fn read(
     })
 }
 
-/// Rows by external id: read and upsert.
+/// Read and upsert by external id.
 fn external(
     tx: &mut Transaction<'_>,
-    ask: &Ask<'_>,
+    rest_request: &RestRequest<'_>,
     method: &str,
     object: &'static Object,
     field: &str,
@@ -321,16 +333,16 @@ fn external(
         .find(|record| record.get(field.name) == &wanted)
         .map(|record| record.id().to_owned());
     match (method, found) {
-        ("GET", Some(id)) => read(tx, ask, object, &id),
+        ("GET", Some(id)) => read(tx, rest_request, object, &id),
         ("PATCH", Some(id)) => {
-            tx.update(&id, ask.object_body()?)?;
+            tx.update(&id, rest_request.object_body()?)?;
             Ok(Answer::json(
                 200,
                 json!({"id": id, "success": true, "errors": [], "created": false}),
             ))
         }
-        ("PATCH", None) if ask.param("updateOnly") != Some("true") => {
-            let mut fields = ask.object_body()?.clone();
+        ("PATCH", None) if rest_request.param("updateOnly") != Some("true") => {
+            let mut fields = rest_request.object_body()?.clone();
             fields.insert(field.name.to_owned(), wanted);
             let id = tx.insert(object, &fields)?;
             Ok(Answer::json(
@@ -343,33 +355,43 @@ fn external(
     }
 }
 
-fn query(org: &Org, tx: &Transaction<'_>, ask: &Ask<'_>) -> Result<Answer, Refusal> {
-    let text = ask
+fn query(
+    org: &Org,
+    tx: &Transaction<'_>,
+    rest_request: &RestRequest<'_>,
+) -> Result<Answer, Refusal> {
+    let text = rest_request
         .param("q")
         .ok_or_else(|| Refusal::bad("MALFORMED_QUERY", "A query string has to be specified"))?;
     let query = soql::parse(text)?;
     let has = |object: &str, field: &str| {
         shape::object(object).is_some_and(|object| tx.has(object, field))
     };
-    let eyes = Eyes {
+    let context = QueryContext {
         records: tx.records,
         has: &has,
-        version: ask.version,
+        version: rest_request.version,
     };
-    match eyes.run(&query)? {
+    match context.run(&query)? {
         Found::Count(total) => Ok(Answer::json(
             200,
             json!({"totalSize": total, "done": true, "records": []}),
         )),
         Found::Rows(rows) => {
             let total = rows.len();
-            Ok(paged(org, ask, rows, total, 0))
+            Ok(paged(org, rest_request, rows, total, 0))
         }
     }
 }
 
-fn paged(org: &Org, ask: &Ask<'_>, mut rows: Vec<Value>, total: usize, offset: usize) -> Answer {
-    let size = ask
+fn paged(
+    org: &Org,
+    rest_request: &RestRequest<'_>,
+    mut rows: Vec<Value>,
+    total: usize,
+    offset: usize,
+) -> Answer {
+    let size = rest_request
         .batch_size
         .unwrap_or(usize::MAX)
         .min(org.options.page_size)
@@ -384,19 +406,19 @@ fn paged(org: &Org, ask: &Ask<'_>, mut rows: Vec<Value>, total: usize, offset: u
     let next = offset + size;
     let locator = format!("01g{}-{next}", org.bus.uuid().replace('-', ""));
     lock(&org.pages).insert(locator.clone(), (rest, total));
-    let url = format!("/services/data/{}/query/{locator}", ask.version);
+    let url = format!("/services/data/{}/query/{locator}", rest_request.version);
     Answer::json(
         200,
         json!({"totalSize": total, "done": false, "nextRecordsUrl": url, "records": rows}),
     )
 }
 
-fn page(org: &Org, ask: &Ask<'_>, locator: &str) -> Result<Answer, Refusal> {
+fn page(org: &Org, rest_request: &RestRequest<'_>, locator: &str) -> Result<Answer, Refusal> {
     let page = lock(&org.pages).get(locator).cloned();
     let (rows, total) =
         page.ok_or_else(|| Refusal::bad("INVALID_QUERY_LOCATOR", "invalid query locator"))?;
     let offset = total - rows.len();
-    Ok(paged(org, ask, rows, total, offset))
+    Ok(paged(org, rest_request, rows, total, offset))
 }
 
 fn limits(org: &Org) -> Answer {

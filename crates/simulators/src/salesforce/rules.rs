@@ -1,10 +1,10 @@
-//! What the org refuses: types, lengths, picklists, references.
+//! Validation: types, lengths, picklists, references.
 use serde_json::{Value, json};
 
 use super::shape::{Field, Kind};
 use crate::clock::{parse_datetime, salesforce_datetime};
 
-/// An error as Salesforce words it.
+/// A Salesforce error.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{code}: {message}")]
 pub struct Refusal {
@@ -12,9 +12,9 @@ pub struct Refusal {
     pub status: u16,
     /// `errorCode`, or `statusCode` in collections.
     pub code: String,
-    /// For people.
+    /// Message.
     pub message: String,
-    /// Fields it is about.
+    /// Fields concerned.
     pub fields: Vec<String>,
 }
 
@@ -59,7 +59,7 @@ impl Refusal {
     }
 }
 
-/// The stored form of a value, or why it is refused.
+/// The stored form of a value, or a validation error.
 pub(crate) fn accept(field: &Field, value: &Value) -> Result<Value, Refusal> {
     if value.is_null() {
         return if field.required {

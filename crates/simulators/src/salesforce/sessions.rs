@@ -1,4 +1,4 @@
-//! Access tokens and the instance they belong to.
+//! Access tokens and their instance.
 use std::{
     collections::HashMap,
     sync::{
@@ -13,7 +13,7 @@ use rand::{Rng, rngs::StdRng};
 
 use crate::{clock::SkewedClock, lock};
 
-/// Every token handed out and still good.
+/// Valid access tokens.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     timeout: Duration,
@@ -32,12 +32,12 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn mint(&self, org: &str, dice: &Mutex<StdRng>, clock: &SkewedClock) -> String {
+    pub(crate) fn mint(&self, org: &str, rng: &Mutex<StdRng>, clock: &SkewedClock) -> String {
         const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._";
         let tail: String = {
-            let mut dice = lock(dice);
+            let mut rng = lock(rng);
             (0..60)
-                .map(|_| char::from(DIGITS[dice.random_range(0..DIGITS.len())]))
+                .map(|_| char::from(DIGITS[rng.random_range(0..DIGITS.len())]))
                 .collect()
         };
         let token = format!("{}!AQ{tail}", &org[..15]);
@@ -46,7 +46,7 @@ impl Sessions {
         token
     }
 
-    /// Whether a token is good; each use lets it live on.
+    /// Whether a token is valid; each use extends its life.
     pub(crate) fn accept(&self, token: &str, clock: &SkewedClock) -> bool {
         if self.refusing.load(Ordering::SeqCst) {
             return false;
@@ -65,7 +65,7 @@ impl Sessions {
         good
     }
 
-    /// From now on every session is refused, however fresh; or none for that reason.
+    /// Sets whether every session is rejected.
     pub(crate) fn refuse(&self, refuse: bool) {
         self.refusing.store(refuse, Ordering::SeqCst);
     }

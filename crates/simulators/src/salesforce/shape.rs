@@ -1,10 +1,10 @@
-//! The objects and fields of the simulated org.
+//! Objects and fields of the simulated org.
 use serde_json::{Value, json};
 
 use super::tables;
 pub(crate) use super::tables::ORDER_STATUSES;
 
-/// What a field holds.
+/// Type of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     Id,
@@ -32,7 +32,7 @@ pub(crate) struct Field {
     pub(crate) updateable: bool,
 }
 
-/// One object and the children that can be asked for in a subquery.
+/// An object and the children that subqueries can select.
 #[derive(Debug)]
 pub(crate) struct Object {
     pub(crate) name: &'static str,
@@ -47,7 +47,7 @@ pub(crate) fn objects() -> &'static [Object] {
     tables::OBJECTS
 }
 
-/// An object by its name, whatever its case.
+/// An object by name, ignoring case.
 pub(crate) fn object(name: &str) -> Option<&'static Object> {
     tables::OBJECTS
         .iter()
@@ -55,7 +55,7 @@ pub(crate) fn object(name: &str) -> Option<&'static Object> {
 }
 
 impl Object {
-    /// A field by its name, whatever its case.
+    /// A field by name, ignoring case.
     pub(crate) fn field(&self, name: &str) -> Option<&'static Field> {
         let fields: &'static [Field] = self.fields;
         fields
@@ -74,7 +74,7 @@ impl Object {
         })
     }
 
-    /// What `describe` says, without the fields this org leaves out.
+    /// The `describe` result, without fields missing in this org.
     pub(crate) fn describe(&self, has: impl Fn(&str, &str) -> bool) -> Value {
         let fields: Vec<Value> = self
             .fields

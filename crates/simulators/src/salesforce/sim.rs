@@ -1,4 +1,4 @@
-//! The handle of a running simulator: listeners, faults and knobs.
+//! Handle of the running simulator: listeners, faults and options.
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use jiff::Timestamp;
@@ -13,8 +13,8 @@ use super::{
     org::Org,
 };
 use crate::{
-    door::{Door, Host},
     faults::{Hold, Phase},
+    listener::{Host, SimListener},
     lock,
     pubsub::{
         BusOptions, BusStats, EventField, EventSchema, Fields, PubSubService, Published,
@@ -34,28 +34,28 @@ pub struct SalesforceSim {
 impl SalesforceSim {
     /// Binds both ports and serves.
     pub async fn start(options: SalesforceOptions) -> io::Result<Self> {
-        let (rest, rest_door) = Host::bind(options.rest_port).await?;
-        let (pubsub, pubsub_door) = Host::bind(options.pubsub_port).await?;
+        let (rest, rest_listener) = Host::bind(options.rest_port).await?;
+        let (pubsub, pubsub_listener) = Host::bind(options.pubsub_port).await?;
         let org = Arc::new(Org::new(options));
         *lock(&org.instance_url) = rest.url();
         let sim = Self { org, rest, pubsub };
-        sim.serve(rest_door, pubsub_door);
+        sim.serve(rest_listener, pubsub_listener);
         Ok(sim)
     }
 
-    fn serve(&self, rest: Door, pubsub: Door) {
+    fn serve(&self, rest: SimListener, pubsub: SimListener) {
         self.rest.serve_http(rest, http::router(self.org.clone()));
         self.serve_pubsub(pubsub);
     }
 
-    fn serve_pubsub(&self, door: Door) {
+    fn serve_pubsub(&self, listener: SimListener) {
         let service = PubSubServer::new(PubSubService(self.org.clone()));
-        let wires = futures::stream::unfold(door, async |mut door| {
-            Some((Ok::<_, io::Error>(door.next().await), door))
+        let connections = futures::stream::unfold(listener, async |mut listener| {
+            Some((Ok::<_, io::Error>(listener.next().await), listener))
         });
         self.pubsub.serve(async move {
             let server = Server::builder().add_service(service);
-            if let Err(error) = server.serve_with_incoming(wires).await {
+            if let Err(error) = server.serve_with_incoming(connections).await {
                 tracing::warn!(%error, "simulated gRPC listener ended");
             }
         });
@@ -86,7 +86,7 @@ impl SalesforceSim {
         format!("/event/{}", self.org.bus.options().event)
     }
 
-    /// What a client needs to log in.
+    /// Login data for a client.
     pub fn login(&self) -> Login {
         Login {
             client_id: CLIENT_ID.to_owned(),
@@ -101,20 +101,20 @@ impl SalesforceSim {
         self.org.org_id.clone()
     }
 
-    /// Closes both ports and resets every connection; the books stay.
+    /// Closes both ports and resets every connection; the data is kept.
     pub async fn stop(&self) {
         self.stop_rest().await;
         self.stop_pubsub().await;
     }
 
-    /// Opens both ports again, on the same numbers.
+    /// Opens both ports again, with the same numbers.
     pub async fn restart(&self) -> io::Result<()> {
         self.stop().await;
         self.serve(self.rest.rebind().await?, self.pubsub.rebind().await?);
         Ok(())
     }
 
-    /// Closes OAuth and REST only.
+    /// Closes OAuth and REST.
     pub async fn stop_rest(&self) {
         self.rest.stop().await;
     }
@@ -122,12 +122,13 @@ impl SalesforceSim {
     /// Opens OAuth and REST again.
     pub async fn restart_rest(&self) -> io::Result<()> {
         self.rest.stop().await;
-        let door = self.rest.rebind().await?;
-        self.rest.serve_http(door, http::router(self.org.clone()));
+        let listener = self.rest.rebind().await?;
+        self.rest
+            .serve_http(listener, http::router(self.org.clone()));
         Ok(())
     }
 
-    /// Closes the Pub/Sub API only.
+    /// Closes the Pub/Sub API.
     pub async fn stop_pubsub(&self) {
         self.pubsub.stop().await;
     }
@@ -139,19 +140,19 @@ impl SalesforceSim {
         Ok(())
     }
 
-    /// Resets every open Pub/Sub connection; new ones are welcome.
+    /// Resets every open Pub/Sub connection; new ones are accepted.
     pub fn cut_pubsub_connections(&self) {
         self.pubsub.cut_all();
     }
 
-    // Faults of the HTTP side.
+    // Faults of HTTP calls.
 
-    /// Spoils coming HTTP calls.
+    /// Adds a fault for the next HTTP calls.
     pub fn fault(&self, fault: RestFault) {
         self.org.faults.add(fault.when, fault);
     }
 
-    /// Parks the next call of a kind; release it with [`Hold::release`].
+    /// Holds the next call of a route; [`Hold::release`] resumes it.
     pub fn hold(&self, route: Route, phase: Phase) -> Hold {
         let name = uuid::Uuid::new_v4().to_string();
         let kind = match phase {
@@ -163,36 +164,36 @@ impl SalesforceSim {
         hold
     }
 
-    /// Releases the hold of a fault that named it.
+    /// Releases the hold of this name.
     pub fn release(&self, name: &str) {
         self.org.holds.named(name).release();
     }
 
-    /// Takes away every fault and releases every hold.
+    /// Removes every fault and releases every hold.
     pub fn clear_faults(&self) {
         self.org.faults.clear();
         self.org.bus.clear_faults();
         self.org.holds.release_all();
     }
 
-    /// Every access token is refused from now on; new logins are welcome.
+    /// Rejects every existing access token; new logins are accepted.
     pub fn revoke_tokens(&self) {
         self.org.sessions.revoke_all();
         if self.org.bus.options().cut_on_revoke {
-            self.org.bus.order(StreamFaultKind::Status {
+            self.org.bus.fault_now(StreamFaultKind::Status {
                 code: "UNAUTHENTICATED".to_owned(),
                 error_code: "service.auth.error".to_owned(),
             });
         }
     }
 
-    /// Logins are granted and every session is refused, as by a policy of the connected app;
-    /// until this is called with `false`.
+    /// Sets whether every session is rejected although logins succeed, as by a policy of the
+    /// connected app.
     pub fn refuse_sessions(&self, refuse: bool) {
         self.org.sessions.refuse(refuse);
     }
 
-    /// Tokens handed out from now on carry another `instance_url`, which reaches us too.
+    /// Gives tokens issued from now on another `instance_url` that reaches the simulator too.
     pub fn rotate_instance_url(&self) -> String {
         let port = self.rest.port();
         let (a, b) = (
@@ -204,12 +205,12 @@ impl SalesforceSim {
         now.clone()
     }
 
-    /// Logins so far.
+    /// The number of logins.
     pub fn logins(&self) -> u64 {
         self.org.sessions.minted()
     }
 
-    /// Every HTTP call so far.
+    /// Every HTTP call.
     pub fn calls(&self) -> Vec<Call> {
         lock(&self.org.calls).clone()
     }
@@ -223,37 +224,37 @@ impl SalesforceSim {
         counts
     }
 
-    // The bus.
+    // Event bus.
 
-    /// Turns knobs of the bus.
-    pub fn bus_options(&self, knob: impl FnOnce(&mut BusOptions)) {
-        self.org.bus.turn(knob);
+    /// Changes options of the bus.
+    pub fn bus_options(&self, change: impl FnOnce(&mut BusOptions)) {
+        self.org.bus.change_options(change);
     }
 
-    /// Spoils coming streams.
+    /// Adds a fault for the next streams.
     pub fn stream_fault(&self, fault: StreamFault) {
         self.org.bus.add_stream_fault(fault);
     }
 
-    /// Spoils every stream that is open now.
-    pub fn spoil_streams_now(&self, kind: StreamFaultKind) {
-        self.org.bus.order(kind);
+    /// Applies a fault to every open stream.
+    pub fn fault_streams_now(&self, kind: StreamFaultKind) {
+        self.org.bus.fault_now(kind);
     }
 
-    /// Ends every stream that is open now with UNAVAILABLE.
+    /// Ends every open stream with UNAVAILABLE.
     pub fn kill_streams(&self) {
-        self.org.bus.order(StreamFaultKind::Status {
+        self.org.bus.fault_now(StreamFaultKind::Status {
             code: "UNAVAILABLE".to_owned(),
             error_code: String::new(),
         });
     }
 
-    /// Refuses coming unary calls.
+    /// Adds an error for the next unary calls.
     pub fn unary_fault(&self, fault: UnaryFault) {
         self.org.bus.add_unary_fault(fault);
     }
 
-    /// What the bus has seen.
+    /// Statistics of the bus.
     pub fn bus_stats(&self) -> BusStats {
         self.org.bus.stats()
     }
@@ -268,7 +269,7 @@ impl SalesforceSim {
         self.org.bus.evolve(change)
     }
 
-    /// A new org behind the same name: replay ids start over, old ones mean nothing.
+    /// Simulates a new org with the same name: replay ids start over and old ones are invalid.
     pub fn reset_org(&self) {
         self.org.bus.reset();
     }
@@ -278,22 +279,22 @@ impl SalesforceSim {
         self.org.bus.renew_allocation();
     }
 
-    /// Moves the org's clock: retention and sessions look at it.
+    /// Advances the org's clock, which retention and sessions use.
     pub fn advance_clock(&self, seconds: i64) {
         self.org.clock.advance_seconds(seconds);
     }
 
-    /// The org's clock.
+    /// The org's time.
     pub fn now(&self) -> Timestamp {
         self.org.clock.now()
     }
 
-    /// Publishes an event with these custom fields, others are null.
+    /// Publishes an event with these custom fields; others are null.
     pub fn publish_event(&self, fields: &Fields) -> Published {
         self.org.publish(fields)
     }
 
-    /// Publishes any bytes under any schema id (`None`: the current one).
+    /// Publishes a raw payload with a schema id; `None` is the current one.
     pub fn publish_raw(&self, payload: Vec<u8>, schema_id: Option<&str>) -> Published {
         let schema_id = schema_id.map_or_else(|| self.org.bus.schema().id, str::to_owned);
         self.org.bus.append(ProducerEvent {
@@ -304,12 +305,12 @@ impl SalesforceSim {
         })
     }
 
-    /// The newest event once more: same UUID, new position.
+    /// Publishes the newest event again: same UUID, new position.
     pub fn duplicate_last_event(&self) -> Option<Published> {
         self.org.bus.repeat_last()
     }
 
-    /// The order's current request as a new event: same key, new UUID.
+    /// Publishes the order's current request as a new event: same key, new UUID.
     pub fn republish(&self, order: &str) -> Option<Published> {
         let record = self.record(order)?;
         let text = |field: &str| {
@@ -328,7 +329,7 @@ impl SalesforceSim {
         Some(self.org.publish(&fields))
     }
 
-    /// Events published through the org so far (raw ones and repetitions not counted).
+    /// Events published through the org, without raw ones and repetitions.
     pub fn published(&self) -> Vec<Published> {
         lock(&self.org.published).clone()
     }

@@ -1,4 +1,4 @@
-//! The tables: which objects there are, and their fields.
+//! Objects and fields of the org.
 use super::shape::{Field, Kind, Object};
 
 const fn field(name: &'static str, kind: Kind) -> Field {
@@ -51,7 +51,7 @@ const CYCLE: Field = field(
     ]),
 );
 
-/// Values of `Order.Status` with the category each is filed under by default.
+/// Values of `Order.Status` with their default category.
 pub(crate) const ORDER_STATUSES: &[(&str, &str)] = &[
     ("Draft", "Draft"),
     ("Pending Review", "Draft"),

@@ -1,4 +1,4 @@
-//! Writes that become real together, under the org's rules.
+//! Transactions under the org's rules.
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{clock::salesforce_datetime, pubsub::Fields};
 
-/// A point inside a transaction.
+/// A savepoint.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark(usize, usize, usize);
 
-/// A group of writes that become real together.
+/// A group of writes that are committed together.
 pub(crate) struct Transaction<'a> {
     pub(crate) records: &'a mut Records,
     pub(super) options: &'a SalesforceOptions,
@@ -46,7 +46,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// Makes everything real; returns the events to publish now.
+    /// Commits and returns the events to publish.
     pub(crate) fn commit(self) -> Vec<Fields> {
         for (id, write) in self.writes {
             self.records.history.entry(id).or_default().push(write);
@@ -54,12 +54,12 @@ impl<'a> Transaction<'a> {
         self.events
     }
 
-    /// A point to go back to.
+    /// Creates a savepoint.
     pub(crate) fn mark(&self) -> Mark {
         Mark(self.undo.len(), self.writes.len(), self.events.len())
     }
 
-    /// Undoes everything since a mark.
+    /// Rolls back to a savepoint.
     pub(crate) fn roll_back_to(&mut self, mark: Mark) {
         for (id, before) in self.undo.split_off(mark.0).into_iter().rev() {
             match before {
@@ -98,7 +98,7 @@ impl<'a> Transaction<'a> {
         salesforce_datetime(self.now)
     }
 
-    /// Values as they will be stored, or the first reason against them.
+    /// The values as stored, or the first validation error.
     fn checked(
         &self,
         object: &'static Object,
@@ -162,17 +162,17 @@ impl<'a> Transaction<'a> {
             let Some(value) = fields.get(field.name).filter(|value| !value.is_null()) else {
                 continue;
             };
-            let twin = self
+            let duplicate = self
                 .records
                 .of(object)
                 .find(|record| record.get(field.name) == value && Some(record.id()) != own);
-            if let Some(twin) = twin {
+            if let Some(duplicate) = duplicate {
                 return Err(Refusal::bad(
                     "DUPLICATE_VALUE",
                     format!(
                         "duplicate value found: {} duplicates value on record with id: {}",
                         field.name,
-                        &twin.id()[..15]
+                        &duplicate.id()[..15]
                     ),
                 )
                 .on(field.name));
@@ -234,7 +234,7 @@ impl<'a> Transaction<'a> {
         Ok(id)
     }
 
-    /// Changes a record; the Flow runs inside.
+    /// Updates a record and runs the Flow.
     pub(crate) fn update(&mut self, id: &str, given: &Map<String, Value>) -> Result<(), Refusal> {
         let Some(before) = self.records.get(id).cloned() else {
             return Err(if self.records.is_deleted(id) {
@@ -275,7 +275,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Deletes a record, and an order's items with it.
+    /// Deletes a record, and the items of an order.
     pub(crate) fn delete(&mut self, id: &str) -> Result<(), Refusal> {
         let Some(record) = self.records.rows.remove(id) else {
             return Err(Refusal::not_found());

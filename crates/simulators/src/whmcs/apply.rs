@@ -1,4 +1,4 @@
-//! One call under one fault: what happens before, during and after the effect.
+//! Runs a call with a fault before, during or after its effect.
 use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::{
     php::Php,
     wire::{Outcome, Reply},
 };
-use crate::door::Line;
+use crate::listener::ConnectionHandle;
 
 const TEN_MINUTES_MS: u64 = 600_000;
 
@@ -25,8 +25,8 @@ pub(super) async fn run(
     params: &Php,
     fault: Option<Fault>,
     call: usize,
-    line: &Line,
-    gone: &CancellationToken,
+    connection: &ConnectionHandle,
+    disconnected: &CancellationToken,
 ) -> Reply {
     let mut context = install.context();
     let Some(fault) = fault else {
@@ -37,23 +37,23 @@ pub(super) async fn run(
     if let Some(reply) = refusal_of(&fault, install, action) {
         return reply;
     }
-    bend(&mut context, &fault);
+    apply_to_context(&mut context, &fault);
     match fault.id {
         FaultId::F08 if !fault.effect => {
             install.outcome(call, "connection reset before any effect");
-            line.cut();
+            connection.cut();
             return Reply::html(500, "reset");
         }
         FaultId::F10 => {
             install.outcome(call, "waiting for the client to leave");
-            gone.cancelled().await;
+            disconnected.cancelled().await;
             sleep(fault.delay_ms.unwrap_or(0)).await;
         }
         FaultId::F15 => sleep(fault.delay_ms.unwrap_or(0)).await,
         FaultId::F26 => oracle::foreign_order(install, params.number("userid").unwrap_or(0)),
         FaultId::F30 if action != "addorder" => {
             let order = params.number("orderid").or_else(|| params.number("id"));
-            oracle::meddle(
+            oracle::edit_as_staff(
                 install,
                 order.unwrap_or(0),
                 fault.style.as_deref().unwrap_or("cancel"),
@@ -79,10 +79,10 @@ pub(super) async fn run(
     if let Some(page) = died(&outcome) {
         return page;
     }
-    spoil(install, action, &fault, &outcome, call, line).await
+    corrupt(install, action, &fault, &outcome, call, connection).await
 }
 
-/// What a client sees of a call in which PHP died.
+/// The response to a call in which PHP died.
 fn died(outcome: &Outcome) -> Option<Reply> {
     let died = outcome.as_ref().is_err_and(|text| text == modules::DIED);
     died.then(|| Reply::html(500, "Maximum execution time of 60 seconds exceeded"))
@@ -99,45 +99,48 @@ async fn sleep(ms: u64) {
     tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
-/// Faults that change how the action runs.
-fn bend(context: &mut Context, fault: &Fault) {
-    let knobs = &mut context.knobs;
+/// Applies faults that change how the action runs.
+fn apply_to_context(context: &mut Context, fault: &Fault) {
+    let runtime = &mut context.runtime;
     let style = fault.style.as_deref();
     match fault.id {
         FaultId::F14 => {
             let limit = fault.services.unwrap_or(0);
-            context.half = Some(usize::try_from(limit).unwrap_or(usize::MAX));
+            context.service_limit = Some(usize::try_from(limit).unwrap_or(usize::MAX));
         }
-        FaultId::F24 => knobs.string_ids = true,
+        FaultId::F24 => runtime.string_ids = true,
         FaultId::F25 => match style {
-            Some("text") => knobs.empty_list = EmptyList::Text,
-            Some("array") => knobs.empty_list = EmptyList::Array,
-            Some("object") => knobs.empty_list = EmptyList::Object,
-            Some("null") => knobs.empty_list = EmptyList::Null,
-            Some("keys") => knobs.numeric_keys = true,
-            _ => knobs.bare_single = true,
+            Some("text") => runtime.empty_list = EmptyList::Text,
+            Some("array") => runtime.empty_list = EmptyList::Array,
+            Some("object") => runtime.empty_list = EmptyList::Object,
+            Some("null") => runtime.empty_list = EmptyList::Null,
+            Some("keys") => runtime.numeric_keys = true,
+            _ => runtime.bare_single = true,
         },
         FaultId::F29 => match style {
-            Some("custom_fields") => knobs.custom_fields_stored = false,
-            Some("domain") => knobs.rewrite_domain = Some("rewritten.simulated.example".to_owned()),
-            _ => knobs.notes_stored = false,
+            Some("custom_fields") => runtime.custom_fields_stored = false,
+            Some("domain") => {
+                runtime.rewrite_domain = Some("rewritten.simulated.example".to_owned())
+            }
+            _ => runtime.notes_stored = false,
         },
         FaultId::F31 => context.module.clone_from(&fault.module),
         FaultId::F32 => {
-            knobs.clock_skew_seconds += i64::try_from(fault.services.unwrap_or(3600)).unwrap_or(0);
+            runtime.clock_skew_seconds +=
+                i64::try_from(fault.services.unwrap_or(3600)).unwrap_or(0);
         }
         _ => {}
     }
 }
 
-/// Faults that change only what the client gets to see.
-async fn spoil(
+/// Applies faults that change only the response.
+async fn corrupt(
     install: &Arc<Install>,
     action: &str,
     fault: &Fault,
     outcome: &Outcome,
     call: usize,
-    line: &Line,
+    connection: &ConnectionHandle,
 ) -> Reply {
     let mut reply = Reply::of(outcome);
     match fault.id {
@@ -145,7 +148,7 @@ async fn spoil(
             let noise: &[u8] = match fault.style.as_deref() {
                 Some("bom") => b"\xef\xbb\xbf",
                 Some("blank") => b"\n\n  \n",
-                _ => b"<br />\n<b>Notice</b>:  Undefined index: x in <b>hook.php</b> on line <b>7</b><br />\n",
+                _ => b"<br />\n<b>Notice</b>:  Undefined index: x in <b>hook.php</b> on connection <b>7</b><br />\n",
             };
             reply.body.splice(0..0, noise.iter().copied());
         }
@@ -163,7 +166,7 @@ async fn spoil(
         FaultId::F07 => reply.body.truncate(reply.body.len() / 2),
         FaultId::F08 => {
             install.outcome(call, "connection reset after the effect");
-            line.cut();
+            connection.cut();
         }
         FaultId::F09 => sleep(fault.delay_ms.unwrap_or(TEN_MINUTES_MS)).await,
         FaultId::F11 => return Reply::html(fault.status.unwrap_or(504), "Gateway Time-out"),
@@ -195,7 +198,7 @@ async fn spoil(
                     Value::String(text) => text.parse().ok(),
                     other => other.as_u64(),
                 });
-            oracle::meddle(
+            oracle::edit_as_staff(
                 install,
                 id.unwrap_or(0),
                 fault.style.as_deref().unwrap_or("cancel"),

@@ -1,10 +1,10 @@
-//! Faults F01 to F32 of the reference, as far as they concern one call.
+//! Faults F01 to F32, as far as they concern one call.
 use serde::{Deserialize, Serialize};
 
-use super::books::Module;
+use super::tables::Module;
 use crate::faults::When;
 
-/// Which fault.
+/// Fault identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultId {
     /// 200 and an HTML maintenance page, before any effect.
@@ -13,37 +13,37 @@ pub enum FaultId {
     F02,
     /// Noise before the JSON, after the effect; `style`: `notice`, `bom`, `blank`.
     F03,
-    /// 500 HTML, after the effect; `text` for other words on the page.
+    /// 500 HTML, after the effect; `text` replaces the page's text.
     F04,
-    /// 200 and nothing, after the effect.
+    /// 200 with an empty body, after the effect.
     F05,
     /// `null`, after the effect.
     F06,
-    /// JSON cut short, after the effect.
+    /// Truncated JSON, after the effect.
     F07,
     /// Connection reset: before any effect, or with `effect` after it.
     F08,
-    /// The effect, then silence for `delay_ms` (default ten minutes), then the answer.
+    /// The effect, then silence for `delay_ms` (default ten minutes), then the response.
     F09,
-    /// Silence; once the client has left and `delay_ms` more have passed, the effect.
+    /// Silence; the effect happens `delay_ms` after the client has disconnected.
     F10,
     /// `status` (default 504) HTML from a proxy, after the effect.
     F11,
-    /// The request is applied twice; the first answer goes back, with `effect` the second.
+    /// The request is applied twice; returns the first response, with `effect` the second.
     F12,
-    /// Success without `orderid`; `style` `productids` gives that instead.
+    /// Success without `orderid`; `style` `productids` returns that instead.
     F13,
-    /// AddOrder makes only `services` (default 0) of the services asked for.
+    /// AddOrder creates only `services` (default 0) of the requested services.
     F14,
-    /// `delay_ms` before the effect, then the true answer; `style` `trickle`: byte by byte.
+    /// `delay_ms` before the effect, then the real response; `style` `trickle`: byte by byte.
     F15,
-    /// 403 authentication failed; `text` for other words.
+    /// 403 authentication failed; `text` replaces the message.
     F16,
     /// 403 Invalid IP; `text` is the address.
     F17,
-    /// 403 the role lacks the action.
+    /// 403: the role lacks the action.
     F18,
-    /// 403 and the credential stays revoked.
+    /// 403, and the credential stays revoked.
     F19,
     /// A firewall's challenge page; `style`: `403`, `503`, `captcha`.
     F20,
@@ -51,7 +51,7 @@ pub enum FaultId {
     F21,
     /// 301 to https.
     F22,
-    /// XML although JSON was asked for, after the effect.
+    /// XML although JSON was requested, after the effect.
     F23,
     /// Ids and counts as strings.
     F24,
@@ -61,39 +61,39 @@ pub enum FaultId {
     F26,
     /// The malformed UTF-8 error instead of the list.
     F27,
-    /// `status=error` instead of `result`, before any effect; `style` `warning`: a failing
+    /// `status=error` instead of `result`, before any effect; with `style` `warning`, a failing
     /// `warning` with 200.
     F28,
-    /// `style`: `notes`, `custom_fields` or `domain` is dropped in this AddOrder.
+    /// AddOrder drops `style`: `notes`, `custom_fields` or `domain`.
     F29,
-    /// Staff meddles: `style` `cancel`, `accept`, `delete`, `clear_notes`, `build` (every
-    /// service, while the order stays as it is); after AddOrder, before any other action.
+    /// An edit by staff: `style` `cancel`, `accept`, `delete`, `clear_notes`, `build` (every
+    /// service, without changing the order); after AddOrder, before any other action.
     F30,
-    /// `module` instead of the product's own, for this call; a product's idempotent module
-    /// stays idempotent.
+    /// `module` replaces the product's module in this call; an idempotent module stays
+    /// idempotent.
     F31,
-    /// The server's clock is `services` seconds ahead in this answer.
+    /// The server's clock is `services` seconds ahead in this response.
     F32,
-    /// Parked before the effect until the hold `text` is released.
+    /// Held before the effect until the hold `text` is released.
     #[serde(rename = "hold_before")]
     HoldBefore,
-    /// Parked after the effect until the hold `text` is released.
+    /// Held after the effect until the hold `text` is released.
     #[serde(rename = "hold_after")]
     HoldAfter,
 }
 
-/// A fault for coming calls. Fields that a fault does not name are ignored.
+/// A fault for the next calls. Fields that a fault does not use are ignored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fault {
-    /// Which.
+    /// The fault.
     pub id: FaultId,
-    /// The action it is about, any case; `None` is every action.
+    /// The action, in any case; `None` is every action.
     #[serde(default)]
     pub action: Option<String>,
-    /// Which of the matching calls.
+    /// The matching calls.
     #[serde(default)]
     pub when: When,
-    /// Only calls about an order whose notes contain this.
+    /// Only calls for an order whose notes contain this text.
     #[serde(default)]
     pub marker: Option<String>,
     /// Only calls that name this client.
@@ -108,25 +108,25 @@ pub struct Fault {
     /// Seconds of a `Retry-After` header.
     #[serde(default)]
     pub retry_after: Option<u64>,
-    /// A text.
+    /// Text.
     #[serde(default)]
     pub text: Option<String>,
-    /// A variant.
+    /// Variant.
     #[serde(default)]
     pub style: Option<String>,
-    /// A number.
+    /// Number.
     #[serde(default)]
     pub services: Option<u64>,
-    /// A switch.
+    /// Flag.
     #[serde(default)]
     pub effect: bool,
-    /// A module.
+    /// Module.
     #[serde(default)]
     pub module: Option<Module>,
 }
 
 impl Fault {
-    /// Spoils the next call.
+    /// A fault in the next call.
     pub fn new(id: FaultId) -> Self {
         Self {
             id,
@@ -152,14 +152,14 @@ impl Fault {
         self
     }
 
-    /// Other calls than the next.
+    /// Selects other calls than the next.
     #[must_use]
     pub fn when(mut self, when: When) -> Self {
         self.when = when;
         self
     }
 
-    /// Only calls about orders whose notes contain this.
+    /// Only calls for orders whose notes contain this text.
     #[must_use]
     pub fn marker(mut self, marker: &str) -> Self {
         self.marker = Some(marker.to_owned());

@@ -1,4 +1,4 @@
-//! The endpoint: a request becomes a task of its own, as under PHP.
+//! The API endpoint. Each request runs in its own task, as under PHP.
 use std::sync::Arc;
 
 use axum::{
@@ -21,7 +21,7 @@ use super::{
     php::{Php, parse_form},
     wire::Reply,
 };
-use crate::{door::Line, lock};
+use crate::{listener::ConnectionHandle, lock};
 
 pub(crate) fn router(install: Arc<Install>) -> Router {
     Router::new()
@@ -29,17 +29,19 @@ pub(crate) fn router(install: Arc<Install>) -> Router {
             "/includes/api.php",
             any(
                 async |State(install): State<Arc<Install>>,
-                       ConnectInfo(line): ConnectInfo<Line>,
+                       ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
                        method: Method,
                        body: Bytes| {
                     if method != Method::POST {
                         return render(Reply::error(400, "Empty action request"));
                     }
-                    // Cancelled when this handler is dropped, that is when the client has left.
-                    let gone = CancellationToken::new();
-                    let _watch = gone.clone().drop_guard();
-                    let work =
-                        tokio::spawn(async move { serve(&install, &body, &line, &gone).await });
+                    // Cancelled when this handler is dropped, that is when the client
+                    // disconnects.
+                    let disconnected = CancellationToken::new();
+                    let _watch = disconnected.clone().drop_guard();
+                    let work = tokio::spawn(async move {
+                        serve(&install, &body, &connection, &disconnected).await
+                    });
                     match work.await {
                         Ok(reply) => render(reply),
                         Err(error) => render(Reply::html(500, &format!("simulator: {error}"))),
@@ -74,10 +76,10 @@ fn render(reply: Reply) -> Response<Body> {
 async fn serve(
     install: &Arc<Install>,
     body: &[u8],
-    line: &Line,
-    gone: &CancellationToken,
+    connection: &ConnectionHandle,
+    disconnected: &CancellationToken,
 ) -> Reply {
-    let limit = lock(&install.knobs).max_input_vars;
+    let limit = lock(&install.runtime).max_input_vars;
     let params = parse_form(body, limit);
     let action = params
         .text("action")
@@ -87,7 +89,7 @@ async fn serve(
     let client = params
         .number("userid")
         .or_else(|| params.number("clientid"));
-    let fault = install.faults.pick(&install.dice, |fault| {
+    let fault = install.faults.pick(&install.rng, |fault| {
         fault
             .action
             .as_ref()
@@ -104,7 +106,18 @@ async fn serve(
             install.outcome(call, "refused");
             reply
         }
-        None => apply::run(install, &action, &params, fault, call, line, gone).await,
+        None => {
+            apply::run(
+                install,
+                &action,
+                &params,
+                fault,
+                call,
+                connection,
+                disconnected,
+            )
+            .await
+        }
     };
     let mut calls = lock(&install.calls);
     if let Some(call) = calls.get_mut(call).filter(|call| call.outcome.is_empty()) {
@@ -113,18 +126,18 @@ async fn serve(
     reply
 }
 
-/// The notes a call is about: its own, or its order's.
+/// The notes of a call or of its order.
 fn notes_of(install: &Install, params: &Php) -> String {
     if let Some(notes) = params.text("notes") {
         return notes.to_owned();
     }
-    let books = lock(&install.books);
+    let tables = lock(&install.tables);
     let order = params.number("orderid").or_else(|| {
-        let service = books.services.get(&params.number("serviceid")?)?;
+        let service = tables.services.get(&params.number("serviceid")?)?;
         Some(service.orderid)
     });
     order
-        .and_then(|id| books.orders.get(&id))
+        .and_then(|id| tables.orders.get(&id))
         .map(|order| order.sent_notes.clone())
         .unwrap_or_default()
 }
@@ -154,9 +167,9 @@ fn log(install: &Install, action: &str, params: &Php, fault: Option<&Fault>) -> 
     calls.len() - 1
 }
 
-/// Credentials, role, address, action: in this order.
+/// Checks credentials, role, address and action, in this order.
 fn refuse(install: &Install, params: &Php, action: &str) -> Option<Reply> {
-    let knobs = lock(&install.knobs).clone();
+    let runtime = lock(&install.runtime).clone();
     let identifier = params
         .text("identifier")
         .or_else(|| params.text("username"));
@@ -164,10 +177,10 @@ fn refuse(install: &Install, params: &Php, action: &str) -> Option<Reply> {
     let options = &install.options;
     let known =
         identifier == Some(options.identifier.as_str()) && secret == Some(options.secret.as_str());
-    if !known || !knobs.credential_valid {
+    if !known || !runtime.credential_valid {
         return Some(Reply::error(403, "Invalid or missing credentials"));
     }
-    if knobs
+    if runtime
         .denied_actions
         .iter()
         .any(|denied| denied.eq_ignore_ascii_case(action))
@@ -176,7 +189,7 @@ fn refuse(install: &Install, params: &Php, action: &str) -> Option<Reply> {
     }
     let key = options.access_key.as_deref();
     let opened = key.is_some() && params.text("accesskey") == key;
-    if !knobs.ip_allowed && !opened {
+    if !runtime.ip_allowed && !opened {
         return Some(Reply::error(403, "Invalid IP 127.0.0.1"));
     }
     if action.is_empty() {
@@ -197,7 +210,7 @@ pub(super) fn denied(action: &str) -> Reply {
     )
 }
 
-/// Whether a fault belongs to those that answer before any effect.
+/// The response of a fault that acts before any effect.
 pub(super) fn refusal_of(fault: &Fault, install: &Install, action: &str) -> Option<Reply> {
     let text = fault.text.as_deref();
     Some(match fault.id {
@@ -216,7 +229,7 @@ pub(super) fn refusal_of(fault: &Fault, install: &Install, action: &str) -> Opti
         ),
         FaultId::F18 => denied(action),
         FaultId::F19 => {
-            lock(&install.knobs).credential_valid = false;
+            lock(&install.runtime).credential_valid = false;
             Reply::error(403, "Invalid or missing credentials")
         }
         FaultId::F20 => match fault.style.as_deref() {

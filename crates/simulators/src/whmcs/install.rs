@@ -1,4 +1,4 @@
-//! The install's shared state; it outlives the listener.
+//! Shared state of the installation, which outlives its listener.
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
@@ -6,9 +6,9 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::Serialize;
 
 use super::{
-    books::{Books, Module},
     faults::Fault,
-    options::{Knobs, WhmcsOptions},
+    options::{RuntimeOptions, WhmcsOptions},
+    tables::{Module, Tables},
 };
 use crate::{
     clock::SkewedClock,
@@ -16,7 +16,7 @@ use crate::{
     lock,
 };
 
-/// One API call; no secrets, no bodies.
+/// An API call, without secrets and bodies.
 #[derive(Debug, Clone, Serialize)]
 pub struct ActionCall {
     /// Real time of arrival.
@@ -24,44 +24,44 @@ pub struct ActionCall {
     pub at: Timestamp,
     /// Action, lower case.
     pub action: String,
-    /// The id it is about: `orderid`, `serviceid`, `clientid`, …, as `name=value`.
+    /// The id it concerns: `orderid`, `serviceid`, `clientid`, …, as `name=value`.
     pub about: Option<String>,
     /// Marker tokens in the notes it carried.
     pub markers: Vec<String>,
-    /// `success`, the error text, or what the fault made of it; empty while it runs.
+    /// `success`, the error text, or the effect of the fault; empty while it runs.
     pub outcome: String,
-    /// The fault that struck.
+    /// The applied fault.
     pub fault: Option<String>,
 }
 
-/// Everything behind the port.
+/// State of the installation.
 #[derive(Debug)]
 pub(crate) struct Install {
     pub(crate) options: WhmcsOptions,
-    pub(crate) knobs: Mutex<Knobs>,
+    pub(crate) runtime: Mutex<RuntimeOptions>,
     pub(crate) clock: SkewedClock,
-    pub(crate) dice: Mutex<StdRng>,
-    pub(crate) books: Mutex<Books>,
+    pub(crate) rng: Mutex<StdRng>,
+    pub(crate) tables: Mutex<Tables>,
     pub(crate) faults: Script<Fault>,
     pub(crate) holds: Holds,
     pub(crate) calls: Mutex<Vec<ActionCall>>,
 }
 
-/// What one call sees of the knobs, and what a fault adds to it.
+/// Runtime options of one call, with the additions of a fault.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    pub(crate) knobs: Knobs,
-    pub(crate) half: Option<usize>,
+    pub(crate) runtime: RuntimeOptions,
+    pub(crate) service_limit: Option<usize>,
     pub(crate) module: Option<Module>,
 }
 
 impl Install {
     pub(crate) fn new(options: WhmcsOptions) -> Self {
         Self {
-            knobs: Mutex::new(options.knobs.clone()),
+            runtime: Mutex::new(options.runtime.clone()),
             clock: SkewedClock::default(),
-            dice: Mutex::new(StdRng::seed_from_u64(options.seed ^ 0x00b1_11e5)),
-            books: Mutex::default(),
+            rng: Mutex::new(StdRng::seed_from_u64(options.seed ^ 0x00b1_11e5)),
+            tables: Mutex::default(),
             faults: Script::default(),
             holds: Holds::default(),
             calls: Mutex::default(),
@@ -71,15 +71,15 @@ impl Install {
 
     pub(crate) fn context(&self) -> Context {
         Context {
-            knobs: lock(&self.knobs).clone(),
-            half: None,
+            runtime: lock(&self.runtime).clone(),
+            service_limit: None,
             module: None,
         }
     }
 
-    /// `YYYY-MM-DD HH:MM:SS` of the server's own clock.
-    pub(crate) fn now(&self, knobs: &Knobs) -> String {
-        let skew = SignedDuration::from_secs(knobs.clock_skew_seconds);
+    /// `YYYY-MM-DD HH:MM:SS` of the server's clock.
+    pub(crate) fn now(&self, runtime: &RuntimeOptions) -> String {
+        let skew = SignedDuration::from_secs(runtime.clock_skew_seconds);
         let at = self.clock.now().checked_add(skew).unwrap_or(Timestamp::MAX);
         at.strftime("%Y-%m-%d %H:%M:%S").to_string()
     }

@@ -1,9 +1,8 @@
-//! The simulated WHMCS install: one endpoint, its tables, its modules, and an oracle.
+//! The simulated WHMCS installation: one endpoint, its tables, its modules, and a test oracle.
 //!
 //! Written from public documentation and observation only.
 mod actions;
 mod apply;
-mod books;
 mod faults;
 mod http;
 mod install;
@@ -12,12 +11,13 @@ mod options;
 mod oracle;
 mod php;
 mod sim;
+mod tables;
 mod wire;
 
-pub use books::{
-    CURRENCIES, Client, Invoice, Mail, Module, ModuleScript, Order, Product, QueueEntry, Service,
-};
 pub use faults::{Fault, FaultId};
 pub use install::ActionCall;
-pub use options::{Credentials, EmptyList, Knobs, Version, WhmcsOptions};
+pub use options::{Credentials, EmptyList, RuntimeOptions, Version, WhmcsOptions};
 pub use sim::WhmcsSim;
+pub use tables::{
+    CURRENCIES, Client, Invoice, Mail, Module, ModuleScript, Order, Product, QueueEntry, Service,
+};

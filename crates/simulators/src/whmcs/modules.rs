@@ -1,26 +1,26 @@
-//! Provisioning modules: scripted, slow if told so, and without any lock.
+//! Provisioning modules: scripted, optionally slow, and without locking.
 use std::time::Duration;
 
 use super::{
-    books::{Mail, ModuleScript, QueueEntry},
     install::{Context, Install},
+    tables::{Mail, ModuleScript, QueueEntry},
 };
 use crate::lock;
 
-/// What became of a create call.
+/// Result of a create call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Created {
     Done,
     NoModule,
     Failed(String),
-    /// PHP died on the way: nothing that follows in this call happens.
+    /// PHP died: the rest of the call does not happen.
     Died,
 }
 
-/// What a call that died leaves in the log; its client gets a page.
+/// Logged outcome of a call that died; its client gets an HTML page.
 pub(crate) const DIED: &str = "PHP died in the module";
 
-/// Runs the module of a service. Two calls at once make two remote accounts.
+/// Runs the module of a service. Concurrent calls create two remote accounts.
 pub(crate) async fn create(
     install: &Install,
     context: &Context,
@@ -28,16 +28,16 @@ pub(crate) async fn create(
     mail: bool,
 ) -> Created {
     let module = {
-        let books = lock(&install.books);
-        let product = books
+        let tables = lock(&install.tables);
+        let product = tables
             .services
             .get(&service)
-            .and_then(|row| books.products.get(&row.pid));
-        // A product without module has none that could be another for this call.
+            .and_then(|row| tables.products.get(&row.pid));
+        // A product without a module ignores a replacement.
         product
             .map(|product| product.module.clone())
             .filter(|module| module.script != ModuleScript::None)
-            .map(|module| module.struck_by(context.module.as_ref()))
+            .map(|module| module.with_fault(context.module.as_ref()))
     };
     let Some(module) = module.filter(|module| module.script != ModuleScript::None) else {
         return Created::NoModule;
@@ -45,23 +45,23 @@ pub(crate) async fn create(
     if module.delay_ms > 0 {
         tokio::time::sleep(Duration::from_millis(module.delay_ms)).await;
     }
-    let now = install.now(&context.knobs);
-    let mut books = lock(&install.books);
-    let Some(pid) = books.services.get(&service).map(|row| row.pid) else {
+    let now = install.now(&context.runtime);
+    let mut tables = lock(&install.tables);
+    let Some(pid) = tables.services.get(&service).map(|row| row.pid) else {
         return Created::Failed("Service ID not found".to_owned());
     };
-    let existing = books.remote.get(&service).copied().unwrap_or(0);
+    let existing = tables.remote.get(&service).copied().unwrap_or(0);
     let built = existing > 0 && module.idempotent;
     let failure = match &module.script {
         _ if built => None,
         ModuleScript::None | ModuleScript::Ok => {
-            *books.remote.entry(service).or_default() += 1;
+            *tables.remote.entry(service).or_default() += 1;
             None
         }
         ModuleScript::Fail { text, times } => {
-            let spent = books.failures.entry(pid).or_default();
+            let spent = tables.failures.entry(pid).or_default();
             if times.is_some_and(|times| *spent >= times) {
-                *books.remote.entry(service).or_default() += 1;
+                *tables.remote.entry(service).or_default() += 1;
                 None
             } else {
                 *spent += 1;
@@ -72,11 +72,11 @@ pub(crate) async fn create(
             Some("Already provisioned".to_owned())
         }
         ModuleScript::CreateThenFail { text } => {
-            *books.remote.entry(service).or_default() += 1;
+            *tables.remote.entry(service).or_default() += 1;
             Some(text.clone())
         }
         ModuleScript::CreateThenDie => {
-            *books.remote.entry(service).or_default() += 1;
+            *tables.remote.entry(service).or_default() += 1;
             return Created::Died;
         }
         ModuleScript::AlreadyExists => {
@@ -85,10 +85,10 @@ pub(crate) async fn create(
     };
     match failure {
         None => {
-            if let Some(row) = books.services.get_mut(&service) {
+            if let Some(row) = tables.services.get_mut(&service) {
                 "Active".clone_into(&mut row.status);
             }
-            for entry in books
+            for entry in tables
                 .queue
                 .iter_mut()
                 .filter(|entry| entry.service == service)
@@ -96,7 +96,7 @@ pub(crate) async fn create(
                 entry.completed = true;
             }
             if mail {
-                books.mails.push(Mail {
+                tables.mails.push(Mail {
                     kind: "welcome".to_owned(),
                     about: service,
                 });
@@ -104,7 +104,7 @@ pub(crate) async fn create(
             Created::Done
         }
         Some(text) => {
-            let open = books
+            let open = tables
                 .queue
                 .iter_mut()
                 .find(|entry| entry.service == service && !entry.completed);
@@ -113,8 +113,8 @@ pub(crate) async fn create(
                 entry.error.clone_from(&text);
                 entry.at = now;
             } else {
-                let id = books.next_id("queue");
-                books.queue.push(QueueEntry {
+                let id = tables.next_id("queue");
+                tables.queue.push(QueueEntry {
                     id,
                     service,
                     error: text.clone(),
@@ -128,12 +128,12 @@ pub(crate) async fn create(
     }
 }
 
-/// Staff set a service up on the remote system by hand and mark it active in WHMCS.
+/// Creates a service on the remote system by hand and marks it active in WHMCS.
 pub(crate) fn build_by_hand(install: &Install, service: u64) {
-    let mut books = lock(&install.books);
-    let Some(row) = books.services.get_mut(&service) else {
+    let mut tables = lock(&install.tables);
+    let Some(row) = tables.services.get_mut(&service) else {
         return;
     };
     "Active".clone_into(&mut row.status);
-    *books.remote.entry(service).or_default() += 1;
+    *tables.remote.entry(service).or_default() += 1;
 }

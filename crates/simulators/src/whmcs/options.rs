@@ -1,30 +1,30 @@
-//! How the simulated install is set up, and what can be turned while it runs.
+//! Options of the simulated installation.
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-/// The versions that differ for a bridge.
+/// WHMCS versions with relevant differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Version {
-    /// Before 7.8 the answer of AddOrder says `productids`.
+    /// Up to 7.7 the response of AddOrder has `productids`.
     #[serde(rename = "7.7")]
     V7_7,
-    /// Scalars are taken for arrays.
+    /// Scalars are accepted as arrays.
     #[serde(rename = "8.5")]
     V8_5,
-    /// `qty` counts from here on.
+    /// `qty` has an effect from here on.
     #[serde(rename = "8.12")]
     V8_12,
-    /// Last of the 8 line.
+    /// Last 8.x version.
     #[serde(rename = "8.13")]
     V8_13,
-    /// AddClient wants `password2`.
+    /// AddClient requires `password2`.
     #[serde(rename = "9.0")]
     V9_0,
 }
 
 impl Version {
-    /// What WhmcsDetails says.
+    /// The version number.
     pub fn text(self) -> &'static str {
         match self {
             Self::V7_7 => "7.7.1",
@@ -36,7 +36,7 @@ impl Version {
     }
 }
 
-/// How an empty list is written.
+/// Representation of an empty list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmptyList {
@@ -52,43 +52,43 @@ pub enum EmptyList {
     Null,
 }
 
-/// What can be turned while the install runs.
+/// Options that can change at runtime.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Knobs {
+pub struct RuntimeOptions {
     /// Version.
     pub version: Version,
-    /// AddOrder stores `notes`.
+    /// Whether AddOrder stores `notes`.
     pub notes_stored: bool,
-    /// AddOrder stores custom fields.
+    /// Whether AddOrder stores custom fields.
     pub custom_fields_stored: bool,
-    /// AddOrder writes this instead of the domain asked for.
+    /// Domain that AddOrder stores instead of the requested one.
     pub rewrite_domain: Option<String>,
-    /// GetOrders begins with the newest.
+    /// Whether GetOrders starts with the newest order.
     pub newest_first: bool,
-    /// Ids and counts are strings.
+    /// Whether ids and counts are strings.
     pub string_ids: bool,
-    /// How an empty list is written.
+    /// Representation of an empty list.
     pub empty_list: EmptyList,
-    /// A list of one is the bare object.
+    /// Whether a list with one element is the bare object.
     pub bare_single: bool,
-    /// GetClientsDetails tells the code of a client's currency, and not only its id.
+    /// Whether GetClientsDetails returns the code of a client's currency beside its id.
     pub currency_code_shown: bool,
-    /// Lists are objects with keys `"0"`, `"2"`, …
+    /// Whether lists are objects with keys `"0"`, `"2"`, …
     pub numeric_keys: bool,
-    /// Seconds the server's clock is ahead.
+    /// Seconds by which the server's clock is ahead.
     pub clock_skew_seconds: i64,
-    /// The caller's address is on the allow-list.
+    /// Whether the caller's address is on the allow-list.
     pub ip_allowed: bool,
-    /// The credential works.
+    /// Whether the credential is valid.
     pub credential_valid: bool,
-    /// Actions the role lacks, lower case.
+    /// Actions that the role lacks, in lower case.
     pub denied_actions: BTreeSet<String>,
     /// PHP's limit of form variables.
     pub max_input_vars: usize,
 }
 
-impl Default for Knobs {
+impl Default for RuntimeOptions {
     fn default() -> Self {
         Self {
             version: Version::V8_13,
@@ -110,23 +110,23 @@ impl Default for Knobs {
     }
 }
 
-/// How the simulated install is set up.
+/// Options of the simulated installation.
 #[derive(Debug, Clone)]
 pub struct WhmcsOptions {
     /// Port, 0 for any.
     pub port: u16,
-    /// Everything random comes from this.
+    /// Seed of all randomness.
     pub seed: u64,
     /// API credential.
     pub identifier: String,
     /// Its secret.
     pub secret: String,
-    /// Opens the door for addresses that are not on the list.
+    /// Grants access to addresses that are not on the allow-list.
     pub access_key: Option<String>,
     /// System names of the gateways.
     pub payment_methods: Vec<String>,
-    /// Knobs at start.
-    pub knobs: Knobs,
+    /// Initial runtime options.
+    pub runtime: RuntimeOptions,
 }
 
 impl Default for WhmcsOptions {
@@ -138,12 +138,12 @@ impl Default for WhmcsOptions {
             secret: "simulated-secret".to_owned(),
             access_key: None,
             payment_methods: vec!["banktransfer".to_owned(), "mailin".to_owned()],
-            knobs: Knobs::default(),
+            runtime: RuntimeOptions::default(),
         }
     }
 }
 
-/// What a client needs to call.
+/// API credentials for a client.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     /// `identifier`.

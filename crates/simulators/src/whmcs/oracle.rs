@@ -1,12 +1,12 @@
-//! What really happened, and what staff do by hand.
+//! Test oracle and edits by staff.
 use std::collections::BTreeMap;
 
 use rand::Rng;
 
-use super::{actions::orders_hands as hands, books::Order, install::Install};
+use super::{actions::staff_edits, install::Install, tables::Order};
 use crate::lock;
 
-/// Tokens of the bridge in a text.
+/// Markers of the bridge in a text.
 pub(crate) fn markers_of(text: &str) -> Vec<String> {
     text.split(|c: char| c.is_whitespace() || [',', ';', '"', '\''].contains(&c))
         .filter(|token| token.starts_with("orderbridge:"))
@@ -14,11 +14,11 @@ pub(crate) fn markers_of(text: &str) -> Vec<String> {
         .collect()
 }
 
-/// Orders by the marker they were sent with, whatever became of the notes since.
+/// Orders by the marker they were sent with, whether or not it was stored.
 pub(crate) fn orders_by_marker(install: &Install) -> BTreeMap<String, Vec<u64>> {
-    let books = lock(&install.books);
+    let tables = lock(&install.tables);
     let mut found: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for order in books.orders.values() {
+    for order in tables.orders.values() {
         for marker in markers_of(&order.sent_notes) {
             found.entry(marker).or_default().push(order.id);
         }
@@ -26,13 +26,13 @@ pub(crate) fn orders_by_marker(install: &Install) -> BTreeMap<String, Vec<u64>> 
     found
 }
 
-/// An order of somebody else appears for this client, without any service.
+/// Adds an unrelated order of this client, without services.
 pub(crate) fn foreign_order(install: &Install, client: u64) {
-    let now = install.now(&lock(&install.knobs).clone());
-    let ordernum = lock(&install.dice).random_range(1_000_000_000..10_000_000_000);
-    let mut books = lock(&install.books);
-    let id = books.next_id("orders");
-    books.orders.insert(
+    let now = install.now(&lock(&install.runtime).clone());
+    let ordernum = lock(&install.rng).random_range(1_000_000_000..10_000_000_000);
+    let mut tables = lock(&install.tables);
+    let id = tables.next_id("orders");
+    tables.orders.insert(
         id,
         Order {
             id,
@@ -50,19 +50,19 @@ pub(crate) fn foreign_order(install: &Install, client: u64) {
     );
 }
 
-/// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
-pub(crate) fn meddle(install: &Install, order: u64, edit: &str) {
-    let mut books = lock(&install.books);
+/// Edits an order as staff do: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
+pub(crate) fn edit_as_staff(install: &Install, order: u64, edit: &str) {
+    let mut tables = lock(&install.tables);
     match edit {
-        "accept" => hands::set_status(&mut books, order, "Active"),
-        "delete" => hands::erase(&mut books, order),
-        "fraud" => hands::set_status(&mut books, order, "Fraud"),
-        "build" => hands::build(&mut books, order),
+        "accept" => staff_edits::set_status(&mut tables, order, "Active"),
+        "delete" => staff_edits::erase(&mut tables, order),
+        "fraud" => staff_edits::set_status(&mut tables, order, "Fraud"),
+        "build" => staff_edits::build(&mut tables, order),
         "clear_notes" => {
-            if let Some(order) = books.orders.get_mut(&order) {
+            if let Some(order) = tables.orders.get_mut(&order) {
                 order.notes.clear();
             }
         }
-        _ => hands::set_status(&mut books, order, "Cancelled"),
+        _ => staff_edits::set_status(&mut tables, order, "Cancelled"),
     }
 }

@@ -1,7 +1,7 @@
-//! PHP's ways: bracketed form names, truthiness, `unserialize`.
+//! PHP semantics: bracketed form names, truthiness, `unserialize`.
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-/// A value as PHP sees it: text, or an array in the order its keys first came.
+/// A PHP value: text, or an array in insertion order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Php {
     Text(String),
@@ -26,7 +26,7 @@ impl Php {
         }
     }
 
-    /// A text member; blank counts as absent.
+    /// A text member; blank counts as missing.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match self.get(key)? {
             Self::Text(text) if !text.is_empty() => Some(text),
@@ -34,12 +34,12 @@ impl Php {
         }
     }
 
-    /// A whole-number member, read the way PHP casts: leading digits.
+    /// A whole-number member, cast as PHP does: leading digits.
     pub(crate) fn number(&self, key: &str) -> Option<u64> {
         cast(self.text(key)?)
     }
 
-    /// Truthiness: anything but nothing and `0`, so `false` is true.
+    /// Truthiness: everything but blank and `0`, so `false` is true.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         self.text(key).map(|text| text != "0")
     }
@@ -92,7 +92,7 @@ pub(crate) fn cast(text: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// Reads a form body; variables beyond `max_input_vars` are dropped without a word.
+/// Parses a form body; variables beyond `max_input_vars` are silently dropped.
 pub(crate) fn parse_form(body: &[u8], max_input_vars: usize) -> Php {
     let mut root = Php::default();
     for (name, value) in form_urlencoded::parse(body).take(max_input_vars) {
@@ -117,7 +117,7 @@ fn path(name: &str) -> Vec<String> {
     parts
 }
 
-/// `unserialize(base64_decode($text))`, arrays and scalars only; bad input is nothing.
+/// `unserialize(base64_decode($text))` for arrays and scalars; `None` for invalid input.
 pub(crate) fn unserialize_base64(text: &str) -> Option<Php> {
     let bytes = STANDARD.decode(text.trim()).ok()?;
     let mut reader = Reader {
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn brackets_make_arrays_and_repeats_keep_the_last() {
+    fn brackets_make_arrays_and_last_value_wins() {
         let form = parse_form(b"pid%5B0%5D=5&pid[2]=7&x=1&x=2&a[b][c]=d&n[]=p&n[]=q", 1000);
         let pid = form.get("pid").unwrap();
         assert_eq!(pid.text("0"), Some("5"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn false_is_true() {
+    fn text_false_is_truthy() {
         let form = parse_form(b"a=false&b=0&c=", 1000);
         assert_eq!(form.flag("a"), Some(true));
         assert_eq!(form.flag("b"), Some(false));

@@ -1,24 +1,24 @@
-//! The handle of a running simulator: listener, books, faults, knobs and the oracle.
+//! Handle of the running simulator: listener, tables, faults, options and the test oracle.
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::{
-    books::{CURRENCIES, Client, Mail, Module, Order, Product, QueueEntry, Service},
     faults::{Fault, FaultId},
     http,
     install::{ActionCall, Install},
     modules,
-    options::{Credentials, Knobs, WhmcsOptions},
+    options::{Credentials, RuntimeOptions, WhmcsOptions},
     oracle,
+    tables::{CURRENCIES, Client, Mail, Module, Order, Product, QueueEntry, Service},
 };
 use crate::{
-    door::Host,
     faults::{Hold, Phase},
+    listener::Host,
     lock,
 };
 
-/// A simulated install on a local port. Dropping it closes the port.
+/// A simulated installation on a local port. Dropping it closes the port.
 #[derive(Debug)]
 pub struct WhmcsSim {
     install: Arc<Install>,
@@ -26,15 +26,15 @@ pub struct WhmcsSim {
 }
 
 impl WhmcsSim {
-    /// Binds the port and serves.
+    /// Binds the port and starts serving.
     pub async fn start(options: WhmcsOptions) -> io::Result<Self> {
-        let (host, door) = Host::bind(options.port).await?;
+        let (host, listener) = Host::bind(options.port).await?;
         let install = Arc::new(Install::new(options));
-        host.serve_http(door, http::router(install.clone()));
+        host.serve_http(listener, http::router(install.clone()));
         Ok(Self { install, host })
     }
 
-    /// Base URL; the API is below it at `/includes/api.php`.
+    /// Base URL; the API is at `/includes/api.php` below it.
     pub fn url(&self) -> String {
         self.host.url()
     }
@@ -44,7 +44,7 @@ impl WhmcsSim {
         self.host.port()
     }
 
-    /// What a client needs to call.
+    /// API credentials for a client.
     pub fn credentials(&self) -> Credentials {
         Credentials {
             identifier: self.install.options.identifier.clone(),
@@ -52,33 +52,33 @@ impl WhmcsSim {
         }
     }
 
-    /// Closes the port and resets every connection; the books stay, and so do calls in hand.
+    /// Closes the port and resets every connection; data and running calls are kept.
     pub async fn stop(&self) {
         self.host.stop().await;
     }
 
-    /// Opens the port again, on the same number.
+    /// Opens the port again, with the same number.
     pub async fn restart(&self) -> io::Result<()> {
         self.host.stop().await;
-        let door = self.host.rebind().await?;
+        let listener = self.host.rebind().await?;
         self.host
-            .serve_http(door, http::router(self.install.clone()));
+            .serve_http(listener, http::router(self.install.clone()));
         Ok(())
     }
 
-    /// Resets every open connection; new ones are welcome.
+    /// Resets every open connection; new ones are accepted.
     pub fn cut_connections(&self) {
         self.host.cut_all();
     }
 
-    // Faults and knobs.
+    // Faults and options.
 
-    /// Spoils coming calls.
+    /// Adds a fault for the next calls.
     pub fn fault(&self, fault: Fault) {
         self.install.faults.add(fault.when, fault);
     }
 
-    /// Parks the next call of an action; release it with [`Hold::release`].
+    /// Holds the next call of an action; [`Hold::release`] resumes it.
     pub fn hold(&self, action: &str, phase: Phase) -> Hold {
         let name = uuid::Uuid::new_v4().to_string();
         let hold = self.install.holds.named(&name);
@@ -90,33 +90,33 @@ impl WhmcsSim {
         hold
     }
 
-    /// Releases the hold of a fault that named it.
+    /// Releases the hold of this name.
     pub fn release(&self, name: &str) {
         self.install.holds.named(name).release();
     }
 
-    /// Takes away every fault and releases every hold.
+    /// Removes every fault and releases every hold.
     pub fn clear_faults(&self) {
         self.install.faults.clear();
         self.install.holds.release_all();
     }
 
-    /// Turns knobs.
-    pub fn turn(&self, knob: impl FnOnce(&mut Knobs)) {
-        knob(&mut lock(&self.install.knobs));
+    /// Changes runtime options.
+    pub fn turn(&self, change: impl FnOnce(&mut RuntimeOptions)) {
+        change(&mut lock(&self.install.runtime));
     }
 
-    /// The knobs as they are.
-    pub fn knobs(&self) -> Knobs {
-        lock(&self.install.knobs).clone()
+    /// The current runtime options.
+    pub fn runtime(&self) -> RuntimeOptions {
+        lock(&self.install.runtime).clone()
     }
 
-    /// Moves the server's clock.
+    /// Advances the server's clock.
     pub fn advance_clock(&self, seconds: i64) {
         self.install.clock.advance_seconds(seconds);
     }
 
-    /// Every call so far.
+    /// Every call.
     pub fn calls(&self) -> Vec<ActionCall> {
         lock(&self.install.calls).clone()
     }
@@ -130,13 +130,13 @@ impl WhmcsSim {
         counts
     }
 
-    // Books.
+    // Tables.
 
     /// Adds a client with this e-mail and returns its id.
     pub fn add_client(&self, firstname: &str, lastname: &str, email: &str) -> u64 {
-        let mut books = lock(&self.install.books);
-        let id = books.next_id("clients");
-        books.clients.insert(
+        let mut tables = lock(&self.install.tables);
+        let id = tables.next_id("clients");
+        tables.clients.insert(
             id,
             Client {
                 id,
@@ -152,24 +152,24 @@ impl WhmcsSim {
 
     /// Sets a client's status: `Active`, `Inactive`, `Closed`.
     pub fn set_client_status(&self, client: u64, status: &str) {
-        if let Some(client) = lock(&self.install.books).clients.get_mut(&client) {
+        if let Some(client) = lock(&self.install.tables).clients.get_mut(&client) {
             status.clone_into(&mut client.status);
         }
     }
 
-    /// Bills a client in another of [`CURRENCIES`].
+    /// Sets a client's currency to one of [`CURRENCIES`].
     pub fn set_client_currency(&self, client: u64, code: &str) {
         let Some(currency) = CURRENCIES.iter().position(|known| *known == code) else {
             return;
         };
-        if let Some(client) = lock(&self.install.books).clients.get_mut(&client) {
+        if let Some(client) = lock(&self.install.tables).clients.get_mut(&client) {
             client.currency = currency;
         }
     }
 
     /// All clients.
     pub fn clients(&self) -> Vec<Client> {
-        lock(&self.install.books)
+        lock(&self.install.tables)
             .clients
             .values()
             .cloned()
@@ -178,21 +178,21 @@ impl WhmcsSim {
 
     /// Adds or replaces a product.
     pub fn set_product(&self, product: Product) {
-        let mut books = lock(&self.install.books);
-        books.reserve_id("products", product.pid);
-        books.products.insert(product.pid, product);
+        let mut tables = lock(&self.install.tables);
+        tables.reserve_id("products", product.pid);
+        tables.products.insert(product.pid, product);
     }
 
     /// Replaces a product's module.
     pub fn set_module(&self, pid: u64, module: Module) {
-        if let Some(product) = lock(&self.install.books).products.get_mut(&pid) {
+        if let Some(product) = lock(&self.install.tables).products.get_mut(&pid) {
             product.module = module;
         }
     }
 
     /// All products.
     pub fn products(&self) -> Vec<Product> {
-        lock(&self.install.books)
+        lock(&self.install.tables)
             .products
             .values()
             .cloned()
@@ -201,17 +201,21 @@ impl WhmcsSim {
 
     /// All orders, oldest first.
     pub fn orders(&self) -> Vec<Order> {
-        lock(&self.install.books).orders.values().cloned().collect()
+        lock(&self.install.tables)
+            .orders
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// One order.
     pub fn order(&self, id: u64) -> Option<Order> {
-        lock(&self.install.books).orders.get(&id).cloned()
+        lock(&self.install.tables).orders.get(&id).cloned()
     }
 
     /// All services.
     pub fn services(&self) -> Vec<Service> {
-        lock(&self.install.books)
+        lock(&self.install.tables)
             .services
             .values()
             .cloned()
@@ -220,63 +224,63 @@ impl WhmcsSim {
 
     /// The services of an order.
     pub fn services_of(&self, order: u64) -> Vec<Service> {
-        lock(&self.install.books)
+        lock(&self.install.tables)
             .services_of(order)
             .cloned()
             .collect()
     }
 
-    /// The module queue, healed entries included.
+    /// The module queue, including resolved entries.
     pub fn module_queue(&self) -> Vec<QueueEntry> {
-        lock(&self.install.books).queue.clone()
+        lock(&self.install.tables).queue.clone()
     }
 
     /// Mails sent.
     pub fn mails(&self) -> Vec<Mail> {
-        lock(&self.install.books).mails.clone()
+        lock(&self.install.tables).mails.clone()
     }
 
     // Staff.
 
-    /// Staff edits an order: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
+    /// Edits an order as staff do: `cancel`, `fraud`, `accept`, `delete`, `clear_notes`, `build`.
     pub fn staff(&self, order: u64, edit: &str) {
-        oracle::meddle(&self.install, order, edit);
+        oracle::edit_as_staff(&self.install, order, edit);
     }
 
-    /// Staff sets an order's status alone, its services stay as they are.
+    /// Sets only the order's status, as staff may; its services are unchanged.
     pub fn set_order_status(&self, order: u64, status: &str) {
-        if let Some(order) = lock(&self.install.books).orders.get_mut(&order) {
+        if let Some(order) = lock(&self.install.tables).orders.get_mut(&order) {
             status.clone_into(&mut order.status);
         }
     }
 
-    /// Staff sets an order's notes.
+    /// Sets an order's notes, as staff may.
     pub fn set_notes(&self, order: u64, notes: &str) {
-        if let Some(order) = lock(&self.install.books).orders.get_mut(&order) {
+        if let Some(order) = lock(&self.install.tables).orders.get_mut(&order) {
             notes.clone_into(&mut order.notes);
         }
     }
 
-    /// Staff sets a service's status.
+    /// Sets a service's status, as staff may.
     pub fn set_service_status(&self, service: u64, status: &str) {
-        if let Some(service) = lock(&self.install.books).services.get_mut(&service) {
+        if let Some(service) = lock(&self.install.tables).services.get_mut(&service) {
             status.clone_into(&mut service.status);
         }
     }
 
-    /// Staff set a service up on the remote system themselves and mark it active in WHMCS.
+    /// Creates a service on the remote system by hand and marks it active in WHMCS.
     pub fn build_by_hand(&self, service: u64) {
         modules::build_by_hand(&self.install, service);
     }
 
-    /// An order of this client that has nothing to do with the bridge.
+    /// Adds an order of this client that is unrelated to the bridge.
     pub fn foreign_order(&self, client: u64) {
         oracle::foreign_order(&self.install, client);
     }
 
-    // Oracle.
+    // Test oracle.
 
-    /// Orders by the marker they were sent with, whatever became of the notes since.
+    /// Orders by the marker they were sent with, whether or not it was stored.
     pub fn orders_by_marker(&self) -> BTreeMap<String, Vec<u64>> {
         oracle::orders_by_marker(&self.install)
     }
@@ -299,25 +303,25 @@ impl WhmcsSim {
         all
     }
 
-    /// Remote accounts made per service.
+    /// Remote accounts created, by service.
     pub fn remote_accounts(&self) -> BTreeMap<u64, u32> {
-        lock(&self.install.books).remote.clone()
+        lock(&self.install.tables).remote.clone()
     }
 
     /// Services with more than one remote account.
-    pub fn doubled_accounts(&self) -> BTreeMap<u64, u32> {
+    pub fn duplicate_accounts(&self) -> BTreeMap<u64, u32> {
         let mut all = self.remote_accounts();
         all.retain(|_, accounts| *accounts > 1);
         all
     }
 
-    /// Everything the oracle knows, as JSON.
+    /// All results of the test oracle, as JSON.
     pub fn oracle(&self) -> Value {
         json!({
             "orders_by_marker": self.orders_by_marker(),
             "duplicates": self.duplicates(),
             "remote_accounts": self.remote_accounts(),
-            "doubled_accounts": self.doubled_accounts(),
+            "doubled_accounts": self.duplicate_accounts(),
             "mails": self.mails(),
         })
     }

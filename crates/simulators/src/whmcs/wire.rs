@@ -1,9 +1,9 @@
-//! Answers, in whatever shape the knobs ask for.
+//! Responses in the shape that the options select.
 use serde_json::{Map, Value, json};
 
-use super::options::{EmptyList, Knobs};
+use super::options::{EmptyList, RuntimeOptions};
 
-/// What an action says: its fields beside `result`, or its error text.
+/// Result of an action: its fields beside `result`, or its error text.
 pub(crate) type Outcome = Result<Map<String, Value>, String>;
 
 /// The fields of a JSON object literal.
@@ -14,7 +14,7 @@ pub(crate) fn fields(value: Value) -> Map<String, Value> {
     }
 }
 
-impl Knobs {
+impl RuntimeOptions {
     /// An id or a count.
     pub(crate) fn id(&self, number: u64) -> Value {
         if self.string_ids {
@@ -24,7 +24,7 @@ impl Knobs {
         }
     }
 
-    /// `{singular: [...]}` in the shape of the day.
+    /// `{singular: [...]}` in the selected shape.
     pub(crate) fn list(&self, singular: &str, items: Vec<Value>) -> Value {
         if items.is_empty() {
             return match self.empty_list {
@@ -50,14 +50,14 @@ impl Knobs {
     }
 }
 
-/// An HTTP answer.
+/// An HTTP response.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) kind: &'static str,
     pub(crate) body: Vec<u8>,
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// Sent byte by byte.
+    /// Whether the body is sent byte by byte.
     pub(crate) trickle: bool,
 }
 
@@ -92,11 +92,11 @@ impl Reply {
         self
     }
 
-    /// An action's outcome; business errors are 200.
+    /// The response to an action; business errors have status 200.
     pub(crate) fn of(outcome: &Outcome) -> Self {
         match outcome {
             Ok(rest) => {
-                // `result` comes first, as a client that reads a cut answer may rely on.
+                // `result` comes first; clients may rely on it when reading truncated JSON.
                 let rest = Value::Object(rest.clone()).to_string();
                 let rest = rest.get(1..).unwrap_or("}");
                 let comma = if rest == "}" { "" } else { "," };

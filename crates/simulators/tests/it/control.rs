@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use simulators::{Control, World, WorldOptions};
 
 #[tokio::test]
-async fn the_world_over_http() {
+async fn control_api_covers_both_simulators() {
     let world = Arc::new(World::start(WorldOptions::default()).await.unwrap());
     let control = Control::start(world.clone(), 0).await.unwrap();
     let http = reqwest::Client::new();
@@ -85,7 +85,7 @@ async fn the_world_over_http() {
         let (status, answer) = post(path, body).await;
         assert_eq!(status, 200, "{path}: {answer}");
     }
-    assert!(!world.whmcs.knobs().notes_stored);
+    assert!(!world.whmcs.runtime().notes_stored);
     assert_eq!(
         post("/knobs", json!({"whmcs": {"version": "1"}})).await.0,
         400

@@ -1,7 +1,7 @@
-//! The simulators over the wire.
+//! The simulators over the network.
 #![expect(
     clippy::unwrap_used,
-    reason = "helpers of tests, which clippy does not take for tests"
+    reason = "clippy does not recognize test helpers as tests"
 )]
 mod control;
 mod pubsub;
@@ -15,7 +15,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use simulators::salesforce::SalesforceSim;
 
-/// A signed assertion with these claims over the right ones.
+/// A signed assertion with these claims overriding the valid ones.
 pub(crate) fn assertion(sim: &SalesforceSim, overrides: Value) -> String {
     let login = sim.login();
     let mut claims = json!({
@@ -69,14 +69,14 @@ impl Rest {
         }
     }
 
-    pub(crate) fn ask(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.http
             .request(method.parse().unwrap(), format!("{}{path}", self.base))
             .bearer_auth(&self.token)
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
-        let mut request = self.ask(method, path);
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -88,7 +88,7 @@ impl Rest {
 
     pub(crate) async fn query(&self, soql: &str) -> (u16, Value) {
         let response = self
-            .ask("GET", "/query")
+            .request("GET", "/query")
             .query(&[("q", soql)])
             .send()
             .await

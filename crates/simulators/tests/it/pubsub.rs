@@ -1,4 +1,4 @@
-//! The bus over a real gRPC client.
+//! The event bus with a real gRPC client.
 use std::time::Duration;
 
 use serde_json::json;
@@ -94,7 +94,7 @@ impl Open {
         self.responses.message().await
     }
 
-    /// Responses until this many events are in hand.
+    /// Collects responses until there are this many events.
     async fn events(&mut self, wanted: usize) -> Vec<(String, Vec<u8>)> {
         let mut found = Vec::new();
         while found.len() < wanted {
@@ -155,7 +155,7 @@ fn publish(world: &World, count: usize) -> Vec<String> {
         .collect()
 }
 
-/// The refusal of a stream, whether it comes with the headers or after them.
+/// The error of a stream, with or after the headers.
 async fn refusal(client: &Client, first: FetchRequest) -> Status {
     match client.open(first).await {
         Err(status) => status,
@@ -170,7 +170,7 @@ async fn refusal(client: &Client, first: FetchRequest) -> Status {
 }
 
 #[tokio::test]
-async fn credit_is_additive_clamped_and_spent() {
+async fn credit_accumulates_up_to_window() {
     let world = world(BusOptions::default()).await;
     let client = Client::new(&world).await;
     let sent = publish(&world, 130);
@@ -184,7 +184,7 @@ async fn credit_is_additive_clamped_and_spent() {
         assert_eq!(response.latest_replay_id.len(), 10);
         found.extend(response.events);
     }
-    // More than the window is cut to it.
+    // Credit is limited to the window.
     open.requests.send(latest(1000)).await.unwrap();
     let mut credit = 100;
     while credit > 0 {
@@ -204,7 +204,7 @@ async fn credit_is_additive_clamped_and_spent() {
             .windows(2)
             .all(|two| two[0].replay_id < two[1].replay_id)
     );
-    // A blank topic is fine later on, another one is not.
+    // A blank topic is accepted later on, another one is not.
     let blank = FetchRequest {
         topic_name: String::new(),
         ..latest(1)
@@ -252,7 +252,7 @@ async fn replay_ids_are_checked() {
         error_code(&status),
         "subscription.fetch.requested.events.invalid"
     );
-    // Positions of keepalives count too, and move on without events.
+    // Positions of keepalives are valid too, and advance without events.
     let mut open = client.open(after(&all[2].1, 10)).await.unwrap();
     let keepalive = open.next().await.unwrap().unwrap();
     assert!(keepalive.events.is_empty() && keepalive.latest_replay_id > all[2].1);
@@ -280,7 +280,7 @@ async fn keepalives_and_idle_close() {
     );
     publish(&world, 1);
     open.events(1).await;
-    // No credit left: closed, with OK or as the knob says.
+    // Without credit the stream is closed, with OK or as configured.
     assert!(open.next().await.unwrap().is_none());
     world
         .salesforce
@@ -350,7 +350,7 @@ async fn metadata_is_checked_on_every_rpc() {
     let mut open = client.open(latest(10)).await.unwrap();
     open.next().await.unwrap().unwrap();
     world.salesforce.revoke_tokens();
-    // The open stream lives on, new calls are refused.
+    // The open stream continues, new calls are rejected.
     open.next().await.unwrap().unwrap();
     assert_eq!(
         error_code(&refusal(&client, latest(1)).await),
@@ -371,7 +371,7 @@ async fn metadata_is_checked_on_every_rpc() {
 }
 
 #[tokio::test]
-async fn schemas_evolve_and_old_events_keep_theirs() {
+async fn old_events_keep_schema_after_evolution() {
     let world = world(quick()).await;
     let client = Client::new(&world).await;
     let old = world.salesforce.event_schema();
@@ -414,7 +414,7 @@ async fn schemas_evolve_and_old_events_keep_theirs() {
 }
 
 #[tokio::test]
-async fn streams_fail_as_scripted() {
+async fn streams_fail_as_configured() {
     let world = world(quick()).await;
     let client = Client::new(&world).await;
     let sim = &world.salesforce;
@@ -480,7 +480,7 @@ async fn lazy_headers_and_duplicates() {
             *seen.entry(id).or_default() += 1;
         }
     }
-    // A resume may begin with the event before the cursor.
+    // A resume may start with the event before the cursor.
     let all = client.open(earliest(100)).await.unwrap().events(1).await;
     let again = client
         .open(after(&all[0].1, 100))
@@ -492,7 +492,7 @@ async fn lazy_headers_and_duplicates() {
 }
 
 #[tokio::test]
-async fn positions_survive_a_restart() {
+async fn replay_ids_survive_restart() {
     let world = world(quick()).await;
     let client = Client::new(&world).await;
     let sent = publish(&world, 2);

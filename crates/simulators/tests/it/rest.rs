@@ -12,7 +12,7 @@ async fn world() -> World {
 }
 
 #[tokio::test]
-async fn assertions_are_judged() {
+async fn invalid_assertions_are_rejected() {
     let world = world().await;
     let sim = &world.salesforce;
     for (overrides, error, description) in [
@@ -55,7 +55,7 @@ async fn assertions_are_judged() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_and_a_new_one_is_not() {
+async fn revoked_token_is_rejected_and_new_one_accepted() {
     let world = world().await;
     let mut rest = Rest::new(&world.salesforce).await;
     assert_eq!(rest.call("GET", "/limits", None).await.0, 200);
@@ -70,7 +70,7 @@ async fn a_revoked_token_is_refused_and_a_new_one_is_not() {
 }
 
 #[tokio::test]
-async fn the_flow_runs_inside_the_write_and_publishes_after_the_commit() {
+async fn flow_runs_in_write_and_publishes_after_commit() {
     let world = world().await;
     let sim = &world.salesforce;
     let rest = Rest::new(sim).await;
@@ -87,7 +87,7 @@ async fn the_flow_runs_inside_the_write_and_publishes_after_the_commit() {
     assert_eq!(order["Activation_IdemKey__c"], format!("{id}-1"));
     assert_eq!(order["OrderItems"].as_array().unwrap().len(), 2);
     assert_eq!(sim.published().len(), 1);
-    // Approved to Approved is no change.
+    // Approved to Approved is not a change.
     rest.call("PATCH", &path, Some(json!({"Status": "Approved"})))
         .await;
     assert_eq!(sim.published().len(), 1);
@@ -108,7 +108,7 @@ async fn the_flow_runs_inside_the_write_and_publishes_after_the_commit() {
 }
 
 #[tokio::test]
-async fn a_refused_write_publishes_nothing_and_changes_nothing() {
+async fn rejected_write_changes_and_publishes_nothing() {
     let world = world().await;
     let rest = Rest::new(&world.salesforce).await;
     let id = world.place_order(0, &[(0, 1)]).unwrap();
@@ -144,7 +144,7 @@ async fn a_refused_write_publishes_nothing_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_field_the_org_lacks_is_unknown() {
+async fn missing_field_is_unknown() {
     let options = SalesforceOptions::default().without_order_field("Activation_IdemKey__c");
     let world = World::start(WorldOptions {
         salesforce: options,
@@ -185,21 +185,21 @@ async fn a_field_the_org_lacks_is_unknown() {
 }
 
 #[tokio::test]
-async fn the_guard_refuses_a_write_over_a_newer_one() {
+async fn stale_if_unmodified_since_is_rejected() {
     let world = world().await;
     let rest = Rest::new(&world.salesforce).await;
     let id = world.place_and_approve(0, &[(0, 1)]).unwrap();
     let path = format!("/sobjects/Order/{id}");
-    let read = rest.ask("GET", &path).send().await.unwrap();
+    let read = rest.request("GET", &path).send().await.unwrap();
     let seen = read.headers()["last-modified"].to_str().unwrap().to_owned();
     assert!(read.headers().contains_key("sforce-limit-info"));
     let write = |since: String| {
-        rest.ask("PATCH", &path)
+        rest.request("PATCH", &path)
             .header("if-unmodified-since", since)
             .json(&json!({"Activation_Status__c": "Activated"}))
             .send()
     };
-    // The header has whole seconds: move the clock, then let somebody write.
+    // The header has whole seconds, so advance the clock before the concurrent write.
     world.salesforce.advance_clock(5);
     world.salesforce.set_field(&id, "PoNumber", "7").unwrap();
     let refused = write(seen).await.unwrap();
@@ -209,13 +209,13 @@ async fn the_guard_refuses_a_write_over_a_newer_one() {
         body[0]["errorCode"],
         "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE"
     );
-    let read = rest.ask("GET", &path).send().await.unwrap();
+    let read = rest.request("GET", &path).send().await.unwrap();
     let seen = read.headers()["last-modified"].to_str().unwrap().to_owned();
     assert_eq!(write(seen).await.unwrap().status().as_u16(), 204);
 }
 
 #[tokio::test]
-async fn upsert_and_composite_create_an_order_once() {
+async fn composite_upsert_creates_order_once() {
     let world = world().await;
     let rest = Rest::new(&world.salesforce).await;
     let order = json!({
@@ -261,7 +261,7 @@ async fn upsert_and_composite_create_an_order_once() {
 }
 
 #[tokio::test]
-async fn collections_answer_per_record() {
+async fn collections_return_result_per_record() {
     let world = world().await;
     let rest = Rest::new(&world.salesforce).await;
     let id = world.place_order(0, &[(0, 1), (1, 1)]).unwrap();
@@ -286,7 +286,7 @@ async fn collections_answer_per_record() {
 }
 
 #[tokio::test]
-async fn faults_strike_before_or_after_the_commit() {
+async fn faults_act_before_or_after_commit() {
     let world = world().await;
     let sim = &world.salesforce;
     let rest = Rest::new(sim).await;
@@ -304,7 +304,7 @@ async fn faults_strike_before_or_after_the_commit() {
     assert_eq!(rest.call("PATCH", &path, po("1")).await.0, 204);
     sim.fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropBefore));
     assert!(
-        rest.ask("PATCH", &path)
+        rest.request("PATCH", &path)
             .json(&po("2"))
             .send()
             .await
@@ -313,7 +313,7 @@ async fn faults_strike_before_or_after_the_commit() {
     assert_eq!(sim.record(&id).unwrap()["PoNumber"], "1");
     sim.fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropAfter));
     assert!(
-        rest.ask("PATCH", &path)
+        rest.request("PATCH", &path)
             .json(&po("3"))
             .send()
             .await
@@ -332,14 +332,14 @@ async fn faults_strike_before_or_after_the_commit() {
 }
 
 #[tokio::test]
-async fn a_parked_write_outlives_its_client() {
+async fn held_write_outlives_client() {
     let world = world().await;
     let sim = &world.salesforce;
     let rest = Rest::new(sim).await;
     let id = world.place_order(0, &[(0, 1)]).unwrap();
     let hold = sim.hold(Route::OrderPatch, Phase::Before);
     let request = rest
-        .ask("PATCH", &format!("/sobjects/Order/{id}"))
+        .request("PATCH", &format!("/sobjects/Order/{id}"))
         .json(&json!({"PoNumber": "7"}));
     let client = tokio::spawn(request.send());
     hold.arrived(1).await;
@@ -353,19 +353,19 @@ async fn a_parked_write_outlives_its_client() {
 }
 
 #[tokio::test]
-async fn books_survive_a_restart_on_the_same_port() {
+async fn data_survives_restart_on_same_port() {
     let world = world().await;
     let rest = Rest::new(&world.salesforce).await;
     let port = world.salesforce.rest_port();
     world.salesforce.stop().await;
-    assert!(rest.ask("GET", "/limits").send().await.is_err());
+    assert!(rest.request("GET", "/limits").send().await.is_err());
     world.salesforce.restart().await.unwrap();
     assert_eq!(world.salesforce.rest_port(), port);
     assert_eq!(rest.call("GET", "/limits", None).await.0, 200);
 }
 
 #[tokio::test]
-async fn a_status_of_the_activated_category_is_written_alone_and_locks_the_items() {
+async fn activated_category_status_must_be_written_alone() {
     let world = World::start(WorldOptions {
         salesforce: SalesforceOptions {
             provisioned_category: "Activated".to_owned(),
@@ -404,7 +404,7 @@ async fn a_status_of_the_activated_category_is_written_alone_and_locks_the_items
         (status, &body[0]["errorCode"]),
         (400, &json!("ENTITY_IS_LOCKED"))
     );
-    // The guard rule: no result for an order that is not being activated.
+    // The guard rule rejects a result for an order that is not being activated.
     let late = json!({"Activation_Status__c": "Failed"});
     let (status, body) = rest.call("PATCH", &path, Some(late)).await;
     assert_eq!(
@@ -414,19 +414,19 @@ async fn a_status_of_the_activated_category_is_written_alone_and_locks_the_items
 }
 
 #[tokio::test]
-async fn the_same_seed_tells_the_same_story() {
-    let mut stories = Vec::new();
+async fn same_seed_gives_same_records_and_events() {
+    let mut runs = Vec::new();
     for _ in 0..2 {
         let world = world().await;
         let id = world.place_and_approve(0, &[(0, 1)]).unwrap();
         let record = world.salesforce.record(&id).unwrap();
         let event = world.salesforce.published().remove(0);
-        stories.push((
+        runs.push((
             id,
             record["Activation_Correlation_Id__c"].clone(),
             event.event_id,
             event.replay_id,
         ));
     }
-    assert_eq!(stories[0], stories[1]);
+    assert_eq!(runs[0], runs[1]);
 }

@@ -5,7 +5,7 @@ use simulators::{World, WorldOptions, salesforce::SalesforceOptions};
 use crate::Rest;
 
 #[tokio::test]
-async fn parents_children_conditions_and_pages() {
+async fn queries_support_parents_children_conditions_and_pages() {
     let world = World::start(WorldOptions {
         salesforce: SalesforceOptions {
             page_size: 2,

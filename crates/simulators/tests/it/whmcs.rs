@@ -83,7 +83,7 @@ pub(crate) async fn world() -> (World, Api) {
 }
 
 #[tokio::test]
-async fn an_order_is_placed_accepted_and_read_back() {
+async fn order_is_placed_accepted_and_read_back() {
     let (world, api) = world().await;
     let field = php_map(world.products[0].custom_field, "802000000000001AAA#1");
     let mut params = order();
@@ -131,12 +131,12 @@ async fn an_order_is_placed_accepted_and_read_back() {
     assert_eq!(again["message"], "Order ID not found or Status not Pending");
     assert_eq!(world.whmcs.orders_by_marker()[MARKER], [id]);
     assert_eq!(world.whmcs.remote_accounts().len(), 3);
-    // `noemail=0` sends the mail, `noinvoice=1` makes no invoice.
+    // `noemail=0` sends the mail, `noinvoice=1` creates no invoice.
     assert_eq!(world.whmcs.mails().len(), 1);
 }
 
 #[tokio::test]
-async fn nothing_is_deduplicated_and_nothing_is_locked() {
+async fn orders_are_neither_deduplicated_nor_locked() {
     let (world, api) = world().await;
     let first = api.add_order().await["orderid"].clone();
     let second = api.add_order().await["orderid"].clone();
@@ -155,11 +155,11 @@ async fn nothing_is_deduplicated_and_nothing_is_locked() {
         (&one["result"], &two["result"]),
         (&json!("success"), &json!("success"))
     );
-    assert!(!world.whmcs.doubled_accounts().is_empty());
+    assert!(!world.whmcs.duplicate_accounts().is_empty());
 }
 
 #[tokio::test]
-async fn orders_are_refused_in_plain_words() {
+async fn order_errors_have_whmcs_messages() {
     let (world, api) = world().await;
     let with = |key: &'static str, value: &'static str| {
         let mut params = order();
@@ -195,13 +195,13 @@ async fn orders_are_refused_in_plain_words() {
         "No items added to cart so order cannot proceed"
     );
     assert!(world.whmcs.orders().is_empty());
-    world.whmcs.turn(|knobs| knobs.credential_valid = false);
+    world.whmcs.turn(|runtime| runtime.credential_valid = false);
     let (status, text) = api.raw("GetOrders", &[]).await;
     assert_eq!(status, 403);
     assert!(text.contains("Invalid or missing credentials"));
-    world.whmcs.turn(|knobs| {
-        knobs.credential_valid = true;
-        knobs.denied_actions.insert("getorders".to_owned());
+    world.whmcs.turn(|runtime| {
+        runtime.credential_valid = true;
+        runtime.denied_actions.insert("getorders".to_owned());
     });
     let body = api.call("GetOrders", &[]).await;
     assert_eq!(
@@ -211,7 +211,7 @@ async fn orders_are_refused_in_plain_words() {
 }
 
 #[tokio::test]
-async fn modules_follow_their_scripts() {
+async fn modules_follow_scripts() {
     let (world, api) = world().await;
     let script = ModuleScript::Fail {
         text: "no disk".to_owned(),
@@ -258,11 +258,11 @@ async fn modules_follow_their_scripts() {
         api.call("AcceptOrder", &accept).await["message"],
         "Already provisioned"
     );
-    assert!(world.whmcs.doubled_accounts().is_empty());
+    assert!(world.whmcs.duplicate_accounts().is_empty());
 }
 
 #[tokio::test]
-async fn clients_are_found_and_made() {
+async fn clients_are_found_and_created() {
     let (_world, api) = world().await;
     let list = api.call("GetClients", &[("search", "ada0@")]).await;
     assert_eq!(
@@ -300,15 +300,17 @@ async fn clients_are_found_and_made() {
 }
 
 #[tokio::test]
-async fn shapes_and_versions_can_be_switched() {
+async fn list_shapes_and_versions_are_configurable() {
     let (world, api) = world().await;
-    world.whmcs.turn(|knobs| knobs.empty_list = EmptyList::Text);
+    world
+        .whmcs
+        .turn(|runtime| runtime.empty_list = EmptyList::Text);
     assert_eq!(api.call("GetOrders", &[]).await["orders"], "");
-    world.whmcs.turn(|knobs| {
-        knobs.bare_single = true;
-        knobs.string_ids = true;
-        knobs.notes_stored = false;
-        knobs.version = Version::V7_7;
+    world.whmcs.turn(|runtime| {
+        runtime.bare_single = true;
+        runtime.string_ids = true;
+        runtime.notes_stored = false;
+        runtime.version = Version::V7_7;
     });
     let mut params = order();
     params.push(("qty[0]", "3"));
@@ -319,7 +321,7 @@ async fn shapes_and_versions_can_be_switched() {
     assert_eq!(read["totalresults"], "1");
     assert_eq!(read["orders"]["order"]["id"], id);
     assert_eq!(read["orders"]["order"]["notes"], "");
-    // The oracle knows what was sent.
+    // The test oracle knows what was sent.
     assert_eq!(world.whmcs.orders_by_marker().len(), 1);
     assert_eq!(world.whmcs.orders_for("801000000000001AAA").len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Each fault leaves exactly the effect it should.
+//! Effects of each fault.
 use serde_json::Value;
 use simulators::{
     Phase, When,
@@ -8,7 +8,7 @@ use simulators::{
 use crate::whmcs::{MARKER, order, world};
 
 #[tokio::test]
-async fn answers_are_spoiled_after_the_effect() {
+async fn faults_change_response_after_effect() {
     use FaultId::{F01, F02, F03, F04, F05, F06, F07, F08, F11, F12, F13, F14, F23};
     for (fault, orders, check) in [
         (Fault::new(F01), 0, "<h1>"),
@@ -33,7 +33,7 @@ async fn answers_are_spoiled_after_the_effect() {
         world
             .whmcs
             .fault(fault.clone().on("addorder").marker(MARKER));
-        // Another action is not touched.
+        // Other actions are not affected.
         assert_eq!(api.call("GetOrderStatuses", &[]).await["result"], "success");
         let answer = api.request("AddOrder", &order()).send().await;
         match (check, answer) {
@@ -45,7 +45,7 @@ async fn answers_are_spoiled_after_the_effect() {
                 if id == F13 {
                     assert!(!text.contains("orderid"), "{text}");
                 }
-                // The HTTP client takes a byte order mark away by itself.
+                // The HTTP client strips a byte order mark.
                 if matches!(id, F03 | F07) && fault.style.is_none() {
                     assert!(serde_json::from_str::<Value>(&text).is_err(), "{text}");
                 }
@@ -59,7 +59,7 @@ async fn answers_are_spoiled_after_the_effect() {
         if id == F14 {
             assert!(world.whmcs.services().is_empty());
         }
-        // It struck once.
+        // It applied once.
         assert_eq!(api.add_order().await["result"], "success", "{id:?}");
         let call = world
             .whmcs
@@ -75,7 +75,7 @@ async fn answers_are_spoiled_after_the_effect() {
 }
 
 #[tokio::test]
-async fn f09_has_its_effect_while_the_client_waits() {
+async fn f09_takes_effect_while_client_waits() {
     let (world, api) = world().await;
     world.whmcs.fault(Fault::new(FaultId::F09).on("AddOrder"));
     let client = tokio::spawn(api.request("AddOrder", &order()).send());
@@ -89,7 +89,7 @@ async fn f09_has_its_effect_while_the_client_waits() {
 }
 
 #[tokio::test]
-async fn f10_has_its_effect_after_the_client_left() {
+async fn f10_takes_effect_after_client_disconnects() {
     let (world, api) = world().await;
     world.whmcs.fault(Fault::new(FaultId::F10).on("AddOrder"));
     let client = tokio::spawn(api.request("AddOrder", &order()).send());
@@ -104,7 +104,7 @@ async fn f10_has_its_effect_after_the_client_left() {
 }
 
 #[tokio::test]
-async fn an_action_outlives_its_client() {
+async fn action_outlives_client() {
     let (world, api) = world().await;
     let hold = world.whmcs.hold("AddOrder", Phase::Before);
     let client = tokio::spawn(api.request("AddOrder", &order()).send());
@@ -119,7 +119,7 @@ async fn an_action_outlives_its_client() {
 }
 
 #[tokio::test]
-async fn refusals_come_before_any_effect() {
+async fn rejections_have_no_effect() {
     use FaultId::{F16, F17, F18, F19, F20, F21, F22, F27, F28};
     let (world, api) = world().await;
     for (id, status) in [
@@ -137,13 +137,13 @@ async fn refusals_come_before_any_effect() {
         let (answered, text) = api.raw("AddOrder", &order()).await;
         assert_eq!(answered, status, "{id:?}: {text}");
     }
-    // F19 stays.
+    // F19 is permanent.
     assert_eq!(api.raw("AddOrder", &order()).await.0, 403);
     assert!(world.whmcs.orders().is_empty());
 }
 
 #[tokio::test]
-async fn staff_lists_and_modules() {
+async fn staff_edits_list_shapes_and_module_faults() {
     let (world, api) = world().await;
     world.whmcs.fault(Fault::new(FaultId::F29).on("AddOrder"));
     api.add_order().await;

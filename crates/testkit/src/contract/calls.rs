@@ -1,4 +1,4 @@
-//! What is kept of calls to the outside.
+//! Recorded external calls.
 
 use std::time::Duration;
 
@@ -27,9 +27,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         calls.iter().map(|call| (call.number, call.call)).collect()
     }
 
-    /// Every commit of a job takes its calls along, and a lost lease writes none. They are
-    /// forgotten together with their job.
-    pub async fn calls_are_kept_with_what_followed_them(&self) {
+    /// Every commit of a job includes its calls, a lost lease records none, and pruning a job
+    /// removes its calls.
+    pub async fn calls_are_recorded_with_their_facts(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         let details = self.call(CallAction::Details, 0, CallOutcome::NotSent);
@@ -66,14 +66,15 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(self.calls().await.is_empty());
     }
 
-    /// Whatever came of them otherwise; calls to Salesforce and older ones do not count.
-    pub async fn calls_to_whmcs_are_counted_with_their_errors(&self) {
+    /// Errors of WHMCS calls are counted whatever their outcome; calls to Salesforce and calls
+    /// outside the window are not.
+    pub async fn whmcs_calls_and_errors_are_counted(&self) {
         let window = Duration::from_secs(600);
         let none = self.store.call_stats(window).await.unwrap();
         assert_eq!((none, none.error_ratio()), (CallStats::default(), 0.0));
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
-        // The claim tells the store's clock, which is not everybody's.
+        // The claim carries the store's time, which may differ from the local clock.
         let call = |later, action, outcome| CallRecord {
             at: claimed.at + later,
             ..self.call(action, 1, outcome)
@@ -106,8 +107,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(later, expected);
     }
 
-    /// A job keeps its newest calls; the number of the oldest tells how many are gone.
-    pub async fn of_very_many_calls_the_newest_are_kept(&self) {
+    /// A job keeps its newest calls; the number of the oldest shows how many were dropped.
+    pub async fn only_newest_calls_are_kept(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         let call = self.call(CallAction::OrderGuard, 1, CallOutcome::Ok);

@@ -1,14 +1,14 @@
-//! What every job store promises, as one suite that runs unchanged on each of them.
-#![expect(clippy::unwrap_used, reason = "a failing promise fails its test")]
+//! Contract of the job store, as a suite that runs unchanged on every implementation.
+#![expect(clippy::unwrap_used, reason = "a failing contract test panics")]
 
+mod admin;
+mod alert_inputs;
 mod calls;
-mod crowd;
-mod people;
+mod concurrency;
+mod process_registry;
 mod retention;
 mod stream;
 mod sweep;
-mod upkeep;
-mod watch;
 
 use std::time::Duration;
 
@@ -25,10 +25,10 @@ use crate::{FakeClock, channel, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(15);
 
-/// A store under test, and the clock it goes by.
+/// A store under test and its clock.
 #[derive(Debug)]
 pub struct Subject<'a, S> {
-    /// The store, freshly made.
+    /// The store, newly created.
     pub store: &'a S,
     /// Its clock.
     pub clock: &'a FakeClock,
@@ -43,7 +43,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap()
         {
             Leadership::Leader(epoch) => epoch,
-            other => panic!("nobody else leads: {other:?}"),
+            other => panic!("unexpected leadership: {other:?}"),
         }
     }
 
@@ -71,8 +71,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.claim(1).await.pop().expect("a job is due")
     }
 
-    /// Job and cursor are one commit; repeating a delivery changes nothing.
-    pub async fn a_delivery_is_stored_once_with_its_cursor(&self) {
+    /// Jobs and cursor are committed together; repeating a delivery changes nothing.
+    pub async fn delivery_is_stored_once_with_its_cursor(&self) {
         let epoch = self.lead().await;
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
         let job = Entry::Job(new_job("e1", order_id(1), Some("k1")));
@@ -90,8 +90,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 1);
     }
 
-    /// A poison event is kept, and what follows it is not held up.
-    pub async fn a_dead_letter_does_not_stop_the_stream(&self) {
+    /// A poison event is stored as a dead letter, and later events are processed.
+    pub async fn dead_letter_does_not_block_stream(&self) {
         let epoch = self.lead().await;
         let letter = Entry::DeadLetter(DeadLetter {
             event: EventId::new("bad").unwrap(),
@@ -111,14 +111,14 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
     }
 
-    /// A store that cannot hold a value says so, writes nothing of the delivery, and goes on.
-    pub async fn what_a_store_cannot_hold_is_told_from_a_store_that_is_away(&self) {
+    /// A store rejects a value it cannot store, writes nothing of the delivery, and stays usable.
+    pub async fn unstorable_value_differs_from_unavailable_store(&self) {
         let epoch = self.lead().await;
         let nul = NewJob {
             requested_by: Some("a\0b".to_owned()),
             ..new_job("nul", order_id(1), Some("k"))
         };
-        // Nothing that compresses, as an index might do.
+        // Incompressible, since an index may compress its keys.
         let number = |n: u32| n.wrapping_mul(2_654_435_761).to_string();
         let noise: String = (0..20_000_u32).map(number).collect();
         let long = new_job(&noise[..20_000], order_id(2), None);
@@ -147,13 +147,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                     let admissions = self.store.accept(&alone).await.unwrap();
                     assert_eq!(admissions, [Admission::Enqueued], "nothing was written");
                 }
-                Err(other) => panic!("it is not away: {other:?}"),
+                Err(other) => panic!("not a storage error: {other:?}"),
             }
         }
     }
 
-    /// A leader whose term is over cannot move the cursor or add a job.
-    pub async fn a_stale_leader_changes_nothing(&self) {
+    /// A leader whose epoch is over cannot move the cursor or add a job.
+    pub async fn stale_leader_cannot_write(&self) {
         let stale = self.lead().await;
         let standby = self
             .store
@@ -168,7 +168,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap()
         else {
-            panic!("the lease of the first leader ran out");
+            panic!("the first lease has expired");
         };
         assert!(epoch > stale);
         let job = Entry::Job(new_job("e1", order_id(1), None));
@@ -178,8 +178,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 0);
     }
 
-    /// Renewing keeps the term; resigning lets a standby in at once.
-    pub async fn a_leader_renews_and_resigns(&self) {
+    /// Renewing keeps the epoch; resigning lets a standby take over at once.
+    pub async fn leader_renews_and_resigns(&self) {
         let first = self.lead().await;
         self.clock.advance(TTL / 2);
         assert_eq!(self.lead().await, first);
@@ -195,8 +195,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert!(matches!(next, Leadership::Leader(epoch) if epoch > first));
     }
 
-    /// A lost position stays until another takes its place; a stale leader loses nothing.
-    pub async fn a_lost_position_stays_until_another_takes_its_place(&self) {
+    /// A lost cursor stays until it is replaced; a stale leader cannot record a loss.
+    pub async fn lost_cursor_stays_until_replaced(&self) {
         let epoch = self.lead().await;
         self.store
             .accept(&self.delivery(epoch, Vec::new(), 7))
@@ -210,7 +210,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
-        // Whoever leads after a crash finds it lost as well, and not an empty store.
+        // A leader after a crash also sees the loss, and not an empty store.
         assert_eq!(self.position().await, Some(7));
         self.store
             .accept(&self.delivery(epoch, Vec::new(), 9))
@@ -227,8 +227,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         cursor.replay_id.as_bytes().first().copied()
     }
 
-    /// The same request is dropped while it lives; after a failure it is the retry.
-    pub async fn a_failed_order_may_be_asked_for_again(&self) {
+    /// A request is deduplicated while its job is live; after a failure it is a retry.
+    pub async fn failed_order_can_be_retried(&self) {
         assert_eq!(
             self.enqueue(new_job("e1", order_id(1), Some("k"))).await,
             Admission::Enqueued
@@ -250,8 +250,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         );
     }
 
-    /// Jobs of one order run one after the other, in the sequence of their arrival.
-    pub async fn one_job_of_an_order_at_a_time(&self) {
+    /// Jobs of one order run one at a time, in order of arrival.
+    pub async fn one_job_per_order_runs_at_a_time(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         self.enqueue(new_job("e2", order_id(1), None)).await;
         self.enqueue(new_job("e3", order_id(2), None)).await;
@@ -285,9 +285,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.claim_one().await.job.event, EventId::new("e2"));
     }
 
-    /// A lease that ran out is claimed anew, and its old owner can write nothing, whatever
-    /// it tries, whether or not somebody else has the job already.
-    pub async fn a_stale_worker_writes_nothing(&self) {
+    /// An expired lease can be claimed again, and its former owner can write nothing, whether or
+    /// not another worker already owns the job.
+    pub async fn expired_lease_cannot_record(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let stale = self.claim_one().await;
         let intent = Fact::Placing {
@@ -298,17 +298,17 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let lost = |result: Result<(), StoreError>| {
             assert!(matches!(result, Err(StoreError::LeaseLost)));
         };
-        // Nobody has taken it yet; the one that slept through its lease must not go on.
+        // Not claimed yet, but the expired owner must not continue.
         lost(
             self.store
                 .record(&stale.lease, std::slice::from_ref(&intent), &[])
                 .await,
         );
-        self.refuses(&stale).await;
+        self.assert_rejected(&stale).await;
         let fresh = self.claim_one().await;
         assert_ne!(fresh.lease.token, stale.lease.token);
         lost(self.store.record(&stale.lease, &[intent], &[]).await);
-        self.refuses(&stale).await;
+        self.assert_rejected(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
         self.store
             .finish(&fresh.lease, JobOutcome::Skipped, &[], &[])
@@ -318,7 +318,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(jobs[0].outcome, Some(JobOutcome::Skipped));
     }
 
-    async fn refuses(&self, stale: &Claimed) {
+    async fn assert_rejected(&self, stale: &Claimed) {
         let lost = |result: Result<(), StoreError>| {
             assert!(matches!(result, Err(StoreError::LeaseLost)));
         };
@@ -340,8 +340,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(renewed, std::slice::from_ref(&stale.lease));
     }
 
-    /// Renewed leases hold.
-    pub async fn a_heartbeat_keeps_the_job(&self) {
+    /// A renewed lease does not expire.
+    pub async fn heartbeat_keeps_lease(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         for _ in 0..4 {
@@ -360,8 +360,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap();
     }
 
-    /// Orders show that WHMCS keeps our marker from the first that kept it since one lost it.
-    pub async fn the_newest_evidence_decides_whether_markers_are_kept(&self) {
+    /// The newest orders that kept their marker prove that WHMCS keeps markers, until one loses
+    /// it.
+    pub async fn newest_marker_check_decides_markers_kept(&self) {
         let order = WhmcsOrderId;
         let evidence = [
             (MarkerCheck::Unchecked, None),
@@ -402,55 +403,55 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     }
 }
 
-/// Makes a test of every promise: `$run` is a macro that gets a promise's name and makes its
-/// test. The one list of promises, so that none is forgotten for one of the stores.
+/// Calls the macro `$run` with the name of every contract test. The only list of them, so that no
+/// store misses one.
 #[macro_export]
 macro_rules! job_store_contract {
     ($run:ident) => {
         $run! {
-            a_delivery_is_stored_once_with_its_cursor,
-            a_dead_letter_does_not_stop_the_stream,
-            what_a_store_cannot_hold_is_told_from_a_store_that_is_away,
-            a_stale_leader_changes_nothing,
-            a_leader_renews_and_resigns,
-            a_lost_position_stays_until_another_takes_its_place,
-            a_failed_order_may_be_asked_for_again,
-            one_job_of_an_order_at_a_time,
-            a_stale_worker_writes_nothing,
-            a_heartbeat_keeps_the_job,
-            the_newest_evidence_decides_whether_markers_are_kept,
-            calls_are_kept_with_what_followed_them,
-            of_very_many_calls_the_newest_are_kept,
-            calls_to_whmcs_are_counted_with_their_errors,
-            many_claimers_never_share_a_job_or_an_order,
-            the_longest_due_comes_first,
-            ten_thousand_events_in_chunks_become_as_many_jobs,
-            one_delivery_is_judged_in_its_sequence,
-            a_repeat_with_more_behind_it_adds_only_that,
-            a_leadership_that_was_taken_over_stays_with_its_new_owner,
-            pruning_keeps_what_recognises_a_provisioned_order,
-            pruning_forgets_closed_letters_old_gaps_and_very_old_audit_lines,
-            jobs_are_counted_by_state_and_forgotten_ones_are_not,
-            an_order_is_stuck_when_it_is_live_for_long_and_nothing_is_learnt,
-            a_marker_is_lost_while_the_newest_evidence_says_so,
-            an_activation_that_is_swept_up_twice_makes_one_job,
-            an_activation_whose_job_did_nothing_is_swept_up_again,
-            orders_are_found_by_any_of_their_names,
-            orders_are_listed_page_by_page_the_newest_first,
-            an_order_is_listed_with_its_last_job_and_its_refusal,
-            a_handled_order_is_marked_until_it_is_asked_for_again,
-            asking_again_is_told_before_and_after,
-            a_dead_letter_is_dismissed_once_and_gaps_are_told,
-            the_position_has_a_history,
-            a_lost_position_leaves_one_gap,
-            a_dead_letter_is_read_again_once_it_is_asked_for,
-            a_paused_intake_is_led_by_nobody,
-            paused_workers_keep_what_they_have_and_take_nothing,
-            a_cursor_that_a_person_sets_is_not_moved_back_by_the_old_leader,
-            a_whmcs_order_is_forgotten_only_while_nobody_works_on_it,
-            a_process_is_known_by_its_last_report_until_it_is_silent_for_long,
-            alerts_are_kept_only_by_whoever_leads_the_watch,
-            outcomes_count_what_succeeded_and_failed_in_the_window,
+            delivery_is_stored_once_with_its_cursor,
+            dead_letter_does_not_block_stream,
+            unstorable_value_differs_from_unavailable_store,
+            stale_leader_cannot_write,
+            leader_renews_and_resigns,
+            lost_cursor_stays_until_replaced,
+            failed_order_can_be_retried,
+            one_job_per_order_runs_at_a_time,
+            expired_lease_cannot_record,
+            heartbeat_keeps_lease,
+            newest_marker_check_decides_markers_kept,
+            calls_are_recorded_with_their_facts,
+            only_newest_calls_are_kept,
+            whmcs_calls_and_errors_are_counted,
+            concurrent_claims_never_share_a_job_or_order,
+            longest_due_job_is_claimed_first,
+            ten_thousand_events_become_one_job_each,
+            entries_are_deduplicated_within_a_delivery,
+            repeated_delivery_adds_only_new_entries,
+            lost_leadership_stays_with_new_leader,
+            pruning_keeps_facts_of_provisioned_orders,
+            pruning_removes_closed_dead_letters_gaps_and_audit_entries,
+            jobs_are_counted_by_state_until_pruned,
+            live_order_without_new_facts_is_stuck,
+            marker_is_lost_while_newest_check_dropped_it,
+            repeated_sweep_enqueues_activation_once,
+            activation_with_skipped_job_is_swept_again,
+            orders_are_found_by_any_identifier,
+            orders_are_paged_newest_first,
+            order_list_shows_last_job_and_error_code,
+            acknowledgement_lasts_until_retry,
+            retry_is_audited_before_and_after,
+            dead_letter_is_dismissed_once_and_gaps_are_listed,
+            cursor_has_history,
+            cursor_loss_records_one_gap,
+            dead_letter_is_redriven_once_when_requested,
+            paused_intake_has_no_leader,
+            paused_workers_keep_leases_and_claim_nothing,
+            old_leader_cannot_overwrite_cursor_set_by_operator,
+            whmcs_order_cannot_be_forgotten_while_leased,
+            process_is_listed_until_its_heartbeat_expires,
+            only_watch_leader_saves_alerts,
+            attempt_stats_count_results_in_window,
         }
     };
 }

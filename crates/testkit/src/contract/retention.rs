@@ -1,4 +1,4 @@
-//! What is forgotten, and what never.
+//! Retention: what is pruned and what is kept.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use super::Subject;
 use crate::{channel, new_job, order_id};
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
-    /// Ended jobs, event ids and facts that bind nobody go when they are old; what tells that
-    /// an order was provisioned stays, and so does all that is going on.
-    pub async fn pruning_keeps_what_recognises_a_provisioned_order(&self) {
+    /// Old finished jobs, event ids and unneeded facts are pruned; facts that identify a
+    /// provisioned order and everything live are kept.
+    pub async fn pruning_keeps_facts_of_provisioned_orders(&self) {
         let epoch = self.lead().await;
         let first = Entry::Job(new_job("e1", order_id(1), Some("k1")));
         let second = Entry::Job(new_job("e2", order_id(2), Some("k2")));
@@ -70,7 +70,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.store.prune(hour).await.unwrap(), Pruned::default());
         assert_eq!(self.claim_one().await.job.order, order_id(3));
         assert!(self.store.facts_of(order_id(2)).await.unwrap().is_empty());
-        // The order comes up again, as if for the first time, and is recognised.
+        // The order is requested again and recognized.
         let again = new_job("e1", order_id(1), Some("k1"));
         assert_eq!(self.enqueue(again).await, Admission::Enqueued);
         let claimed = self.claim_one().await;
@@ -79,14 +79,14 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     }
 
     async fn left(&self) -> [usize; 3] {
-        let letters = self.store.dead_letters(false, None, 9).await.unwrap();
+        let dead_letters = self.store.dead_letters(false, None, 9).await.unwrap();
         let gaps = self.store.gaps(9).await.unwrap();
         let audit = self.store.audit(9).await.unwrap();
-        [letters.len(), gaps.len(), audit.len()]
+        [dead_letters.len(), gaps.len(), audit.len()]
     }
 
-    /// Open dead letters and the newest gap stay; what was done by people stays for longer.
-    pub async fn pruning_forgets_closed_letters_old_gaps_and_very_old_audit_lines(&self) {
+    /// Open dead dead_letters and the newest gap are kept; audit log entries are kept longer.
+    pub async fn pruning_removes_closed_dead_letters_gaps_and_audit_entries(&self) {
         let epoch = self.lead().await;
         let letter = |event: &str| {
             Entry::DeadLetter(DeadLetter {
@@ -112,8 +112,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
             lost.await.unwrap();
         }
-        let letters = self.store.dead_letters(true, None, 9).await.unwrap();
-        let (open, closed) = (letters[0].number, letters[1].number);
+        let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
+        let (open, closed) = (dead_letters[0].number, dead_letters[1].number);
         let dismiss = AdminCommand::Dismiss { letter: closed };
         self.store.act(&dismiss, "ada", "seen").await.unwrap();
         assert_eq!(self.left().await, [2, 2, 1]);
@@ -124,8 +124,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let pruned = self.store.prune(hour).await.unwrap();
         assert_eq!((pruned.dead_letters, pruned.gaps, pruned.audit), (1, 1, 0));
         assert_eq!(self.left().await, [1, 1, 1]);
-        let letters = self.store.dead_letters(false, None, 9).await.unwrap();
-        assert_eq!(letters[0].number, open);
+        let dead_letters = self.store.dead_letters(false, None, 9).await.unwrap();
+        assert_eq!(dead_letters[0].number, open);
         self.clock.advance(AUDIT_RETENTION);
         let pruned = self.store.prune(hour).await.unwrap();
         assert_eq!((pruned.dead_letters, pruned.gaps, pruned.audit), (0, 0, 1));

@@ -1,4 +1,4 @@
-//! What is kept of a stream for people: letters that are read again, and where its position was.
+//! Redrives of dead dead_letters, and the cursor history.
 
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
@@ -11,11 +11,11 @@ use super::{Subject, TTL};
 use crate::{channel, new_job, order_id};
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
-    /// Asked for, read again under the leader's term, and then closed with its job or open with
-    /// the new reason: once, whoever asks how often.
-    pub async fn a_dead_letter_is_read_again_once_it_is_asked_for(&self) {
+    /// A requested dead letter is decoded again under the leader's epoch, then closed with its
+    /// job or left open with the new reason, exactly once.
+    pub async fn dead_letter_is_redriven_once_when_requested(&self) {
         let epoch = self.lead().await;
-        let letters = ["a", "b"].map(|event| {
+        let dead_letters = ["a", "b"].map(|event| {
             Entry::DeadLetter(DeadLetter {
                 event: EventId::new(event).unwrap(),
                 replay_id: ReplayId::new(vec![1]),
@@ -28,11 +28,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 },
             })
         });
-        let delivery = self.delivery(epoch, letters.into(), 1);
+        let delivery = self.delivery(epoch, dead_letters.into(), 1);
         self.store.accept(&delivery).await.unwrap();
-        let asked = || async {
-            let asked = self.store.requested_redrives(&channel(), 9).await.unwrap();
-            asked.iter().map(|view| view.number).collect::<Vec<_>>()
+        let requested = || async {
+            let requested = self.store.requested_redrives(&channel(), 9).await.unwrap();
+            requested.iter().map(|view| view.number).collect::<Vec<_>>()
         };
         let mut all = self.store.dead_letters(true, None, 9).await.unwrap();
         all.sort_by_key(|view| view.number);
@@ -41,22 +41,22 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let redrive = |letter, epoch, read| async move {
             self.store.redrive(&channel(), epoch, letter, read).await
         };
-        assert!(asked().await.is_empty());
+        assert!(requested().await.is_empty());
         let idle = redrive(first, epoch, &job).await.unwrap();
-        assert_eq!(idle, Admission::SameDelivery, "nobody asked for it");
+        assert_eq!(idle, Admission::SameDelivery, "no redrive requested");
         for letter in [second, first, first] {
             assert_eq!(
-                self.do_it(&AdminCommand::Redrive { letter }).await,
+                self.execute(&AdminCommand::Redrive { letter }).await,
                 CommandResult::Done
             );
         }
-        assert_eq!(asked().await, [first, second]);
+        assert_eq!(requested().await, [first, second]);
         let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
         assert_eq!(
-            asked().await,
+            requested().await,
             [first, second],
-            "it waits for the new leader"
+            "waits for the new leader"
         );
         let made = redrive(first, epoch, &job).await.unwrap();
         assert_eq!(made, Admission::Enqueued);
@@ -71,21 +71,21 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         });
         let kept = redrive(second, epoch, &unreadable).await.unwrap();
         assert_eq!(kept, Admission::DeadLettered);
-        assert!(asked().await.is_empty());
+        assert!(requested().await.is_empty());
         let open = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(open.len(), 1);
         assert_eq!(Err(open[0].letter.undecodable.clone()), unreadable);
         assert_eq!(open[0].letter.replay_id, ReplayId::new(vec![1]));
         let gone = AdminCommand::Redrive { letter: first };
-        assert_eq!(self.do_it(&gone).await, CommandResult::NotFound);
+        assert_eq!(self.execute(&gone).await, CommandResult::NotFound);
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs.len(), 1);
         assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
     }
 
-    /// Found lost again by whoever leads next, it is the same loss; a position that a delivery
-    /// or a person put in its place is another.
-    pub async fn a_lost_position_leaves_one_gap(&self) {
+    /// A loss that the next leader finds again is the same loss; after a delivery or an operator
+    /// replaced the cursor it is another.
+    pub async fn cursor_loss_records_one_gap(&self) {
         let mut epoch = self.lead().await;
         let gap = Gap {
             from: None,
@@ -113,7 +113,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
         let lost = marks.iter().filter(|mark| mark.kind == MarkKind::Lost);
         assert_eq!(lost.count(), 1);
-        // The same position, stored anew, can be lost anew.
+        // The same replay id, stored again, can be lost again.
         self.store
             .accept(&self.delivery(epoch, Vec::new(), 7))
             .await
@@ -123,19 +123,19 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             channel: channel(),
             replay_id: ReplayId::new(vec![3]).unwrap(),
         };
-        self.do_it(&set).await;
+        self.execute(&set).await;
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 3);
         assert_eq!(lose(epoch).await, 3);
         let reset = AdminCommand::ResetCursor { channel: channel() };
-        self.do_it(&reset).await;
+        self.execute(&reset).await;
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 4);
     }
 
-    /// Sampled as it moves and not more often, and told whenever somebody leads, moves it or
-    /// loses it.
-    pub async fn the_position_has_a_history(&self) {
+    /// Sampled while the cursor moves, and recorded whenever a leader starts or the cursor is
+    /// set, reset or lost.
+    pub async fn cursor_has_history(&self) {
         let epoch = self.lead().await;
         for position in [1, 2] {
             let moved = self.delivery(epoch, Vec::new(), position);
@@ -153,15 +153,15 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             channel: channel(),
             replay_id: ReplayId::new(vec![9]).unwrap(),
         };
-        self.do_it(&set).await;
+        self.execute(&set).await;
         self.clock.advance(CursorMark::EVERY);
         let epoch = self.lead().await;
         let moved = self.delivery(epoch, Vec::new(), 10);
         self.store.accept(&moved).await.unwrap();
         let reset = AdminCommand::ResetCursor { channel: channel() };
-        self.do_it(&reset).await;
+        self.execute(&reset).await;
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
-        let told: Vec<_> = marks
+        let marked: Vec<_> = marks
             .iter()
             .rev()
             .map(|mark| {
@@ -170,7 +170,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             })
             .collect();
         assert_eq!(
-            told,
+            marked,
             [
                 (MarkKind::Term, None),
                 (MarkKind::Sampled, Some(1)),

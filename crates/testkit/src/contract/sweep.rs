@@ -1,4 +1,4 @@
-//! What becomes of activations whose event never arrived.
+//! Sweep for activations without an event.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use domain::time::Timestamp;
 use super::Subject;
 use crate::{new_job, order_id};
 
-/// When the activation began, by Salesforce's clock: that of [`new_job`]'s requests.
+/// Start of the activation by Salesforce's clock, as in [`new_job`].
 const BEGAN: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
-/// The job that the `n`th sweep makes.
+/// The job of the `n`th sweep.
 fn swept(n: u64, idem_key: Option<&str>, since: Timestamp) -> NewJob {
     let pending = Pending {
         order: order_id(1),
@@ -31,9 +31,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         ended.await.unwrap();
     }
 
-    /// The same activation makes one job however often it is found, and none once a job of it
-    /// has failed: a second attempt is the operator's.
-    pub async fn an_activation_that_is_swept_up_twice_makes_one_job(&self) {
+    /// An activation makes one job however often it is swept, and none after its job failed: a
+    /// second attempt is the operator's decision.
+    pub async fn repeated_sweep_enqueues_activation_once(&self) {
         let first = swept(1, Some("k1"), BEGAN);
         assert_eq!(self.enqueue(first.clone()).await, Admission::Enqueued);
         assert_eq!(self.enqueue(first).await, Admission::SameDelivery);
@@ -53,9 +53,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.enqueue(done).await, Admission::SameRequest);
     }
 
-    /// A job that was skipped or superseded did nothing for the activation: the next sweep makes
+    /// A skipped or superseded job did nothing for the activation, so the next sweep enqueues
     /// another.
-    pub async fn an_activation_whose_job_did_nothing_is_swept_up_again(&self) {
+    pub async fn activation_with_skipped_job_is_swept_again(&self) {
         let event = new_job("e1", order_id(1), Some("k1"));
         assert_eq!(self.enqueue(event).await, Admission::Enqueued);
         self.end_one(JobOutcome::Skipped).await;

@@ -1,20 +1,19 @@
-//! Runs the real programs for minutes on end, between simulated systems that misbehave, while
-//! the programs are killed, frozen and stopped at random; then lets the dust settle and
-//! balances the books.
+//! Soak test: runs the real programs between simulated systems with faults, while the programs
+//! are killed, frozen and stopped at random; then waits for the orders and compares both systems.
 //!
 //! ```text
 //! cargo build --release -p subscriber -p worker
 //! cargo run --release -p e2e --bin soak -- --minutes 60 --bins target/release
 //! ```
 //!
-//! Half of the modules build again when they are called again. Exit 0 only when no order was
-//! lost, none was placed or built twice, and both systems say the same; a run with a mutation
-//! must therefore end with 1.
+//! Half of the modules are not idempotent. Exits with 0 only when no order was lost, none was
+//! placed or built twice, and both systems agree; a run with a mutation must therefore exit with
+//! 1.
 
-mod books;
+mod faults;
+mod operator;
 mod programs;
-mod staff;
-mod trouble;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,37 +29,38 @@ use test_postgres::Database;
 
 use programs::Programs;
 
-/// Real programs, misbehaving surroundings, balanced books.
+/// Soak test of the real programs between faulty simulated systems.
 #[derive(Parser, Debug)]
 #[command(name = "soak", version)]
 pub(crate) struct Args {
-    /// How long orders come and things go wrong
+    /// How long orders are placed and faults injected
     #[arg(long, default_value_t = 3.0)]
     minutes: f64,
-    /// Seed of everything random here
+    /// Seed of all random choices
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Subscribers that run beside each other
+    /// Number of subscribers
     #[arg(long, default_value_t = 2)]
     subscribers: usize,
-    /// Workers that run beside each other
+    /// Number of workers
     #[arg(long, default_value_t = 3)]
     workers: usize,
-    /// sqlite or postgres
+    /// Job store: sqlite or postgres
     #[arg(long, default_value = "postgres", value_parser = ["sqlite", "postgres"])]
     store: String,
-    /// Take a safeguard away, to show that the run notices
+    /// Disable a safeguard to show that the run detects it
     #[arg(long, value_enum)]
     mutation: Option<Mutation>,
-    /// Folder of the programs `subscriber` and `worker`
+    /// Folder with the programs `subscriber` and `worker`
     #[arg(long, default_value = "target/debug")]
     bins: PathBuf,
 }
 
-/// A safeguard that can be taken away.
+/// A safeguard that can be disabled.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutation {
-    /// Every module is listed as idempotent: what AcceptOrder left in doubt is built again.
+    /// Lists every module as idempotent, so services are created again after an AcceptOrder of
+    /// unknown outcome.
     RepeatAccept,
 }
 
@@ -69,10 +69,10 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
-    let balanced = runtime
+    let consistent = runtime
         .context("no runtime")
         .and_then(|runtime| runtime.block_on(run(&args)));
-    match balanced {
+    match consistent {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The module that finds its accounts again.
+/// The idempotent module.
 pub(crate) const IDEMPOTENT: &str = "findsitsaccounts";
 
 async fn run(args: &Args) -> anyhow::Result<bool> {
@@ -94,7 +94,7 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
     options.products = 5;
     let world = World::start(options).await?;
     for product in world.whmcs.products() {
-        // Every other one; the rest builds another account each time it is called.
+        // Every second product; the other modules build another account on each call.
         if product.module.script == ModuleScript::Ok && product.pid % 2 == 0 {
             let module = Module::new(ModuleScript::Ok).named(IDEMPOTENT).idempotent();
             world.whmcs.set_module(product.pid, module);
@@ -109,49 +109,50 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
         Some(database) => database.url(),
         None => format!("sqlite:{}", folder.path().join("soak.db").display()),
     };
-    let mut dice = StdRng::seed_from_u64(args.seed);
+    let mut rng = StdRng::seed_from_u64(args.seed);
     let mut programs = Programs::start(args, &world, &url, folder.path())?;
     let mut orders = Vec::new();
-    let begun = Instant::now();
-    let mut told = Instant::now();
-    while begun.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
-        orders.extend(trouble::new_orders(&world, &mut dice)?);
-        trouble::befall(&world, &mut dice);
-        staff::operate(&world, &orders, &mut dice)?;
-        programs.disturb(&mut dice)?;
-        if told.elapsed() > Duration::from_secs(15) {
-            told = Instant::now();
+    let started = Instant::now();
+    let mut last_report = Instant::now();
+    while started.elapsed() < Duration::from_secs_f64(args.minutes * 60.0) {
+        orders.extend(faults::new_orders(&world, &mut rng)?);
+        faults::inject(&world, &mut rng);
+        operator::operate(&world, &orders, &mut rng)?;
+        programs.disturb(&mut rng)?;
+        if last_report.elapsed() > Duration::from_secs(15) {
+            last_report = Instant::now();
             say(&format!(
                 "{:>5.0} s  {} orders, {}",
-                begun.elapsed().as_secs_f64(),
+                started.elapsed().as_secs_f64(),
                 orders.len(),
-                programs.queue_stats()
+                programs.summary()
             ));
         }
-        tokio::time::sleep(Duration::from_millis(dice.random_range(50..400))).await;
+        tokio::time::sleep(Duration::from_millis(rng.random_range(50..400))).await;
     }
-    say("no more orders and no more trouble; the programs finish what is left");
+    say("end of orders and faults; waiting for the remaining orders");
     world.salesforce.clear_faults();
     world.whmcs.clear_faults();
-    programs.all_up()?;
-    let settled = books::settle(&world, &orders, Duration::from_secs(300)).await?;
-    let balanced = books::balance(&world, &orders) && settled;
+    programs.resume_all()?;
+    let finished =
+        verify::wait_until_provisioned(&world, &orders, Duration::from_secs(300)).await?;
+    let consistent = verify::compare(&world, &orders) && finished;
     say(&format!(
         "{} on {}: {}; seed {}",
         orders.len(),
         args.store,
-        programs.queue_stats(),
+        programs.summary(),
         args.seed
     ));
-    if !balanced {
-        programs.show_logs(folder.path())?;
+    if !consistent {
+        programs.save_logs(folder.path())?;
     }
     programs.stop().await?;
     drop(database);
-    Ok(balanced)
+    Ok(consistent)
 }
 
-#[expect(clippy::print_stdout, reason = "telling is what this program is for")]
+#[expect(clippy::print_stdout, reason = "command-line output")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
 }

@@ -1,4 +1,4 @@
-//! The programs, and what is done to them.
+//! The programs under test and their disturbances.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use simulators::World;
 
 use crate::{Args, IDEMPOTENT, Mutation};
 
-/// Every program of the run.
+/// All programs of the run.
 pub(crate) struct Programs {
-    seats: Vec<Seat>,
+    processes: Vec<Supervised>,
     kills: u32,
     freezes: u32,
     stops: u32,
 }
 
-/// One place in which a program runs, dies and is started again.
-struct Seat {
+/// A program that is restarted after it ended.
+struct Supervised {
     program: PathBuf,
     settings: Vec<(String, String)>,
     log: PathBuf,
@@ -40,7 +40,7 @@ impl Programs {
         let config = folder.join("bridge.toml");
         let listed = match args.mutation {
             None => vec![IDEMPOTENT],
-            // Whatever the world's products run beside it, by the simulator's default name.
+            // Every module of the simulator, whose default name is `simulated`.
             Some(Mutation::RepeatAccept) => vec![IDEMPOTENT, "simulated"],
         };
         std::fs::write(
@@ -61,8 +61,8 @@ impl Programs {
             ("SF_EVENTS_REPLAY", "ALL".to_owned()),
             ("SUBSCRIBER_LEASE", "2s".to_owned()),
             ("WORKER_LEASE", "2s".to_owned()),
-            // With the lease, longer than a worker is ever frozen here (5 s) and a module runs
-            // after that (2 s).
+            // With the lease, longer than a worker is frozen (5 s) and a module runs after that
+            // (2 s).
             ("WHMCS_QUIET_PERIOD", "7s".to_owned()),
             ("WHMCS_TIMEOUT", "3s".to_owned()),
             ("RECONCILE_EVERY", "5s".to_owned()),
@@ -72,10 +72,10 @@ impl Programs {
             settings.push((name.to_owned(), value));
         }
         let kinds = [("subscriber", args.subscribers), ("worker", args.workers)];
-        let mut seats = Vec::new();
+        let mut processes = Vec::new();
         for (name, count) in kinds {
             for number in 1..=count {
-                seats.push(Seat::start(
+                processes.push(Supervised::start(
                     args.bins.join(name),
                     settings.clone(),
                     folder.join(format!("{name}-{number}.log")),
@@ -83,40 +83,40 @@ impl Programs {
             }
         }
         Ok(Self {
-            seats,
+            processes,
             kills: 0,
             freezes: 0,
             stops: 0,
         })
     }
 
-    /// Kills, freezes or stops one of them now and then, and wakes the frozen.
-    pub(crate) fn disturb(&mut self, dice: &mut StdRng) -> anyhow::Result<()> {
-        for seat in &mut self.seats {
-            if seat
+    /// Occasionally kills, freezes or stops a process, and resumes frozen ones.
+    pub(crate) fn disturb(&mut self, rng: &mut StdRng) -> anyhow::Result<()> {
+        for process in &mut self.processes {
+            if process
                 .frozen_until
                 .is_some_and(|until| until < Instant::now())
             {
-                seat.signal(Signal::CONT);
-                seat.frozen_until = None;
+                process.signal(Signal::CONT);
+                process.frozen_until = None;
             }
-            seat.start_again_when_over()?;
+            process.restart_if_exited()?;
         }
-        let which = dice.random_range(0..self.seats.len());
-        let seat = &mut self.seats[which];
-        match dice.random_range(0..100) {
+        let which = rng.random_range(0..self.processes.len());
+        let process = &mut self.processes[which];
+        match rng.random_range(0..100) {
             0..12 => {
-                seat.signal(Signal::KILL);
+                process.signal(Signal::KILL);
                 self.kills += 1;
             }
-            12..16 if seat.frozen_until.is_none() => {
-                seat.signal(Signal::STOP);
-                let pause = Duration::from_millis(dice.random_range(500..5000));
-                seat.frozen_until = Some(Instant::now() + pause);
+            12..16 if process.frozen_until.is_none() => {
+                process.signal(Signal::STOP);
+                let pause = Duration::from_millis(rng.random_range(500..5000));
+                process.frozen_until = Some(Instant::now() + pause);
                 self.freezes += 1;
             }
             16..19 => {
-                seat.signal(Signal::TERM);
+                process.signal(Signal::TERM);
                 self.stops += 1;
             }
             _ => {}
@@ -124,42 +124,42 @@ impl Programs {
         Ok(())
     }
 
-    /// Wakes and starts all of them.
-    pub(crate) fn all_up(&mut self) -> anyhow::Result<()> {
-        for seat in &mut self.seats {
-            if seat.frozen_until.take().is_some() {
-                seat.signal(Signal::CONT);
+    /// Resumes and starts all processes.
+    pub(crate) fn resume_all(&mut self) -> anyhow::Result<()> {
+        for process in &mut self.processes {
+            if process.frozen_until.take().is_some() {
+                process.signal(Signal::CONT);
             }
-            seat.start_again_when_over()?;
+            process.restart_if_exited()?;
         }
         Ok(())
     }
 
-    /// What was done to them.
-    pub(crate) fn queue_stats(&self) -> String {
+    /// The number of disturbances.
+    pub(crate) fn summary(&self) -> String {
         format!(
             "{} kills, {} freezes, {} stops",
             self.kills, self.freezes, self.stops
         )
     }
 
-    /// Tells all to stop, and ends those that do not.
+    /// Sends SIGTERM to all processes and kills those that do not end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
-        self.all_up()?;
-        for seat in &mut self.seats {
-            seat.signal(Signal::TERM);
+        self.resume_all()?;
+        for process in &mut self.processes {
+            process.signal(Signal::TERM);
         }
-        let patience = Instant::now() + Duration::from_secs(60);
-        for seat in &mut self.seats {
-            while seat.child.try_wait()?.is_none() && Instant::now() < patience {
+        let timeout = Instant::now() + Duration::from_secs(60);
+        for process in &mut self.processes {
+            while process.child.try_wait()?.is_none() && Instant::now() < timeout {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
         Ok(())
     }
 
-    /// Copies the logs to where they outlast the run.
-    pub(crate) fn show_logs(&self, folder: &Path) -> anyhow::Result<()> {
+    /// Copies the logs to a folder that outlives the run.
+    pub(crate) fn save_logs(&self, folder: &Path) -> anyhow::Result<()> {
         let kept = std::env::temp_dir().join("soak-logs");
         std::fs::create_dir_all(&kept)?;
         for entry in std::fs::read_dir(folder)? {
@@ -168,22 +168,22 @@ impl Programs {
                 std::fs::copy(&path, kept.join(name))?;
             }
         }
-        crate::say(&format!("logs and store are kept in {}", kept.display()));
+        crate::say(&format!("logs and store saved in {}", kept.display()));
         Ok(())
     }
 }
 
 impl Drop for Programs {
     fn drop(&mut self) {
-        for seat in &mut self.seats {
-            // They may have ended.
-            let _ = seat.child.kill();
-            let _ = seat.child.wait();
+        for process in &mut self.processes {
+            // The processes may have ended.
+            let _ = process.child.kill();
+            let _ = process.child.wait();
         }
     }
 }
 
-impl Seat {
+impl Supervised {
     fn start(
         program: PathBuf,
         settings: Vec<(String, String)>,
@@ -199,7 +199,7 @@ impl Seat {
         })
     }
 
-    fn start_again_when_over(&mut self) -> anyhow::Result<()> {
+    fn restart_if_exited(&mut self) -> anyhow::Result<()> {
         if self.child.try_wait()?.is_some() {
             self.frozen_until = None;
             self.child = spawn(&self.program, &self.settings, &self.log)?;
@@ -210,7 +210,7 @@ impl Seat {
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(pid) = pid {
-            // It may have ended already; its place is filled at the next look.
+            // It may have ended already; it is restarted at the next check.
             let _ = kill_process(pid, signal);
         }
     }

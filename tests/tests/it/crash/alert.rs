@@ -1,59 +1,59 @@
-//! A program dies between the post of an alert and its mark.
+//! A crash between posting an alert and saving that it was sent.
 
 use std::fs;
 
 use domain::ports::{AdminCommand, Notified};
-use e2e::points::{FATES, brisk, reached_file};
+use e2e::crash_points::{CRASH_POINTS_FILE, reached_file, short_intervals};
 
 use super::SUBSCRIBER;
 use crate::alerts::open_inbox;
-use crate::house::{Engine, TestEnv};
+use crate::test_env::{Engine, TestEnv};
 
 const ALERT: &str = "DeadLettersOpen";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_between_post_and_mark_on_sqlite_the_successor_tells_it_again() {
-    killed_between_post_and_mark(Engine::Sqlite).await;
+async fn crash_before_alert_is_saved_resends_it_on_sqlite() {
+    crash_before_alert_is_saved(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_between_post_and_mark_on_postgres_the_successor_tells_it_again() {
-    killed_between_post_and_mark(Engine::Postgres).await;
+async fn crash_before_alert_is_saved_resends_it_on_postgres() {
+    crash_before_alert_is_saved(Engine::Postgres).await;
 }
 
-async fn killed_between_post_and_mark(engine: Engine) {
-    let house = TestEnv::on(engine).await;
+async fn crash_before_alert_is_saved(engine: Engine) {
+    let env = TestEnv::on(engine).await;
     let (inbox, url) = open_inbox(false).await;
-    let fates = house.file("fates");
+    let crash_points = env.file("crash_points");
     let point = "* before store.save_alerts firing";
-    fs::write(&fates, point).unwrap();
-    let mut settings = house.subscriber_settings();
+    fs::write(&crash_points, point).unwrap();
+    let mut settings = env.subscriber_settings();
     settings.extend([
-        (FATES, fates.display().to_string()),
-        brisk(),
+        (CRASH_POINTS_FILE, crash_points.display().to_string()),
+        short_intervals(),
         ("ALERT_WEBHOOK_URL", url),
     ]);
-    house.salesforce.publish_raw(vec![0xff; 40], None);
-    let told_again = async || inbox.taken_about(ALERT).len() >= 2;
-    house.outlive(SUBSCRIBER, &settings, told_again).await;
-    let reached = fs::read_to_string(reached_file(&fates)).unwrap();
+    env.salesforce.publish_raw(vec![0xff; 40], None);
+    let resent = async || inbox.accepted_about(ALERT).len() >= 2;
+    env.restart_until(SUBSCRIBER, &settings, resent).await;
+    let reached = fs::read_to_string(reached_file(&crash_points)).unwrap();
     assert_eq!(reached.trim(), point);
-    let letters = house.store.reader.dead_letters(true, None, 9).await;
-    let letter = letters.unwrap()[0].number;
-    let act = AdminCommand::Dismiss { letter };
-    house.store.intake.act(&act, "Ada", "seen").await.unwrap();
+    let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
+    let letter = dead_letters.unwrap()[0].number;
+    let command = AdminCommand::Dismiss { letter };
+    env.store.intake.act(&command, "Ada", "seen").await.unwrap();
     let marked = async || {
-        let alerts = house.store.reader.alerts().await.unwrap();
+        let alerts = env.store.reader.alerts().await.unwrap();
         let alert = alerts.iter().find(|alert| alert.name == ALERT);
         alert.is_some_and(|alert| alert.notified == Notified::Resolved)
     };
-    house.outlive(SUBSCRIBER, &settings, marked).await;
-    let taken = inbox.taken_about(ALERT);
+    env.restart_until(SUBSCRIBER, &settings, marked).await;
+    let taken = inbox.accepted_about(ALERT);
     let (over, firing) = taken.split_last().unwrap();
     assert_eq!(over["status"], "resolved", "once, and last");
     assert!(firing.len() >= 2, "{firing:?}");
     for message in firing {
-        assert_eq!(message, &firing[0], "it is the same message");
+        assert_eq!(message, &firing[0], "the message is unchanged");
         assert_eq!(message["startsAt"], over["startsAt"]);
     }
 }

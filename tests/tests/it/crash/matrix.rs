@@ -1,16 +1,16 @@
-//! Every point of the road × every way AddOrder's answer can be spoilt after its effect ×
-//! both stores. The simulated WHMCS's own books decide; the rows are printed.
+//! Every crash point × every fault of AddOrder after its effect × both stores, checked against
+//! the orders of the simulated WHMCS. Prints a row for each case.
 
 use simulators::whmcs::FaultId;
 
-use super::points::{Kind, doubt, road};
-use crate::house::{Engine, TestEnv};
+use super::points::{Kind, happy_path, unknown_outcome};
+use crate::test_env::{Engine, TestEnv};
 
 macro_rules! matrix {
     ($($name:ident: $engine:ident, $fault:ident;)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
-            die_everywhere(Engine::$engine, FaultId::$fault).await;
+            crash_everywhere(Engine::$engine, FaultId::$fault).await;
         }
     )*};
 }
@@ -40,16 +40,16 @@ matrix! {
     f13_on_postgres: Postgres, F13;
 }
 
-async fn die_everywhere(engine: Engine, fault: FaultId) {
-    let kind = Kind::Spoilt(fault);
-    let mut cases = road(kind);
-    // What comes as JSON after some noise is understood, and so is the first of two answers.
+async fn crash_everywhere(engine: Engine, fault: FaultId) {
+    let kind = Kind::AddOrderFault(fault);
+    let mut cases = happy_path(kind);
+    // JSON after leading noise is parsed, and so is the first of two responses.
     if !matches!(fault, FaultId::F03 | FaultId::F12) {
-        cases.extend(doubt(kind));
+        cases.extend(unknown_outcome(kind));
     }
-    let house = TestEnv::on(engine).await;
-    house.lose_workers_everywhere(cases).await;
+    let env = TestEnv::on(engine).await;
+    env.crash_workers_at_all(cases).await;
     if fault != FaultId::F12 {
-        assert!(house.whmcs.duplicates().is_empty());
+        assert!(env.whmcs.duplicates().is_empty());
     }
 }

@@ -1,8 +1,8 @@
-//! The programs die by SIGKILL at every named point and at random moments, and go on.
+//! Crash tests: the programs are killed at every crash point and at random moments, and recover.
 
 mod alert;
+mod dead_letters;
 mod effects;
-mod letters;
 mod matrix;
 mod points;
 mod portal;
@@ -14,27 +14,27 @@ use std::fs;
 use std::path::Path;
 
 use domain::id::OrderId;
-use e2e::points::{FATES, reached_file};
-use e2e::staff::finish_set_up;
+use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
+use e2e::staff::finish_activation;
 use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
-use crate::house::{Settings, TestEnv};
 use crate::process::{Process, was_killed};
+use crate::test_env::{Settings, TestEnv};
 use points::{Call, Case, Kind, Loss, Write};
 
-const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
-const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
+const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 impl TestEnv {
-    /// Settings of a worker that dies by the fates in that file.
-    fn victim_settings(&self, fates: &Path) -> Settings {
+    /// Settings of a worker with the crash points in that file.
+    fn crashable_worker_settings(&self, crash_points: &Path) -> Settings {
         let config = self.file("bridge.toml");
         fs::write(&config, "[whmcs]\nidempotent_modules = [\"simulated\"]\n").unwrap();
-        let mut settings = self.mortal_worker_settings();
+        let mut settings = self.short_lease_worker_settings();
         settings.extend([
-            (FATES, fates.display().to_string()),
+            (CRASH_POINTS_FILE, crash_points.display().to_string()),
             ("ORDERBRIDGE_CONFIG", config.display().to_string()),
             ("WHMCS_CREATE_CLIENTS", "true".to_owned()),
             ("WORKER_CONCURRENCY", "4".to_owned()),
@@ -42,22 +42,23 @@ impl TestEnv {
         settings
     }
 
-    /// Loses a worker at each of these points, and sees every order to its right end.
+    /// Crashes a worker at each of these points and checks the outcome of every order.
     ///
-    /// A death takes the other orders in hand with it, some of them past their own point:
-    /// those points get another order.
-    async fn lose_workers_everywhere(&self, mut cases: Vec<Case>) {
-        let fates = self.file("fates");
-        let settings = self.victim_settings(&fates);
+    /// A crash also interrupts the other jobs of that worker, some beyond their own crash point;
+    /// those cases are repeated with another order.
+    async fn crash_workers_at_all(&self, mut cases: Vec<Case>) {
+        let crash_points = self.file("crash_points");
+        let settings = self.crashable_worker_settings(&crash_points);
         let subscriber = self.subscribe();
         for _ in 0..8 {
-            self.lose_workers_at(&mut cases, &fates, &settings).await;
+            self.crash_workers_at(&mut cases, &crash_points, &settings)
+                .await;
             if cases.is_empty() {
                 break;
             }
         }
-        assert!(cases.is_empty(), "nobody died at {cases:#?}");
-        assert!(self.whmcs.doubled_accounts().is_empty());
+        assert!(cases.is_empty(), "no crash at {cases:#?}");
+        assert!(self.whmcs.duplicate_accounts().is_empty());
         subscriber.stop().await;
     }
 
@@ -67,24 +68,24 @@ impl TestEnv {
                 let account = self.salesforce.create_account("New Ltd", None).unwrap();
                 self.place_billed(&account)
             }
-            Kind::SetUpLost { listed: false, .. } => self.place_last_sold(),
+            Kind::ActivationFails { listed: false, .. } => self.place_last_sold(),
             _ => self.place(),
         }
     }
 
-    fn spoil(&self, kind: Kind, order: &OrderId) {
+    fn inject(&self, kind: Kind, order: &OrderId) {
         let fault = match kind {
             Kind::Plain | Kind::NewClient => return,
-            Kind::SetUpLost { call, loss, listed } => {
-                return self.lose_set_up(order, call, loss, listed);
+            Kind::ActivationFails { call, loss, listed } => {
+                return self.fail_activation_call(order, call, loss, listed);
             }
             Kind::WriteFails { write, fault } => return self.fail_write(order, write, fault),
-            Kind::Spoilt(id) => Fault::new(id)
+            Kind::AddOrderFault(id) => Fault::new(id)
                 .with_effect()
                 .on("AddOrder")
                 .delay_ms(if id == FaultId::F10 { 150 } else { 600_000 }),
             Kind::RequestLost => Fault::new(FaultId::F08).on("AddOrder"),
-            // By order, while the others' modules work.
+            // Scoped to the order; modules of other orders work.
             Kind::ModuleFails => Fault::new(FaultId::F31)
                 .on("AcceptOrder")
                 .module(Module::failing("no room on the server")),
@@ -93,9 +94,9 @@ impl TestEnv {
             .fault(fault.marker(order.as_str()).when(When::Next(1)));
     }
 
-    /// Spoils AcceptOrder, or a ModuleCreate that comes after an AcceptOrder without effect:
-    /// one whose request was lost, or for modules that are not listed one that failed.
-    fn lose_set_up(&self, order: &OrderId, call: Call, loss: Loss, listed: bool) {
+    /// Injects a fault into AcceptOrder, or into a ModuleCreate that follows an AcceptOrder
+    /// without effect: a lost request for idempotent modules, a module failure for others.
+    fn fail_activation_call(&self, order: &OrderId, call: Call, loss: Loss, listed: bool) {
         let action = match call {
             Call::AcceptOrder => "AcceptOrder",
             Call::ModuleCreate => "ModuleCreate",
@@ -142,28 +143,33 @@ impl TestEnv {
         self.salesforce.fault(fault);
     }
 
-    /// Runs a victim again and again, each time it has died, until `done` holds.
-    async fn outlive(&self, program: &str, settings: &Settings, done: impl AsyncFn() -> bool) {
-        let log = self.file("victims.log");
+    /// Restarts a crashable program after each crash until `done` holds.
+    async fn restart_until(
+        &self,
+        program: &str,
+        settings: &Settings,
+        done: impl AsyncFn() -> bool,
+    ) {
+        let log = self.file("crashable.log");
         loop {
-            let mut victim = Process::start(program, settings, &log);
+            let mut process = Process::start(program, settings, &log);
             tokio::select! {
-                status = victim.ended() => {
+                status = process.ended() => {
                     let log = || fs::read_to_string(&log).unwrap_or_default();
                     assert!(was_killed(status), "{status}\n{}", log());
                 }
-                () = self.until(&done) => return victim.kill().await,
+                () = self.until(&done) => return process.kill().await,
             }
         }
     }
 
     #[expect(
         clippy::print_stdout,
-        reason = "the table is what the matrix is run for; see it with --no-capture"
+        reason = "result table of the matrix, shown with --no-capture"
     )]
     fn print_row(&self, order: &OrderId, kind: Kind, point: &str) {
         let fault = match kind {
-            Kind::Spoilt(id) => format!("{id:?}"),
+            Kind::AddOrderFault(id) => format!("{id:?}"),
             other => format!("{other:?}"),
         };
         let live = self.whmcs.orders_for(order.as_str());
@@ -176,24 +182,23 @@ impl TestEnv {
         );
     }
 
-    /// An order may only fail for what was done to it, or because its worker died between
-    /// the intent and the call, and then there is nothing in WHMCS; or because three workers died
-    /// in the middle of setting it up.
-    fn assert_failed_rightly(&self, order: &OrderId, kind: Kind, point: &str) {
+    /// Asserts that the failure is explained by the injected fault, by a crash between intent and
+    /// call (then WHMCS has no order), or by three crashes during activation.
+    fn assert_failure_explained(&self, order: &OrderId, kind: Kind, point: &str) {
         let code = self.field(order, "Activation_Error_Code__c");
         let n_orders = self.whmcs.orders_for(order.as_str()).len();
         let message = self.field(order, "Activation_Error_Message__c");
-        let died_setting_up = message.contains("calls to set it up got no answer");
-        let right = match code.as_str() {
+        let crashed_while_activating = message.contains("calls to set it up got no answer");
+        let explained = match code.as_str() {
             "WHMCS_OUTCOME_UNKNOWN" => match kind {
-                Kind::SetUpLost { .. } => n_orders <= 1,
-                _ => n_orders == 0 || n_orders == 1 && died_setting_up,
+                Kind::ActivationFails { .. } => n_orders <= 1,
+                _ => n_orders == 0 || n_orders == 1 && crashed_while_activating,
             },
             "WHMCS_MODULE_FAILED" => {
                 let fails = matches!(
                     kind,
                     Kind::ModuleFails
-                        | Kind::SetUpLost {
+                        | Kind::ActivationFails {
                             call: Call::ModuleCreate,
                             listed: false,
                             ..
@@ -201,41 +206,46 @@ impl TestEnv {
                 );
                 n_orders == 1 && fails
             }
-            "WHMCS_DUPLICATE_FOUND" => n_orders == 2 && kind == Kind::Spoilt(FaultId::F12),
+            "WHMCS_DUPLICATE_FOUND" => n_orders == 2 && kind == Kind::AddOrderFault(FaultId::F12),
             _ => false,
         };
         assert!(
-            right,
+            explained,
             "{order}, {kind:?}, {point}: {code} with {n_orders} WHMCS orders: {message}"
         );
     }
 
-    /// One order for each point, whose worker dies there; keeps the points that nobody came
-    /// by. Every order ends provisioned once, after operator's retries where they are due.
-    async fn lose_workers_at(&self, points: &mut Vec<Case>, fates: &Path, settings: &Settings) {
+    /// Places one order for each crash point and keeps the points that were not reached. Every
+    /// order must end provisioned once, after operator retries where needed.
+    async fn crash_workers_at(
+        &self,
+        points: &mut Vec<Case>,
+        crash_points: &Path,
+        settings: &Settings,
+    ) {
         let mut orders = Vec::new();
         let mut lines = Vec::new();
         for (kind, point) in &*points {
             let order = self.order_of(*kind);
-            self.spoil(*kind, &order);
+            self.inject(*kind, &order);
             lines.push(format!("{order} {point}"));
             orders.push(order);
         }
-        fs::write(fates, lines.join("\n")).unwrap();
+        fs::write(crash_points, lines.join("\n")).unwrap();
         for order in &orders {
             self.salesforce.approve(order.as_str()).unwrap();
         }
         for _ in 0..4 {
-            let ended = async || self.all_stand(&orders, &["Activated", "Failed"]).await;
-            self.outlive(WORKER, settings, ended).await;
+            let ended = async || self.all_ended(&orders, &["Activated", "Failed"]).await;
+            self.restart_until(WORKER, settings, ended).await;
             for (order, (kind, point)) in orders.iter().zip(&*points) {
                 if self.field(order, "Activation_Status__c") == "Failed" {
-                    self.assert_failed_rightly(order, *kind, point);
+                    self.assert_failure_explained(order, *kind, point);
                     if self.field(order, "Activation_Error_Code__c") == "WHMCS_OUTCOME_UNKNOWN" {
                         let named = self.field(order, "WHMCS_Order_ID__c");
-                        finish_set_up(&self.whmcs, order.as_str(), &named);
+                        finish_activation(&self.whmcs, order.as_str(), &named);
                     }
-                    // What staff do about two orders for one.
+                    // Staff cancel one of two duplicate orders.
                     if let [_, second] = self.whmcs.orders_for(order.as_str()).as_slice() {
                         self.whmcs.set_order_status(second.id, "Cancelled");
                     }
@@ -243,13 +253,13 @@ impl TestEnv {
                 }
             }
         }
-        let ended = async || self.all_stand(&orders, &["Activated"]).await;
-        self.outlive(WORKER, settings, ended).await;
+        let ended = async || self.all_ended(&orders, &["Activated"]).await;
+        self.restart_until(WORKER, settings, ended).await;
         for (order, (kind, point)) in orders.iter().zip(&*points) {
             self.assert_provisioned_once(order);
             self.print_row(order, *kind, point);
         }
-        let reached = fs::read_to_string(reached_file(fates)).unwrap_or_default();
+        let reached = fs::read_to_string(reached_file(crash_points)).unwrap_or_default();
         let mut lines = lines.iter();
         points.retain(|_| {
             let line = lines.next().expect("there is a line for each point");
@@ -257,14 +267,13 @@ impl TestEnv {
         });
     }
 
-    /// Whether every one of these orders has one of these activation statuses, and no job
-    /// is left.
-    async fn all_stand(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
+    /// Whether every order has one of these activation statuses and no job is left.
+    async fn all_ended(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
         let queue_stats = self.store.reader.queue_stats().await.unwrap();
         let left = queue_stats.count("queued") + queue_stats.count("leased");
-        let stands = |order: &OrderId| {
+        let has_ended = |order: &OrderId| {
             statuses.contains(&self.field(order, "Activation_Status__c").as_str())
         };
-        left == 0 && orders.iter().all(stands)
+        left == 0 && orders.iter().all(has_ended)
     }
 }

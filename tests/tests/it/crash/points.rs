@@ -1,28 +1,28 @@
-//! The points of the programs' roads, and the orders that come by them.
+//! Crash points of the programs, and the kinds of orders that reach them.
 
 use simulators::whmcs::FaultId;
 
-/// What an order is to meet.
+/// The situation that an order is put into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Nothing but the worker's death.
+    /// Only the worker's crash.
     Plain,
     /// The account has no WHMCS client yet.
     NewClient,
-    /// AddOrder has its effect, and this befalls its answer.
-    Spoilt(FaultId),
-    /// AddOrder does not happen and nobody knows; the operator asks again.
+    /// AddOrder has its effect and its response is faulty.
+    AddOrderFault(FaultId),
+    /// The AddOrder request is lost; the operator retries.
     RequestLost,
-    /// The module fails; the operator mends it and asks again.
+    /// The module fails; the operator fixes it and retries.
     ModuleFails,
-    /// A call that sets the services up goes wrong.
-    SetUpLost {
+    /// An activation call fails.
+    ActivationFails {
         call: Call,
         loss: Loss,
         /// Whether the module is listed as idempotent.
         listed: bool,
     },
-    /// A write to Salesforce goes wrong.
+    /// A write to Salesforce fails.
     WriteFails {
         write: Write,
         /// `lost` after the effect, `conflict` (412) or `away` (503) before it.
@@ -30,25 +30,25 @@ pub(crate) enum Kind {
     },
 }
 
-/// A call that sets services up.
+/// An activation call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     AcceptOrder,
     ModuleCreate,
 }
 
-/// How such a call goes wrong.
+/// How an activation call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The connection is reset after the effect.
+    /// Connection reset after the effect.
     Reply,
-    /// The connection is reset before any effect.
+    /// Connection reset before any effect.
     Request,
     /// A page with status 500 after the effect.
     Page,
-    /// The JSON is cut short after the effect.
+    /// Truncated JSON after the effect.
     Cut,
-    /// The account is built, then PHP dies before WHMCS writes that down.
+    /// The account is built, then PHP dies before WHMCS records it.
     Died,
 }
 
@@ -69,7 +69,7 @@ pub(crate) enum Write {
     Order,
 }
 
-/// Where a worker is to die, with what kind of order in hand.
+/// Crash point of a worker, and the kind of order it works on.
 pub(crate) type Case = (Kind, String);
 
 /// Both sides of a call.
@@ -77,8 +77,8 @@ pub(crate) fn around(name: &str) -> [String; 2] {
     [format!("before {name}"), format!("after {name}")]
 }
 
-/// The road of an order that nothing befalls.
-const ROAD: [&str; 20] = [
+/// Calls of an order without faults, in order.
+const STEPS: [&str; 20] = [
     "salesforce.details",
     "queue.record checked",
     "whmcs.client",
@@ -101,18 +101,18 @@ const ROAD: [&str; 20] = [
     "queue.finish",
 ];
 
-/// Every point of the road, for orders of one kind.
-pub(crate) fn road(kind: Kind) -> Vec<Case> {
+/// Every crash point of an order without faults.
+pub(crate) fn happy_path(kind: Kind) -> Vec<Case> {
     let first = "after queue.claim".to_owned();
-    let both = ROAD.into_iter().flat_map(around);
+    let both = STEPS.into_iter().flat_map(around);
     std::iter::once(first)
         .chain(both)
         .map(|point| (kind, point))
         .collect()
 }
 
-/// What is on the way of an order whose AddOrder was never answered, too.
-pub(crate) fn doubt(kind: Kind) -> Vec<Case> {
+/// Additional crash points of an order whose AddOrder was not answered.
+pub(crate) fn unknown_outcome(kind: Kind) -> Vec<Case> {
     ["queue.record place_unknown", "queue.release"]
         .into_iter()
         .flat_map(around)
@@ -120,10 +120,10 @@ pub(crate) fn doubt(kind: Kind) -> Vec<Case> {
         .collect()
 }
 
-/// Every point of the worker's road, with a kind of order that comes by.
+/// Every crash point of the worker, with a kind of order that reaches it.
 pub(crate) fn worker_points() -> Vec<Case> {
-    let mut points = road(Kind::Plain);
-    points.extend(doubt(Kind::Spoilt(FaultId::F05)));
+    let mut points = happy_path(Kind::Plain);
+    points.extend(unknown_outcome(Kind::AddOrderFault(FaultId::F05)));
     for (kind, names) in [
         (
             Kind::NewClient,

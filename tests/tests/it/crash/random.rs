@@ -1,46 +1,46 @@
-//! The programs die at any moment.
+//! Crashes of the programs at random moments.
 
 use std::fs;
 use std::time::Duration;
 
-use e2e::points::FATES;
+use e2e::crash_points::CRASH_POINTS_FILE;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::points::Kind;
 use super::{SUBSCRIBER, WORKER};
-use crate::house::{Engine, TestEnv};
 use crate::process::Process;
+use crate::test_env::{Engine, TestEnv};
 
 const SEED: u64 = 20_261_124;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_thirty_random_moments_on_sqlite_they_provision_every_order_once() {
-    killed_at_random_moments(Engine::Sqlite).await;
+async fn thirty_random_kills_provision_every_order_once_on_sqlite() {
+    kill_at_random_moments(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_thirty_random_moments_on_postgres_they_provision_every_order_once() {
-    killed_at_random_moments(Engine::Postgres).await;
+async fn thirty_random_kills_provision_every_order_once_on_postgres() {
+    kill_at_random_moments(Engine::Postgres).await;
 }
 
-async fn killed_at_random_moments(engine: Engine) {
+async fn kill_at_random_moments(engine: Engine) {
     let mut random = StdRng::seed_from_u64(SEED);
-    let house = TestEnv::on(engine).await;
-    let fates = house.file("fates");
-    fs::write(&fates, "").unwrap();
-    let worker = house.victim_settings(&fates);
-    let mut subscriber = house.subscriber_settings();
-    subscriber.push((FATES, fates.display().to_string()));
-    let log = house.file("victims.log");
+    let env = TestEnv::on(engine).await;
+    let crash_points = env.file("crash_points");
+    fs::write(&crash_points, "").unwrap();
+    let worker = env.crashable_worker_settings(&crash_points);
+    let mut subscriber = env.subscriber_settings();
+    subscriber.push((CRASH_POINTS_FILE, crash_points.display().to_string()));
+    let log = env.file("crashable.log");
     let mut orders = Vec::new();
     let mut programs = [
         Process::start(WORKER, &worker, &log),
         Process::start(SUBSCRIBER, &subscriber, &log),
     ];
     for _ in 0..30 {
-        orders.extend(house.approve(2));
-        // The moment is what is tried here.
+        orders.extend(env.approve(2));
+        // A random moment, not a condition, is the point of this test.
         tokio::time::sleep(Duration::from_millis(random.random_range(5..250))).await;
         let which = usize::from(random.random_bool(0.3));
         let next = match which {
@@ -50,19 +50,19 @@ async fn killed_at_random_moments(engine: Engine) {
         std::mem::replace(&mut programs[which], next).kill().await;
     }
     assert_eq!(orders.len(), 60);
-    let ended = async || house.all_stand(&orders, &["Activated", "Failed"]).await;
-    house.until(&ended).await;
+    let ended = async || env.all_ended(&orders, &["Activated", "Failed"]).await;
+    env.until(&ended).await;
     for order in &orders {
-        if house.field(order, "Activation_Status__c") == "Failed" {
-            house.assert_failed_rightly(order, Kind::Plain, "a random moment");
-            house.salesforce.retry(order.as_str()).unwrap();
+        if env.field(order, "Activation_Status__c") == "Failed" {
+            env.assert_failure_explained(order, Kind::Plain, "a random moment");
+            env.salesforce.retry(order.as_str()).unwrap();
         }
     }
-    house.until(&ended).await;
+    env.until(&ended).await;
     for order in &orders {
-        house.assert_provisioned_once(order);
+        env.assert_provisioned_once(order);
     }
-    assert!(house.whmcs.duplicates().is_empty() && house.whmcs.doubled_accounts().is_empty());
+    assert!(env.whmcs.duplicates().is_empty() && env.whmcs.duplicate_accounts().is_empty());
     for program in programs {
         program.stop().await;
     }

@@ -1,25 +1,25 @@
-//! A subscriber dies at each named point of its road.
+//! Crashes of a subscriber at every crash point.
 
 use std::fs;
 
-use e2e::points::{FATES, reached_file};
+use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
 
 use super::SUBSCRIBER;
 use super::points::around;
-use crate::house::{Engine, TestEnv};
+use crate::test_env::{Engine, TestEnv};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_named_point_on_sqlite_it_loses_and_doubles_nothing() {
-    killed_at_any_named_point(Engine::Sqlite).await;
+async fn subscriber_crash_at_any_point_loses_and_duplicates_nothing_on_sqlite() {
+    crash_at_every_point(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_named_point_on_postgres_it_loses_and_doubles_nothing() {
-    killed_at_any_named_point(Engine::Postgres).await;
+async fn subscriber_crash_at_any_point_loses_and_duplicates_nothing_on_postgres() {
+    crash_at_every_point(Engine::Postgres).await;
 }
 
-async fn killed_at_any_named_point(engine: Engine) {
-    let house = TestEnv::on(engine).await;
+async fn crash_at_every_point(engine: Engine) {
+    let env = TestEnv::on(engine).await;
     let points: Vec<_> = [
         "store.lead",
         "store.cursor",
@@ -31,22 +31,22 @@ async fn killed_at_any_named_point(engine: Engine) {
     .chain(["after source.next events".to_owned()])
     .collect();
     let lines: Vec<_> = points.iter().map(|point| format!("* {point}\n")).collect();
-    let fates = house.file("fates");
-    fs::write(&fates, lines.concat()).unwrap();
-    let mut settings = house.subscriber_settings();
-    settings.push((FATES, fates.display().to_string()));
-    let orders = house.approve(60);
+    let crash_points = env.file("crash_points");
+    fs::write(&crash_points, lines.concat()).unwrap();
+    let mut settings = env.subscriber_settings();
+    settings.push((CRASH_POINTS_FILE, crash_points.display().to_string()));
+    let orders = env.approve(60);
     let reached = async || {
-        let reached = fs::read_to_string(reached_file(&fates)).unwrap_or_default();
+        let reached = fs::read_to_string(reached_file(&crash_points)).unwrap_or_default();
         let all = points.len() == reached.lines().count();
-        all && house.store_holds(60).await
+        all && env.has_jobs(60).await
     };
-    house.outlive(SUBSCRIBER, &settings, reached).await;
-    house.assert_one_job_each(&orders).await;
-    let worker = house.work();
+    env.restart_until(SUBSCRIBER, &settings, reached).await;
+    env.assert_one_job_each(&orders).await;
+    let worker = env.work();
     for order in &orders {
-        house.until_activation(order, "Activated").await;
-        house.assert_provisioned_once(order);
+        env.until_activation(order, "Activated").await;
+        env.assert_provisioned_once(order);
     }
     worker.stop().await;
 }

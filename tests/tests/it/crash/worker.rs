@@ -1,18 +1,18 @@
-//! A worker dies at each named point of its road.
+//! Crashes of a worker at every crash point.
 
 use super::points::worker_points;
-use crate::house::{Engine, TestEnv};
+use crate::test_env::{Engine, TestEnv};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_named_point_on_sqlite_it_goes_on_and_doubles_nothing() {
-    let house = TestEnv::on(Engine::Sqlite).await;
-    house.lose_workers_everywhere(worker_points()).await;
-    assert!(house.whmcs.duplicates().is_empty());
+async fn worker_crash_at_any_point_duplicates_nothing_on_sqlite() {
+    let env = TestEnv::on(Engine::Sqlite).await;
+    env.crash_workers_at_all(worker_points()).await;
+    assert!(env.whmcs.duplicates().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_any_named_point_on_postgres_it_goes_on_and_doubles_nothing() {
-    let house = TestEnv::on(Engine::Postgres).await;
-    house.lose_workers_everywhere(worker_points()).await;
-    assert!(house.whmcs.duplicates().is_empty());
+async fn worker_crash_at_any_point_duplicates_nothing_on_postgres() {
+    let env = TestEnv::on(Engine::Postgres).await;
+    env.crash_workers_at_all(worker_points()).await;
+    assert!(env.whmcs.duplicates().is_empty());
 }

@@ -1,4 +1,4 @@
-//! How values compare: by type, text without case, ids in either length.
+//! Comparison of values: by type, text without case, ids of either length.
 use std::cmp::Ordering;
 
 use serde_json::Value;
@@ -106,7 +106,7 @@ fn ordered(ordering: Ordering, operator: &str) -> bool {
     }
 }
 
-/// `%` is any run, `_` any character.
+/// `%` matches any run, `_` any character.
 fn like(text: &str, pattern: &str) -> bool {
     let mut pattern_chars = pattern.chars();
     match pattern_chars.next() {

@@ -1,4 +1,4 @@
-//! The subset of SOQL a bridge asks: parent dots, one level of children, conditions, paging.
+//! The SOQL subset of the bridge: parent paths, one level of child queries, conditions, paging.
 mod compare;
 mod parse;
 mod token;
@@ -17,20 +17,20 @@ use super::{
     shape::{self, Kind, Object},
 };
 
-/// What a query may look at.
-pub(crate) struct Eyes<'a> {
+/// Data that a query can access.
+pub(crate) struct QueryContext<'a> {
     pub(crate) records: &'a Records,
     pub(crate) has: &'a dyn Fn(&str, &str) -> bool,
     pub(crate) version: &'a str,
 }
 
-/// The records of a query, already shaped, or the count alone.
+/// The result of a query: shaped records, or only the count.
 pub(crate) enum Found {
     Rows(Vec<Value>),
     Count(usize),
 }
 
-/// Foreign key and relationship of each parent on the way.
+/// Foreign key and relationship of each parent step.
 type Steps = Vec<(&'static str, &'static str)>;
 
 fn invalid_field(object: &Object, name: &str) -> Refusal {
@@ -43,7 +43,7 @@ fn invalid_field(object: &Object, name: &str) -> Refusal {
     )
 }
 
-impl Eyes<'_> {
+impl QueryContext<'_> {
     pub(crate) fn run(&self, query: &Query) -> Result<Found, Refusal> {
         let object = shape::object(&query.from).ok_or_else(|| {
             Refusal::bad(
@@ -67,7 +67,7 @@ impl Eyes<'_> {
     ) -> Result<Vec<&Record>, Refusal> {
         self.check(object, query)?;
         let mut rows = Vec::new();
-        // Most queries of a bridge name the row.
+        // Most queries name the row.
         let candidates: Vec<&Record> = match named_id(query.condition.as_ref()) {
             Some(id) => self
                 .records
@@ -91,7 +91,7 @@ impl Eyes<'_> {
         Ok(rows.take(query.limit.unwrap_or(usize::MAX)).collect())
     }
 
-    /// Names are checked even when no row is looked at.
+    /// Names are checked even if no row matches.
     fn check(&self, object: &'static Object, query: &Query) -> Result<(), Refusal> {
         for column in &query.columns {
             match column {
@@ -132,7 +132,7 @@ impl Eyes<'_> {
         Ok((target, key))
     }
 
-    /// The parents to walk and the field at the end.
+    /// Resolves a path to parent steps and a field.
     fn resolve(
         &self,
         object: &'static Object,
@@ -321,7 +321,7 @@ impl Eyes<'_> {
     }
 }
 
-/// The id a query insists on at its top level.
+/// The id that a query requires at its top level.
 fn named_id(condition: Option<&Condition>) -> Option<String> {
     match condition? {
         Condition::Compare(path, operator, Value::String(id))

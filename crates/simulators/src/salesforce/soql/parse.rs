@@ -1,4 +1,4 @@
-//! From words to a query.
+//! SOQL parser.
 use serde_json::Value;
 
 use super::{
@@ -74,14 +74,14 @@ impl Parser {
         hit
     }
 
-    fn sign(&mut self, sign: &str) -> bool {
-        let hit = matches!(self.peek(), Some(Token::ConditionKind(found)) if *found == sign);
+    fn symbol(&mut self, symbol: &str) -> bool {
+        let hit = matches!(self.peek(), Some(Token::Symbol(found)) if *found == symbol);
         self.at += usize::from(hit);
         hit
     }
 
     fn expect(&mut self, word: &str) -> Result<(), Refusal> {
-        if self.keyword(word) || self.sign(word) {
+        if self.keyword(word) || self.symbol(word) {
             Ok(())
         } else {
             Err(malformed(format!(
@@ -105,13 +105,13 @@ impl Parser {
     fn query(&mut self) -> Result<Query, Refusal> {
         self.expect("SELECT")?;
         let mut columns = vec![self.column()?];
-        while self.sign(",") {
+        while self.symbol(",") {
             columns.push(self.column()?);
         }
         self.expect("FROM")?;
         let from = self.word()?;
         let condition = if self.keyword("WHERE") {
-            Some(self.any()?)
+            Some(self.condition()?)
         } else {
             None
         };
@@ -119,7 +119,7 @@ impl Parser {
         if self.keyword("ORDER") {
             self.expect("BY")?;
             order.push(self.order_by()?);
-            while self.sign(",") {
+            while self.symbol(",") {
                 order.push(self.order_by()?);
             }
         }
@@ -151,13 +151,13 @@ impl Parser {
     }
 
     fn column(&mut self) -> Result<Column, Refusal> {
-        if self.sign("(") {
+        if self.symbol("(") {
             let child = self.query()?;
             self.expect(")")?;
             return Ok(Column::Child(Box::new(child)));
         }
         let path = self.path()?;
-        if path.len() == 1 && path[0].eq_ignore_ascii_case("COUNT") && self.sign("(") {
+        if path.len() == 1 && path[0].eq_ignore_ascii_case("COUNT") && self.symbol("(") {
             self.expect(")")?;
             return Ok(Column::Count);
         }
@@ -184,30 +184,30 @@ impl Parser {
         })
     }
 
-    fn any(&mut self) -> Result<Condition, Refusal> {
-        let first = self.term()?;
+    fn condition(&mut self) -> Result<Condition, Refusal> {
+        let first = self.factor()?;
         let mut all = vec![first];
         if matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case("AND")) {
             while self.keyword("AND") {
-                all.push(self.term()?);
+                all.push(self.factor()?);
             }
             return Ok(Condition::And(all));
         }
         if matches!(self.peek(), Some(Token::Word(word)) if word.eq_ignore_ascii_case("OR")) {
             while self.keyword("OR") {
-                all.push(self.term()?);
+                all.push(self.factor()?);
             }
             return Ok(Condition::Or(all));
         }
         Ok(all.remove(0))
     }
 
-    fn term(&mut self) -> Result<Condition, Refusal> {
+    fn factor(&mut self) -> Result<Condition, Refusal> {
         if self.keyword("NOT") {
-            return Ok(Condition::Not(Box::new(self.term()?)));
+            return Ok(Condition::Not(Box::new(self.factor()?)));
         }
-        if self.sign("(") {
-            let inner = self.any()?;
+        if self.symbol("(") {
+            let inner = self.condition()?;
             self.expect(")")?;
             return Ok(inner);
         }
@@ -216,7 +216,7 @@ impl Parser {
         if self.keyword("IN") {
             self.expect("(")?;
             let mut values = vec![self.literal()?];
-            while self.sign(",") {
+            while self.symbol(",") {
                 values.push(self.literal()?);
             }
             self.expect(")")?;
@@ -229,8 +229,8 @@ impl Parser {
             return Ok(Condition::Compare(path, "like".to_owned(), self.literal()?));
         }
         match self.next()? {
-            Token::ConditionKind(sign) if ["=", "!=", "<", ">", "<=", ">="].contains(&sign) => {
-                Ok(Condition::Compare(path, sign.to_owned(), self.literal()?))
+            Token::Symbol(symbol) if ["=", "!=", "<", ">", "<=", ">="].contains(&symbol) => {
+                Ok(Condition::Compare(path, symbol.to_owned(), self.literal()?))
             }
             other => Err(malformed(format!("unexpected token: {other:?}"))),
         }
@@ -248,7 +248,7 @@ impl Parser {
                 "false" => Ok(Value::from(false)),
                 _ => Err(malformed(format!("unexpected token: '{word}'"))),
             },
-            Token::ConditionKind(sign) => Err(malformed(format!("unexpected token: '{sign}'"))),
+            Token::Symbol(symbol) => Err(malformed(format!("unexpected token: '{symbol}'"))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Words of a query.
+//! SOQL tokenizer.
 use super::super::rules::Refusal;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -7,7 +7,7 @@ pub(super) enum Token {
     Text(String),
     /// A number, a date or a datetime.
     Literal(String),
-    ConditionKind(&'static str),
+    Symbol(&'static str),
 }
 
 pub(super) fn malformed(message: impl Into<String>) -> Refusal {
@@ -42,12 +42,12 @@ pub(super) fn tokens(query: &str) -> Result<Vec<Token>, Refusal> {
             at = end;
         } else {
             let two: String = chars[at..(at + 2).min(chars.len())].iter().collect();
-            let sign = ["<=", ">=", "!=", "<>", "=", "<", ">", "(", ")", ","]
+            let symbol = ["<=", ">=", "!=", "<>", "=", "<", ">", "(", ")", ","]
                 .into_iter()
-                .find(|sign| two.starts_with(sign))
+                .find(|symbol| two.starts_with(symbol))
                 .ok_or_else(|| malformed(format!("unexpected token: '{c}'")))?;
-            found.push(Token::ConditionKind(if sign == "<>" { "!=" } else { sign }));
-            at += sign.len();
+            found.push(Token::Symbol(if symbol == "<>" { "!=" } else { symbol }));
+            at += symbol.len();
         }
     }
     Ok(found)

@@ -1,24 +1,24 @@
-//! What is for sale, how it is paid, and who we are.
+//! Products, payment methods, currencies, invoices and version.
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
 use super::super::{
-    books::{CURRENCIES, ModuleScript, Product},
     install::{Context, Install},
-    options::{Knobs, Version},
+    options::{RuntimeOptions, Version},
     php::{Php, cast},
+    tables::{CURRENCIES, ModuleScript, Product},
     wire::{Outcome, fields, money},
 };
 use crate::lock;
 
 pub(super) fn products(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let wanted: Option<BTreeSet<u64>> = params
         .text("pid")
         .map(|list| list.split(',').filter_map(cast).collect());
-    let shown: Vec<Value> = books
+    let shown: Vec<Value> = tables
         .products
         .values()
         .filter(|product| {
@@ -26,14 +26,14 @@ pub(super) fn products(install: &Install, context: &Context, params: &Php) -> Ou
                 .as_ref()
                 .is_none_or(|pids| pids.contains(&product.pid))
         })
-        .map(|product| show(knobs, product))
+        .map(|product| show(runtime, product))
         .collect();
     Ok(fields(json!({
-        "totalresults": knobs.id(shown.len() as u64), "products": knobs.list("product", shown),
+        "totalresults": runtime.id(shown.len() as u64), "products": runtime.list("product", shown),
     })))
 }
 
-fn show(knobs: &Knobs, product: &Product) -> Value {
+fn show(runtime: &RuntimeOptions, product: &Product) -> Value {
     let mut pricing = Map::new();
     pricing.insert("prefix".to_owned(), json!("$"));
     pricing.insert("suffix".to_owned(), json!(" USD"));
@@ -52,7 +52,7 @@ fn show(knobs: &Knobs, product: &Product) -> Value {
     let custom: Vec<Value> = product
         .custom_fields
         .iter()
-        .map(|(id, name)| json!({"id": knobs.id(*id), "name": name, "description": "", "required": ""}))
+        .map(|(id, name)| json!({"id": runtime.id(*id), "name": name, "description": "", "required": ""}))
         .collect();
     let module = if product.module.script == ModuleScript::None {
         ""
@@ -60,20 +60,20 @@ fn show(knobs: &Knobs, product: &Product) -> Value {
         product.module.name.as_str()
     };
     let mut shown = json!({
-        "pid": knobs.id(product.pid), "gid": knobs.id(1), "type": "other", "name": product.name,
+        "pid": runtime.id(product.pid), "gid": runtime.id(1), "type": "other", "name": product.name,
         "description": "", "module": module, "paytype": product.paytype,
-        "pricing": {"USD": pricing}, "customfields": knobs.list("customfield", custom),
-        "configoptions": knobs.list("configoption", Vec::new()),
+        "pricing": {"USD": pricing}, "customfields": runtime.list("customfield", custom),
+        "configoptions": runtime.list("configoption", Vec::new()),
     });
-    if knobs.version >= Version::V8_12 {
-        shown["allowqty"] = knobs.id(u64::from(product.allowqty));
-        shown["quantity_available"] = knobs.id(0);
+    if runtime.version >= Version::V8_12 {
+        shown["allowqty"] = runtime.id(u64::from(product.allowqty));
+        shown["quantity_available"] = runtime.id(0);
     }
     shown
 }
 
 pub(super) fn payment_methods(install: &Install, context: &Context) -> Outcome {
-    let knobs = &context.knobs;
+    let runtime = &context.runtime;
     let shown: Vec<Value> = install
         .options
         .payment_methods
@@ -81,39 +81,39 @@ pub(super) fn payment_methods(install: &Install, context: &Context) -> Outcome {
         .map(|method| json!({"module": method, "displayname": method}))
         .collect();
     Ok(fields(json!({
-        "totalresults": knobs.id(shown.len() as u64),
-        "paymentmethods": knobs.list("paymentmethod", shown),
+        "totalresults": runtime.id(shown.len() as u64),
+        "paymentmethods": runtime.list("paymentmethod", shown),
     })))
 }
 
 pub(super) fn currencies(context: &Context) -> Outcome {
-    let knobs = &context.knobs;
+    let runtime = &context.runtime;
     let shown = CURRENCIES.iter().zip(1..).map(|(code, id)| {
-        json!({"id": knobs.id(id), "code": code, "prefix": "", "suffix": format!(" {code}"), "format": knobs.id(1), "rate": "1.00000"})
+        json!({"id": runtime.id(id), "code": code, "prefix": "", "suffix": format!(" {code}"), "format": runtime.id(1), "rate": "1.00000"})
     });
     Ok(fields(json!({
-        "totalresults": knobs.id(CURRENCIES.len() as u64),
-        "currencies": knobs.list("currency", shown.collect()),
+        "totalresults": runtime.id(CURRENCIES.len() as u64),
+        "currencies": runtime.list("currency", shown.collect()),
     })))
 }
 
 pub(super) fn invoice(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let invoice = params
         .number("invoiceid")
-        .and_then(|id| books.invoices.get(&id))
+        .and_then(|id| tables.invoices.get(&id))
         .ok_or("Invoice ID Not Found")?;
     Ok(fields(json!({
-        "invoiceid": knobs.id(invoice.id), "userid": knobs.id(invoice.userid),
+        "invoiceid": runtime.id(invoice.id), "userid": runtime.id(invoice.userid),
         "subtotal": money(invoice.total), "total": money(invoice.total),
         "balance": money(invoice.total), "status": invoice.status,
-        "items": knobs.list("item", Vec::new()), "transactions": "",
+        "items": runtime.list("item", Vec::new()), "transactions": "",
     })))
 }
 
 pub(super) fn version(context: &Context) -> Outcome {
-    let version = context.knobs.version.text();
+    let version = context.runtime.version.text();
     Ok(fields(json!({
         "whmcs": {"version": version, "canonicalversion": format!("{version}-release.1")},
     })))

@@ -3,10 +3,10 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        books::{CURRENCIES, Client},
         install::{Context, Install},
-        options::{Knobs, Version},
+        options::{RuntimeOptions, Version},
         php::Php,
+        tables::{CURRENCIES, Client},
         wire::{Outcome, fields},
     },
     page,
@@ -27,8 +27,8 @@ const DETAILS: &[&str] = &[
 ];
 
 pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let search = params.text("search").map(str::to_lowercase);
     let wanted = |client: &&Client| {
         let starts = |search: &String| {
@@ -46,34 +46,34 @@ pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcom
                 .text("status")
                 .is_none_or(|status| client.status.eq_ignore_ascii_case(status))
     };
-    let rows: Vec<&Client> = books.clients.values().filter(wanted).collect();
+    let rows: Vec<&Client> = tables.clients.values().filter(wanted).collect();
     let (total, start, rows) = page(params, rows);
     let shown: Vec<Value> = rows
         .iter()
         .map(|client| {
             json!({
-                "id": knobs.id(client.id), "firstname": client.firstname,
+                "id": runtime.id(client.id), "firstname": client.firstname,
                 "lastname": client.lastname, "companyname": client.companyname,
-                "email": client.email, "datecreated": "2026-01-01", "groupid": knobs.id(0),
+                "email": client.email, "datecreated": "2026-01-01", "groupid": runtime.id(0),
                 "status": client.status,
             })
         })
         .collect();
     Ok(fields(json!({
-        "totalresults": knobs.id(total as u64), "startnumber": knobs.id(start as u64),
-        "numreturned": knobs.id(shown.len() as u64), "clients": knobs.list("client", shown),
+        "totalresults": runtime.id(total as u64), "startnumber": runtime.id(start as u64),
+        "numreturned": runtime.id(shown.len() as u64), "clients": runtime.list("client", shown),
     })))
 }
 
-fn show(knobs: &Knobs, client: &Client) -> Map<String, Value> {
+fn show(runtime: &RuntimeOptions, client: &Client) -> Map<String, Value> {
     let mut shown = fields(json!({
-        "id": knobs.id(client.id), "userid": knobs.id(client.id), "client_id": knobs.id(client.id),
+        "id": runtime.id(client.id), "userid": runtime.id(client.id), "client_id": runtime.id(client.id),
         "firstname": client.firstname, "lastname": client.lastname,
         "fullname": format!("{} {}", client.firstname, client.lastname),
         "companyname": client.companyname, "email": client.email, "status": client.status,
-        "currency": knobs.id(client.currency as u64 + 1), "customfields": [],
+        "currency": runtime.id(client.currency as u64 + 1), "customfields": [],
     }));
-    if knobs.currency_code_shown {
+    if runtime.currency_code_shown {
         shown.insert(
             "currency_code".to_owned(),
             CURRENCIES[client.currency].into(),
@@ -87,18 +87,18 @@ fn show(knobs: &Knobs, client: &Client) -> Map<String, Value> {
 }
 
 pub(super) fn details(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let books = lock(&install.books);
+    let tables = lock(&install.tables);
     let found = match (params.number("clientid"), params.text("email")) {
-        (Some(id), _) => books.clients.get(&id),
-        (None, Some(email)) => books
+        (Some(id), _) => tables.clients.get(&id),
+        (None, Some(email)) => tables
             .clients
             .values()
             .find(|client| client.email.eq_ignore_ascii_case(email)),
         (None, None) => return Err("Either clientid Or email Is Required".to_owned()),
     };
     let client = found.ok_or("Client Not Found")?;
-    // The same once more at the top level, as it always was.
-    let mut shown = show(&context.knobs, client);
+    // The same fields again at the top level, for compatibility.
+    let mut shown = show(&context.runtime, client);
     let nested = Value::Object(shown.clone());
     shown.insert("client".to_owned(), nested);
     Ok(shown)
@@ -129,7 +129,7 @@ fn take(client: &mut Client, params: &Php) {
 }
 
 pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
+    let runtime = &context.runtime;
     let skip = params.flag("skipvalidation").unwrap_or(false);
     let mut required = vec![
         ("firstname", "first name"),
@@ -151,39 +151,39 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
             return Err(format!("You did not enter your {name}"));
         }
     }
-    if knobs.version >= Version::V9_0 && params.text("password2").is_none() {
+    if runtime.version >= Version::V9_0 && params.text("password2").is_none() {
         return Err("The Password field is required.".to_owned());
     }
     let email = params.text("email").unwrap_or_default();
-    let mut books = lock(&install.books);
-    if books
+    let mut tables = lock(&install.tables);
+    if tables
         .clients
         .values()
         .any(|client| client.email.eq_ignore_ascii_case(email))
     {
         return Err("A user already exists with that email address".to_owned());
     }
-    let id = books.next_id("clients");
+    let id = tables.next_id("clients");
     let mut client = Client {
         id,
         status: "Active".to_owned(),
         ..Client::default()
     };
     take(&mut client, params);
-    books.clients.insert(id, client);
-    Ok(fields(json!({"clientid": knobs.id(id)})))
+    tables.clients.insert(id, client);
+    Ok(fields(json!({"clientid": runtime.id(id)})))
 }
 
 pub(super) fn update(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let mut books = lock(&install.books);
+    let mut tables = lock(&install.tables);
     let id = params.number("clientid").or_else(|| {
         let email = params.text("clientemail")?;
-        let found = books.clients.values().find(|client| client.email == email);
+        let found = tables.clients.values().find(|client| client.email == email);
         found.map(|client| client.id)
     });
     let client = id
-        .and_then(|id| books.clients.get_mut(&id))
+        .and_then(|id| tables.clients.get_mut(&id))
         .ok_or("Client ID Not Found")?;
     take(client, params);
-    Ok(fields(json!({"clientid": context.knobs.id(client.id)})))
+    Ok(fields(json!({"clientid": context.runtime.id(client.id)})))
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        books::{Books, Order},
         install::{Context, Install},
-        options::Knobs,
+        options::RuntimeOptions,
         php::Php,
+        tables::{Order, Tables},
         wire::{Outcome, fields, money},
     },
     page,
@@ -16,8 +16,8 @@ use super::{
 use crate::lock;
 
 pub(super) fn orders(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let wanted = |order: &&Order| {
         params.number("id").is_none_or(|id| order.id == id)
             && params.number("userid").is_none_or(|id| order.userid == id)
@@ -25,66 +25,66 @@ pub(super) fn orders(install: &Install, context: &Context, params: &Php) -> Outc
                 .text("status")
                 .is_none_or(|status| order.status.eq_ignore_ascii_case(status))
     };
-    let mut rows: Vec<&Order> = books.orders.values().filter(wanted).collect();
-    if knobs.newest_first {
+    let mut rows: Vec<&Order> = tables.orders.values().filter(wanted).collect();
+    if runtime.newest_first {
         rows.reverse();
     }
     let (total, start, rows) = page(params, rows);
     let shown: Vec<Value> = rows
         .iter()
-        .map(|order| show(&books, knobs, order))
+        .map(|order| show(&tables, runtime, order))
         .collect();
     Ok(fields(json!({
-        "totalresults": knobs.id(total as u64), "startnumber": knobs.id(start as u64),
-        "numreturned": knobs.id(shown.len() as u64), "orders": knobs.list("order", shown),
+        "totalresults": runtime.id(total as u64), "startnumber": runtime.id(start as u64),
+        "numreturned": runtime.id(shown.len() as u64), "orders": runtime.list("order", shown),
     })))
 }
 
-fn show(books: &Books, knobs: &Knobs, order: &Order) -> Value {
-    let client = books.clients.get(&order.userid);
+fn show(tables: &Tables, runtime: &RuntimeOptions, order: &Order) -> Value {
+    let client = tables.clients.get(&order.userid);
     let name = client.map(|client| format!("{} {}", client.firstname, client.lastname));
-    let items: Vec<Value> = books
+    let items: Vec<Value> = tables
         .services_of(order.id)
         .map(|service| {
-            let product = books.products.get(&service.pid);
+            let product = tables.products.get(&service.pid);
             json!({
-                "type": "product", "relid": knobs.id(service.id), "producttype": "Other Product/Service",
+                "type": "product", "relid": runtime.id(service.id), "producttype": "Other Product/Service",
                 "product": product.map(|product| product.name.clone()).unwrap_or_default(),
                 "domain": service.domain, "billingcycle": service.billingcycle,
                 "amount": format!("${} USD", money(service.amount)), "status": service.status,
             })
         })
         .collect();
-    let invoice = books.invoices.get(&order.invoiceid);
+    let invoice = tables.invoices.get(&order.invoiceid);
     json!({
-        "id": knobs.id(order.id), "ordernum": knobs.id(order.ordernum),
-        "userid": knobs.id(order.userid), "contactid": knobs.id(0), "date": order.date,
+        "id": runtime.id(order.id), "ordernum": runtime.id(order.ordernum),
+        "userid": runtime.id(order.userid), "contactid": runtime.id(0), "date": order.date,
         "nameservers": "", "transfersecret": "", "renewals": "", "promocode": "", "promotype": "",
         "promovalue": "", "orderdata": "", "amount": money(order.amount),
-        "paymentmethod": order.paymentmethod, "invoiceid": knobs.id(order.invoiceid),
+        "paymentmethod": order.paymentmethod, "invoiceid": runtime.id(order.invoiceid),
         "status": order.status, "ipaddress": order.ipaddress, "fraudmodule": "", "fraudoutput": "",
         "notes": order.notes, "paymentmethodname": order.paymentmethod,
         "paymentstatus": invoice.map(|invoice| invoice.status.clone()).unwrap_or_default(),
         "name": name, "currencyprefix": "$", "currencysuffix": " USD", "frauddata": "",
-        "validationdata": "", "lineitems": knobs.list("lineitem", items),
+        "validationdata": "", "lineitems": runtime.list("lineitem", items),
     })
 }
 
 pub(super) fn statuses(install: &Install, context: &Context) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for status in ["Pending", "Active", "Fraud", "Cancelled"] {
         counts.insert(status, 0);
     }
-    for order in books.orders.values() {
+    for order in tables.orders.values() {
         *counts.entry(order.status.as_str()).or_default() += 1;
     }
     let shown: Vec<Value> = counts
         .into_iter()
-        .map(|(title, count)| json!({"title": title, "count": knobs.id(count)}))
+        .map(|(title, count)| json!({"title": title, "count": runtime.id(count)}))
         .collect();
     Ok(fields(json!({
-        "totalresults": knobs.id(shown.len() as u64), "statuses": knobs.list("status", shown),
+        "totalresults": runtime.id(shown.len() as u64), "statuses": runtime.list("status", shown),
     })))
 }

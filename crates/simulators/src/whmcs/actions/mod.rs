@@ -1,10 +1,10 @@
-//! The actions, one family per file.
+//! The API actions, one family per file.
 mod catalogue;
 mod clients;
 mod lists;
 mod orders;
-pub(crate) mod orders_hands {
-    //! What staff do to an order without the API.
+pub(crate) mod staff_edits {
+    //! Edits of orders by staff, without the API.
     pub(crate) use super::orders::{build, erase, set_status};
 }
 mod services;
@@ -15,7 +15,7 @@ use super::{
     wire::Outcome,
 };
 
-/// Every action this install knows, lower case.
+/// Supported actions, in lower case.
 pub(crate) const KNOWN: &[&str] = &[
     "addorder",
     "acceptorder",
@@ -40,7 +40,7 @@ pub(crate) const KNOWN: &[&str] = &[
     "whmcsdetails",
 ];
 
-/// Carries out an action; `action` is one of [`KNOWN`].
+/// Runs an action of [`KNOWN`].
 pub(crate) async fn run(
     install: &Install,
     context: &Context,
@@ -72,7 +72,7 @@ pub(crate) async fn run(
     }
 }
 
-/// A page of a list: `limitstart`, `limitnum`; default 25.
+/// A page of a list by `limitstart` and `limitnum` (default 25).
 fn page<T>(params: &Php, rows: Vec<T>) -> (usize, usize, Vec<T>) {
     let total = rows.len();
     let read = |key: &str, default: u64| {

@@ -1,15 +1,15 @@
-//! AddOrder and what can be done to an order. Nothing here deduplicates.
+//! AddOrder and other order actions, without deduplication.
 use std::collections::BTreeMap;
 
 use rand::Rng;
 use serde_json::json;
 
 use super::super::{
-    books::{Books, Invoice, Mail, Order, Product, Service},
     install::{Context, Install},
     modules::{self, Created},
     options::Version,
     php::{Php, cast, unserialize_base64},
+    tables::{Invoice, Mail, Order, Product, Service, Tables},
     wire::{Outcome, cycle_name, fields},
 };
 use crate::lock;
@@ -28,8 +28,8 @@ struct Line {
     product: Product,
 }
 
-/// The lines of an order, in the order of their keys as sent.
-fn lines(books: &Books, version: Version, params: &Php) -> Result<Vec<Line>, String> {
+/// The lines of an order, in the order in which their keys were sent.
+fn lines(tables: &Tables, version: Version, params: &Php) -> Result<Vec<Line>, String> {
     let items = match params.get("pid") {
         None => Vec::new(),
         Some(Php::Array(items)) => items
@@ -47,28 +47,28 @@ fn lines(books: &Books, version: Version, params: &Php) -> Result<Vec<Line>, Str
     Ok(items
         .into_iter()
         .filter_map(|(key, pid)| {
-            let product = books.products.get(&pid)?.clone();
+            let product = tables.products.get(&pid)?.clone();
             Some(Line { key, product })
         })
         .collect())
 }
 
-/// A column's value for a line.
+/// The value of a column for a line.
 fn column<'a>(params: &'a Php, name: &str, key: &str) -> Option<&'a str> {
     params.get(name)?.text(key)
 }
 
-fn cycle_of(product: &Product, asked: Option<&str>) -> &'static str {
+fn cycle_of(product: &Product, requested: Option<&str>) -> &'static str {
     match product.paytype.as_str() {
         "free" => return cycle_name("free"),
         "onetime" => return cycle_name("onetime"),
         _ => {}
     }
-    let asked = asked.map(|text| text.to_ascii_lowercase().replace(['-', ' '], ""));
-    let usable = asked.filter(|cycle| product.prices.contains_key(cycle));
+    let requested = requested.map(|text| text.to_ascii_lowercase().replace(['-', ' '], ""));
+    let usable = requested.filter(|cycle| product.prices.contains_key(cycle));
     match usable {
         Some(cycle) => cycle_name(&cycle),
-        // Another cycle takes the place of one that is missing or wrong, without a word.
+        // A missing or invalid cycle is silently replaced.
         None => CYCLES
             .iter()
             .find(|cycle| product.prices.contains_key(**cycle))
@@ -106,13 +106,13 @@ fn custom_fields(params: &Php, line: &Line) -> BTreeMap<u64, String> {
 }
 
 pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let now = install.now(knobs);
-    let ordernum = lock(&install.dice).random_range(1_000_000_000..10_000_000_000);
-    let mut books = lock(&install.books);
+    let runtime = &context.runtime;
+    let now = install.now(runtime);
+    let ordernum = lock(&install.rng).random_range(1_000_000_000..10_000_000_000);
+    let mut tables = lock(&install.tables);
     let client = params
         .number("clientid")
-        .and_then(|id| books.clients.get(&id).cloned())
+        .and_then(|id| tables.clients.get(&id).cloned())
         .ok_or("Client ID Not Found")?;
     if client.status == "Closed" {
         return Err("Unable to add order when client status is Closed".to_owned());
@@ -128,23 +128,23 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
             )
         })?
         .to_owned();
-    let lines = lines(&books, knobs.version, params)?;
+    let lines = lines(&tables, runtime.version, params)?;
     if lines.is_empty() {
         return Err("No items added to cart so order cannot proceed".to_owned());
     }
-    let orderid = books.next_id("orders");
+    let orderid = tables.next_id("orders");
     let mut made = Vec::new();
     let mut amount = 0.0;
     for line in &lines {
-        let asked = column(params, "qty", &line.key)
+        let requested = column(params, "qty", &line.key)
             .and_then(cast)
-            .filter(|_| knobs.version >= Version::V8_12)
+            .filter(|_| runtime.version >= Version::V8_12)
             .unwrap_or(1)
             .max(1);
         let (copies, qty) = match line.product.allowqty {
             0 => (1, 1),
-            1 => (asked, 1),
-            _ => (1, asked),
+            1 => (requested, 1),
+            _ => (1, requested),
         };
         let cycle = cycle_of(&line.product, column(params, "billingcycle", &line.key));
         let override_price =
@@ -152,12 +152,15 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
         let price = override_price.unwrap_or_else(|| price_of(&line.product, cycle));
         for _ in 0..copies {
             amount += price * qty as f64;
-            if context.half.is_some_and(|limit| made.len() >= limit) {
+            if context
+                .service_limit
+                .is_some_and(|limit| made.len() >= limit)
+            {
                 continue;
             }
-            let id = books.next_id("services");
+            let id = tables.next_id("services");
             let domain = column(params, "domain", &line.key).unwrap_or_default();
-            books.services.insert(
+            tables.services.insert(
                 id,
                 Service {
                     id,
@@ -166,14 +169,14 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
                     pid: line.product.pid,
                     qty,
                     regdate: now[..10].to_owned(),
-                    domain: knobs
+                    domain: runtime
                         .rewrite_domain
                         .clone()
                         .unwrap_or_else(|| domain.to_owned()),
                     billingcycle: cycle.to_owned(),
                     amount: price * qty as f64,
                     status: "Pending".to_owned(),
-                    custom_fields: if knobs.custom_fields_stored {
+                    custom_fields: if runtime.custom_fields_stored {
                         custom_fields(params, line)
                     } else {
                         BTreeMap::new()
@@ -186,8 +189,8 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
     }
     let mut invoiceid = 0;
     if !params.flag("noinvoice").unwrap_or(false) && amount > 0.0 {
-        invoiceid = books.next_id("invoices");
-        books.invoices.insert(
+        invoiceid = tables.next_id("invoices");
+        tables.invoices.insert(
             invoiceid,
             Invoice {
                 id: invoiceid,
@@ -196,11 +199,11 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
                 status: "Unpaid".to_owned(),
             },
         );
-        mail(&mut books, params, "noinvoiceemail", "invoice", orderid);
+        mail(&mut tables, params, "noinvoiceemail", "invoice", orderid);
     }
-    mail(&mut books, params, "noemail", "order", orderid);
+    mail(&mut tables, params, "noemail", "order", orderid);
     let sent_notes = params.text("notes").unwrap_or_default().to_owned();
-    books.orders.insert(
+    tables.orders.insert(
         orderid,
         Order {
             id: orderid,
@@ -212,7 +215,7 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
             invoiceid,
             status: "Pending".to_owned(),
             ipaddress: params.text("clientip").unwrap_or_default().to_owned(),
-            notes: if knobs.notes_stored {
+            notes: if runtime.notes_stored {
                 sent_notes.clone()
             } else {
                 String::new()
@@ -221,20 +224,20 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
         },
     );
     let ids: Vec<String> = made.iter().map(ToString::to_string).collect();
-    let key = if knobs.version < Version::V8_5 {
+    let key = if runtime.version < Version::V8_5 {
         "productids"
     } else {
         "serviceids"
     };
     Ok(fields(json!({
-        "orderid": knobs.id(orderid), key: ids.join(","),
-        "addonids": "", "domainids": "", "invoiceid": knobs.id(invoiceid),
+        "orderid": runtime.id(orderid), key: ids.join(","),
+        "addonids": "", "domainids": "", "invoiceid": runtime.id(invoiceid),
     })))
 }
 
-fn mail(books: &mut Books, params: &Php, switch: &str, kind: &str, about: u64) {
+fn mail(tables: &mut Tables, params: &Php, switch: &str, kind: &str, about: u64) {
     if !params.flag(switch).unwrap_or(false) {
-        books.mails.push(Mail {
+        tables.mails.push(Mail {
             kind: kind.to_owned(),
             about,
         });
@@ -245,17 +248,17 @@ pub(super) async fn accept(install: &Install, context: &Context, params: &Php) -
     let conflict = || "Order ID not found or Status not Pending".to_owned();
     let id = params.number("orderid").ok_or_else(conflict)?;
     let services: Vec<(u64, bool)> = {
-        let books = lock(&install.books);
-        books
+        let tables = lock(&install.tables);
+        tables
             .orders
             .get(&id)
             .filter(|order| order.status == "Pending")
             .ok_or_else(conflict)?;
-        books
+        tables
             .services_of(id)
             .filter(|service| service.status == "Pending")
             .map(|service| {
-                let product = books.products.get(&service.pid);
+                let product = tables.products.get(&service.pid);
                 (service.id, product.is_some_and(|product| product.autosetup))
             })
             .collect()
@@ -269,11 +272,11 @@ pub(super) async fn accept(install: &Install, context: &Context, params: &Php) -
         match modules::create(install, context, service, mail).await {
             Created::Done => {}
             Created::NoModule => {
-                if let Some(row) = lock(&install.books).services.get_mut(&service) {
+                if let Some(row) = lock(&install.tables).services.get_mut(&service) {
                     "Active".clone_into(&mut row.status);
                 }
             }
-            // The others are still tried: that is how an order becomes partly active.
+            // The others are still tried, which makes an order partly active.
             Created::Failed(text) => failure = failure.or(Some(text)),
             Created::Died => return Err(modules::DIED.to_owned()),
         }
@@ -281,7 +284,7 @@ pub(super) async fn accept(install: &Install, context: &Context, params: &Php) -
     match failure {
         Some(text) => Err(text),
         None => {
-            if let Some(order) = lock(&install.books).orders.get_mut(&id) {
+            if let Some(order) = lock(&install.tables).orders.get_mut(&id) {
                 "Active".clone_into(&mut order.status);
             }
             Ok(fields(json!({})))
@@ -290,11 +293,11 @@ pub(super) async fn accept(install: &Install, context: &Context, params: &Php) -
 }
 
 pub(super) fn pending(install: &Install, params: &Php) -> Outcome {
-    let mut books = lock(&install.books);
+    let mut tables = lock(&install.tables);
     let id = params.number("orderid").unwrap_or(0);
-    let order = books.orders.get_mut(&id).ok_or("Order ID Not Found")?;
+    let order = tables.orders.get_mut(&id).ok_or("Order ID Not Found")?;
     "Pending".clone_into(&mut order.status);
-    for service in books.services.values_mut().filter(|row| row.orderid == id) {
+    for service in tables.services.values_mut().filter(|row| row.orderid == id) {
         "Pending".clone_into(&mut service.status);
     }
     Ok(fields(json!({})))
@@ -302,9 +305,9 @@ pub(super) fn pending(install: &Install, params: &Php) -> Outcome {
 
 /// CancelOrder and FraudOrder.
 pub(super) fn end(install: &Install, params: &Php, status: &str) -> Outcome {
-    let mut books = lock(&install.books);
+    let mut tables = lock(&install.tables);
     let id = params.number("orderid").unwrap_or(0);
-    let known = books.orders.get(&id).map(|order| order.status.clone());
+    let known = tables.orders.get(&id).map(|order| order.status.clone());
     match (status, known.as_deref()) {
         ("Cancelled", Some("Pending")) | ("Fraud", Some(_)) => {}
         ("Cancelled", _) => return Err("Order ID not found or Status not Pending".to_owned()),
@@ -316,47 +319,47 @@ pub(super) fn end(install: &Install, params: &Php, status: &str) -> Outcome {
                 .to_owned(),
         );
     }
-    set_status(&mut books, id, status);
+    set_status(&mut tables, id, status);
     Ok(fields(json!({})))
 }
 
-/// Sets an order and its services to an end state.
-pub(crate) fn set_status(books: &mut Books, id: u64, status: &str) {
-    if let Some(order) = books.orders.get_mut(&id) {
+/// Sets the final status of an order and its services.
+pub(crate) fn set_status(tables: &mut Tables, id: u64, status: &str) {
+    if let Some(order) = tables.orders.get_mut(&id) {
         status.clone_into(&mut order.status);
     }
-    for service in books.services.values_mut().filter(|row| row.orderid == id) {
+    for service in tables.services.values_mut().filter(|row| row.orderid == id) {
         status.clone_into(&mut service.status);
     }
 }
 
-/// Builds every pending service of an order, and marks it active.
-pub(crate) fn build(books: &mut Books, order: u64) {
-    for service in books
+/// Builds every pending service of an order and marks it active.
+pub(crate) fn build(tables: &mut Tables, order: u64) {
+    for service in tables
         .services
         .values_mut()
         .filter(|row| row.orderid == order && row.status == "Pending")
     {
         "Active".clone_into(&mut service.status);
-        *books.remote.entry(service.id).or_default() += 1;
+        *tables.remote.entry(service.id).or_default() += 1;
     }
 }
 
 /// Removes an order with its services and invoice.
-pub(crate) fn erase(books: &mut Books, id: u64) {
-    if let Some(order) = books.orders.remove(&id) {
-        books.invoices.remove(&order.invoiceid);
+pub(crate) fn erase(tables: &mut Tables, id: u64) {
+    if let Some(order) = tables.orders.remove(&id) {
+        tables.invoices.remove(&order.invoiceid);
     }
-    books.services.retain(|_, service| service.orderid != id);
+    tables.services.retain(|_, service| service.orderid != id);
 }
 
 pub(super) fn delete(install: &Install, params: &Php) -> Outcome {
-    let mut books = lock(&install.books);
+    let mut tables = lock(&install.tables);
     let id = params.number("orderid").unwrap_or(0);
-    let order = books.orders.get(&id).ok_or("Order ID Not Found")?;
+    let order = tables.orders.get(&id).ok_or("Order ID Not Found")?;
     if !["Cancelled", "Fraud"].contains(&order.status.as_str()) {
         return Err("The order status must be in Cancelled or Fraud to be deleted".to_owned());
     }
-    erase(&mut books, id);
+    erase(&mut tables, id);
     Ok(fields(json!({})))
 }

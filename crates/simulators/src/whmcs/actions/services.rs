@@ -3,11 +3,11 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        books::{Books, MODULE_NAME, QueueEntry, Service},
         install::{Context, Install},
         modules::{self, Created},
-        options::{Knobs, Version},
+        options::{RuntimeOptions, Version},
         php::{Php, unserialize_base64},
+        tables::{MODULE_NAME, QueueEntry, Service, Tables},
         wire::{Outcome, fields, money},
     },
     page,
@@ -15,8 +15,8 @@ use super::{
 use crate::lock;
 
 pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let wanted = |service: &&Service| {
         params
             .number("clientid")
@@ -27,55 +27,55 @@ pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcom
                 .text("domain")
                 .is_none_or(|domain| service.domain == domain)
     };
-    let rows: Vec<&Service> = books.services.values().filter(wanted).collect();
+    let rows: Vec<&Service> = tables.services.values().filter(wanted).collect();
     let (total, start, rows) = page(params, rows);
     let shown: Vec<Value> = rows
         .iter()
-        .map(|service| show(&books, knobs, service))
+        .map(|service| show(&tables, runtime, service))
         .collect();
     Ok(fields(json!({
         "clientid": params.text("clientid"), "serviceid": params.text("serviceid"),
         "pid": params.text("pid"), "domain": params.text("domain"),
-        "totalresults": knobs.id(total as u64), "startnumber": knobs.id(start as u64),
-        "numreturned": knobs.id(shown.len() as u64), "products": knobs.list("product", shown),
+        "totalresults": runtime.id(total as u64), "startnumber": runtime.id(start as u64),
+        "numreturned": runtime.id(shown.len() as u64), "products": runtime.list("product", shown),
     })))
 }
 
-fn show(books: &Books, knobs: &Knobs, service: &Service) -> Value {
-    let product = books.products.get(&service.pid);
-    let order = books.orders.get(&service.orderid);
+fn show(tables: &Tables, runtime: &RuntimeOptions, service: &Service) -> Value {
+    let product = tables.products.get(&service.pid);
+    let order = tables.orders.get(&service.orderid);
     let custom: Vec<Value> = product
         .into_iter()
         .flat_map(|product| &product.custom_fields)
         .map(|(id, name)| {
             let value = service.custom_fields.get(id).cloned().unwrap_or_default();
-            json!({"id": knobs.id(*id), "name": name, "translated_name": name, "value": value})
+            json!({"id": runtime.id(*id), "name": name, "translated_name": name, "value": value})
         })
         .collect();
     let name = product
         .map(|product| product.name.clone())
         .unwrap_or_default();
     json!({
-        "id": knobs.id(service.id), "qty": knobs.id(service.qty),
-        "clientid": knobs.id(service.clientid), "orderid": knobs.id(service.orderid),
-        "ordernumber": order.map(|order| knobs.id(order.ordernum)), "pid": knobs.id(service.pid),
+        "id": runtime.id(service.id), "qty": runtime.id(service.qty),
+        "clientid": runtime.id(service.clientid), "orderid": runtime.id(service.orderid),
+        "ordernumber": order.map(|order| runtime.id(order.ordernum)), "pid": runtime.id(service.pid),
         "regdate": service.regdate, "name": name, "translated_name": name,
-        "groupname": "Simulated", "domain": service.domain, "dedicatedip": "", "serverid": knobs.id(0),
+        "groupname": "Simulated", "domain": service.domain, "dedicatedip": "", "serverid": runtime.id(0),
         "servername": "", "suspensionreason": "", "firstpaymentamount": money(service.amount),
         "recurringamount": money(service.amount),
         "paymentmethod": order.map(|order| order.paymentmethod.clone()).unwrap_or_default(),
         "billingcycle": service.billingcycle, "nextduedate": service.regdate,
         "status": service.status, "username": "simulated", "password": "simulated-password",
-        "subscriptionid": "", "promoid": knobs.id(0), "notes": service.notes,
-        "customfields": knobs.list("customfield", custom),
-        "configoptions": knobs.list("configoption", Vec::new()),
+        "subscriptionid": "", "promoid": runtime.id(0), "notes": service.notes,
+        "customfields": runtime.list("customfield", custom),
+        "configoptions": runtime.list("configoption", Vec::new()),
     })
 }
 
 pub(super) fn update(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let mut books = lock(&install.books);
+    let mut tables = lock(&install.tables);
     let id = params.number("serviceid").ok_or("Service ID is required")?;
-    let service = books.services.get_mut(&id).ok_or("Service ID Not Found")?;
+    let service = tables.services.get_mut(&id).ok_or("Service ID Not Found")?;
     for (key, place) in [
         ("status", &mut service.status),
         ("domain", &mut service.domain),
@@ -93,7 +93,7 @@ pub(super) fn update(install: &Install, context: &Context, params: &Php) -> Outc
             }
         }
     }
-    Ok(fields(json!({"serviceid": context.knobs.id(id)})))
+    Ok(fields(json!({"serviceid": context.runtime.id(id)})))
 }
 
 /// ModuleCreate: runs the module whatever the service's state.
@@ -102,12 +102,12 @@ pub(super) async fn create(install: &Install, context: &Context, params: &Php) -
         .number("serviceid")
         .or_else(|| params.number("accountid"))
         .ok_or("Service ID is required")?;
-    if !lock(&install.books).services.contains_key(&id) {
+    if !lock(&install.tables).services.contains_key(&id) {
         return Err("Service ID not found".to_owned());
     }
     match modules::create(install, context, id, true).await {
         Created::Done => Ok(fields(json!({}))),
-        Created::NoModule if context.knobs.version >= Version::V9_0 => {
+        Created::NoModule if context.runtime.version >= Version::V9_0 => {
             Err("Service not assigned to a module.".to_owned())
         }
         Created::NoModule => Err("Service not assigned to a module".to_owned()),
@@ -116,36 +116,36 @@ pub(super) async fn create(install: &Install, context: &Context, params: &Php) -
     }
 }
 
-fn module_of(books: &Books, service: u64) -> &str {
-    let row = books.services.get(&service);
-    let product = row.and_then(|row| books.products.get(&row.pid));
+fn module_of(tables: &Tables, service: u64) -> &str {
+    let row = tables.services.get(&service);
+    let product = row.and_then(|row| tables.products.get(&row.pid));
     product.map_or(MODULE_NAME, |product| &product.module.name)
 }
 
 pub(super) fn queue(install: &Install, context: &Context, params: &Php) -> Outcome {
-    let knobs = &context.knobs;
-    let books = lock(&install.books);
+    let runtime = &context.runtime;
+    let tables = lock(&install.tables);
     let wanted = |entry: &&QueueEntry| {
         !entry.completed
             && params
                 .number("relatedId")
                 .is_none_or(|id| entry.service == id)
     };
-    let shown: Vec<Value> = books
+    let shown: Vec<Value> = tables
         .queue
         .iter()
         .filter(wanted)
         .map(|entry| {
             json!({
-                "id": knobs.id(entry.id), "serviceType": "service",
-                "serviceId": knobs.id(entry.service), "moduleName": module_of(&books, entry.service),
+                "id": runtime.id(entry.id), "serviceType": "service",
+                "serviceId": runtime.id(entry.service), "moduleName": module_of(&tables, entry.service),
                 "moduleAction": "CreateAccount", "lastAttempt": entry.at,
-                "lastAttemptError": entry.error, "numRetries": knobs.id(entry.retries),
-                "completed": knobs.id(0), "createdAt": entry.at, "updatedAt": entry.at,
+                "lastAttemptError": entry.error, "numRetries": runtime.id(entry.retries),
+                "completed": runtime.id(0), "createdAt": entry.at, "updatedAt": entry.at,
             })
         })
         .collect();
     Ok(fields(
-        json!({"count": knobs.id(shown.len() as u64), "queue": shown}),
+        json!({"count": runtime.id(shown.len() as u64), "queue": shown}),
     ))
 }

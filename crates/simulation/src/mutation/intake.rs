@@ -1,0 +1,157 @@
+//! Mutations of the job intake.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Admission, NewJob, Source};
+use domain::key::{Channel, Owner};
+use domain::ports::{
+    AdminCommand, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView,
+    Leadership, StoreError, Undecodable,
+};
+
+use crate::state::audited_store::AuditedStore;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum IntakeMutation {
+    /// Commits the cursor first and the jobs a moment later.
+    CursorFirst,
+    /// Accepts every delivery as the current leader's.
+    NoEpoch,
+    /// Closes a dead letter first and creates its job a moment later.
+    DeadLetterFirst,
+    /// Treats an activation as known when any job has its key.
+    SkippedCounts,
+}
+
+pub(super) struct MutatedIntake {
+    store: Arc<AuditedStore>,
+    mutation: IntakeMutation,
+    epoch: AtomicI64,
+}
+
+impl MutatedIntake {
+    pub(super) fn new(store: &Arc<AuditedStore>, mutation: IntakeMutation) -> Self {
+        Self {
+            store: Arc::clone(store),
+            mutation,
+            epoch: AtomicI64::new(0),
+        }
+    }
+
+    fn epoch(&self, own: Epoch) -> Epoch {
+        match self.mutation {
+            IntakeMutation::NoEpoch => Epoch(self.epoch.load(Ordering::Relaxed)),
+            _ => own,
+        }
+    }
+}
+
+#[async_trait]
+impl JobIntake for MutatedIntake {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        let leadership = self.store.lead(channel, owner, ttl).await?;
+        if let Leadership::Leader(Epoch(epoch)) = leadership {
+            self.epoch.store(epoch, Ordering::Relaxed);
+        }
+        Ok(leadership)
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        self.store.resign(channel, owner).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        self.store.cursor(channel).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let mut delivery = delivery.clone();
+        delivery.epoch = self.epoch(delivery.epoch);
+        match self.mutation {
+            IntakeMutation::NoEpoch
+            | IntakeMutation::DeadLetterFirst
+            | IntakeMutation::SkippedCounts => {}
+            IntakeMutation::CursorFirst => {
+                let cursor = Delivery {
+                    entries: Vec::new(),
+                    ..delivery.clone()
+                };
+                self.store.accept(&cursor).await?;
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                delivery.cursor = None;
+            }
+        }
+        self.store.accept(&delivery).await
+    }
+
+    async fn record_cursor_loss(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        let epoch = self.epoch(epoch);
+        self.store.record_cursor_loss(channel, epoch, gap).await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        let mut admissions = Vec::new();
+        for job in jobs {
+            let earlier = self.store.inner.jobs_of(job.order).await?;
+            let same_key =
+                |view: &JobView| job.idem_key.is_some() && view.job.idem_key == job.idem_key;
+            let counts =
+                self.mutation == IntakeMutation::SkippedCounts && job.source == Source::Reconcile;
+            admissions.push(match counts && earlier.iter().any(same_key) {
+                true => Admission::SameRequest,
+                false => self.store.enqueue(std::slice::from_ref(job)).await?[0],
+            });
+        }
+        Ok(admissions)
+    }
+
+    async fn requested_redrives(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.store.requested_redrives(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        if self.mutation == IntakeMutation::DeadLetterFirst
+            && let Ok(job) = read
+        {
+            let closed = AdminCommand::Dismiss { letter };
+            self.store.act(&closed, "simulation", "redriven").await?;
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
+            return Ok(admissions[0]);
+        }
+        let epoch = self.epoch(epoch);
+        self.store.redrive(channel, epoch, letter, read).await
+    }
+
+    async fn act(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
+        self.store.act(command, by, reason).await
+    }
+}

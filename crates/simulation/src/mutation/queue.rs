@@ -1,0 +1,140 @@
+//! Mutations of the job queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{JobOutcome, Lease};
+use domain::key::Owner;
+use domain::order::Fact;
+use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
+
+use crate::state::audited_store::AuditedStore;
+
+/// Treats every writer as the holder of the job's latest lease.
+pub(super) struct NoLeaseToken(pub(super) Arc<AuditedStore>);
+
+impl NoLeaseToken {
+    async fn as_owner(&self, lease: &Lease) -> Lease {
+        let last = self.0.last_lease(&lease.job);
+        let last = last.unwrap_or_else(|| lease.clone());
+        // Even an expired lease is accepted.
+        let _ = self
+            .0
+            .inner
+            .renew(std::slice::from_ref(&last), Duration::from_secs(1))
+            .await;
+        last
+    }
+}
+
+#[async_trait]
+impl JobQueue for NoLeaseToken {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.0.claim(owner, limit, ttl).await
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        self.0.renew(leases, ttl).await.map(|_| Vec::new())
+    }
+
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let lease = self.as_owner(lease).await;
+        self.0.record(&lease, facts, calls).await
+    }
+
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let lease = self.as_owner(lease).await;
+        self.0.release(&lease, release, calls).await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        outcome: JobOutcome,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let lease = self.as_owner(lease).await;
+        self.0.finish(&lease, outcome, facts, calls).await
+    }
+
+    async fn wait(&self, limit: Duration) {
+        self.0.wait(limit).await;
+    }
+}
+
+/// Acknowledges the intent of AddOrder without recording it.
+pub(super) struct NoIntent(pub(super) Arc<AuditedStore>);
+
+#[async_trait]
+impl JobQueue for NoIntent {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        self.0.claim(owner, limit, ttl).await
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        self.0.renew(leases, ttl).await
+    }
+
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let about_placing = |fact: &Fact| {
+            matches!(
+                fact,
+                Fact::Placing { .. } | Fact::NotPlaced | Fact::PlaceUnknown { .. }
+            )
+        };
+        match facts.iter().any(about_placing) {
+            true => Ok(()),
+            false => self.0.record(lease, facts, calls).await,
+        }
+    }
+
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.0.release(lease, release, calls).await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        outcome: JobOutcome,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.0.finish(lease, outcome, facts, calls).await
+    }
+
+    async fn wait(&self, limit: Duration) {
+        self.0.wait(limit).await;
+    }
+}

@@ -1,0 +1,223 @@
+//! Access to the job store, with failures before and after the commit, and latency.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::job::{Admission, JobOutcome, Lease, NewJob};
+use domain::key::{Channel, Owner};
+use domain::order::Fact;
+use domain::ports::{
+    AdminCommand, CallRecord, Claimed, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap,
+    JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
+};
+
+use super::{SimProcess, cause};
+use crate::promise::Promise;
+
+impl SimProcess {
+    async fn ask<T, F>(&self, what: impl FnOnce() -> String, call: F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>> + Send,
+        T: Send,
+    {
+        self.until_resumed().await;
+        let faults = &self.world.faults;
+        let away = || StoreError::Unavailable(cause("store unavailable"));
+        self.network_delay().await;
+        if self.world.is_down(|outages| outages.store) || self.injects(faults.store_before) {
+            self.say(|| format!("{} → store unavailable", what()));
+            self.until_resumed().await;
+            return Err(away());
+        }
+        let answer = call.await;
+        let lost = self.injects(faults.store_after);
+        self.say(|| {
+            let end = match &answer {
+                Ok(_) if lost => "done, reply lost".to_owned(),
+                Ok(_) => "done".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            format!("{} → {end}", what())
+        });
+        if lost {
+            self.network_delay().await;
+        }
+        self.until_resumed().await;
+        if lost { Err(away()) } else { answer }
+    }
+
+    /// A write under a lease, checked against the current lease holder.
+    async fn leased_write<F>(
+        &self,
+        what: impl Fn() -> String + Send + Sync,
+        lease: &Lease,
+        call: F,
+    ) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), StoreError>> + Send,
+    {
+        let store = &self.world.store;
+        let checked = async {
+            let held = store.holds(lease);
+            let written = call.await;
+            if written.is_ok() && !held {
+                let detail = format!("{} under {}", what(), lease.token);
+                self.world.breaches.record(Promise::NoStaleWrite, detail);
+            }
+            written
+        };
+        self.ask(&what, checked).await
+    }
+}
+
+#[async_trait]
+impl JobIntake for SimProcess {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        let call = self.world.intake.lead(channel, owner, ttl);
+        self.ask(|| "lead".to_owned(), call).await
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        let call = self.world.intake.resign(channel, owner);
+        self.ask(|| "resign".to_owned(), call).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        let call = self.world.intake.cursor(channel);
+        self.ask(|| "cursor".to_owned(), call).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let call = self.world.intake.accept(delivery);
+        let what = || {
+            let (count, cursor) = (delivery.entries.len(), &delivery.cursor);
+            format!(
+                "accept {count} events, cursor {cursor:?}, epoch {:?}",
+                delivery.epoch
+            )
+        };
+        self.ask(what, call).await
+    }
+
+    async fn record_cursor_loss(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        let call = self.world.intake.record_cursor_loss(channel, epoch, gap);
+        self.ask(|| "record cursor loss".to_owned(), call).await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        let call = self.world.intake.enqueue(jobs);
+        self.ask(|| "enqueue".to_owned(), call).await
+    }
+
+    async fn requested_redrives(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let call = self.world.intake.requested_redrives(channel, limit);
+        self.ask(|| "requested redrives".to_owned(), call).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let call = async {
+            let made = self.world.intake.redrive(channel, epoch, letter, read);
+            let made = made.await?;
+            self.say(|| format!("dead letter {letter} became {made:?}"));
+            Ok(made)
+        };
+        self.ask(|| format!("redrive {letter}"), call).await
+    }
+
+    async fn act(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
+        let call = self.world.intake.act(command, by, reason);
+        self.ask(|| command.name().to_owned(), call).await
+    }
+}
+
+#[async_trait]
+impl JobQueue for SimProcess {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claimed = self.world.queue.claim(owner, limit, ttl);
+        let call = async {
+            let claimed = claimed.await?;
+            for claimed in &claimed {
+                let (order, fence) = (claimed.job.order, &claimed.lease.token);
+                self.say(|| format!("claimed {order}, job {} as {fence}", claimed.job.id));
+            }
+            Ok(claimed)
+        };
+        self.ask(|| "claim".to_owned(), call).await
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        let call = self.world.queue.renew(leases, ttl);
+        self.ask(|| format!("renew {} leases", leases.len()), call)
+            .await
+    }
+
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.record(lease, facts, calls);
+        let what = || format!("{}: record {facts:?}", lease.order);
+        self.leased_write(what, lease, call).await
+    }
+
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.release(lease, release, calls);
+        let what = || format!("{}: release {release:?}", lease.order);
+        self.leased_write(what, lease, call).await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        outcome: JobOutcome,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let call = self.world.queue.finish(lease, outcome, facts, calls);
+        let what = || format!("{}: finish {outcome:?} {facts:?}", lease.order);
+        self.leased_write(what, lease, call).await
+    }
+
+    async fn wait(&self, limit: Duration) {
+        self.until_resumed().await;
+        self.world.queue.wait(limit).await;
+        self.until_resumed().await;
+    }
+}

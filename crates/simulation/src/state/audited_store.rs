@@ -1,0 +1,381 @@
+//! The job store, with a record of what was committed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::id::OrderId;
+use domain::job::{Admission, JobOutcome, Lease, LeaseToken, NewJob};
+use domain::key::{Channel, EventId, JobId, Owner};
+use domain::order::{Fact, MAX_UNKNOWN_CALLS};
+use domain::ports::{
+    AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
+    Entry, Epoch, Gap, JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
+};
+use domain::time::Timestamp;
+
+use crate::promise::{Breaches, Promise};
+use crate::state::bus::Bus;
+use crate::state::store::{Engine, Store};
+use crate::trace::lock;
+
+pub(crate) struct AuditedStore {
+    pub(crate) inner: Store,
+    clock: Arc<dyn Clock>,
+    bus: Arc<Bus>,
+    breaches: Arc<Breaches>,
+    committed: Mutex<Committed>,
+}
+
+#[derive(Default)]
+struct Committed {
+    leases: BTreeMap<JobId, LeaseRecord>,
+    stored: BTreeSet<EventId>,
+    reached: usize,
+    has_cursor: bool,
+    wake_at: BTreeSet<Timestamp>,
+    /// Dead letters that created a job.
+    redriven: BTreeSet<i64>,
+    /// The latest intent of each order whose call was not sent yet.
+    unsent: BTreeMap<OrderId, LeaseToken>,
+    /// Activation calls of unknown outcome, by job.
+    unknown_calls: BTreeMap<JobId, u32>,
+    /// Reported module failures, by the job that received them.
+    reported: BTreeSet<(JobId, String)>,
+}
+
+struct LeaseRecord {
+    order: OrderId,
+    token: LeaseToken,
+    until: Timestamp,
+}
+
+impl AuditedStore {
+    pub(crate) fn new(
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        bus: Arc<Bus>,
+        breaches: Arc<Breaches>,
+    ) -> Self {
+        Self {
+            inner: Store::new(engine, Arc::clone(&clock)),
+            clock,
+            bus,
+            breaches,
+            committed: Mutex::default(),
+        }
+    }
+
+    /// Whether the event was committed.
+    pub(crate) fn has(&self, event: &EventId) -> bool {
+        lock(&self.committed).stored.contains(event)
+    }
+
+    /// Allows the cursor to move back once, after a start at the oldest event.
+    pub(crate) fn allow_rewind(&self) {
+        lock(&self.committed).reached = 0;
+    }
+
+    /// Whether a cursor was ever stored.
+    pub(crate) fn has_stored_cursor(&self) -> bool {
+        lock(&self.committed).has_cursor
+    }
+
+    /// Whether this lease is the job's latest and has not expired.
+    pub(crate) fn holds(&self, lease: &Lease) -> bool {
+        let now = self.clock.now();
+        lock(&self.committed)
+            .leases
+            .get(&lease.job)
+            .is_some_and(|held| held.token == lease.token && held.until > now)
+    }
+
+    /// Whether this worker process holds a lease of one of the order's jobs.
+    pub(crate) fn is_leased_by(&self, order: OrderId, worker: &str) -> bool {
+        let now = self.clock.now();
+        let owned = format!("worker-{worker}/");
+        lock(&self.committed).leases.values().any(|held| {
+            held.order == order && held.until > now && held.token.as_str().starts_with(&owned)
+        })
+    }
+
+    /// Whether any process holds a lease of one of the order's jobs.
+    pub(crate) fn is_leased(&self, order: OrderId) -> bool {
+        let now = self.clock.now();
+        let committed = lock(&self.committed);
+        let mut leases = committed.leases.values();
+        leases.any(|held| held.order == order && held.until > now)
+    }
+
+    /// The leased job of the order.
+    pub(crate) fn leased_job(&self, order: OrderId) -> Option<JobId> {
+        let committed = lock(&self.committed);
+        let mut leases = committed.leases.iter();
+        leases
+            .find(|(_, held)| held.order == order)
+            .map(|(job, _)| job.clone())
+    }
+
+    /// Records that the call of the order's latest intent was sent.
+    pub(crate) fn mark_sent(&self, order: OrderId) {
+        lock(&self.committed).unsent.remove(&order);
+    }
+
+    /// Counts an unanswered activation call of this job.
+    pub(crate) fn count_unknown_call(&self, job: &JobId) {
+        let mut committed = lock(&self.committed);
+        let count = committed.unknown_calls.entry(job.clone()).or_default();
+        *count += 1;
+        if *count > MAX_UNKNOWN_CALLS {
+            let detail = format!("job {job}: {count} activation calls of unknown outcome");
+            self.breaches.record(Promise::BoundedCalls, detail);
+        }
+    }
+
+    /// Records that this job's worker received a module failure.
+    pub(crate) fn note_module_failure(&self, job: JobId, what: &str) {
+        lock(&self.committed)
+            .reported
+            .insert((job, what.to_owned()));
+    }
+
+    /// Checks a call that runs a module, just before it is sent.
+    pub(crate) fn check_operator_decision(&self, job: &JobId, what: &str) {
+        let key = (job.clone(), what.to_owned());
+        if lock(&self.committed).reported.contains(&key) {
+            let detail = format!("job {job}: {what} again after its failure was reported");
+            self.breaches.record(Promise::OperatorDecides, detail);
+        }
+    }
+
+    fn note_intents(&self, lease: &Lease, facts: &[Fact]) {
+        let mut committed = lock(&self.committed);
+        for fact in facts {
+            match fact {
+                Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
+                    committed.unsent.insert(lease.order, lease.token.clone());
+                }
+                Fact::PlaceUnknown { .. }
+                | Fact::AcceptUnknown { .. }
+                | Fact::CreateUnknown { .. } => {
+                    let process = |fence: &LeaseToken| {
+                        let text = fence.as_str().split('/').next();
+                        text.unwrap_or_default().to_owned()
+                    };
+                    let unsent = committed.unsent.remove(&lease.order);
+                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.token)) {
+                        let detail = format!("{} recorded an unsent call as unknown", lease.token);
+                        self.breaches.record(Promise::NoNeedlessUnknown, detail);
+                    }
+                }
+                Fact::NotPlaced | Fact::NotAccepted | Fact::NotCreated => {
+                    committed.unsent.remove(&lease.order);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The job's latest lease, whoever holds it.
+    pub(crate) fn last_lease(&self, job: &JobId) -> Option<Lease> {
+        let committed = lock(&self.committed);
+        committed.leases.get(job).map(|held| Lease {
+            job: job.clone(),
+            order: held.order,
+            token: held.token.clone(),
+        })
+    }
+
+    fn drop_lease(&self, job: &JobId) {
+        lock(&self.committed).leases.remove(job);
+    }
+
+    fn due(&self, at: Timestamp) {
+        lock(&self.committed).wake_at.insert(at);
+    }
+}
+
+#[async_trait]
+impl JobIntake for AuditedStore {
+    async fn lead(
+        &self,
+        channel: &Channel,
+        owner: &Owner,
+        ttl: Duration,
+    ) -> Result<Leadership, StoreError> {
+        self.inner.lead(channel, owner, ttl).await
+    }
+
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+        self.inner.resign(channel, owner).await
+    }
+
+    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+        self.inner.cursor(channel).await
+    }
+
+    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+        let admissions = self.inner.accept(delivery).await?;
+        let mut committed = lock(&self.committed);
+        for entry in &delivery.entries {
+            let event = match entry {
+                Entry::Job(job) => job.event.clone(),
+                Entry::DeadLetter(letter) => Some(letter.event.clone()),
+            };
+            committed.stored.extend(event);
+        }
+        let Some(position) = &delivery.cursor else {
+            return Ok(admissions);
+        };
+        let Some(reached) = self.bus.events_up_to(position) else {
+            let detail = format!("cursor {position:?} was never issued");
+            self.breaches.record(Promise::CursorBehindJobs, detail);
+            return Ok(admissions);
+        };
+        let missing = self
+            .bus
+            .missing(reached, |event| committed.stored.contains(event));
+        if !missing.is_empty() {
+            let detail = format!("the cursor covers unstored events {missing:?}");
+            self.breaches.record(Promise::CursorBehindJobs, detail);
+        }
+        if reached < committed.reached {
+            let detail = format!("from event {} back to event {reached}", committed.reached);
+            self.breaches.record(Promise::CursorBehindJobs, detail);
+        }
+        committed.reached = reached;
+        committed.has_cursor = true;
+        Ok(admissions)
+    }
+
+    async fn record_cursor_loss(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        gap: &Gap,
+    ) -> Result<(), StoreError> {
+        self.inner.record_cursor_loss(channel, epoch, gap).await
+    }
+
+    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+        self.inner.enqueue(jobs).await
+    }
+
+    async fn requested_redrives(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        self.inner.requested_redrives(channel, limit).await
+    }
+
+    async fn redrive(
+        &self,
+        channel: &Channel,
+        epoch: Epoch,
+        letter: i64,
+        read: &Result<NewJob, Undecodable>,
+    ) -> Result<Admission, StoreError> {
+        let admission = self.inner.redrive(channel, epoch, letter, read).await?;
+        if admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(letter) {
+            let detail = format!("dead letter {letter} created another job");
+            self.breaches.record(Promise::DeadLettersOnce, detail);
+        }
+        Ok(admission)
+    }
+
+    async fn act(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
+        self.inner.act(command, by, reason).await
+    }
+}
+
+#[async_trait]
+impl JobQueue for AuditedStore {
+    async fn claim(
+        &self,
+        owner: &Owner,
+        limit: usize,
+        ttl: Duration,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let claimed = self.inner.claim(owner, limit, ttl).await?;
+        let until = self.clock.now() + ttl;
+        for claimed in &claimed {
+            let Lease { job, order, fence } = claimed.lease.clone();
+            let held = LeaseRecord {
+                order,
+                fence,
+                until,
+            };
+            lock(&self.committed).leases.insert(job, held);
+            self.due(until);
+        }
+        Ok(claimed)
+    }
+
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+        let lost = self.inner.renew(leases, ttl).await?;
+        let until = self.clock.now() + ttl;
+        for lease in leases.iter().filter(|lease| !lost.contains(lease)) {
+            if let Some(held) = lock(&self.committed).leases.get_mut(&lease.job) {
+                held.until = until;
+            }
+            self.due(until);
+        }
+        Ok(lost)
+    }
+
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.inner.record(lease, facts, calls).await?;
+        self.note_intents(lease, facts);
+        Ok(())
+    }
+
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.inner.release(lease, release, calls).await?;
+        self.drop_lease(&lease.job);
+        self.due(self.clock.now() + release.after);
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        outcome: JobOutcome,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        self.inner.finish(lease, outcome, facts, calls).await?;
+        self.drop_lease(&lease.job);
+        Ok(())
+    }
+
+    /// Also wakes when a job becomes due, like the real stores and unlike the in-memory one.
+    async fn wait(&self, limit: Duration) {
+        let now = self.clock.now();
+        let next = {
+            let mut committed = lock(&self.committed);
+            committed.wake_at = committed
+                .wake_at
+                .split_off(&(now + Duration::from_millis(1)));
+            committed.wake_at.first().copied()
+        };
+        let limit = next.map_or(limit, |next| limit.min(next.since(now)));
+        self.inner.wait(limit).await;
+    }
+}

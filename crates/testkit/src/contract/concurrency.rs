@@ -1,0 +1,206 @@
+//! Concurrency and volume.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use domain::id::OrderId;
+use domain::job::{Admission, JobOutcome};
+use domain::key::{EventId, JobId};
+use domain::ports::{Entry, JobIntake, JobQueue, JobReader, Leadership, Release, StoreError};
+
+use super::{Subject, TTL};
+use crate::{channel, new_job, order_id, owner};
+
+/// Jobs and orders claimed at the same time.
+#[derive(Default)]
+struct Claims {
+    orders: HashSet<OrderId>,
+    jobs: HashSet<JobId>,
+}
+
+impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+    async fn claim_until_done(&self, name: &str, claims: &Mutex<Claims>) {
+        let owner = owner(name);
+        loop {
+            let claimed = self.store.claim(&owner, 3, TTL).await.unwrap();
+            if claimed.is_empty() {
+                let queue_stats = self.store.queue_stats().await.unwrap();
+                if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
+                    return;
+                }
+                tokio::task::yield_now().await;
+                continue;
+            }
+            for job in &claimed {
+                let mut claims = claims.lock().unwrap();
+                assert!(
+                    claims.orders.insert(job.job.order),
+                    "two jobs of {} at once",
+                    job.job.order
+                );
+                assert!(
+                    claims.jobs.insert(job.job.id.clone()),
+                    "{} twice",
+                    job.job.id
+                );
+            }
+            tokio::task::yield_now().await;
+            for job in claimed {
+                // Before finishing: afterwards another worker may claim the order's next job.
+                claims.lock().unwrap().orders.remove(&job.job.order);
+                self.store
+                    .finish(&job.lease, JobOutcome::Succeeded, &[], &[])
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    /// Concurrent claims never return one job twice, or two jobs of one order.
+    pub async fn concurrent_claims_never_share_a_job_or_order(&self) {
+        let jobs: Vec<_> = (0..90)
+            .map(|n| new_job(&format!("e{n}"), order_id(n % 30), None))
+            .collect();
+        self.store.enqueue(&jobs).await.unwrap();
+        let claims = Mutex::default();
+        tokio::join!(
+            self.claim_until_done("a", &claims),
+            self.claim_until_done("b", &claims),
+            self.claim_until_done("c", &claims),
+            self.claim_until_done("d", &claims),
+            self.claim_until_done("e", &claims),
+            self.claim_until_done("f", &claims),
+        );
+        assert_eq!(claims.lock().unwrap().jobs.len(), 90);
+    }
+
+    /// The longest due job is claimed first, and an order with many jobs does not block others.
+    pub async fn longest_due_job_is_claimed_first(&self) {
+        for n in 0..4 {
+            self.enqueue(new_job(&format!("busy{n}"), order_id(9), None))
+                .await;
+        }
+        for n in 1..=3 {
+            self.clock.advance(Duration::from_secs(1));
+            self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
+                .await;
+        }
+        let orders = |claimed: &[domain::ports::Claimed]| {
+            let orders = claimed.iter().map(|claimed| claimed.job.order);
+            orders.collect::<Vec<_>>()
+        };
+        let first = self.claim(3).await;
+        assert_eq!(orders(&first), [order_id(9), order_id(1), order_id(2)]);
+        self.clock.advance(Duration::from_secs(1));
+        // A released job queues behind jobs that have waited longer.
+        let release = Release {
+            after: Duration::ZERO,
+            deferral: false,
+        };
+        self.store
+            .release(&first[1].lease, release, &[])
+            .await
+            .unwrap();
+        let then = self.claim(5).await;
+        assert_eq!(orders(&then), [order_id(3), order_id(1)]);
+    }
+
+    /// Ten thousand events in overlapping chunks each become one job.
+    pub async fn ten_thousand_events_become_one_job_each(&self) {
+        let epoch = self.lead().await;
+        let chunk = |from: u32| {
+            let jobs = (from..from + 1100).map(|n| {
+                // The last hundred of each chunk are repeated in the next.
+                Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k")))
+            });
+            self.delivery(epoch, jobs.collect(), 1)
+        };
+        for from in (0..10_000).step_by(1000) {
+            let admissions = self.store.accept(&chunk(from)).await.unwrap();
+            let expected = if from == 0 { 1100 } else { 1000 };
+            let enqueued = admissions
+                .iter()
+                .filter(|admission| **admission == Admission::Enqueued);
+            assert_eq!(enqueued.count(), expected);
+        }
+        assert_eq!(
+            self.store.queue_stats().await.unwrap().count("queued"),
+            10_100
+        );
+    }
+
+    /// Entries are deduplicated within one delivery.
+    pub async fn entries_are_deduplicated_within_a_delivery(&self) {
+        let epoch = self.lead().await;
+        let entry = |event: &str, key| Entry::Job(new_job(event, order_id(1), key));
+        let entries = vec![
+            entry("e1", Some("k")),
+            entry("e1", Some("k")),
+            entry("e2", Some("k")),
+            entry("e3", Some("other")),
+        ];
+        let admissions = self.store.accept(&self.delivery(epoch, entries, 1)).await;
+        assert_eq!(
+            admissions.unwrap(),
+            [
+                Admission::Enqueued,
+                Admission::SameDelivery,
+                Admission::SameRequest,
+                Admission::Enqueued
+            ]
+        );
+        assert_eq!(self.claim_one().await.job.event, EventId::new("e1"));
+    }
+
+    /// A delivery whose reply was lost is repeated with newer events: stored entries stay, new
+    /// ones are added.
+    pub async fn repeated_delivery_adds_only_new_entries(&self) {
+        let epoch = self.lead().await;
+        let entries = |events: std::ops::Range<u32>| {
+            let jobs = events.map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), None)));
+            jobs.collect::<Vec<_>>()
+        };
+        let first = self.delivery(epoch, entries(0..2), 1);
+        self.store.accept(&first).await.unwrap();
+        let again = self.delivery(epoch, entries(0..3), 2);
+        assert_eq!(
+            self.store.accept(&again).await.unwrap(),
+            [
+                Admission::SameDelivery,
+                Admission::SameDelivery,
+                Admission::Enqueued
+            ]
+        );
+        let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
+        assert_eq!(cursor.replay_id.as_bytes(), [2]);
+        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 3);
+    }
+
+    /// A former leader can neither move the cursor nor resign for its successor.
+    pub async fn lost_leadership_stays_with_new_leader(&self) {
+        let stale = self.lead().await;
+        self.clock.advance(TTL);
+        let taken = self.store.lead(&channel(), &owner("sub-b"), TTL).await;
+        let Leadership::Leader(epoch) = taken.unwrap() else {
+            panic!("the first lease has expired");
+        };
+        let delivery = self.delivery(epoch, Vec::new(), 5);
+        self.store.accept(&delivery).await.unwrap();
+        self.store
+            .resign(&channel(), &owner("sub-a"))
+            .await
+            .unwrap();
+        let gap = domain::ports::Gap {
+            from: None,
+            detail: String::new(),
+        };
+        let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
+        assert!(matches!(lost, Err(StoreError::NotLeader)));
+        let leadership = self.store.lead(&channel(), &owner("sub-a"), TTL).await;
+        assert!(matches!(leadership.unwrap(), Leadership::Standby { .. }));
+        let view = self.store.stream(&channel()).await.unwrap();
+        assert_eq!(view.leader.unwrap().1, epoch);
+        assert_eq!(view.cursor.unwrap().replay_id.as_bytes(), [5]);
+    }
+}

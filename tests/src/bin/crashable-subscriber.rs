@@ -1,0 +1,29 @@
+//! The subscriber with crash points.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use e2e::crash_points::{self, CrashPoints};
+use e2e::crashing_intake_ports;
+use runtime::{Failure, Metrics};
+
+fn main() -> ExitCode {
+    let args = match runtime::parse_or_exit::<subscriber::Args>() {
+        Ok(args) => args,
+        Err(code) => return code,
+    };
+    runtime::exit_code(start(&args))
+}
+
+fn start(args: &subscriber::Args) -> Result<(), Failure> {
+    outbound::install_crypto_provider();
+    let mut config = args.check()?;
+    if let Some((every, lease)) = crash_points::short_watch_intervals() {
+        config.alerts.settings.pace = monitoring::Pace { every, lease };
+    }
+    let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
+    runtime::run_until_signalled(|shutdown| {
+        let ports = |ports| crashing_intake_ports(ports, crash_points);
+        subscriber::run_with(config, Metrics::install(), shutdown, ports)
+    })
+}

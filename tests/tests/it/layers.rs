@@ -1,0 +1,159 @@
+//! Allowed dependencies between the crates. A new edge is a reviewed line here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// Normal dependencies of each crate on workspace crates; for `domain`, on all crates.
+const TABLE: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("settings", &[]),
+    ("outbound", &[]),
+    ("intake", &["domain", "traces"]),
+    ("provisioning", &["domain", "traces"]),
+    ("watch", &["domain", "settings"]),
+    ("salesforce-auth", &["outbound", "settings"]),
+    (
+        "salesforce-pubsub",
+        &["domain", "outbound", "salesforce-auth", "settings"],
+    ),
+    (
+        "salesforce-rest",
+        &["domain", "outbound", "salesforce-auth", "settings"],
+    ),
+    ("whmcs", &["domain", "outbound", "settings"]),
+    ("job-store", &["domain", "settings"]),
+    ("runtime", &["domain", "settings"]),
+    ("traces", &[]),
+    ("test-programs", &[]),
+    ("test-postgres", &["test-programs"]),
+    ("test-browser", &["test-programs"]),
+    ("testkit", &["domain"]),
+    ("simulators", &[]),
+    (
+        "simulation",
+        &[
+            "domain",
+            "intake",
+            "job-store",
+            "provisioning",
+            "testkit",
+            "whmcs",
+        ],
+    ),
+    ("portal-web", &["domain", "outbound", "settings"]),
+    (
+        "portal",
+        &[
+            "domain",
+            "job-store",
+            "outbound",
+            "portal-web",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+            "watch",
+            "whmcs",
+        ],
+    ),
+    (
+        "subscriber",
+        &[
+            "domain",
+            "intake",
+            "job-store",
+            "outbound",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-pubsub",
+            "salesforce-rest",
+            "settings",
+            "watch",
+        ],
+    ),
+    (
+        "orderctl",
+        &[
+            "domain",
+            "job-store",
+            "outbound",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+            "whmcs",
+        ],
+    ),
+    (
+        "worker",
+        &[
+            "domain",
+            "job-store",
+            "outbound",
+            "provisioning",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+            "watch",
+            "whmcs",
+        ],
+    ),
+];
+
+fn packages() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &serde_json::Value| value["name"].as_str().unwrap().to_owned();
+    metadata["packages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().unwrap();
+            let normal = dependencies
+                .iter()
+                .filter(|dependency| dependency["kind"].is_null());
+            (name(package), normal.map(name).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn dependencies_only_point_down() {
+    let packages = packages();
+    let ours: BTreeSet<_> = packages.keys().cloned().collect();
+    for (package, allowed) in TABLE {
+        let inside: Vec<_> = packages[*package].intersection(&ours).cloned().collect();
+        assert_eq!(inside, *allowed, "imports of `{package}`");
+    }
+    let listed: BTreeSet<_> = TABLE
+        .iter()
+        .map(|(package, _)| (*package).to_owned())
+        .collect();
+    let top_level = ["e2e", "sandbox", "demo"].map(str::to_owned).into();
+    let unlisted: Vec<_> = ours
+        .difference(&listed)
+        .filter(|name| !BTreeSet::contains(&top_level, *name))
+        .collect();
+    assert!(
+        unlisted.is_empty(),
+        "packages missing in the table: {unlisted:?}"
+    );
+}
+
+#[test]
+fn domain_depends_only_on_allowed_crates() {
+    let allowed: BTreeSet<_> = ["async-trait", "thiserror"].map(str::to_owned).into();
+    assert_eq!(packages()["domain"], allowed);
+}
