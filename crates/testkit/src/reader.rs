@@ -94,7 +94,7 @@ impl JobReader for MemoryStore {
         Ok(self.queue_stats().await?.open_dead_letters)
     }
 
-    async fn set_aside(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
+    async fn unreadable_jobs(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
         // Everything in memory is readable.
         Ok(UnreadableJobs::default())
     }

@@ -338,7 +338,7 @@ impl JobQueue for MemoryStore {
             let lease = Lease {
                 job: row.job.id.clone(),
                 order: row.job.order,
-                fence,
+                token,
             };
             row.state = JobState::Leased(lease.clone());
             row.until = now + ttl;

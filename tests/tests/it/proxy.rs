@@ -26,7 +26,7 @@ pub(crate) enum Traffic {
 /// A proxy on loopback.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
-    traffic: monitoring::Sender<Traffic>,
+    traffic: watch::Sender<Traffic>,
     accepting: AbortHandle,
 }
 
@@ -41,7 +41,7 @@ impl Proxy {
     pub(crate) async fn before(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (traffic, seen) = monitoring::channel(Traffic::Open);
+        let (traffic, seen) = watch::channel(Traffic::Open);
         let target = Arc::new(target);
         let accepting = tokio::spawn(async move {
             while let Ok((inner, _)) = listener.accept().await {
@@ -62,11 +62,7 @@ impl Proxy {
     }
 }
 
-async fn forward(
-    inner: TcpStream,
-    target: Arc<String>,
-    mut traffic: monitoring::Receiver<Traffic>,
-) {
+async fn forward(inner: TcpStream, target: Arc<String>, mut traffic: watch::Receiver<Traffic>) {
     if *traffic.borrow() == Traffic::Closed {
         return;
     }
@@ -107,7 +103,7 @@ async fn forward(
 async fn pass(
     mut from: impl AsyncReadExt + Unpin,
     mut to: impl AsyncWriteExt + Unpin,
-    mut traffic: monitoring::Receiver<Traffic>,
+    mut traffic: watch::Receiver<Traffic>,
     passes: impl Fn(&[u8], &Traffic) -> bool,
 ) {
     let mut bytes = vec![0; 64 * 1024];

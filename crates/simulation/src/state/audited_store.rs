@@ -159,12 +159,12 @@ impl AuditedStore {
                 Fact::PlaceUnknown { .. }
                 | Fact::AcceptUnknown { .. }
                 | Fact::CreateUnknown { .. } => {
-                    let process = |fence: &LeaseToken| {
-                        let text = fence.as_str().split('/').next();
+                    let process = |token: &LeaseToken| {
+                        let text = token.as_str().split('/').next();
                         text.unwrap_or_default().to_owned()
                     };
                     let unsent = committed.unsent.remove(&lease.order);
-                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.token)) {
+                    if unsent.is_some_and(|token| process(&token) == process(&lease.token)) {
                         let detail = format!("{} recorded an unsent call as unknown", lease.token);
                         self.breaches.record(Promise::NoNeedlessUnknown, detail);
                     }
@@ -306,10 +306,10 @@ impl JobQueue for AuditedStore {
         let claimed = self.inner.claim(owner, limit, ttl).await?;
         let until = self.clock.now() + ttl;
         for claimed in &claimed {
-            let Lease { job, order, fence } = claimed.lease.clone();
+            let Lease { job, order, token } = claimed.lease.clone();
             let held = LeaseRecord {
                 order,
-                fence,
+                token,
                 until,
             };
             lock(&self.committed).leases.insert(job, held);

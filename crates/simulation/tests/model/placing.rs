@@ -7,7 +7,7 @@ use domain::id::{OrderId, OrgId};
 use domain::key::{ClientId, JobId, Marker, WhmcsOrderId};
 use domain::order::{
     Fact, MarkersKept, MatchResult, OrderState, OrderStatus, Plan, Search, ServiceStatus, Step,
-    WhmcsOrder, WhmcsService, judge, next,
+    WhmcsOrder, WhmcsService, match_orders, next,
 };
 use domain::time::Timestamp;
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -213,7 +213,7 @@ impl State {
             markers_kept: kept,
             forgotten: &[],
         };
-        judge(&search, &orders)
+        match_orders(&search, &orders)
     }
 }
 

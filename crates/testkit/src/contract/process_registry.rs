@@ -59,7 +59,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             pending_since: Some(self.clock.now()),
             firing_since: Some(self.clock.now()),
             resolved_at: None,
-            told,
+            notified,
         }
     }
 
