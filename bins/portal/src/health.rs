@@ -42,7 +42,7 @@ pub(crate) fn routes(health: Arc<Health>) -> Router {
 
 impl Health {
     /// What this process alone knows.
-    pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
+    pub(crate) fn conditions(&self) -> Vec<ObservedCondition> {
         let disabled =
             (!self.enabled).then(|| ObservedCondition::bare(ConditionKind::EventsDisabled));
         let login = match self.tokens.status() {

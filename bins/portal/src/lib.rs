@@ -85,7 +85,7 @@ async fn serve_with(
     let post = config.alerts.webhook.as_ref().map(|url| {
         let roots = Roots::load(None).map_err(Failure::run)?;
         let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Webhook>)
     });
     let pool = store.clone();
     let metrics = metrics.of_pool(move || pool.connections().into());
@@ -121,8 +121,8 @@ async fn serve_with(
     let routes = portal_web::router(around(ports), config.portal, shutdown.clone())
         .merge(health::routes(Arc::clone(&health)));
     tracing::info!(%address, store = %config.store, "portal started");
-    let noticing = Arc::clone(&health);
-    let watching = tokio::spawn(monitoring::keep(
+    let observing = Arc::clone(&health);
+    let watching = tokio::spawn(monitoring::run(
         monitoring::Ports {
             store: store.intake,
             reader: store.reader,
@@ -132,7 +132,7 @@ async fn serve_with(
         },
         config.alerts.settings,
         runtime::process_report("portal", &config.origins, &SystemClock, &OsEntropy),
-        move || noticing.notice(),
+        move || observing.conditions(),
         shutdown.clone(),
     ));
     let serving = listener.serve(health, metrics, routes, shutdown.clone());

@@ -54,7 +54,7 @@ pub(crate) fn routes(page: Arc<HealthPage>) -> Router {
 
 impl HealthPage {
     /// What this process alone knows.
-    pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
+    pub(crate) fn conditions(&self) -> Vec<ObservedCondition> {
         let Some(view) = self.health.as_ref().map(|health| health.view()) else {
             return vec![ObservedCondition::bare(ConditionKind::EventsDisabled)];
         };

@@ -55,7 +55,7 @@ pub async fn run_with(
     let post = config.alerts.webhook.as_ref().map(|url| {
         let roots = Roots::load(None).map_err(Failure::run)?;
         let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Webhook>)
     });
     let pool = store.clone();
     let metrics = metrics.of_pool(move || pool.connections().into());
@@ -96,8 +96,8 @@ pub async fn run_with(
     });
     tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
     tokio::spawn(gauges::keep(Arc::clone(&page), shutdown.clone()));
-    let noticing = Arc::clone(&page);
-    let watching = tokio::spawn(monitoring::keep(
+    let observing = Arc::clone(&page);
+    let watching = tokio::spawn(monitoring::run(
         monitoring::Ports {
             store: intake,
             reader: store.reader,
@@ -107,7 +107,7 @@ pub async fn run_with(
         },
         config.alerts.settings,
         runtime::process_report("subscriber", &config.origins, &SystemClock, &OsEntropy),
-        move || noticing.notice(),
+        move || observing.conditions(),
         shutdown.clone(),
     ));
     let serving = tokio::spawn(listener.serve(

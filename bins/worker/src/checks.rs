@@ -19,7 +19,7 @@ pub(crate) struct WorkerChecks {
 
 impl WorkerChecks {
     /// What this process alone knows.
-    pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
+    pub(crate) fn conditions(&self) -> Vec<ObservedCondition> {
         let refused = self.process.whmcs.opened().map(|open| ObservedCondition {
             kind: ConditionKind::WhmcsRefuses,
             detail: open.detail,

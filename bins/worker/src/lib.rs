@@ -56,7 +56,7 @@ pub async fn run_with(
     let post = config.alerts.webhook.as_ref().map(|url| {
         let roots = Roots::load(None).map_err(Failure::run)?;
         let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
+        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Webhook>)
     });
     let pool = store.clone();
     let metrics = metrics.of_pool(move || pool.connections().into());
@@ -104,8 +104,8 @@ pub async fn run_with(
         process: worker.process(),
         crm,
     });
-    let noticing = Arc::clone(&checks);
-    let watching = tokio::spawn(monitoring::keep(
+    let observing = Arc::clone(&checks);
+    let watching = tokio::spawn(monitoring::run(
         monitoring::Ports {
             store: store.intake,
             reader: store.reader,
@@ -115,7 +115,7 @@ pub async fn run_with(
         },
         config.alerts.settings,
         runtime::process_report("worker", &config.origins, &SystemClock, &OsEntropy),
-        move || noticing.notice(),
+        move || observing.conditions(),
         shutdown.clone(),
     ));
     let serving =

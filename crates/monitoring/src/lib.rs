@@ -1,50 +1,50 @@
-//! What the processes of an install say of themselves, and the alerts they raise together.
+//! Heartbeats of an installation's processes, and alert rules evaluated by one of them.
 //!
-//! Every subscriber, worker and portal runs [`keep`]: it tells the store what it alone knows
-//! ([`Reporter`]) and takes part in the [`Watch`]. A lease decides which ONE of them judges the
-//! rules and posts; the state of every alert is in the store and is written only with the term
-//! of that lease, so a takeover neither raises an alert twice nor forgets that one is over.
-//! Posting is at-least-once: a process that dies between the post and its mark leaves the mark
-//! to be made, and its successor posts the same message again.
+//! Every subscriber, worker and portal calls [`run`]: it writes heartbeats with the conditions
+//! only that process knows ([`Heartbeat`]) and takes part in alerting ([`AlertEvaluator`]). A
+//! lease decides which ONE of them evaluates the rules and notifies; alerts live in the store and
+//! are written only with that lease's epoch, so a takeover neither fires an alert twice nor loses
+//! its resolution. Notifications are at-least-once: after a crash between the post and its record
+//! the successor posts the same message again.
 
-mod args;
-mod judge;
+mod config;
+mod evaluate;
+mod evaluator;
+mod heartbeat;
 mod measure;
-mod message;
-mod report;
 mod rule;
-mod run;
-mod seen;
+mod snapshot;
+mod webhook_message;
 
-pub use args::{AlertArgs, Config};
-pub use judge::judge;
-pub use message::body;
-pub use report::{ObservedCondition, Reporter};
-pub use rule::{Pace, Rule, Settings};
-pub use run::{Ports, Post, Watch};
-pub use seen::Seen;
+pub use config::{AlertArgs, Config};
+pub use evaluate::{Transition, evaluate};
+pub use evaluator::{AlertEvaluator, Ports, Webhook};
+pub use heartbeat::{Heartbeat, ObservedCondition};
+pub use rule::{AlertRule, Schedule, Settings};
+pub use snapshot::Snapshot;
+pub use webhook_message::body;
 
 use domain::ports::ProcessReport;
 use tokio_util::sync::CancellationToken;
 
-/// Reports and watches until `shutdown`, then says goodbye. `notice` says what this process
-/// alone knows at the moment.
-pub async fn keep(
+/// Sends heartbeats and evaluates alerts until `shutdown`, then leaves the process registry.
+/// `conditions` returns the current conditions of this process.
+pub async fn run(
     ports: Ports,
     settings: Settings,
     report: ProcessReport,
-    notice: impl Fn() -> Vec<ObservedCondition> + Send + Sync,
+    conditions: impl Fn() -> Vec<ObservedCondition> + Send + Sync,
     shutdown: CancellationToken,
 ) {
-    let reporter = Reporter::new(
+    let heartbeat = Heartbeat::new(
         std::sync::Arc::clone(&ports.store),
         std::sync::Arc::clone(&ports.clock),
         report,
     );
-    let every = settings.pace.every;
-    let watch = Watch::new(ports, settings);
+    let every = settings.schedule.every;
+    let evaluator = AlertEvaluator::new(ports, settings);
     tokio::join!(
-        reporter.run(every, notice, shutdown.clone()),
-        watch.run(shutdown.clone())
+        heartbeat.run(every, conditions, shutdown.clone()),
+        evaluator.run(shutdown.clone())
     );
 }

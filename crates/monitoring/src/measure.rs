@@ -1,11 +1,11 @@
-//! What the alerts and the outcomes are, as numbers for a monitor.
+//! Metrics of alerts and attempts.
 
 use domain::ports::{Alert, AttemptStats};
 use metrics::{counter, gauge};
 
-use crate::Rule;
+use crate::AlertRule;
 
-/// Shows everything at zero.
+/// Registers every metric at zero.
 pub(crate) fn register() {
     for window in ["15m", "1h"] {
         gauge!("orderbridge_provisioning_failure_ratio", "window" => window).set(0.0);
@@ -19,38 +19,38 @@ pub(crate) fn register() {
     }
 }
 
-/// Which alerts fire, the same in every process.
+/// Which alerts fire; every process reports the same.
 pub(crate) fn alerts(alerts: &[Alert]) {
-    for rule in Rule::ALL {
+    for rule in AlertRule::ALL.iter().copied() {
         let firing = |alert: &Alert| alert.name == rule.name() && alert.is_firing();
         let active = alerts.iter().any(firing);
         gauge!("orderbridge_alert_active", "alert" => rule.name()).set(f64::from(u8::from(active)));
     }
 }
 
-/// How attempts ended over a window.
+/// Failure ratio of a window.
 pub(crate) fn ratio(window: &'static str, outcomes: &AttemptStats) {
     gauge!("orderbridge_provisioning_failure_ratio", "window" => window)
         .set(outcomes.failure_ratio());
 }
 
-/// What waits for somebody.
-pub(crate) fn waiting(neglected: usize, dead_letters: u64) {
-    gauge!("orderbridge_orders_neglected").set(neglected as f64);
+/// What waits for an operator.
+pub(crate) fn waiting(unacknowledged: usize, dead_letters: u64) {
+    gauge!("orderbridge_orders_neglected").set(unacknowledged as f64);
     gauge!("orderbridge_dead_letters_open").set(dead_letters as f64);
 }
 
-/// Orders in progress that are too old.
+/// Orders without progress for too long.
 pub(crate) fn stuck(orders: u64) {
     gauge!("orderbridge_orders_stuck").set(orders as f64);
 }
 
-/// Whether WHMCS no longer keeps our marker.
+/// Whether WHMCS no longer keeps the marker.
 pub(crate) fn marker_lost(lost: bool) {
     gauge!("orderbridge_marker_lost").set(f64::from(u8::from(lost)));
 }
 
-/// A message was posted, or was not.
+/// Counts posted notifications.
 pub(crate) fn posted(outcome: &'static str, by: u64) {
     counter!("orderbridge_alert_posts_total", "outcome" => outcome).increment(by);
 }

@@ -1,4 +1,4 @@
-//! The rules: what each is called, how grave it is, and when it holds.
+//! The alert rules: name, severity, and condition of each.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use domain::key::Channel;
 use domain::ports::{Condition, ConditionKind};
 use domain::time::Timestamp;
 
-use crate::seen::Seen;
+use crate::snapshot::Snapshot;
 
 const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
@@ -16,41 +16,41 @@ const fn hours(count: u64) -> Duration {
     minutes(count * 60)
 }
 
-/// An order that failed and was seen to by nobody waits so long before it is an alert.
-pub(crate) const NEGLECT: Duration = hours(1);
-/// The latency is judged over so long.
+/// A failed order that no operator acknowledged becomes an alert after this long.
+pub(crate) const UNACKNOWLEDGED_AFTER: Duration = hours(1);
+/// The window of the latency rule.
 pub(crate) const LATENCY_WINDOW: Duration = minutes(30);
-/// The slowest of 95 in 100 orders should take no longer from approval to write-back.
+/// The target for the 95th percentile of the time from approval to write-back.
 const LATENCY_TARGET: Duration = minutes(5);
-/// A gap that was recorded stays an alert for so long.
+/// How long a recorded gap stays an alert.
 const GAP_SHOWN: Duration = minutes(30);
 const LAG: Duration = minutes(10);
 const STUCK: Duration = minutes(15);
 const IDLE: Duration = minutes(10);
-/// Calls to WHMCS are judged over so long.
+/// The window of the WHMCS error rule.
 pub(crate) const CALLS_WINDOW: Duration = minutes(10);
-/// This share of them may end in an error; fewer calls than the second raise no alert.
+/// The tolerated share of failed calls, and the minimum number of calls for an alert.
 const CALL_ERRORS: (f64, u64) = (0.20, 10);
 
-/// An order in progress for so long is too old, when nothing new was recorded of it for the
-/// second of them.
+/// An order is stuck when it is in progress for the first of these and has no new fact for the
+/// second.
 pub(crate) const LIVE_FOR: Duration = hours(1);
 pub(crate) const IDLE_FOR: Duration = minutes(30);
-/// A job that was set aside stays an alert for so long.
+/// How long a job that was set aside stays an alert.
 pub(crate) const SET_ASIDE_SHOWN: Duration = hours(24);
-/// A panic stays an alert for so long.
+/// How long a panic stays an alert.
 const PANIC_SHOWN: Duration = minutes(30);
 
-/// How often processes report and the rules are judged, and by whom for how long.
+/// Intervals of heartbeats and evaluation, and the evaluator's lease.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// How often.
+pub struct Schedule {
+    /// Interval of heartbeats and evaluations.
     pub every: Duration,
-    /// The lease of whoever judges; a successor takes over at most this and `every` later.
+    /// Lease of the evaluator; a successor takes over at most this plus `every` later.
     pub lease: Duration,
 }
 
-impl Default for Pace {
+impl Default for Schedule {
     fn default() -> Self {
         Self {
             every: Duration::from_secs(10),
@@ -59,28 +59,28 @@ impl Default for Pace {
     }
 }
 
-/// What can be set about alerts.
+/// Settings of the alert rules.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How often there is a look; no setting of the programs.
-    pub pace: Pace,
-    /// The channel whose stream is watched.
+    /// Not configurable in the programs.
+    pub schedule: Schedule,
+    /// The channel whose stream is monitored.
     pub channel: Channel,
-    /// Whether events are followed, as far as this process was told; while a subscriber is
-    /// there, its word counts.
+    /// Whether events are enabled in this process's settings; a running subscriber's own
+    /// condition takes precedence.
     pub events_enabled: bool,
     /// The share of attempts that may fail, from 0 to 1.
     pub failure_rate: f64,
-    /// Over which time attempts are counted.
+    /// The window in which attempts are counted.
     pub window: Duration,
-    /// Fewer attempts than this raise no alert about their share.
+    /// The minimum number of attempts for the failure rate rule.
     pub min_attempts: u64,
 }
 
-/// A rule. Each raises at most one alert at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// More than the set share of attempts failed.
+/// An alert rule. Each has at most one alert at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::VariantArray)]
+pub enum AlertRule {
+    /// More than `ALERT_FAILURE_RATE` of the attempts failed.
     ProvisioningFailureRateHigh,
     /// Orders take long.
     ProvisioningLatencyHigh,
@@ -92,85 +92,45 @@ pub enum Rule {
     ReplayWindowShrinking,
     /// Less than 12 hours are left.
     ReplayWindowCritical,
-    /// The stream is open and says nothing.
+    /// The stream is open and received nothing for long.
     EventLagHigh,
-    /// Jobs are due and nobody finishes any.
+    /// Jobs are due and none finishes.
     QueueStuck,
-    /// Failed orders wait for somebody.
+    /// Failed orders wait for an operator.
     NeedsAttention,
-    /// WHMCS refuses us as such.
+    /// WHMCS refuses the bridge itself.
     LanePaused,
     /// More than a fifth of the calls to WHMCS end in an error.
     WhmcsErrorsHigh,
-    /// Salesforce refuses our login.
+    /// Salesforce refuses the login.
     CredentialFailure,
     /// Less than a tenth is left of the day's calls to Salesforce.
     ApiAllowanceLow,
-    /// The position in the stream was lost.
+    /// The stream's cursor was lost.
     CursorReset,
-    /// Events that nobody could act on wait for somebody.
+    /// Dead letters are open.
     DeadLettersOpen,
-    /// Orders have been live for long and make no progress.
+    /// Orders have been in progress for long without a new fact.
     OrderStuck,
     /// Jobs could not be read.
     JobSetAside,
-    /// WHMCS no longer keeps our marker.
+    /// WHMCS no longer keeps the marker in order notes.
     MarkerLost,
     /// A worker panicked over a job.
     WorkerPanicked,
 }
 
-impl Rule {
+impl AlertRule {
     /// Every rule.
-    pub const ALL: [Self; 19] = [
-        Self::ProvisioningFailureRateHigh,
-        Self::ProvisioningLatencyHigh,
-        Self::EventStreamDown,
-        Self::NoLeader,
-        Self::ReplayWindowShrinking,
-        Self::ReplayWindowCritical,
-        Self::EventLagHigh,
-        Self::QueueStuck,
-        Self::NeedsAttention,
-        Self::LanePaused,
-        Self::WhmcsErrorsHigh,
-        Self::CredentialFailure,
-        Self::ApiAllowanceLow,
-        Self::CursorReset,
-        Self::DeadLettersOpen,
-        Self::OrderStuck,
-        Self::JobSetAside,
-        Self::MarkerLost,
-        Self::WorkerPanicked,
-    ];
+    pub const ALL: &'static [Self] = <Self as strum::VariantArray>::VARIANTS;
 
     /// Its name, in messages, metrics and the runbook.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ProvisioningFailureRateHigh => "ProvisioningFailureRateHigh",
-            Self::ProvisioningLatencyHigh => "ProvisioningLatencyHigh",
-            Self::EventStreamDown => "EventStreamDown",
-            Self::NoLeader => "NoLeader",
-            Self::ReplayWindowShrinking => "ReplayWindowShrinking",
-            Self::ReplayWindowCritical => "ReplayWindowCritical",
-            Self::EventLagHigh => "EventLagHigh",
-            Self::QueueStuck => "QueueStuck",
-            Self::NeedsAttention => "NeedsAttention",
-            Self::LanePaused => "LanePaused",
-            Self::WhmcsErrorsHigh => "WhmcsErrorsHigh",
-            Self::CredentialFailure => "CredentialFailure",
-            Self::ApiAllowanceLow => "ApiAllowanceLow",
-            Self::CursorReset => "CursorReset",
-            Self::DeadLettersOpen => "DeadLettersOpen",
-            Self::OrderStuck => "OrderStuck",
-            Self::JobSetAside => "JobSetAside",
-            Self::MarkerLost => "MarkerLost",
-            Self::WorkerPanicked => "WorkerPanicked",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
-    /// `page`: somebody must come now. `ticket`: somebody must see to it.
+    /// `page`: needs action now. `ticket`: needs action during working hours.
     #[must_use]
     pub const fn severity(self) -> &'static str {
         match self {
@@ -186,7 +146,7 @@ impl Rule {
         }
     }
 
-    /// What it means, in one sentence.
+    /// One sentence for the notification.
     #[must_use]
     pub const fn summary(self) -> &'static str {
         match self {
@@ -195,32 +155,30 @@ impl Rule {
             Self::EventStreamDown => "No subscriber receives events from Salesforce.",
             Self::NoLeader => "No subscriber leads the channel; events wait in Salesforce.",
             Self::ReplayWindowShrinking => {
-                "The stored position is more than a day old; Salesforce forgets events after three."
+                "The stored cursor is more than a day old; Salesforce keeps events for three days."
             }
             Self::ReplayWindowCritical => {
-                "Events are about to be lost: Salesforce forgets what was not fetched."
+                "Events are about to be lost: Salesforce keeps them for 72 hours."
             }
-            Self::EventLagHigh => "The stream is open, and nothing came over it for long.",
-            Self::QueueStuck => "Orders are due, and no attempt ends.",
-            Self::NeedsAttention => "Failed orders wait for somebody.",
+            Self::EventLagHigh => "The stream is open, and no message arrived for long.",
+            Self::QueueStuck => "Jobs are due, and no attempt finishes.",
+            Self::NeedsAttention => "Failed orders need attention.",
             Self::LanePaused => "WHMCS refuses the bridge; orders wait.",
             Self::WhmcsErrorsHigh => "Many calls to WHMCS end in an error.",
             Self::CredentialFailure => "Salesforce refuses the bridge's login.",
-            Self::ApiAllowanceLow => "Little is left of the day's calls to Salesforce.",
-            Self::CursorReset => {
-                "The position in the event stream was lost; events may be missing."
-            }
-            Self::DeadLettersOpen => "Events came that nobody could act on.",
-            Self::OrderStuck => "Orders have been in progress for long and do not move.",
+            Self::ApiAllowanceLow => "Few of the day's Salesforce API calls are left.",
+            Self::CursorReset => "The cursor of the event stream was lost; events may be missing.",
+            Self::DeadLettersOpen => "Events could not be processed.",
+            Self::OrderStuck => "Orders have been in progress for long without progress.",
             Self::JobSetAside => "Jobs could not be read and were set aside.",
             Self::MarkerLost => "WHMCS no longer keeps the marker in order notes.",
             Self::WorkerPanicked => "A worker panicked over a job.",
         }
     }
 
-    /// How long it must hold before it fires.
+    /// How long the condition must hold before the alert fires.
     #[must_use]
-    pub const fn patience(self) -> Duration {
+    pub const fn pending_for(self) -> Duration {
         match self {
             Self::ProvisioningLatencyHigh => minutes(15),
             Self::EventStreamDown
@@ -229,18 +187,18 @@ impl Rule {
             | Self::QueueStuck
             | Self::WhmcsErrorsHigh => minutes(5),
             Self::NoLeader | Self::CredentialFailure => minutes(2),
-            // An order waits for its hour by itself; the others are as true now as later.
+            // These conditions already include a duration, or do not pass by waiting.
             _ => Duration::ZERO,
         }
     }
 
-    /// What was seen, with numbers, while it holds. `firing`: whether it fires already; a rule
-    /// that needs some evidence to begin goes on with less.
+    /// Returns the description, with numbers, while the condition holds. A `firing` alert keeps
+    /// firing below the minimum number of attempts that it needs to start.
     #[must_use]
-    pub fn holds(self, settings: &Settings, seen: &Seen, firing: bool) -> Option<String> {
+    pub fn holds(self, settings: &Settings, snapshot: &Snapshot, firing: bool) -> Option<String> {
         match self {
             Self::ProvisioningFailureRateHigh => {
-                let outcomes = &seen.outcomes;
+                let outcomes = &snapshot.outcomes;
                 let enough = firing || outcomes.finished() >= settings.min_attempts;
                 (enough && outcomes.failure_ratio() > settings.failure_rate).then(|| {
                     format!(
@@ -254,7 +212,7 @@ impl Rule {
                 })
             }
             Self::ProvisioningLatencyHigh => {
-                let p95 = seen.latency.p95?;
+                let p95 = snapshot.latency.p95?;
                 (p95 > LATENCY_TARGET).then(|| {
                     format!(
                         "95 of 100 orders took up to {} within {}; the target is {}.",
@@ -265,12 +223,12 @@ impl Rule {
                 })
             }
             Self::EventStreamDown => {
-                let down =
-                    seen.is_followed(settings) && seen.first(ConditionKind::Subscribed).is_none();
+                let down = snapshot.is_followed(settings)
+                    && snapshot.first(ConditionKind::Subscribed).is_none();
                 down.then(|| {
                     let trouble = [ConditionKind::Stopped, ConditionKind::Connecting]
                         .into_iter()
-                        .find_map(|kind| seen.first(kind));
+                        .find_map(|kind| snapshot.first(kind));
                     match trouble {
                         Some((view, condition)) => format!(
                             "The subscriber on {} is {}: {}",
@@ -283,50 +241,50 @@ impl Rule {
                 })
             }
             Self::NoLeader => {
-                let led = seen.stream.leader.as_ref();
-                let led = led.is_some_and(|(_, _, until)| *until > seen.now());
-                (seen.is_followed(settings) && !led)
+                let led = snapshot.stream.leader.as_ref();
+                let led = led.is_some_and(|(_, _, until)| *until > snapshot.now());
+                (snapshot.is_followed(settings) && !led)
                     .then(|| format!("Nobody holds the lease of {}.", settings.channel))
             }
-            Self::ReplayWindowShrinking => seen.window_below(settings, hours(48)),
-            Self::ReplayWindowCritical => seen.window_below(settings, hours(12)),
+            Self::ReplayWindowShrinking => snapshot.window_below(settings, hours(48)),
+            Self::ReplayWindowCritical => snapshot.window_below(settings, hours(12)),
             Self::EventLagHigh => {
-                let up =
-                    seen.is_followed(settings) && seen.first(ConditionKind::Subscribed).is_some();
-                let lag = seen.lag().filter(|lag| up && *lag > LAG)?;
+                let up = snapshot.is_followed(settings)
+                    && snapshot.first(ConditionKind::Subscribed).is_some();
+                let lag = snapshot.lag().filter(|lag| up && *lag > LAG)?;
                 Some(format!("Nothing was stored from it for {}.", words(lag)))
             }
             Self::QueueStuck => {
                 // Each has an alert, or a person, of its own.
-                if seen.worker_paused().is_some()
-                    || seen.first(ConditionKind::WhmcsRefuses).is_some()
+                if snapshot.worker_paused().is_some()
+                    || snapshot.first(ConditionKind::WhmcsRefuses).is_some()
                 {
                     return None;
                 }
-                let waits = seen.now().since(seen.queue_stats.oldest_due?);
-                let idle = seen
+                let waits = snapshot.now().since(snapshot.queue_stats.oldest_due?);
+                let idle = snapshot
                     .outcomes
                     .last_end
-                    .is_none_or(|at| seen.now().since(at) > IDLE);
+                    .is_none_or(|at| snapshot.now().since(at) > IDLE);
                 (waits > STUCK && idle).then(|| {
                     format!(
                         "{} jobs are queued; the oldest is due for {}.",
-                        seen.queue_stats.count("queued"),
+                        snapshot.queue_stats.count("queued"),
                         words(waits)
                     )
                 })
             }
-            Self::NeedsAttention => (seen.neglected > 0).then(|| {
+            Self::NeedsAttention => (snapshot.unacknowledged > 0).then(|| {
                 format!(
-                    "{} orders failed more than {} ago and were seen to by nobody.",
-                    seen.neglected,
-                    words(NEGLECT)
+                    "{} orders failed more than {} ago and were snapshot to by nobody.",
+                    snapshot.unacknowledged,
+                    words(UNACKNOWLEDGED_AFTER)
                 )
             }),
-            Self::LanePaused => told_of(seen, ConditionKind::WhmcsRefuses),
+            Self::LanePaused => describe(snapshot, ConditionKind::WhmcsRefuses),
             Self::WhmcsErrorsHigh => {
                 let (line, least) = CALL_ERRORS;
-                let calls = &seen.calls;
+                let calls = &snapshot.calls;
                 let enough = firing || calls.calls >= least;
                 (enough && calls.error_ratio() > line).then(|| {
                     format!(
@@ -339,37 +297,37 @@ impl Rule {
                     )
                 })
             }
-            Self::CredentialFailure => told_of(seen, ConditionKind::SalesforceRefuses),
-            Self::ApiAllowanceLow => told_of(seen, ConditionKind::ApiScarce),
+            Self::CredentialFailure => describe(snapshot, ConditionKind::SalesforceRefuses),
+            Self::ApiAllowanceLow => describe(snapshot, ConditionKind::ApiScarce),
             Self::CursorReset => {
-                let gap = seen.gap.as_ref()?;
-                (seen.now().since(gap.until) < GAP_SHOWN).then(|| gap.detail.clone())
+                let gap = snapshot.gap.as_ref()?;
+                (snapshot.now().since(gap.until) < GAP_SHOWN).then(|| gap.detail.clone())
             }
-            Self::DeadLettersOpen => match seen.queue_stats.open_dead_letters {
+            Self::DeadLettersOpen => match snapshot.queue_stats.open_dead_letters {
                 0 => None,
                 count => Some(format!("{count} dead letters are open.")),
             },
             Self::OrderStuck => {
-                let (order, since) = seen.stuck.oldest?;
+                let (order, since) = snapshot.stuck.oldest?;
                 Some(format!(
                     "{} orders have been in progress for more than {}, without anything new for more than {}; the oldest, {order}, for {}.",
-                    seen.stuck.orders,
+                    snapshot.stuck.orders,
                     words(LIVE_FOR),
                     words(IDLE_FOR),
-                    words(seen.now().since(since)),
+                    words(snapshot.now().since(since)),
                 ))
             }
-            Self::JobSetAside => (seen.set_aside.jobs > 0).then(|| {
+            Self::JobSetAside => (snapshot.set_aside.jobs > 0).then(|| {
                 format!(
                     "{} jobs were set aside within {}; the newest is of order {}: {}",
-                    seen.set_aside.jobs,
+                    snapshot.set_aside.jobs,
                     words(SET_ASIDE_SHOWN),
-                    seen.set_aside.order,
-                    seen.set_aside.cause
+                    snapshot.set_aside.order,
+                    snapshot.set_aside.cause
                 )
             }),
             Self::MarkerLost => {
-                let lost = seen.now().since(seen.marker_lost?);
+                let lost = snapshot.now().since(snapshot.marker_lost?);
                 Some(format!(
                     "The newest order that was read back from WHMCS, {} ago, had lost it.",
                     words(lost)
@@ -378,18 +336,18 @@ impl Rule {
             Self::WorkerPanicked => {
                 let lately = |condition: &Condition| {
                     condition.kind == ConditionKind::Panicked
-                        && seen.now().since(condition.since) < PANIC_SHOWN
+                        && snapshot.now().since(condition.since) < PANIC_SHOWN
                 };
-                let (view, condition) = seen.find(lately)?;
+                let (view, condition) = snapshot.find(lately)?;
                 Some(format!("On {}: {}", view.report.host, condition.detail))
             }
         }
     }
 }
 
-/// One alert however many processes show the kind.
-fn told_of(seen: &Seen, kind: ConditionKind) -> Option<String> {
-    let (view, condition) = seen.first(kind)?;
+/// Describes the first process with this condition: one alert however many have it.
+fn describe(snapshot: &Snapshot, kind: ConditionKind) -> Option<String> {
+    let (view, condition) = snapshot.first(kind)?;
     Some(format!(
         "{} on {}: {}",
         view.report.role, view.report.host, condition.detail

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Interval and lease of alert evaluation, short for tests.
-pub(crate) const INTERVALS: monitoring::Pace = monitoring::Pace {
+pub(crate) const INTERVALS: monitoring::Schedule = monitoring::Schedule {
     every: Duration::from_millis(500),
     lease: Duration::from_secs(3),
 };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use monitoring::Rule;
+use monitoring::AlertRule;
 use serde_json::Value;
 
 /// Metrics that tests do not always see: a gauge set from a Salesforce response header that the
@@ -56,9 +56,12 @@ fn names_after(text: &str, mark: &str) -> Vec<String> {
 #[test]
 fn prometheus_rules_match_alert_rules() {
     let rules = text("deploy/prometheus/orderbridge.rules.yml");
-    let ours = Rule::ALL.map(|rule| rule.name().to_owned());
+    let ours = AlertRule::ALL
+        .iter()
+        .map(|rule| rule.name().to_owned())
+        .collect::<Vec<_>>();
     assert_eq!(names_after(&rules, "- alert:"), ours);
-    for rule in Rule::ALL {
+    for rule in AlertRule::ALL.iter().copied() {
         let begin = rules.find(&format!("- alert: {}\n", rule.name())).unwrap();
         let one = &rules[begin..];
         let end = one[1..].find("- alert:").map_or(one.len(), |at| at + 1);
@@ -72,7 +75,7 @@ fn prometheus_rules_match_alert_rules() {
         ] {
             assert!(one.contains(&part), "{part} is not in\n{one}");
         }
-        let minutes = rule.patience().as_secs() / 60;
+        let minutes = rule.pending_for().as_secs() / 60;
         let waits = one.contains(&format!("for: {minutes}m\n"));
         assert_eq!(waits, minutes > 0, "{one}");
     }
@@ -81,7 +84,13 @@ fn prometheus_rules_match_alert_rules() {
 #[test]
 fn every_alert_has_a_runbook_section() {
     let sections = names_after(&text("docs/RUNBOOKS.md"), "## ");
-    assert_eq!(sections, Rule::ALL.map(|rule| rule.name().to_owned()));
+    assert_eq!(
+        sections,
+        AlertRule::ALL
+            .iter()
+            .map(|rule| rule.name().to_owned())
+            .collect::<Vec<_>>()
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The watch over a store in memory, with a clock that is advanced.
+//! The evaluator over a store in memory, with a clock that is advanced.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use domain::ports::{
     CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, Notified,
     ProcessReport, Setting,
 };
-use monitoring::{Pace, Ports, Post, Rule, Settings, Watch};
+use monitoring::{AlertEvaluator, AlertRule, Ports, Schedule, Settings, Webhook};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ struct Receiver {
 }
 
 #[async_trait]
-impl Post for Receiver {
+impl Webhook for Receiver {
     async fn post(&self, body: String) -> Result<(), String> {
         if *self.down.lock().unwrap() {
             return Err("it is down".to_owned());
@@ -52,7 +52,7 @@ impl TestEnv {
         }
     }
 
-    fn ports(&self, post: Option<Arc<dyn Post>>) -> Ports {
+    fn ports(&self, post: Option<Arc<dyn Webhook>>) -> Ports {
         Ports {
             store: Arc::clone(&self.store) as _,
             reader: Arc::clone(&self.store) as _,
@@ -62,20 +62,20 @@ impl TestEnv {
         }
     }
 
-    fn watch(&self) -> Watch {
+    fn evaluator(&self) -> AlertEvaluator {
         self.watch_of(Some(Arc::clone(&self.receiver) as _))
     }
 
-    fn watch_of(&self, post: Option<Arc<dyn Post>>) -> Watch {
+    fn watch_of(&self, post: Option<Arc<dyn Webhook>>) -> AlertEvaluator {
         let settings = Settings {
-            pace: Pace::default(),
+            schedule: Schedule::default(),
             channel: Channel::new("/event/X__e").unwrap(),
             events_enabled: true,
             failure_rate: 0.10,
             window: Duration::from_secs(900),
             min_attempts: 10,
         };
-        Watch::new(self.ports(post), settings)
+        AlertEvaluator::new(self.ports(post), settings)
     }
 
     async fn attempts(&self, outcome: JobOutcome, count: u32) {
@@ -109,10 +109,10 @@ impl TestEnv {
     }
 }
 
-/// One turn, and every post that is due.
-async fn turn(watch: &Watch) {
-    watch.turn().await;
-    while watch.post_next().await {}
+/// One transition, and every post that is due.
+async fn evaluate_and_notify(evaluator: &AlertEvaluator) {
+    evaluator.evaluate_once().await;
+    while evaluator.post_next().await {}
 }
 
 const FIRING: &str = "ProvisioningFailureRateHigh firing";
@@ -121,11 +121,11 @@ const RESOLVED: &str = "ProvisioningFailureRateHigh resolved";
 #[tokio::test]
 async fn failure_rate_raises_one_alert_and_recovery_resolves_it_once() {
     let house = TestEnv::new();
-    let watches = [house.watch(), house.watch(), house.watch()];
+    let watches = [house.evaluator(), house.evaluator(), house.evaluator()];
     house.attempts(JobOutcome::Succeeded, 7).await;
     house.attempts(JobOutcome::Failed, 2).await;
-    for watch in &watches {
-        turn(watch).await;
+    for evaluator in &watches {
+        evaluate_and_notify(evaluator).await;
     }
     assert_eq!(
         house.taken(),
@@ -134,16 +134,16 @@ async fn failure_rate_raises_one_alert_and_recovery_resolves_it_once() {
     );
     house.attempts(JobOutcome::Succeeded, 3).await;
     for _ in 0..5 {
-        for watch in &watches {
-            turn(watch).await;
+        for evaluator in &watches {
+            evaluate_and_notify(evaluator).await;
         }
         house.clock.advance(Duration::from_secs(10));
     }
     assert_eq!(house.taken(), [FIRING]);
     house.attempts(JobOutcome::Succeeded, 8).await;
     for _ in 0..5 {
-        for watch in &watches {
-            turn(watch).await;
+        for evaluator in &watches {
+            evaluate_and_notify(evaluator).await;
         }
         house.clock.advance(Duration::from_secs(10));
     }
@@ -153,68 +153,71 @@ async fn failure_rate_raises_one_alert_and_recovery_resolves_it_once() {
 #[tokio::test]
 async fn alert_resolves_when_failures_leave_window() {
     let house = TestEnv::new();
-    let watch = house.watch();
+    let evaluator = house.evaluator();
     house.attempts(JobOutcome::Failed, 10).await;
-    turn(&watch).await;
+    evaluate_and_notify(&evaluator).await;
     house.clock.advance(Duration::from_secs(901));
-    turn(&watch).await;
+    evaluate_and_notify(&evaluator).await;
     assert_eq!(house.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn successor_posts_nothing_twice_and_resolves_alert() {
     let house = TestEnv::new();
-    let (first, second) = (house.watch(), house.watch());
+    let (first, second) = (house.evaluator(), house.evaluator());
     house.attempts(JobOutcome::Failed, 10).await;
-    turn(&first).await;
-    turn(&second).await;
+    evaluate_and_notify(&first).await;
+    evaluate_and_notify(&second).await;
     // The first one dies; its lease runs out.
     house.clock.advance(Duration::from_secs(31));
-    turn(&second).await;
+    evaluate_and_notify(&second).await;
     assert_eq!(house.taken(), [FIRING]);
     house.attempts(JobOutcome::Succeeded, 90).await;
     // The first one was only asleep: it can neither judge nor mark.
-    turn(&first).await;
-    turn(&second).await;
-    turn(&first).await;
+    evaluate_and_notify(&first).await;
+    evaluate_and_notify(&second).await;
+    evaluate_and_notify(&first).await;
     assert_eq!(house.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn unreachable_webhook_delays_no_evaluation_and_is_notified_later() {
     let house = TestEnv::new();
-    let watch = house.watch();
+    let evaluator = house.evaluator();
     house.down(true);
     house.attempts(JobOutcome::Failed, 10).await;
-    turn(&watch).await;
+    evaluate_and_notify(&evaluator).await;
     let stored = house.store.alerts().await.unwrap();
     assert!(stored[0].is_firing());
     assert_eq!(stored[0].notified, Notified::Nothing);
     house.attempts(JobOutcome::Succeeded, 90).await;
     house.clock.advance(Duration::from_secs(10));
-    turn(&watch).await;
+    evaluate_and_notify(&evaluator).await;
     assert!(!house.store.alerts().await.unwrap()[0].is_firing());
     house.down(false);
-    assert!(!watch.post_next().await, "it waits before it tries again");
+    assert!(
+        !evaluator.post_next().await,
+        "it waits before it tries again"
+    );
     house.clock.advance(Duration::from_secs(300));
-    turn(&watch).await;
+    evaluate_and_notify(&evaluator).await;
     assert_eq!(house.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn notification_posted_but_not_recorded_is_posted_again() {
     let house = TestEnv::new();
-    let (first, second) = (house.watch(), house.watch());
+    let (first, second) = (house.evaluator(), house.evaluator());
     house.attempts(JobOutcome::Failed, 10).await;
-    first.turn().await;
+    first.evaluate_once().await;
     // The first one loses its lease between its judgement and its mark.
     house.clock.advance(Duration::from_secs(31));
-    second.turn().await;
+    second.evaluate_once().await;
     assert!(!first.post_next().await);
     assert!(second.post_next().await);
     assert_eq!(house.taken(), [FIRING, FIRING]);
-    turn(&first).await;
-    turn(&second).await;
+    evaluate_and_notify(&first).await;
+    evaluate_and_notify(&second).await;
     assert_eq!(house.taken().len(), 2);
 }
 
@@ -238,21 +241,21 @@ async fn process_without_webhook_yields_leadership_to_one_with_webhook() {
         }],
     };
     house.store.report_process(&report).await.unwrap();
-    turn(&without).await;
+    evaluate_and_notify(&without).await;
     assert!(house.store.alerts().await.unwrap().is_empty());
-    let with = house.watch();
-    turn(&with).await;
+    let with = house.evaluator();
+    evaluate_and_notify(&with).await;
     assert_eq!(house.taken(), [FIRING]);
 }
 
 #[tokio::test]
 async fn alert_without_webhook_is_on_console() {
     let house = TestEnv::new();
-    let watch = house.watch_of(None);
+    let evaluator = house.watch_of(None);
     house.attempts(JobOutcome::Failed, 10).await;
-    turn(&watch).await;
+    evaluate_and_notify(&evaluator).await;
     let stored = house.store.alerts().await.unwrap();
-    let rule = Rule::ProvisioningFailureRateHigh;
+    let rule = AlertRule::ProvisioningFailureRateHigh;
     assert_eq!(stored[0].name, rule.name());
     assert!(stored[0].is_firing());
     assert_eq!(stored[0].pending_notification(), None);
@@ -261,7 +264,7 @@ async fn alert_without_webhook_is_on_console() {
 #[tokio::test]
 async fn lasting_whmcs_call_failures_raise_alert() {
     let house = TestEnv::new();
-    let watch = house.watch();
+    let evaluator = house.evaluator();
     house
         .store
         .enqueue(&[new_job("e1", order_id(1), None)])
@@ -275,7 +278,7 @@ async fn lasting_whmcs_call_failures_raise_alert() {
         action: CallAction::GetOrders,
         outcome,
     };
-    let mut told = Vec::new();
+    let mut notified = Vec::new();
     for minute in 0..20 {
         let failed = minute < 8;
         let outcome = match failed {
@@ -285,13 +288,13 @@ async fn lasting_whmcs_call_failures_raise_alert() {
         let calls = [call(outcome), call(CallOutcome::Ok), call(CallOutcome::Ok)];
         let recorded = house.store.record(&claimed[0].lease, &[], &calls);
         recorded.await.unwrap();
-        turn(&watch).await;
-        told.push(house.taken().len());
+        evaluate_and_notify(&evaluator).await;
+        notified.push(house.taken().len());
         house.clock.advance(Duration::from_secs(60));
     }
     // Twelve calls are there in the fourth minute, and the share is on the line again when the
     // first two are out of the window.
-    assert_eq!(told[7..9], [0, 1], "it fires when it has lasted");
+    assert_eq!(notified[7..9], [0, 1], "it fires when it has lasted");
     assert_eq!(
         house.taken(),
         ["WhmcsErrorsHigh firing", "WhmcsErrorsHigh resolved"]

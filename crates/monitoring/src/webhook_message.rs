@@ -1,11 +1,11 @@
-//! The message that a receiver gets; part of the outside contract.
+//! The JSON of a notification; part of the public contract.
 
 use domain::ports::{Alert, Notified};
 use serde_json::{Value, json};
 
 use crate::rule::rfc3339;
 
-/// The JSON of one message.
+/// The JSON of one notification.
 #[must_use]
 pub fn body(alert: &Alert, message: Notified) -> String {
     let resolved = message == Notified::Resolved;

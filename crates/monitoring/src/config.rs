@@ -1,4 +1,4 @@
-//! The settings of alerts, the same in every program that watches.
+//! Settings of alerts, the same in every program.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use domain::key::Channel;
 use settings::{Problem, Problems, Secret};
 use url::Url;
 
-use crate::{Pace, Settings};
+use crate::{Schedule, Settings};
 
-/// What can be set about alerts.
+/// Settings of the alert rules.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct AlertArgs {
     /// Where alerts are posted as JSON; may hold a secret
@@ -70,7 +70,7 @@ impl AlertArgs {
             |text| text.trim().parse().ok().filter(|count| *count >= 1),
         );
         let settings = Settings {
-            pace: Pace::default(),
+            schedule: Schedule::default(),
             channel: channel?,
             events_enabled: events_enabled?,
             failure_rate: failure_rate?,
@@ -99,7 +99,7 @@ fn check_url(text: &str) -> Result<Secret, Problem> {
             .to_owned(),
     };
     // The value is not shown: its path or query is often the receiver's secret.
-    let url = Url::parse(text).map_err(|_| problem("it is no URL"))?;
+    let url = Url::parse(text).map_err(|_| problem("it is not a valid URL"))?;
     match url.scheme() {
         "https" if url.host().is_some() => Ok(Secret::new(text)),
         "http" if settings::is_loopback(&url) => Ok(Secret::new(text)),

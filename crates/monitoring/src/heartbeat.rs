@@ -1,4 +1,4 @@
-//! What a process says of itself.
+//! Heartbeats of this process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,25 +7,25 @@ use domain::ports::{Clock, Condition, ConditionKind, JobIntake, ProcessReport};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
-/// Something that a process notices of itself.
+/// A condition that this process observes about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObservedCondition {
-    /// What.
+    /// Which condition.
     pub kind: ConditionKind,
-    /// In plain words.
+    /// Details for operators.
     pub detail: String,
-    /// Since when, where it is known; otherwise since it was first reported.
+    /// When it began, if known; otherwise it begins with the first report.
     pub since: Option<Timestamp>,
 }
 
 impl ObservedCondition {
-    /// A kind that says it all.
+    /// A condition without details.
     #[must_use]
     pub fn bare(kind: ConditionKind) -> Self {
         Self::words(kind, String::new())
     }
 
-    /// A kind and what there is to say about it.
+    /// A condition with details.
     #[must_use]
     pub fn words(kind: ConditionKind, detail: String) -> Self {
         Self {
@@ -36,15 +36,15 @@ impl ObservedCondition {
     }
 }
 
-/// Tells the store what this process alone knows.
-pub struct Reporter {
+/// Writes this process's conditions to the process registry.
+pub struct Heartbeat {
     store: Arc<dyn JobIntake>,
     clock: Arc<dyn Clock>,
     report: ProcessReport,
 }
 
-impl Reporter {
-    /// Of this process.
+impl Heartbeat {
+    /// Creates the heartbeat of this process.
     #[must_use]
     pub fn new(store: Arc<dyn JobIntake>, clock: Arc<dyn Clock>, report: ProcessReport) -> Self {
         Self {
@@ -54,53 +54,53 @@ impl Reporter {
         }
     }
 
-    /// Reports so often until `shutdown`, then says goodbye. A report that cannot be written
-    /// is made up for by the next one.
+    /// Reports at this interval until `shutdown`, then leaves the registry. A failed report is
+    /// replaced by the next one.
     pub async fn run(
         mut self,
         every: Duration,
-        notice: impl Fn() -> Vec<ObservedCondition> + Send + Sync,
+        conditions: impl Fn() -> Vec<ObservedCondition> + Send + Sync,
         shutdown: CancellationToken,
     ) {
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
-            self.say(notice()).await;
+            self.report(conditions()).await;
         }
-        // It is forgotten by itself when this fails.
+        // If this fails, the entry expires by itself.
         let _ = self.store.retire_process(&self.report.id).await;
     }
 
     /// Reports once.
-    pub async fn say(&mut self, noticed: Vec<ObservedCondition>) {
+    pub async fn report(&mut self, observed: Vec<ObservedCondition>) {
         let now = self.clock.now();
-        self.report.conditions = since_when(&self.report.conditions, noticed, now);
+        self.report.conditions = since_when(&self.report.conditions, observed, now);
         if let Err(error) = self.store.report_process(&self.report).await {
-            tracing::warn!(%error, "the store did not take this process's report");
+            tracing::warn!(%error, "heartbeat not stored");
         }
     }
 }
 
-/// A kind that stands already has stood since it came up; another panic is news of its own.
+/// A condition keeps its start time while it lasts; another panic is a new condition.
 fn since_when(
     before: &[Condition],
-    noticed: Vec<ObservedCondition>,
+    observed: Vec<ObservedCondition>,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let conditions = noticed.into_iter().map(|noticed| {
+    let conditions = observed.into_iter().map(|observed| {
         let stood = before
             .iter()
-            .find(|condition| condition.kind == noticed.kind)
+            .find(|condition| condition.kind == observed.kind)
             .filter(|condition| {
-                condition.kind != ConditionKind::Panicked || condition.detail == noticed.detail
+                condition.kind != ConditionKind::Panicked || condition.detail == observed.detail
             });
         Condition {
-            kind: noticed.kind,
-            since: noticed
+            kind: observed.kind,
+            since: observed
                 .since
                 .or(stood.map(|condition| condition.since))
                 .unwrap_or(now),
-            detail: noticed.detail,
+            detail: observed.detail,
         }
     });
     conditions.collect()

@@ -1,4 +1,4 @@
-//! Every rule and every turn of an alert.
+//! Tests of every rule and every transition of an alert.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ const T0: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 fn settings() -> Settings {
     Settings {
-        pace: crate::Pace::default(),
+        schedule: crate::Schedule::default(),
         channel: Channel::new("/event/X__e").unwrap(),
         events_enabled: true,
         failure_rate: 0.10,
@@ -24,7 +24,7 @@ fn settings() -> Settings {
     }
 }
 
-fn process(role: &str, signs: &[ConditionKind]) -> ProcessView {
+fn process(role: &str, kinds: &[ConditionKind]) -> ProcessView {
     ProcessView {
         report: ProcessReport {
             id: Owner::new(role).unwrap(),
@@ -33,10 +33,10 @@ fn process(role: &str, signs: &[ConditionKind]) -> ProcessView {
             host: "host-a".to_owned(),
             pid: 1,
             started_at: T0,
-            conditions: signs
+            conditions: kinds
                 .iter()
-                .map(|sign| Condition {
-                    kind: *sign,
+                .map(|kind| Condition {
+                    kind: *kind,
                     since: T0,
                     detail: "words".to_owned(),
                 })
@@ -48,9 +48,9 @@ fn process(role: &str, signs: &[ConditionKind]) -> ProcessView {
     }
 }
 
-/// Everything is well.
-fn well(now: Timestamp) -> Seen {
-    let mut seen = Seen {
+/// A snapshot in which no rule fires.
+fn well(now: Timestamp) -> Snapshot {
+    let mut snapshot = Snapshot {
         processes: vec![
             process(
                 "subscriber",
@@ -58,19 +58,19 @@ fn well(now: Timestamp) -> Seen {
             ),
             process("worker", &[]),
         ],
-        ..Seen::default()
+        ..Snapshot::default()
     };
-    seen.outcomes.now = now;
-    seen.stream.leader = Some((
+    snapshot.outcomes.now = now;
+    snapshot.stream.leader = Some((
         Owner::new("s").unwrap(),
         Epoch(1),
         now + Duration::from_secs(10),
     ));
-    seen.stream.cursor = Some(Cursor {
+    snapshot.stream.cursor = Some(Cursor {
         replay_id: ReplayId::new(vec![1]).unwrap(),
         committed_at: now,
     });
-    seen
+    snapshot
 }
 
 fn pause(what: Pausable) -> Pause {
@@ -96,17 +96,17 @@ fn calls(errors: u64, calls: u64) -> CallStats {
     CallStats { calls, errors }
 }
 
-/// What holds of what is seen.
-fn holding(seen: &Seen) -> Vec<Rule> {
+/// The rules whose condition holds.
+fn holding(snapshot: &Snapshot) -> Vec<AlertRule> {
     let settings = settings();
-    let holds = |rule: &Rule| rule.holds(&settings, seen, false).is_some();
-    Rule::ALL.into_iter().filter(holds).collect()
+    let holds = |rule: &AlertRule| rule.holds(&settings, snapshot, false).is_some();
+    AlertRule::ALL.iter().copied().filter(holds).collect()
 }
 
-fn with(change: impl FnOnce(&mut Seen)) -> Seen {
-    let mut seen = well(T0);
-    change(&mut seen);
-    seen
+fn with(change: impl FnOnce(&mut Snapshot)) -> Snapshot {
+    let mut snapshot = well(T0);
+    change(&mut snapshot);
+    snapshot
 }
 
 fn stuck(orders: u64) -> StuckOrders {
@@ -125,19 +125,21 @@ fn panicked(at: Timestamp) -> ProcessView {
 
 #[test]
 fn alert_names_stuck_order_and_unreadable_job() {
-    let seen = with(|seen| seen.stuck = stuck(3));
-    let words = Rule::OrderStuck.holds(&settings(), &seen, false).unwrap();
+    let snapshot = with(|snapshot| snapshot.stuck = stuck(3));
+    let words = AlertRule::OrderStuck
+        .holds(&settings(), &snapshot, false)
+        .unwrap();
     assert!(words.starts_with("3 orders"), "{words}");
     assert!(words.contains("801000000000001AAA, for 2 h"), "{words}");
 }
 
 #[test]
 fn alert_text_is_storable() {
-    let seen = with(|seen| {
-        seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
-        seen.processes[1].report.conditions[0].detail = "a\0b".to_owned();
+    let snapshot = with(|snapshot| {
+        snapshot.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
+        snapshot.processes[1].report.conditions[0].detail = "a\0b".to_owned();
     });
-    let changes = judge(&settings(), &seen, &[]);
+    let changes = evaluate(&settings(), &snapshot, &[]);
     assert!(!changes[0].0.description.contains('\0'));
 }
 
@@ -154,36 +156,36 @@ fn cursor_at(at: Timestamp) -> Option<Cursor> {
 
 #[test]
 fn each_rule_fires_alone_on_its_condition() {
-    use Rule::*;
+    use AlertRule::*;
     let order: Option<OrderId> = OrderId::parse("801000000000001").ok();
     assert!(order.is_some());
     let channel = settings().channel;
-    let table: Vec<(&str, Seen, Vec<Rule>)> = vec![
+    let table: Vec<(&str, Snapshot, Vec<AlertRule>)> = vec![
         ("all is well", well(T0), vec![]),
         (
             "2 of 12 failed",
-            with(|seen| seen.outcomes = outcomes(T0, 2, 12)),
+            with(|snapshot| snapshot.outcomes = outcomes(T0, 2, 12)),
             vec![ProvisioningFailureRateHigh],
         ),
         (
             "exactly the rate is not above it",
-            with(|seen| seen.outcomes = outcomes(T0, 1, 10)),
+            with(|snapshot| snapshot.outcomes = outcomes(T0, 1, 10)),
             vec![],
         ),
         (
             "fewer attempts than the least raise nothing",
-            with(|seen| seen.outcomes = outcomes(T0, 9, 9)),
+            with(|snapshot| snapshot.outcomes = outcomes(T0, 9, 9)),
             vec![],
         ),
         (
             "orders are slow",
-            with(|seen| seen.latency.p95 = Some(Duration::from_secs(301))),
+            with(|snapshot| snapshot.latency.p95 = Some(Duration::from_secs(301))),
             vec![ProvisioningLatencyHigh],
         ),
         (
             "the stream stands",
-            with(|seen| {
-                seen.processes[0] = process(
+            with(|snapshot| {
+                snapshot.processes[0] = process(
                     "subscriber",
                     &[ConditionKind::Leads, ConditionKind::Stopped],
                 );
@@ -191,132 +193,136 @@ fn each_rule_fires_alone_on_its_condition() {
             vec![EventStreamDown],
         ),
         (
-            "a standby's sign does not count for the leader's",
-            with(|seen| {
-                seen.processes
+            "a standby's condition does not count for the leader's",
+            with(|snapshot| {
+                snapshot
+                    .processes
                     .push(process("subscriber", &[ConditionKind::Standby]))
             }),
             vec![],
         ),
         (
             "nobody is there",
-            with(|seen| {
-                seen.processes.clear();
-                seen.stream.leader = None;
+            with(|snapshot| {
+                snapshot.processes.clear();
+                snapshot.stream.leader = None;
             }),
             vec![EventStreamDown, NoLeader],
         ),
         (
             "the channel was never followed and no subscriber is there",
-            with(|seen| {
-                seen.processes.clear();
-                seen.stream = Default::default();
+            with(|snapshot| {
+                snapshot.processes.clear();
+                snapshot.stream = Default::default();
             }),
             vec![],
         ),
         (
             "events are disabled, and old",
-            with(|seen| {
-                seen.processes[0] = process("subscriber", &[ConditionKind::EventsDisabled]);
-                seen.stream.leader = None;
-                seen.stream.cursor = cursor_at(ago(71 * 3600));
+            with(|snapshot| {
+                snapshot.processes[0] = process("subscriber", &[ConditionKind::EventsDisabled]);
+                snapshot.stream.leader = None;
+                snapshot.stream.cursor = cursor_at(ago(71 * 3600));
             }),
             vec![],
         ),
         (
             "a person holds intake back",
-            with(|seen| {
-                seen.processes[0] = process("subscriber", &[]);
-                seen.stream.leader = None;
-                seen.pauses = vec![pause(Pausable::Intake(channel.clone()))];
+            with(|snapshot| {
+                snapshot.processes[0] = process("subscriber", &[]);
+                snapshot.stream.leader = None;
+                snapshot.pauses = vec![pause(Pausable::Intake(channel.clone()))];
             }),
             vec![],
         ),
         (
             "a person holds intake back until events are lost",
-            with(|seen| {
-                seen.processes[0] = process("subscriber", &[]);
-                seen.stream.leader = None;
-                seen.stream.cursor = cursor_at(ago(61 * 3600));
-                seen.pauses = vec![pause(Pausable::Intake(channel))];
+            with(|snapshot| {
+                snapshot.processes[0] = process("subscriber", &[]);
+                snapshot.stream.leader = None;
+                snapshot.stream.cursor = cursor_at(ago(61 * 3600));
+                snapshot.pauses = vec![pause(Pausable::Intake(channel))];
             }),
             vec![ReplayWindowShrinking, ReplayWindowCritical],
         ),
         (
             "the window shrinks",
-            with(|seen| seen.stream.cursor = cursor_at(ago(25 * 3600))),
+            with(|snapshot| snapshot.stream.cursor = cursor_at(ago(25 * 3600))),
             vec![ReplayWindowShrinking, EventLagHigh],
         ),
         (
             "the stream is silent",
-            with(|seen| seen.stream.cursor = cursor_at(ago(601))),
+            with(|snapshot| snapshot.stream.cursor = cursor_at(ago(601))),
             vec![EventLagHigh],
         ),
         (
             "nothing ends",
-            with(|seen| seen.queue_stats.oldest_due = Some(ago(901))),
+            with(|snapshot| snapshot.queue_stats.oldest_due = Some(ago(901))),
             vec![QueueStuck],
         ),
         (
             "something ends",
-            with(|seen| {
-                seen.queue_stats.oldest_due = Some(ago(901));
-                seen.outcomes.last_end = Some(ago(60));
+            with(|snapshot| {
+                snapshot.queue_stats.oldest_due = Some(ago(901));
+                snapshot.outcomes.last_end = Some(ago(60));
             }),
             vec![],
         ),
         (
             "a person holds the workers back",
-            with(|seen| {
-                seen.queue_stats.oldest_due = Some(ago(901));
-                seen.pauses = vec![pause(Pausable::Worker)];
+            with(|snapshot| {
+                snapshot.queue_stats.oldest_due = Some(ago(901));
+                snapshot.pauses = vec![pause(Pausable::Worker)];
             }),
             vec![],
         ),
         (
             "WHMCS refuses two workers, and the queue waits",
-            with(|seen| {
-                seen.queue_stats.oldest_due = Some(ago(901));
-                seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
-                seen.processes
+            with(|snapshot| {
+                snapshot.queue_stats.oldest_due = Some(ago(901));
+                snapshot.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
+                snapshot
+                    .processes
                     .push(process("worker", &[ConditionKind::WhmcsRefuses]));
             }),
             vec![LanePaused],
         ),
         (
             "3 of 10 calls to WHMCS fail",
-            with(|seen| seen.calls = calls(3, 10)),
+            with(|snapshot| snapshot.calls = calls(3, 10)),
             vec![WhmcsErrorsHigh],
         ),
         (
             "exactly a fifth is not above it",
-            with(|seen| seen.calls = calls(2, 10)),
+            with(|snapshot| snapshot.calls = calls(2, 10)),
             vec![],
         ),
         (
             "few calls are no evidence",
-            with(|seen| seen.calls = calls(9, 9)),
+            with(|snapshot| snapshot.calls = calls(9, 9)),
             vec![],
         ),
         (
             "the day's calls run out",
-            with(|seen| seen.processes[1] = process("worker", &[ConditionKind::ApiScarce])),
+            with(|snapshot| snapshot.processes[1] = process("worker", &[ConditionKind::ApiScarce])),
             vec![ApiAllowanceLow],
         ),
         (
             "Salesforce refuses the login",
-            with(|seen| seen.processes[1] = process("worker", &[ConditionKind::SalesforceRefuses])),
+            with(|snapshot| {
+                snapshot.processes[1] = process("worker", &[ConditionKind::SalesforceRefuses])
+            }),
             vec![CredentialFailure],
         ),
         (
             "failed orders wait",
-            with(|seen| seen.neglected = 1),
+            with(|snapshot| snapshot.unacknowledged = 1),
             vec![NeedsAttention],
         ),
         (
             "a gap was recorded",
-            with(|seen| {
-                seen.gap = Some(GapView {
+            with(|snapshot| {
+                snapshot.gap = Some(GapView {
                     channel: settings().channel,
                     from: None,
                     until: ago(60),
@@ -327,27 +333,27 @@ fn each_rule_fires_alone_on_its_condition() {
         ),
         (
             "a dead letter is open",
-            with(|seen| seen.queue_stats.open_dead_letters = 1),
+            with(|snapshot| snapshot.queue_stats.open_dead_letters = 1),
             vec![DeadLettersOpen],
         ),
         (
             "an order has been in progress for long",
-            with(|seen| seen.stuck = stuck(2)),
+            with(|snapshot| snapshot.stuck = stuck(2)),
             vec![OrderStuck],
         ),
         (
             "an order is stuck while a person holds the workers back and WHMCS refuses",
-            with(|seen| {
-                seen.stuck = stuck(1);
-                seen.pauses = vec![pause(Pausable::Worker)];
-                seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
+            with(|snapshot| {
+                snapshot.stuck = stuck(1);
+                snapshot.pauses = vec![pause(Pausable::Worker)];
+                snapshot.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
             }),
             vec![LanePaused, OrderStuck],
         ),
         (
             "a job could not be read",
-            with(|seen| {
-                seen.set_aside = UnreadableJobs {
+            with(|snapshot| {
+                snapshot.set_aside = UnreadableJobs {
                     jobs: 1,
                     order: "801000000000001AAA".to_owned(),
                     cause: "`dreamt` is no kind of fact".to_owned(),
@@ -357,90 +363,93 @@ fn each_rule_fires_alone_on_its_condition() {
         ),
         (
             "WHMCS drops the marker",
-            with(|seen| seen.marker_lost = Some(ago(60))),
+            with(|snapshot| snapshot.marker_lost = Some(ago(60))),
             vec![MarkerLost],
         ),
         (
             "a worker panicked",
-            with(|seen| seen.processes[1] = process("worker", &[ConditionKind::Panicked])),
+            with(|snapshot| snapshot.processes[1] = process("worker", &[ConditionKind::Panicked])),
             vec![WorkerPanicked],
         ),
         (
             "a worker panicked long ago, and another lately",
-            with(|seen| {
-                seen.processes[1] = panicked(ago(1800));
-                seen.processes.push(panicked(ago(1799)));
+            with(|snapshot| {
+                snapshot.processes[1] = panicked(ago(1800));
+                snapshot.processes.push(panicked(ago(1799)));
             }),
             vec![WorkerPanicked],
         ),
         (
             "a worker panicked long ago",
-            with(|seen| seen.processes[1] = panicked(ago(1800))),
+            with(|snapshot| snapshot.processes[1] = panicked(ago(1800))),
             vec![],
         ),
     ];
-    for (name, seen, rules) in table {
-        assert_eq!(holding(&seen), rules, "{name}");
+    for (name, snapshot, rules) in table {
+        assert_eq!(holding(&snapshot), rules, "{name}");
     }
 }
 
 #[test]
 fn minimum_attempts_apply_to_firing_not_to_resolving() {
-    let seen = with(|seen| seen.outcomes = outcomes(T0, 2, 9));
-    let rule = Rule::ProvisioningFailureRateHigh;
-    assert_eq!(rule.holds(&settings(), &seen, false), None);
-    assert!(rule.holds(&settings(), &seen, true).is_some());
-    let over = with(|seen| seen.outcomes = outcomes(T0, 0, 3));
+    let snapshot = with(|snapshot| snapshot.outcomes = outcomes(T0, 2, 9));
+    let rule = AlertRule::ProvisioningFailureRateHigh;
+    assert_eq!(rule.holds(&settings(), &snapshot, false), None);
+    assert!(rule.holds(&settings(), &snapshot, true).is_some());
+    let over = with(|snapshot| snapshot.outcomes = outcomes(T0, 0, 3));
     assert_eq!(rule.holds(&settings(), &over, true), None);
-    let seen = with(|seen| seen.calls = calls(2, 9));
-    let rule = Rule::WhmcsErrorsHigh;
-    assert_eq!(rule.holds(&settings(), &seen, false), None);
-    assert!(rule.holds(&settings(), &seen, true).is_some());
+    let snapshot = with(|snapshot| snapshot.calls = calls(2, 9));
+    let rule = AlertRule::WhmcsErrorsHigh;
+    assert_eq!(rule.holds(&settings(), &snapshot, false), None);
+    assert!(rule.holds(&settings(), &snapshot, true).is_some());
     assert_eq!(rule.holds(&settings(), &well(T0), true), None);
 }
 
 #[test]
 fn alert_fires_once_after_pending_time_and_resolves_once() {
-    let rule = Rule::NoLeader;
+    let rule = AlertRule::NoLeader;
     let at = |seconds: u64| T0 + Duration::from_secs(seconds);
     let holds = || Some("x".to_owned());
-    let (pending, turn) = next(rule, None, holds(), at(0)).unwrap();
-    assert_eq!((turn, pending.is_firing()), (Turn::Pending, false));
-    assert_eq!(next(rule, Some(&pending), holds(), at(60)), None);
-    let (calm, turn) = next(rule, Some(&pending), None, at(60)).unwrap();
-    assert_eq!((turn, calm.firing_since), (Turn::Calmed, None));
-    assert_eq!(next(rule, Some(&calm), None, at(61)), None);
-    let (fired, turn) = next(rule, Some(&pending), holds(), at(120)).unwrap();
+    let (pending, transition) = next(rule, None, holds(), at(0)).unwrap();
     assert_eq!(
-        (turn, fired.pending_notification()),
-        (Turn::Fired, Some(Notified::Firing))
+        (transition, pending.is_firing()),
+        (Transition::Pending, false)
+    );
+    assert_eq!(next(rule, Some(&pending), holds(), at(60)), None);
+    let (calm, transition) = next(rule, Some(&pending), None, at(60)).unwrap();
+    assert_eq!((transition, calm.firing_since), (Transition::Cleared, None));
+    assert_eq!(next(rule, Some(&calm), None, at(61)), None);
+    let (fired, transition) = next(rule, Some(&pending), holds(), at(120)).unwrap();
+    assert_eq!(
+        (transition, fired.pending_notification()),
+        (Transition::Fired, Some(Notified::Firing))
     );
     assert_eq!(next(rule, Some(&fired), holds(), at(130)), None);
-    let told = Alert {
+    let notified = Alert {
         notified: Notified::Firing,
         ..fired
     };
-    let (over, turn) = next(rule, Some(&told), None, at(140)).unwrap();
+    let (over, transition) = next(rule, Some(&notified), None, at(140)).unwrap();
     assert_eq!(
-        (turn, over.pending_notification()),
-        (Turn::Resolved, Some(Notified::Resolved))
+        (transition, over.pending_notification()),
+        (Transition::Resolved, Some(Notified::Resolved))
     );
     assert_eq!(next(rule, Some(&over), None, at(150)), None);
 }
 
 #[test]
 fn unnotified_resolution_is_dropped_when_alert_fires_again() {
-    let rule = Rule::LanePaused;
+    let rule = AlertRule::LanePaused;
     let at = |seconds: u64| T0 + Duration::from_secs(seconds);
     let holds = || Some("x".to_owned());
     let (fired, _) = next(rule, None, holds(), at(0)).unwrap();
-    let told = Alert {
+    let notified = Alert {
         notified: Notified::Firing,
         ..fired
     };
-    let (over, _) = next(rule, Some(&told), None, at(10)).unwrap();
-    let (again, turn) = next(rule, Some(&over), holds(), at(20)).unwrap();
-    assert_eq!(turn, Turn::Fired);
+    let (over, _) = next(rule, Some(&notified), None, at(10)).unwrap();
+    let (again, transition) = next(rule, Some(&over), holds(), at(20)).unwrap();
+    assert_eq!(transition, Transition::Fired);
     assert_eq!(
         (again.firing_since, again.pending_notification()),
         (Some(at(0)), None)

@@ -1,38 +1,42 @@
-//! From what is seen to what becomes of every alert.
+//! Evaluates every rule on a snapshot. Pure.
 
 use domain::ports::{Alert, Notified};
 use domain::time::Timestamp;
 
-use crate::rule::{Rule, Settings};
-use crate::seen::Seen;
+use crate::rule::{AlertRule, Settings};
+use crate::snapshot::Snapshot;
 
-/// What became of an alert.
+/// How an alert changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum Transition {
     /// Its condition holds; it fires when that lasts.
     Pending,
     /// Its condition is gone before it fired.
-    Calmed,
+    Cleared,
     /// It fires.
     Fired,
-    /// It is over.
+    /// Its condition is gone after it fired.
     Resolved,
-    /// It goes on, with other numbers.
-    GoesOn,
+    /// It keeps firing with a new description.
+    Updated,
 }
 
-/// The alerts that change, as they are from now on. What is not named stays as it is.
+/// Returns the alerts that change, in their new state.
 ///
-/// An alert whose receiver was not told yet that it is over goes on when its condition comes
-/// back: for the receiver it never ended.
+/// An alert whose resolution was not notified yet resumes when its condition returns: for the
+/// receiver it never ended.
 #[must_use]
-pub fn judge(settings: &Settings, seen: &Seen, alerts: &[Alert]) -> Vec<(Alert, Turn)> {
-    let now = seen.outcomes.now;
-    let changes = Rule::ALL.into_iter().filter_map(|rule| {
+pub fn evaluate(
+    settings: &Settings,
+    snapshot: &Snapshot,
+    alerts: &[Alert],
+) -> Vec<(Alert, Transition)> {
+    let now = snapshot.outcomes.now;
+    let changes = AlertRule::ALL.iter().copied().filter_map(|rule| {
         let alert = alerts.iter().find(|alert| alert.name == rule.name());
         let firing = alert.is_some_and(Alert::is_firing);
-        // The words of other systems are among it, and PostgreSQL keeps no NUL.
-        let holds = rule.holds(settings, seen, firing);
+        // Text of other systems may hold a NUL, which PostgreSQL cannot store.
+        let holds = rule.holds(settings, snapshot, firing);
         let holds = holds.map(|text| text.replace('\0', "\u{fffd}"));
         next(rule, alert, holds, now)
     });
@@ -40,32 +44,32 @@ pub fn judge(settings: &Settings, seen: &Seen, alerts: &[Alert]) -> Vec<(Alert, 
 }
 
 fn next(
-    rule: Rule,
+    rule: AlertRule,
     alert: Option<&Alert>,
     holds: Option<String>,
     now: Timestamp,
-) -> Option<(Alert, Turn)> {
+) -> Option<(Alert, Transition)> {
     let Some(description) = holds else {
         let alert = alert?;
         alert.pending_since?;
-        let turn = match alert.is_firing() {
-            true => Turn::Resolved,
-            false => Turn::Calmed,
+        let transition = match alert.is_firing() {
+            true => Transition::Resolved,
+            false => Transition::Cleared,
         };
         let over = Alert {
             pending_since: None,
             resolved_at: alert.resolved_at.or(alert.firing_since.map(|_| now)),
             ..alert.clone()
         };
-        return Some((over, turn));
+        return Some((over, transition));
     };
-    // An episode of which its receiver knows the end is history.
+    // An episode whose resolution was notified is over.
     let episode =
         alert.filter(|alert| alert.resolved_at.is_none() || alert.pending_notification().is_some());
     let pending_since = episode.and_then(|alert| alert.pending_since).unwrap_or(now);
     let before = episode.and_then(|alert| alert.firing_since);
-    let patient = now.since(pending_since) < rule.patience();
-    let firing_since = before.or((!patient).then_some(now));
+    let is_pending = now.since(pending_since) < rule.pending_for();
+    let firing_since = before.or((!is_pending).then_some(now));
     let current = Alert {
         name: rule.name().to_owned(),
         severity: rule.severity().to_owned(),
@@ -80,12 +84,12 @@ fn next(
         return None;
     }
     let fired_before = alert.is_some_and(Alert::is_firing);
-    let turn = match (current.is_firing(), fired_before) {
-        (true, false) => Turn::Fired,
-        (true, true) => Turn::GoesOn,
-        (false, _) => Turn::Pending,
+    let transition = match (current.is_firing(), fired_before) {
+        (true, false) => Transition::Fired,
+        (true, true) => Transition::Updated,
+        (false, _) => Transition::Pending,
     };
-    Some((current, turn))
+    Some((current, transition))
 }
 
 #[cfg(test)]

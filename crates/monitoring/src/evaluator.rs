@@ -1,4 +1,4 @@
-//! Judging and posting, by one process at a time.
+//! Evaluates the rules and notifies, in one process at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,33 +12,33 @@ use domain::ports::{
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::{Turn, judge};
+use crate::evaluate::{Transition, evaluate};
 use crate::rule::{IDLE_FOR, LIVE_FOR};
-use crate::seen::neglected;
-use crate::{Seen, Settings, body, measure};
+use crate::snapshot::unacknowledged;
+use crate::{Settings, Snapshot, body, measure};
 
-/// A process that can post and was heard of within this time is alive: it reports every 10 s.
+/// A process with a webhook is alive when its last heartbeat is younger than this.
 const ALIVE: Duration = Duration::from_secs(30);
-/// How long posting rests when there is nothing to post and nobody says otherwise.
+/// Polling interval for notifications when no evaluation wakes the sender.
 const REST: Duration = Duration::from_secs(5);
-/// Waits after a post that failed.
+/// Base and cap of the backoff after a failed post.
 const POST_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// The watch is led as a channel is; no channel of Salesforce has such a name.
-const WATCH: &str = "watch";
+/// Name of the lease; Salesforce channels begin with a slash. Stored: never change it.
+const LEASE_NAME: &str = "watch";
 
-/// Posts a message to the receiver of alerts.
+/// Receiver of alert notifications.
 #[async_trait]
-pub trait Post: Send + Sync {
-    /// Returns once the receiver has accepted it, in bounded time.
+pub trait Webhook: Send + Sync {
+    /// Posts a message; returns in bounded time, once the receiver accepted it.
     ///
     /// # Errors
-    /// Why it may not have; without the receiver's address, which may be secret.
+    /// Why it failed; without the URL, which may hold a secret.
     async fn post(&self, body: String) -> Result<(), String>;
 }
 
-/// A function that posts is a receiver.
+/// Functions that post are receivers.
 #[async_trait]
-impl<F, R> Post for F
+impl<F, R> Webhook for F
 where
     F: Fn(String) -> R + Send + Sync,
     R: Future<Output = Result<(), String>> + Send,
@@ -48,55 +48,55 @@ where
     }
 }
 
-/// The outside, as the watch sees it.
+/// Ports of alerting and heartbeats.
 #[derive(Clone)]
 pub struct Ports {
-    /// Where alerts are kept.
+    /// Writes alerts and heartbeats, elects the evaluator.
     pub store: Arc<dyn JobIntake>,
-    /// What is judged.
+    /// Reads what the rules need.
     pub reader: Arc<dyn JobReader>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// The receiver, if there is one.
-    pub post: Option<Arc<dyn Post>>,
+    /// The webhook, if one is configured.
+    pub post: Option<Arc<dyn Webhook>>,
 }
 
-/// A term of judging.
+/// What is kept in memory while this process is the evaluator.
 struct Term {
     epoch: Epoch,
     alerts: Vec<Alert>,
 }
 
-/// Posts that failed in a row, and when the next may be tried.
+/// Consecutive failed posts, and when the next may be tried.
 #[derive(Default)]
 struct Failures {
     count: u32,
     not_before: Duration,
 }
 
-/// Judges the rules while this process has the lease, and posts what changes.
-pub struct Watch {
+/// Evaluates the rules while this process has the lease, and notifies the webhook.
+pub struct AlertEvaluator {
     ports: Ports,
     settings: Settings,
     owner: Owner,
-    watch: Channel,
-    /// Held over a commit, never over a post.
+    lease_name: Channel,
+    /// Locked during a commit, never during a post.
     term: Mutex<Option<Term>>,
     failures: Mutex<Failures>,
     changed: Notify,
 }
 
-impl Watch {
-    /// A watch with an owner id of its own, new at every start.
+impl AlertEvaluator {
+    /// Creates an evaluator with a new owner id.
     #[must_use]
     pub fn new(ports: Ports, settings: Settings) -> Self {
         measure::register();
         Self {
             owner: Owner::new(format!("watch-{}", ports.entropy.token()))
                 .expect("the name begins with letters"),
-            watch: Channel::new(WATCH).expect("the name is not blank"),
+            lease_name: Channel::new(LEASE_NAME).expect("the name is not blank"),
             ports,
             settings,
             term: Mutex::default(),
@@ -105,15 +105,15 @@ impl Watch {
         }
     }
 
-    /// Watches until `shutdown`, then gives the lease up. A slow receiver holds up the next
-    /// post and nothing else.
+    /// Runs until `shutdown`, then resigns. A slow webhook delays the next notification and
+    /// nothing else.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let judging = async {
-            let mut tick = tokio::time::interval(self.settings.pace.every);
+        let evaluating = async {
+            let mut tick = tokio::time::interval(self.settings.schedule.every);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 tick.tick().await;
-                self.turn().await;
+                self.evaluate_once().await;
             }
         };
         let posting = async {
@@ -127,37 +127,37 @@ impl Watch {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => {}
-            () = judging => {}
+            () = evaluating => {}
             () = posting => {}
         }
-        if let Err(error) = self.ports.store.resign(&self.watch, &self.owner).await {
-            tracing::warn!(%error, "the watch could not be given up; its lease runs out by itself");
+        if let Err(error) = self.ports.store.resign(&self.lease_name, &self.owner).await {
+            tracing::warn!(%error, "resigning failed, the alert lease expires by itself");
         }
     }
 
-    /// Judges once, if it is ours to judge; and sets the numbers for a monitor either way.
-    pub async fn turn(&self) {
+    /// Evaluates once if this process has the lease, and updates the metrics in any case.
+    pub async fn evaluate_once(&self) {
         let mut term = self.term.lock().await;
-        if let Err(error) = self.judge(&mut term).await {
-            // What was in memory may not be what is stored; the next turn reads it anew.
+        if let Err(error) = self.evaluate(&mut term).await {
+            // The stored alerts may differ from those in memory: read them again next time.
             *term = None;
-            tracing::warn!(%error, "the alerts could not be judged");
+            tracing::warn!(%error, "alert evaluation failed");
         }
         drop(term);
         if let Err(error) = self.measure().await {
-            tracing::debug!(%error, "the numbers stay as they were");
+            tracing::debug!(%error, "alert metrics not updated");
         }
         self.changed.notify_one();
     }
 
-    async fn judge(&self, term: &mut Option<Term>) -> Result<(), StoreError> {
+    async fn evaluate(&self, term: &mut Option<Term>) -> Result<(), StoreError> {
         let Ports { store, reader, .. } = &self.ports;
         if self.ports.post.is_none() && self.another_posts().await? {
             *term = None;
-            return store.resign(&self.watch, &self.owner).await;
+            return store.resign(&self.lease_name, &self.owner).await;
         }
         let leadership = store
-            .lead(&self.watch, &self.owner, self.settings.pace.lease)
+            .lead(&self.lease_name, &self.owner, self.settings.schedule.lease)
             .await?;
         let Leadership::Leader(epoch) = leadership else {
             *term = None;
@@ -172,13 +172,13 @@ impl Watch {
         let Some(term) = term else {
             return Ok(());
         };
-        let seen = Seen::look(&**reader, &self.settings).await?;
-        let mut changes = judge(&self.settings, &seen, &term.alerts);
+        let snapshot = Snapshot::read(&**reader, &self.settings).await?;
+        let mut changes = evaluate(&self.settings, &snapshot, &term.alerts);
         if self.ports.post.is_none() {
-            // With nobody to tell, the log and the page have told it.
+            // Without a webhook, the log and the console are the notification.
             for (alert, _) in &mut changes {
-                while let Some(told) = alert.pending_notification() {
-                    alert.notified = told;
+                while let Some(notified) = alert.pending_notification() {
+                    alert.notified = notified;
                 }
             }
         }
@@ -186,15 +186,15 @@ impl Watch {
             return Ok(());
         }
         let alerts: Vec<_> = changes.iter().map(|(alert, _)| alert.clone()).collect();
-        store.save_alerts(&self.watch, epoch, &alerts).await?;
-        for (alert, turn) in changes {
-            log(&alert, turn);
+        store.save_alerts(&self.lease_name, epoch, &alerts).await?;
+        for (alert, transition) in changes {
+            log(&alert, transition);
             put(&mut term.alerts, alert);
         }
         Ok(())
     }
 
-    /// Whether a process that can post is alive: it is left to that one.
+    /// Whether a live process has a webhook: evaluation is left to that one.
     async fn another_posts(&self) -> Result<bool, StoreError> {
         let views = self.ports.reader.processes().await?;
         Ok(views
@@ -216,8 +216,8 @@ impl Watch {
                 .await?;
             measure::ratio(name, &outcomes);
             if minutes == 60 {
-                let neglected = neglected(&**reader, outcomes.now).await?;
-                measure::waiting(neglected, reader.open_dead_letters().await?);
+                let unacknowledged = unacknowledged(&**reader, outcomes.now).await?;
+                measure::waiting(unacknowledged, reader.open_dead_letters().await?);
             }
         }
         measure::stuck(reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?.orders);
@@ -225,8 +225,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Posts the next message that is due and marks it as told; answers whether there may be
-    /// another. After a crash between the two the same message is posted again.
+    /// Posts the next pending notification and records it; returns whether there may be another.
+    /// After a crash between the two the same message is posted again.
     pub async fn post_next(&self) -> bool {
         let Some(post) = &self.ports.post else {
             return false;
@@ -257,7 +257,7 @@ impl Watch {
             tracing::warn!(
                 alert = alert.name,
                 why,
-                "an alert could not be posted; it is repeated"
+                "alert notification failed, will be retried"
             );
             return false;
         }
@@ -267,7 +267,7 @@ impl Watch {
         self.mark(&alert, message).await
     }
 
-    /// Notes that a message was taken, unless another judges by now.
+    /// Records that a notification was accepted, unless another process is the evaluator now.
     async fn mark(&self, posted: &Alert, message: Notified) -> bool {
         let mut term = self.term.lock().await;
         let Some(current) = term.as_mut() else {
@@ -279,22 +279,23 @@ impl Watch {
         let Some(alert) = current.alerts.iter_mut().find(same) else {
             return false;
         };
-        let told = Alert {
+        let notified = Alert {
             notified: message,
             ..alert.clone()
         };
-        let kept =
-            self.ports
-                .store
-                .save_alerts(&self.watch, current.epoch, std::slice::from_ref(&told));
+        let kept = self.ports.store.save_alerts(
+            &self.lease_name,
+            current.epoch,
+            std::slice::from_ref(&notified),
+        );
         match kept.await {
             Ok(()) => {
-                *alert = told;
+                *alert = notified;
                 true
             }
             Err(error) => {
                 tracing::warn!(alert = posted.name, %error,
-                    "an alert was posted and could not be marked; it may be posted again");
+                    "alert notification not recorded, may be posted again");
                 *term = None;
                 false
             }
@@ -309,8 +310,8 @@ fn put(alerts: &mut Vec<Alert>, alert: Alert) {
     }
 }
 
-/// One line per change; the numbers of an alert that goes on are no change.
-fn log(alert: &Alert, turn: Turn) {
+/// Logs one line per alert that fires or resolves.
+fn log(alert: &Alert, transition: Transition) {
     let Alert {
         name,
         severity,
@@ -318,16 +319,16 @@ fn log(alert: &Alert, turn: Turn) {
         description,
         ..
     } = alert;
-    match turn {
-        Turn::Fired => {
+    match transition {
+        Transition::Fired => {
             tracing::error!(
                 alert = name,
                 severity,
                 description,
-                "alert fires: {summary}"
+                "alert firing: {summary}"
             );
         }
-        Turn::Resolved => tracing::info!(alert = name, severity, "alert is over: {summary}"),
-        Turn::Pending | Turn::Calmed | Turn::GoesOn => {}
+        Transition::Resolved => tracing::info!(alert = name, severity, "alert resolved: {summary}"),
+        Transition::Pending | Transition::Cleared | Transition::Updated => {}
     }
 }

@@ -1,4 +1,4 @@
-//! What the rules are judged by.
+//! The snapshot of the store that rules are evaluated on.
 
 use std::time::Duration;
 
@@ -12,22 +12,23 @@ use domain::ports::{
 use domain::time::Timestamp;
 
 use crate::rule::{
-    CALLS_WINDOW, IDLE_FOR, LATENCY_WINDOW, LIVE_FOR, NEGLECT, SET_ASIDE_SHOWN, Settings, words,
+    CALLS_WINDOW, IDLE_FOR, LATENCY_WINDOW, LIVE_FOR, SET_ASIDE_SHOWN, Settings,
+    UNACKNOWLEDGED_AFTER, words,
 };
 
-/// So many failed orders are looked at, the newest first.
+/// Maximum number of failed orders examined, newest first.
 const FAILED: usize = 500;
-/// The last id there is, for asking what is older than a time.
+/// The greatest possible order id, for the condition "older than".
 const LAST_ID: &str = "801zzzzzzzzzzzz";
 
-/// What the store tells at one moment.
+/// What the rules need of the store, at one moment.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// How attempts ended within `ALERT_WINDOW`; its `now` is the moment of all of this.
+pub struct Snapshot {
+    /// Outcomes of attempts within `ALERT_WINDOW`; its `now` is the time of the snapshot.
     pub outcomes: AttemptStats,
-    /// The same over the time that latency is judged by.
+    /// Outcomes within the window of the latency rule.
     pub latency: AttemptStats,
-    /// Calls to WHMCS over the time that they are judged by.
+    /// Calls to WHMCS within the window of the error rule.
     pub calls: CallStats,
     /// Jobs and dead letters.
     pub queue_stats: QueueStats,
@@ -35,26 +36,29 @@ pub struct Seen {
     pub stream: StreamView,
     /// The channel's newest gap.
     pub gap: Option<GapView>,
-    /// What people hold back.
+    /// What operators paused.
     pub pauses: Vec<Pause>,
     /// The processes that are alive.
     pub processes: Vec<ProcessView>,
-    /// Orders that failed long ago and were seen to by nobody.
-    pub neglected: usize,
-    /// Orders in progress that are too old.
+    /// Failed orders that no operator acknowledged in time.
+    pub unacknowledged: usize,
+    /// Orders without progress for too long.
     pub stuck: StuckOrders,
-    /// Jobs that were set aside lately.
+    /// Jobs set aside recently.
     pub set_aside: UnreadableJobs,
-    /// When WHMCS was seen to have dropped our marker, while that is the newest evidence.
+    /// When WHMCS dropped our marker, while that is the newest evidence.
     pub marker_lost: Option<Timestamp>,
 }
 
-/// Orders that failed long ago and were seen to by nobody.
-pub(crate) async fn neglected(reader: &dyn JobReader, now: Timestamp) -> Result<usize, StoreError> {
+/// Counts failed orders that no operator acknowledged in time.
+pub(crate) async fn unacknowledged(
+    reader: &dyn JobReader,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
     let last = OrderId::parse(LAST_ID).expect("it has the form of an order's id");
     let failed = OrderQuery {
         stage: Some(JobStage::Ended(JobOutcome::Failed)),
-        after: Some((now - NEGLECT, last)),
+        after: Some((now - UNACKNOWLEDGED_AFTER, last)),
         limit: FAILED,
         ..OrderQuery::default()
     };
@@ -62,12 +66,12 @@ pub(crate) async fn neglected(reader: &dyn JobReader, now: Timestamp) -> Result<
     Ok(failed.iter().filter(|row| row.handled.is_none()).count())
 }
 
-impl Seen {
-    /// Looks at everything.
+impl Snapshot {
+    /// Reads everything the rules need.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn look(reader: &dyn JobReader, settings: &Settings) -> Result<Self, StoreError> {
+    pub async fn read(reader: &dyn JobReader, settings: &Settings) -> Result<Self, StoreError> {
         let outcomes = reader.attempt_stats(settings.window).await?;
         let gaps = reader.gaps(20).await?;
         let mut processes = reader.processes().await?;
@@ -80,7 +84,7 @@ impl Seen {
             gap: gaps.into_iter().find(|gap| gap.channel == settings.channel),
             pauses: reader.pauses().await?,
             processes,
-            neglected: neglected(reader, outcomes.now).await?,
+            unacknowledged: unacknowledged(reader, outcomes.now).await?,
             stuck: reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?,
             set_aside: reader.unreadable_jobs(SET_ASIDE_SHOWN).await?,
             marker_lost: reader.marker_lost().await?,
@@ -92,12 +96,12 @@ impl Seen {
         self.outcomes.now
     }
 
-    /// The first process alive that shows this kind.
+    /// The first live process with this condition.
     pub(crate) fn first(&self, kind: ConditionKind) -> Option<(&ProcessView, &Condition)> {
         self.find(|condition| condition.kind == kind)
     }
 
-    /// The first process alive with such a condition.
+    /// The first live process with a matching condition.
     pub(crate) fn find(
         &self,
         wanted: impl Fn(&Condition) -> bool,
@@ -120,8 +124,8 @@ impl Seen {
         self.pauses.iter().find(|pause| pause.what == what)
     }
 
-    /// Whether events are switched on. A subscriber's word counts before anybody else's; without
-    /// any, what this process was told counts, once the channel was ever followed.
+    /// Whether events are enabled. A live subscriber's condition takes precedence; without one,
+    /// this process's setting counts, once the channel was ever followed.
     fn is_enabled(&self, settings: &Settings) -> bool {
         let mut subscribers = self
             .processes
@@ -135,7 +139,7 @@ impl Seen {
         settings.events_enabled && followed && self.first(ConditionKind::EventsDisabled).is_none()
     }
 
-    /// Whether somebody ought to follow the stream: it is switched on, and no person holds it.
+    /// Whether a subscriber should follow the stream: events are enabled and not paused.
     pub(crate) fn is_followed(&self, settings: &Settings) -> bool {
         self.is_enabled(settings) && self.intake_paused(settings).is_none()
     }
@@ -145,21 +149,21 @@ impl Seen {
         Some(self.now().since(cursor.committed_at))
     }
 
-    /// A person who holds intake back must hear of this one all the same: what Salesforce
-    /// forgets meanwhile does not come back.
+    /// Applies while intake is paused as well: events that Salesforce drops meanwhile are lost.
+
     pub(crate) fn window_below(&self, settings: &Settings, least: Duration) -> Option<String> {
         let left = BUS_RETENTION.saturating_sub(self.lag()?);
         if left >= least || !self.is_enabled(settings) {
             return None;
         }
-        let held = self
+        let paused = self
             .intake_paused(settings)
-            .map(|pause| format!(" Intake is held back by {}: {}", pause.by, pause.reason));
+            .map(|pause| format!(" Intake is paused by {}: {}", pause.by, pause.reason));
         Some(format!(
             "{} of {} are left before events are lost.{}",
             words(left),
             words(BUS_RETENTION),
-            held.unwrap_or_default()
+            paused.unwrap_or_default()
         ))
     }
 }
