@@ -88,63 +88,63 @@ catalogue! {
     OrderEmpty = "ORDER_EMPTY", Operator,
         "Order without products",
         "The order has no lines, so there is nothing to provision.",
-        "Add products to the order, then set ActivationStatus Status back to Activating.";
+        "Add products to the order, then set Activation Status back to Activating.";
     MappingMissing = "MAPPING_MISSING", SalesforceAdmin,
         "Product not mapped",
         "A product of the order lacks its WHMCS product number or its billing cycle.",
-        "Fill in WHMCS_Product_Id__c and Billing_Cycle__c on the product, then set ActivationStatus Status back to Activating.";
+        "Fill in WHMCS_Product_Id__c and Billing_Cycle__c on the product, then set Activation Status back to Activating.";
     MappingInvalid = "MAPPING_INVALID", SalesforceAdmin,
         "Product mapping invalid",
         "A product's WHMCS product number, billing cycle or quantity is something WHMCS cannot sell, or the order's prices are in another currency than its WHMCS client is billed in.",
-        "Correct the product, the cycle, the quantity or the currency, then set ActivationStatus Status back to Activating.";
+        "Correct the product, the cycle, the quantity or the currency, then set Activation Status back to Activating.";
     ClientNotLinked = "CLIENT_NOT_LINKED", SalesforceAdmin,
         "Account without WHMCS client",
         "The account has no WHMCS client, and orderbridge may not create one or lacks the data to.",
-        "Fill in WHMCS_Client_ID__c on the account (or complete the bill-to contact where clients are created automatically), then set ActivationStatus Status back to Activating.";
+        "Fill in WHMCS_Client_ID__c on the account (or complete the bill-to contact where clients are created automatically), then set Activation Status back to Activating.";
     ClientNotFound = "CLIENT_NOT_FOUND", SalesforceAdmin,
         "WHMCS client not found",
         "WHMCS has no client with the number that stands on the account.",
-        "Correct WHMCS_Client_ID__c on the account, then set ActivationStatus Status back to Activating.";
+        "Correct WHMCS_Client_ID__c on the account, then set Activation Status back to Activating.";
     ClientClosed = "CLIENT_CLOSED", WhmcsAdmin,
         "WHMCS client closed",
         "The account's WHMCS client is closed, and WHMCS takes no orders for it.",
-        "Reopen the client in WHMCS or link the account to another one, then set ActivationStatus Status back to Activating.";
+        "Reopen the client in WHMCS or link the account to another one, then set Activation Status back to Activating.";
     WhmcsRejected = "WHMCS_REJECTED", WhmcsAdmin,
         "Refused by WHMCS",
         "WHMCS refused the order as such; nothing was created.",
-        "Mend what WHMCS says, then set ActivationStatus Status back to Activating.";
+        "Mend what WHMCS says, then set Activation Status back to Activating.";
     WhmcsConfig = "WHMCS_CONFIG", BridgeAdmin,
         "WHMCS refuses the bridge",
         "WHMCS does not accept the bridge's credential, address, role or settings.",
-        "Mend the API credential, the allowed address, the API role or the payment method, then set ActivationStatus Status back to Activating.";
+        "Mend the API credential, the allowed address, the API role or the payment method, then set Activation Status back to Activating.";
     WhmcsUnavailable = "WHMCS_UNAVAILABLE", WhmcsAdmin,
         "WHMCS not available",
         "WHMCS could not be reached, or answered that it is busy or in maintenance, for longer than one attempt may wait.",
-        "Wait until WHMCS works again, then set ActivationStatus Status back to Activating.";
+        "Wait until WHMCS works again, then set Activation Status back to Activating.";
     WhmcsOutcomeUnknown = "WHMCS_OUTCOME_UNKNOWN", Operator,
         "Outcome in WHMCS unknown",
         "WHMCS did not answer a call that creates something, and afterwards it could not be told whether it was created.",
-        "Look in WHMCS for the named order or service. Into the notes of a named order without a mark write the mark of the Salesforce order it was placed for, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each); of an order placed by hand, orderbridge:v1:none. Then set ActivationStatus Status back to Activating: what exists is adopted, what does not is created.";
+        "Look in WHMCS for the named order or service. Into the notes of a named order without a mark write the mark of the Salesforce order it was placed for, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each); of an order placed by hand, orderbridge:v1:none. Then set Activation Status back to Activating: what exists is adopted, what does not is created.";
     WhmcsDuplicateFound = "WHMCS_DUPLICATE_FOUND", WhmcsAdmin,
         "More than one WHMCS order",
         "WHMCS holds several orders for this one Salesforce order.",
-        "Decide which WHMCS order is right, cancel or delete the others or remove the orderbridge mark from their notes, then set ActivationStatus Status back to Activating.";
+        "Decide which WHMCS order is right, cancel or delete the others or remove the orderbridge mark from their notes, then set Activation Status back to Activating.";
     WhmcsOrderMismatch = "WHMCS_ORDER_MISMATCH", WhmcsAdmin,
         "WHMCS order differs",
         "The WHMCS order is not what was asked for, or staff have ended it.",
-        "Put the WHMCS order right; or, when it was ended on purpose, let orderbridge forget it. Then set ActivationStatus Status back to Activating.";
+        "Put the WHMCS order right; or, when it was ended on purpose, let orderbridge forget it. Then set Activation Status back to Activating.";
     WhmcsModuleFailed = "WHMCS_MODULE_FAILED", WhmcsAdmin,
         "Service not set up",
         "The WHMCS order exists, but a provisioning module could not set up a service.",
-        "Mend what the module says (server, licence, name already taken), then set ActivationStatus Status back to Activating: only what is still pending is set up.";
+        "Mend what the module says (server, licence, name already taken), then set Activation Status back to Activating: only what is still pending is set up.";
     SalesforceRejected = "SALESFORCE_REJECTED", SalesforceAdmin,
         "Refused by Salesforce",
         "Salesforce refused to store the result on the order; what was created in WHMCS exists.",
-        "Mend what Salesforce says (field access, validation rule, picklist value), then set ActivationStatus Status back to Activating: nothing is created twice.";
+        "Mend what Salesforce says (field access, validation rule, picklist value), then set Activation Status back to Activating: nothing is created twice.";
     SalesforceUnavailable = "SALESFORCE_UNAVAILABLE", SalesforceAdmin,
         "Salesforce not available",
         "Salesforce could not be reached for a long time.",
-        "Wait until Salesforce works again, then set ActivationStatus Status back to Activating.";
+        "Wait until Salesforce works again, then set Activation Status back to Activating.";
     Internal = "INTERNAL", BridgeAdmin,
         "Internal error",
         "orderbridge met something it was not built for.",

@@ -5,4 +5,5 @@ mod copy;
 mod damage;
 mod pooler;
 mod postgres;
+mod release;
 mod sqlite;
