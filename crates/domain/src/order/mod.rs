@@ -1,9 +1,9 @@
-//! The order: what the CRM says of it, what is to be made of it, what was done so far, and
-//! what comes next.
+//! The order: its details from the CRM, the plan, the recorded facts, and the next step.
 //!
-//! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The
-//! next step is a pure function of state, so a better release continues yesterday's orders.
+//! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The next
+//! step is a pure function of state, so a new release continues orders that an older one began.
 
+mod activation;
 mod customer;
 mod cycle;
 mod details;
@@ -13,11 +13,11 @@ mod placed;
 mod plan;
 mod progress;
 mod search;
-mod set_up;
-mod sighting;
 mod state;
 mod step;
+mod whmcs;
 
+pub use activation::{MAX_UNKNOWN_CALLS, SetUp, SetUpMove, SetUpSoFar, next_set_up};
 pub use customer::{
     AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
     Placed,
@@ -30,9 +30,8 @@ pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use progress::{Placing, Progress, UnknownCall};
 pub use search::{MarkersKept, Search, Verdict, judge};
-pub use set_up::{MAX_UNKNOWN_CALLS, SetUp, SetUpMove, SetUpSoFar, next_set_up};
-pub use sighting::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
-};
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};
+pub use whmcs::{
+    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+};

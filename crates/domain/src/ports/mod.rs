@@ -1,12 +1,12 @@
-//! What may be asked of the outside, and what can go wrong there.
+//! Ports: async traits for the job store, the CRM, the event bus, the provisioner, time and
+//! randomness.
 //!
-//! Eight ports are the whole budget: one for each outside thing and role, and one each for
-//! time and chance. The contract stands on the methods: what holds afterwards, when it is
-//! repeated, and after a crash.
+//! There is one port per external system and caller. The methods document the contract: what holds
+//! afterwards, on a repeat, and after a crash.
 
-mod act;
 mod call_record;
 mod clock;
+mod command;
 mod crm_orders;
 mod cursor_mark;
 mod error;
@@ -15,12 +15,12 @@ mod job_intake;
 mod job_queue;
 mod job_reader;
 mod listing;
+mod monitoring;
 mod provisioner;
-mod watch;
 
-pub use act::{Act, Acted, Audit, Pausable, Pause};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
 pub use clock::{Clock, Entropy};
+pub use command::{Act, Acted, Audit, Pausable, Pause};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use cursor_mark::{CursorMark, MarkKind};
 pub use error::{BoxError, CallError, StoreError, StreamError};
@@ -36,10 +36,10 @@ pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally, Wait};
 pub use listing::{
     DeadLetterView, EndingView, GapView, Handled, JobStage, OrderNames, OrderQuery, OrderRow,
 };
-pub use provisioner::{
-    CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-};
-pub use watch::{
+pub use monitoring::{
     Alert, CallTally, Condition, Outcomes, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
     ProcessView, SetAside, Setting, Sign, StuckOrders, Told,
+};
+pub use provisioner::{
+    CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };

@@ -1,4 +1,4 @@
-//! What is done about services that stay pending.
+//! Activation of services that stay pending.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use domain::order::{
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
 
-/// Its module may be called again.
+/// Its module is listed as idempotent.
 const HOSTING: ProductId = ProductId(1);
 /// It has no module.
 const SUPPORT: ProductId = ProductId(2);
@@ -48,7 +48,7 @@ fn next(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
 }
 
 #[test]
-fn a_service_without_module_that_was_left_beside_a_failed_one_is_made_active_by_accepting_again() {
+fn pending_service_without_module_is_accepted_again() {
     use ServiceStatus::{Active, Pending};
     let begun = SetUp::Creating { tried: Vec::new() };
     let both = order(
@@ -67,7 +67,7 @@ fn a_service_without_module_that_was_left_beside_a_failed_one_is_made_active_by_
 }
 
 #[test]
-fn accepting_again_that_changes_nothing_is_reported_and_not_repeated() {
+fn ineffective_accept_is_reported_not_repeated() {
     let left = |status| order(status, &[(SUPPORT, ServiceStatus::Pending)]);
     let failed = SetUp::Failed {
         texts: vec!["no".to_owned()],
