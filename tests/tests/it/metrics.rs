@@ -66,7 +66,7 @@ async fn every_counter_is_there_before_anything_happens_and_then_counts() {
     }
     let order = *house.approve(1).first().unwrap();
     house.until_activation(&order, "Activated").await;
-    until_logged(&worker_log, "job left our hands").await;
+    until_logged(&worker_log, "attempt finished").await;
     // Gauges are set every few seconds.
     house
         .until(async || {
