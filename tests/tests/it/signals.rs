@@ -25,7 +25,7 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
     let log = house.file("subscriber.log");
     let settings = house.harmless(house.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &log);
-    until_logged(&log, "no token from Salesforce").await;
+    until_logged(&log, "Salesforce login failed").await;
     let (status, ready) = page(&log, "subscriber", "/readyz").await;
     assert_eq!(status, 503);
     assert!(ready.contains("pre-authorise the user"), "{ready}");
