@@ -250,7 +250,7 @@ impl Intake {
             "messaging.destination.name" = %self.settings.channel,
             "messaging.message.id" = %received.event,
         );
-        traces::belongs_to(&span, received.event.as_str());
+        traces::join_event_trace(&span, received.event.as_str());
         span
     }
 

@@ -254,7 +254,7 @@ fn span(job: &NewJob) -> tracing::Span {
         correlation_id = %job.correlation,
     );
     if let Some(event) = &job.event {
-        traces::follows(&span, event.as_str());
+        traces::link_event_trace(&span, event.as_str());
     }
     span
 }
