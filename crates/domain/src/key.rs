@@ -63,14 +63,14 @@ impl EventId {
     /// Whether every job store can hold it: PostgreSQL limits the size of index entries and rejects
     /// NUL in text.
     #[must_use]
-    pub fn is_keepable(&self) -> bool {
+    pub fn is_storable(&self) -> bool {
         self.0.len() <= Self::LONGEST && !self.0.contains(char::is_control)
     }
 
     /// A replacement for an id that cannot be stored: the digest of its text, so that a redelivery
     /// is still recognised.
     #[must_use]
-    pub fn of_digest(digest: &str) -> Self {
+    pub fn from_digest(digest: &str) -> Self {
         Self(format!("sha256:{digest}"))
     }
 }

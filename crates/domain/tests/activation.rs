@@ -50,12 +50,12 @@ fn next(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
 #[test]
 fn pending_service_without_module_is_accepted_again() {
     use ServiceStatus::{Active, Pending};
-    let begun = SetUp::Creating { tried: Vec::new() };
+    let creating = SetUp::Creating { tried: Vec::new() };
     let both = order(
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Pending)],
     );
-    assert_eq!(next(&begun, &both), SetUpMove::Create(ServiceId(2)));
+    assert_eq!(next(&creating, &both), SetUpMove::Create(ServiceId(2)));
     let tried = SetUp::Creating {
         tried: vec![(ServiceId(2), None)],
     };

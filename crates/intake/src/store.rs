@@ -73,9 +73,9 @@ async fn one_by_one(
 
 /// An id that is always storable, and the same for the same event.
 fn storable_id(event: &EventId) -> EventId {
-    match event.is_keepable() {
+    match event.is_storable() {
         true => event.clone(),
-        false => EventId::of_digest(&format!("{:x}", Sha256::digest(event.as_str()))),
+        false => EventId::from_digest(&format!("{:x}", Sha256::digest(event.as_str()))),
     }
 }
 
@@ -99,7 +99,7 @@ fn storable(entry: &Entry, why: &str) -> DeadLetter {
 fn minimal(entry: &Entry, why: &str) -> DeadLetter {
     let letter = storable(entry, why);
     DeadLetter {
-        event: EventId::of_digest(&format!("{:x}", Sha256::digest(letter.event.as_str()))),
+        event: EventId::from_digest(&format!("{:x}", Sha256::digest(letter.event.as_str()))),
         replay_id: None,
         undecodable: Undecodable {
             reason: UndecodableReason::Malformed,

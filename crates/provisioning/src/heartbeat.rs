@@ -57,23 +57,23 @@ pub(crate) struct HeldLeases(Mutex<BTreeMap<Fence, LeaseGuard>>);
 /// attempt panicked must not keep its lease.
 pub(crate) struct Renewal {
     leases: Arc<HeldLeases>,
-    fence: Fence,
+    token: Fence,
 }
 
 impl Drop for Renewal {
     fn drop(&mut self) {
-        self.leases.lock().remove(&self.fence);
+        self.leases.lock().remove(&self.token);
     }
 }
 
 impl HeldLeases {
     /// Renews this lease until the guard is dropped.
     pub(crate) fn keep(self: &Arc<Self>, guard: LeaseGuard) -> Renewal {
-        let fence = guard.lease.fence.clone();
-        self.lock().insert(fence.clone(), guard);
+        let token = guard.lease.fence.clone();
+        self.lock().insert(token.clone(), guard);
         Renewal {
             leases: Arc::clone(self),
-            fence,
+            token,
         }
     }
 

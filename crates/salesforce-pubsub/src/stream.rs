@@ -226,10 +226,10 @@ fn received(event: &ConsumerEvent, schema: SchemaResult) -> Received {
     let empty = ProducerEvent::default();
     let body = event.event.as_ref().unwrap_or(&empty);
     let id = identity(&body.id, replay_id.as_ref());
-    if !id.is_keepable() {
+    if !id.is_storable() {
         let derived = Sha256::digest(id.as_str());
         return Received {
-            event: EventId::of_digest(&format!("{derived:x}")),
+            event: EventId::from_digest(&format!("{derived:x}")),
             replay_id,
             request: Err(unstorable(&id, body)),
         };

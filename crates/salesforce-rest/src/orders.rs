@@ -249,16 +249,16 @@ impl RestOrders {
         row: &Row,
         account: &Account,
     ) -> Result<Option<Contact>, Failure> {
-        let person = match row.row("BillToContact")? {
-            Some(person) if self.bill_to => person,
+        let contact_row = match row.row("BillToContact")? {
+            Some(contact_row) if self.bill_to => contact_row,
             _ => return Ok(None),
         };
         let of = |row: &Row, field: &str| Ok(row.text(field)?.unwrap_or_default());
         Ok(Some(Contact {
-            first_name: of(&person, "FirstName")?,
-            last_name: of(&person, "LastName")?,
-            email: of(&person, "Email")?,
-            phone: of(&person, "Phone")?,
+            first_name: of(&contact_row, "FirstName")?,
+            last_name: of(&contact_row, "LastName")?,
+            email: of(&contact_row, "Email")?,
+            phone: of(&contact_row, "Phone")?,
             company: account.name.clone(),
             street: of(row, "BillingStreet")?,
             city: of(row, "BillingCity")?,

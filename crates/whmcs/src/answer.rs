@@ -112,16 +112,16 @@ pub(crate) fn classify_answer(
     let Some(object) = object_in(answer.body) else {
         return Err(no_object(kind, answer));
     };
-    let says = |key: &str, word: &str| {
+    let has = |key: &str, word: &str| {
         object
             .get(key)
             .and_then(Value::as_str)
             .is_some_and(|text| text.eq_ignore_ascii_case(word))
     };
-    if says("result", "success") {
+    if has("result", "success") {
         return Ok(object);
     }
-    if !says("result", "error") && !says("status", "error") {
+    if !has("result", "error") && !has("status", "error") {
         return Err(unknown(format!(
             "HTTP {} with neither success nor error",
             answer.status
@@ -251,17 +251,17 @@ fn denial_of_message(text: &str) -> Option<Denial> {
 
 fn code_of(text: &str) -> Code {
     let lower = text.to_ascii_lowercase();
-    let says = |words: &str| lower.contains(words);
-    if says("client status is closed") {
+    let has = |words: &str| lower.contains(words);
+    if has("client status is closed") {
         Code::ClientClosed
-    } else if says("client id not found")
-        || says("client not found")
-        || says("either clientid or email")
+    } else if has("client id not found")
+        || has("client not found")
+        || has("either clientid or email")
     {
         Code::ClientNotFound
-    } else if says("invalid payment method") {
+    } else if has("invalid payment method") {
         Code::WhmcsConfig
-    } else if says("no items added to cart") {
+    } else if has("no items added to cart") {
         Code::MappingInvalid
     } else {
         Code::WhmcsRejected

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetUp {
     /// Nothing was tried.
-    NotBegun,
+    NotStarted,
     /// An intent was recorded, its outcome was not.
     InFlight {
         /// When.
@@ -70,10 +70,10 @@ impl SetUp {
                 tried: Vec::new(),
             },
             Self::Failed { .. } | Self::Creating { .. } => Self::Creating { tried: Vec::new() },
-            Self::NotBegun | Self::Answered if module_failed => {
+            Self::NotStarted | Self::Answered if module_failed => {
                 Self::Creating { tried: Vec::new() }
             }
-            Self::NotBegun | Self::Answered => self,
+            Self::NotStarted | Self::Answered => self,
         }
     }
 
@@ -256,13 +256,13 @@ pub fn next_set_up(
         .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
-        SetUp::NotBegun if seen.status == OrderStatus::Pending => {
+        SetUp::NotStarted if seen.status == OrderStatus::Pending => {
             SetUpMove::Accept { run_modules: true }
         }
         SetUp::Unknown { .. } | SetUp::InFlight { .. } | SetUp::Creating { .. } if accept_again => {
             SetUpMove::Accept { run_modules: true }
         }
-        SetUp::NotBegun | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
+        SetUp::NotStarted | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
             if repeatable =>
         {
             match first {
@@ -279,7 +279,7 @@ pub fn next_set_up(
                 services(&pending)
             ),
         )),
-        SetUp::NotBegun | SetUp::Answered => still_pending(seen, &pending),
+        SetUp::NotStarted | SetUp::Answered => still_pending(seen, &pending),
         SetUp::Failed { texts } => failed(
             seen,
             format!("{} not created: {}", services(&pending), texts.join("; ")),

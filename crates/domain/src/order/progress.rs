@@ -70,7 +70,7 @@ pub enum Placing {
     /// Its intent was recorded, its outcome was not.
     InFlight {
         /// When the intent was recorded.
-        begun: Timestamp,
+        started_at: Timestamp,
     },
     /// It may have taken effect.
     Unknown {
@@ -131,7 +131,7 @@ impl Progress {
                 client,
                 watermark,
                 unknown: match call {
-                    Placing::InFlight { begun } => Some(UnknownCall { since: begun }),
+                    Placing::InFlight { started_at } => Some(UnknownCall { since: started_at }),
                     Placing::Unknown { .. } | Placing::Reopened => unknown,
                 },
                 call: Placing::Reopened,
@@ -175,7 +175,7 @@ impl Progress {
     pub(super) fn transition(self, fact: &Fact) -> Option<Self> {
         match (self, fact) {
             (Self::Nothing, Fact::CreatingClient { at }) => {
-                Some(Self::CreatingClient(Placing::InFlight { begun: *at }))
+                Some(Self::CreatingClient(Placing::InFlight { started_at: *at }))
             }
             (Self::CreatingClient(Placing::InFlight { .. }), Fact::ClientNotCreated) => {
                 Some(Self::Nothing)
@@ -197,7 +197,7 @@ impl Progress {
                     client,
                     watermark: *watermark,
                     unknown: None,
-                    call: Placing::InFlight { begun: *at },
+                    call: Placing::InFlight { started_at: *at },
                 })
             }
             (
@@ -231,7 +231,7 @@ impl Progress {
                     client,
                     order,
                     lines,
-                    set_up: SetUp::NotBegun,
+                    set_up: SetUp::NotStarted,
                     unknown_calls: 0,
                 })
             }
@@ -309,7 +309,7 @@ impl Progress {
             // The watermark of the first call is kept: an order that it may have created has a
             // higher id.
             (Placing::Reopened, Fact::Placing { at, .. }) => {
-                with(Placing::InFlight { begun: *at }, unknown)
+                with(Placing::InFlight { started_at: *at }, unknown)
             }
             _ => None,
         }

@@ -104,7 +104,7 @@ impl OrderState {
 
     /// Whether the order had an attempt before the one of this job.
     #[must_use]
-    pub fn was_attempted_before(&self) -> bool {
+    pub fn has_earlier_attempt(&self) -> bool {
         self.last_refusal.is_some()
     }
 

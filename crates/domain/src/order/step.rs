@@ -95,7 +95,7 @@ impl Step {
 
     /// What a job that waits before this step does next, in a few words.
     #[must_use]
-    pub const fn after_a_wait(&self) -> &'static str {
+    pub const fn wait_description(&self) -> &'static str {
         match self {
             Self::SettleClient { .. }
             | Self::SettlePlace { .. }
@@ -109,7 +109,7 @@ impl Step {
 
     /// Whether the step calls the provisioner.
     #[must_use]
-    pub const fn asks_provisioner(&self) -> bool {
+    pub const fn needs_provisioner(&self) -> bool {
         matches!(
             self,
             Self::KnowClient

@@ -53,7 +53,7 @@ impl Wait {
             .find(|view| view.state == "queued" && view.started_at.is_some())?;
         let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact)).ok()?;
         Some(Self {
-            what: next(&state, &waiting.job.id).after_a_wait(),
+            what: next(&state, &waiting.job.id).wait_description(),
             until: waiting.due_at?,
         })
     }

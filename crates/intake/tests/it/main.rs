@@ -59,11 +59,14 @@ async fn messages_are_committed_before_next_request() {
     env.source.script((1..=20).map(message).map(Ok));
     let _running = env.subscribe();
     loop {
-        let (asked, accepted) = (
+        let (requested, accepted) = (
             env.source.asked() as u64,
             env.store.accepted.load(Ordering::SeqCst),
         );
-        assert!(asked <= accepted + 1, "{asked} asked, {accepted} committed");
+        assert!(
+            requested <= accepted + 1,
+            "{requested} requested, {accepted} committed"
+        );
         if accepted == 20 {
             break;
         }

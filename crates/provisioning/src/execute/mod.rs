@@ -191,11 +191,11 @@ impl Attempt<'_> {
         // already waiting is not read again either.
         let waiting = self.state.held.is_some() || self.details.is_some();
         if waiting
-            && step.asks_provisioner()
+            && step.needs_provisioner()
             && let Some(open) = self.process.whmcs.opened()
         {
             // An operator's retry suggests that the cause was fixed just now.
-            let is_retry = self.state.held.is_none() && self.state.was_attempted_before();
+            let is_retry = self.state.held.is_none() && self.state.has_earlier_attempt();
             if !is_retry {
                 return self.wait_for_whmcs(&open.detail).await;
             }
