@@ -183,7 +183,7 @@ impl House {
         let code = self.field(order, "Activation_Error_Code__c");
         let n_orders = self.whmcs.orders_for(order.as_str()).len();
         let message = self.field(order, "Activation_Error_Message__c");
-        let died_setting_up = message.contains("calls to set it up got no answer");
+        let died_setting_up = message.contains("activation calls got no answer");
         let right = match code.as_str() {
             "WHMCS_OUTCOME_UNKNOWN" => match kind {
                 Kind::SetUpLost { .. } => n_orders <= 1,
