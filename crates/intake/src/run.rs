@@ -231,6 +231,10 @@ impl Intake {
         };
         match self.ports.source.open(channel, &start).await {
             Ok(stream) => {
+                if instead.is_some_and(|instead| instead.epoch == epoch) {
+                    // What was published until now is not in this stream.
+                    self.missed.notify_one();
+                }
                 tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
                 Ok(stream)
             }

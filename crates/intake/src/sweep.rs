@@ -18,6 +18,8 @@ const PAGE: usize = 200;
 const PAGES: usize = 25;
 /// Interval at which a standby checks whether it leads.
 const STANDBY_POLL: Duration = Duration::from_secs(1);
+/// Salesforce's time is known to the second: an order counts as old enough up to a second late.
+const TIME_RESOLUTION: Duration = Duration::from_secs(2);
 
 /// Settings of the sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,23 +84,31 @@ impl Sweep {
         }
     }
 
-    /// Runs until `shutdown`: sweeps when leadership is acquired, and then periodically.
+    /// Sweeps at once when leadership is won or events were missed, and then regularly, until
+    /// `shutdown`.
+    ///
+    /// A sweep for missed events is repeated after [`SweepSettings::after`]: what was approved
+    /// shortly before they were missed is too young for the first one.
     pub async fn run(&self, shutdown: CancellationToken) {
-        if self.settings.every.is_zero() {
+        let SweepSettings { every, after } = self.settings;
+        if every.is_zero() {
             return;
         }
+        let mut missed = false;
         while !shutdown.is_cancelled() {
-            let pause = match self.health.leads() {
-                false => STANDBY_POLL,
-                true => {
-                    self.sweep().await;
-                    self.settings.every
+            let pause = if self.health.leads() {
+                self.sweep().await;
+                match std::mem::take(&mut missed) {
+                    true => every.min(after + TIME_RESOLUTION),
+                    false => every,
                 }
+            } else {
+                STANDBY_POLL
             };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {}
-                () = self.wanted.notified() => {}
+                () = self.wanted.notified() => missed = true,
                 () = self.ports.clock.sleep(pause) => {}
             }
         }
@@ -199,7 +209,7 @@ mod tests {
     use domain::order::Activation;
     use domain::ports::{JobQueue, JobReader};
     use domain::time::Timestamp;
-    use testkit::{FakeClock, FakeCrm, MemoryStore, details, order_id, owner};
+    use testkit::{FakeClock, FakeCrm, MemoryStore, PausedClock, details, order_id, owner};
 
     use super::*;
 
@@ -342,6 +352,38 @@ mod tests {
             env.advance(Duration::from_secs(300));
             assert_eq!(env.run_sweep().await.enqueued, 0);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sweep_for_missed_events_is_repeated_once_young_orders_are_old_enough() {
+        let clock: Arc<dyn Clock> = Arc::new(PausedClock::default());
+        let crm = Arc::new(FakeCrm::with_clock(Arc::clone(&clock)));
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let ports = SweepPorts {
+            crm: Arc::clone(&crm) as _,
+            store: Arc::clone(&store) as _,
+            clock: Arc::clone(&clock),
+        };
+        let settings = SweepSettings {
+            every: Duration::from_secs(3600),
+            after: Duration::from_secs(120),
+        };
+        let (health, missed) = (Arc::new(Health::default()), Arc::new(Notify::new()));
+        health.lead(true);
+        let sweep = Sweep::new(ports, settings, health, Arc::clone(&missed));
+        let shutdown = CancellationToken::new();
+        let test = async {
+            clock.sleep(Duration::from_secs(1)).await;
+            let mut order = details(order_id(1));
+            order.requested_at = Some(clock.now());
+            crm.put(order);
+            missed.notify_one();
+            clock.sleep(Duration::from_secs(130)).await;
+            let stats = store.tally().await.expect("the store answers");
+            assert_eq!(stats.count("queued"), 1);
+            shutdown.cancel();
+        };
+        tokio::join!(sweep.run(shutdown.clone()), test);
     }
 
     #[tokio::test]
