@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
-use domain::job::{Admission, Ending, Lease, NewJob, ProvisionRequest};
+use domain::job::{Admission, JobOutcome, Lease, NewJob, ProvisionRequest};
 use domain::key::{Channel, ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    AskAnswer, ClientSighting, CustomerOrder, Fact, ItemReport, OrderDetails, OrderSighting,
-    PlaceRequest, Placed, Report, Standing,
+    RetryAnswer, WhmcsClient, CustomerOrder, Fact, ItemReport, OrderDetails, WhmcsOrder,
+    PlaceRequest, Placed, Report, OrderGuard,
 };
 use domain::ports::{
-    Act, Acted, Alert, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor,
+    AdminCommand, CommandResult, Alert, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CrmOrders, Cursor,
     DeadLetter, DeadLetterView, Delivery, Epoch, EventSource, EventStream, Gap, JobIntake,
     JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, ProcessReport, Provisioner,
     Pruned, Release, ReportAnswer, Start, StoreError, StreamError, Undecodable,
@@ -124,11 +124,11 @@ impl JobQueue for Deadly<dyn JobQueue> {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.inner.finish(lease, ending, facts, calls);
+        let call = self.inner.finish(lease, outcome, facts, calls);
         self.of(lease.order, "queue.finish", call).await
     }
 
@@ -146,8 +146,8 @@ impl CrmOrders for Deadly<dyn CrmOrders> {
             .await
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
-        self.at("salesforce.standing", self.inner.standing(order))
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+        self.at("salesforce.standing", self.inner.order_guard(order))
             .await
     }
 
@@ -183,19 +183,19 @@ impl CrmOrders for Deadly<dyn CrmOrders> {
         self.inner.customer_orders(orders).await
     }
 
-    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
-        self.at("salesforce.ask_again", self.inner.ask_again(order))
+    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
+        self.at("salesforce.ask_again", self.inner.request_retry(order))
             .await
     }
 }
 
 #[async_trait]
 impl Provisioner for Deadly<dyn Provisioner> {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.at("whmcs.client", self.inner.client(client)).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         let call = self.inner.client_by_email(email);
         self.at("whmcs.client_by_email", call).await
     }
@@ -212,7 +212,7 @@ impl Provisioner for Deadly<dyn Provisioner> {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         self.at("whmcs.orders", self.inner.orders(client, above))
             .await
     }
@@ -221,7 +221,7 @@ impl Provisioner for Deadly<dyn Provisioner> {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         self.at("whmcs.order", self.inner.order(client, order))
             .await
     }
@@ -325,25 +325,25 @@ impl JobIntake for Deadly<dyn JobIntake> {
         self.at(name, self.inner.accept(delivery)).await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.inner.lose_position(channel, epoch, gap).await
+        self.inner.record_cursor_loss(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.inner.enqueue(jobs).await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.inner.asked_letters(channel, limit).await
+        self.inner.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -357,7 +357,7 @@ impl JobIntake for Deadly<dyn JobIntake> {
         self.at("store.redrive", call).await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         let name = format!("store.act {}", act.name());
         self.at(&name, self.inner.act(act, by, reason)).await
     }
@@ -374,16 +374,16 @@ impl JobIntake for Deadly<dyn JobIntake> {
         self.inner.retire_process(id).await
     }
 
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
         // By what the receiver was told: that it fires is marked behind the post of it.
-        let told = alerts.first().map_or("nothing", |alert| alert.told.name());
-        let name = format!("store.keep_alerts {told}");
-        self.at(&name, self.inner.keep_alerts(watch, epoch, alerts))
+        let told = alerts.first().map_or("nothing", |alert| alert.notified.name());
+        let name = format!("store.save_alerts {told}");
+        self.at(&name, self.inner.save_alerts(watch, epoch, alerts))
             .await
     }
 }

@@ -1,6 +1,6 @@
 //! What people do, with who and why.
 
-use domain::ports::{Act, Acted, Pausable};
+use domain::ports::{AdminCommand, CommandResult, Pausable};
 use job_store::Store;
 use serde_json::json;
 
@@ -19,7 +19,7 @@ const PAGE: usize = 500;
 /// Does it unless the person would rather not, and shows what was done.
 pub(crate) async fn perform(
     store: &Store,
-    act: &Act,
+    act: &AdminCommand,
     what: &str,
     person: &Person,
     care: Care,
@@ -28,14 +28,14 @@ pub(crate) async fn perform(
     let may = screen.may(what, care)?;
     if may {
         match store.intake.act(act, &person.who, &person.reason).await? {
-            Acted::Done => {}
-            Acted::NotThere => {
+            CommandResult::Done => {}
+            CommandResult::NotFound => {
                 return Err(Stop::failed(format!(
                     "{}: there is no such thing",
                     act.subject()
                 )));
             }
-            Acted::Running => {
+            CommandResult::Running => {
                 let text = "a worker has a job of this order in hand. Wait until it has ended";
                 return Err(Stop::failed(text));
             }
@@ -103,7 +103,7 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
             ..asked.care
         };
         let (act, what) = (
-            Act::Redrive { letter },
+            AdminCommand::Redrive { letter },
             format!("have dead letter {letter} read again"),
         );
         return perform(&store, &act, &what, &asked.person, care, screen).await;
@@ -124,9 +124,9 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
     if may {
         let Person { who, reason } = &asked.person;
         for letter in letters.iter().rev() {
-            let act = Act::Redrive { letter: *letter };
+            let act = AdminCommand::Redrive { letter: *letter };
             let acted = store.intake.act(&act, who, reason).await?;
-            done += usize::from(acted == Acted::Done);
+            done += usize::from(acted == CommandResult::Done);
         }
     }
     let lines = [("asked for", format!("{done} of {}", letters.len()))];
@@ -139,7 +139,7 @@ async fn dismiss(asked: &Dismiss, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     let letter = asked.letter;
     let (act, what) = (
-        Act::Dismiss { letter },
+        AdminCommand::Dismiss { letter },
         format!("close dead letter {letter}"),
     );
     perform(&store, &act, &what, &asked.person, asked.care, screen).await
@@ -150,7 +150,7 @@ pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit
         CursorVerb::Show(asked) => position(&asked, screen).await,
         CursorVerb::Set(asked) => {
             let store = connect::store(&asked.of.store).await?;
-            let act = Act::SetCursor {
+            let act = AdminCommand::SetCursor {
                 channel: asked.of.channel,
                 replay_id: asked.replay_id,
             };
@@ -161,7 +161,7 @@ pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit
             let store = connect::store(&asked.of.store).await?;
             let channel = asked.of.channel;
             let what = format!("forget the cursor of {channel}");
-            let act = Act::ResetCursor { channel };
+            let act = AdminCommand::ResetCursor { channel };
             perform(&store, &act, &what, &asked.person, asked.care, screen).await
         }
     }
@@ -223,16 +223,16 @@ fn held(asked: &Hold) -> Pausable {
 pub(crate) async fn pause(asked: Hold, screen: &mut Screen) -> Result<Exit, Stop> {
     let what = held(&asked);
     let text = format!("pause {what}");
-    hold(&asked, &Act::Pause { what }, &text, screen).await
+    hold(&asked, &AdminCommand::Pause { what }, &text, screen).await
 }
 
 pub(crate) async fn resume(asked: Hold, screen: &mut Screen) -> Result<Exit, Stop> {
     let what = held(&asked);
     let text = format!("let {what} go on");
-    hold(&asked, &Act::Resume { what }, &text, screen).await
+    hold(&asked, &AdminCommand::Resume { what }, &text, screen).await
 }
 
-async fn hold(asked: &Hold, act: &Act, text: &str, screen: &mut Screen) -> Result<Exit, Stop> {
+async fn hold(asked: &Hold, act: &AdminCommand, text: &str, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.of.store).await?;
     let care = Care {
         dry_run: asked.dry_run,

@@ -141,18 +141,18 @@ async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
     });
     if standing == "current" {
         let reader = connect::store(store).await?.reader;
-        let tally = reader.tally().await?;
-        for (state, count) in &tally.jobs {
+        let queue_stats = reader.queue_stats().await?;
+        for (state, count) in &queue_stats.jobs {
             lines.push((*state, count.to_string()));
         }
-        lines.push(("dead letters", tally.open_dead_letters.to_string()));
-        value["jobs"] = tally
+        lines.push(("dead letters", queue_stats.open_dead_letters.to_string()));
+        value["jobs"] = queue_stats
             .jobs
             .iter()
             .map(|(state, count)| ((*state).to_owned(), json!(count)))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        value["openDeadLetters"] = json!(tally.open_dead_letters);
+        value["openDeadLetters"] = json!(queue_stats.open_dead_letters);
     }
     screen.show(&lines, &value)?;
     Ok(match standing {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::ports::align;
 
 use crate::cli::FollowOrder;
@@ -42,11 +42,11 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
         }
         screen.out.flush()?;
         told = facts.len();
-        let live = jobs.iter().any(|job| job.ending.is_none());
+        let live = jobs.iter().any(|job| job.outcome.is_none());
         if let (false, Some(last)) = (live, jobs.last()) {
             screen.note(&format!("order {order}: {}", last.state));
-            return Ok(match last.ending {
-                Some(Ending::Succeeded) => Exit::Fine,
+            return Ok(match last.outcome {
+                Some(JobOutcome::Succeeded) => Exit::Fine,
                 _ => Exit::Difference,
             });
         }

@@ -43,7 +43,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
         Noun::Pause(held) => acts::pause(held, screen).await,
         Noun::Resume(held) => acts::resume(held, screen).await,
         Noun::Reconcile(asked) => reconcile::run(asked, screen).await,
-        Noun::Audit(asked) => acts::audit(&asked, screen).await,
+        Noun::AuditEntry(asked) => acts::audit(&asked, screen).await,
         Noun::Db(verb) => db::run(verb, screen).await,
         Noun::Config(verb) => config::run(verb, screen),
         Noun::Doctor(asked) => doctor::run(asked, screen).await,

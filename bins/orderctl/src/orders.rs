@@ -2,8 +2,8 @@
 
 use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
-use domain::order::{AskAnswer, OrderState, OrderStatus, Progress};
-use domain::ports::{Act, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align};
+use domain::order::{RetryAnswer, OrderState, OrderStatus, Progress};
+use domain::ports::{AdminCommand, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align};
 use job_store::Store;
 use runtime::rfc3339;
 use serde_json::json;
@@ -138,7 +138,7 @@ async fn forget(asked: &ForgetWhmcs, screen: &mut Screen) -> Result<Exit, Stop> 
     ended_in_whmcs(&store, asked, order, whmcs_order).await?;
     let what =
         format!("let order {order} be placed anew, as if WHMCS order {whmcs_order} were not there");
-    let act = Act::Forget { order, whmcs_order };
+    let act = AdminCommand::Forget { order, whmcs_order };
     acts::perform(&store, &act, &what, &asked.person, asked.care, screen).await
 }
 
@@ -176,7 +176,7 @@ pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
         Progress::ClientKnown { client }
         | Progress::Placing { client, .. }
         | Progress::Placed { client, .. }
-        | Progress::SettingUp { client, .. }
+        | Progress::Activating { client, .. }
         | Progress::Accepted { client, .. } => Some(*client),
     }
 }
@@ -193,17 +193,17 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let Person { who, reason } = &asked.person;
     let mut answer = None;
     if may {
-        let intent = Act::AskAgain { order };
+        let intent = AdminCommand::RequestRetry { order };
         store.intake.act(&intent, who, reason).await?;
-        let called = crm.ask_again(order).await;
+        let called = crm.request_retry(order).await;
         answer = called.as_ref().ok().copied();
-        let act = Act::AskedAgain { order, answer };
+        let act = AdminCommand::RetryRequested { order, answer };
         store.intake.act(&act, who, reason).await?;
         called?;
     }
     let came = match answer {
-        Some(AskAnswer::Asked) => "asked",
-        Some(AskAnswer::NotFailed) => "not failed",
+        Some(RetryAnswer::Asked) => "asked",
+        Some(RetryAnswer::NotFailed) => "not failed",
         None => "not asked",
     };
     let lines = [
@@ -214,11 +214,11 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     ];
     let value = json!({
         "act": "ask_again", "subject": order.as_str(), "who": who, "reason": reason,
-        "answer": came, "done": answer == Some(AskAnswer::Asked),
+        "answer": came, "done": answer == Some(RetryAnswer::Asked),
     });
     screen.show(&lines, &value)?;
     Ok(match answer {
-        Some(AskAnswer::NotFailed) => Exit::Difference,
+        Some(RetryAnswer::NotFailed) => Exit::Difference,
         _ => Exit::Fine,
     })
 }
@@ -231,7 +231,7 @@ async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> 
         yes: true,
     };
     let (act, what) = (
-        Act::Handle { order },
+        AdminCommand::Handle { order },
         format!("mark order {order} as seen to"),
     );
     acts::perform(&store, &act, &what, &asked.person, care, screen).await

@@ -6,7 +6,7 @@ use domain::failure::{Code, Refusal};
 use domain::id::OrderId;
 use domain::key::{ClientId, CorrelationId, Marker, WhmcsOrderId};
 use domain::order::{
-    Activation, ClientSighting, OrderDetails, OrderState, Outcome, Plan, Progress, Report,
+    ActivationStatus, WhmcsClient, OrderDetails, OrderState, Outcome, Plan, Progress, Report,
 };
 use domain::ports::{Clock, CrmOrders, NewClient, NewOrder, Provisioner};
 use runtime::SystemClock;
@@ -43,7 +43,7 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
             "Salesforce has no order {order} that we may see"
         )));
     };
-    if details.activation != Activation::Activating {
+    if details.activation != ActivationStatus::Activating {
         screen.note(&format!(
             "Activation Status is {}: a worker would do nothing until it is Activating",
             details.activation
@@ -182,7 +182,7 @@ async fn client(
 fn priced(
     systems: &Systems,
     details: &OrderDetails,
-    found: &ClientSighting,
+    found: &WhmcsClient,
 ) -> Result<Option<ClientId>, Refusal> {
     if systems.override_prices {
         found.takes_prices_in(details.currency.as_deref())?;

@@ -2,7 +2,7 @@
 
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    Audit, CallAction, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall,
+    AuditEntry, CallAction, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause, RecordedCall,
     RecordedFact, StreamView,
 };
 use domain::time::Timestamp;
@@ -123,7 +123,7 @@ pub(crate) fn timeline(
     facts: &[RecordedFact],
     calls: &[RecordedCall],
 ) -> Vec<(Vec<String>, Value)> {
-    let is_intent = |fact: &Fact| CallAction::ALL.iter().any(|call| call.is_meant_by(fact));
+    let is_intent = |fact: &Fact| CallAction::ALL.iter().any(|call| call.is_intended_by(fact));
     // In the same moment a call comes behind its intent and before what was learnt from it.
     let facts = facts.iter().map(|recorded| {
         let rank = if is_intent(&recorded.fact) { 0 } else { 2 };
@@ -250,7 +250,7 @@ pub(crate) fn pause(pause: &Pause) -> Value {
     })
 }
 
-pub(crate) fn audit(line: &Audit) -> (Vec<String>, Value) {
+pub(crate) fn audit(line: &AuditEntry) -> (Vec<String>, Value) {
     let at = rfc3339(line.at);
     let value = json!({
         "at": at, "who": line.who, "act": line.act, "subject": line.subject,

@@ -19,7 +19,7 @@ const PAGE: usize = 200;
 const PAGES: usize = 50;
 
 /// The newest job and letter that were told.
-struct Told {
+struct Notified {
     job: Option<JobId>,
     letter: i64,
 }
@@ -49,19 +49,19 @@ pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop>
 }
 
 /// What counts as told from the start: everything but the `last`.
-async fn before(reader: &dyn JobReader, last: usize) -> Result<Told, Stop> {
+async fn before(reader: &dyn JobReader, last: usize) -> Result<Notified, Stop> {
     let jobs = reader.jobs(None, None, last.saturating_add(1)).await?;
     let letters = reader
         .dead_letters(false, None, last.saturating_add(1))
         .await?;
-    Ok(Told {
+    Ok(Notified {
         job: jobs.get(last).map(|view| view.job.id.clone()),
         letter: letters.get(last).map_or(0, |view| view.number),
     })
 }
 
 /// What came since, in the sequence of its coming.
-async fn new(reader: &dyn JobReader, told: &mut Told) -> Result<Vec<(Vec<String>, Value)>, Stop> {
+async fn new(reader: &dyn JobReader, told: &mut Notified) -> Result<Vec<(Vec<String>, Value)>, Stop> {
     let mut lines = Vec::new();
     let mut after: Option<JobId> = None;
     let mut newest = None;

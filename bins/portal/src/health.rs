@@ -7,11 +7,11 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, JobReader, Sign};
+use domain::ports::{Clock, JobReader, ConditionKind};
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
-use watch::Noticed;
+use watch::ObservedCondition;
 
 pub(crate) struct Health {
     pub(crate) store: Arc<dyn JobReader>,
@@ -42,16 +42,16 @@ pub(crate) fn routes(health: Arc<Health>) -> Router {
 
 impl Health {
     /// What this process alone knows.
-    pub(crate) fn notice(&self) -> Vec<Noticed> {
-        let disabled = (!self.enabled).then(|| Noticed::bare(Sign::EventsDisabled));
+    pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
+        let disabled = (!self.enabled).then(|| ObservedCondition::bare(ConditionKind::EventsDisabled));
         let login = match self.tokens.status() {
-            LoginStatus::Failed(error) if error.needs_a_person() => {
-                Some(Noticed::words(Sign::SalesforceRefuses, error.to_string()))
+            LoginStatus::Failed(error) if error.needs_operator() => {
+                Some(ObservedCondition::words(ConditionKind::SalesforceRefuses, error.to_string()))
             }
             _ => None,
         };
         let scarce = self.crm.scarcity();
-        let scarce = scarce.map(|words| Noticed::words(Sign::ApiScarce, words));
+        let scarce = scarce.map(|words| ObservedCondition::words(ConditionKind::ApiScarce, words));
         disabled.into_iter().chain(login).chain(scarce).collect()
     }
 

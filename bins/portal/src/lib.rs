@@ -142,8 +142,8 @@ async fn serve_with(
         () = shutdown.cancelled() => {}
     }
     // An answer that takes longer must not hold the end up.
-    let ending = async { tokio::join!(serving, watching) };
-    let _ = tokio::time::timeout(DRAIN, ending).await;
+    let outcome = async { tokio::join!(serving, watching) };
+    let _ = tokio::time::timeout(DRAIN, outcome).await;
     tracing::info!("portal stopped");
     Ok(())
 }

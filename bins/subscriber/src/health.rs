@@ -7,12 +7,12 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, JobReader, Sign};
+use domain::ports::{Clock, JobReader, ConditionKind};
 use intake::{Health, Status};
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
-use watch::Noticed;
+use watch::ObservedCondition;
 
 /// What the health page is made from.
 pub(crate) struct HealthPage {
@@ -54,28 +54,28 @@ pub(crate) fn routes(page: Arc<HealthPage>) -> Router {
 
 impl HealthPage {
     /// What this process alone knows.
-    pub(crate) fn notice(&self) -> Vec<Noticed> {
+    pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
         let Some(view) = self.health.as_ref().map(|health| health.view()) else {
-            return vec![Noticed::bare(Sign::EventsDisabled)];
+            return vec![ObservedCondition::bare(ConditionKind::EventsDisabled)];
         };
         let sign = match view.status {
-            Status::Subscribed => Sign::Subscribed,
-            Status::Connecting => Sign::Connecting,
-            Status::Standby => Sign::Standby,
-            Status::Stopped => Sign::Stopped,
+            Status::Subscribed => ConditionKind::Subscribed,
+            Status::Connecting => ConditionKind::Connecting,
+            Status::Standby => ConditionKind::Standby,
+            Status::Stopped => ConditionKind::Stopped,
         };
-        let mut noticed = vec![Noticed::words(sign, view.last_error.unwrap_or_default())];
+        let mut noticed = vec![ObservedCondition::words(sign, view.last_error.unwrap_or_default())];
         if view.leads {
-            noticed.push(Noticed::bare(Sign::Leads));
+            noticed.push(ObservedCondition::bare(ConditionKind::Leads));
         }
         let status = self.tokens.as_ref().map(|tokens| tokens.status());
         if let Some(LoginStatus::Failed(error)) = status
-            && error.needs_a_person()
+            && error.needs_operator()
         {
-            noticed.push(Noticed::words(Sign::SalesforceRefuses, error.to_string()));
+            noticed.push(ObservedCondition::words(ConditionKind::SalesforceRefuses, error.to_string()));
         }
         if let Some(words) = self.crm.as_ref().and_then(|crm| crm.scarcity()) {
-            noticed.push(Noticed::words(Sign::ApiScarce, words));
+            noticed.push(ObservedCondition::words(ConditionKind::ApiScarce, words));
         }
         noticed
     }

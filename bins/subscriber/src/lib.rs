@@ -121,8 +121,8 @@ pub async fn run_with(
         None => shutdown.cancelled().await,
     }
     // Neither open connections to the health page nor a goodbye may hold the end up.
-    let ending = async { tokio::join!(serving, watching) };
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), ending).await;
+    let outcome = async { tokio::join!(serving, watching) };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), outcome).await;
     tracing::info!("subscriber stopped");
     Ok(())
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::ports::{JobReader, Sign};
+use domain::ports::{JobReader, ConditionKind};
 use provisioning::ProcessState;
 use runtime::{Check, Checks};
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
-use watch::Noticed;
+use watch::ObservedCondition;
 
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn JobReader>,
@@ -19,22 +19,22 @@ pub(crate) struct WorkerChecks {
 
 impl WorkerChecks {
     /// What this process alone knows.
-    pub(crate) fn notice(&self) -> Vec<Noticed> {
-        let refused = self.process.whmcs.opened().map(|open| Noticed {
-            sign: Sign::WhmcsRefuses,
+    pub(crate) fn notice(&self) -> Vec<ObservedCondition> {
+        let refused = self.process.whmcs.opened().map(|open| ObservedCondition {
+            kind: ConditionKind::WhmcsRefuses,
             detail: open.detail,
             since: Some(open.since),
         });
         let login = match self.tokens.status() {
-            LoginStatus::Failed(error) if error.needs_a_person() => {
-                Some(Noticed::words(Sign::SalesforceRefuses, error.to_string()))
+            LoginStatus::Failed(error) if error.needs_operator() => {
+                Some(ObservedCondition::words(ConditionKind::SalesforceRefuses, error.to_string()))
             }
             _ => None,
         };
         let scarce = self.crm.scarcity();
-        let scarce = scarce.map(|words| Noticed::words(Sign::ApiScarce, words));
-        let panicked = self.process.last_panic().map(|panic| Noticed {
-            sign: Sign::Panicked,
+        let scarce = scarce.map(|words| ObservedCondition::words(ConditionKind::ApiScarce, words));
+        let panicked = self.process.last_panic().map(|panic| ObservedCondition {
+            kind: ConditionKind::Panicked,
             detail: panic.detail,
             since: Some(panic.at),
         });

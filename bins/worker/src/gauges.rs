@@ -30,14 +30,14 @@ pub(crate) async fn keep(
                 .set(f64::from(u8::from(open)));
         }
         // A store that cannot be read shows in readiness; the numbers stay as they were.
-        let Ok(tally) = store.tally().await else {
+        let Ok(queue_stats) = store.queue_stats().await else {
             continue;
         };
         for state in ["queued", "leased"] {
             gauge!("orderbridge_queue_jobs", "kind" => KIND, "state" => state)
-                .set(tally.count(state) as f64);
+                .set(queue_stats.count(state) as f64);
         }
-        let age = tally
+        let age = queue_stats
             .oldest_due
             .map_or(Duration::ZERO, |due| SystemClock.now().since(due));
         gauge!("orderbridge_queue_oldest_job_age_seconds", "kind" => KIND, "state" => "queued")

@@ -122,8 +122,8 @@ pub async fn run_with(
         tokio::spawn(listener.serve(checks, metrics, axum::Router::new(), shutdown.clone()));
     worker.run(shutdown).await;
     // Neither open connections to the probes nor a goodbye may hold the end up.
-    let ending = async { tokio::join!(serving, watching) };
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), ending).await;
+    let outcome = async { tokio::join!(serving, watching) };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), outcome).await;
     tracing::info!("worker stopped");
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Act, JobReader, Pausable};
+use domain::ports::{AdminCommand, JobReader, Pausable};
 use domain::time::Timestamp;
 use provisioning::ProcessState;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub(crate) async fn probe_on_resume(
 /// shows in readiness.
 async fn last_resume(reader: &dyn JobReader) -> Option<Timestamp> {
     let what = Pausable::Worker;
-    let (subject, resume) = (what.to_string(), Act::Resume { what });
+    let (subject, resume) = (what.to_string(), AdminCommand::Resume { what });
     let entries = reader.audit(ENTRIES).await.ok()?;
     let mut resumes = entries
         .into_iter()

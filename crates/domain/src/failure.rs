@@ -10,7 +10,7 @@ pub const MAX_MESSAGE: usize = 4096;
 
 /// Who can fix a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mender {
+pub enum FixOwner {
     /// Maintains products, accounts and permissions in Salesforce.
     SalesforceAdmin,
     /// Maintains products, clients, servers and API access in WHMCS.
@@ -21,7 +21,7 @@ pub enum Mender {
     Operator,
 }
 
-impl fmt::Display for Mender {
+impl fmt::Display for FixOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::SalesforceAdmin => "Salesforce administrator",
@@ -40,7 +40,7 @@ pub struct Entry {
     /// What happened, for readers who do not know orderbridge.
     pub explanation: &'static str,
     /// Who can fix it.
-    pub mender: Mender,
+    pub fix_owner: FixOwner,
     /// What to do.
     pub remedy: &'static str,
 }
@@ -71,7 +71,7 @@ macro_rules! catalogue {
                     $(Self::$variant => Entry {
                         title: $title,
                         explanation: $explanation,
-                        mender: Mender::$mender,
+                        fix_owner: FixOwner::$mender,
                         remedy: $remedy,
                     },)*
                 }
@@ -200,7 +200,7 @@ impl Refusal {
         let head = format!("{}. ", entry.title);
         let tail = format!(
             ". {} To do ({}): {} [correlation id {correlation}]",
-            entry.explanation, entry.mender, entry.remedy
+            entry.explanation, entry.fix_owner, entry.remedy
         );
         let room = MAX_MESSAGE.saturating_sub(head.chars().count() + tail.chars().count());
         let mut detail: String = self.detail.trim().trim_end_matches('.').to_owned();

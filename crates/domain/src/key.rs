@@ -86,7 +86,7 @@ impl CorrelationId {
 impl JobId {
     /// The placeholder for the job id of facts that an operator recorded.
     #[must_use]
-    pub fn of_person() -> Self {
+    pub fn of_operator() -> Self {
         Self("person".to_owned())
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    LineSighting, OrderSighting, OrderStatus, ServiceStatus, SetUp, SetUpMove, SetUpSoFar,
-    next_set_up,
+    WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus, ActivationState, ActivationAction, ActivationProgress,
+    next_activation_action,
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
@@ -15,18 +15,18 @@ const HOSTING: ProductId = ProductId(1);
 /// It has no module.
 const SUPPORT: ProductId = ProductId(2);
 
-fn order(status: OrderStatus, lines: &[(ProductId, ServiceStatus)]) -> OrderSighting {
+fn order(status: OrderStatus, lines: &[(ProductId, ServiceStatus)]) -> WhmcsOrder {
     let lines = lines
         .iter()
         .zip(1..)
-        .map(|((product, status), id)| LineSighting {
+        .map(|((product, status), id)| WhmcsService {
             service: ServiceId(id),
             product: Some(*product),
             cycle: None,
             status: status.clone(),
             marker: None,
         });
-    OrderSighting {
+    WhmcsOrder {
         id: WhmcsOrderId(3),
         client: ClientId(7),
         status,
@@ -35,49 +35,49 @@ fn order(status: OrderStatus, lines: &[(ProductId, ServiceStatus)]) -> OrderSigh
     }
 }
 
-fn next(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
-    let module = |line: &LineSighting| match line.product {
+fn next(set_up: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
+    let module = |line: &WhmcsService| match line.product {
         Some(SUPPORT) => ModuleKind::None,
         _ => ModuleKind::Idempotent,
     };
-    let so_far = SetUpSoFar {
+    let so_far = ActivationProgress {
         set_up: set_up.clone(),
         unknown_calls: 0,
     };
-    next_set_up(&so_far, seen, module, Timestamp::default(), Duration::ZERO)
+    next_activation_action(&so_far, seen, module, Timestamp::default(), Duration::ZERO)
 }
 
 #[test]
 fn pending_service_without_module_is_accepted_again() {
     use ServiceStatus::{Active, Pending};
-    let creating = SetUp::Creating { tried: Vec::new() };
+    let creating = ActivationState::Creating { tried: Vec::new() };
     let both = order(
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Pending)],
     );
-    assert_eq!(next(&creating, &both), SetUpMove::Create(ServiceId(2)));
-    let tried = SetUp::Creating {
+    assert_eq!(next(&creating, &both), ActivationAction::Create(ServiceId(2)));
+    let tried = ActivationState::Creating {
         tried: vec![(ServiceId(2), None)],
     };
     let left = order(
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Active)],
     );
-    assert_eq!(next(&tried, &left), SetUpMove::Accept { run_modules: true });
+    assert_eq!(next(&tried, &left), ActivationAction::Accept { run_modules: true });
 }
 
 #[test]
 fn ineffective_accept_is_reported_not_repeated() {
     let left = |status| order(status, &[(SUPPORT, ServiceStatus::Pending)]);
-    let failed = SetUp::Failed {
+    let failed = ActivationState::Failed {
         texts: vec!["no".to_owned()],
     };
     for (set_up, status) in [
-        (SetUp::Answered, OrderStatus::Pending),
+        (ActivationState::Answered, OrderStatus::Pending),
         (failed, OrderStatus::Pending),
-        (SetUp::Creating { tried: Vec::new() }, OrderStatus::Active),
+        (ActivationState::Creating { tried: Vec::new() }, OrderStatus::Active),
     ] {
         let next = next(&set_up, &left(status));
-        assert!(matches!(next, SetUpMove::Refuse(_)), "{set_up:?}: {next:?}");
+        assert!(matches!(next, ActivationAction::Refuse(_)), "{set_up:?}: {next:?}");
     }
 }

@@ -230,9 +230,9 @@ fn superseded_attempt_keeps_unknown_call() {
     };
     for (stage, facts) in every_stage() {
         match stage {
-            "placing" => assert_eq!(again(&facts), Step::DoubtPlace),
+            "placing" => assert_eq!(again(&facts), Step::RecordPlacementUnknown),
             "place unknown" => {
-                assert!(matches!(again(&facts), Step::SettlePlace { .. }));
+                assert!(matches!(again(&facts), Step::ReconcilePlacement { .. }));
                 let refused = Fact::Refused(Refusal::new(Code::WhmcsOutcomeUnknown, "two"));
                 let failed: Vec<_> = facts.iter().cloned().chain([refused]).collect();
                 assert!(matches!(again(&failed), Step::Place { .. }));
@@ -256,10 +256,10 @@ fn intent_without_outcome_is_never_repeated() {
         let state = OrderState::replay(&facts).unwrap();
         let step = next(&state, &job("j1"));
         match stage {
-            "creating client" => assert_eq!(step, Step::DoubtClient),
-            "placing" => assert_eq!(step, Step::DoubtPlace),
-            "accepting" => assert_eq!(step, Step::DoubtSetUp { creating: false }),
-            "creating" => assert_eq!(step, Step::DoubtSetUp { creating: true }),
+            "creating client" => assert_eq!(step, Step::RecordClientUnknown),
+            "placing" => assert_eq!(step, Step::RecordPlacementUnknown),
+            "accepting" => assert_eq!(step, Step::RecordActivationUnknown { creating: false }),
+            "creating" => assert_eq!(step, Step::RecordActivationUnknown { creating: true }),
             _ => {}
         }
     }
@@ -289,7 +289,7 @@ proptest! {
             if placed {
                 let creates = matches!(
                     step,
-                    Step::KnowClient | Step::Place { .. } | Step::DoubtPlace | Step::SettlePlace { .. }
+                    Step::ResolveClient | Step::Place { .. } | Step::RecordPlacementUnknown | Step::ReconcilePlacement { .. }
                 );
                 prop_assert!(!creates, "{step:?} although an order exists");
                 prop_assert!(state.whmcs_order().is_some());

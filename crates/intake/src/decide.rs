@@ -72,7 +72,7 @@ pub fn decide(channel: &Channel, epoch: Epoch, batch: Batch) -> Delivery {
 pub fn pause_after(error: &StreamError) -> Pause {
     let seconds = Duration::from_secs;
     match error {
-        StreamError::Disconnected { .. } | StreamError::PositionLost { .. } => Pause::Backoff {
+        StreamError::Disconnected { .. } | StreamError::CursorLost { .. } => Pause::Backoff {
             base: Duration::from_millis(500),
             cap: seconds(30),
         },

@@ -59,7 +59,7 @@ pub(crate) fn stream_ended(channel: &Channel, error: &StreamError) {
 }
 
 /// Counts a lost cursor.
-pub(crate) fn position_lost(channel: &Channel) {
+pub(crate) fn cursor_lost(channel: &Channel) {
     resets(channel, 1);
 }
 

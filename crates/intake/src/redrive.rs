@@ -20,7 +20,7 @@ impl Intake {
         loop {
             self.ports.clock.sleep(POLL_EVERY).await;
             let channel = &self.settings.channel;
-            let requested = match self.ports.store.asked_letters(channel, BATCH).await {
+            let requested = match self.ports.store.requested_redrives(channel, BATCH).await {
                 Ok(requested) => requested,
                 Err(error) => {
                     tracing::warn!(%error, "requested redrives not read");

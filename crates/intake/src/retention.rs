@@ -68,7 +68,7 @@ impl Retention {
 
 #[cfg(test)]
 mod tests {
-    use domain::job::Ending;
+    use domain::job::JobOutcome;
     use domain::ports::{JobQueue, JobReader};
     use testkit::{MemoryStore, PausedClock, new_job, order_id, owner};
 
@@ -84,7 +84,7 @@ mod tests {
             .unwrap();
         let claimed = store.claim(&owner("w"), 1, EVERY).await.unwrap();
         store
-            .finish(&claimed[0].lease, Ending::Skipped, &[], &[])
+            .finish(&claimed[0].lease, JobOutcome::Skipped, &[], &[])
             .await
             .unwrap();
         let health = Arc::<Health>::default();

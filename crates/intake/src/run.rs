@@ -338,16 +338,16 @@ impl Intake {
         };
         self.health.error(status, error.to_string());
         let restart = match (&error, self.settings.on_loss) {
-            (StreamError::PositionLost { .. }, OnLoss::Stop) => {
+            (StreamError::CursorLost { .. }, OnLoss::Stop) => {
                 self.health.error(Status::Stopped, error.to_string());
                 self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
                     .await;
                 return None;
             }
-            (StreamError::PositionLost { detail }, OnLoss::All) => {
+            (StreamError::CursorLost { detail }, OnLoss::All) => {
                 self.record_gap(epoch, detail, Start::Earliest).await
             }
-            (StreamError::PositionLost { detail }, OnLoss::Latest) => {
+            (StreamError::CursorLost { detail }, OnLoss::Latest) => {
                 self.record_gap(epoch, detail, Start::Latest).await
             }
             _ => None,
@@ -366,9 +366,9 @@ impl Intake {
             detail: format!("{detail}; starting again from {start:?}").replace('\0', "\u{fffd}"),
         };
         tracing::error!(detail = gap.detail, "cursor lost; events may be missing");
-        match self.ports.store.lose_position(channel, epoch, &gap).await {
+        match self.ports.store.record_cursor_loss(channel, epoch, &gap).await {
             Ok(()) => {
-                measure::position_lost(channel);
+                measure::cursor_lost(channel);
                 self.missed.notify_one();
                 Some(RestartPoint { epoch, start })
             }

@@ -204,16 +204,16 @@ impl Sweep {
 
 #[cfg(test)]
 mod tests {
-    use domain::job::Ending;
+    use domain::job::JobOutcome;
     use domain::key::IdemKey;
-    use domain::order::Activation;
+    use domain::order::ActivationStatus;
     use domain::ports::{JobQueue, JobReader};
     use domain::time::Timestamp;
     use testkit::{FakeClock, FakeCrm, MemoryStore, PausedClock, details, order_id, owner};
 
     use super::*;
 
-    struct House {
+    struct TestEnv {
         crm: Arc<FakeCrm>,
         store: Arc<MemoryStore>,
         /// Clock of orderbridge.
@@ -222,7 +222,7 @@ mod tests {
         sweep: Sweep,
     }
 
-    fn env() -> House {
+    fn env() -> TestEnv {
         let (clock, salesforce) = (
             Arc::new(FakeClock::default()),
             Arc::new(FakeClock::default()),
@@ -241,7 +241,7 @@ mod tests {
             after: Duration::from_secs(120),
         };
         let sweep = Sweep::new(ports, settings, Arc::default(), Arc::default());
-        House {
+        TestEnv {
             crm,
             store,
             clock,
@@ -250,7 +250,7 @@ mod tests {
         }
     }
 
-    impl House {
+    impl TestEnv {
         /// Advances both clocks.
         fn advance(&self, by: Duration) {
             self.clock.advance(by);
@@ -258,7 +258,7 @@ mod tests {
         }
 
         /// A worker finishes the due job.
-        async fn finish(&self, outcome: Ending) {
+        async fn finish(&self, outcome: JobOutcome) {
             let ttl = Duration::from_secs(15);
             let claimed = self.store.claim(&owner("w"), 1, ttl).await;
             let lease = claimed.expect("the store answers")[0].lease.clone();
@@ -306,7 +306,7 @@ mod tests {
         env.activating(1, env.salesforce.now());
         env.advance(Duration::from_secs(121));
         env.run_sweep().await;
-        env.finish(Ending::Failed).await;
+        env.finish(JobOutcome::Failed).await;
         env.advance(Duration::from_secs(300));
         assert_eq!(env.run_sweep().await.enqueued, 0);
         env.activating(1, env.salesforce.now());
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test]
     async fn skipped_or_superseded_activation_is_enqueued_again() {
-        for outcome in [Ending::Skipped, Ending::Superseded] {
+        for outcome in [JobOutcome::Skipped, JobOutcome::Superseded] {
             let env = env();
             env.activating(1, env.salesforce.now());
             env.advance(Duration::from_secs(121));
@@ -343,12 +343,12 @@ mod tests {
             );
             env.advance(Duration::from_secs(61));
             assert_eq!(env.run_sweep().await.enqueued, 1);
-            env.finish(Ending::Failed).await;
+            env.finish(JobOutcome::Failed).await;
             // The operator retries: by the store's clock the job may have finished later.
             env.activating(1, env.salesforce.now());
             env.advance(Duration::from_secs(121));
             assert_eq!(env.run_sweep().await.enqueued, 1);
-            env.finish(Ending::Failed).await;
+            env.finish(JobOutcome::Failed).await;
             env.advance(Duration::from_secs(300));
             assert_eq!(env.run_sweep().await.enqueued, 0);
         }
@@ -379,7 +379,7 @@ mod tests {
             crm.put(order);
             missed.notify_one();
             clock.sleep(Duration::from_secs(130)).await;
-            let stats = store.tally().await.expect("the store answers");
+            let stats = store.queue_stats().await.expect("the store answers");
             assert_eq!(stats.count("queued"), 1);
             shutdown.cancel();
         };
@@ -392,10 +392,10 @@ mod tests {
         for number in 1..=450 {
             env.activating(number, env.salesforce.now());
         }
-        env.crm.set_activation(order_id(7), Activation::Failed);
+        env.crm.set_activation(order_id(7), ActivationStatus::Failed);
         env.advance(Duration::from_secs(121));
         assert_eq!(env.run_sweep().await.enqueued, 449);
-        let tally = env.store.tally().await.expect("the store answers");
-        assert_eq!(tally.count("queued"), 449);
+        let queue_stats = env.store.queue_stats().await.expect("the store answers");
+        assert_eq!(queue_stats.count("queued"), 449);
     }
 }

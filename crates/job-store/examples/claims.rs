@@ -17,7 +17,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{JobIntake, JobQueue, JobReader};
 use job_store::{PostgresStore, SqliteStore, StoreConfig};
@@ -132,7 +132,7 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
                     .await
                     .unwrap();
                 store
-                    .finish(&job.lease, Ending::Succeeded, &[Fact::Reported], &[])
+                    .finish(&job.lease, JobOutcome::Succeeded, &[Fact::Reported], &[])
                     .await
                     .unwrap();
             });
@@ -152,7 +152,7 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
         }
         let calls = rest
             .iter()
-            .map(|job| store.finish(&job.lease, Ending::Skipped, &[], &[]));
+            .map(|job| store.finish(&job.lease, JobOutcome::Skipped, &[], &[]));
         futures::future::join_all(calls).await;
     }
     let mut times = Vec::new();
@@ -177,7 +177,7 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
         let ((claimed_at, claimed), begun) = tokio::join!(waiting, enqueuing);
         times.push(claimed_at.duration_since(begun));
         store
-            .finish(&claimed[0].lease, Ending::Succeeded, &[], &[])
+            .finish(&claimed[0].lease, JobOutcome::Succeeded, &[], &[])
             .await
             .unwrap();
     }

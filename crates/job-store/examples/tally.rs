@@ -88,8 +88,8 @@ async fn measure(engine: &str, scan: Duration, store: &(impl JobIntake + JobRead
         .map(|n| new_job(&format!("e{n}"), order_id(n), None))
         .collect();
     store.enqueue(&jobs).await.unwrap();
-    let tally = median(async || {
-        store.tally().await.unwrap();
+    let queue_stats = median(async || {
+        store.queue_stats().await.unwrap();
     });
     let letters = median(async || {
         store.open_dead_letters().await.unwrap();
@@ -99,8 +99,8 @@ async fn measure(engine: &str, scan: Duration, store: &(impl JobIntake + JobRead
         store.stuck_orders(hour, hour / 2).await.unwrap();
     });
     println!(
-        "{engine}: all jobs scanned {scan:.2?}; tally {:.2?}, open dead letters {:.2?}, stuck orders {:.2?} (1000 queued)",
-        tally.await,
+        "{engine}: all jobs scanned {scan:.2?}; queue_stats {:.2?}, open dead letters {:.2?}, stuck orders {:.2?} (1000 queued)",
+        queue_stats.await,
         letters.await,
         stuck.await
     );

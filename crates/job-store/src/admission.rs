@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, Ending, NewJob, admit};
+use domain::job::{Admission, Earlier, JobOutcome, NewJob, admit};
 use domain::key::{IdemKey, JobId};
 use domain::time::Timestamp;
 
@@ -15,7 +15,7 @@ struct Known {
     /// `None` where it cannot be read: no new job has such a one.
     id: Option<JobId>,
     idem_key: Option<IdemKey>,
-    ending: Option<Ending>,
+    outcome: Option<JobOutcome>,
     requested_at: Timestamp,
 }
 
@@ -26,13 +26,13 @@ impl Books {
         order: OrderId,
         id: Option<JobId>,
         idem_key: Option<IdemKey>,
-        ending: Option<Ending>,
+        outcome: Option<JobOutcome>,
         requested_at: Timestamp,
     ) {
         self.0.entry(order).or_default().push(Known {
             id,
             idem_key,
-            ending,
+            outcome,
             requested_at,
         });
     }
@@ -50,7 +50,7 @@ impl Books {
             .iter()
             .map(|job| Earlier {
                 idem_key: job.idem_key.as_ref(),
-                ending: job.ending,
+                outcome: job.outcome,
                 requested_at: job.requested_at,
             })
             .collect();
@@ -59,7 +59,7 @@ impl Books {
             known.push(Known {
                 id: Some(job.id.clone()),
                 idem_key: job.idem_key.clone(),
-                ending: None,
+                outcome: None,
                 requested_at: job.requested_at,
             });
         }

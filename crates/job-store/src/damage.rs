@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt::Write;
 
-use domain::ports::{SetAside, StoreError};
+use domain::ports::{UnreadableJobs, StoreError};
 
 use crate::row::Columns;
 
@@ -88,11 +88,11 @@ macro_rules! set_aside_lately {
 }
 pub(crate) use set_aside_lately;
 
-pub(crate) fn set_aside_of(found: Option<&impl Columns>) -> Result<SetAside, StoreError> {
+pub(crate) fn set_aside_of(found: Option<&impl Columns>) -> Result<UnreadableJobs, StoreError> {
     let Some(found) = found else {
-        return Ok(SetAside::default());
+        return Ok(UnreadableJobs::default());
     };
-    Ok(SetAside {
+    Ok(UnreadableJobs {
         jobs: u64::try_from(found.int("jobs")?).unwrap_or(0),
         order: found.text("order_id").unwrap_or_default(),
         cause: found.text("set_aside")?,

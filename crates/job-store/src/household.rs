@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::key::Owner;
 use domain::ports::{
-    Alert, CallTally, Condition, Outcomes, ProcessReport, ProcessView, Setting, Sign, StoreError,
-    Told,
+    Alert, CallStats, Condition, AttemptStats, ProcessReport, ProcessView, Setting, ConditionKind, StoreError,
+    Notified,
 };
 use domain::time::Timestamp;
 use serde_json::{Value, json};
@@ -29,13 +29,13 @@ macro_rules! outcomes {
 }
 pub(crate) use outcomes;
 
-pub(crate) fn outcomes_of(found: &impl Columns, now: Timestamp) -> Result<Outcomes, StoreError> {
+pub(crate) fn outcomes_of(found: &impl Columns, now: Timestamp) -> Result<AttemptStats, StoreError> {
     let count = |column| {
         let number = found.int(column)?;
         Ok::<_, StoreError>(u64::try_from(number).unwrap_or(0))
     };
     let took = found.maybe_int("p95")?;
-    Ok(Outcomes {
+    Ok(AttemptStats {
         now,
         succeeded: count("succeeded")?,
         failed: count("failed")?,
@@ -45,7 +45,7 @@ pub(crate) fn outcomes_of(found: &impl Columns, now: Timestamp) -> Result<Outcom
 }
 
 /// The newest calls to WHMCS since `$1`, at most `$2`, both engines alike.
-macro_rules! whmcs_calls {
+macro_rules! call_stats {
     () => {
         "SELECT count(*) AS calls, count(*) FILTER (WHERE outcome <> 'ok') AS errors
          FROM (SELECT outcome FROM outside_call
@@ -54,11 +54,11 @@ macro_rules! whmcs_calls {
                ORDER BY at DESC LIMIT $2) AS lately"
     };
 }
-pub(crate) use whmcs_calls;
+pub(crate) use call_stats;
 
-pub(crate) fn call_tally(found: &impl Columns) -> Result<CallTally, StoreError> {
+pub(crate) fn call_tally(found: &impl Columns) -> Result<CallStats, StoreError> {
     let count = |column| Ok::<_, StoreError>(u64::try_from(found.int(column)?).unwrap_or(0));
-    Ok(CallTally {
+    Ok(CallStats {
         calls: count("calls")?,
         errors: count("errors")?,
     })
@@ -67,7 +67,7 @@ pub(crate) fn call_tally(found: &impl Columns) -> Result<CallTally, StoreError> 
 pub(crate) fn conditions(report: &ProcessReport) -> String {
     let conditions = report.conditions.iter().map(|condition| {
         json!({
-            "sign": condition.sign.name(),
+            "sign": condition.kind.name(),
             "since": condition.since.as_millis(),
             "detail": condition.detail,
         })
@@ -93,7 +93,7 @@ fn word(value: &Value, name: &str) -> String {
 /// What this release does not know, a newer one said; it is left out.
 fn condition(value: &Value) -> Option<Condition> {
     Some(Condition {
-        sign: Sign::parse(value["sign"].as_str()?)?,
+        kind: ConditionKind::parse(value["sign"].as_str()?)?,
         since: Timestamp::from_millis(value["since"].as_i64()?),
         detail: word(value, "detail"),
     })
@@ -139,8 +139,8 @@ pub(crate) fn alert(found: &impl Columns) -> Result<Alert, StoreError> {
         pending_since: found.maybe_time("pending_since")?,
         firing_since: found.maybe_time("firing_since")?,
         resolved_at: found.maybe_time("resolved_at")?,
-        told: Told::parse(&told)
-            .ok_or_else(|| corrupt("alert.told", format!("`{told}` is nothing to be told")))?,
+        notified: Notified::parse(&told)
+            .ok_or_else(|| corrupt("alert.notified", format!("`{told}` is nothing to be told")))?,
     })
 }
 
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn the_calls_that_are_not_counted_are_those_to_salesforce() {
         for action in CallAction::ALL {
-            let left_out = whmcs_calls!().contains(&format!("'{}'", action.name()));
+            let left_out = call_stats!().contains(&format!("'{}'", action.name()));
             assert_eq!(
                 left_out,
                 action.system() == System::Salesforce,

@@ -14,7 +14,7 @@ mod config;
 mod copy;
 mod damage;
 mod error;
-mod household;
+mod process_registry;
 mod list;
 mod look;
 mod postgres;
@@ -22,7 +22,7 @@ mod record;
 mod row;
 mod sqlite;
 mod store;
-mod tally;
+mod queue_stats;
 mod view;
 mod wake;
 

@@ -76,7 +76,7 @@ impl Filter {
         Self {
             stage: query.stage.map(|stage| match stage {
                 JobStage::Queued | JobStage::Leased => "live",
-                JobStage::Ended(ending) => ending.name(),
+                JobStage::Ended(outcome) => outcome.name(),
             }),
             leased: match query.stage {
                 Some(JobStage::Queued) => Some(false),

@@ -1,7 +1,7 @@
 //! Rows of either engine, and what they stand for.
 
 use domain::id::OrderId;
-use domain::job::{Ending, Fence, Lease, NewJob, Source};
+use domain::job::{JobOutcome, LeaseToken, Lease, NewJob, Source};
 use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId, WhmcsOrderId};
 use domain::order::MarkersKept;
 use domain::ports::{Claimed, Cursor, Epoch, JobView, RecordedFact, StoreError, StreamView};
@@ -107,10 +107,10 @@ pub(crate) fn order(row: &impl Columns) -> Result<OrderId, StoreError> {
     OrderId::parse(&row.text("order_id")?).map_err(|error| corrupt("order_id", error))
 }
 
-pub(crate) fn ending(state: &str) -> Option<Ending> {
-    Ending::ALL
+pub(crate) fn outcome(state: &str) -> Option<JobOutcome> {
+    JobOutcome::ALL
         .into_iter()
-        .find(|ending| ending.name() == state)
+        .find(|outcome| outcome.name() == state)
 }
 
 /// The columns of `kept_columns`.
@@ -126,7 +126,7 @@ pub(crate) fn markers_kept(row: &impl Columns) -> Result<Option<MarkersKept>, St
 /// A claimed job, still without the facts of its order.
 pub(crate) fn claimed(
     row: &impl Columns,
-    fence: Fence,
+    token: LeaseToken,
     at: Timestamp,
     markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {
@@ -148,15 +148,15 @@ pub(crate) fn claimed(
 
 pub(crate) fn view(row: &impl Columns) -> Result<JobView, StoreError> {
     let state = row.text("state")?;
-    let ending = ending(&state);
+    let outcome = outcome(&state);
     Ok(JobView {
         job: job(row)?,
-        state: match ending {
-            Some(ending) => ending.name(),
+        state: match outcome {
+            Some(outcome) => outcome.name(),
             None if state == "leased" => "leased",
             None => "queued",
         },
-        ending,
+        outcome,
         enqueued_at: row.time("enqueued_at")?,
         due_at: match state.as_str() {
             "queued" => row.maybe_time("due_at")?,

@@ -1,7 +1,7 @@
 //! What is counted, both engines alike. Jobs that have ended are many, and are never read for it.
 
-use domain::job::Ending;
-use domain::ports::{StoreError, StuckOrders, Tally};
+use domain::job::JobOutcome;
+use domain::ports::{StoreError, StuckOrders, QueueStats};
 
 use crate::row::{self, Columns};
 
@@ -61,19 +61,19 @@ pub(crate) fn letters_of(found: &impl Columns) -> Result<u64, StoreError> {
     count(found, "letters")
 }
 
-pub(crate) fn tally_of<R: Columns>(live: &R, ended: &[R]) -> Result<Tally, StoreError> {
+pub(crate) fn tally_of<R: Columns>(live: &R, ended: &[R]) -> Result<QueueStats, StoreError> {
     let mut jobs = vec![
         ("queued", count(live, "queued")?),
         ("leased", count(live, "leased")?),
     ];
-    jobs.extend(Ending::ALL.map(|ending| (ending.name(), 0)));
+    jobs.extend(JobOutcome::ALL.map(|outcome| (outcome.name(), 0)));
     for found in ended {
         let state = found.text("state")?;
         if let Some(slot) = jobs.iter_mut().find(|(name, _)| *name == state) {
             slot.1 = count(found, "jobs")?;
         }
     }
-    Ok(Tally {
+    Ok(QueueStats {
         jobs,
         oldest_due: live.maybe_time("due")?,
         open_dead_letters: letters_of(live)?,

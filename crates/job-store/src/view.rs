@@ -6,8 +6,8 @@ use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Audit, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter, DeadLetterView, EndingView,
-    GapView, Handled, JobStage, MarkKind, OrderRow, Pausable, Pause, RecordedCall, StoreError,
+    AuditEntry, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter, DeadLetterView, FinishedJob,
+    GapView, Acknowledgement, JobStage, MarkKind, OrderRow, Pausable, Pause, RecordedCall, StoreError,
     Undecodable, UndecodableReason,
 };
 
@@ -25,7 +25,7 @@ macro_rules! view_columns {
 pub(crate) use view_columns;
 
 /// Jobs that ended, with what each was refused for; the rest of a statement.
-macro_rules! endings {
+macro_rules! finished_jobs {
     () => {
         "SELECT id, order_id, state, requested_at, ended_at,
              (SELECT body FROM fact WHERE fact.order_id = job.order_id AND fact.job_id = job.id
@@ -33,7 +33,7 @@ macro_rules! endings {
          FROM job WHERE ended_at >= $1 ORDER BY ended_at DESC, seq DESC LIMIT $2"
     };
 }
-pub(crate) use endings;
+pub(crate) use finished_jobs;
 
 /// The calls of an order's jobs, each job's in their sequence.
 macro_rules! calls {
@@ -74,7 +74,7 @@ pub(crate) fn order(found: &impl Columns) -> Result<OrderRow, StoreError> {
         updated_at: found.time("updated_at")?,
         handled: match handled_by {
             None => None,
-            Some(who) => Some(Handled {
+            Some(who) => Some(Acknowledgement {
                 who,
                 why: found.text("handled_why")?,
                 at: found.time("handled_at")?,
@@ -131,8 +131,8 @@ pub(crate) fn mark(found: &impl Columns) -> Result<CursorMark, StoreError> {
     })
 }
 
-pub(crate) fn audit(found: &impl Columns) -> Result<Audit, StoreError> {
-    Ok(Audit {
+pub(crate) fn audit(found: &impl Columns) -> Result<AuditEntry, StoreError> {
+    Ok(AuditEntry {
         at: found.time("at")?,
         who: found.text("who")?,
         act: found.text("act")?,
@@ -141,13 +141,13 @@ pub(crate) fn audit(found: &impl Columns) -> Result<Audit, StoreError> {
     })
 }
 
-pub(crate) fn ending(found: &impl Columns) -> Result<EndingView, StoreError> {
+pub(crate) fn outcome(found: &impl Columns) -> Result<FinishedJob, StoreError> {
     let state = found.text("state")?;
     let refusal = found.maybe_text("refusal")?;
-    Ok(EndingView {
+    Ok(FinishedJob {
         job: record::job_id(found.text("id")?)?,
         order: row::order(found)?,
-        ending: row::ending(&state)
+        outcome: row::outcome(&state)
             .ok_or_else(|| corrupt("job.state", format!("`{state}` is no ending")))?,
         code: match refusal {
             None => None,

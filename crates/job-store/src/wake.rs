@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 #[derive(Default)]
-pub(crate) struct Wake(Notify);
+pub(crate) struct Notifier(Notify);
 
-impl Wake {
+impl Notifier {
     /// Wakes whoever waits, and the next one who would.
     pub(crate) fn now(&self) {
         self.0.notify_waiters();

@@ -2,8 +2,8 @@
 //! what the store knows now.
 
 use domain::id::{AccountId, OrderId};
-use domain::job::Ending;
-use domain::order::{Activation, BusinessStatus, CustomerOrder};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, BusinessStatus, CustomerOrder};
 use domain::ports::{JobStage, OrderRow};
 use domain::time::Timestamp;
 use serde::Serialize;
@@ -42,10 +42,10 @@ impl Status {
             return Self::Cancelled;
         }
         match order.activation {
-            Activation::Activating => Self::Activating,
-            Activation::Activated => Self::Provisioned,
-            Activation::Failed => Self::Failed,
-            Activation::NotRequested | Activation::Other(_) => match order.status {
+            ActivationStatus::Activating => Self::Activating,
+            ActivationStatus::Activated => Self::Provisioned,
+            ActivationStatus::Failed => Self::Failed,
+            ActivationStatus::NotRequested | ActivationStatus::Other(_) => match order.status {
                 BusinessStatus::Pending => Self::PendingReview,
                 BusinessStatus::Approved => Self::Approved,
                 BusinessStatus::Provisioned => Self::Provisioned,
@@ -59,9 +59,9 @@ impl Status {
     const fn of_store(row: &OrderRow) -> Option<Self> {
         match row.stage {
             JobStage::Queued | JobStage::Leased => Some(Self::Activating),
-            JobStage::Ended(Ending::Succeeded) => Some(Self::Provisioned),
-            JobStage::Ended(Ending::Failed) => Some(Self::Failed),
-            JobStage::Ended(Ending::Skipped | Ending::Superseded) => None,
+            JobStage::Ended(JobOutcome::Succeeded) => Some(Self::Provisioned),
+            JobStage::Ended(JobOutcome::Failed) => Some(Self::Failed),
+            JobStage::Ended(JobOutcome::Skipped | JobOutcome::Superseded) => None,
         }
     }
 }
@@ -133,7 +133,7 @@ mod tests {
         Timestamp::from_millis(millis)
     }
 
-    fn seen(status: BusinessStatus, activation: Activation) -> Seen {
+    fn seen(status: BusinessStatus, activation: ActivationStatus) -> Seen {
         Seen {
             order: CustomerOrder {
                 id: order_id(1),
@@ -176,16 +176,16 @@ mod tests {
     fn the_activation_decides_while_it_is_set_and_a_cancelled_order_is_cancelled() {
         use BusinessStatus as B;
         for (status, activation, expected) in [
-            (B::Pending, Activation::NotRequested, Status::PendingReview),
-            (B::Approved, Activation::NotRequested, Status::Approved),
-            (B::Approved, Activation::Activating, Status::Activating),
-            (B::Failed, Activation::Activating, Status::Activating),
-            (B::Approved, Activation::Activated, Status::Provisioned),
-            (B::Approved, Activation::Failed, Status::Failed),
-            (B::Cancelled, Activation::Activated, Status::Cancelled),
+            (B::Pending, ActivationStatus::NotRequested, Status::PendingReview),
+            (B::Approved, ActivationStatus::NotRequested, Status::Approved),
+            (B::Approved, ActivationStatus::Activating, Status::Activating),
+            (B::Failed, ActivationStatus::Activating, Status::Activating),
+            (B::Approved, ActivationStatus::Activated, Status::Provisioned),
+            (B::Approved, ActivationStatus::Failed, Status::Failed),
+            (B::Cancelled, ActivationStatus::Activated, Status::Cancelled),
             (
                 B::Approved,
-                Activation::Other("Not Started".to_owned()),
+                ActivationStatus::Other("Not Started".to_owned()),
                 Status::Approved,
             ),
         ] {
@@ -198,8 +198,8 @@ mod tests {
 
     #[test]
     fn what_the_store_learnt_later_is_told_at_once() {
-        let activating = seen(BusinessStatus::Approved, Activation::Activating);
-        let ended = JobStage::Ended(Ending::Succeeded);
+        let activating = seen(BusinessStatus::Approved, ActivationStatus::Activating);
+        let ended = JobStage::Ended(JobOutcome::Succeeded);
         assert_eq!(
             told(Some(&activating), Some(&row(ended, 101))),
             Some((Status::Provisioned, 900))
@@ -208,12 +208,12 @@ mod tests {
             told(Some(&activating), Some(&row(ended, 99))),
             Some((Status::Activating, 100))
         );
-        let skipped = JobStage::Ended(Ending::Skipped);
+        let skipped = JobStage::Ended(JobOutcome::Skipped);
         assert_eq!(
             told(Some(&activating), Some(&row(skipped, 101))),
             Some((Status::Activating, 100))
         );
-        let cancelled = seen(BusinessStatus::Cancelled, Activation::Activating);
+        let cancelled = seen(BusinessStatus::Cancelled, ActivationStatus::Activating);
         assert_eq!(
             told(Some(&cancelled), Some(&row(ended, 101))),
             Some((Status::Cancelled, 100))
@@ -222,7 +222,7 @@ mod tests {
 
     #[test]
     fn the_store_alone_tells_what_it_knows_if_it_knows_whose_order_it_is() {
-        let failed = row(JobStage::Ended(Ending::Failed), 10);
+        let failed = row(JobStage::Ended(JobOutcome::Failed), 10);
         assert_eq!(told(None, Some(&failed)), Some((Status::Failed, 900)));
         let nobodys = OrderRow {
             account: None,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    AskAnswer, ClientSighting, CustomerOrder, ItemReport, OrderDetails, OrderSighting,
-    PlaceRequest, Placed, Report, Standing,
+    RetryAnswer, WhmcsClient, CustomerOrder, ItemReport, OrderDetails, WhmcsOrder,
+    PlaceRequest, Placed, Report, OrderGuard,
 };
 use domain::ports::{
     CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Claimed, Clock, CrmOrders,
@@ -142,9 +142,9 @@ impl CrmOrders for Recording<dyn CrmOrders> {
         self.calls.time(CallAction::Details, call).await
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
-        let call = self.port.standing(order);
-        self.calls.time(CallAction::Standing, call).await
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+        let call = self.port.order_guard(order);
+        self.calls.time(CallAction::OrderGuard, call).await
     }
 
     async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
@@ -181,19 +181,19 @@ impl CrmOrders for Recording<dyn CrmOrders> {
         self.port.customer_orders(orders).await
     }
 
-    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
-        self.port.ask_again(order).await
+    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
+        self.port.request_retry(order).await
     }
 }
 
 #[async_trait]
 impl Provisioner for Recording<dyn Provisioner> {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let call = self.port.client(client);
         self.calls.time(CallAction::GetClient, call).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         let call = self.port.client_by_email(email);
         self.calls.time(CallAction::GetClient, call).await
     }
@@ -210,7 +210,7 @@ impl Provisioner for Recording<dyn Provisioner> {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         let call = self.port.orders(client, above);
         self.calls.time(CallAction::GetOrders, call).await
     }
@@ -219,7 +219,7 @@ impl Provisioner for Recording<dyn Provisioner> {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         let call = self.port.order(client, order);
         self.calls.time(CallAction::GetOrders, call).await
     }

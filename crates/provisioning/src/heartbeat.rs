@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::job::{Fence, Lease};
+use domain::job::{LeaseToken, Lease};
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;
@@ -51,13 +51,13 @@ impl LeaseGuard {
 
 /// The leases that this process renews.
 #[derive(Debug, Default)]
-pub(crate) struct HeldLeases(Mutex<BTreeMap<Fence, LeaseGuard>>);
+pub(crate) struct HeldLeases(Mutex<BTreeMap<LeaseToken, LeaseGuard>>);
 
 /// Ends the renewal of a lease when dropped. Dropped with its attempt, also by a panic: a job whose
 /// attempt panicked must not keep its lease.
 pub(crate) struct Renewal {
     leases: Arc<HeldLeases>,
-    token: Fence,
+    token: LeaseToken,
 }
 
 impl Drop for Renewal {
@@ -69,7 +69,7 @@ impl Drop for Renewal {
 impl HeldLeases {
     /// Renews this lease until the guard is dropped.
     pub(crate) fn keep(self: &Arc<Self>, guard: LeaseGuard) -> Renewal {
-        let token = guard.lease.fence.clone();
+        let token = guard.lease.token.clone();
         self.lock().insert(token.clone(), guard);
         Renewal {
             leases: Arc::clone(self),
@@ -93,7 +93,7 @@ impl HeldLeases {
             Ok(lost) => {
                 let held = self.lock();
                 for lease in leases {
-                    let Some(guard) = held.get(&lease.fence) else {
+                    let Some(guard) = held.get(&lease.token) else {
                         continue;
                     };
                     if lost.contains(&lease) {
@@ -108,7 +108,7 @@ impl HeldLeases {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Fence, LeaseGuard>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseToken, LeaseGuard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::failure::Code;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{Claimed, StoreError};
 use domain::time::Timestamp;
@@ -66,9 +66,9 @@ pub(crate) fn claimed(claimed: &Claimed) {
 /// Counts a finished attempt.
 pub(crate) fn attempt_finished(result: &Result<AttemptResult, StoreError>, took: Duration) {
     let outcome = match result {
-        Ok(AttemptResult::Finished(Ending::Succeeded)) => "success",
-        Ok(AttemptResult::Finished(Ending::Failed)) => "failed",
-        Ok(AttemptResult::Finished(Ending::Skipped | Ending::Superseded)) => "cancelled",
+        Ok(AttemptResult::Finished(JobOutcome::Succeeded)) => "success",
+        Ok(AttemptResult::Finished(JobOutcome::Failed)) => "failed",
+        Ok(AttemptResult::Finished(JobOutcome::Skipped | JobOutcome::Superseded)) => "cancelled",
         Ok(AttemptResult::Released) => "retry",
         Err(StoreError::LeaseLost) => "lease_lost",
         Err(_) => "store",
@@ -89,11 +89,11 @@ pub(crate) fn step(name: &'static str, took: Duration) {
 }
 
 /// Counts a finished order, with its latency since the request.
-pub(crate) fn finished(outcome: Ending, code: Option<Code>, requested: Timestamp, now: Timestamp) {
+pub(crate) fn finished(outcome: JobOutcome, code: Option<Code>, requested: Timestamp, now: Timestamp) {
     let label = match outcome {
-        Ending::Succeeded => "success",
-        Ending::Failed => "failure",
-        Ending::Skipped | Ending::Superseded => return,
+        JobOutcome::Succeeded => "success",
+        JobOutcome::Failed => "failure",
+        JobOutcome::Skipped | JobOutcome::Superseded => return,
     };
     let reason = code.map_or("", Code::as_str);
     counter!("orderbridge_provisioning_finished_total", "outcome" => label, "reason" => reason)

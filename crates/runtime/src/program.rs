@@ -170,11 +170,11 @@ mod tests {
     #[derive(Parser, Debug)]
     struct Program {
         #[command(subcommand)]
-        act: Act,
+        act: AdminCommand,
     }
 
     #[derive(clap::Subcommand, Debug)]
-    enum Act {
+    enum AdminCommand {
         List {
             #[arg(long)]
             limit: Option<u8>,

@@ -55,7 +55,7 @@ impl AuthError {
     /// Whether it persists until an operator changes something: the credential, or its permissions
     /// in the org.
     #[must_use]
-    pub const fn needs_a_person(&self) -> bool {
+    pub const fn needs_operator(&self) -> bool {
         match self {
             Self::Unreachable { .. } => false,
             Self::Refused { .. } | Self::SessionRefused { .. } => true,

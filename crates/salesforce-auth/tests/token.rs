@@ -264,7 +264,7 @@ async fn session_refused_twice_backs_off() {
     let error = manager.token().await.unwrap_err();
     assert!(matches!(error, AuthError::SessionRefused { .. }), "{error}");
     assert!(error.to_string().contains("connected app"), "{error}");
-    assert!(error.needs_a_person());
+    assert!(error.needs_operator());
     // The backoff doubles while nothing changes.
     for (wait, logins) in [(31, 3), (31, 3), (30, 4)] {
         later(Duration::from_secs(wait)).await;

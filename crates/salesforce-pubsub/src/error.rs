@@ -124,7 +124,7 @@ pub(crate) fn stream_error(reaction: Reaction, status: Status) -> StreamError {
         },
         Reaction::Slow => StreamError::Throttled { detail },
         Reaction::Allowance => StreamError::AllowanceUsedUp { detail },
-        Reaction::Lost => StreamError::PositionLost { detail },
+        Reaction::Lost => StreamError::CursorLost { detail },
         Reaction::Stop(fix) => StreamError::Denied {
             detail: format!("Salesforce refused the event stream ({detail}): {fix}"),
         },

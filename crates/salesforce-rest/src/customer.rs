@@ -6,7 +6,7 @@ use domain::decimal::Decimal;
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId, PricebookEntryId, PricebookId};
 use domain::order::{
-    Activation, AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey,
+    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey,
     PlaceRequest, Placed,
 };
 use domain::ports::CallError;
@@ -285,11 +285,11 @@ impl RestOrders {
             .map_or(BusinessStatus::Pending, |(_, status)| status)
     }
 
-    pub(crate) async fn ask_for_retry(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+    pub(crate) async fn ask_for_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         let shape = self.shape().await?;
         let standing = self.read_standing(shape, order).await?;
-        let Some(standing) = standing.filter(|now| now.activation == Activation::Failed) else {
-            return Ok(AskAnswer::NotFailed);
+        let Some(standing) = standing.filter(|now| now.activation == ActivationStatus::Failed) else {
+            return Ok(RetryAnswer::NotFailed);
         };
         let mut body = Map::new();
         body.insert(
@@ -303,9 +303,9 @@ impl RestOrders {
         );
         call.unmodified_since = standing.version;
         match self.client.send(&call).await {
-            Ok(_) => Ok(AskAnswer::Asked),
-            Err(Failure::Api(failure)) if failure.status == 412 => Ok(AskAnswer::NotFailed),
-            Err(Failure::Api(failure)) if failure.is_gone() => Ok(AskAnswer::NotFailed),
+            Ok(_) => Ok(RetryAnswer::Asked),
+            Err(Failure::Api(failure)) if failure.status == 412 => Ok(RetryAnswer::NotFailed),
+            Err(Failure::Api(failure)) if failure.is_gone() => Ok(RetryAnswer::NotFailed),
             Err(failure) => Err(failure.into()),
         }
     }

@@ -8,8 +8,8 @@ use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrgId};
 use domain::key::{ClientId, IdemKey};
 use domain::order::{
-    Account, Activation, AskAnswer, Contact, CustomerOrder, Item, ItemReport, OrderDetails,
-    PlaceRequest, Placed, Product, Report, Standing,
+    Account, ActivationStatus, RetryAnswer, Contact, CustomerOrder, Item, ItemReport, OrderDetails,
+    PlaceRequest, Placed, Product, Report, OrderGuard,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use outbound::Roots;
@@ -268,14 +268,14 @@ impl RestOrders {
         }))
     }
 
-    pub(crate) fn activation(&self, text: Option<String>) -> Activation {
+    pub(crate) fn activation(&self, text: Option<String>) -> ActivationStatus {
         let status = &self.names.status;
         match text {
-            None => Activation::NotRequested,
-            Some(text) if text == status.activating => Activation::Activating,
-            Some(text) if text == status.activated => Activation::Activated,
-            Some(text) if text == status.activation_failed => Activation::Failed,
-            Some(text) => Activation::Other(text),
+            None => ActivationStatus::NotRequested,
+            Some(text) if text == status.activating => ActivationStatus::Activating,
+            Some(text) if text == status.activated => ActivationStatus::Activated,
+            Some(text) if text == status.activation_failed => ActivationStatus::Failed,
+            Some(text) => ActivationStatus::Other(text),
         }
     }
 
@@ -283,7 +283,7 @@ impl RestOrders {
         &self,
         shape: &Shape,
         order: OrderId,
-    ) -> Result<Option<Standing>, Failure> {
+    ) -> Result<Option<OrderGuard>, Failure> {
         let names = &self.names.order;
         let mut fields = vec!["LastModifiedDate", &names.activation_status];
         if shape.has(ORDER, &names.idem_key) {
@@ -297,7 +297,7 @@ impl RestOrders {
         };
         let row: Row = answer.read()?;
         let modified = row.time("LastModifiedDate")?;
-        Ok(Some(Standing {
+        Ok(Some(OrderGuard {
             activation: self.activation(row.text(&names.activation_status)?),
             idem_key: row.text(&names.idem_key)?.and_then(IdemKey::new),
             version: answer
@@ -326,7 +326,7 @@ impl CrmOrders for RestOrders {
         )?)
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let shape = self.shape().await?;
         Ok(with_available_fields!(
             shape,
@@ -388,7 +388,7 @@ impl CrmOrders for RestOrders {
         Ok(self.read_customer_orders(orders).await?)
     }
 
-    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         self.ask_for_retry(order).await
     }
 }

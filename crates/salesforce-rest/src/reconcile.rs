@@ -2,7 +2,7 @@
 
 use domain::id::{OrderId, OrgId};
 use domain::key::ClientId;
-use domain::order::{Activation, Report};
+use domain::order::{ActivationStatus, Report};
 use domain::ports::CallError;
 use domain::time::Timestamp;
 use serde_json::{Map, Value};
@@ -21,7 +21,7 @@ pub struct BookedOrder {
     /// `OrderNumber`.
     pub number: Option<String>,
     /// `Activation_Status__c`.
-    pub activation: Activation,
+    pub activation: ActivationStatus,
     /// `WHMCS_Order_ID__c`.
     pub whmcs_order: Option<String>,
     /// The account's `WHMCS_Client_ID__c`, if it is a number.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, PricebookEntryId};
 use domain::order::{
-    Activation, AskAnswer, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
+    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
 };
 use domain::ports::{CallError, CrmOrders};
 use outbound::Roots;
@@ -159,17 +159,17 @@ async fn only_failed_orders_are_retried() {
     let rig = Rig::start().await;
     let order = new(rig.place().await).id;
     assert_eq!(
-        rig.orders.ask_again(order).await.unwrap(),
-        AskAnswer::NotFailed
+        rig.orders.request_retry(order).await.unwrap(),
+        RetryAnswer::NotFailed
     );
     let set = |field: &str, value: &str| rig.sim.set_field(order.as_str(), field, value).unwrap();
     set("Activation_Status__c", "Failed");
-    assert_eq!(rig.orders.ask_again(order).await.unwrap(), AskAnswer::Asked);
+    assert_eq!(rig.orders.request_retry(order).await.unwrap(), RetryAnswer::Asked);
     let seen = rig.orders.customer_orders(&[order]).await.unwrap();
-    assert_eq!(seen[0].activation, Activation::Activating);
+    assert_eq!(seen[0].activation, ActivationStatus::Activating);
     assert_eq!(rig.sim.published().len(), 1);
     assert_eq!(
-        rig.orders.ask_again(order).await.unwrap(),
-        AskAnswer::NotFailed
+        rig.orders.request_retry(order).await.unwrap(),
+        RetryAnswer::NotFailed
     );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::id::OrderId;
 use domain::key::{ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ItemReport, Outcome, Report};
+use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
 use domain::ports::{CrmOrders, ReportAnswer};
 use domain::time::Timestamp;
 use outbound::Roots;
@@ -66,7 +66,7 @@ impl Rig {
     }
 
     async fn report(&self, outcome: Outcome) -> ReportAnswer {
-        let standing = self.orders.standing(self.order).await.unwrap().unwrap();
+        let standing = self.orders.order_guard(self.order).await.unwrap().unwrap();
         let report = Report {
             outcome,
             at: Timestamp::from_millis(1_767_225_600_000),
@@ -95,7 +95,7 @@ async fn order_is_read_and_reported() {
     })
     .await;
     let details = rig.orders.details(rig.order).await.unwrap().unwrap();
-    assert_eq!(details.activation, Activation::Activating);
+    assert_eq!(details.activation, ActivationStatus::Activating);
     assert_eq!(details.org.as_str(), rig.sim.org_id());
     assert_eq!(details.account.whmcs_client.as_deref(), Some("42"));
     let contact = details.bill_to.as_ref().unwrap();
@@ -108,7 +108,7 @@ async fn order_is_read_and_reported() {
     assert_eq!(item.unit_price, Some("19.99".parse().unwrap()));
     assert_eq!(item.product.whmcs_product.as_deref(), Some("12"));
 
-    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let standing = rig.orders.order_guard(rig.order).await.unwrap().unwrap();
     assert!(standing.admits(details.idem_key.as_ref()));
 
     let items: Vec<_> = details
@@ -244,7 +244,7 @@ async fn read_time_is_usable_as_version() {
     let order = WhmcsOrderId(77);
     let outcome = Outcome::Provisioned { order };
     assert_eq!(rig.report(outcome.clone()).await, ReportAnswer::Conflict);
-    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let standing = rig.orders.order_guard(rig.order).await.unwrap().unwrap();
     let report = Report {
         outcome,
         at: Timestamp::from_millis(1_767_225_600_000),
@@ -258,7 +258,7 @@ async fn read_time_is_usable_as_version() {
     let answer = rig.orders.report(rig.order, &report).await.unwrap();
     assert_eq!(answer, ReportAnswer::Conflict);
     rig.sim.advance_clock(10);
-    let standing = rig.orders.standing(rig.order).await.unwrap().unwrap();
+    let standing = rig.orders.order_guard(rig.order).await.unwrap().unwrap();
     let report = Report {
         version: standing.read_at,
         ..report

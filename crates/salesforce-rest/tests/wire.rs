@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ItemReport, Outcome, Report};
+use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
 use domain::ports::{CallError, CrmOrders, ReportAnswer};
 use domain::time::Timestamp;
 use outbound::Roots;
@@ -243,7 +243,7 @@ async fn order_is_read_in_one_query_with_all_pages() {
     ])
     .await;
     let details = org.orders().details(order()).await.unwrap().unwrap();
-    assert_eq!(details.activation, Activation::Activating);
+    assert_eq!(details.activation, ActivationStatus::Activating);
     assert_eq!(details.org.as_str(), "00D000000000001EAA");
     assert_eq!(details.account.whmcs_client, None);
     let ids: Vec<_> = details.items.iter().map(|item| item.id.as_str()).collect();
@@ -266,7 +266,7 @@ async fn missing_order_is_none() {
     .await;
     let orders = org.orders();
     assert_eq!(orders.details(order()).await.unwrap(), None);
-    assert_eq!(orders.standing(order()).await.unwrap(), None);
+    assert_eq!(orders.order_guard(order()).await.unwrap(), None);
     let Err(CallError::Refused(refusal)) = orders.report(order(), &success()).await else {
         panic!("not refused");
     };
@@ -281,7 +281,7 @@ async fn version_is_header_or_modification_date() {
     let with_header = ([("last-modified", header)], axum::Json(row.clone())).into_response();
     let org = Org::start(vec![with_header, ok(row)]).await;
     let orders = org.orders();
-    let version = async || orders.standing(order()).await.unwrap().unwrap().version;
+    let version = async || orders.order_guard(order()).await.unwrap().unwrap().version;
     assert_eq!(version().await.as_deref(), Some(header));
     assert_eq!(
         version().await.as_deref(),

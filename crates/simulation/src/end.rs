@@ -1,8 +1,8 @@
 //! The books at the end: does everybody tell the same story?
 
 use domain::failure::Code;
-use domain::job::Ending;
-use domain::order::{Activation, Fact, OrderState, OrderStatus, ServiceStatus};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, Fact, OrderState, OrderStatus, ServiceStatus};
 use domain::ports::StoreError;
 
 use crate::books::crm::Sheet;
@@ -19,8 +19,8 @@ pub(crate) async fn unsettled(world: &World) -> String {
     let mut open = Vec::new();
     for sheet in world.crm.sheets() {
         let ended = match sheet.details.activation {
-            Activation::Activated => true,
-            Activation::Failed => sheet.given_up,
+            ActivationStatus::Activated => true,
+            ActivationStatus::Failed => sheet.given_up,
             _ => false,
         };
         if !ended {
@@ -40,9 +40,9 @@ pub(crate) async fn unsettled(world: &World) -> String {
     if !letters.is_empty() {
         open.push(format!("letters {letters:?} were not read again"));
     }
-    match world.ledger.store.tally().await {
-        Ok(tally) => {
-            let live = tally.count("queued") + tally.count("leased");
+    match world.ledger.store.queue_stats().await {
+        Ok(queue_stats) => {
+            let live = queue_stats.count("queued") + queue_stats.count("leased");
             if live > 0 {
                 open.push(format!("{live} jobs have not ended"));
             }
@@ -77,8 +77,8 @@ pub(crate) async fn balance(world: &World) {
         .into_iter()
         .filter(|event| world.ledger.has(event))
         .count();
-    match world.ledger.store.tally().await {
-        Ok(tally) if tally.open_dead_letters == letters as u64 => {}
+    match world.ledger.store.queue_stats().await {
+        Ok(queue_stats) if queue_stats.open_dead_letters == letters as u64 => {}
         other => {
             let detail = format!("{letters} dead letters expected, found {other:?}");
             world.judge.broken(Promise::LettersOnce, detail);
@@ -138,8 +138,8 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
     };
     let jobs = world.ledger.store.jobs_of(order).await?;
     match sheet.details.activation {
-        Activation::Activated => {
-            if !jobs.iter().any(|job| job.ending == Some(Ending::Succeeded)) {
+        ActivationStatus::Activated => {
+            if !jobs.iter().any(|job| job.outcome == Some(JobOutcome::Succeeded)) {
                 disagree("Activated, and no job succeeded".to_owned());
             }
             let placed: Vec<_> = world
@@ -161,7 +161,7 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
                     state.whmcs_order()
                 ));
             }
-            let active = |line: &domain::order::LineSighting| line.status == ServiceStatus::Active;
+            let active = |line: &domain::order::WhmcsService| line.status == ServiceStatus::Active;
             if seen.status != OrderStatus::Active || !seen.lines.iter().all(active) {
                 disagree(format!("Activated, but WHMCS says {seen:?}"));
             }
@@ -172,7 +172,7 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
                 disagree(format!("services {services:?} reported as {reported:?}"));
             }
         }
-        Activation::Failed => {
+        ActivationStatus::Failed => {
             let told: Option<Code> = facts.iter().rev().find_map(|fact| match fact {
                 Fact::Refused(refusal) => Some(refusal.code),
                 _ => None,
@@ -183,7 +183,7 @@ async fn compare(world: &World, sheet: &Sheet) -> Result<(), StoreError> {
                     sheet.code
                 ));
             }
-            if !jobs.iter().any(|job| job.ending == Some(Ending::Failed)) {
+            if !jobs.iter().any(|job| job.outcome == Some(JobOutcome::Failed)) {
                 disagree("Failed, and no job failed".to_owned());
             }
         }

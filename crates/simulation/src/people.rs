@@ -6,8 +6,8 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, IdemKey, Marker};
-use domain::order::{Activation, Contact, OrderStatus, ServiceStatus};
-use domain::ports::{Act, JobIntake, Received, Undecodable, UndecodableReason};
+use domain::order::{ActivationStatus, Contact, OrderStatus, ServiceStatus};
+use domain::ports::{AdminCommand, JobIntake, Received, Undecodable, UndecodableReason};
 use testkit::{details, order_id};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -41,7 +41,7 @@ async fn see_to_letters(world: Arc<World>) {
                 world
                     .trace
                     .say("operator", || format!("wants letter {letter} read again"));
-                let act = Act::Redrive { letter };
+                let act = AdminCommand::Redrive { letter };
                 // It may have been closed since.
                 let _ = world
                     .ledger
@@ -115,7 +115,7 @@ async fn operate(world: Arc<World>, order: OrderId) {
             return;
         };
         match (&sheet.details.activation, sheet.code) {
-            (Activation::Failed, Some(code)) => {
+            (ActivationStatus::Failed, Some(code)) => {
                 failures += 1;
                 let hopeless = world.climate.never_answered.is_some() && failures > 3;
                 if hopeless || world.strikes(50) {
@@ -131,7 +131,7 @@ async fn operate(world: Arc<World>, order: OrderId) {
                 mend(&world, order, code);
                 activate(&world, order, "asks again for");
             }
-            (Activation::Failed, None) => {
+            (ActivationStatus::Failed, None) => {
                 let detail = format!("{order} failed without a code");
                 world.judge.broken(Promise::BooksAgree, detail);
                 return;
@@ -139,7 +139,7 @@ async fn operate(world: Arc<World>, order: OrderId) {
             _ if world.strikes(world.climate.impatience) => {
                 activate(&world, order, "is impatient with");
             }
-            (Activation::Activating, _) if is_forsaken(&world, &sheet).await => {
+            (ActivationStatus::Activating, _) if is_forsaken(&world, &sheet).await => {
                 activate(&world, order, "asks once more for");
             }
             _ => {}
@@ -155,7 +155,7 @@ async fn is_forsaken(world: &World, sheet: &Sheet) -> bool {
         return false;
     }
     let jobs = world.ledger.store.jobs_of(sheet.details.id).await;
-    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.ending.is_some()))
+    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.outcome.is_some()))
 }
 
 /// How long an event may overtake its commit, in milliseconds: by less than the worker's last
@@ -198,7 +198,7 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
     // for while it is `Activating` is the sweep's affair there, not the worker's.
     let sheet = world.crm.sheet(order);
     let told_apart = world.climate.org_has_key && world.climate.events_have_key
-        || sheet.is_some_and(|sheet| sheet.details.activation != Activation::Activating);
+        || sheet.is_some_and(|sheet| sheet.details.activation != ActivationStatus::Activating);
     if told_apart && world.strikes(world.climate.crm_stale) {
         tokio::time::sleep(world.dice.millis(0, lag(&world))).await;
         world

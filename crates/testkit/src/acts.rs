@@ -2,24 +2,24 @@
 
 use domain::job::JobState;
 use domain::key::JobId;
-use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, Audit, Cursor, Handled, MarkKind, Pausable, Pause};
+use domain::order::{RetryAnswer, Fact};
+use domain::ports::{AdminCommand, CommandResult, AuditEntry, Cursor, Acknowledgement, MarkKind, Pausable, Pause};
 use domain::time::Timestamp;
 
 use crate::books::Books;
 
 impl Books {
-    pub(crate) fn act(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+    pub(crate) fn act(&mut self, act: &AdminCommand, by: &str, reason: &str, now: Timestamp) -> CommandResult {
         let acted = self.carry_out(act, by, reason, now);
         let detail = || format!("{by}: {reason}");
         match act {
-            _ if acted != Acted::Done => {}
-            Act::SetCursor { channel, .. } => self.mark(channel, MarkKind::Set, detail(), now),
-            Act::ResetCursor { channel } => self.mark(channel, MarkKind::Reset, detail(), now),
+            _ if acted != CommandResult::Done => {}
+            AdminCommand::SetCursor { channel, .. } => self.mark(channel, MarkKind::Set, detail(), now),
+            AdminCommand::ResetCursor { channel } => self.mark(channel, MarkKind::Reset, detail(), now),
             _ => {}
         }
-        if acted == Acted::Done {
-            self.audit.push(Audit {
+        if acted == CommandResult::Done {
+            self.audit.push(AuditEntry {
                 at: now,
                 who: by.to_owned(),
                 act: act.name().to_owned(),
@@ -30,25 +30,25 @@ impl Books {
         acted
     }
 
-    fn carry_out(&mut self, act: &Act, by: &str, reason: &str, now: Timestamp) -> Acted {
+    fn carry_out(&mut self, act: &AdminCommand, by: &str, reason: &str, now: Timestamp) -> CommandResult {
         match act {
-            Act::Dismiss { letter } => {
+            AdminCommand::Dismiss { letter } => {
                 let mut letters = self.dead_letters.iter_mut();
                 let open = letters.find(|view| view.number == *letter && view.closed_at.is_none());
                 let Some(view) = open else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
                 view.closed_at = Some(now);
             }
-            Act::Redrive { letter } => {
+            AdminCommand::Redrive { letter } => {
                 let mut letters = self.dead_letters.iter_mut();
                 let open = letters.find(|view| view.number == *letter && view.closed_at.is_none());
                 let Some(view) = open else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
                 view.asked_at = Some(now);
             }
-            Act::SetCursor { channel, replay_id } => {
+            AdminCommand::SetCursor { channel, replay_id } => {
                 let stream = self.streams.entry(channel.clone()).or_default();
                 stream.leader = None;
                 stream.cursor = Some(Cursor {
@@ -57,58 +57,58 @@ impl Books {
                 });
                 self.lost.remove(channel);
             }
-            Act::ResetCursor { channel } => {
+            AdminCommand::ResetCursor { channel } => {
                 let Some(stream) = self.streams.get_mut(channel) else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
                 stream.leader = None;
                 stream.cursor = None;
                 self.lost.remove(channel);
             }
-            Act::Forget { order, whmcs_order } => {
+            AdminCommand::Forget { order, whmcs_order } => {
                 if !self.orders.contains_key(order) {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 }
                 let leased = |state: &JobState| matches!(state, JobState::Leased(_));
                 let mut jobs = self.jobs.iter();
                 if jobs.any(|row| row.job.order == *order && leased(&row.state)) {
-                    return Acted::Running;
+                    return CommandResult::Running;
                 }
                 let forgotten = Fact::Forgotten {
                     order: *whmcs_order,
                 };
-                self.append(*order, &JobId::of_person(), &[forgotten], now);
+                self.append(*order, &JobId::of_operator(), &[forgotten], now);
             }
-            Act::AskAgain { .. } => {}
-            Act::AskedAgain { order, answer } => {
+            AdminCommand::RequestRetry { .. } => {}
+            AdminCommand::RetryRequested { order, answer } => {
                 let asked = self
                     .audit
                     .iter()
                     .rev()
                     .find(|line| line.act == "ask_again" && line.subject == order.as_str());
                 let asked = asked.map(|line| line.at);
-                if *answer == Some(AskAnswer::Asked)
+                if *answer == Some(RetryAnswer::Asked)
                     && let Some(row) = self.orders.get_mut(order)
                     && asked.is_some_and(|at| row.updated_at <= at)
                 {
-                    row.handled = Some(Handled {
+                    row.handled = Some(Acknowledgement {
                         who: by.to_owned(),
                         why: reason.to_owned(),
                         at: now,
                     });
                 }
             }
-            Act::Handle { order } => {
+            AdminCommand::Handle { order } => {
                 let Some(row) = self.orders.get_mut(order) else {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 };
-                row.handled = Some(Handled {
+                row.handled = Some(Acknowledgement {
                     who: by.to_owned(),
                     why: reason.to_owned(),
                     at: now,
                 });
             }
-            Act::Pause { what } => {
+            AdminCommand::Pause { what } => {
                 self.pauses.retain(|pause| pause.what != *what);
                 self.pauses.push(Pause {
                     what: what.clone(),
@@ -122,13 +122,13 @@ impl Books {
                     stream.leader = None;
                 }
             }
-            Act::Resume { what } => {
+            AdminCommand::Resume { what } => {
                 if self.paused(what).is_none() {
-                    return Acted::NotThere;
+                    return CommandResult::NotFound;
                 }
                 self.pauses.retain(|pause| pause.what != *what);
             }
         }
-        Acted::Done
+        CommandResult::Done
     }
 }

@@ -4,11 +4,11 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, Ending, JobState, Lease, NewJob, admit};
+use domain::job::{Admission, Earlier, JobOutcome, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::{Fact, MarkerCheck, MarkersKept};
 use domain::ports::{
-    Alert, Audit, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind,
+    Alert, AuditEntry, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind,
     OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StoreError,
     StreamView,
 };
@@ -26,7 +26,7 @@ pub(crate) struct Books {
     pub(crate) orders: BTreeMap<OrderId, OrderRow>,
     pub(crate) dead_letters: Vec<DeadLetterView>,
     pub(crate) gaps: Vec<GapView>,
-    pub(crate) audit: Vec<Audit>,
+    pub(crate) audit: Vec<AuditEntry>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) claims: u64,
     pub(crate) marks: Vec<(Channel, CursorMark)>,
@@ -89,8 +89,8 @@ impl Books {
             .filter(|row| row.job.order == job.order)
             .map(|row| Earlier {
                 idem_key: row.job.idem_key.as_ref(),
-                ending: match row.state {
-                    JobState::Ended(ending) => Some(ending),
+                outcome: match row.state {
+                    JobState::Ended(outcome) => Some(outcome),
                     _ => None,
                 },
                 requested_at: row.job.requested_at,
@@ -261,12 +261,12 @@ impl Books {
     }
 
     /// The last job of the order has ended, unless another waits.
-    pub(crate) fn ended(&mut self, order: OrderId, ending: Ending, now: Timestamp) {
+    pub(crate) fn ended(&mut self, order: OrderId, outcome: JobOutcome, now: Timestamp) {
         let mut jobs = self.jobs.iter();
         let live = jobs.any(|row| row.job.order == order && row.is_live());
         let row = self.order(order, now);
         if !live {
-            row.stage = JobStage::Ended(ending);
+            row.stage = JobStage::Ended(outcome);
         }
     }
 

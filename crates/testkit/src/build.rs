@@ -3,7 +3,7 @@
 use domain::id::{AccountId, OrderId, OrderItemId, OrgId};
 use domain::job::{NewJob, ProvisionRequest};
 use domain::key::{Channel, EventId, IdemKey, Owner};
-use domain::order::{Account, Activation, Item, OrderDetails, Product};
+use domain::order::{Account, ActivationStatus, Item, OrderDetails, Product};
 use domain::time::Timestamp;
 
 /// The `n`th order.
@@ -50,7 +50,7 @@ pub fn details(order: OrderId) -> OrderDetails {
         org: OrgId::parse("00D000000000001").expect("prefix and digits make an org id"),
         id: order,
         number: None,
-        activation: Activation::Activating,
+        activation: ActivationStatus::Activating,
         idem_key: IdemKey::new("e1"),
         requested_at: None,
         currency: None,

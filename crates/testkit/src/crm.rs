@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::{ClientId, IdemKey};
 use domain::order::{
-    Activation, AskAnswer, BusinessStatus, CustomerOrder, ItemReport, OrderDetails, Outcome,
-    PlaceRequest, Placed, Report, Standing,
+    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, ItemReport, OrderDetails, Outcome,
+    PlaceRequest, Placed, Report, OrderGuard,
 };
 use domain::ports::{CallError, Clock, CrmOrders, Pending, ReportAnswer};
 use domain::time::Timestamp;
@@ -32,7 +32,7 @@ pub enum Written {
     /// A customer's order.
     Placed(OrderId),
     /// Another attempt was asked for.
-    AskedAgain(OrderId),
+    RetryRequested(OrderId),
 }
 
 /// A CRM in memory, which can be away, or lose its replies.
@@ -90,13 +90,13 @@ impl FakeCrm {
     /// The operator asks again: a new key, `Activating`.
     pub fn retry(&self, order: OrderId, idem_key: &str) {
         if let Some(details) = self.books().orders.get_mut(&order) {
-            details.activation = Activation::Activating;
+            details.activation = ActivationStatus::Activating;
             details.idem_key = IdemKey::new(idem_key);
         }
     }
 
     /// Somebody sets the activation by hand.
-    pub fn set_activation(&self, order: OrderId, activation: Activation) {
+    pub fn set_activation(&self, order: OrderId, activation: ActivationStatus) {
         if let Some(details) = self.books().orders.get_mut(&order) {
             details.activation = activation;
         }
@@ -160,10 +160,10 @@ impl CrmOrders for FakeCrm {
         Ok(self.open()?.orders.get(&order).cloned())
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let books = self.open()?;
         let stamped = |stamp: &str| books.later_stamp.then(|| stamp.to_owned());
-        Ok(books.orders.get(&order).map(|details| Standing {
+        Ok(books.orders.get(&order).map(|details| OrderGuard {
             activation: details.activation.clone(),
             idem_key: details.idem_key.clone(),
             version: stamped(MODIFIED),
@@ -188,8 +188,8 @@ impl CrmOrders for FakeCrm {
         }
         if let Some(details) = books.orders.get_mut(&order) {
             details.activation = match report.outcome {
-                Outcome::Provisioned { .. } => Activation::Activated,
-                Outcome::Failed { .. } => Activation::Failed,
+                Outcome::Provisioned { .. } => ActivationStatus::Activated,
+                Outcome::Failed { .. } => ActivationStatus::Failed,
             };
         }
         books.written.push(Written::Report(order, report.clone()));
@@ -213,7 +213,7 @@ impl CrmOrders for FakeCrm {
         let mut pending: Vec<_> = books
             .orders
             .values()
-            .filter(|details| details.activation == Activation::Activating)
+            .filter(|details| details.activation == ActivationStatus::Activating)
             .filter(|details| {
                 let since = details.requested_at.unwrap_or_default();
                 before.is_none_or(|before| since < before)
@@ -252,7 +252,7 @@ impl CrmOrders for FakeCrm {
             account: request.account,
             number: Some(number.to_string()),
             status: BusinessStatus::Pending,
-            activation: Activation::NotRequested,
+            activation: ActivationStatus::NotRequested,
             updated_at: Timestamp::from_millis(1_767_225_600_000),
         };
         books.placed.push((request.clone(), order.id));
@@ -274,16 +274,16 @@ impl CrmOrders for FakeCrm {
         Ok(found.cloned().collect())
     }
 
-    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
+    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         let mut books = self.open()?;
         let Some(found) = books.customers.get_mut(&order) else {
-            return Ok(AskAnswer::NotFailed);
+            return Ok(RetryAnswer::NotFailed);
         };
-        if found.activation != Activation::Failed {
-            return Ok(AskAnswer::NotFailed);
+        if found.activation != ActivationStatus::Failed {
+            return Ok(RetryAnswer::NotFailed);
         }
-        found.activation = Activation::Activating;
-        books.written.push(Written::AskedAgain(order));
-        Ok(AskAnswer::Asked)
+        found.activation = ActivationStatus::Activating;
+        books.written.push(Written::RetryRequested(order));
+        Ok(RetryAnswer::Asked)
     }
 }

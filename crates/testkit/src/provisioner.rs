@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+    WhmcsClient, ClientStatus, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus,
 };
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
@@ -52,7 +52,7 @@ pub struct FakeProvisioner(Mutex<Books>);
 
 #[derive(Debug, Default)]
 struct Books {
-    orders: Vec<OrderSighting>,
+    orders: Vec<WhmcsOrder>,
     services: u64,
     faults: Vec<(Action, Fault)>,
     builds: Vec<ServiceId>,
@@ -125,7 +125,7 @@ impl FakeProvisioner {
 
     /// Every order.
     #[must_use]
-    pub fn all_orders(&self) -> Vec<OrderSighting> {
+    pub fn all_orders(&self) -> Vec<WhmcsOrder> {
         self.books().orders.clone()
     }
 
@@ -136,7 +136,7 @@ impl FakeProvisioner {
     }
 
     /// Staff change an order.
-    pub fn edit(&self, edit: impl FnOnce(&mut Vec<OrderSighting>)) {
+    pub fn edit(&self, edit: impl FnOnce(&mut Vec<WhmcsOrder>)) {
         edit(&mut self.books().orders);
     }
 
@@ -202,7 +202,7 @@ impl Books {
         let (status, service_status) = self.placed_as.clone().unwrap_or(as_usual);
         for line in &order.plan.lines {
             self.services += 1;
-            lines.push(LineSighting {
+            lines.push(WhmcsService {
                 service: ServiceId(100 + self.services),
                 product: Some(line.product),
                 cycle: Some(line.cycle),
@@ -215,7 +215,7 @@ impl Books {
         } else {
             order.marker.to_string()
         };
-        self.orders.push(OrderSighting {
+        self.orders.push(WhmcsOrder {
             id,
             client: order.client,
             status,
@@ -256,9 +256,9 @@ impl Books {
 
 #[async_trait]
 impl Provisioner for FakeProvisioner {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.call(Action::Read, |books| {
-            (client == ClientId(7)).then(|| ClientSighting {
+            (client == ClientId(7)).then(|| WhmcsClient {
                 id: client,
                 status: ClientStatus::Open,
                 currency: books.currency.clone(),
@@ -266,7 +266,7 @@ impl Provisioner for FakeProvisioner {
         })
     }
 
-    async fn client_by_email(&self, _email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, _email: &str) -> Result<Option<WhmcsClient>, CallError> {
         self.call(Action::Read, |_| None)
     }
 
@@ -297,7 +297,7 @@ impl Provisioner for FakeProvisioner {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         self.call(Action::Read, |books| {
             let of_client = books.orders.iter().filter(|order| order.client == client);
             of_client
@@ -311,7 +311,7 @@ impl Provisioner for FakeProvisioner {
         &self,
         _client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         self.call(Action::Read, |books| {
             books.orders.iter().find(|found| found.id == order).cloned()
         })

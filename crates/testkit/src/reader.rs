@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Ending, JobState};
+use domain::job::{JobOutcome, JobState};
 use domain::key::{Channel, JobId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    Alert, Audit, CallOutcome, CallTally, CursorMark, DeadLetterView, EndingView, GapView,
-    JobReader, JobStage, JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall,
-    RecordedFact, SetAside, StoreError, StreamView, StuckOrders, System, Tally,
+    Alert, AuditEntry, CallOutcome, CallStats, CursorMark, DeadLetterView, FinishedJob, GapView,
+    JobReader, JobStage, JobView, OrderQuery, OrderRow, AttemptStats, Pause, ProcessView, RecordedCall,
+    RecordedFact, UnreadableJobs, StoreError, StreamView, StuckOrders, System, QueueStats,
 };
 use domain::time::Timestamp;
 
@@ -23,8 +23,8 @@ fn view(row: &Row) -> JobView {
     JobView {
         job: row.job.clone(),
         state: row.state.name(),
-        ending: match row.state {
-            JobState::Ended(ending) => Some(ending),
+        outcome: match row.state {
+            JobState::Ended(outcome) => Some(outcome),
             _ => None,
         },
         enqueued_at: row.enqueued_at,
@@ -48,8 +48,8 @@ fn meant(query: &OrderQuery, row: &OrderRow) -> bool {
     named && behind && refused && query.stage.is_none_or(|stage| row.stage == stage)
 }
 
-fn ending(books: &Books, row: &Row) -> Option<EndingView> {
-    let (JobState::Ended(ending), Some(ended_at)) = (&row.state, row.ended_at) else {
+fn outcome(books: &Books, row: &Row) -> Option<FinishedJob> {
+    let (JobState::Ended(outcome), Some(ended_at)) = (&row.state, row.ended_at) else {
         return None;
     };
     let mut facts = books.facts.iter().rev();
@@ -57,10 +57,10 @@ fn ending(books: &Books, row: &Row) -> Option<EndingView> {
         Fact::Refused(refusal) if recorded.job == row.job.id => Some(refusal.code),
         _ => None,
     });
-    Some(EndingView {
+    Some(FinishedJob {
         job: row.job.id.clone(),
         order: row.job.order,
-        ending: *ending,
+        outcome: *outcome,
         code,
         requested_at: row.job.requested_at,
         ended_at,
@@ -90,12 +90,12 @@ impl JobReader for MemoryStore {
     }
 
     async fn open_dead_letters(&self) -> Result<u64, StoreError> {
-        Ok(self.tally().await?.open_dead_letters)
+        Ok(self.queue_stats().await?.open_dead_letters)
     }
 
-    async fn set_aside(&self, _window: Duration) -> Result<SetAside, StoreError> {
+    async fn set_aside(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
         // What is in memory can be read.
-        Ok(SetAside::default())
+        Ok(UnreadableJobs::default())
     }
 
     async fn stuck_orders(
@@ -141,22 +141,22 @@ impl JobReader for MemoryStore {
         })
     }
 
-    async fn tally(&self) -> Result<Tally, StoreError> {
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
         let books = self.books();
         let letters = books.dead_letters.iter();
-        let mut tally = Tally {
+        let mut queue_stats = QueueStats {
             open_dead_letters: letters.filter(|view| view.closed_at.is_none()).count() as u64,
             oldest_due: books.oldest_due(self.clock.now()),
-            ..Tally::default()
+            ..QueueStats::default()
         };
         for row in &books.jobs {
             let name = row.state.name();
-            match tally.jobs.iter_mut().find(|(state, _)| *state == name) {
+            match queue_stats.jobs.iter_mut().find(|(state, _)| *state == name) {
                 Some((_, count)) => *count += 1,
-                None => tally.jobs.push((name, 1)),
+                None => queue_stats.jobs.push((name, 1)),
             }
         }
-        Ok(tally)
+        Ok(queue_stats)
     }
 
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
@@ -226,48 +226,48 @@ impl JobReader for MemoryStore {
         Ok(books.gaps.iter().rev().take(limit).cloned().collect())
     }
 
-    async fn audit(&self, limit: usize) -> Result<Vec<Audit>, StoreError> {
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let books = self.books();
         Ok(books.audit.iter().rev().take(limit).cloned().collect())
     }
 
-    async fn endings(&self, since: Timestamp, limit: usize) -> Result<Vec<EndingView>, StoreError> {
+    async fn finished_jobs(&self, since: Timestamp, limit: usize) -> Result<Vec<FinishedJob>, StoreError> {
         let books = self.books();
-        let endings = books.jobs.iter().filter_map(|row| ending(&books, row));
-        let mut endings: Vec<_> = endings.filter(|view| view.ended_at >= since).collect();
-        endings.sort_by_key(|view| Reverse(view.ended_at));
-        endings.truncate(limit);
-        Ok(endings)
+        let finished_jobs = books.jobs.iter().filter_map(|row| outcome(&books, row));
+        let mut finished_jobs: Vec<_> = finished_jobs.filter(|view| view.ended_at >= since).collect();
+        finished_jobs.sort_by_key(|view| Reverse(view.ended_at));
+        finished_jobs.truncate(limit);
+        Ok(finished_jobs)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
         Ok(self.books().pauses.clone())
     }
 
-    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         let now = self.clock.now();
         let books = self.books();
-        let ended = |wanted: Ending| {
+        let ended = |wanted: JobOutcome| {
             let rows = books.jobs.iter().filter(move |row| {
                 row.state == JobState::Ended(wanted)
                     && row.ended_at.is_some_and(|at| at > now - window)
             });
             rows.collect::<Vec<_>>()
         };
-        let successes = ended(Ending::Succeeded);
+        let successes = ended(JobOutcome::Succeeded);
         let took = |row: &&Row| Some(row.ended_at?.since(row.job.requested_at));
         let mut took: Vec<_> = successes.iter().filter_map(took).collect();
         took.sort_unstable();
-        Ok(Outcomes {
+        Ok(AttemptStats {
             now,
             succeeded: successes.len() as u64,
-            failed: ended(Ending::Failed).len() as u64,
+            failed: ended(JobOutcome::Failed).len() as u64,
             p95: took.get(took.len() * 95 / 100).copied(),
             last_end: books.jobs.iter().filter_map(|row| row.ended_at).max(),
         })
     }
 
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError> {
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
         let since = self.clock.now() - window;
         let books = self.books();
         let calls = books.calls.iter().map(|(_, recorded)| recorded.call);
@@ -275,7 +275,7 @@ impl JobReader for MemoryStore {
             .filter(|call| call.at > since && call.action.system() == System::Whmcs)
             .map(|call| u64::from(call.outcome != CallOutcome::Ok));
         let lately: Vec<_> = lately.collect();
-        Ok(CallTally {
+        Ok(CallStats {
             calls: lately.len() as u64,
             errors: lately.iter().sum(),
         })

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, Ending, Fence, JobState, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, LeaseToken, JobState, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    AUDIT_RETENTION, Act, Acted, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView,
+    AUDIT_RETENTION, AdminCommand, CommandResult, Alert, CallRecord, Claimed, Clock, Cursor, DeadLetterView,
     Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership, MarkKind,
     PROCESS_FORGOTTEN_AFTER, Pausable, ProcessReport, Pruned, Release, SHORTEST_RETENTION,
     StoreError, Undecodable,
@@ -180,7 +180,7 @@ impl JobIntake for MemoryStore {
         Ok(admissions)
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -212,7 +212,7 @@ impl JobIntake for MemoryStore {
         Ok(admissions)
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -257,7 +257,7 @@ impl JobIntake for MemoryStore {
         Ok(admission)
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         let now = self.clock.now();
         let acted = self.books().act(act, by, reason, now);
         self.wake.notify_waiters();
@@ -286,7 +286,7 @@ impl JobIntake for MemoryStore {
         Ok(())
     }
 
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,
@@ -328,7 +328,7 @@ impl JobQueue for MemoryStore {
         let mut claimed = Vec::new();
         for at in due {
             books.claims += 1;
-            let fence = Fence::of(owner, books.claims);
+            let token = LeaseToken::of(owner, books.claims);
             let row = &mut books.jobs[at];
             let lease = Lease {
                 job: row.job.id.clone(),
@@ -401,18 +401,18 @@ impl JobQueue for MemoryStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut books = self.books();
         let row = books.held(lease, now)?;
-        row.state = JobState::Ended(ending);
+        row.state = JobState::Ended(outcome);
         row.ended_at = Some(now);
         books.called(lease, calls);
         books.append(lease.order, &lease.job, facts, now);
-        books.ended(lease.order, ending, now);
+        books.ended(lease.order, outcome, now);
         Ok(())
     }
 

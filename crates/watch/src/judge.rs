@@ -1,6 +1,6 @@
 //! From what is seen to what becomes of every alert.
 
-use domain::ports::{Alert, Told};
+use domain::ports::{Alert, Notified};
 use domain::time::Timestamp;
 
 use crate::rule::{Rule, Settings};
@@ -60,7 +60,7 @@ fn next(
         return Some((over, turn));
     };
     // An episode of which its receiver knows the end is history.
-    let episode = alert.filter(|alert| alert.resolved_at.is_none() || alert.untold().is_some());
+    let episode = alert.filter(|alert| alert.resolved_at.is_none() || alert.pending_notification().is_some());
     let pending_since = episode.and_then(|alert| alert.pending_since).unwrap_or(now);
     let before = episode.and_then(|alert| alert.firing_since);
     let patient = now.since(pending_since) < rule.patience();
@@ -73,7 +73,7 @@ fn next(
         pending_since: Some(pending_since),
         firing_since,
         resolved_at: None,
-        told: episode.map_or(Told::Nothing, |alert| alert.told),
+        told: episode.map_or(Notified::Nothing, |alert| alert.notified),
     };
     if alert == Some(&current) {
         return None;

@@ -19,7 +19,7 @@ mod seen;
 pub use args::{AlertArgs, Config};
 pub use judge::judge;
 pub use message::body;
-pub use report::{Noticed, Reporter};
+pub use report::{ObservedCondition, Reporter};
 pub use rule::{Pace, Rule, Settings};
 pub use run::{Ports, Post, Watch};
 pub use seen::Seen;
@@ -33,7 +33,7 @@ pub async fn keep(
     ports: Ports,
     settings: Settings,
     report: ProcessReport,
-    notice: impl Fn() -> Vec<Noticed> + Send + Sync,
+    notice: impl Fn() -> Vec<ObservedCondition> + Send + Sync,
     shutdown: CancellationToken,
 ) {
     let reporter = Reporter::new(

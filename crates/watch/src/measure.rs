@@ -1,6 +1,6 @@
 //! What the alerts and the outcomes are, as numbers for a monitor.
 
-use domain::ports::{Alert, Outcomes};
+use domain::ports::{Alert, AttemptStats};
 use metrics::{counter, gauge};
 
 use crate::Rule;
@@ -29,7 +29,7 @@ pub(crate) fn alerts(alerts: &[Alert]) {
 }
 
 /// How attempts ended over a window.
-pub(crate) fn ratio(window: &'static str, outcomes: &Outcomes) {
+pub(crate) fn ratio(window: &'static str, outcomes: &AttemptStats) {
     gauge!("orderbridge_provisioning_failure_ratio", "window" => window)
         .set(outcomes.failure_ratio());
 }

@@ -1,14 +1,14 @@
 //! The message that a receiver gets; part of the outside contract.
 
-use domain::ports::{Alert, Told};
+use domain::ports::{Alert, Notified};
 use serde_json::{Value, json};
 
 use crate::rule::rfc3339;
 
 /// The JSON of one message.
 #[must_use]
-pub fn body(alert: &Alert, message: Told) -> String {
-    let resolved = message == Told::Resolved;
+pub fn body(alert: &Alert, message: Notified) -> String {
+    let resolved = message == Notified::Resolved;
     let ends_at = alert.resolved_at.filter(|_| resolved);
     json!({
         "alert": alert.name,
@@ -39,7 +39,7 @@ mod tests {
             pending_since: None,
             firing_since: Some(Timestamp::from_millis(1_767_225_600_000)),
             resolved_at: Some(Timestamp::from_millis(1_767_225_660_000)),
-            told: Told::Firing,
+            notified: Notified::Firing,
         };
         let labels = r#"{"alert":"X","service":"orderbridge","severity":"page"}"#;
         let with = |status: &str, ends_at: &str| {
@@ -51,8 +51,8 @@ mod tests {
             serde_json::from_str::<Value>(&text).unwrap()
         };
         let read = |message| serde_json::from_str::<Value>(&body(&alert, message)).unwrap();
-        assert_eq!(read(Told::Firing), with("firing", "null"));
+        assert_eq!(read(Notified::Firing), with("firing", "null"));
         let end = r#""2026-01-01T00:01:00.000Z""#;
-        assert_eq!(read(Told::Resolved), with("resolved", end));
+        assert_eq!(read(Notified::Resolved), with("resolved", end));
     }
 }

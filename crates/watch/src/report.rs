@@ -3,31 +3,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Condition, JobIntake, ProcessReport, Sign};
+use domain::ports::{Clock, Condition, JobIntake, ProcessReport, ConditionKind};
 use domain::time::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 /// Something that a process notices of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Noticed {
+pub struct ObservedCondition {
     /// What.
-    pub sign: Sign,
+    pub kind: ConditionKind,
     /// In plain words.
     pub detail: String,
     /// Since when, where it is known; otherwise since it was first reported.
     pub since: Option<Timestamp>,
 }
 
-impl Noticed {
+impl ObservedCondition {
     /// A sign that says it all.
     #[must_use]
-    pub fn bare(sign: Sign) -> Self {
+    pub fn bare(kind: ConditionKind) -> Self {
         Self::words(sign, String::new())
     }
 
     /// A sign and what there is to say about it.
     #[must_use]
-    pub fn words(sign: Sign, detail: String) -> Self {
+    pub fn words(kind: ConditionKind, detail: String) -> Self {
         Self {
             sign,
             detail,
@@ -59,7 +59,7 @@ impl Reporter {
     pub async fn run(
         mut self,
         every: Duration,
-        notice: impl Fn() -> Vec<Noticed> + Send + Sync,
+        notice: impl Fn() -> Vec<ObservedCondition> + Send + Sync,
         shutdown: CancellationToken,
     ) {
         let mut tick = tokio::time::interval(every);
@@ -72,7 +72,7 @@ impl Reporter {
     }
 
     /// Reports once.
-    pub async fn say(&mut self, noticed: Vec<Noticed>) {
+    pub async fn say(&mut self, noticed: Vec<ObservedCondition>) {
         let now = self.clock.now();
         self.report.conditions = since_when(&self.report.conditions, noticed, now);
         if let Err(error) = self.store.report_process(&self.report).await {
@@ -82,13 +82,13 @@ impl Reporter {
 }
 
 /// A sign that stands already has stood since it came up; another panic is news of its own.
-fn since_when(before: &[Condition], noticed: Vec<Noticed>, now: Timestamp) -> Vec<Condition> {
+fn since_when(before: &[Condition], noticed: Vec<ObservedCondition>, now: Timestamp) -> Vec<Condition> {
     let conditions = noticed.into_iter().map(|noticed| {
         let stood = before
             .iter()
-            .find(|condition| condition.sign == noticed.sign)
+            .find(|condition| condition.kind == noticed.sign)
             .filter(|condition| {
-                condition.sign != Sign::Panicked || condition.detail == noticed.detail
+                condition.kind != ConditionKind::Panicked || condition.detail == noticed.detail
             });
         Condition {
             sign: noticed.sign,
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_sign_stands_since_it_came_up() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let sign = || vec![Noticed::bare(Sign::Standby)];
+        let sign = || vec![ObservedCondition::bare(ConditionKind::Standby)];
         let first = since_when(&[], sign(), at(1));
         let later = since_when(&first, sign(), at(9));
         assert_eq!(later[0].since, at(1));
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_second_panic_is_news() {
         let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
-        let sign = |words: &str| vec![Noticed::words(Sign::Panicked, words.to_owned())];
+        let sign = |words: &str| vec![ObservedCondition::words(ConditionKind::Panicked, words.to_owned())];
         let first = since_when(&[], sign("job a"), at(1));
         let later = since_when(&first, sign("job a"), at(9));
         assert_eq!(later[0].since, at(1));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use domain::ports::{Condition, Sign};
+use domain::ports::{Condition, ConditionKind};
 use domain::time::Timestamp;
 
 use crate::seen::Seen;
@@ -265,16 +265,16 @@ impl Rule {
                 })
             }
             Self::EventStreamDown => {
-                let down = seen.is_followed(settings) && seen.first(Sign::Subscribed).is_none();
+                let down = seen.is_followed(settings) && seen.first(ConditionKind::Subscribed).is_none();
                 down.then(|| {
-                    let trouble = [Sign::Stopped, Sign::Connecting]
+                    let trouble = [ConditionKind::Stopped, ConditionKind::Connecting]
                         .into_iter()
                         .find_map(|sign| seen.first(sign));
                     match trouble {
                         Some((view, condition)) => format!(
                             "The subscriber on {} is {}: {}",
                             view.report.host,
-                            condition.sign.name(),
+                            condition.kind.name(),
                             condition.detail
                         ),
                         None => "No subscriber says that its stream is open.".to_owned(),
@@ -290,16 +290,16 @@ impl Rule {
             Self::ReplayWindowShrinking => seen.window_below(settings, hours(48)),
             Self::ReplayWindowCritical => seen.window_below(settings, hours(12)),
             Self::EventLagHigh => {
-                let up = seen.is_followed(settings) && seen.first(Sign::Subscribed).is_some();
+                let up = seen.is_followed(settings) && seen.first(ConditionKind::Subscribed).is_some();
                 let lag = seen.lag().filter(|lag| up && *lag > LAG)?;
                 Some(format!("Nothing was stored from it for {}.", words(lag)))
             }
             Self::QueueStuck => {
                 // Each has an alert, or a person, of its own.
-                if seen.worker_paused().is_some() || seen.first(Sign::WhmcsRefuses).is_some() {
+                if seen.worker_paused().is_some() || seen.first(ConditionKind::WhmcsRefuses).is_some() {
                     return None;
                 }
-                let waits = seen.now().since(seen.tally.oldest_due?);
+                let waits = seen.now().since(seen.queue_stats.oldest_due?);
                 let idle = seen
                     .outcomes
                     .last_end
@@ -307,7 +307,7 @@ impl Rule {
                 (waits > STUCK && idle).then(|| {
                     format!(
                         "{} jobs are queued; the oldest is due for {}.",
-                        seen.tally.count("queued"),
+                        seen.queue_stats.count("queued"),
                         words(waits)
                     )
                 })
@@ -319,7 +319,7 @@ impl Rule {
                     words(NEGLECT)
                 )
             }),
-            Self::LanePaused => told_of(seen, Sign::WhmcsRefuses),
+            Self::LanePaused => told_of(seen, ConditionKind::WhmcsRefuses),
             Self::WhmcsErrorsHigh => {
                 let (line, least) = CALL_ERRORS;
                 let calls = &seen.calls;
@@ -335,13 +335,13 @@ impl Rule {
                     )
                 })
             }
-            Self::CredentialFailure => told_of(seen, Sign::SalesforceRefuses),
-            Self::ApiAllowanceLow => told_of(seen, Sign::ApiScarce),
+            Self::CredentialFailure => told_of(seen, ConditionKind::SalesforceRefuses),
+            Self::ApiAllowanceLow => told_of(seen, ConditionKind::ApiScarce),
             Self::CursorReset => {
                 let gap = seen.gap.as_ref()?;
                 (seen.now().since(gap.until) < GAP_SHOWN).then(|| gap.detail.clone())
             }
-            Self::DeadLettersOpen => match seen.tally.open_dead_letters {
+            Self::DeadLettersOpen => match seen.queue_stats.open_dead_letters {
                 0 => None,
                 count => Some(format!("{count} dead letters are open.")),
             },
@@ -373,7 +373,7 @@ impl Rule {
             }
             Self::WorkerPanicked => {
                 let lately = |condition: &Condition| {
-                    condition.sign == Sign::Panicked
+                    condition.kind == ConditionKind::Panicked
                         && seen.now().since(condition.since) < PANIC_SHOWN
                 };
                 let (view, condition) = seen.find(lately)?;
@@ -384,7 +384,7 @@ impl Rule {
 }
 
 /// One alert however many processes show the sign.
-fn told_of(seen: &Seen, sign: Sign) -> Option<String> {
+fn told_of(seen: &Seen, kind: ConditionKind) -> Option<String> {
     let (view, condition) = seen.first(sign)?;
     Some(format!(
         "{} on {}: {}",

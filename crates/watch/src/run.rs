@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::job::backoff;
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Clock, Entropy, Epoch, JobIntake, JobReader, Leadership, StoreError, Told,
+    Alert, Clock, Entropy, Epoch, JobIntake, JobReader, Leadership, StoreError, Notified,
 };
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
@@ -177,8 +177,8 @@ impl Watch {
         if self.ports.post.is_none() {
             // With nobody to tell, the log and the page have told it.
             for (alert, _) in &mut changes {
-                while let Some(told) = alert.untold() {
-                    alert.told = told;
+                while let Some(told) = alert.pending_notification() {
+                    alert.notified = told;
                 }
             }
         }
@@ -186,7 +186,7 @@ impl Watch {
             return Ok(());
         }
         let alerts: Vec<_> = changes.iter().map(|(alert, _)| alert.clone()).collect();
-        store.keep_alerts(&self.watch, epoch, &alerts).await?;
+        store.save_alerts(&self.watch, epoch, &alerts).await?;
         for (alert, turn) in changes {
             log(&alert, turn);
             put(&mut term.alerts, alert);
@@ -211,7 +211,7 @@ impl Watch {
         let reader = &self.ports.reader;
         measure::alerts(&reader.alerts().await?);
         for (name, minutes) in [("15m", 15), ("1h", 60)] {
-            let outcomes = reader.outcomes(Duration::from_secs(minutes * 60)).await?;
+            let outcomes = reader.attempt_stats(Duration::from_secs(minutes * 60)).await?;
             measure::ratio(name, &outcomes);
             if minutes == 60 {
                 let neglected = neglected(&**reader, outcomes.now).await?;
@@ -235,7 +235,7 @@ impl Watch {
         let next = {
             let term = self.term.lock().await;
             let mut alerts = term.iter().flat_map(|term| &term.alerts);
-            alerts.find_map(|alert| alert.untold().map(|message| (alert.clone(), message)))
+            alerts.find_map(|alert| alert.pending_notification().map(|message| (alert.clone(), message)))
         };
         let Some((alert, message)) = next else {
             return false;
@@ -262,7 +262,7 @@ impl Watch {
     }
 
     /// Notes that a message was taken, unless another judges by now.
-    async fn mark(&self, posted: &Alert, message: Told) -> bool {
+    async fn mark(&self, posted: &Alert, message: Notified) -> bool {
         let mut term = self.term.lock().await;
         let Some(current) = term.as_mut() else {
             return false;
@@ -280,7 +280,7 @@ impl Watch {
         let kept =
             self.ports
                 .store
-                .keep_alerts(&self.watch, current.epoch, std::slice::from_ref(&told));
+                .save_alerts(&self.watch, current.epoch, std::slice::from_ref(&told));
         match kept.await {
             Ok(()) => {
                 *alert = told;

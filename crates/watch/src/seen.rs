@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::id::OrderId;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::ports::{
-    BUS_RETENTION, CallTally, Condition, GapView, JobReader, JobStage, OrderQuery, Outcomes,
-    PROCESS_ALIVE, Pausable, Pause, ProcessView, SetAside, Sign, StoreError, StreamView,
-    StuckOrders, Tally,
+    BUS_RETENTION, CallStats, Condition, GapView, JobReader, JobStage, OrderQuery, AttemptStats,
+    PROCESS_ALIVE, Pausable, Pause, ProcessView, UnreadableJobs, ConditionKind, StoreError, StreamView,
+    StuckOrders, QueueStats,
 };
 use domain::time::Timestamp;
 
@@ -24,13 +24,13 @@ const LAST_ID: &str = "801zzzzzzzzzzzz";
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// How attempts ended within `ALERT_WINDOW`; its `now` is the moment of all of this.
-    pub outcomes: Outcomes,
+    pub outcomes: AttemptStats,
     /// The same over the time that latency is judged by.
-    pub latency: Outcomes,
+    pub latency: AttemptStats,
     /// Calls to WHMCS over the time that they are judged by.
-    pub calls: CallTally,
+    pub calls: CallStats,
     /// Jobs and dead letters.
-    pub tally: Tally,
+    pub queue_stats: QueueStats,
     /// The channel.
     pub stream: StreamView,
     /// The channel's newest gap.
@@ -44,7 +44,7 @@ pub struct Seen {
     /// Orders in progress that are too old.
     pub stuck: StuckOrders,
     /// Jobs that were set aside lately.
-    pub set_aside: SetAside,
+    pub set_aside: UnreadableJobs,
     /// When WHMCS was seen to have dropped our marker, while that is the newest evidence.
     pub marker_lost: Option<Timestamp>,
 }
@@ -53,7 +53,7 @@ pub struct Seen {
 pub(crate) async fn neglected(reader: &dyn JobReader, now: Timestamp) -> Result<usize, StoreError> {
     let last = OrderId::parse(LAST_ID).expect("it has the form of an order's id");
     let failed = OrderQuery {
-        stage: Some(JobStage::Ended(Ending::Failed)),
+        stage: Some(JobStage::Ended(JobOutcome::Failed)),
         after: Some((now - NEGLECT, last)),
         limit: FAILED,
         ..OrderQuery::default()
@@ -68,21 +68,21 @@ impl Seen {
     /// # Errors
     /// [`StoreError`].
     pub async fn look(reader: &dyn JobReader, settings: &Settings) -> Result<Self, StoreError> {
-        let outcomes = reader.outcomes(settings.window).await?;
+        let outcomes = reader.attempt_stats(settings.window).await?;
         let gaps = reader.gaps(20).await?;
         let mut processes = reader.processes().await?;
         processes.retain(|view| view.unseen_for <= PROCESS_ALIVE);
         Ok(Self {
-            latency: reader.outcomes(LATENCY_WINDOW).await?,
-            calls: reader.whmcs_calls(CALLS_WINDOW).await?,
-            tally: reader.tally().await?,
+            latency: reader.attempt_stats(LATENCY_WINDOW).await?,
+            calls: reader.call_stats(CALLS_WINDOW).await?,
+            queue_stats: reader.queue_stats().await?,
             stream: reader.stream(&settings.channel).await?,
             gap: gaps.into_iter().find(|gap| gap.channel == settings.channel),
             pauses: reader.pauses().await?,
             processes,
             neglected: neglected(reader, outcomes.now).await?,
             stuck: reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?,
-            set_aside: reader.set_aside(SET_ASIDE_SHOWN).await?,
+            set_aside: reader.unreadable_jobs(SET_ASIDE_SHOWN).await?,
             marker_lost: reader.marker_lost().await?,
             outcomes,
         })
@@ -93,8 +93,8 @@ impl Seen {
     }
 
     /// The first process alive that shows this sign.
-    pub(crate) fn first(&self, sign: Sign) -> Option<(&ProcessView, &Condition)> {
-        self.find(|condition| condition.sign == sign)
+    pub(crate) fn first(&self, kind: ConditionKind) -> Option<(&ProcessView, &Condition)> {
+        self.find(|condition| condition.kind == sign)
     }
 
     /// The first process alive with such a condition.
@@ -129,10 +129,10 @@ impl Seen {
             .filter(|view| view.report.role == "subscriber")
             .peekable();
         if subscribers.peek().is_some() {
-            return subscribers.any(|view| view.shows(Sign::EventsDisabled).is_none());
+            return subscribers.any(|view| view.shows(ConditionKind::EventsDisabled).is_none());
         }
         let followed = self.stream.cursor.is_some() || self.stream.leader.is_some();
-        settings.events_enabled && followed && self.first(Sign::EventsDisabled).is_none()
+        settings.events_enabled && followed && self.first(ConditionKind::EventsDisabled).is_none()
     }
 
     /// Whether somebody ought to follow the stream: it is switched on, and no person holds it.

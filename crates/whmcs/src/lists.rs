@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use domain::key::ClientId;
-use domain::order::{LineSighting, OrderSighting};
+use domain::order::{WhmcsService, WhmcsOrder};
 use domain::ports::CallError;
 use serde_json::{Map, Value};
 
@@ -140,7 +140,7 @@ impl Whmcs {
     pub(crate) async fn add_services(
         &self,
         client: ClientId,
-        orders: &mut [OrderSighting],
+        orders: &mut [WhmcsOrder],
     ) -> Result<(), CallError> {
         let by_client = Form::new().set("clientid", client);
         let read = match self.services_of_one_page(&by_client, orders).await {
@@ -172,7 +172,7 @@ impl Whmcs {
     async fn services_of_one_page(
         &self,
         filter: &Form,
-        orders: &[OrderSighting],
+        orders: &[WhmcsOrder],
     ) -> Result<Option<Vec<Map<String, Value>>>, CallError> {
         let list = ("products", "product");
         let (rows, reported) = self.page("GetClientsProducts", filter, list, 0).await?;
@@ -194,7 +194,7 @@ impl Whmcs {
     async fn services_one_by_one(
         &self,
         client: ClientId,
-        orders: &[OrderSighting],
+        orders: &[WhmcsOrder],
     ) -> Result<Vec<Map<String, Value>>, CallError> {
         let mut rows = Vec::new();
         for line in orders.iter().flat_map(|order| &order.lines) {
@@ -215,13 +215,13 @@ impl Whmcs {
 }
 
 /// An unreadable order is an error: it must not look like one that does not exist.
-pub(crate) fn parse_orders(rows: &[Map<String, Value>]) -> Result<Vec<OrderSighting>, CallError> {
+pub(crate) fn parse_orders(rows: &[Map<String, Value>]) -> Result<Vec<WhmcsOrder>, CallError> {
     rows.iter()
         .map(|row| wire::order(row).ok_or_else(|| unknown("GetOrders: an order without an id")))
         .collect()
 }
 
-fn put_line(lines: &mut Vec<LineSighting>, line: LineSighting) {
+fn put_line(lines: &mut Vec<WhmcsService>, line: WhmcsService) {
     match lines
         .iter_mut()
         .find(|existing| existing.service == line.service)

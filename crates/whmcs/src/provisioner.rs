@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientSighting, ClientStatus, OrderSighting};
+use domain::order::{WhmcsClient, ClientStatus, WhmcsOrder};
 use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
 use serde_json::{Map, Value};
 
@@ -90,7 +90,7 @@ impl Whmcs {
         }
     }
 
-    async fn find_client(&self, form: Form) -> Result<Option<(ClientSighting, String)>, CallError> {
+    async fn find_client(&self, form: Form) -> Result<Option<(WhmcsClient, String)>, CallError> {
         let answer = match self.api.call(Kind::Read, "GetClientsDetails", form).await {
             Ok(answer) => answer,
             Err(CallError::Refused(refusal)) if refusal.code == Code::ClientNotFound => {
@@ -116,7 +116,7 @@ impl Whmcs {
         };
         let currency = self.currency_of(client).await?;
         Ok(Some((
-            ClientSighting {
+            WhmcsClient {
                 id,
                 status,
                 currency,
@@ -157,14 +157,14 @@ impl Whmcs {
 
 #[async_trait]
 impl Provisioner for Whmcs {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let found = self
             .find_client(Form::new().set("clientid", client))
             .await?;
         Ok(found.map(|(client, _)| client))
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         let found = self.find_client(Form::new().set("email", email)).await?;
         let same = |found: &str| found.trim().eq_ignore_ascii_case(email.trim());
         Ok(found
@@ -183,7 +183,7 @@ impl Provisioner for Whmcs {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         let rows = self
             .orders_above(client, above.map(|above| above.0))
             .await?;
@@ -199,7 +199,7 @@ impl Provisioner for Whmcs {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         let filter = Form::new().set("id", order);
         let rows = self.all("GetOrders", &filter, "orders", "order").await?;
         let mut orders = lists::parse_orders(&rows)?;

@@ -1,7 +1,7 @@
 //! Tolerant parsing of answers: ids as numbers or strings, lists in every PHP encoding.
 
 use domain::key::{ClientId, LineMarker, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{LineSighting, OrderSighting, OrderStatus, ServiceStatus};
+use domain::order::{WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus};
 use serde_json::{Map, Value};
 
 /// An id, as number or string; `None` for zero and anything else.
@@ -57,9 +57,9 @@ fn elements(value: &Value) -> Vec<&Map<String, Value>> {
 }
 
 /// An order of GetOrders with its line items; [`service`] adds details where they can be read.
-pub(crate) fn order(object: &Map<String, Value>) -> Option<OrderSighting> {
+pub(crate) fn order(object: &Map<String, Value>) -> Option<WhmcsOrder> {
     let lines = list(object, "lineitems", "lineitem").unwrap_or_default();
-    Some(OrderSighting {
+    Some(WhmcsOrder {
         id: WhmcsOrderId(id(object.get("id"))?),
         client: ClientId(id(object.get("userid"))?),
         status: match text(object.get("status")).to_ascii_lowercase().as_str() {
@@ -74,12 +74,12 @@ pub(crate) fn order(object: &Map<String, Value>) -> Option<OrderSighting> {
     })
 }
 
-fn line_item(object: &Map<String, Value>) -> Option<LineSighting> {
+fn line_item(object: &Map<String, Value>) -> Option<WhmcsService> {
     let kind = text(object.get("type")).to_ascii_lowercase();
     if !matches!(kind.as_str(), "" | "product" | "service" | "hosting") {
         return None;
     }
-    Some(LineSighting {
+    Some(WhmcsService {
         service: ServiceId(id(object.get("relid"))?),
         product: None,
         cycle: text(object.get("billingcycle")).parse().ok(),
@@ -89,12 +89,12 @@ fn line_item(object: &Map<String, Value>) -> Option<LineSighting> {
 }
 
 /// A service of GetClientsProducts, with the order it belongs to.
-pub(crate) fn service(object: &Map<String, Value>) -> Option<(WhmcsOrderId, LineSighting)> {
+pub(crate) fn service(object: &Map<String, Value>) -> Option<(WhmcsOrderId, WhmcsService)> {
     let fields = list(object, "customfields", "customfield").unwrap_or_default();
     let marker = fields
         .into_iter()
         .find_map(|field| LineMarker::parse(text(field.get("value"))));
-    let line = LineSighting {
+    let line = WhmcsService {
         service: ServiceId(id(object.get("id"))?),
         product: id(object.get("pid")).map(ProductId),
         cycle: text(object.get("billingcycle")).parse().ok(),

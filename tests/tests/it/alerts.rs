@@ -7,13 +7,13 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use domain::ports::Sign;
+use domain::ports::ConditionKind;
 use serde_json::{Map, Value};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 use tokio::net::TcpListener;
 
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 /// A receiver of alerts.
 #[derive(Default)]
@@ -68,7 +68,7 @@ pub(crate) async fn open_inbox(slow_to_wake: bool) -> (Arc<Inbox>, String) {
 }
 
 /// Orders of an account that no WHMCS client belongs to: they fail.
-fn doomed(house: &House, count: usize) {
+fn doomed(house: &TestEnv, count: usize) {
     let account = house.salesforce.create_account("Nobody Ltd", None).unwrap();
     for _ in 0..count {
         let order = house.place_for(&account, Map::new());
@@ -76,18 +76,18 @@ fn doomed(house: &House, count: usize) {
     }
 }
 
-async fn until_ended(house: &House, succeeded: u64, failed: u64) {
+async fn until_ended(house: &TestEnv, succeeded: u64, failed: u64) {
     house
         .until(async || {
-            let tally = house.store.reader.tally().await.unwrap();
-            tally.count("succeeded") == succeeded && tally.count("failed") == failed
+            let queue_stats = house.store.reader.queue_stats().await.unwrap();
+            queue_stats.count("succeeded") == succeeded && queue_stats.count("failed") == failed
         })
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_failures_of_twelve_are_told_once_and_so_is_recovery() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (inbox, url) = open_inbox(true).await;
     let alerts = [("ALERT_WEBHOOK_URL", url.as_str()), ("ALERT_WINDOW", "1h")];
     let subscriber = house.subscribe_with(&alerts);
@@ -129,7 +129,7 @@ async fn two_failures_of_twelve_are_told_once_and_so_is_recovery() {
     assert!(!shown.contains(&url), "{shown}");
     let led = async || {
         let views = house.store.reader.processes().await.unwrap();
-        views.iter().any(|view| view.shows(Sign::Leads).is_some())
+        views.iter().any(|view| view.shows(ConditionKind::Leads).is_some())
     };
     house.until(led).await;
 
@@ -147,7 +147,7 @@ async fn two_failures_of_twelve_are_told_once_and_so_is_recovery() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_successor_knows_what_was_told() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (inbox, url) = open_inbox(true).await;
     let alerts = [
         ("ALERT_WEBHOOK_URL", url.as_str()),
@@ -175,7 +175,7 @@ async fn an_allowance_of_calls_that_runs_out_is_told_by_whoever_calls() {
         daily_calls: 4,
         ..SalesforceOptions::default()
     };
-    let house = House::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let house = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
     let (inbox, url) = open_inbox(false).await;
     let subscriber = house.subscribe();
     let worker = house.work_with(&[("ALERT_WEBHOOK_URL", url.as_str())]);

@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 use test_browser::Browser;
 
-use crate::house::House;
+use crate::house::TestEnv;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const ACCESS: &[(&str, &str)] = &[
@@ -40,7 +40,7 @@ async fn place(browser: &Browser, token: &str, key: &str, body: &Value) -> Strin
 
 #[tokio::test]
 async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_failed() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (portal, url) = house.open_portal(ACCESS).await;
     let (subscriber, worker) = (house.subscribe(), house.work());
     let browser = Browser::open().await;
@@ -113,7 +113,7 @@ async fn a_customer_watches_the_order_arrive_and_an_operator_mends_one_that_fail
 /// way back.
 #[tokio::test]
 async fn screens_can_be_visited_again_and_again_though_each_holds_a_stream() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (portal, url) = house.open_portal(&[("PORTAL_AUTH", "none")]).await;
     let browser = Browser::open().await;
     for _ in 0..3 {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 
-use crate::house::{Engine, House, flags};
+use crate::house::{Engine, TestEnv, flags};
 
 /// What the command line is not asked for.
 const OF_OTHERS: [&str; 2] = ["HTTP_ADDR", "WHMCS_QUIET_PERIOD"];
@@ -30,12 +30,12 @@ impl Write for Paper {
 }
 
 /// Runs a command that needs the outside systems, and answers how it ended and its result.
-async fn run(house: &House, words: &[&str]) -> (Result<Exit, Stop>, Value) {
+async fn run(house: &TestEnv, words: &[&str]) -> (Result<Exit, Stop>, Value) {
     run_with(house, words, &[]).await
 }
 
 async fn run_with(
-    house: &House,
+    house: &TestEnv,
     words: &[&str],
     more: &[(&'static str, &str)],
 ) -> (Result<Exit, Stop>, Value) {
@@ -61,7 +61,7 @@ async fn run_with(
 }
 
 /// The kinds of difference that a check finds; none is exit code 0.
-async fn check(house: &House) -> Vec<String> {
+async fn check(house: &TestEnv) -> Vec<String> {
     let (ended, found) = run(house, &["reconcile", "--check", "--after", "0"]).await;
     let differences = found["differences"].as_array().unwrap();
     let expected = match differences.is_empty() {
@@ -75,8 +75,8 @@ async fn check(house: &House) -> Vec<String> {
 }
 
 /// A house with one order that was provisioned.
-async fn provisioned() -> (House, OrderId, u64) {
-    let house = House::new().await;
+async fn provisioned() -> (TestEnv, OrderId, u64) {
+    let house = TestEnv::new().await;
     let order = house.place();
     house.salesforce.approve(order.as_str()).unwrap();
     let (ended, found) = run(&house, &["reconcile", "--after", "0"]).await;
@@ -98,7 +98,7 @@ fn refusal(ended: Result<Exit, Stop>) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_activation_without_job_is_a_difference_until_it_is_enqueued() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     assert!(check(&house).await.is_empty());
     let order = house.place();
     house.salesforce.approve(order.as_str()).unwrap();
@@ -198,7 +198,7 @@ async fn a_whmcs_order_that_staff_ended_is_a_difference_and_may_be_forgotten() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_is_what_provisioning_then_does() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let order = house.place();
     house.salesforce.approve(order.as_str()).unwrap();
     let (ended, plan) = run(&house, &["orders", "plan", order.as_str()]).await;
@@ -238,7 +238,7 @@ async fn a_plan_is_what_provisioning_then_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_says_what_refuses_the_order() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let account = house
         .salesforce
         .create_account("Unlinked Ltd", None)
@@ -256,7 +256,7 @@ async fn a_plan_says_what_refuses_the_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_refuses_prices_in_another_currency_than_the_clients() {
     let org = SalesforceOptions::default().multi_currency();
-    let house = House::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let house = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
     let fields = serde_json::Map::from_iter([("CurrencyIsoCode".to_owned(), json!("EUR"))]);
     let order = house.place_for(house.account(), fields);
     house.salesforce.approve(order.as_str()).unwrap();
@@ -275,7 +275,7 @@ async fn a_plan_refuses_prices_in_another_currency_than_the_clients() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_finds_a_healthy_house_well_and_names_what_is_not() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (ended, found) = run(&house, &["doctor"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine, "{found:#}");
     assert_eq!(found.as_array().unwrap().len(), 9);
@@ -300,7 +300,7 @@ async fn the_doctor_finds_a_healthy_house_well_and_names_what_is_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_order_is_asked_for_again_and_one_that_has_not_failed_is_left_alone() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let product = house.salesforce.records("Product2")[0]["Id"].clone();
     let map = |number: Value| {
         let product = product.as_str().unwrap();

@@ -4,14 +4,14 @@ use serde_json::{Map, json};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
 
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 /// The one client that the house begins with.
 const CLIENT: u64 = 1;
 
-async fn multi_currency() -> House {
+async fn multi_currency() -> TestEnv {
     let org = SalesforceOptions::default().multi_currency();
-    House::between(org, WhmcsOptions::default(), Engine::Sqlite).await
+    TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await
 }
 
 fn in_currency(code: &str) -> Map<String, serde_json::Value> {

@@ -14,7 +14,7 @@ fn page() -> String {
         write!(
             page,
             "\n## `{code}`: {}\n\n{}\n\nWho can mend it: {}.\n\nWhat to do: {}\n",
-            entry.title, entry.explanation, entry.mender, entry.remedy
+            entry.title, entry.explanation, entry.fix_owner, entry.remedy
         )
         .unwrap();
     }

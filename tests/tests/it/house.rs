@@ -33,7 +33,7 @@ pub(crate) enum Engine {
 }
 
 /// Both outside systems, a store, and as many programs as a test starts.
-pub(crate) struct House {
+pub(crate) struct TestEnv {
     pub(crate) salesforce: SalesforceSim,
     pub(crate) whmcs: WhmcsSim,
     pub(crate) store: Store,
@@ -61,7 +61,7 @@ impl Running {
     }
 }
 
-impl House {
+impl TestEnv {
     pub(crate) async fn new() -> Self {
         Self::on(Engine::Sqlite).await
     }
@@ -348,14 +348,14 @@ impl House {
 
     /// Returns once so many jobs are queued.
     pub(crate) async fn until_queued(&self, n_jobs: u64) {
-        self.until(async || self.store.reader.tally().await.unwrap().count("queued") >= n_jobs)
+        self.until(async || self.store.reader.queue_stats().await.unwrap().count("queued") >= n_jobs)
             .await;
     }
 
     /// Whether so many jobs are there, whatever became of them.
     pub(crate) async fn store_holds(&self, n_jobs: u64) -> bool {
-        let tally = self.store.reader.tally().await.unwrap();
-        tally.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
+        let queue_stats = self.store.reader.queue_stats().await.unwrap();
+        queue_stats.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
     }
 
     /// Returns once the order has this activation status in Salesforce.

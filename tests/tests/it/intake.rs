@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::house::House;
+use crate::house::TestEnv;
 use domain::id::OrderId;
 use domain::job::{Admission, NewJob, ProvisionRequest};
 use domain::key::{Channel, EventId, Owner, ReplayId};
-use domain::ports::{Act, Delivery, Entry, Leadership, UndecodableReason};
+use domain::ports::{AdminCommand, Delivery, Entry, Leadership, UndecodableReason};
 use domain::time::Timestamp;
 use simulators::salesforce::UnaryFault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_approval_becomes_one_job() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let running = house.subscribe();
     let orders = house.approve(130);
     house.until_queued(130).await;
@@ -23,7 +23,7 @@ async fn every_approval_becomes_one_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_and_a_broken_stream_lose_nothing_and_double_nothing() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let running = house.subscribe();
     let mut orders = house.approve(20);
     house.until_queued(20).await;
@@ -43,7 +43,7 @@ async fn a_restart_and_a_broken_stream_lose_nothing_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn poison_goes_to_the_dead_letters_and_the_stream_goes_on() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let running = house.subscribe();
     house.salesforce.publish_raw(vec![0xff; 40], None);
     house
@@ -53,7 +53,7 @@ async fn poison_goes_to_the_dead_letters_and_the_stream_goes_on() {
     house.until_queued(1).await;
     house.assert_one_job_each(&orders).await;
     assert_eq!(
-        house.store.reader.tally().await.unwrap().open_dead_letters,
+        house.store.reader.queue_stats().await.unwrap().open_dead_letters,
         2
     );
     running.stop().await;
@@ -61,7 +61,7 @@ async fn poison_goes_to_the_dead_letters_and_the_stream_goes_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_activation_whose_event_never_arrived_is_found_by_the_sweep_once() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let missed = house.approve(3);
     // Only what comes from now on, so that those three events are never seen.
     let settings = [
@@ -87,7 +87,7 @@ async fn an_activation_whose_event_never_arrived_is_found_by_the_sweep_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_missed_with_a_lost_position_is_found_by_the_sweep() {
     for on_loss in ["ALL", "LATEST"] {
-        let house = House::new().await;
+        let house = TestEnv::new().await;
         let settings = [
             ("SF_EVENTS_ON_REPLAY_LOSS", on_loss),
             ("RECONCILE_EVERY", "1h"),
@@ -109,7 +109,7 @@ async fn what_was_missed_with_a_lost_position_is_found_by_the_sweep() {
 
 #[tokio::test]
 async fn an_event_whose_schema_could_not_be_had_is_read_again_when_it_can() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.salesforce.unary_fault(UnaryFault {
         rpc: "GetSchema".to_owned(),
         code: "NOT_FOUND".to_owned(),
@@ -119,7 +119,7 @@ async fn an_event_whose_schema_could_not_be_had_is_read_again_when_it_can() {
     let subscriber = house.subscribe();
     let orders = house.approve(1);
     house
-        .until(async || house.store.reader.tally().await.unwrap().open_dead_letters == 1)
+        .until(async || house.store.reader.queue_stats().await.unwrap().open_dead_letters == 1)
         .await;
     let letters = house
         .store
@@ -131,14 +131,14 @@ async fn an_event_whose_schema_could_not_be_had_is_read_again_when_it_can() {
         letters[0].letter.undecodable.reason,
         UndecodableReason::UnknownSchema
     );
-    let act = Act::Redrive {
+    let act = AdminCommand::Redrive {
         letter: letters[0].number,
     };
     house.store.intake.act(&act, "Ada", "mended").await.unwrap();
     house.until_queued(1).await;
     house.assert_one_job_each(&orders).await;
-    let tally = house.store.reader.tally().await.unwrap();
-    assert_eq!(tally.open_dead_letters, 0);
+    let queue_stats = house.store.reader.queue_stats().await.unwrap();
+    assert_eq!(queue_stats.open_dead_letters, 0);
     subscriber.stop().await;
 }
 

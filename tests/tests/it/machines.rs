@@ -6,7 +6,7 @@ use domain::key::{Channel, Owner};
 use rustix::process::Signal;
 use simulators::Phase;
 
-use crate::house::{Engine, House, with};
+use crate::house::{Engine, TestEnv, with};
 use crate::process::{Process, page, until_logged};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
@@ -39,7 +39,7 @@ on_both! {
 
 /// Frozen with the answer to a read in its hands, right before the intent to place.
 async fn frozen_worker(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let settings = house.harmless(house.mortal_worker_settings());
     let (frozen_log, log) = (house.file("frozen.log"), house.file("other.log"));
     let reading = house.whmcs.hold("GetProducts", Phase::After);
@@ -62,7 +62,7 @@ async fn frozen_worker(engine: Engine) {
 
 /// A process that is frozen in the middle of a commit holds SQLite's one lock for writers until
 /// it wakes, and everybody waits for it. What is shown here is what happens when it did not.
-async fn freeze_between_commits(house: &House, process: &Process) {
+async fn freeze_between_commits(house: &TestEnv, process: &Process) {
     loop {
         process.signal(Signal::STOP);
         let watch = Channel::new("is anybody writing").unwrap();
@@ -75,7 +75,7 @@ async fn freeze_between_commits(house: &House, process: &Process) {
 }
 
 async fn frozen_subscriber(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let settings = house.harmless(house.subscriber_settings());
     let (frozen_log, log) = (house.file("frozen.log"), house.file("other.log"));
     let frozen = Process::start(SUBSCRIBER, &settings, &frozen_log);
@@ -105,7 +105,7 @@ async fn frozen_subscriber(engine: Engine) {
 
 /// With the default lease: within 15 s of a kill, within 2 s of a clean stop.
 async fn standby(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let settings = with(house.subscriber_settings(), &[("SUBSCRIBER_LEASE", "10s")]);
     let settings = house.harmless(settings);
     let logs = [1, 2, 3].map(|n| house.file(&format!("subscriber-{n}.log")));
@@ -136,7 +136,7 @@ async fn standby(engine: Engine) {
 }
 
 async fn shared_queue(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let subscriber = house.subscribe();
     let workers = [(); 3].map(|()| house.work_with(&[("WORKER_CONCURRENCY", "2")]));
     let orders = house.approve(60);

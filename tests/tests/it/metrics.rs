@@ -1,6 +1,6 @@
 //! What a monitor reads.
 
-use crate::house::House;
+use crate::house::TestEnv;
 use crate::monitoring::{metrics_in, missing_from};
 use crate::process::{Process, page, until_logged};
 
@@ -45,7 +45,7 @@ const TABLE: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_counter_is_there_before_anything_happens_and_then_counts() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (subscriber_log, worker_log) = (house.file("subscriber.log"), house.file("worker.log"));
     let settings = house.harmless(house.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &subscriber_log);

@@ -8,7 +8,7 @@ use domain::id::OrderId;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
-use crate::house::House;
+use crate::house::TestEnv;
 
 /// What panels say, in words that WHMCS uses to refuse the bridge.
 const MODULE_ERRORS: [&str; 4] = [
@@ -18,7 +18,7 @@ const MODULE_ERRORS: [&str; 4] = [
     "chmod: Invalid Permissions on /var/www",
 ];
 
-impl House {
+impl TestEnv {
     /// How often an action was called about a WHMCS order or its services.
     fn calls_about(&self, action: &str, order: &OrderId) -> usize {
         let orders = self.whmcs.orders_for(order.as_str());
@@ -58,7 +58,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_module_error_in_the_words_of_a_denial_is_that_orders_failure_alone() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (subscriber, worker) = (
         house.subscribe(),
         house.work_with(&[("WHMCS_PAUSE_LIMIT", "2s")]),
@@ -93,7 +93,7 @@ async fn a_module_error_in_the_words_of_a_denial_is_that_orders_failure_alone() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_in_the_words_of_a_denial_after_add_order_places_no_second_order() {
     for notes_kept in [true, false] {
-        let house = House::new().await;
+        let house = TestEnv::new().await;
         house.whmcs.turn(|knobs| knobs.notes_stored = notes_kept);
         let order = house.place();
         let fault = Fault::new(FaultId::F04)
@@ -132,7 +132,7 @@ async fn a_page_in_the_words_of_a_denial_after_add_order_places_no_second_order(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_accept_order_that_never_answers_is_given_up_with_an_unknown_outcome() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let order = house.place();
     let marker = order.as_str();
     let built = Fault::new(FaultId::F30).style("build").on("AddOrder");
@@ -157,7 +157,7 @@ async fn an_accept_order_that_never_answers_is_given_up_with_an_unknown_outcome(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idempotent_module_create_that_never_answers_is_given_up_after_three() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let module = Module::new(ModuleScript::Ok).idempotent();
     house.whmcs.set_module(5, module);
     let config = house.file("bridge.toml");

@@ -6,12 +6,12 @@ use domain::id::OrderId;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::house::TestEnv;
 
 /// Everybody on this machine is let in.
 const OPEN: &[(&str, &str)] = &[("PORTAL_AUTH", "none")];
 
-async fn place(house: &House, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
+async fn place(house: &TestEnv, http: &reqwest::Client, url: &str) -> (StatusCode, OrderId) {
     let placed = http
         .post(format!("{url}/api/orders"))
         .header("idempotency-key", "first order")
@@ -40,7 +40,7 @@ async fn follow(http: &reqwest::Client, url: &str, order: OrderId) -> Vec<String
 
 #[tokio::test]
 async fn an_order_is_placed_approved_and_followed_until_it_is_provisioned() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (portal, url) = house.open_portal(OPEN).await;
     let http = reqwest::Client::new();
     let (status, order) = place(&house, &http, &url).await;
@@ -76,7 +76,7 @@ async fn an_order_is_placed_approved_and_followed_until_it_is_provisioned() {
 
 #[tokio::test]
 async fn an_operator_sees_why_an_order_failed_and_asks_again() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (portal, url) = house
         .open_portal(&[
             ("PORTAL_JWT_SECRET", "0123456789abcdef0123456789abcdef"),
@@ -124,7 +124,7 @@ async fn an_operator_sees_why_an_order_failed_and_asks_again() {
 
 #[tokio::test]
 async fn every_answer_is_timed_by_its_route_and_every_denial_counted_by_its_reason() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (portal, url) = house.open_portal(OPEN).await;
     let metrics = async || {
         let page = reqwest::get(format!("{url}/metrics")).await.unwrap();

@@ -10,7 +10,7 @@ use serde_json::json;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId};
 
-use crate::house::{Engine, House, with};
+use crate::house::{Engine, TestEnv, with};
 use crate::process::{Process, page, until_logged};
 use crate::proxy::{Proxy, Road};
 
@@ -44,7 +44,7 @@ async fn until_page(log: &Path, program: &str, path: &str, looks: impl Fn(u16, &
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_is_away_or_hangs_shows_and_is_waited_for() {
     for road in [Road::Closed, Road::Blocked] {
-        let house = House::on(Engine::Postgres).await;
+        let house = TestEnv::on(Engine::Postgres).await;
         let (host, through) = house.postgres_through();
         let proxy = Proxy::before(host).await;
         let url = through(proxy.address);
@@ -79,7 +79,7 @@ async fn a_database_that_is_away_or_hangs_shows_and_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_loses_no_event_and_is_waited_for() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let log = house.file("subscriber.log");
     let settings = house.harmless(house.subscriber_settings());
     let subscriber = Process::start_ignoring_file_limits(SUBSCRIBER, &settings, &log);
@@ -102,7 +102,7 @@ async fn a_full_disk_loses_no_event_and_is_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lane_that_whmcs_closes_is_probed_and_opens_by_itself() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house
         .whmcs
         .fault(Fault::new(FaultId::F17).when(When::Always));
@@ -140,7 +140,7 @@ async fn a_lane_that_whmcs_closes_is_probed_and_opens_by_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_events_at_once_stay_out_of_memory() {
     for engine in [Engine::Sqlite, Engine::Postgres] {
-        let house = House::on(engine).await;
+        let house = TestEnv::on(engine).await;
         let log = house.file("subscriber.log");
         let settings = house.harmless(house.subscriber_settings());
         for n in 0..10_000_u32 {
@@ -158,7 +158,7 @@ async fn ten_thousand_events_at_once_stay_out_of_memory() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn poison_events_in_a_row_hold_nothing_up() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let subscriber = house.subscribe();
     for n in 0..500_u32 {
         let schema = (n % 3 == 0).then_some("no-such-schema-id-00000");
@@ -169,7 +169,7 @@ async fn poison_events_in_a_row_hold_nothing_up() {
     let orders = house.approve(1);
     house.until_queued(1).await;
     house.assert_one_job_each(&orders).await;
-    let tally = house.store.reader.tally().await.unwrap();
-    assert_eq!(tally.open_dead_letters, 500);
+    let queue_stats = house.store.reader.queue_stats().await.unwrap();
+    assert_eq!(queue_stats.open_dead_letters, 500);
     subscriber.stop().await;
 }

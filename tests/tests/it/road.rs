@@ -4,11 +4,11 @@ use serde_json::Value;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
-use crate::house::House;
+use crate::house::TestEnv;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn approved_orders_are_provisioned_once_and_say_so() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (subscriber, worker) = (house.subscribe(), house.work());
     let orders = house.approve(25);
     for order in &orders {
@@ -23,7 +23,7 @@ async fn approved_orders_are_provisioned_once_and_say_so() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_module_is_told_and_the_operators_retry_finishes_the_order() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house
         .whmcs
         .set_module(5, Module::failing("no room on the server"));
@@ -68,7 +68,7 @@ fn lost_answers() -> Vec<Fault> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_lost_or_garbled_answer_of_add_order_ends_with_exactly_one_order() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let faults = lost_answers();
     let orders: Vec<_> = faults.iter().map(|_| house.place()).collect();
     for (order, fault) in orders.iter().zip(faults) {
@@ -91,7 +91,7 @@ async fn every_lost_or_garbled_answer_of_add_order_ends_with_exactly_one_order()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_never_arrived_ends_unknown_and_the_operators_retry_places_it() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house
         .whmcs
         .fault(Fault::new(FaultId::F08).on("AddOrder").when(When::Next(1)));
@@ -112,7 +112,7 @@ async fn a_request_that_never_arrived_ends_unknown_and_the_operators_retry_place
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_a_proxy_doubled_is_set_up_once_after_staff_cancelled_the_other() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.whmcs.fault(
         Fault::new(FaultId::F12)
             .with_effect()
@@ -154,7 +154,7 @@ async fn an_order_that_a_proxy_doubled_is_set_up_once_after_staff_cancelled_the_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_orders_of_an_account_without_client_share_the_one_that_is_created() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let account = house.salesforce.create_account("New Ltd", None).unwrap();
     let orders = [(); 4].map(|()| house.place_billed(&account));
     let worker = house.work_with(&[("WHMCS_CREATE_CLIENTS", "true")]);
@@ -185,7 +185,7 @@ async fn two_orders_of_an_account_without_client_share_the_one_that_is_created()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prices_of_salesforce_go_along_only_where_they_are_asked_for() {
     for (prices, amount) in [("whmcs", "9.95"), ("salesforce", "9.50")] {
-        let house = House::new().await;
+        let house = TestEnv::new().await;
         let worker = house.work_with(&[("WHMCS_PRICES", prices)]);
         let subscriber = house.subscribe();
         let order = *house.approve(1).first().unwrap();

@@ -12,7 +12,7 @@ use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, WhmcsOptions};
 
-use crate::house::{Engine, House, Settings};
+use crate::house::{Engine, TestEnv, Settings};
 use crate::process::{Process, page};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
@@ -28,7 +28,7 @@ const PHONE: &str = "+44 20 7946 4716";
 const STREET: &str = "4717 Canary Row";
 
 /// What must not be found anywhere.
-fn canaries(house: &House) -> Vec<(&'static str, String)> {
+fn canaries(house: &TestEnv) -> Vec<(&'static str, String)> {
     let login = house.salesforce.login();
     let key_line = login
         .private_key_pem
@@ -91,7 +91,7 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
         access_key: Some(ACCESS_KEY.to_owned()),
         ..WhmcsOptions::default()
     };
-    let house = House::with(Engine::Sqlite, whmcs).await;
+    let house = TestEnv::with(Engine::Sqlite, whmcs).await;
     let canaries = canaries(&house);
     let account = house.salesforce.create_account("New Ltd", None).unwrap();
     let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": NAME,
@@ -183,7 +183,7 @@ async fn no_secret_and_no_customers_data_is_written_anywhere() {
 
 #[tokio::test]
 async fn settings_that_are_refused_do_not_show_what_was_secret_in_them() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let canary = "canary-4718";
     let canaries = [("secret", canary.to_owned())];
     for name in [
@@ -222,7 +222,7 @@ async fn settings_that_are_refused_do_not_show_what_was_secret_in_them() {
 
 #[tokio::test]
 async fn debug_output_of_settings_shows_no_secret() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let secret = house.whmcs.credentials().secret;
     let key = house.salesforce.login().private_key_pem;
     let mut flags = vec!["worker".to_owned()];

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::{Phase, When};
 
-use crate::house::House;
+use crate::house::TestEnv;
 use crate::process::{Process, page, until_logged};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
@@ -14,7 +14,7 @@ const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let refusal = RestFaultKind::TokenRefused {
         error: "invalid_grant".to_owned(),
         description: "user hasn't approved this consumer".to_owned(),
@@ -44,7 +44,7 @@ async fn a_refused_login_shows_and_a_hangup_ends_the_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopping_worker_lets_the_call_in_hand_finish_and_the_next_one_goes_on() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let log = house.file("worker.log");
     let settings = house.harmless(house.mortal_worker_settings());
     let accept = house.whmcs.hold("AcceptOrder", Phase::After);
@@ -66,7 +66,7 @@ async fn a_stopping_worker_lets_the_call_in_hand_finish_and_the_next_one_goes_on
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_that_outlasts_the_drain_is_left_to_its_lease_and_a_second_signal_ends_at_once() {
     for (drain, second) in [("100ms", false), ("1h", true)] {
-        let house = House::new().await;
+        let house = TestEnv::new().await;
         let log = house.file("worker.log");
         let mut settings = house.harmless(house.mortal_worker_settings());
         settings.push(("WORKER_DRAIN", drain.to_owned()));

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use domain::id::OrderId;
-use domain::ports::{Act, Pausable};
+use domain::ports::{AdminCommand, Pausable};
 use serde_json::Map;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 use sqlx::Connection;
 
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 use crate::proxy::{Proxy, Road};
 
 /// Longer than a call to the store may take, shorter than a lease.
@@ -18,11 +18,11 @@ const STALL: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_table_on_postgres_leaves_no_order_in_doubt() {
-    let house = House::on(Engine::Postgres).await;
+    let house = TestEnv::on(Engine::Postgres).await;
     let mut other = sqlx::PgConnection::connect(house.store_url())
         .await
         .unwrap();
-    let stall = async |house: &House| {
+    let stall = async |house: &TestEnv| {
         let mut transaction = other.begin().await.unwrap();
         sqlx::query("LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
             .execute(&mut *transaction)
@@ -37,11 +37,11 @@ async fn a_locked_table_on_postgres_leaves_no_order_in_doubt() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_locked_file_on_sqlite_leaves_no_order_in_doubt() {
-    let house = House::on(Engine::Sqlite).await;
+    let house = TestEnv::on(Engine::Sqlite).await;
     let mut other = sqlx::SqliteConnection::connect(house.store_url())
         .await
         .unwrap();
-    let stall = async |house: &House| {
+    let stall = async |house: &TestEnv| {
         sqlx::query("BEGIN EXCLUSIVE")
             .execute(&mut other)
             .await
@@ -55,11 +55,11 @@ async fn a_locked_file_on_sqlite_leaves_no_order_in_doubt() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn commits_without_an_answer_on_postgres_leave_no_order_in_doubt() {
-    let house = House::on(Engine::Postgres).await;
+    let house = TestEnv::on(Engine::Postgres).await;
     let (host, through) = house.postgres_through();
     let proxy = Proxy::before(host).await;
     let url = through(proxy.address);
-    let stall = async |house: &House| {
+    let stall = async |house: &TestEnv| {
         proxy.set(Road::CommitsUnanswered);
         house.whmcs.release(INTENTS);
         // A little longer than the worker waits for its store.
@@ -72,14 +72,14 @@ async fn commits_without_an_answer_on_postgres_leave_no_order_in_doubt() {
 /// Where orders are parked that will commit their intents next.
 const INTENTS: &str = "intents";
 
-async fn provision_while(house: &House, stall: impl AsyncFnMut(&House)) {
+async fn provision_while(house: &TestEnv, stall: impl AsyncFnMut(&TestEnv)) {
     provision_through(house, &[], stall).await;
 }
 
 async fn provision_through(
-    house: &House,
+    house: &TestEnv,
     settings: &[(&'static str, &str)],
-    mut stall: impl AsyncFnMut(&House),
+    mut stall: impl AsyncFnMut(&TestEnv),
 ) {
     let parked = Fault::new(FaultId::HoldAfter).on("GetProducts");
     house.whmcs.fault(parked.text(INTENTS).when(When::Next(8)));
@@ -102,7 +102,7 @@ async fn provision_through(
     subscriber.stop().await;
 }
 
-impl House {
+impl TestEnv {
     /// A second customer.
     fn other_account(&self) -> String {
         let client = self
@@ -116,7 +116,7 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_of_a_client_that_hangs_do_not_starve_another_clients_order() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let other = house.other_account();
     let hanging = Fault::new(FaultId::F15).on("GetOrders").client(1);
     house
@@ -141,7 +141,7 @@ async fn orders_of_a_client_that_hangs_do_not_starve_another_clients_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_whose_sessions_are_refused_is_not_repeated_for_every_job() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let subscriber = house.subscribe();
     let orders = house.approve(20);
     house.until_queued(20).await;
@@ -174,7 +174,7 @@ async fn a_login_whose_sessions_are_refused_is_not_repeated_for_every_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operators_retry_asks_a_suspended_whmcs_at_once() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.whmcs.set_module(5, Module::failing("no room"));
     let hour = Some(Duration::from_secs(3600));
     let (subscriber, worker) = (house.subscribe(), house.work_probing(&[], hour));
@@ -199,7 +199,7 @@ async fn an_operators_retry_asks_a_suspended_whmcs_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn resuming_the_workers_asks_a_suspended_whmcs_at_once() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let hour = Some(Duration::from_secs(3600));
     house
         .whmcs
@@ -210,7 +210,7 @@ async fn resuming_the_workers_asks_a_suspended_whmcs_at_once() {
         .until(async || house.facts_named("held").await == 1)
         .await;
     let what = Pausable::Worker;
-    let pause = Act::Pause { what: what.clone() };
+    let pause = AdminCommand::Pause { what: what.clone() };
     let asked = house
         .store
         .intake
@@ -218,7 +218,7 @@ async fn resuming_the_workers_asks_a_suspended_whmcs_at_once() {
         .await;
     asked.unwrap();
     house.whmcs.clear_faults();
-    let resume = Act::Resume { what };
+    let resume = AdminCommand::Resume { what };
     house
         .store
         .intake

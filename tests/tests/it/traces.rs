@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
-use crate::house::{House, with};
+use crate::house::{TestEnv, with};
 use crate::process::Process;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
@@ -83,7 +83,7 @@ impl TraceService for Collector {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_is_a_trace_of_its_calls_linked_to_the_one_its_event_began() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let collector = Collector::default();
     let grpc = collector.listen_grpc().await;
     let http = collector.listen_http().await;
@@ -126,7 +126,7 @@ async fn an_attempt_is_a_trace_of_its_calls_linked_to_the_one_its_event_began() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_is_away_holds_nothing_up() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let nobody = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
     let settings = with(house.harmless(house.mortal_worker_settings()), &nobody);
     let worker = Process::start(WORKER, &settings, &house.file("worker.log"));

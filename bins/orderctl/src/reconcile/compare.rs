@@ -3,7 +3,7 @@
 use domain::id::{OrderId, OrgId};
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Marker, WhmcsOrderId};
-use domain::order::{OrderSighting, OrderState, OrderStatus, Phase};
+use domain::order::{WhmcsOrder, OrderState, OrderStatus, Phase};
 use domain::ports::{JobView, Pending};
 use domain::time::Timestamp;
 use salesforce_rest::BookedOrder;
@@ -61,7 +61,7 @@ pub(crate) struct Books<'a> {
     pub(crate) jobs: &'a [JobView],
     pub(crate) state: &'a OrderState,
     /// All orders of its WHMCS client; `None` where no client is known.
-    pub(crate) sightings: Option<&'a [OrderSighting]>,
+    pub(crate) sightings: Option<&'a [WhmcsOrder]>,
 }
 
 /// The differences of one order, but for its missing job ([`lacks_job`]).
@@ -81,7 +81,7 @@ pub(crate) fn differences(books: &Books<'_>) -> Vec<Difference> {
         add(Kind::Duplicate, format!("WHMCS orders {}", list(&ours)));
     }
     // Whatever is on its way has not been written yet.
-    if books.jobs.iter().any(|job| job.ending.is_none()) {
+    if books.jobs.iter().any(|job| job.outcome.is_none()) {
         return found;
     }
     let Some(placed) = books.state.whmcs_order() else {
@@ -124,7 +124,7 @@ impl Books<'_> {
     }
 }
 
-fn is_live(sighting: &OrderSighting) -> bool {
+fn is_live(sighting: &WhmcsOrder) -> bool {
     !matches!(sighting.status, OrderStatus::Cancelled | OrderStatus::Fraud)
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> 
         .iter()
         .map(|view| Earlier {
             idem_key: view.job.idem_key.as_ref(),
-            ending: view.ending,
+            outcome: view.outcome,
             requested_at: view.job.requested_at,
         })
         .collect();

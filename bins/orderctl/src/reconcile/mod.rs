@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use domain::id::OrderId;
 use domain::job::{Admission, NewJob};
 use domain::key::ClientId;
-use domain::order::{OrderSighting, OrderState};
+use domain::order::{WhmcsOrder, OrderState};
 use domain::ports::{Clock, CrmOrders, JobView, Pending, Provisioner};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -99,7 +99,7 @@ async fn compare_all(
     let mut orders: Vec<BookedOrder> = Vec::new();
     let mut found = Vec::new();
     // Each client is read once, however many orders it has.
-    let mut clients: HashMap<ClientId, Vec<OrderSighting>> = HashMap::new();
+    let mut clients: HashMap<ClientId, Vec<WhmcsOrder>> = HashMap::new();
     while orders.len() < asked.limit {
         let size = PAGE.min(asked.limit - orders.len());
         let after = orders.last().map(|last| last.order);

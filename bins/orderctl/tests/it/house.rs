@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use domain::failure::{Code, Refusal};
 use domain::id::AccountId;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
@@ -22,7 +22,7 @@ use testkit::{channel, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(60);
 
-pub(crate) struct House {
+pub(crate) struct TestEnv {
     pub(crate) store: Store,
     folder: tempfile::TempDir,
 }
@@ -108,7 +108,7 @@ pub(crate) fn normal(value: Value) -> Value {
     }
 }
 
-impl House {
+impl TestEnv {
     /// Two orders that ended, one that waits, a dead letter, a gap and a cursor.
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -149,7 +149,7 @@ impl House {
         };
         self.store
             .intake
-            .lose_position(&channel(), epoch, &gap)
+            .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
         let delivery = Delivery {
@@ -160,10 +160,10 @@ impl House {
         };
         self.store.intake.accept(&delivery).await.unwrap();
         let order = WhmcsOrderId(41);
-        self.work(1, Ending::Succeeded, &[Fact::Placed { order }])
+        self.work(1, JobOutcome::Succeeded, &[Fact::Placed { order }])
             .await;
         let refusal = Refusal::new(Code::OrderEmpty, "no products");
-        self.work(2, Ending::Failed, &[Fact::Refused(refusal), Fact::Reported])
+        self.work(2, JobOutcome::Failed, &[Fact::Refused(refusal), Fact::Reported])
             .await;
         self.store
             .intake
@@ -172,7 +172,7 @@ impl House {
             .unwrap();
     }
 
-    async fn work(&self, n: u32, ending: Ending, facts: &[Fact]) {
+    async fn work(&self, n: u32, outcome: JobOutcome, facts: &[Fact]) {
         let job = new_job(&format!("e{n}"), order_id(n), Some("k"));
         self.store.intake.enqueue(&[job]).await.unwrap();
         let claimed = self
@@ -198,7 +198,7 @@ impl House {
         all.extend_from_slice(facts);
         self.store
             .queue
-            .finish(&claimed.lease, ending, &all, &[])
+            .finish(&claimed.lease, outcome, &all, &[])
             .await
             .unwrap();
         // Activity of the next order is newer.

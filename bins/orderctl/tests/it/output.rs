@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::order_id;
 
-use crate::house::House;
+use crate::house::TestEnv;
 
 fn row(n: u32, changes: Value) -> Value {
     let mut row = json!({
@@ -25,7 +25,7 @@ fn row(n: u32, changes: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_listed_as_json() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let third = json!({"number": null, "account": null, "state": "queued", "attempts": 0});
     let second = row(2, json!({"state": "failed", "code": "ORDER_EMPTY"}));
     let expected = json!([row(3, third), second, row(1, json!({"whmcsOrder": 41})),]);
@@ -50,7 +50,7 @@ async fn orders_are_listed_as_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_is_shown_as_json_with_its_jobs_and_its_timeline() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let shown = house.json(&["orders", "show", "00000002"]).await;
     let job = shown["jobs"][0]["job"].as_str().unwrap().to_owned();
     let fact =
@@ -80,7 +80,7 @@ async fn an_order_is_shown_as_json_with_its_jobs_and_its_timeline() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_gaps_and_the_cursor_are_shown_as_json() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let channel = "/event/OrderProvisionRequested__e";
     let letters = json!([{
         "number": 1, "channel": channel, "event": "bad", "replayId": "01",
@@ -107,7 +107,7 @@ async fn letters_gaps_and_the_cursor_are_shown_as_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_is_shown_as_json() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let expected = json!({
         "store": house.url(), "engine": "sqlite", "schema": "current",
         "pending": [], "unknown": [],

@@ -4,11 +4,11 @@ use orderctl::{Exit, Stop};
 use serde_json::json;
 use testkit::order_id;
 
-use crate::house::{House, run};
+use crate::house::{TestEnv, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_act_that_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let set = ["cursor", "set", "0a"];
     let refused = house.act(&set).await;
     assert!(matches!(refused.ended, Err(Stop::Usage(_))));
@@ -37,7 +37,7 @@ async fn an_act_that_cannot_be_undone_needs_a_yes_where_nobody_can_be_asked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn workers_and_intake_are_paused_and_let_go_on() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.act(&["pause", "worker"]).await.json();
     house.act(&["pause", "intake"]).await.json();
     let pauses = house.store.reader.pauses().await.unwrap();
@@ -61,7 +61,7 @@ async fn workers_and_intake_are_paused_and_let_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_letter_is_dismissed_and_an_order_handled() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     house.act(&["events", "dismiss", "1", "--yes"]).await.json();
     assert_eq!(house.json(&["events", "dead-letters"]).await, json!([]));
     let all = house.json(&["events", "dead-letters", "--all"]).await;
@@ -74,7 +74,7 @@ async fn a_dead_letter_is_dismissed_and_an_order_handled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_an_order_that_has_ended_tells_all_of_it_and_how_it_ended() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let good = house
         .run(&["orders", "follow", "00000001", "-o", "jsonl"])
         .await;
@@ -90,7 +90,7 @@ async fn following_an_order_that_has_ended_tells_all_of_it_and_how_it_ended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_is_copied_once_its_leases_are_over_and_tells_the_same_afterwards() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let (from, to) = (
         house.url(),
         format!("sqlite:{}", house.file("copy.db").display()),
@@ -115,7 +115,7 @@ async fn a_store_is_copied_once_its_leases_are_over_and_tells_the_same_afterward
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_is_not_there_is_not_made_by_looking_at_it() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let path = house.file("mistyped.db");
     let url = format!("sqlite:{}", path.display());
     for command in [["orders", "list"], ["db", "status"]] {
@@ -136,7 +136,7 @@ async fn a_store_that_is_not_there_is_not_made_by_looking_at_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pruning_needs_a_yes_and_forgets_nothing_young() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let young = house.run(&["db", "prune", "--older-than", "1d"]).await;
     assert!(young.refused().contains("7 days"), "{}", young.refused());
     let none = json!({"jobs": 0, "events": 0, "facts": 0, "deadLetters": 0, "gaps": 0,
@@ -163,7 +163,7 @@ async fn completions_and_the_manual_page_name_every_noun() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_is_made_beside_the_work_and_never_over_a_file() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let file = house.file("backup.db");
     let to = file.to_str().unwrap();
     let counted = house.json(&["db", "backup", "--to", to]).await;
@@ -187,7 +187,7 @@ async fn a_backup_is_made_beside_the_work_and_never_over_a_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_is_told_line_by_line() {
-    let house = House::new().await;
+    let house = TestEnv::new().await;
     let words = [
         "events",
         "tail",

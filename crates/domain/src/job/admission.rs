@@ -1,6 +1,6 @@
 //! Deduplication: which requests become a job.
 
-use crate::job::{Ending, NewJob, Source};
+use crate::job::{JobOutcome, NewJob, Source};
 use crate::key::IdemKey;
 use crate::time::Timestamp;
 
@@ -23,7 +23,7 @@ pub struct Earlier<'a> {
     /// Its request's key.
     pub idem_key: Option<&'a IdemKey>,
     /// Its outcome; `None` while it is queued or running.
-    pub ending: Option<Ending>,
+    pub outcome: Option<JobOutcome>,
     /// When it was requested, by Salesforce's clock.
     pub requested_at: Timestamp,
 }
@@ -46,10 +46,10 @@ pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
 fn is_duplicate_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     let last_failed = earlier
         .last()
-        .is_some_and(|job| job.ending == Some(Ending::Failed));
+        .is_some_and(|job| job.outcome == Some(JobOutcome::Failed));
     let same_request = |earlier: &Earlier<'_>| {
         earlier.idem_key == job.idem_key.as_ref()
-            && matches!(earlier.ending, None | Some(Ending::Succeeded))
+            && matches!(earlier.outcome, None | Some(JobOutcome::Succeeded))
     };
     job.idem_key.is_some() && !last_failed && earlier.iter().any(same_request)
 }
@@ -62,11 +62,11 @@ fn is_duplicate_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
         let since_it_began = earlier.requested_at >= job.requested_at;
-        match earlier.ending {
+        match earlier.outcome {
             None => true,
-            Some(Ending::Succeeded) => same_key || since_it_began,
-            Some(Ending::Failed) => since_it_began,
-            Some(Ending::Skipped | Ending::Superseded) => false,
+            Some(JobOutcome::Succeeded) => same_key || since_it_began,
+            Some(JobOutcome::Failed) => since_it_began,
+            Some(JobOutcome::Skipped | JobOutcome::Superseded) => false,
         }
     })
 }
@@ -96,12 +96,12 @@ mod tests {
         }
     }
 
-    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<Ending>)], expected: Admission) {
+    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<JobOutcome>)], expected: Admission) {
         let earlier: Vec<_> = earlier
             .iter()
             .map(|(idem_key, outcome)| Earlier {
                 idem_key: *idem_key,
-                ending: *outcome,
+                outcome: *outcome,
                 requested_at: REQUESTED,
             })
             .collect();
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn duplicate_request_is_dropped_and_retry_is_enqueued() {
         use Admission::{Enqueued, SameRequest};
-        use Ending::{Failed, Skipped, Succeeded, Superseded};
+        use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
         let same = request(Source::Event, Some(&k), 0);
         check(&same, &[], Enqueued);
@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn sweep_ignores_skipped_and_superseded_jobs() {
         use Admission::{Enqueued, SameRequest};
-        use Ending::{Failed, Skipped, Succeeded, Superseded};
+        use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
         let began = REQUESTED.as_millis();
         for swept in [

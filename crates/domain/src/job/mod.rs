@@ -117,7 +117,7 @@ impl NewJob {
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ending {
+pub enum JobOutcome {
     /// The order is provisioned and Salesforce shows it.
     Succeeded,
     /// The order failed and Salesforce shows it, or the order does not exist.
@@ -128,7 +128,7 @@ pub enum Ending {
     Superseded,
 }
 
-impl Ending {
+impl JobOutcome {
     /// Every outcome.
     pub const ALL: [Self; 4] = [
         Self::Succeeded,
@@ -157,7 +157,7 @@ pub enum JobState {
     /// Leased by a worker.
     Leased(Lease),
     /// Finished. A job never leaves this state.
-    Ended(Ending),
+    Ended(JobOutcome),
 }
 
 /// A transition of a job.
@@ -168,7 +168,7 @@ pub enum JobTransition {
     /// Its worker releases it, or its lease expired.
     Release,
     /// Its worker finishes it.
-    Finish(Ending),
+    Finish(JobOutcome),
 }
 
 /// A transition that the job's state does not allow.
@@ -220,14 +220,14 @@ pub struct Lease {
     /// The order. No other claim on it is granted meanwhile.
     pub order: OrderId,
     /// The lease token, compared in every statement that writes under this lease.
-    pub fence: Fence,
+    pub token: LeaseToken,
 }
 
 /// A lease token. Its ordering has no meaning but is stable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(String);
+pub struct LeaseToken(String);
 
-impl Fence {
+impl LeaseToken {
     /// The token of the owner's `count`th claim.
     #[must_use]
     pub fn of(owner: &Owner, count: u64) -> Self {
@@ -247,7 +247,7 @@ impl Fence {
     }
 }
 
-impl fmt::Display for Fence {
+impl fmt::Display for LeaseToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -274,18 +274,18 @@ mod tests {
         let lease = Lease {
             job: JobId::of_event(&EventId::new("e").unwrap()),
             order: OrderId::parse("801000000000001").unwrap(),
-            fence: Fence::of(&Owner::new("w").unwrap(), 1),
+            token: LeaseToken::of(&Owner::new("w").unwrap(), 1),
         };
         let states = [
             JobState::Queued,
             JobState::Leased(lease.clone()),
-            JobState::Ended(Ending::Succeeded),
-            JobState::Ended(Ending::Failed),
+            JobState::Ended(JobOutcome::Succeeded),
+            JobState::Ended(JobOutcome::Failed),
         ];
         let transitions = [
             JobTransition::Claim(lease),
             JobTransition::Release,
-            JobTransition::Finish(Ending::Failed),
+            JobTransition::Finish(JobOutcome::Failed),
         ];
         let legal: Vec<_> = states
             .iter()

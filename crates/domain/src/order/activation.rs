@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::failure::{Code, Refusal};
 use crate::key::ServiceId;
-use crate::order::{Fact, LineSighting, OrderSighting, OrderStatus, ServiceStatus};
+use crate::order::{Fact, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus};
 use crate::ports::ModuleKind;
 use crate::time::Timestamp;
 
 /// State of the activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetUp {
+pub enum ActivationState {
     /// Nothing was tried.
     NotStarted,
     /// An intent was recorded, its outcome was not.
@@ -23,7 +23,7 @@ pub enum SetUp {
         /// The service, for ModuleCreate; `None` for AcceptOrder.
         service: Option<ServiceId>,
         /// The state before the intent.
-        prior: Box<SetUp>,
+        prior: Box<ActivationState>,
     },
     /// A call may have taken effect.
     Unknown {
@@ -51,14 +51,14 @@ pub const MAX_UNKNOWN_CALLS: u32 = 3;
 
 /// Progress of the activation in this attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetUpSoFar {
+pub struct ActivationProgress {
     /// State of the last call.
-    pub set_up: SetUp,
+    pub set_up: ActivationState,
     /// Calls of this attempt whose outcome is unknown.
     pub unknown_calls: u32,
 }
 
-impl SetUp {
+impl ActivationState {
     /// The state a new attempt starts from. If the last attempt reported a module failure
     /// (`module_failed`), the operator's retry allows creating what is pending. An unknown outcome
     /// stays unknown.
@@ -188,7 +188,7 @@ impl SetUp {
 
 /// The action that follows a read-back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetUpMove {
+pub enum ActivationAction {
     /// Everything is active.
     Done,
     /// Call AcceptOrder.
@@ -209,15 +209,15 @@ pub enum SetUpMove {
 /// `module` returns whether a line's module is listed as idempotent, absent or neither. `quiet` is
 /// how long an unknown call may still take effect.
 #[must_use]
-pub fn next_set_up(
-    so_far: &SetUpSoFar,
-    seen: &OrderSighting,
-    module: impl Fn(&LineSighting) -> ModuleKind,
+pub fn next_activation_action(
+    so_far: &ActivationProgress,
+    seen: &WhmcsOrder,
+    module: impl Fn(&WhmcsService) -> ModuleKind,
     now: Timestamp,
     quiet: Duration,
-) -> SetUpMove {
+) -> ActivationAction {
     if let Some(refusal) = ended_by_staff(seen) {
-        return SetUpMove::Refuse(refusal);
+        return ActivationAction::Refuse(refusal);
     }
     let set_up = &so_far.set_up;
     let pending: Vec<_> = seen
@@ -226,11 +226,11 @@ pub fn next_set_up(
         .filter(|line| line.status == ServiceStatus::Pending)
         .collect();
     if pending.is_empty() && seen.status == OrderStatus::Active {
-        return SetUpMove::Done;
+        return ActivationAction::Done;
     }
-    if let SetUp::Unknown { at, .. } | SetUp::InFlight { at, .. } = set_up {
+    if let ActivationState::Unknown { at, .. } | ActivationState::InFlight { at, .. } = set_up {
         if now < *at + quiet {
-            return SetUpMove::Wait(*at + quiet);
+            return ActivationAction::Wait(*at + quiet);
         }
         if so_far.unknown_calls >= MAX_UNKNOWN_CALLS {
             return unanswered(seen, so_far.unknown_calls);
@@ -244,7 +244,7 @@ pub fn next_set_up(
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
     let tried = match set_up {
-        SetUp::Creating { tried } | SetUp::Unknown { tried, .. } => tried.as_slice(),
+        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => tried.as_slice(),
         _ => &[],
     };
     // ModuleCreate does nothing for a service without a module; AcceptOrder activates it. A call
@@ -256,22 +256,22 @@ pub fn next_set_up(
         .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
-        SetUp::NotStarted if seen.status == OrderStatus::Pending => {
-            SetUpMove::Accept { run_modules: true }
+        ActivationState::NotStarted if seen.status == OrderStatus::Pending => {
+            ActivationAction::Accept { run_modules: true }
         }
-        SetUp::Unknown { .. } | SetUp::InFlight { .. } | SetUp::Creating { .. } if accept_again => {
-            SetUpMove::Accept { run_modules: true }
+        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } | ActivationState::Creating { .. } if accept_again => {
+            ActivationAction::Accept { run_modules: true }
         }
-        SetUp::NotStarted | SetUp::Answered | SetUp::Unknown { .. } | SetUp::InFlight { .. }
+        ActivationState::NotStarted | ActivationState::Answered | ActivationState::Unknown { .. } | ActivationState::InFlight { .. }
             if repeatable =>
         {
             match first {
-                Some(service) => SetUpMove::Create(service),
+                Some(service) => ActivationAction::Create(service),
                 None if tried.is_empty() => still_pending(seen, &pending),
                 None => failed(seen, creation_report(&pending, tried)),
             }
         }
-        SetUp::Unknown { .. } | SetUp::InFlight { .. } => SetUpMove::Refuse(Refusal::new(
+        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => ActivationAction::Refuse(Refusal::new(
             Code::WhmcsOutcomeUnknown,
             format!(
                 "WHMCS order {}: the answer to creating {} was lost and it is still Pending; it may have been created",
@@ -279,30 +279,30 @@ pub fn next_set_up(
                 services(&pending)
             ),
         )),
-        SetUp::NotStarted | SetUp::Answered => still_pending(seen, &pending),
-        SetUp::Failed { texts } => failed(
+        ActivationState::NotStarted | ActivationState::Answered => still_pending(seen, &pending),
+        ActivationState::Failed { texts } => failed(
             seen,
             format!("{} not created: {}", services(&pending), texts.join("; ")),
         ),
-        SetUp::Creating { .. } => match first {
-            Some(service) => SetUpMove::Create(service),
+        ActivationState::Creating { .. } => match first {
+            Some(service) => ActivationAction::Create(service),
             None => failed(seen, creation_report(&pending, tried)),
         },
     }
 }
 
-fn all_services_active(set_up: &SetUp, seen: &OrderSighting) -> SetUpMove {
+fn all_services_active(set_up: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
     match set_up {
-        SetUp::Answered => failed(
+        ActivationState::Answered => failed(
             seen,
             "AcceptOrder answered success but the order is still Pending".to_owned(),
         ),
-        SetUp::Failed { texts } if texts.len() > 1 => failed(seen, texts.join("; ")),
-        _ => SetUpMove::Accept { run_modules: false },
+        ActivationState::Failed { texts } if texts.len() > 1 => failed(seen, texts.join("; ")),
+        _ => ActivationAction::Accept { run_modules: false },
     }
 }
 
-fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
+fn ended_by_staff(seen: &WhmcsOrder) -> Option<Refusal> {
     let mismatch = |detail: String| {
         Some(Refusal::new(
             Code::WhmcsOrderMismatch,
@@ -325,8 +325,8 @@ fn ended_by_staff(seen: &OrderSighting) -> Option<Refusal> {
     })
 }
 
-fn unanswered(seen: &OrderSighting, calls: u32) -> SetUpMove {
-    SetUpMove::Refuse(Refusal::new(
+fn unanswered(seen: &WhmcsOrder, calls: u32) -> ActivationAction {
+    ActivationAction::Refuse(Refusal::new(
         Code::WhmcsOutcomeUnknown,
         format!(
             "WHMCS order {}: {calls} activation calls got no answer, and it is not complete",
@@ -335,7 +335,7 @@ fn unanswered(seen: &OrderSighting, calls: u32) -> SetUpMove {
     ))
 }
 
-fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {
+fn still_pending(seen: &WhmcsOrder, pending: &[&WhmcsService]) -> ActivationAction {
     failed(
         seen,
         format!(
@@ -345,14 +345,14 @@ fn still_pending(seen: &OrderSighting, pending: &[&LineSighting]) -> SetUpMove {
     )
 }
 
-fn failed(seen: &OrderSighting, detail: String) -> SetUpMove {
-    SetUpMove::Refuse(Refusal::new(
+fn failed(seen: &WhmcsOrder, detail: String) -> ActivationAction {
+    ActivationAction::Refuse(Refusal::new(
         Code::WhmcsModuleFailed,
         format!("WHMCS order {}: {detail}", seen.id),
     ))
 }
 
-fn creation_report(pending: &[&LineSighting], tried: &[(ServiceId, Option<String>)]) -> String {
+fn creation_report(pending: &[&WhmcsService], tried: &[(ServiceId, Option<String>)]) -> String {
     pending
         .iter()
         .map(|line| {
@@ -366,7 +366,7 @@ fn creation_report(pending: &[&LineSighting], tried: &[(ServiceId, Option<String
         .join("; ")
 }
 
-fn services(lines: &[&LineSighting]) -> String {
+fn services(lines: &[&WhmcsService]) -> String {
     let ids: Vec<_> = lines.iter().map(|line| line.service.to_string()).collect();
     let word = if ids.len() == 1 {
         "service"

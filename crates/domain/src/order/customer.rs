@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::decimal::Decimal;
 use crate::id::{AccountId, OrderId, PricebookEntryId, PricebookId};
-use crate::order::{Activation, Cycle};
+use crate::order::{ActivationStatus, Cycle};
 use crate::time::Timestamp;
 
 /// Maximum number of lines of a customer's order: the limit of the one call that creates it.
@@ -112,14 +112,14 @@ pub struct CustomerOrder {
     /// `Status`.
     pub status: BusinessStatus,
     /// `Activation_Status__c`.
-    pub activation: Activation,
+    pub activation: ActivationStatus,
     /// When it was last changed, by the CRM's clock.
     pub updated_at: Timestamp,
 }
 
 /// The result of requesting another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AskAnswer {
+pub enum RetryAnswer {
     /// The order is `Activating` again; its event follows.
     Asked,
     /// It is not failed, or somebody else wrote in between. Nothing was written.

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// `Activation_Status__c`: the machine state that Flow, operator and worker share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Activation {
+pub enum ActivationStatus {
     /// Empty: not requested yet.
     NotRequested,
     /// Approved and not finished: the only state in which we act.
@@ -22,7 +22,7 @@ pub enum Activation {
     Other(String),
 }
 
-impl fmt::Display for Activation {
+impl fmt::Display for ActivationStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotRequested => "empty",
@@ -44,7 +44,7 @@ pub struct OrderDetails {
     /// `OrderNumber`, for display.
     pub number: Option<String>,
     /// `Activation_Status__c`.
-    pub activation: Activation,
+    pub activation: ActivationStatus,
     /// `Activation_IdemKey__c`, where the org has the field.
     pub idem_key: Option<IdemKey>,
     /// `Activation_Last_Attempt_At__c`: when the Flow requested the attempt, where the org has the
@@ -132,9 +132,9 @@ pub struct Product {
 
 /// The guard's view of an order: may this attempt still write?
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct OrderGuard {
     /// `Activation_Status__c`.
-    pub activation: Activation,
+    pub activation: ActivationStatus,
     /// `Activation_IdemKey__c`, where the org has the field.
     pub idem_key: Option<IdemKey>,
     /// The version that was read. A conditional write sends it back and fails when somebody else
@@ -145,10 +145,10 @@ pub struct Standing {
     pub read_at: Option<String>,
 }
 
-impl Standing {
+impl OrderGuard {
     /// Whether an attempt that started with `idem_key` may still write its outcome.
     #[must_use]
     pub fn admits(&self, idem_key: Option<&IdemKey>) -> bool {
-        self.activation == Activation::Activating && self.idem_key.as_ref() == idem_key
+        self.activation == ActivationStatus::Activating && self.idem_key.as_ref() == idem_key
     }
 }

@@ -17,21 +17,21 @@ mod state;
 mod step;
 mod whmcs;
 
-pub use activation::{MAX_UNKNOWN_CALLS, SetUp, SetUpMove, SetUpSoFar, next_set_up};
+pub use activation::{MAX_UNKNOWN_CALLS, ActivationState, ActivationAction, ActivationProgress, next_activation_action};
 pub use customer::{
-    AskAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
+    RetryAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
     Placed,
 };
 pub use cycle::{Cycle, UnknownCycle};
-pub use details::{Account, Activation, Contact, Item, OrderDetails, Product, Standing};
+pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, Product, OrderGuard};
 pub use fact::{Fact, MarkerCheck};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use progress::{Placing, Progress, UnknownCall};
-pub use search::{MarkersKept, Search, Verdict, judge};
+pub use search::{MarkersKept, Search, MatchResult, judge};
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};
 pub use whmcs::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+    WhmcsClient, ClientStatus, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus,
 };

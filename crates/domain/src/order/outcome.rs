@@ -31,7 +31,7 @@ pub struct Report {
     pub at: Timestamp,
     /// The message for the operator, including the correlation id; empty on success.
     pub message: String,
-    /// The version that the guard read; see [`crate::order::Standing::version`].
+    /// The version that the guard read; see [`crate::order::OrderGuard::version`].
     pub version: Option<String>,
 }
 

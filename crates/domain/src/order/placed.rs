@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, LineMarker, ServiceId};
-use crate::order::{Line, LineSighting, OrderSighting, OrderStatus, Plan};
+use crate::order::{Line, WhmcsService, WhmcsOrder, OrderStatus, Plan};
 
 /// A planned line and the service that WHMCS created for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct PlacedLine {
 /// `WHMCS_ORDER_MISMATCH` with the exact difference: another client, cancelled, fraud, too
 /// few or too many services, another product or cycle.
 pub fn verify(
-    sighting: &OrderSighting,
+    sighting: &WhmcsOrder,
     plan: &Plan,
     client: ClientId,
 ) -> Result<Vec<PlacedLine>, Refusal> {
@@ -51,7 +51,7 @@ pub fn verify(
             )));
         }
     }
-    let mut services: Vec<&LineSighting> = sighting.lines.iter().collect();
+    let mut services: Vec<&WhmcsService> = sighting.lines.iter().collect();
     services.sort_unstable_by_key(|line| line.service);
     let mut placed = Vec::with_capacity(plan.lines.len());
     let mut missing = Vec::new();
@@ -102,7 +102,7 @@ pub fn verify(
     Err(mismatch(differences.join("; ")))
 }
 
-fn fits(service: &LineSighting, line: &Line) -> bool {
+fn fits(service: &WhmcsService, line: &Line) -> bool {
     service
         .product
         .is_none_or(|product| product == line.product)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::key::{ClientId, WhmcsOrderId};
-use crate::order::{Fact, PlacedLine, SetUp};
+use crate::order::{Fact, PlacedLine, ActivationState};
 use crate::time::Timestamp;
 
 /// What exists in WHMCS.
@@ -41,7 +41,7 @@ pub enum Progress {
         watermark: Option<WhmcsOrderId>,
     },
     /// The order matches the plan and is being activated.
-    SettingUp {
+    Activating {
         /// The client.
         client: ClientId,
         /// The order.
@@ -49,7 +49,7 @@ pub enum Progress {
         /// Which service belongs to which line.
         lines: Vec<PlacedLine>,
         /// State of the activation.
-        set_up: SetUp,
+        set_up: ActivationState,
         /// Calls of this attempt whose outcome is unknown.
         unknown_calls: u32,
     },
@@ -145,13 +145,13 @@ impl Progress {
                 order,
                 watermark,
             },
-            Self::SettingUp {
+            Self::Activating {
                 client,
                 order,
                 lines,
                 set_up,
                 ..
-            } => Self::SettingUp {
+            } => Self::Activating {
                 client,
                 order,
                 lines,
@@ -162,11 +162,11 @@ impl Progress {
                 client,
                 order,
                 lines,
-            } => Self::SettingUp {
+            } => Self::Activating {
                 client,
                 order,
                 lines,
-                set_up: SetUp::Answered,
+                set_up: ActivationState::Answered,
                 unknown_calls: 0,
             },
         }
@@ -227,16 +227,16 @@ impl Progress {
             }),
             (Self::Placed { client, order, .. }, Fact::Verified { lines, .. }) => {
                 let lines = lines.clone();
-                Some(Self::SettingUp {
+                Some(Self::Activating {
                     client,
                     order,
                     lines,
-                    set_up: SetUp::NotStarted,
+                    set_up: ActivationState::NotStarted,
                     unknown_calls: 0,
                 })
             }
             (
-                Self::SettingUp {
+                Self::Activating {
                     client,
                     order,
                     lines,
@@ -249,7 +249,7 @@ impl Progress {
                 lines,
             }),
             (
-                Self::SettingUp {
+                Self::Activating {
                     client,
                     order,
                     lines,
@@ -257,7 +257,7 @@ impl Progress {
                     unknown_calls,
                 },
                 fact,
-            ) => Some(Self::SettingUp {
+            ) => Some(Self::Activating {
                 client,
                 order,
                 lines,

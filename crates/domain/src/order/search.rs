@@ -2,7 +2,7 @@
 
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
-use crate::order::{OrderSighting, OrderStatus, Plan};
+use crate::order::{WhmcsOrder, OrderStatus, Plan};
 
 /// The search criteria.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl Search<'_> {
 
 /// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum MatchResult {
     /// No order of ours.
     Absent,
     /// Exactly one order of ours.
@@ -59,7 +59,7 @@ pub enum Verdict {
 /// Several are `WHMCS_DUPLICATE_FOUND`. Without any, an unmarked order above the watermark that
 /// matches the plan is `WHMCS_OUTCOME_UNKNOWN`, unless WHMCS is proven to keep markers.
 #[must_use]
-pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
+pub fn judge(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
     let remembered = || {
         orders
             .iter()
@@ -77,9 +77,9 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
         ([], _) => {}
         // The only one of several that staff did not end is ours. A single order is ours even if
         // staff ended it, and then an operator decides.
-        ([one], _) | (_, [one]) => return Verdict::Found(one.id),
+        ([one], _) | (_, [one]) => return MatchResult::Found(one.id),
         (several, _) => {
-            return Verdict::Refused(Refusal::new(
+            return MatchResult::Refused(Refusal::new(
                 Code::WhmcsDuplicateFound,
                 format!(
                     "WHMCS orders {} all carry the marker of this order",
@@ -89,16 +89,16 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
         }
     }
     let Some(watermark) = search.watermark else {
-        return Verdict::Absent;
+        return MatchResult::Absent;
     };
     let duplicates: Vec<_> = remembered()
         .filter(|order| order.id > watermark && Some(order.id) != search.answered)
         .filter(|order| !search.rules_out(order.id) && is_unmarked_duplicate(order, search.plan))
         .collect();
     if duplicates.is_empty() {
-        return Verdict::Absent;
+        return MatchResult::Absent;
     }
-    Verdict::Refused(Refusal::new(
+    MatchResult::Refused(Refusal::new(
         Code::WhmcsOutcomeUnknown,
         format!(
             "WHMCS order {} has the same client, products and cycles, carries no marker, and may be this order. If it is, add {} to its notes in WHMCS; if it belongs to another order, add the marker of that one",
@@ -108,7 +108,7 @@ pub fn judge(search: &Search<'_>, orders: &[OrderSighting]) -> Verdict {
     ))
 }
 
-fn is_ours(order: &OrderSighting, search: &Search<'_>) -> bool {
+fn is_ours(order: &WhmcsOrder, search: &Search<'_>) -> bool {
     search.marker.is_in(&order.notes)
         || order.lines.iter().any(|seen| {
             seen.marker.is_some_and(|marker| {
@@ -121,11 +121,11 @@ fn is_ours(order: &OrderSighting, search: &Search<'_>) -> bool {
         })
 }
 
-fn is_ended(order: &OrderSighting) -> bool {
+fn is_ended(order: &WhmcsOrder) -> bool {
     matches!(order.status, OrderStatus::Cancelled | OrderStatus::Fraud)
 }
 
-fn is_unmarked_duplicate(order: &OrderSighting, plan: &Plan) -> bool {
+fn is_unmarked_duplicate(order: &WhmcsOrder, plan: &Plan) -> bool {
     if order.notes.contains("orderbridge:v1:")
         || order.lines.iter().any(|line| line.marker.is_some())
     {
@@ -150,7 +150,7 @@ fn is_unmarked_duplicate(order: &OrderSighting, plan: &Plan) -> bool {
         })
 }
 
-fn ids(orders: &[&OrderSighting]) -> String {
+fn ids(orders: &[&WhmcsOrder]) -> String {
     orders
         .iter()
         .map(|order| order.id.to_string())

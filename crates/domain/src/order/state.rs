@@ -97,7 +97,7 @@ impl OrderState {
                 Progress::CreatingClient(call) | Progress::Placing { call, .. } => {
                     matches!(call, Placing::InFlight { .. })
                 }
-                Progress::SettingUp { set_up, .. } => set_up.is_in_flight(),
+                Progress::Activating { set_up, .. } => set_up.is_in_flight(),
                 _ => false,
             }
     }
@@ -113,7 +113,7 @@ impl OrderState {
     pub fn whmcs_order(&self) -> Option<WhmcsOrderId> {
         match &self.progress {
             Progress::Placed { order, .. }
-            | Progress::SettingUp { order, .. }
+            | Progress::Activating { order, .. }
             | Progress::Accepted { order, .. } => Some(*order),
             Progress::Nothing
             | Progress::CreatingClient(_)
@@ -126,7 +126,7 @@ impl OrderState {
     #[must_use]
     pub fn placed_lines(&self) -> &[PlacedLine] {
         match &self.progress {
-            Progress::SettingUp { lines, .. } | Progress::Accepted { lines, .. } => lines,
+            Progress::Activating { lines, .. } | Progress::Accepted { lines, .. } => lines,
             _ => &[],
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::failure::Refusal;
 use crate::key::{ClientId, JobId, WhmcsOrderId};
-use crate::order::{OrderState, Phase, Placing, Progress, SetUp, SetUpSoFar, UnknownCall};
+use crate::order::{OrderState, Phase, Placing, Progress, ActivationState, ActivationProgress, UnknownCall};
 use crate::time::Timestamp;
 
 /// The next step for an order. Each step records at least one fact.
@@ -11,11 +11,11 @@ pub enum Step {
     /// Check that the order is `Activating` and start the attempt.
     Check,
     /// Find the client, or create it where that is enabled.
-    KnowClient,
+    ResolveClient,
     /// A worker crashed after recording the intent to create a client: the outcome is unknown.
-    DoubtClient,
+    RecordClientUnknown,
     /// Search for the client that an unknown call may have created.
-    SettleClient {
+    ReconcileClient {
         /// When the outcome became unknown.
         since: Timestamp,
         /// Complete searches that found nothing.
@@ -32,9 +32,9 @@ pub enum Step {
         unknown: Option<UnknownCall>,
     },
     /// A worker crashed after recording the intent of AddOrder: the outcome is unknown.
-    DoubtPlace,
+    RecordPlacementUnknown,
     /// Search for the order that an unknown AddOrder may have created.
-    SettlePlace {
+    ReconcilePlacement {
         /// For this client.
         client: ClientId,
         /// Only orders with a higher id can be ours.
@@ -54,18 +54,18 @@ pub enum Step {
         watermark: Option<WhmcsOrderId>,
     },
     /// A worker crashed after recording the intent of an activation call: the outcome is unknown.
-    DoubtSetUp {
+    RecordActivationUnknown {
         /// Whether it was ModuleCreate; AcceptOrder otherwise.
         creating: bool,
     },
     /// Read back, then accept the order or create what is pending.
-    SetUp {
+    ActivationState {
         /// The client.
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
         /// Its progress.
-        so_far: SetUpSoFar,
+        so_far: ActivationProgress,
     },
     /// Write the outcome to the CRM.
     Report {
@@ -82,12 +82,12 @@ impl Step {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Check => "check",
-            Self::KnowClient => "know_client",
-            Self::DoubtClient | Self::SettleClient { .. } => "settle_client",
+            Self::ResolveClient => "know_client",
+            Self::RecordClientUnknown | Self::ReconcileClient { .. } => "settle_client",
             Self::Place { .. } => "place",
-            Self::DoubtPlace | Self::SettlePlace { .. } => "settle_place",
+            Self::RecordPlacementUnknown | Self::ReconcilePlacement { .. } => "settle_place",
             Self::Verify { .. } => "verify",
-            Self::DoubtSetUp { .. } | Self::SetUp { .. } => "set_up",
+            Self::RecordActivationUnknown { .. } | Self::ActivationState { .. } => "set_up",
             Self::Report { .. } => "report",
             Self::Done => "done",
         }
@@ -97,12 +97,12 @@ impl Step {
     #[must_use]
     pub const fn wait_description(&self) -> &'static str {
         match self {
-            Self::SettleClient { .. }
-            | Self::SettlePlace { .. }
+            Self::ReconcileClient { .. }
+            | Self::ReconcilePlacement { .. }
             | Self::Place {
                 unknown: Some(_), ..
             } => "next search",
-            Self::SetUp { .. } => "next read-back",
+            Self::ActivationState { .. } => "next read-back",
             _ => "next try",
         }
     }
@@ -112,12 +112,12 @@ impl Step {
     pub const fn needs_provisioner(&self) -> bool {
         matches!(
             self,
-            Self::KnowClient
-                | Self::SettleClient { .. }
+            Self::ResolveClient
+                | Self::ReconcileClient { .. }
                 | Self::Place { .. }
-                | Self::SettlePlace { .. }
+                | Self::ReconcilePlacement { .. }
                 | Self::Verify { .. }
-                | Self::SetUp { .. }
+                | Self::ActivationState { .. }
         )
     }
 }
@@ -143,13 +143,13 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
         Phase::Working => {}
     }
     match &state.progress {
-        Progress::Nothing => Step::KnowClient,
-        Progress::CreatingClient(Placing::InFlight { .. }) => Step::DoubtClient,
-        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::SettleClient {
+        Progress::Nothing => Step::ResolveClient,
+        Progress::CreatingClient(Placing::InFlight { .. }) => Step::RecordClientUnknown,
+        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::ReconcileClient {
             since: *at,
             empty_searches: *empty_searches,
         },
-        Progress::CreatingClient(Placing::Reopened) => Step::KnowClient,
+        Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
         Progress::ClientKnown { client } => Step::Place {
             client: *client,
             watermark: state.watermark_of(*client),
@@ -161,8 +161,8 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             unknown,
             call,
         } => match call {
-            Placing::InFlight { .. } => Step::DoubtPlace,
-            Placing::Unknown { at, empty_searches } => Step::SettlePlace {
+            Placing::InFlight { .. } => Step::RecordPlacementUnknown,
+            Placing::Unknown { at, empty_searches } => Step::ReconcilePlacement {
                 client: *client,
                 watermark: *watermark,
                 since: *at,
@@ -183,22 +183,22 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             order: *order,
             watermark: *watermark,
         },
-        Progress::SettingUp {
-            set_up: SetUp::InFlight { service, .. },
+        Progress::Activating {
+            set_up: ActivationState::InFlight { service, .. },
             ..
-        } => Step::DoubtSetUp {
+        } => Step::RecordActivationUnknown {
             creating: service.is_some(),
         },
-        Progress::SettingUp {
+        Progress::Activating {
             client,
             order,
             set_up,
             unknown_calls,
             ..
-        } => Step::SetUp {
+        } => Step::ActivationState {
             client: *client,
             order: *order,
-            so_far: SetUpSoFar {
+            so_far: ActivationProgress {
                 set_up: set_up.clone(),
                 unknown_calls: *unknown_calls,
             },

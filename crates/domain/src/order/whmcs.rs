@@ -6,7 +6,7 @@ use crate::order::Cycle;
 
 /// A client as read from WHMCS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientSighting {
+pub struct WhmcsClient {
     /// The client.
     pub id: ClientId,
     /// Whether it can place orders.
@@ -15,7 +15,7 @@ pub struct ClientSighting {
     pub currency: Option<String>,
 }
 
-impl ClientSighting {
+impl WhmcsClient {
     /// Checks that the client is billed in `currency`. Passes when either currency is unknown.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ pub enum ServiceStatus {
 
 /// An order as read from WHMCS.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OrderSighting {
+pub struct WhmcsOrder {
     /// The order.
     pub id: WhmcsOrderId,
     /// The client it belongs to.
@@ -84,12 +84,12 @@ pub struct OrderSighting {
     /// Its notes; empty if the install dropped them.
     pub notes: String,
     /// Its services, ascending by id.
-    pub lines: Vec<LineSighting>,
+    pub lines: Vec<WhmcsService>,
 }
 
 /// A service of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LineSighting {
+pub struct WhmcsService {
     /// The service.
     pub service: ServiceId,
     /// Its product; `None` when WHMCS did not report it (a damaged row hides the service list).

@@ -34,7 +34,7 @@ pub enum CallAction {
     /// The order was read.
     Details,
     /// The guard's view of the order was read.
-    Standing,
+    OrderGuard,
     /// The client's id was written to the account.
     LinkClient,
     /// Service ids were written to the order's lines.
@@ -61,7 +61,7 @@ impl CallAction {
     /// Every action.
     pub const ALL: [Self; 12] = [
         Self::Details,
-        Self::Standing,
+        Self::OrderGuard,
         Self::LinkClient,
         Self::ReportItems,
         Self::Report,
@@ -79,7 +79,7 @@ impl CallAction {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Details => "details",
-            Self::Standing => "standing",
+            Self::OrderGuard => "standing",
             Self::LinkClient => "link_client",
             Self::ReportItems => "report_items",
             Self::Report => "report",
@@ -104,7 +104,7 @@ impl CallAction {
     pub const fn system(self) -> System {
         match self {
             Self::Details
-            | Self::Standing
+            | Self::OrderGuard
             | Self::LinkClient
             | Self::ReportItems
             | Self::Report => System::Salesforce,
@@ -123,7 +123,7 @@ impl CallAction {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Details => "read the order",
-            Self::Standing => "check that this attempt still owns the order",
+            Self::OrderGuard => "check that this attempt still owns the order",
             Self::LinkClient => "write the client's id to the account",
             Self::ReportItems => "write the service ids to the order's lines",
             Self::Report => "write the outcome to the order",
@@ -247,7 +247,7 @@ pub struct RecordedCall {
 impl CallAction {
     /// Whether this fact is the intent that is recorded before such a call.
     #[must_use]
-    pub const fn is_meant_by(self, fact: &Fact) -> bool {
+    pub const fn is_intended_by(self, fact: &Fact) -> bool {
         matches!(
             (fact, self),
             (Fact::CreatingClient { .. }, Self::AddClient)
@@ -273,7 +273,7 @@ pub fn align(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
                 .position(|other| other.call.action == action)?;
             let intent = facts
                 .iter()
-                .find(|recorded| recorded.job == made.job && action.is_meant_by(&recorded.fact))?;
+                .find(|recorded| recorded.job == made.job && action.is_intended_by(&recorded.fact))?;
             (first == n).then(|| intent.at.since(made.call.at))
         });
         let early = early.max().unwrap_or_default();

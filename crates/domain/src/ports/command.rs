@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::id::OrderId;
 use crate::key::{Channel, ReplayId, WhmcsOrderId};
-use crate::order::AskAnswer;
+use crate::order::RetryAnswer;
 use crate::time::Timestamp;
 
 /// What an operator can pause.
@@ -39,7 +39,7 @@ impl fmt::Display for Pausable {
 
 /// A command of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum AdminCommand {
     /// Close a dead letter.
     Dismiss {
         /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
@@ -76,18 +76,18 @@ pub enum Act {
         order: OrderId,
     },
     /// Intent to request another attempt for this order in Salesforce, written before the call.
-    /// Without an [`AskedAgain`](Self::AskedAgain) after it, the outcome of the call is unknown.
-    AskAgain {
+    /// Without an [`RetryRequested`](Self::AskedAgain) after it, the outcome of the call is unknown.
+    RequestRetry {
         /// The order.
         order: OrderId,
     },
     /// The result of that call. A retried order needs no attention until the attempt starts. An
     /// order that changed since the intent is left as it is.
-    AskedAgain {
+    RetryRequested {
         /// The order.
         order: OrderId,
         /// The answer of Salesforce; `None` for an error or a refusal.
-        answer: Option<AskAnswer>,
+        answer: Option<RetryAnswer>,
     },
     /// Pause intake or workers.
     Pause {
@@ -101,7 +101,7 @@ pub enum Act {
     },
 }
 
-impl Act {
+impl AdminCommand {
     /// Stable name, for storage.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -112,8 +112,8 @@ impl Act {
             Self::ResetCursor { .. } => "reset_cursor",
             Self::Forget { .. } => "forget",
             Self::Handle { .. } => "handle",
-            Self::AskAgain { .. } => "ask_again",
-            Self::AskedAgain { .. } => "asked_again",
+            Self::RequestRetry { .. } => "ask_again",
+            Self::RetryRequested { .. } => "asked_again",
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
         }
@@ -129,11 +129,11 @@ impl Act {
             }
             Self::ResetCursor { channel } => channel.to_string(),
             Self::Forget { order, whmcs_order } => format!("{order}, WHMCS order {whmcs_order}"),
-            Self::Handle { order } | Self::AskAgain { order } => order.to_string(),
-            Self::AskedAgain { order, answer } => {
+            Self::Handle { order } | Self::RequestRetry { order } => order.to_string(),
+            Self::RetryRequested { order, answer } => {
                 let result = match answer {
-                    Some(AskAnswer::Asked) => "asked",
-                    Some(AskAnswer::NotFailed) => "it has not failed any more",
+                    Some(RetryAnswer::Asked) => "asked",
+                    Some(RetryAnswer::NotFailed) => "it has not failed any more",
                     None => "Salesforce did not do it",
                 };
                 format!("{order}: {result}")
@@ -145,11 +145,11 @@ impl Act {
 
 /// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Acted {
+pub enum CommandResult {
     /// It was carried out and recorded in the audit log.
     Done,
     /// No such open dead letter, channel, order or pause. Nothing was written.
-    NotThere,
+    NotFound,
     /// A worker is running a job of the order. Nothing was written; try again afterwards.
     Running,
 }
@@ -169,14 +169,14 @@ pub struct Pause {
 
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Audit {
+pub struct AuditEntry {
     /// When, by the store's clock.
     pub at: Timestamp,
     /// Who.
     pub who: String,
-    /// What ([`Act::name`]).
+    /// What ([`AdminCommand::name`]).
     pub act: String,
-    /// To what ([`Act::subject`]).
+    /// To what ([`AdminCommand::subject`]).
     pub subject: String,
     /// Why.
     pub reason: String,

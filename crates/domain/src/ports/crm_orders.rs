@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::id::{AccountId, OrderId};
 use crate::key::{ClientId, CorrelationId, IdemKey};
 use crate::order::{
-    AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, Standing,
+    RetryAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, OrderGuard,
 };
 use crate::ports::CallError;
 use crate::time::Timestamp;
@@ -50,7 +50,7 @@ pub trait CrmOrders: Send + Sync {
     ///
     /// # Errors
     /// [`CallError`].
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError>;
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError>;
 
     /// Writes the client's id to the account.
     ///
@@ -102,5 +102,5 @@ pub trait CrmOrders: Send + Sync {
     ///
     /// # Errors
     /// [`CallError`].
-    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError>;
+    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError>;
 }

@@ -108,7 +108,7 @@ pub enum StreamError {
     },
     /// The bus no longer has the cursor.
     #[error("the bus no longer has the stored cursor: {detail}")]
-    PositionLost {
+    CursorLost {
         /// What happened.
         detail: String,
     },
@@ -145,7 +145,7 @@ impl StreamError {
             Self::Disconnected { .. } => "disconnected",
             Self::Throttled { .. } => "throttled",
             Self::AllowanceUsedUp { .. } => "allowance",
-            Self::PositionLost { .. } => "position_lost",
+            Self::CursorLost { .. } => "position_lost",
             Self::LoggedOut { .. } => "logged_out",
             Self::Denied { .. } => "denied",
         }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{Act, Acted, Alert, DeadLetterView, ProcessReport, StoreError, Undecodable};
+use crate::ports::{AdminCommand, CommandResult, Alert, DeadLetterView, ProcessReport, StoreError, Undecodable};
 use crate::time::Timestamp;
 
 /// A stored cursor.
@@ -165,7 +165,7 @@ pub trait JobIntake: Send + Sync {
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -182,7 +182,7 @@ pub trait JobIntake: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -206,12 +206,12 @@ pub trait JobIntake: Send + Sync {
     /// Carries out an operator's command, in ONE commit with its entry in the audit log. Pausing an
     /// intake and setting or resetting a cursor end the leader's term, so that nothing of the old
     /// term can be written afterwards. Repeating a command changes nothing but adds an entry to the
-    /// audit log, or returns [`Acted::NotThere`].
+    /// audit log, or returns [`CommandResult::NotFound`].
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: whether it was carried out is unknown; check before repeating
     /// it.
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError>;
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError>;
 
     /// Deletes, in small commits, rows older than `older_than` that are no longer needed: finished
     /// jobs with their calls, event ids, the facts of orders without a job and without a binding
@@ -255,7 +255,7 @@ pub trait JobIntake: Send + Sync {
     /// # Errors
     /// [`StoreError::NotLeader`] when the term is over: nothing was written;
     /// [`StoreError::Unavailable`].
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,

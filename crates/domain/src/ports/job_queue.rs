@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::job::{Ending, Lease, NewJob};
+use crate::job::{JobOutcome, Lease, NewJob};
 use crate::key::Owner;
 use crate::order::{Fact, MarkersKept};
 use crate::ports::{CallRecord, StoreError};
@@ -103,7 +103,7 @@ pub trait JobQueue: Send + Sync {
     async fn finish(
         &self,
         lease: &Lease,
-        outcome: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;

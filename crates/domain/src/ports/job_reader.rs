@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::id::OrderId;
-use crate::job::{Ending, NewJob};
+use crate::job::{JobOutcome, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::{Fact, OrderState, next};
 use crate::ports::{
-    Alert, Audit, CallTally, Cursor, CursorMark, DeadLetterView, EndingView, Epoch, GapView,
-    JobStage, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, SetAside,
+    Alert, AuditEntry, CallStats, Cursor, CursorMark, DeadLetterView, FinishedJob, Epoch, GapView,
+    JobStage, OrderQuery, OrderRow, AttemptStats, Pause, ProcessView, RecordedCall, UnreadableJobs,
     StoreError, StuckOrders,
 };
 use crate::time::Timestamp;
@@ -23,7 +23,7 @@ pub struct JobView {
     /// `queued`, `leased`, or its outcome.
     pub state: &'static str,
     /// Its outcome; `None` while it is live.
-    pub ending: Option<Ending>,
+    pub outcome: Option<JobOutcome>,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
     /// While it is queued: when it may be claimed.
@@ -72,7 +72,7 @@ pub struct RecordedFact {
 
 /// Counts of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct QueueStats {
     /// Jobs in each state, by name.
     pub jobs: Vec<(&'static str, u64)>,
     /// When the oldest job that is due became due.
@@ -81,7 +81,7 @@ pub struct Tally {
     pub open_dead_letters: u64,
 }
 
-impl Tally {
+impl QueueStats {
     /// The number of jobs in a state.
     #[must_use]
     pub fn count(&self, state: &str) -> u64 {
@@ -136,7 +136,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError>;
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError>;
 
     /// Orders with a live job that was enqueued more than `live_for` ago and without a new fact for
     /// `idle_for`, by the store's clock.
@@ -161,7 +161,7 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn tally(&self) -> Result<Tally, StoreError>;
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError>;
 
     /// The state of a channel.
     ///
@@ -224,13 +224,13 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn audit(&self, limit: usize) -> Result<Vec<Audit>, StoreError>;
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Jobs that finished after `since`, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn endings(&self, since: Timestamp, limit: usize) -> Result<Vec<EndingView>, StoreError>;
+    async fn finished_jobs(&self, since: Timestamp, limit: usize) -> Result<Vec<FinishedJob>, StoreError>;
 
     /// The active pauses.
     ///
@@ -242,15 +242,15 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError>;
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError>;
 
     /// The calls to WHMCS that began within the last `window`, by the store's clock. A call is
     /// visible once the commit that follows it is, and pruned with its job. Only the newest
-    /// [`CallTally::COUNTED`] are counted.
+    /// [`CallStats::COUNTED`] are counted.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError>;
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError>;
 
     /// The process registry, by role and start time.
     ///

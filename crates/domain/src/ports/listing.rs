@@ -2,7 +2,7 @@
 
 use crate::failure::Code;
 use crate::id::{AccountId, OrderId};
-use crate::job::Ending;
+use crate::job::JobOutcome;
 use crate::key::{Channel, JobId, WhmcsOrderId};
 use crate::ports::DeadLetter;
 use crate::time::Timestamp;
@@ -15,7 +15,7 @@ pub enum JobStage {
     /// Leased by a worker.
     Leased,
     /// Finished.
-    Ended(Ending),
+    Ended(JobOutcome),
 }
 
 impl JobStage {
@@ -23,10 +23,10 @@ impl JobStage {
     pub const ALL: [Self; 6] = [
         Self::Queued,
         Self::Leased,
-        Self::Ended(Ending::Succeeded),
-        Self::Ended(Ending::Failed),
-        Self::Ended(Ending::Skipped),
-        Self::Ended(Ending::Superseded),
+        Self::Ended(JobOutcome::Succeeded),
+        Self::Ended(JobOutcome::Failed),
+        Self::Ended(JobOutcome::Skipped),
+        Self::Ended(JobOutcome::Superseded),
     ];
 
     /// Stable name for storage, metric labels and URLs.
@@ -109,12 +109,12 @@ pub struct OrderRow {
     /// Its last activity: requested, checked, placed, refused, forgotten, or a job finished.
     pub updated_at: Timestamp,
     /// The acknowledgement since it was last requested.
-    pub handled: Option<Handled>,
+    pub handled: Option<Acknowledgement>,
 }
 
 /// An operator's acknowledgement of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handled {
+pub struct Acknowledgement {
     /// Who.
     pub who: String,
     /// Why it needs no more attention.
@@ -155,13 +155,13 @@ pub struct GapView {
 
 /// A finished job, for rates and latencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndingView {
+pub struct FinishedJob {
     /// The job.
     pub job: JobId,
     /// Its order.
     pub order: OrderId,
     /// Its outcome.
-    pub ending: Ending,
+    pub outcome: JobOutcome,
     /// Its failure code.
     pub code: Option<Code>,
     /// When it was requested, by Salesforce's clock.

@@ -20,7 +20,7 @@ mod provisioner;
 
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
 pub use clock::{Clock, Entropy};
-pub use command::{Act, Acted, Audit, Pausable, Pause};
+pub use command::{AdminCommand, CommandResult, AuditEntry, Pausable, Pause};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use cursor_mark::{CursorMark, MarkKind};
 pub use error::{BoxError, CallError, StoreError, StreamError};
@@ -32,13 +32,13 @@ pub use job_intake::{
     Pruned, SHORTEST_RETENTION,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
-pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, Tally, Wait};
+pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, QueueStats, Wait};
 pub use listing::{
-    DeadLetterView, EndingView, GapView, Handled, JobStage, OrderNames, OrderQuery, OrderRow,
+    DeadLetterView, FinishedJob, GapView, Acknowledgement, JobStage, OrderNames, OrderQuery, OrderRow,
 };
 pub use monitoring::{
-    Alert, CallTally, Condition, Outcomes, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
-    ProcessView, SetAside, Setting, Sign, StuckOrders, Told,
+    Alert, CallStats, Condition, AttemptStats, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
+    ProcessView, UnreadableJobs, Setting, ConditionKind, StuckOrders, Notified,
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// A condition that only the process itself can observe and that operators must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sign {
+pub enum ConditionKind {
     /// It leads the channel.
     Leads,
     /// Another subscriber leads the channel.
@@ -31,7 +31,7 @@ pub enum Sign {
     Panicked,
 }
 
-impl Sign {
+impl ConditionKind {
     /// Every kind.
     pub const ALL: [Self; 10] = [
         Self::Leads,
@@ -74,7 +74,7 @@ impl Sign {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
     /// The kind.
-    pub sign: Sign,
+    pub kind: ConditionKind,
     /// Since when, by the process's clock.
     pub since: Timestamp,
     /// Details in plain words; may be empty.
@@ -127,9 +127,9 @@ pub struct ProcessView {
 impl ProcessView {
     /// The condition of this kind, if it is present.
     #[must_use]
-    pub fn shows(&self, sign: Sign) -> Option<&Condition> {
+    pub fn shows(&self, kind: ConditionKind) -> Option<&Condition> {
         let mut conditions = self.report.conditions.iter();
-        conditions.find(|condition| condition.sign == sign)
+        conditions.find(|condition| condition.kind == sign)
     }
 }
 
@@ -141,7 +141,7 @@ pub const PROCESS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
 /// What was notified of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Told {
+pub enum Notified {
     /// Nothing yet.
     #[default]
     Nothing,
@@ -151,7 +151,7 @@ pub enum Told {
     Resolved,
 }
 
-impl Told {
+impl Notified {
     /// Stable name, for storage.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -189,7 +189,7 @@ pub struct Alert {
     /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
     /// What was notified of this episode.
-    pub told: Told,
+    pub notified: Notified,
 }
 
 impl Alert {
@@ -201,11 +201,11 @@ impl Alert {
 
     /// The next notification to send.
     #[must_use]
-    pub fn untold(&self) -> Option<Told> {
+    pub fn pending_notification(&self) -> Option<Notified> {
         match (self.firing_since, self.resolved_at, self.told) {
             (None, _, _) => None,
-            (Some(_), _, Told::Nothing) => Some(Told::Firing),
-            (Some(_), Some(_), Told::Firing) => Some(Told::Resolved),
+            (Some(_), _, Notified::Nothing) => Some(Notified::Firing),
+            (Some(_), Some(_), Notified::Firing) => Some(Notified::Resolved),
             _ => None,
         }
     }
@@ -213,7 +213,7 @@ impl Alert {
 
 /// Results of recent attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcomes {
+pub struct AttemptStats {
     /// Now, by the store's clock.
     pub now: Timestamp,
     /// Attempts that succeeded.
@@ -226,7 +226,7 @@ pub struct Outcomes {
     pub last_end: Option<Timestamp>,
 }
 
-impl Outcomes {
+impl AttemptStats {
     /// Number of counted attempts.
     #[must_use]
     pub fn finished(&self) -> u64 {
@@ -245,7 +245,7 @@ impl Outcomes {
 
 /// Unreadable jobs that were recently set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SetAside {
+pub struct UnreadableJobs {
     /// How many.
     pub jobs: u64,
     /// The order of the newest one, as stored: it may not be a valid id.
@@ -265,14 +265,14 @@ pub struct StuckOrders {
 
 /// Counts of recent calls to WHMCS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CallTally {
+pub struct CallStats {
     /// All of them, up to [`COUNTED`](Self::COUNTED).
     pub calls: u64,
     /// Those that returned an error of any class.
     pub errors: u64,
 }
 
-impl CallTally {
+impl CallStats {
     /// Only the newest 10,000 calls are counted; an error ratio needs no more.
     pub const COUNTED: usize = 10_000;
 

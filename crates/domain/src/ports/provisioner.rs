@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::key::{ClientId, Marker, ProductId, ServiceId, WhmcsOrderId};
-use crate::order::{ClientSighting, Contact, Cycle, OrderSighting, Plan};
+use crate::order::{WhmcsClient, Contact, Cycle, WhmcsOrder, Plan};
 use crate::ports::CallError;
 
 /// A client to create.
@@ -72,13 +72,13 @@ pub trait Provisioner: Send + Sync {
     ///
     /// # Errors
     /// [`CallError`].
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError>;
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError>;
 
     /// The client with exactly this e-mail address.
     ///
     /// # Errors
     /// [`CallError`].
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError>;
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError>;
 
     /// The catalogue entries of these products; a product that does not exist is missing.
     /// `None` when the catalogue cannot be read on this install.
@@ -99,7 +99,7 @@ pub trait Provisioner: Send + Sync {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError>;
+    ) -> Result<Vec<WhmcsOrder>, CallError>;
 
     /// One order with its current services, or `None` when it was deleted.
     ///
@@ -109,7 +109,7 @@ pub trait Provisioner: Send + Sync {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError>;
+    ) -> Result<Option<WhmcsOrder>, CallError>;
 
     /// Effect: creates a client.
     ///

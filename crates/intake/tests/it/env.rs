@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader,
+    AdminCommand, CommandResult, Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader,
     Leadership, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
-pub(crate) struct House {
+pub(crate) struct TestEnv {
     pub(crate) source: Arc<FakeSource>,
     pub(crate) store: Arc<Store>,
     pub(crate) start: Start,
@@ -34,7 +34,7 @@ pub(crate) struct Running {
     pub(crate) task: JoinHandle<()>,
 }
 
-impl House {
+impl TestEnv {
     pub(crate) fn new() -> Self {
         let clock = Arc::new(PausedClock::default());
         Self {
@@ -100,7 +100,7 @@ impl House {
     }
 }
 
-impl House {
+impl TestEnv {
     /// Whether the leader's lease is still valid.
     pub(crate) async fn is_led(&self) -> bool {
         let stream = self.store.inner.stream(&channel()).await.unwrap();
@@ -123,7 +123,7 @@ pub(crate) fn broken() -> StreamError {
 }
 
 pub(crate) fn lost() -> StreamError {
-    StreamError::PositionLost {
+    StreamError::CursorLost {
         detail: "older than 72 hours".to_owned(),
     }
 }
@@ -195,7 +195,7 @@ impl JobIntake for Store {
         Ok(admissions)
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -206,19 +206,19 @@ impl JobIntake for Store {
             self.failing_loss_records.store(left - 1, Ordering::SeqCst);
             return Err(StoreError::Unavailable("away".into()));
         }
-        self.open()?.lose_position(channel, epoch, gap).await
+        self.open()?.record_cursor_loss(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.open()?.enqueue(jobs).await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.open()?.asked_letters(channel, limit).await
+        self.open()?.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -231,7 +231,7 @@ impl JobIntake for Store {
         self.open()?.redrive(channel, epoch, letter, read).await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         self.open()?.act(act, by, reason).await
     }
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::{EventId, Owner};
-use domain::ports::{Act, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
-use env::{House, LEASE, broken, lost, pass};
+use domain::ports::{AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
+use env::{TestEnv, LEASE, broken, lost, pass};
 use intake::{OnLoss, Status};
 use testkit::source::{heartbeat, message, poison, position};
 use testkit::{channel, order_id};
@@ -16,7 +16,7 @@ use testkit::{channel, order_id};
 #[tokio::test(start_paused = true)]
 async fn start_without_cursor_follows_settings() {
     for start in [Start::Latest, Start::Earliest] {
-        let mut env = House::new();
+        let mut env = TestEnv::new();
         env.start = start.clone();
         env.source.script([Ok(message(1))]);
         let running = env.subscribe();
@@ -29,7 +29,7 @@ async fn start_without_cursor_follows_settings() {
 
 #[tokio::test(start_paused = true)]
 async fn silent_stream_counts_as_subscribed() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([]);
     let running = env.subscribe();
     pass(5).await;
@@ -40,7 +40,7 @@ async fn silent_stream_counts_as_subscribed() {
 
 #[tokio::test(start_paused = true)]
 async fn broken_stream_resumes_after_committed_cursor() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source
         .script([Ok(message(1)), Ok(message(2)), Err(broken())]);
     env.source.script([Ok(message(3))]);
@@ -55,7 +55,7 @@ async fn broken_stream_resumes_after_committed_cursor() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_committed_before_next_request() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script((1..=20).map(message).map(Ok));
     let _running = env.subscribe();
     loop {
@@ -77,7 +77,7 @@ async fn messages_are_committed_before_next_request() {
 
 #[tokio::test(start_paused = true)]
 async fn heartbeat_moves_cursor() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Ok(message(1)), Ok(heartbeat(9))]);
     let _running = env.subscribe();
     pass(1).await;
@@ -86,15 +86,15 @@ async fn heartbeat_moves_cursor() {
 
 #[tokio::test(start_paused = true)]
 async fn poison_events_become_dead_letters() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source
         .script((1..=50).map(poison).chain([message(51)]).map(Ok));
     let _running = env.subscribe();
     pass(2).await;
     assert!(env.has_job(51).await);
     assert_eq!(env.position().await, Some(51));
-    let tally = env.store.inner.tally().await.unwrap();
-    assert_eq!(tally.open_dead_letters, 50);
+    let queue_stats = env.store.inner.queue_stats().await.unwrap();
+    assert_eq!(queue_stats.open_dead_letters, 50);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn cursor_loss_restarts_per_settings() {
         (OnLoss::All, Start::Earliest),
         (OnLoss::Latest, Start::Latest),
     ] {
-        let mut env = House::new();
+        let mut env = TestEnv::new();
         env.on_loss = on_loss;
         env.source.script([Ok(message(1)), Err(lost())]);
         env.source.script([Ok(message(2))]);
@@ -117,7 +117,7 @@ async fn cursor_loss_restarts_per_settings() {
 
 #[tokio::test(start_paused = true)]
 async fn cursor_loss_stops_channel_per_settings() {
-    let mut env = House::new();
+    let mut env = TestEnv::new();
     env.on_loss = OnLoss::Stop;
     env.source.script([Ok(message(1)), Err(lost())]);
     let running = env.subscribe();
@@ -131,7 +131,7 @@ async fn cursor_loss_stops_channel_per_settings() {
 
 #[tokio::test(start_paused = true)]
 async fn next_leader_detects_cursor_loss_again() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Ok(message(1)), Err(lost())]);
     env.source.script([]);
     let first = env.subscribe();
@@ -151,7 +151,7 @@ async fn next_leader_detects_cursor_loss_again() {
 
 #[tokio::test(start_paused = true)]
 async fn unrecorded_cursor_loss_is_retried() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.store.failing_loss_records.store(2, Ordering::SeqCst);
     env.source.script([Ok(message(1)), Err(lost())]);
     env.source.script([Err(lost())]);
@@ -170,7 +170,7 @@ async fn unrecorded_cursor_loss_is_retried() {
 
 #[tokio::test(start_paused = true)]
 async fn standby_takes_over_expired_lease() {
-    let env = House::new();
+    let env = TestEnv::new();
     let first = env.subscribe();
     pass(1).await;
     let second = env.subscribe();
@@ -185,7 +185,7 @@ async fn standby_takes_over_expired_lease() {
 
 #[tokio::test(start_paused = true)]
 async fn clean_stop_hands_over_within_two_seconds() {
-    let env = House::new();
+    let env = TestEnv::new();
     let first = env.subscribe();
     pass(1).await;
     let _second = env.subscribe();
@@ -199,7 +199,7 @@ async fn clean_stop_hands_over_within_two_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_interrupts_opening_stream() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.never_open();
     let running = env.subscribe();
     pass(60).await;
@@ -213,7 +213,7 @@ async fn shutdown_interrupts_opening_stream() {
 
 #[tokio::test(start_paused = true)]
 async fn busy_stream_does_not_block_renewal() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.store.slow_to_lead.store(true, Ordering::SeqCst);
     env.source
         .script((0..12_000).map(|n| Ok(heartbeat(u8::try_from(n % 200).unwrap() + 1))));
@@ -225,7 +225,7 @@ async fn busy_stream_does_not_block_renewal() {
 
 #[tokio::test(start_paused = true)]
 async fn store_outage_loses_nothing() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Ok(message(1)), Ok(message(2))]);
     let first = env.store.accepted.load(Ordering::SeqCst);
     let running = env.subscribe();
@@ -247,7 +247,7 @@ async fn store_outage_loses_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn stale_leader_becomes_standby() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Ok(message(1))]);
     let running = env.subscribe();
     pass(1).await;
@@ -267,7 +267,7 @@ async fn stale_leader_becomes_standby() {
 
 #[tokio::test(start_paused = true)]
 async fn denied_stream_is_retried_after_ten_minutes() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Err(StreamError::Denied {
         detail: "the user may not subscribe".to_owned(),
     })]);
@@ -283,13 +283,13 @@ async fn denied_stream_is_retried_after_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn paused_intake_stops_and_resumes() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Ok(message(1))]);
     env.source.script([Ok(message(2))]);
     let running = env.subscribe();
     pass(1).await;
     let what = Pausable::Intake(channel());
-    let pause = Act::Pause { what: what.clone() };
+    let pause = AdminCommand::Pause { what: what.clone() };
     env.store
         .act(&pause, "ada", "database maintenance")
         .await
@@ -300,7 +300,7 @@ async fn paused_intake_stops_and_resumes() {
     let text = "intake is paused by ada: moving env";
     assert_eq!(view.last_error.as_deref(), Some(text));
     assert!(!env.is_led().await && !env.has_job(2).await);
-    let resume = Act::Resume { what };
+    let resume = AdminCommand::Resume { what };
     env.store.act(&resume, "ada", "finished").await.unwrap();
     pass(2).await;
     assert!(env.has_job(2).await);
@@ -322,7 +322,7 @@ fn unstorable(first: u8) -> Batch {
 
 #[tokio::test(start_paused = true)]
 async fn unstorable_event_becomes_dead_letter() {
-    let env = House::new();
+    let env = TestEnv::new();
     let mut long = message(4);
     long.events[0].event = EventId::new("x".repeat(20_000)).unwrap();
     env.source
@@ -342,7 +342,7 @@ async fn unstorable_event_becomes_dead_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn redelivered_unstorable_event_is_kept_once() {
-    let env = House::new();
+    let env = TestEnv::new();
     env.source.script([Ok(unstorable(1)), Err(broken())]);
     env.source.script([Ok(unstorable(1))]);
     let _running = env.subscribe();

@@ -168,7 +168,7 @@ pub(crate) async fn admit(
             row::order(found)?,
             JobId::new(found.text("id").unwrap_or_default()),
             found.maybe_text("idem_key")?.and_then(IdemKey::new),
-            row::ending(&found.text("state")?),
+            row::outcome(&found.text("state")?),
             found.maybe_time("requested_at")?.unwrap_or_default(),
         );
     }

@@ -2,8 +2,8 @@
 
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
-use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, MarkKind, Pausable, StoreError};
+use domain::order::{RetryAnswer, Fact};
+use domain::ports::{AdminCommand, CommandResult, MarkKind, Pausable, StoreError};
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 
@@ -18,12 +18,12 @@ use crate::row::Columns;
 pub(crate) async fn act(
     connection: &mut PgConnection,
     shift: i64,
-    act: &Act,
+    act: &AdminCommand,
     by: &str,
     reason: &str,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     let acted = carry_out(connection, shift, act, by, reason).await?;
-    if acted == Acted::Done {
+    if acted == CommandResult::Done {
         statement(concat!(
             "INSERT INTO audit (at, who, act, subject, reason) VALUES (",
             now!(),
@@ -41,22 +41,22 @@ pub(crate) async fn act(
     Ok(acted)
 }
 
-fn found(result: &PgQueryResult) -> Acted {
+fn found(result: &PgQueryResult) -> CommandResult {
     match result.rows_affected() {
-        0 => Acted::NotThere,
-        _ => Acted::Done,
+        0 => CommandResult::NotFound,
+        _ => CommandResult::Done,
     }
 }
 
 async fn carry_out(
     connection: &mut PgConnection,
     shift: i64,
-    act: &Act,
+    act: &AdminCommand,
     by: &str,
     reason: &str,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     match act {
-        Act::Dismiss { letter } => statement(concat!(
+        AdminCommand::Dismiss { letter } => statement(concat!(
             "UPDATE dead_letter SET closed_at = ",
             now!(),
             " WHERE seq = $2 AND closed_at IS NULL"
@@ -67,7 +67,7 @@ async fn carry_out(
         .await
         .or_unavailable()
         .map(|result| found(&result)),
-        Act::Redrive { letter } => statement(concat!(
+        AdminCommand::Redrive { letter } => statement(concat!(
             "UPDATE dead_letter SET asked_at = ",
             now!(),
             " WHERE seq = $2 AND closed_at IS NULL"
@@ -78,7 +78,7 @@ async fn carry_out(
         .await
         .or_unavailable()
         .map(|result| found(&result)),
-        Act::SetCursor { channel, replay_id } => {
+        AdminCommand::SetCursor { channel, replay_id } => {
             statement("INSERT INTO stream (channel) VALUES ($1) ON CONFLICT DO NOTHING")
                 .bind(channel.as_str())
                 .execute(&mut *connection)
@@ -86,19 +86,19 @@ async fn carry_out(
                 .or_unavailable()?;
             move_cursor(connection, shift, channel, Some(replay_id), (by, reason)).await
         }
-        Act::ResetCursor { channel } => {
+        AdminCommand::ResetCursor { channel } => {
             move_cursor(connection, shift, channel, None, (by, reason)).await
         }
-        Act::Forget { order, whmcs_order } => forget(connection, shift, *order, *whmcs_order).await,
-        Act::Handle { order } => handle(connection, shift, *order, by, reason).await,
-        Act::AskAgain { .. } => Ok(Acted::Done),
-        Act::AskedAgain { order, answer } => {
-            if *answer == Some(AskAnswer::Asked) && !moved_on(connection, *order).await? {
+        AdminCommand::Forget { order, whmcs_order } => forget(connection, shift, *order, *whmcs_order).await,
+        AdminCommand::Handle { order } => handle(connection, shift, *order, by, reason).await,
+        AdminCommand::RequestRetry { .. } => Ok(CommandResult::Done),
+        AdminCommand::RetryRequested { order, answer } => {
+            if *answer == Some(RetryAnswer::Asked) && !moved_on(connection, *order).await? {
                 handle(connection, shift, *order, by, reason).await?;
             }
-            Ok(Acted::Done)
+            Ok(CommandResult::Done)
         }
-        Act::Pause { what } => {
+        AdminCommand::Pause { what } => {
             statement(concat!(
                 "INSERT INTO pause (what, who, reason, since) VALUES ($2, $3, $4, ",
                 now!(),
@@ -115,9 +115,9 @@ async fn carry_out(
             if let Pausable::Intake(channel) = what {
                 depose(connection, channel).await?;
             }
-            Ok(Acted::Done)
+            Ok(CommandResult::Done)
         }
-        Act::Resume { what } => {
+        AdminCommand::Resume { what } => {
             let gone = statement("DELETE FROM pause WHERE what = $1")
                 .bind(what.to_string())
                 .execute(&mut *connection)
@@ -139,7 +139,7 @@ async fn handle(
     order: OrderId,
     by: &str,
     reason: &str,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     statement(concat!(
         "UPDATE orders SET handled_by = $2, handled_why = $3, handled_at = ",
         now!(),
@@ -184,7 +184,7 @@ async fn move_cursor(
     channel: &Channel,
     to: Option<&ReplayId>,
     (by, reason): (&str, &str),
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     depose(connection, channel).await?;
     let moved = statement(concat!(
         "UPDATE stream SET replay_id = $2, lost = 0,
@@ -198,7 +198,7 @@ async fn move_cursor(
     .execute(&mut *connection)
     .await
     .or_unavailable()?;
-    if found(&moved) == Acted::Done {
+    if found(&moved) == CommandResult::Done {
         let kind = match to {
             Some(_) => MarkKind::Set,
             None => MarkKind::Reset,
@@ -213,7 +213,7 @@ async fn forget(
     shift: i64,
     order: OrderId,
     whmcs_order: WhmcsOrderId,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     // Nobody enqueues a job meanwhile, and none that waits can be claimed: a worker that read
     // the facts a moment before this one must not be at work on the order.
     wait_for_turn(connection).await?;
@@ -226,7 +226,7 @@ async fn forget(
     .or_unavailable()?;
     for job in &jobs {
         if job.text("state")? == "leased" {
-            return Ok(Acted::Running);
+            return Ok(CommandResult::Running);
         }
     }
     let known = statement("SELECT 1 FROM orders WHERE order_id = $1")
@@ -235,7 +235,7 @@ async fn forget(
         .await
         .or_unavailable()?;
     if known.is_none() {
-        return Ok(Acted::NotThere);
+        return Ok(CommandResult::NotFound);
     }
     let new = Arrays::of(&[Fact::Forgotten { order: whmcs_order }]);
     statement(concat!(
@@ -247,7 +247,7 @@ async fn forget(
     ))
     .bind(shift)
     .bind(order.as_str())
-    .bind(JobId::of_person().as_str())
+    .bind(JobId::of_operator().as_str())
     .bind(new.kinds)
     .bind(new.marked)
     .bind(new.bodies)
@@ -255,5 +255,5 @@ async fn forget(
     .await
     .or_unavailable()?;
     orders::forgotten(connection, shift, order, whmcs_order).await?;
-    Ok(Acted::Done)
+    Ok(CommandResult::Done)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use domain::job::Fence;
+use domain::job::LeaseToken;
 use domain::order::Fact;
 use domain::ports::{Claimed, StoreError};
 use domain::time::Timestamp;
@@ -87,8 +87,8 @@ pub(crate) async fn claim(
     };
     let (mut claimed, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
     for found in &rows {
-        let fence = Fence::stored(found.text("fence")?);
-        match row::claimed(found, fence, found.time("now")?, row::markers_kept(found)?) {
+        let token = LeaseToken::stored(found.text("fence")?);
+        match row::claimed(found, token, found.time("now")?, row::markers_kept(found)?) {
             Ok(job) => claimed.push((found, job)),
             Err(error) => damaged.push(Damaged::of(found, error)?),
         }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, CallTally, Epoch, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    Alert, CallStats, Epoch, AttemptStats, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
     StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
-use crate::household::{self, keep_alert, outcomes, whmcs_calls};
+use crate::process_registry::{self, keep_alert, outcomes, call_stats};
 use crate::postgres::intake::millis;
 use crate::postgres::now;
 use crate::postgres::transaction::statement;
@@ -48,8 +48,8 @@ pub(crate) async fn report(
     .bind(report.host.as_str())
     .bind(i64::from(report.pid))
     .bind(report.started_at.as_millis())
-    .bind(household::conditions(report))
-    .bind(household::settings(report))
+    .bind(process_registry::conditions(report))
+    .bind(process_registry::settings(report))
     .execute(connection)
     .await
     .or_unavailable()
@@ -89,7 +89,7 @@ pub(crate) async fn keep(
             .bind(alert.pending_since.map(Timestamp::as_millis))
             .bind(alert.firing_since.map(Timestamp::as_millis))
             .bind(alert.resolved_at.map(Timestamp::as_millis))
-            .bind(alert.told.name())
+            .bind(alert.notified.name())
             .execute(&mut *connection)
             .await
             .or_unavailable()?;
@@ -119,7 +119,7 @@ pub(crate) async fn processes(
         .await
         .or_unavailable()?;
     rows.iter()
-        .map(|found| household::process(found, now))
+        .map(|found| process_registry::process(found, now))
         .collect()
 }
 
@@ -128,34 +128,34 @@ pub(crate) async fn alerts(connection: &mut PgConnection) -> Result<Vec<Alert>, 
         .fetch_all(connection)
         .await
         .or_unavailable()?;
-    rows.iter().map(household::alert).collect()
+    rows.iter().map(process_registry::alert).collect()
 }
 
 pub(crate) async fn lately(
     connection: &mut PgConnection,
     shift: i64,
     window: Duration,
-) -> Result<Outcomes, StoreError> {
+) -> Result<AttemptStats, StoreError> {
     let now = now_of(connection, shift).await?;
     let found = statement(outcomes!())
         .bind((now - window).as_millis())
         .fetch_one(connection)
         .await
         .or_unavailable()?;
-    household::outcomes_of(&found, now)
+    process_registry::outcomes_of(&found, now)
 }
 
-pub(crate) async fn whmcs_calls(
+pub(crate) async fn call_stats(
     connection: &mut PgConnection,
     shift: i64,
     window: Duration,
-) -> Result<CallTally, StoreError> {
+) -> Result<CallStats, StoreError> {
     let now = now_of(connection, shift).await?;
-    let found = statement(whmcs_calls!())
+    let found = statement(call_stats!())
         .bind((now - window).as_millis())
-        .bind(limit(CallTally::COUNTED))
+        .bind(limit(CallStats::COUNTED))
         .fetch_one(connection)
         .await
         .or_unavailable()?;
-    household::call_tally(&found)
+    process_registry::call_tally(&found)
 }

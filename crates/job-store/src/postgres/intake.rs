@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Alert, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership,
+    AdminCommand, CommandResult, Alert, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, Leadership,
     MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use sqlx::PgConnection;
@@ -15,7 +15,7 @@ use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, acts, household, letters, marks, now};
+use crate::postgres::{PostgresStore, acts, process_registry, letters, marks, now};
 use crate::row::{self, Columns};
 use crate::view;
 
@@ -75,7 +75,7 @@ impl JobIntake for PostgresStore {
         .await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -99,7 +99,7 @@ impl JobIntake for PostgresStore {
         .await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -130,7 +130,7 @@ impl JobIntake for PostgresStore {
         .await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         self.run(Commit::Flushed, move |session| {
             Box::pin(acts::act(
                 session.connection,
@@ -149,7 +149,7 @@ impl JobIntake for PostgresStore {
 
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(household::report(session.connection, session.shift, report))
+            Box::pin(process_registry::report(session.connection, session.shift, report))
         })
         .await
     }
@@ -157,12 +157,12 @@ impl JobIntake for PostgresStore {
     async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
         self.run(Commit::Relaxed, move |session| {
             let (connection, _) = session.parts();
-            Box::pin(household::retire(connection, id))
+            Box::pin(process_registry::retire(connection, id))
         })
         .await
     }
 
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,
@@ -170,7 +170,7 @@ impl JobIntake for PostgresStore {
     ) -> Result<(), StoreError> {
         self.run(Commit::Flushed, move |session| {
             let (connection, _) = session.parts();
-            Box::pin(household::keep(connection, watch, epoch, alerts))
+            Box::pin(process_registry::keep(connection, watch, epoch, alerts))
         })
         .await
     }

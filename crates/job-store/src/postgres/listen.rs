@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Executor, PgConnection, PgPool, Row};
 use tokio::task::AbortHandle;
 
-use crate::wake::Wake;
+use crate::wake::Notifier;
 
 /// The channel of notifications; each says no more than "look".
 pub(crate) const CHANNEL: &str = "orderbridge_job";
@@ -29,9 +29,9 @@ const COMPARISONS: usize = 5;
 
 /// Whether notifications reach us.
 #[derive(Default)]
-pub(crate) struct Hearing(AtomicBool);
+pub(crate) struct ListenerHealth(AtomicBool);
 
-impl Hearing {
+impl ListenerHealth {
     pub(crate) fn is_good(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
@@ -54,8 +54,8 @@ impl Drop for Listener {
 pub(crate) fn listen(
     options: PgConnectOptions,
     pool: PgPool,
-    wake: Arc<Wake>,
-    hearing: Arc<Hearing>,
+    wake: Arc<Notifier>,
+    hearing: Arc<ListenerHealth>,
 ) -> Listener {
     let task = tokio::spawn(async move {
         let mut pause = FIRST_PAUSE;
@@ -95,7 +95,7 @@ enum Heard {
 }
 
 /// Listens until the connection is lost or turns out to be deaf.
-async fn hear(options: &PgConnectOptions, pool: &PgPool, bell: &Wake, hearing: &Hearing) -> Heard {
+async fn hear(options: &PgConnectOptions, pool: &PgPool, bell: &Notifier, hearing: &ListenerHealth) -> Heard {
     let listening = async {
         if are_shared(options).await? {
             return Ok(None);
@@ -123,7 +123,7 @@ async fn hear(options: &PgConnectOptions, pool: &PgPool, bell: &Wake, hearing: &
         }
         Err(_) => return Heard::Nothing,
     };
-    let end = |hearing: &Hearing| match hearing.is_good() {
+    let end = |hearing: &ListenerHealth| match hearing.is_good() {
         true => Heard::Something,
         false => Heard::Nothing,
     };

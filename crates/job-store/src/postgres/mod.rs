@@ -5,7 +5,7 @@ mod acts;
 mod calls;
 mod claim;
 mod facts;
-mod household;
+mod process_registry;
 mod intake;
 mod letters;
 mod listen;
@@ -15,7 +15,7 @@ mod orders;
 mod prune;
 mod queue;
 mod reader;
-mod tally;
+mod queue_stats;
 mod transaction;
 
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use domain::ports::StoreError;
 use sqlx::PgPool;
 
 use crate::store::Connections;
-use crate::wake::Wake;
+use crate::wake::Notifier;
 pub(crate) use open::versions;
 
 /// The time by the database's clock, in milliseconds. `$1` is the store's shift: zero
@@ -63,8 +63,8 @@ type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// Connections: ten at most, and the listener's.
 pub struct PostgresStore {
     pool: PgPool,
-    wake: Arc<Wake>,
-    hearing: Arc<listen::Hearing>,
+    wake: Arc<Notifier>,
+    hearing: Arc<listen::ListenerHealth>,
     _listener: listen::Listener,
     shift: Shift,
     terms: transaction::Terms,
@@ -100,6 +100,6 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn explain_tally(&self) -> Result<String, StoreError> {
-        tally::explain(self).await
+        queue_stats::explain(self).await
     }
 }

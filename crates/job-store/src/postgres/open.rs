@@ -10,10 +10,10 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 
 use crate::OpenError;
 use crate::config::{Address, StoreConfig};
-use crate::postgres::listen::{Hearing, listen};
+use crate::postgres::listen::{ListenerHealth, listen};
 use crate::postgres::transaction::{Terms, statement};
 use crate::postgres::{PostgresStore, Shift};
-use crate::wake::Wake;
+use crate::wake::Notifier;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// The key of the lock under which the schema is changed: "orderbri" as a number.
@@ -76,8 +76,8 @@ impl PostgresStore {
             .idle_timeout(Duration::from_secs(300))
             .max_lifetime(Duration::from_secs(1800))
             .connect_lazy_with(options.clone());
-        let wake = Arc::new(Wake::default());
-        let hearing = Arc::new(Hearing::default());
+        let wake = Arc::new(Notifier::default());
+        let hearing = Arc::new(ListenerHealth::default());
         let listener = listen(
             options,
             pool.clone(),

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Fence, Lease};
+use domain::job::{JobOutcome, LeaseToken, Lease};
 use domain::key::Owner;
 use domain::order::Fact;
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
@@ -66,9 +66,9 @@ impl JobQueue for PostgresStore {
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
         let fences: Vec<_> = (0..limit as u64)
-            .map(|count| Fence::of(owner, first + count))
+            .map(|count| LeaseToken::of(owner, first + count))
             .collect();
-        let fences: &Vec<_> = &fences.iter().map(Fence::as_str).collect();
+        let fences: &Vec<_> = &fences.iter().map(LeaseToken::as_str).collect();
         let claimed = self.run(Commit::Relaxed, move |session| {
             Box::pin(claim::claim(session.connection, session.shift, fences, ttl))
         });
@@ -79,7 +79,7 @@ impl JobQueue for PostgresStore {
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
         let jobs: Vec<_> = leases.iter().map(|lease| lease.job.as_str()).collect();
-        let fences: Vec<_> = leases.iter().map(|lease| lease.fence.as_str()).collect();
+        let fences: Vec<_> = leases.iter().map(|lease| lease.token.as_str()).collect();
         let (jobs, fences) = (&jobs, &fences);
         let renewed = self
             .run(Commit::Relaxed, move |session| {
@@ -110,7 +110,7 @@ impl JobQueue for PostgresStore {
             .await?;
         let lost = leases
             .iter()
-            .filter(|lease| !renewed.contains(lease.fence.as_str()));
+            .filter(|lease| !renewed.contains(lease.token.as_str()));
         Ok(lost.cloned().collect())
     }
 
@@ -134,7 +134,7 @@ impl JobQueue for PostgresStore {
                 ))
                 .bind(shift)
                 .bind(lease.job.as_str())
-                .bind(lease.fence.as_str())
+                .bind(lease.token.as_str())
                 .bind(&new.kinds)
                 .bind(&new.marked)
                 .bind(&new.bodies)
@@ -168,7 +168,7 @@ impl JobQueue for PostgresStore {
                 ))
                 .bind(shift)
                 .bind(lease.job.as_str())
-                .bind(lease.fence.as_str())
+                .bind(lease.token.as_str())
                 .bind(millis(release.after))
                 .bind(i64::from(release.deferral))
                 .execute(&mut *connection)
@@ -194,7 +194,7 @@ impl JobQueue for PostgresStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -213,11 +213,11 @@ impl JobQueue for PostgresStore {
                 ))
                 .bind(shift)
                 .bind(lease.job.as_str())
-                .bind(lease.fence.as_str())
+                .bind(lease.token.as_str())
                 .bind(&new.kinds)
                 .bind(&new.marked)
                 .bind(&new.bodies)
-                .bind(ending.name());
+                .bind(outcome.name());
                 let held = orders::bind(query, facts, true)
                     .fetch_optional(&mut *connection)
                     .await

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, Audit, CallTally, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage,
-    JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact,
-    SetAside, StoreError, StreamView, StuckOrders, Tally,
+    Alert, AuditEntry, CallStats, CursorMark, DeadLetterView, FinishedJob, GapView, JobReader, JobStage,
+    JobView, OrderQuery, OrderRow, AttemptStats, Pause, ProcessView, RecordedCall, RecordedFact,
+    UnreadableJobs, StoreError, StreamView, StuckOrders, QueueStats,
 };
 use domain::time::Timestamp;
 use sqlx::Postgres;
@@ -18,10 +18,10 @@ use sqlx::query::Query;
 use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, calls, facts, household, marks, orders, tally};
+use crate::postgres::{PostgresStore, calls, facts, process_registry, marks, orders, queue_stats};
 use crate::row::{self, Columns};
-use crate::tally::{letters_of, marker_lost, open_letters};
-use crate::view::{self, endings, limit, view_columns};
+use crate::queue_stats::{letters_of, marker_lost, open_letters};
+use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
 impl JobReader for PostgresStore {
@@ -58,9 +58,9 @@ impl JobReader for PostgresStore {
         .await
     }
 
-    async fn tally(&self) -> Result<Tally, StoreError> {
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
         self.run(Commit::Relaxed, |session| {
-            Box::pin(tally::all(session.connection, session.shift))
+            Box::pin(queue_stats::all(session.connection, session.shift))
         })
         .await
     }
@@ -70,9 +70,9 @@ impl JobReader for PostgresStore {
         rows.first().map_or(Ok(0), letters_of)
     }
 
-    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError> {
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(tally::set_aside(session.connection, session.shift, window))
+            Box::pin(queue_stats::set_aside(session.connection, session.shift, window))
         })
         .await
     }
@@ -84,7 +84,7 @@ impl JobReader for PostgresStore {
     ) -> Result<StuckOrders, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             let (connection, shift) = session.parts();
-            Box::pin(tally::stuck(connection, shift, live_for, idle_for))
+            Box::pin(queue_stats::stuck(connection, shift, live_for, idle_for))
         })
         .await
     }
@@ -183,19 +183,19 @@ impl JobReader for PostgresStore {
         readable(&rows, view::gap)
     }
 
-    async fn audit(&self, count: usize) -> Result<Vec<Audit>, StoreError> {
+    async fn audit(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let text = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
         let rows = self.rows(|| statement(text).bind(limit(count))).await?;
         readable(&rows, view::audit)
     }
 
-    async fn endings(&self, since: Timestamp, count: usize) -> Result<Vec<EndingView>, StoreError> {
+    async fn finished_jobs(&self, since: Timestamp, count: usize) -> Result<Vec<FinishedJob>, StoreError> {
         let rows = self.rows(|| {
-            statement(endings!())
+            statement(finished_jobs!())
                 .bind(since.as_millis())
                 .bind(limit(count))
         });
-        readable(&rows.await?, view::ending)
+        readable(&rows.await?, view::outcome)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
@@ -203,16 +203,16 @@ impl JobReader for PostgresStore {
         readable(&rows.await?, view::pause)
     }
 
-    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(household::lately(session.connection, session.shift, window))
+            Box::pin(process_registry::lately(session.connection, session.shift, window))
         })
         .await
     }
 
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError> {
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(household::whmcs_calls(
+            Box::pin(process_registry::call_stats(
                 session.connection,
                 session.shift,
                 window,
@@ -223,7 +223,7 @@ impl JobReader for PostgresStore {
 
     async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
-            Box::pin(household::processes(session.connection, session.shift))
+            Box::pin(process_registry::processes(session.connection, session.shift))
         })
         .await
     }
@@ -231,7 +231,7 @@ impl JobReader for PostgresStore {
     async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             let (connection, _) = session.parts();
-            Box::pin(household::alerts(connection))
+            Box::pin(process_registry::alerts(connection))
         })
         .await
     }

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use domain::ports::{SetAside, StoreError, StuckOrders, Tally};
+use domain::ports::{UnreadableJobs, StoreError, StuckOrders, QueueStats};
 use sqlx::PgConnection;
 
 use crate::damage::{set_aside_lately, set_aside_of};
 use crate::error::OrUnavailable;
 use crate::postgres::PostgresStore;
-use crate::postgres::household::now_of;
+use crate::postgres::process_registry::now_of;
 use crate::postgres::transaction::{Commit, statement};
 use crate::row::Columns;
-use crate::tally::{ended, live, stuck, stuck_of, tally_of};
+use crate::queue_stats::{ended, live, stuck, stuck_of, tally_of};
 
-pub(crate) async fn all(connection: &mut PgConnection, shift: i64) -> Result<Tally, StoreError> {
+pub(crate) async fn all(connection: &mut PgConnection, shift: i64) -> Result<QueueStats, StoreError> {
     let now = now_of(connection, shift).await?;
     let live = statement(live!())
         .bind(now.as_millis())
@@ -31,7 +31,7 @@ pub(crate) async fn set_aside(
     connection: &mut PgConnection,
     shift: i64,
     window: Duration,
-) -> Result<SetAside, StoreError> {
+) -> Result<UnreadableJobs, StoreError> {
     let since = now_of(connection, shift).await? - window;
     let found = statement(set_aside_lately!())
         .bind(since.as_millis())

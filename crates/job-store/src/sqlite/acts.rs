@@ -2,8 +2,8 @@
 
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
-use domain::order::{AskAnswer, Fact};
-use domain::ports::{Act, Acted, MarkKind, Pausable, StoreError};
+use domain::order::{RetryAnswer, Fact};
+use domain::ports::{AdminCommand, CommandResult, MarkKind, Pausable, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
@@ -22,11 +22,11 @@ pub(crate) struct Person {
 
 pub(crate) async fn act(
     connection: &mut SqliteConnection,
-    act: &Act,
+    act: &AdminCommand,
     person: &Person,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     let acted = carry_out(connection, act, person).await?;
-    if acted == Acted::Done {
+    if acted == CommandResult::Done {
         sqlx::query("INSERT INTO audit (at, who, act, subject, reason) VALUES (?, ?, ?, ?, ?)")
             .bind(person.now.as_millis())
             .bind(person.who.clone())
@@ -40,21 +40,21 @@ pub(crate) async fn act(
     Ok(acted)
 }
 
-fn found(result: &SqliteQueryResult) -> Acted {
+fn found(result: &SqliteQueryResult) -> CommandResult {
     match result.rows_affected() {
-        0 => Acted::NotThere,
-        _ => Acted::Done,
+        0 => CommandResult::NotFound,
+        _ => CommandResult::Done,
     }
 }
 
 async fn carry_out(
     connection: &mut SqliteConnection,
-    act: &Act,
+    act: &AdminCommand,
     person: &Person,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     let now = person.now.as_millis();
     match act {
-        Act::Dismiss { letter } => {
+        AdminCommand::Dismiss { letter } => {
             sqlx::query("UPDATE dead_letter SET closed_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
                 .bind(*letter)
@@ -63,7 +63,7 @@ async fn carry_out(
                 .or_unavailable()
                 .map(|result| found(&result))
         }
-        Act::Redrive { letter } => {
+        AdminCommand::Redrive { letter } => {
             sqlx::query("UPDATE dead_letter SET asked_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
                 .bind(*letter)
@@ -72,7 +72,7 @@ async fn carry_out(
                 .or_unavailable()
                 .map(|result| found(&result))
         }
-        Act::SetCursor { channel, replay_id } => {
+        AdminCommand::SetCursor { channel, replay_id } => {
             sqlx::query("INSERT INTO stream (channel) VALUES (?) ON CONFLICT DO NOTHING")
                 .bind(channel.as_str().to_owned())
                 .execute(&mut *connection)
@@ -80,19 +80,19 @@ async fn carry_out(
                 .or_unavailable()?;
             move_cursor(connection, channel, Some(replay_id), person).await
         }
-        Act::ResetCursor { channel } => move_cursor(connection, channel, None, person).await,
-        Act::Forget { order, whmcs_order } => {
+        AdminCommand::ResetCursor { channel } => move_cursor(connection, channel, None, person).await,
+        AdminCommand::Forget { order, whmcs_order } => {
             forget(connection, *order, *whmcs_order, person.now).await
         }
-        Act::Handle { order } => handle(connection, *order, person).await,
-        Act::AskAgain { .. } => Ok(Acted::Done),
-        Act::AskedAgain { order, answer } => {
-            if *answer == Some(AskAnswer::Asked) && !moved_on(connection, *order).await? {
+        AdminCommand::Handle { order } => handle(connection, *order, person).await,
+        AdminCommand::RequestRetry { .. } => Ok(CommandResult::Done),
+        AdminCommand::RetryRequested { order, answer } => {
+            if *answer == Some(RetryAnswer::Asked) && !moved_on(connection, *order).await? {
                 handle(connection, *order, person).await?;
             }
-            Ok(Acted::Done)
+            Ok(CommandResult::Done)
         }
-        Act::Pause { what } => {
+        AdminCommand::Pause { what } => {
             sqlx::query(
                 "INSERT OR REPLACE INTO pause (what, who, reason, since) VALUES (?, ?, ?, ?)",
             )
@@ -106,9 +106,9 @@ async fn carry_out(
             if let Pausable::Intake(channel) = what {
                 depose(connection, channel).await?;
             }
-            Ok(Acted::Done)
+            Ok(CommandResult::Done)
         }
-        Act::Resume { what } => sqlx::query("DELETE FROM pause WHERE what = ?")
+        AdminCommand::Resume { what } => sqlx::query("DELETE FROM pause WHERE what = ?")
             .bind(what.to_string())
             .execute(connection)
             .await
@@ -122,7 +122,7 @@ async fn handle(
     connection: &mut SqliteConnection,
     order: OrderId,
     person: &Person,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     sqlx::query(
         "UPDATE orders SET handled_by = ?, handled_why = ?, handled_at = ? WHERE order_id = ?",
     )
@@ -164,7 +164,7 @@ async fn move_cursor(
     channel: &Channel,
     to: Option<&ReplayId>,
     person: &Person,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     depose(connection, channel).await?;
     let moved = sqlx::query(
         "UPDATE stream SET replay_id = ?, committed_at = ?, lost = 0 WHERE channel = ?",
@@ -175,7 +175,7 @@ async fn move_cursor(
     .execute(&mut *connection)
     .await
     .or_unavailable()?;
-    if found(&moved) == Acted::Done {
+    if found(&moved) == CommandResult::Done {
         let kind = match to {
             Some(_) => MarkKind::Set,
             None => MarkKind::Reset,
@@ -191,7 +191,7 @@ async fn forget(
     order: OrderId,
     whmcs_order: WhmcsOrderId,
     now: Timestamp,
-) -> Result<Acted, StoreError> {
+) -> Result<CommandResult, StoreError> {
     let standing = sqlx::query(
         "SELECT EXISTS (SELECT 1 FROM orders WHERE order_id = ?1) AS known,
              EXISTS (SELECT 1 FROM job WHERE order_id = ?1 AND state = 'leased') AS leased",
@@ -201,18 +201,18 @@ async fn forget(
     .await
     .or_unavailable()?;
     if standing.int("known")? == 0 {
-        return Ok(Acted::NotThere);
+        return Ok(CommandResult::NotFound);
     }
     if standing.int("leased")? == 1 {
-        return Ok(Acted::Running);
+        return Ok(CommandResult::Running);
     }
     let forgotten = [Fact::Forgotten { order: whmcs_order }];
-    facts::append(connection, order, &JobId::of_person(), &forgotten, now).await?;
+    facts::append(connection, order, &JobId::of_operator(), &forgotten, now).await?;
     sqlx::query("UPDATE orders SET whmcs_order = NULL WHERE order_id = ? AND whmcs_order = ?")
         .bind(order.as_str().to_owned())
         .bind(list::number(whmcs_order.0))
         .execute(connection)
         .await
         .or_unavailable()?;
-    Ok(Acted::Done)
+    Ok(CommandResult::Done)
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, CallTally, Epoch, Outcomes, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    Alert, CallStats, Epoch, AttemptStats, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
     StoreError,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
-use crate::household::{self, keep_alert, outcomes, whmcs_calls};
+use crate::process_registry::{self, keep_alert, outcomes, call_stats};
 use crate::sqlite::SqliteStore;
 use crate::view::limit;
 
@@ -43,8 +43,8 @@ async fn note(
     .bind(i64::from(report.pid))
     .bind(report.started_at.as_millis())
     .bind(now.as_millis())
-    .bind(household::conditions(&report))
-    .bind(household::settings(&report))
+    .bind(process_registry::conditions(&report))
+    .bind(process_registry::settings(&report))
     .execute(connection)
     .await
     .or_unavailable()
@@ -103,7 +103,7 @@ async fn keep_all(
             .bind(alert.pending_since.map(Timestamp::as_millis))
             .bind(alert.firing_since.map(Timestamp::as_millis))
             .bind(alert.resolved_at.map(Timestamp::as_millis))
-            .bind(alert.told.name())
+            .bind(alert.notified.name())
             .execute(&mut *connection)
             .await
             .or_unavailable()?;
@@ -118,7 +118,7 @@ pub(crate) async fn processes(store: &SqliteStore) -> Result<Vec<ProcessView>, S
         .await
         .or_unavailable()?;
     rows.iter()
-        .map(|found| household::process(found, now))
+        .map(|found| process_registry::process(found, now))
         .collect()
 }
 
@@ -127,28 +127,28 @@ pub(crate) async fn alerts(store: &SqliteStore) -> Result<Vec<Alert>, StoreError
         .fetch_all(&store.readers)
         .await
         .or_unavailable()?;
-    rows.iter().map(household::alert).collect()
+    rows.iter().map(process_registry::alert).collect()
 }
 
-pub(crate) async fn lately(store: &SqliteStore, window: Duration) -> Result<Outcomes, StoreError> {
+pub(crate) async fn lately(store: &SqliteStore, window: Duration) -> Result<AttemptStats, StoreError> {
     let now = store.clock.now();
     let found = sqlx::query(outcomes!())
         .bind((now - window).as_millis())
         .fetch_one(&store.readers)
         .await
         .or_unavailable()?;
-    household::outcomes_of(&found, now)
+    process_registry::outcomes_of(&found, now)
 }
 
-pub(crate) async fn whmcs_calls(
+pub(crate) async fn call_stats(
     store: &SqliteStore,
     window: Duration,
-) -> Result<CallTally, StoreError> {
-    let found = sqlx::query(whmcs_calls!())
+) -> Result<CallStats, StoreError> {
+    let found = sqlx::query(call_stats!())
         .bind((store.clock.now() - window).as_millis())
-        .bind(limit(CallTally::COUNTED))
+        .bind(limit(CallStats::COUNTED))
         .fetch_one(&store.readers)
         .await
         .or_unavailable()?;
-    household::call_tally(&found)
+    process_registry::call_tally(&found)
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::job::{Admission, Earlier, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    Act, Acted, Alert, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
+    AdminCommand, CommandResult, Alert, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, Gap, JobIntake,
     Leadership, MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
@@ -17,7 +17,7 @@ use crate::record;
 use crate::row::{self, Columns};
 use crate::sqlite::acts::{self, Person};
 use crate::sqlite::prune::prune;
-use crate::sqlite::{SqliteStore, household, letters, marks, orders};
+use crate::sqlite::{SqliteStore, process_registry, letters, marks, orders};
 use crate::view;
 
 #[async_trait]
@@ -70,7 +70,7 @@ impl JobIntake for SqliteStore {
             .await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
@@ -97,7 +97,7 @@ impl JobIntake for SqliteStore {
         .await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
@@ -121,7 +121,7 @@ impl JobIntake for SqliteStore {
         .await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         let (act, who, reason) = (act.clone(), by.to_owned(), reason.to_owned());
         self.write_now(move |connection, now| {
             Box::pin(async move {
@@ -137,20 +137,20 @@ impl JobIntake for SqliteStore {
     }
 
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
-        household::report(self, report).await
+        process_registry::report(self, report).await
     }
 
     async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
-        household::retire(self, id).await
+        process_registry::retire(self, id).await
     }
 
-    async fn keep_alerts(
+    async fn save_alerts(
         &self,
         watch: &Channel,
         epoch: Epoch,
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
-        household::keep(self, watch, epoch, alerts).await
+        process_registry::keep(self, watch, epoch, alerts).await
     }
 }
 
@@ -305,14 +305,14 @@ pub(crate) async fn admit_job(
             return Ok(Admission::SameDelivery);
         }
         let key = found.maybe_text("idem_key")?.and_then(IdemKey::new);
-        let ending = row::ending(&found.text("state")?);
-        earlier.push((key, ending, found.time("requested_at")?));
+        let outcome = row::outcome(&found.text("state")?);
+        earlier.push((key, outcome, found.time("requested_at")?));
     }
     let earlier: Vec<_> = earlier
         .iter()
-        .map(|(idem_key, ending, requested_at)| Earlier {
+        .map(|(idem_key, outcome, requested_at)| Earlier {
             idem_key: idem_key.as_ref(),
-            ending: *ending,
+            outcome: *outcome,
             requested_at: *requested_at,
         })
         .collect();

@@ -3,7 +3,7 @@
 mod acts;
 mod calls;
 mod facts;
-mod household;
+mod process_registry;
 mod intake;
 mod letters;
 mod marks;
@@ -24,7 +24,7 @@ use futures::future::BoxFuture;
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::store::Connections;
-use crate::wake::Wake;
+use crate::wake::Notifier;
 pub(crate) use open::versions;
 use writer::Writer;
 
@@ -34,7 +34,7 @@ use writer::Writer;
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
-    wake: Arc<Wake>,
+    wake: Arc<Notifier>,
     clock: Arc<dyn Clock>,
     claims: AtomicU64,
 }

@@ -1,7 +1,7 @@
 //! The list of orders in the file, kept up to date in the commits that change what it shows.
 
 use domain::id::OrderId;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{OrderQuery, OrderRow, StoreError};
 use domain::time::Timestamp;
@@ -71,7 +71,7 @@ pub(crate) async fn learnt(
 pub(crate) async fn ended(
     connection: &mut SqliteConnection,
     order: OrderId,
-    ending: Ending,
+    outcome: JobOutcome,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query(
@@ -84,7 +84,7 @@ pub(crate) async fn ended(
              stage = excluded.stage, updated_at = excluded.updated_at",
     )
     .bind(order.as_str().to_owned())
-    .bind(ending.name())
+    .bind(outcome.name())
     .bind(now.as_millis())
     .execute(connection)
     .await

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Fence, Lease};
+use domain::job::{JobOutcome, LeaseToken, Lease};
 use domain::key::Owner;
 use domain::order::{Fact, MarkersKept};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
@@ -60,7 +60,7 @@ impl JobQueue for SqliteStore {
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
         let fences: Vec<_> = (0..limit as u64)
-            .map(|count| Fence::of(owner, first + count))
+            .map(|count| LeaseToken::of(owner, first + count))
             .collect();
         let claimed = self
             .write_now(move |connection, now| Box::pin(claim(connection, fences, now, now + ttl)));
@@ -162,7 +162,7 @@ impl JobQueue for SqliteStore {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -177,14 +177,14 @@ impl JobQueue for SqliteStore {
                 )
                 .bind(now.as_millis())
                 .bind(lease.job.as_str().to_owned())
-                .bind(lease.fence.as_str().to_owned())
-                .bind(ending.name())
+                .bind(lease.token.as_str().to_owned())
+                .bind(outcome.name())
                 .execute(&mut *connection)
                 .await
                 .or_unavailable()?;
                 match ended.rows_affected() {
                     0 => Err(StoreError::LeaseLost),
-                    _ => orders::ended(connection, lease.order, ending, now).await,
+                    _ => orders::ended(connection, lease.order, outcome, now).await,
                 }
             })
         })
@@ -239,7 +239,7 @@ impl SqliteStore {
 
 async fn claim(
     connection: &mut SqliteConnection,
-    fences: Vec<Fence>,
+    fences: Vec<LeaseToken>,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<(Vec<Claimed>, Vec<Damaged>), StoreError> {
@@ -271,7 +271,7 @@ async fn claim(
                  started_at = coalesce(started_at, ?3)
              WHERE seq = ?4",
         )
-        .bind(job.lease.fence.as_str().to_owned())
+        .bind(job.lease.token.as_str().to_owned())
         .bind(until.as_millis())
         .bind(now.as_millis())
         .bind(found.int("seq")?)
@@ -286,11 +286,11 @@ async fn claim(
 async fn decode(
     connection: &mut SqliteConnection,
     found: &SqliteRow,
-    fence: Fence,
+    token: LeaseToken,
     now: Timestamp,
     markers_kept: Option<MarkersKept>,
 ) -> Result<Claimed, StoreError> {
-    let mut job = row::claimed(found, fence, now, markers_kept)?;
+    let mut job = row::claimed(found, token, now, markers_kept)?;
     job.facts = facts::of_order(connection, job.job.order).await?;
     Ok(job)
 }
@@ -328,7 +328,7 @@ async fn fenced(
     let mut query = sqlx::query(statement)
         .bind(now.as_millis())
         .bind(lease.job.as_str().to_owned())
-        .bind(lease.fence.as_str().to_owned());
+        .bind(lease.token.as_str().to_owned());
     if let Some(later) = later {
         query = query.bind(later.as_millis());
     }

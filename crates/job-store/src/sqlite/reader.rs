@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, Audit, CallTally, CursorMark, DeadLetterView, EndingView, GapView, JobReader, JobStage,
-    JobView, OrderQuery, OrderRow, Outcomes, Pause, ProcessView, RecordedCall, RecordedFact,
-    SetAside, StoreError, StreamView, StuckOrders, Tally,
+    Alert, AuditEntry, CallStats, CursorMark, DeadLetterView, FinishedJob, GapView, JobReader, JobStage,
+    JobView, OrderQuery, OrderRow, AttemptStats, Pause, ProcessView, RecordedCall, RecordedFact,
+    UnreadableJobs, StoreError, StreamView, StuckOrders, QueueStats,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -16,9 +16,9 @@ use sqlx::Row;
 use crate::damage::{readable, set_aside_lately, set_aside_of};
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, kept_columns};
-use crate::sqlite::{SqliteStore, calls, facts, household, marks, orders};
-use crate::tally::{ended, letters_of, live, marker_lost, open_letters, stuck, stuck_of, tally_of};
-use crate::view::{self, endings, limit, view_columns};
+use crate::sqlite::{SqliteStore, calls, facts, process_registry, marks, orders};
+use crate::queue_stats::{ended, letters_of, live, marker_lost, open_letters, stuck, stuck_of, tally_of};
+use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
 impl JobReader for SqliteStore {
@@ -44,7 +44,7 @@ impl JobReader for SqliteStore {
         calls::of_order(&self.readers, order).await
     }
 
-    async fn tally(&self) -> Result<Tally, StoreError> {
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
         let live = sqlx::query(live!())
             .bind(self.clock.now().as_millis())
             .fetch_one(&self.readers)
@@ -65,7 +65,7 @@ impl JobReader for SqliteStore {
         letters_of(&found)
     }
 
-    async fn set_aside(&self, window: Duration) -> Result<SetAside, StoreError> {
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
         let found = sqlx::query(set_aside_lately!())
             .bind((self.clock.now() - window).as_millis())
             .fetch_optional(&self.readers)
@@ -189,7 +189,7 @@ impl JobReader for SqliteStore {
         readable(&rows, view::gap)
     }
 
-    async fn audit(&self, count: usize) -> Result<Vec<Audit>, StoreError> {
+    async fn audit(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = sqlx::query("SELECT * FROM audit ORDER BY seq DESC LIMIT ?")
             .bind(limit(count))
             .fetch_all(&self.readers)
@@ -198,14 +198,14 @@ impl JobReader for SqliteStore {
         readable(&rows, view::audit)
     }
 
-    async fn endings(&self, since: Timestamp, count: usize) -> Result<Vec<EndingView>, StoreError> {
-        let rows = sqlx::query(endings!())
+    async fn finished_jobs(&self, since: Timestamp, count: usize) -> Result<Vec<FinishedJob>, StoreError> {
+        let rows = sqlx::query(finished_jobs!())
             .bind(since.as_millis())
             .bind(limit(count))
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        readable(&rows, view::ending)
+        readable(&rows, view::outcome)
     }
 
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
@@ -216,20 +216,20 @@ impl JobReader for SqliteStore {
         readable(&rows, view::pause)
     }
 
-    async fn outcomes(&self, window: Duration) -> Result<Outcomes, StoreError> {
-        household::lately(self, window).await
+    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
+        process_registry::lately(self, window).await
     }
 
-    async fn whmcs_calls(&self, window: Duration) -> Result<CallTally, StoreError> {
-        household::whmcs_calls(self, window).await
+    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
+        process_registry::call_stats(self, window).await
     }
 
     async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
-        household::processes(self).await
+        process_registry::processes(self).await
     }
 
     async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        household::alerts(self).await
+        process_registry::alerts(self).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection};
 
-use crate::wake::Wake;
+use crate::wake::Notifier;
 
 /// How often the log is looked at where the kernel does not tell.
 const SLOW_POLL: Duration = Duration::from_millis(1000);
@@ -19,8 +19,8 @@ const SETTLE_TRIES: u32 = 40;
 const SETTLE_EVERY: Duration = Duration::from_millis(2);
 
 /// A bell that rings whenever something was committed to the file.
-pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Wake> {
-    let wake = Arc::new(Wake::default());
+pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifier> {
+    let wake = Arc::new(Notifier::default());
     let weak = Arc::downgrade(&wake);
     let words = log_written(database);
     tokio::spawn(async move {

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::wake::Wake;
+use crate::wake::Notifier;
 
 /// The most operations in one transaction.
 const GROUP: usize = 128;
@@ -28,7 +28,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: SqliteConnection, wake: Arc<Wake>) -> Self {
+    pub(crate) fn start(connection: SqliteConnection, wake: Arc<Notifier>) -> Self {
         let (queue, operations) = mpsc::channel(1024);
         tokio::spawn(run(connection, operations, wake));
         Self { queue }
@@ -73,7 +73,7 @@ impl Writer {
 async fn run(
     mut connection: SqliteConnection,
     mut operations: mpsc::Receiver<Operation>,
-    wake: Arc<Wake>,
+    wake: Arc<Notifier>,
 ) {
     let mut group = Vec::with_capacity(GROUP);
     while operations.recv_many(&mut group, GROUP).await > 0 {

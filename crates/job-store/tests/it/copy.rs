@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::job::{Admission, Ending};
+use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
@@ -49,7 +49,7 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
     };
     store
         .intake
-        .lose_position(&channel(), epoch, &gap)
+        .record_cursor_loss(&channel(), epoch, &gap)
         .await
         .unwrap();
     let delivery = Delivery {
@@ -79,7 +79,7 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
     let reported = [Fact::Reported];
     store
         .queue
-        .finish(&claimed[1].lease, Ending::Succeeded, &reported, &[])
+        .finish(&claimed[1].lease, JobOutcome::Succeeded, &reported, &[])
         .await
         .unwrap();
 }
@@ -96,9 +96,9 @@ async fn run(
 async fn goes_on(store: &Store) {
     let cursor = store.intake.cursor(&channel()).await.unwrap().unwrap();
     assert_eq!(cursor.replay_id.as_bytes(), [7]);
-    let tally = store.reader.tally().await.unwrap();
-    assert_eq!((tally.count("queued"), tally.count("leased")), (2499, 0));
-    assert_eq!(tally.open_dead_letters, 1);
+    let queue_stats = store.reader.queue_stats().await.unwrap();
+    assert_eq!((queue_stats.count("queued"), queue_stats.count("leased")), (2499, 0));
+    assert_eq!(queue_stats.open_dead_letters, 1);
     // The job that was leased is due, the first, and has its facts.
     let claimed = store.queue.claim(&owner("w2"), 1, TTL).await.unwrap();
     assert_eq!(claimed[0].job.order, order_id(0));

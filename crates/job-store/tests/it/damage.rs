@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::failure::Code;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::JobId;
 use domain::order::Fact;
 use domain::ports::{JobIntake, JobQueue, JobReader, JobStage, OrderQuery, Release, StoreError};
@@ -63,7 +63,7 @@ where
     let orders: Vec<_> = claimed.iter().map(|job| job.job.order).collect();
     assert_eq!(orders, [1, 2, 4].map(order_id), "{damage}");
     assert!(store.claim(&owner("w"), 9, TTL).await.unwrap().is_empty());
-    let found = store.set_aside(DAY).await.unwrap();
+    let found = store.unreadable_jobs(DAY).await.unwrap();
     assert_eq!(found.jobs, 1, "{damage}");
     assert!(!found.cause.is_empty());
     // What people see does not fail because of it.
@@ -79,8 +79,8 @@ where
     store.job(&damaged).await.unwrap();
     assert!(store.jobs(None, None, 9).await.unwrap().len() >= 3);
     let since = claimed[0].at - DAY;
-    assert!(store.endings(since, 9).await.unwrap().len() <= 1);
-    assert_eq!(store.tally().await.unwrap().count("failed"), 1);
+    assert!(store.finished_jobs(since, 9).await.unwrap().len() <= 1);
+    assert_eq!(store.queue_stats().await.unwrap().count("failed"), 1);
     let query = OrderQuery {
         limit: 9,
         ..OrderQuery::default()
@@ -90,17 +90,17 @@ where
     let shown = rows.iter().find(|row| row.order == order_id(3)).unwrap();
     if !damage.contains("SET order_id") {
         assert_eq!(shown.code, Some(Code::Internal), "{damage}");
-        assert_eq!(shown.stage, JobStage::Ended(Ending::Failed));
+        assert_eq!(shown.stage, JobStage::Ended(JobOutcome::Failed));
     }
     // The stream goes on, with another job of the same order too.
     let retry = new_job("again", order_id(3), Some("k2"));
     store.enqueue(&[retry]).await.unwrap();
     let again = store.claim(&owner("w"), 9, TTL).await.unwrap();
     assert_eq!(again.len(), usize::from(!facts_are_damaged), "{damage}");
-    let found = store.set_aside(DAY).await.unwrap();
+    let found = store.unreadable_jobs(DAY).await.unwrap();
     assert_eq!(found.jobs, 1 + u64::from(facts_are_damaged));
     for job in claimed.iter().chain(&again) {
-        let ended = store.finish(&job.lease, Ending::Succeeded, &[], &[]);
+        let ended = store.finish(&job.lease, JobOutcome::Succeeded, &[], &[]);
         ended.await.unwrap();
     }
 }

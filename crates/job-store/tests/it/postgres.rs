@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::job::{Admission, Ending, NewJob};
+use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::ReplayId;
 use domain::order::Fact;
 use domain::ports::{Delivery, Entry, JobIntake, JobQueue, JobReader, Leadership, StoreError};
@@ -161,8 +161,8 @@ async fn killed_connections_heal_without_a_restart() {
         let job = new_job(&format!("round{round}"), order_id(round), None);
         assert_eq!(store.enqueue(&[job]).await.unwrap(), [Admission::Enqueued]);
         expected += 1;
-        let tally = other.tally().await.unwrap();
-        assert_eq!(tally.count("queued"), expected);
+        let queue_stats = other.queue_stats().await.unwrap();
+        assert_eq!(queue_stats.count("queued"), expected);
     }
     let ttl = Duration::from_secs(60);
     assert_eq!(other.claim(&owner("w"), 10, ttl).await.unwrap().len(), 5);
@@ -191,7 +191,7 @@ async fn a_conflict_is_tried_again_and_changes_nothing_twice() {
         store.enqueue(&jobs(1)).await.unwrap(),
         [Admission::Enqueued]
     );
-    assert_eq!(store.tally().await.unwrap().count("queued"), 1);
+    assert_eq!(store.queue_stats().await.unwrap().count("queued"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -288,7 +288,7 @@ async fn what_is_counted_often_reads_no_job_that_has_ended() {
         assert!(plan.contains("job_queued"), "{plan}");
         assert!(plan.contains("job_live"), "{plan}");
     }
-    assert_eq!(store.tally().await.unwrap().count("succeeded"), 50_000);
+    assert_eq!(store.queue_stats().await.unwrap().count("succeeded"), 50_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -335,7 +335,7 @@ async fn works_through(pooler: Pooler) {
             let lost = store.renew(std::slice::from_ref(&job.lease), ttl).await;
             assert!(lost.unwrap().is_empty());
             store
-                .finish(&job.lease, Ending::Succeeded, &[], &[])
+                .finish(&job.lease, JobOutcome::Succeeded, &[], &[])
                 .await
                 .unwrap();
         }
@@ -356,7 +356,7 @@ async fn a_database_of_the_release_before_gets_its_list_of_orders() {
     let order = domain::key::WhmcsOrderId(41);
     let facts = [Fact::Placed { order }];
     store
-        .finish(&lease, Ending::Succeeded, &facts, &[])
+        .finish(&lease, JobOutcome::Succeeded, &facts, &[])
         .await
         .unwrap();
     let query = domain::ports::OrderQuery {

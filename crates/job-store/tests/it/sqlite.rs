@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
-use domain::ports::{Act, JobIntake, JobQueue, JobReader, OrderQuery, Pausable};
+use domain::ports::{AdminCommand, JobIntake, JobQueue, JobReader, OrderQuery, Pausable};
 use job_store::SqliteStore;
 use sqlx::{Connection, SqliteConnection};
 use testkit::contract::Subject;
@@ -60,7 +60,7 @@ async fn what_was_committed_is_there_after_opening_again() {
         .unwrap();
     drop(store);
     let store = reopen(&folder, &clock).await;
-    assert_eq!(store.tally().await.unwrap().count("queued"), 1);
+    assert_eq!(store.queue_stats().await.unwrap().count("queued"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +140,7 @@ async fn a_paused_worker_is_not_woken_over_and_over_by_what_it_may_not_take() {
     let job = new_job("e1", order_id(1), None);
     store.enqueue(&[job]).await.unwrap();
     let what = Pausable::Worker;
-    let pause = Act::Pause { what };
+    let pause = AdminCommand::Pause { what };
     store.act(&pause, "ada", "because").await.unwrap();
     // The commits may wake it, a due job must not: of many waits in a row, some last.
     let begun = Instant::now();
@@ -170,7 +170,7 @@ async fn a_store_of_the_release_before_gets_its_list_of_orders() {
     let order = WhmcsOrderId(41);
     let facts = [Fact::Placed { order }];
     store
-        .finish(&lease, Ending::Succeeded, &facts, &[])
+        .finish(&lease, JobOutcome::Succeeded, &facts, &[])
         .await
         .unwrap();
     store

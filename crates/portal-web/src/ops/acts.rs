@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use domain::failure::Code;
 use domain::id::OrderId;
-use domain::order::AskAnswer;
-use domain::ports::{Act, Acted, Pausable};
+use domain::order::RetryAnswer;
+use domain::ports::{AdminCommand, CommandResult, Pausable};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -178,7 +178,7 @@ impl Portal {
         let reason = asked.reason()?;
         let intake = || Pausable::Intake(self.ports.channel.clone());
         match asked.act.as_str() {
-            "retry" => self.ask_again(&asked.orders()?, by, reason).await,
+            "retry" => self.request_retry(&asked.orders()?, by, reason).await,
             "retry_cause" => {
                 let code: Code = asked
                     .code
@@ -195,15 +195,15 @@ impl Portal {
                     ));
                 }
                 let orders: Vec<_> = rows.iter().map(|row| row.order).collect();
-                self.ask_again(&orders, by, reason).await
+                self.request_retry(&orders, by, reason).await
             }
             "handle" => {
                 let orders = asked.orders()?;
                 let mut done = 0;
                 for order in &orders {
-                    let act = Act::Handle { order: *order };
+                    let act = AdminCommand::Handle { order: *order };
                     let acted = self.store_act(&act, by, reason).await?;
-                    done += usize::from(acted == Acted::Done);
+                    done += usize::from(acted == CommandResult::Done);
                 }
                 Ok(format!(
                     "{done} of {} orders are marked as handled.",
@@ -214,17 +214,17 @@ impl Portal {
                 let letter = asked
                     .letter
                     .ok_or_else(|| wrong("No dead letter was named."))?;
-                self.one(Act::Dismiss { letter }, by, reason).await
+                self.one(AdminCommand::Dismiss { letter }, by, reason).await
             }
             "redrive" => {
                 let letter = asked
                     .letter
                     .ok_or_else(|| wrong("No dead letter was named."))?;
-                self.one(Act::Redrive { letter }, by, reason).await
+                self.one(AdminCommand::Redrive { letter }, by, reason).await
             }
             "pause_worker" => {
                 self.one(
-                    Act::Pause {
+                    AdminCommand::Pause {
                         what: Pausable::Worker,
                     },
                     by,
@@ -234,7 +234,7 @@ impl Portal {
             }
             "resume_worker" => {
                 self.one(
-                    Act::Resume {
+                    AdminCommand::Resume {
                         what: Pausable::Worker,
                     },
                     by,
@@ -242,24 +242,24 @@ impl Portal {
                 )
                 .await
             }
-            "pause_intake" => self.one(Act::Pause { what: intake() }, by, reason).await,
-            "resume_intake" => self.one(Act::Resume { what: intake() }, by, reason).await,
+            "pause_intake" => self.one(AdminCommand::Pause { what: intake() }, by, reason).await,
+            "resume_intake" => self.one(AdminCommand::Resume { what: intake() }, by, reason).await,
             _ => Err(wrong("There is no such act.")),
         }
     }
 
-    async fn one(&self, act: Act, by: &str, reason: &str) -> Result<String, Problem> {
+    async fn one(&self, act: AdminCommand, by: &str, reason: &str) -> Result<String, Problem> {
         Ok(match self.store_act(&act, by, reason).await? {
-            Acted::Done => format!("Done: {} {}.", act.name(), act.subject()),
-            Acted::NotThere if matches!(act, Act::Resume { .. }) => {
+            CommandResult::Done => format!("Done: {} {}.", act.name(), act.subject()),
+            CommandResult::NotFound if matches!(act, AdminCommand::Resume { .. }) => {
                 format!("Nothing to do: {} was not held back.", act.subject())
             }
-            Acted::NotThere => format!("Nothing to do: there is no {} any more.", act.subject()),
-            Acted::Running => "A worker has it in hand. Try again in a moment.".to_owned(),
+            CommandResult::NotFound => format!("Nothing to do: there is no {} any more.", act.subject()),
+            CommandResult::Running => "A worker has it in hand. Try again in a moment.".to_owned(),
         })
     }
 
-    async fn store_act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, Problem> {
+    async fn store_act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, Problem> {
         let acted = self.ports.intake.act(act, by, reason).await;
         acted.map_err(|error| {
             tracing::warn!(act = act.name(), %error, "an operator's act may not have been done");
@@ -271,7 +271,7 @@ impl Portal {
 
     /// The intent goes into the audit log first and the answer after it: a crash in between
     /// leaves a line that says what may have been asked.
-    async fn ask_again(
+    async fn request_retry(
         &self,
         orders: &[OrderId],
         by: &str,
@@ -279,8 +279,8 @@ impl Portal {
     ) -> Result<String, Problem> {
         let (mut asked, mut not_failed, mut unanswered) = (0, 0, 0);
         for &order in orders {
-            self.store_act(&Act::AskAgain { order }, by, reason).await?;
-            let answer = match self.ports.crm.ask_again(order).await {
+            self.store_act(&AdminCommand::RequestRetry { order }, by, reason).await?;
+            let answer = match self.ports.crm.request_retry(order).await {
                 Ok(answer) => Some(answer),
                 Err(error) => {
                     tracing::warn!(%order, %error, "Salesforce was not asked for another attempt");
@@ -288,11 +288,11 @@ impl Portal {
                 }
             };
             match answer {
-                Some(AskAnswer::Asked) => asked += 1,
-                Some(AskAnswer::NotFailed) => not_failed += 1,
+                Some(RetryAnswer::Asked) => asked += 1,
+                Some(RetryAnswer::NotFailed) => not_failed += 1,
                 None => unanswered += 1,
             }
-            let act = Act::AskedAgain { order, answer };
+            let act = AdminCommand::RetryRequested { order, answer };
             self.store_act(&act, by, reason).await?;
         }
         let mut text = format!(

@@ -55,15 +55,15 @@ async fn print(portal: &Portal) -> Option<String> {
         ..OrderQuery::default()
     };
     let newest = reader.orders(&query).await.ok()?;
-    let (tally, pauses) = (reader.tally().await.ok()?, reader.pauses().await.ok()?);
+    let (queue_stats, pauses) = (reader.queue_stats().await.ok()?, reader.pauses().await.ok()?);
     let alerts = reader.alerts().await.ok()?;
     let firing = alerts.iter().filter(|alert| alert.is_firing());
     let firing: Vec<_> = firing.map(|alert| &alert.name).collect();
     let newest = newest.first().map(|row| (row.order, row.updated_at));
     Some(format!(
         "{newest:?} {:?} {} {} {firing:?}",
-        tally.jobs,
-        tally.open_dead_letters,
+        queue_stats.jobs,
+        queue_stats.open_dead_letters,
         pauses.len()
     ))
 }

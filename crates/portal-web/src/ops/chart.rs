@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
-use domain::ports::EndingView;
+use domain::job::JobOutcome;
+use domain::ports::FinishedJob;
 use domain::time::Timestamp;
 
 use crate::time;
@@ -48,9 +48,9 @@ pub(crate) struct Charts {
 }
 
 impl Charts {
-    pub(crate) fn of(endings: &[EndingView], now: Timestamp) -> Self {
+    pub(crate) fn of(finished_jobs: &[FinishedJob], now: Timestamp) -> Self {
         let mut columns = vec![Half::default(); COLUMNS];
-        for view in endings {
+        for view in finished_jobs {
             let ago = now.since(view.ended_at).as_secs() / COLUMN.as_secs();
             let place = usize::try_from(ago)
                 .ok()
@@ -58,10 +58,10 @@ impl Charts {
             let Some(half) = place.and_then(|place| columns.get_mut(place)) else {
                 continue;
             };
-            match view.ending {
-                Ending::Succeeded => half.took.push(view.ended_at.since(view.requested_at)),
-                Ending::Failed => half.failed += 1,
-                Ending::Skipped | Ending::Superseded => {}
+            match view.outcome {
+                JobOutcome::Succeeded => half.took.push(view.ended_at.since(view.requested_at)),
+                JobOutcome::Failed => half.failed += 1,
+                JobOutcome::Skipped | JobOutcome::Superseded => {}
             }
         }
         for half in &mut columns {
@@ -150,12 +150,12 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(100_000_000);
 
-    fn ended(ending: Ending, ago: u64, took: u64) -> EndingView {
+    fn ended(outcome: JobOutcome, ago: u64, took: u64) -> FinishedJob {
         let ended_at = NOW - Duration::from_secs(ago);
-        EndingView {
+        FinishedJob {
             job: JobId::new("job").unwrap(),
             order: order_id(1),
-            ending,
+            outcome,
             code: None,
             requested_at: ended_at - Duration::from_secs(took),
             ended_at,
@@ -164,27 +164,27 @@ mod tests {
 
     #[test]
     fn a_half_hour_is_bad_when_more_than_a_tenth_of_its_attempts_failed() {
-        let mut endings = vec![ended(Ending::Succeeded, 60, 1); 9];
-        endings.push(ended(Ending::Failed, 60, 1));
-        let charts = Charts::of(&endings, NOW);
+        let mut finished_jobs = vec![ended(JobOutcome::Succeeded, 60, 1); 9];
+        finished_jobs.push(ended(JobOutcome::Failed, 60, 1));
+        let charts = Charts::of(&finished_jobs, NOW);
         assert_eq!(charts.failed.len(), 1);
         let column = &charts.failed[0];
         assert_eq!(
             (column.x, column.y, column.is_bad),
             (470, charts.line, false)
         );
-        endings.push(ended(Ending::Failed, 60, 1));
-        assert!(Charts::of(&endings, NOW).failed[0].is_bad);
+        finished_jobs.push(ended(JobOutcome::Failed, 60, 1));
+        assert!(Charts::of(&finished_jobs, NOW).failed[0].is_bad);
     }
 
     #[test]
     fn the_slowest_half_hour_reaches_the_upper_edge() {
-        let endings = [
-            ended(Ending::Succeeded, 60, 2),
-            ended(Ending::Succeeded, 4000, 10),
-            ended(Ending::Skipped, 60, 999),
+        let finished_jobs = [
+            ended(JobOutcome::Succeeded, 60, 2),
+            ended(JobOutcome::Succeeded, 4000, 10),
+            ended(JobOutcome::Skipped, 60, 999),
         ];
-        let charts = Charts::of(&endings, NOW);
+        let charts = Charts::of(&finished_jobs, NOW);
         assert_eq!(charts.longest, Duration::from_secs(10));
         let places: Vec<_> = charts
             .took
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_older_than_a_day_is_not_drawn() {
-        let old = ended(Ending::Failed, 24 * 3600 + 1, 1);
+        let old = ended(JobOutcome::Failed, 24 * 3600 + 1, 1);
         assert_eq!(Charts::of(&[old], NOW).failed, []);
     }
 }

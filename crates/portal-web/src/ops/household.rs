@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use domain::ports::{Alert, ProcessView, Sign};
+use domain::ports::{Alert, ProcessView, ConditionKind};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,28 +31,28 @@ pub(super) fn is_quiet(view: &ProcessView) -> bool {
 }
 
 /// What a sign means, for somebody who does not know the bridge.
-pub(super) fn words(sign: &Sign) -> &'static str {
+pub(super) fn words(sign: &ConditionKind) -> &'static str {
     match sign {
-        Sign::Leads => "leads the channel",
-        Sign::Standby => "stands by",
-        Sign::Subscribed => "events flow",
-        Sign::Connecting => "opens the stream",
-        Sign::Stopped => "its stream stands",
-        Sign::EventsDisabled => "events are switched off",
-        Sign::WhmcsRefuses => "WHMCS refuses it",
-        Sign::SalesforceRefuses => "Salesforce refuses its login",
-        Sign::ApiScarce => "few calls to Salesforce are left today",
-        Sign::Panicked => "panicked over a job",
+        ConditionKind::Leads => "leads the channel",
+        ConditionKind::Standby => "stands by",
+        ConditionKind::Subscribed => "events flow",
+        ConditionKind::Connecting => "opens the stream",
+        ConditionKind::Stopped => "its stream stands",
+        ConditionKind::EventsDisabled => "events are switched off",
+        ConditionKind::WhmcsRefuses => "WHMCS refuses it",
+        ConditionKind::SalesforceRefuses => "Salesforce refuses its login",
+        ConditionKind::ApiScarce => "few calls to Salesforce are left today",
+        ConditionKind::Panicked => "panicked over a job",
     }
 }
 
 /// `good`, `bad` or `plain`.
-pub(super) fn tone(sign: &Sign) -> &'static str {
+pub(super) fn tone(sign: &ConditionKind) -> &'static str {
     match sign {
-        Sign::Subscribed => "good",
-        Sign::Stopped | Sign::WhmcsRefuses | Sign::SalesforceRefuses | Sign::Panicked => "bad",
-        Sign::Connecting | Sign::ApiScarce => "doubt",
-        Sign::Leads | Sign::Standby | Sign::EventsDisabled => "plain",
+        ConditionKind::Subscribed => "good",
+        ConditionKind::Stopped | ConditionKind::WhmcsRefuses | ConditionKind::SalesforceRefuses | ConditionKind::Panicked => "bad",
+        ConditionKind::Connecting | ConditionKind::ApiScarce => "doubt",
+        ConditionKind::Leads | ConditionKind::Standby | ConditionKind::EventsDisabled => "plain",
     }
 }
 
@@ -60,7 +60,7 @@ fn process(view: &ProcessView) -> Value {
     let report = &view.report;
     let conditions = report.conditions.iter().map(|condition| {
         json!({
-            "name": condition.sign.name(),
+            "name": condition.kind.name(),
             "since": rfc3339(condition.since),
             "detail": condition.detail,
         })

@@ -39,7 +39,7 @@ pub(super) async fn overview(
     portal.operator_program(&headers)?;
     let view = portal.overview().await?;
     let jobs: Map<String, Value> = view
-        .tally
+        .queue_stats
         .jobs
         .iter()
         .map(|(state, count)| ((*state).to_owned(), json!(count)))
@@ -49,7 +49,7 @@ pub(super) async fn overview(
     Ok(Json(json!({
         "sentence": view.sentence,
         "jobs": jobs,
-        "openDeadLetters": view.tally.open_dead_letters,
+        "openDeadLetters": view.queue_stats.open_dead_letters,
         "recent": {"succeeded": view.numbers.recent.0, "failed": view.numbers.recent.1},
         "latencyMs": {"p50": millis(view.numbers.p50), "p95": millis(view.numbers.p95)},
         "whmcsErrors": view.numbers.whmcs_errors,

@@ -4,7 +4,7 @@ mod acts;
 mod calls;
 mod changes;
 mod chart;
-mod household;
+mod process_registry;
 mod json;
 mod login;
 mod numbers;
@@ -42,8 +42,8 @@ pub(crate) fn routes() -> Router<Arc<Portal>> {
         .route("/ops/api/overview", get(json::overview))
         .route("/ops/api/orders", get(json::orders))
         .route("/ops/api/orders/{order}", get(json::order))
-        .route("/ops/api/alerts", get(household::alerts))
-        .route("/ops/api/processes", get(household::processes))
+        .route("/ops/api/alerts", get(process_registry::alerts))
+        .route("/ops/api/processes", get(process_registry::processes))
         .route("/ops/api/act", post(acts::act_by_program))
         .route("/assets/ops.css", get(style))
         .route("/assets/ops.js", get(script))

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use domain::failure::{Code, Entry};
-use domain::job::Ending;
-use domain::ports::{BUS_RETENTION, EndingView, OrderRow, StreamView};
+use domain::job::JobOutcome;
+use domain::ports::{BUS_RETENTION, FinishedJob, OrderRow, StreamView};
 use domain::time::Timestamp;
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -23,16 +23,16 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    pub(crate) fn of(endings: &[EndingView], now: Timestamp) -> Self {
-        let count = |wanted: Ending| {
-            endings
+    pub(crate) fn of(finished_jobs: &[FinishedJob], now: Timestamp) -> Self {
+        let count = |wanted: JobOutcome| {
+            finished_jobs
                 .iter()
-                .filter(|view| view.ending == wanted && now.since(view.ended_at) < WINDOW)
+                .filter(|view| view.outcome == wanted && now.since(view.ended_at) < WINDOW)
                 .count()
         };
-        let succeeded = endings
+        let succeeded = finished_jobs
             .iter()
-            .filter(|view| view.ending == Ending::Succeeded);
+            .filter(|view| view.outcome == JobOutcome::Succeeded);
         let mut took: Vec<_> = succeeded
             .map(|view| view.ended_at.since(view.requested_at))
             .collect();
@@ -41,10 +41,10 @@ impl Numbers {
             |share: usize| took.get((took.len() * share / 100).min(took.len().saturating_sub(1)));
         let of_whmcs = |code: &Code| code.as_str().starts_with("WHMCS_");
         Self {
-            recent: (count(Ending::Succeeded), count(Ending::Failed)),
+            recent: (count(JobOutcome::Succeeded), count(JobOutcome::Failed)),
             p50: at(50).copied(),
             p95: at(95).copied(),
-            whmcs_errors: endings
+            whmcs_errors: finished_jobs
                 .iter()
                 .filter(|view| view.code.as_ref().is_some_and(of_whmcs))
                 .count(),

@@ -9,10 +9,10 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::failure::Code;
 use domain::id::OrderId;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::ports::{
-    Alert, Audit, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable,
-    Pause, ProcessView, StreamView, Tally, Wait,
+    Alert, AuditEntry, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow, Pausable,
+    Pause, ProcessView, StreamView, QueueStats, Wait,
 };
 use domain::time::Timestamp;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use super::chart::Charts;
 use super::numbers::{Cause, Numbers, causes, stream_words};
 use super::session::Operator;
 use super::timeline::{Moment, Total, timeline};
-use super::{Turned, household, store};
+use super::{Turned, process_registry, store};
 use crate::api::order_id;
 use crate::config::Links;
 use crate::page::html;
@@ -51,7 +51,7 @@ pub(super) struct Overview {
     pub(super) sentence: String,
     pub(super) stream: StreamView,
     pub(super) hours_left: Option<u64>,
-    pub(super) tally: Tally,
+    pub(super) queue_stats: QueueStats,
     pub(super) numbers: Numbers,
     charts: Charts,
     pub(super) pauses: Vec<Pause>,
@@ -123,14 +123,14 @@ struct SystemPage {
     channel: String,
     stream: StreamView,
     leader: Option<(String, String)>,
-    tally: Tally,
+    queue_stats: QueueStats,
     pauses: Vec<Pause>,
     worker_paused: bool,
     intake_paused: bool,
     letters: Vec<DeadLetterView>,
     gaps: Vec<GapView>,
     marks: Vec<CursorMark>,
-    audit: Vec<Audit>,
+    audit: Vec<AuditEntry>,
     processes: Vec<ProcessView>,
 }
 
@@ -151,12 +151,12 @@ impl Portal {
     pub(super) async fn overview(&self) -> Result<Overview, Problem> {
         let reader = &self.ports.reader;
         let now = self.ports.clock.now();
-        let endings = reader.endings(now - DAY, MANY).await.map_err(store)?;
+        let finished_jobs = reader.finished_jobs(now - DAY, MANY).await.map_err(store)?;
         let stream = reader.stream(&self.ports.channel).await.map_err(store)?;
-        let tally = reader.tally().await.map_err(store)?;
+        let queue_stats = reader.queue_stats().await.map_err(store)?;
         let attention = self.failed_orders(None, 100).await?;
         let (flow, hours_left) = stream_words(&stream, now);
-        let need = attention.len() as u64 + tally.open_dead_letters;
+        let need = attention.len() as u64 + queue_stats.open_dead_letters;
         let sentence = match need {
             0 => format!("{flow} Nothing needs you."),
             1 => format!("{flow} One thing needs you."),
@@ -166,9 +166,9 @@ impl Portal {
             sentence,
             hours_left,
             stream,
-            tally,
-            numbers: Numbers::of(&endings, now),
-            charts: Charts::of(&endings, now),
+            queue_stats,
+            numbers: Numbers::of(&finished_jobs, now),
+            charts: Charts::of(&finished_jobs, now),
             pauses: reader.pauses().await.map_err(store)?,
             attention,
             now,
@@ -182,7 +182,7 @@ impl Portal {
         limit: usize,
     ) -> Result<Vec<OrderRow>, Problem> {
         let mut query = OrderQuery {
-            stage: Some(JobStage::Ended(Ending::Failed)),
+            stage: Some(JobStage::Ended(JobOutcome::Failed)),
             code,
             limit,
             ..OrderQuery::default()
@@ -305,13 +305,13 @@ pub(super) async fn order(
     if row.is_none() && moments.is_empty() {
         return Err(Problem::no_such_order().into());
     }
-    let ending = row.as_ref().map(|row| row.stage);
+    let outcome = row.as_ref().map(|row| row.stage);
     Ok(html(&OrderPage {
         links: portal.links.clone(),
         may_act: operator.may_act,
         csrf: token(operator),
         order,
-        failed: ending == Some(JobStage::Ended(Ending::Failed)),
+        failed: outcome == Some(JobStage::Ended(JobOutcome::Failed)),
         row,
         total: Total::of(&moments),
         moments,
@@ -354,7 +354,7 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
             .as_ref()
             .map(|(owner, _, until)| (owner.to_string(), time::plain(*until))),
         stream,
-        tally: reader.tally().await.map_err(store)?,
+        queue_stats: reader.queue_stats().await.map_err(store)?,
         worker_paused: held(&Pausable::Worker),
         intake_paused: held(&Pausable::Intake(channel.clone())),
         pauses,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{CallAction, CallOutcome, JobView, RecordedCall, RecordedFact};
 use domain::time::Timestamp;
@@ -155,12 +155,12 @@ pub(crate) fn timeline(
                 "plain",
             );
         }
-        if let (Some(at), Some(ending)) = (view.ended_at, view.ending) {
-            let (text, tone) = match ending {
-                Ending::Succeeded => ("Attempt ended: provisioned", "good"),
-                Ending::Failed => ("Attempt ended: failed", "bad"),
-                Ending::Skipped => ("Attempt ended: there was nothing to do", "plain"),
-                Ending::Superseded => ("Attempt ended: the order went on without it", "plain"),
+        if let (Some(at), Some(outcome)) = (view.ended_at, view.outcome) {
+            let (text, tone) = match outcome {
+                JobOutcome::Succeeded => ("Attempt ended: provisioned", "good"),
+                JobOutcome::Failed => ("Attempt ended: failed", "bad"),
+                JobOutcome::Skipped => ("Attempt ended: there was nothing to do", "plain"),
+                JobOutcome::Superseded => ("Attempt ended: the order went on without it", "plain"),
             };
             add(at, Rank::Ends, "", "worker", text.to_owned(), tone);
         }
@@ -300,7 +300,7 @@ mod tests {
         let jobs = [JobView {
             job: job.clone(),
             state: "succeeded",
-            ending: Some(Ending::Succeeded),
+            outcome: Some(JobOutcome::Succeeded),
             enqueued_at: at(0),
             due_at: None,
             started_at: Some(at(2)),

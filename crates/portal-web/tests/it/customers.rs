@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use domain::order::Activation;
+use domain::order::ActivationStatus;
 use serde_json::json;
 
-use crate::house::{House, OWN};
+use crate::house::{TestEnv, OWN};
 
 fn body(quantity: u32) -> String {
     json!({"items": [{"pricebookEntryId": "01u000000000001", "quantity": quantity,
@@ -17,7 +17,7 @@ fn body(quantity: u32) -> String {
 
 #[tokio::test]
 async fn an_order_is_placed_once_and_its_key_is_good_for_nothing_else() {
-    let house = House::new();
+    let house = TestEnv::new();
     let token = house.token();
     let first = house.place("k1", &token, &body(1)).await;
     assert_eq!(first.status, StatusCode::CREATED, "{}", first.text);
@@ -41,7 +41,7 @@ async fn an_order_is_placed_once_and_its_key_is_good_for_nothing_else() {
 
 #[tokio::test]
 async fn many_pollers_cost_one_read_in_half_a_minute() {
-    let house = House::new();
+    let house = TestEnv::new();
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
     for _ in 0..5 {
@@ -62,7 +62,7 @@ async fn many_pollers_cost_one_read_in_half_a_minute() {
 
 #[tokio::test]
 async fn what_has_not_changed_is_not_sent_again() {
-    let house = House::new();
+    let house = TestEnv::new();
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
     let first = house.get(&path, Some(&token)).await;
@@ -77,7 +77,7 @@ async fn what_has_not_changed_is_not_sent_again() {
     let again = house.send(ask(first.header("etag"))).await;
     assert_eq!(again.status, StatusCode::NOT_MODIFIED);
     assert_eq!(again.text, "");
-    house.put(OWN, Activation::Failed);
+    house.put(OWN, ActivationStatus::Failed);
     house.clock.advance(Duration::from_secs(31));
     let changed = house.send(ask(first.header("etag"))).await.json();
     assert_eq!(changed["status"], "Failed");
@@ -86,7 +86,7 @@ async fn what_has_not_changed_is_not_sent_again() {
 
 #[tokio::test]
 async fn with_salesforce_away_what_is_known_is_told_with_its_age() {
-    let house = House::new();
+    let house = TestEnv::new();
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
     let before = house.get(&path, Some(&token)).await.json();
@@ -101,8 +101,8 @@ async fn with_salesforce_away_what_is_known_is_told_with_its_age() {
 
 #[tokio::test]
 async fn a_stream_tells_each_change_once_and_ends_with_the_order() {
-    let house = House::new();
-    let order = house.put(OWN, Activation::Activated);
+    let house = TestEnv::new();
+    let order = house.put(OWN, ActivationStatus::Activated);
     let path = format!("/api/orders/{order}/events");
     let ended = house.get(&path, Some(&house.token())).await;
     assert_eq!(ended.header("content-type"), "text/event-stream");
@@ -116,7 +116,7 @@ async fn a_stream_tells_each_change_once_and_ends_with_the_order() {
 
 #[tokio::test]
 async fn a_stream_ends_when_the_program_does() {
-    let house = House::new();
+    let house = TestEnv::new();
     let path = format!("/api/orders/{}/events", house.order());
     house.shutdown.cancel();
     let ended = house.get(&path, Some(&house.token())).await;
@@ -129,7 +129,7 @@ async fn a_stream_ends_when_the_program_does() {
 
 #[tokio::test]
 async fn the_page_shows_four_steps_and_lets_a_browser_in_by_a_strict_cookie() {
-    let house = House::new();
+    let house = TestEnv::new();
     let order = house.order();
     let token = house.token();
     let entry = house
@@ -154,8 +154,8 @@ async fn the_page_shows_four_steps_and_lets_a_browser_in_by_a_strict_cookie() {
 
 #[tokio::test]
 async fn what_is_told_of_an_order_is_kept_by_nobody_on_the_way() {
-    let house = House::new();
-    let order = house.put(OWN, Activation::Activated);
+    let house = TestEnv::new();
+    let order = house.put(OWN, ActivationStatus::Activated);
     let token = house.token();
     for path in [
         format!("/api/orders/{order}"),
@@ -176,7 +176,7 @@ async fn what_is_told_of_an_order_is_kept_by_nobody_on_the_way() {
 
 #[tokio::test]
 async fn an_order_has_as_many_lines_as_the_document_says() {
-    let house = House::new();
+    let house = TestEnv::new();
     let document: serde_json::Value =
         serde_json::from_str(&portal_web::openapi().unwrap()).unwrap();
     let items = &document["components"]["schemas"]["NewOrder"]["properties"]["items"];

@@ -3,21 +3,21 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use domain::order::Activation;
+use domain::order::ActivationStatus;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portal_web::TokenKeys;
 use serde_json::json;
 use settings::Endpoint;
 
-use crate::house::{House, OTHER, OWN, config, signed};
+use crate::house::{TestEnv, OTHER, OWN, config, signed};
 
 const KEY: &[u8] = include_bytes!("../../../simulators/keys/simulator-only.pem");
 const ROUTES: [&str; 3] = ["/api/orders/{}", "/api/orders/{}/events", "/orders/{}"];
 
 #[tokio::test]
 async fn a_token_that_is_not_good_opens_nothing() {
-    let house = House::new();
+    let house = TestEnv::new();
     let order = house.order();
     let with = |edit: &dyn Fn(&mut serde_json::Value)| {
         let mut claims = house.claims();
@@ -98,8 +98,8 @@ async fn a_token_that_is_not_good_opens_nothing() {
 
 #[tokio::test]
 async fn another_customers_order_answers_exactly_as_one_that_is_not_there() {
-    let house = House::new();
-    let order = house.put(OTHER, Activation::Activated);
+    let house = TestEnv::new();
+    let order = house.put(OTHER, ActivationStatus::Activated);
     let token = house.token();
     for route in ROUTES {
         let foreign = house
@@ -125,7 +125,7 @@ async fn with_a_key_set_only_its_own_keys_and_algorithms_count() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, served).await });
-    let house = House::with(config(TokenKeys::Jwks(Endpoint::parse("X", &url).unwrap())));
+    let house = TestEnv::with(config(TokenKeys::Jwks(Endpoint::parse("X", &url).unwrap())));
     let path = format!("/api/orders/{}", house.order());
     let by = |kid: &str| {
         let mut header = Header::new(Algorithm::RS256);
@@ -153,7 +153,7 @@ async fn with_a_key_set_only_its_own_keys_and_algorithms_count() {
 
 #[tokio::test]
 async fn everything_else_that_is_wrong_is_a_problem_document() {
-    let house = House::new();
+    let house = TestEnv::new();
     house.order();
     let token = house.token();
     let check = |answer: &crate::house::Answer, status: u16| {
@@ -207,7 +207,7 @@ async fn everything_else_that_is_wrong_is_a_problem_document() {
 
 #[tokio::test]
 async fn without_tokens_this_machine_answers_to_its_own_names_only() {
-    let house = House::with(config(TokenKeys::Nobody));
+    let house = TestEnv::with(config(TokenKeys::Nobody));
     let path = format!("/api/orders/{}", house.order());
     for (host, status) in [
         ("127.0.0.1:8080", 200),

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use domain::id::{AccountId, OrderId};
-use domain::order::{Activation, BusinessStatus, CustomerOrder};
+use domain::order::{ActivationStatus, BusinessStatus, CustomerOrder};
 use domain::ports::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portal_web::{Config, Links, OpsAccess, Ports, TokenKeys, router};
@@ -20,7 +20,7 @@ pub(crate) const SECRET: &str = "0123456789abcdef0123456789abcdef";
 pub(crate) const OWN: &str = "001000000000001AAA";
 pub(crate) const OTHER: &str = "001000000000002AAA";
 
-pub(crate) struct House {
+pub(crate) struct TestEnv {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) crm: Arc<FakeCrm>,
     pub(crate) clock: Arc<FakeClock>,
@@ -60,7 +60,7 @@ pub(crate) fn config(keys: TokenKeys) -> Config {
     }
 }
 
-impl House {
+impl TestEnv {
     pub(crate) fn new() -> Self {
         Self::with(config(TokenKeys::Secret(Secret::new(SECRET))))
     }
@@ -90,10 +90,10 @@ impl House {
 
     /// An order of the own account that is being set up.
     pub(crate) fn order(&self) -> OrderId {
-        self.put(OWN, Activation::Activating)
+        self.put(OWN, ActivationStatus::Activating)
     }
 
-    pub(crate) fn put(&self, account: &str, activation: Activation) -> OrderId {
+    pub(crate) fn put(&self, account: &str, activation: ActivationStatus) -> OrderId {
         let id = order_id(1);
         self.crm.put_customer(CustomerOrder {
             id,

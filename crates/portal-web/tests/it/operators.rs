@@ -3,12 +3,12 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::Channel;
-use domain::order::{Activation, Fact};
+use domain::order::{ActivationStatus, Fact};
 use domain::ports::{
-    Act, Alert, Condition, JobIntake, JobQueue, JobReader, Leadership, ProcessReport, Setting,
-    Sign, Told,
+    AdminCommand, Alert, Condition, JobIntake, JobQueue, JobReader, Leadership, ProcessReport, Setting,
+    ConditionKind, Notified,
 };
 use domain::time::Timestamp;
 use portal_web::{OpsAccess, TokenKeys};
@@ -16,23 +16,23 @@ use settings::Secret;
 use std::time::Duration;
 use testkit::{Written, new_job, order_id, owner};
 
-use crate::house::{Answer, House, OWN, SECRET, config};
+use crate::house::{Answer, TestEnv, OWN, SECRET, config};
 
 const TOKEN: &str = "the operators' token";
 const VIEWER: &str = "the viewers' token";
 
-fn house() -> House {
+fn house() -> TestEnv {
     let mut config = config(TokenKeys::Secret(Secret::new(SECRET)));
     config.ops = OpsAccess::Tokens {
         operator: Secret::new(TOKEN),
         viewer: Some(Secret::new(VIEWER)),
     };
-    House::with(config)
+    TestEnv::with(config)
 }
 
 /// An order whose attempt has failed, in Salesforce and in the store.
-async fn failed(house: &House) {
-    let order = house.put(OWN, Activation::Failed);
+async fn failed(house: &TestEnv) {
+    let order = house.put(OWN, ActivationStatus::Failed);
     let job = new_job("e1", order, Some("k"));
     house
         .store
@@ -50,12 +50,12 @@ async fn failed(house: &House) {
     ));
     house
         .store
-        .finish(&claimed[0].lease, Ending::Failed, &[refused], &[])
+        .finish(&claimed[0].lease, JobOutcome::Failed, &[refused], &[])
         .await
         .unwrap();
 }
 
-async fn log_in(house: &House) -> String {
+async fn log_in(house: &TestEnv) -> String {
     let entered = form(
         house,
         "/ops/login",
@@ -71,7 +71,7 @@ async fn log_in(house: &House) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
-async fn form(house: &House, path: &str, cookie: Option<&str>, body: &str) -> Answer {
+async fn form(house: &TestEnv, path: &str, cookie: Option<&str>, body: &str) -> Answer {
     let mut request =
         Request::post(path).header("content-type", "application/x-www-form-urlencoded");
     if let Some(cookie) = cookie {
@@ -82,7 +82,7 @@ async fn form(house: &House, path: &str, cookie: Option<&str>, body: &str) -> An
         .await
 }
 
-async fn see(house: &House, path: &str, cookie: &str) -> String {
+async fn see(house: &TestEnv, path: &str, cookie: &str) -> String {
     let request = Request::get(path).header("cookie", cookie);
     let seen = house.send(request.body(Body::empty()).unwrap()).await;
     assert_eq!(seen.status, StatusCode::OK, "{path}: {}", seen.text);
@@ -165,7 +165,7 @@ async fn another_attempt_is_asked_for_once_counted_and_in_the_audit_log() {
     assert!(house.crm.written().is_empty());
     let asked = form(&house, "/ops/act", Some(&cookie), &body(csrf(&page), 1)).await;
     assert_eq!(asked.status, StatusCode::OK, "{}", asked.text);
-    assert_eq!(house.crm.written(), [Written::AskedAgain(order_id(1))]);
+    assert_eq!(house.crm.written(), [Written::RetryRequested(order_id(1))]);
     let audit = house.store.audit(9).await.unwrap();
     assert_eq!((audit.len(), audit[0].who.as_str()), (2, "Ada"));
     let acts: Vec<_> = audit.iter().map(|line| line.act.as_str()).collect();
@@ -264,7 +264,7 @@ fn a_process() -> ProcessReport {
         pid: 42,
         started_at: Timestamp::default(),
         conditions: vec![Condition {
-            sign: Sign::WhmcsRefuses,
+            kind: ConditionKind::WhmcsRefuses,
             since: Timestamp::default(),
             detail: "invalid <credential>".to_owned(),
         }],
@@ -320,10 +320,10 @@ async fn an_alert_that_fires_stands_at_the_top_of_the_overview() {
         pending_since: Some(Timestamp::default()),
         firing_since: Some(Timestamp::default()),
         resolved_at: None,
-        told: Told::Firing,
+        notified: Notified::Firing,
     };
     let alerts = std::slice::from_ref(&alert);
-    let kept = house.store.keep_alerts(&watch, epoch, alerts).await;
+    let kept = house.store.save_alerts(&watch, epoch, alerts).await;
     kept.unwrap();
     let page = house.get("/ops", Some(TOKEN)).await.text;
     for words in [
@@ -357,11 +357,11 @@ async fn a_failed_order_is_not_hidden_behind_newer_ones_that_were_seen_to() {
         ))];
         let ended = house
             .store
-            .finish(&claim.lease, Ending::Failed, &facts, &[]);
+            .finish(&claim.lease, JobOutcome::Failed, &facts, &[]);
         ended.await.unwrap();
     }
     for claim in &claimed[1..] {
-        let act = Act::Handle {
+        let act = AdminCommand::Handle {
             order: claim.job.order,
         };
         house.store.act(&act, "Ada", "by hand").await.unwrap();
@@ -397,7 +397,7 @@ async fn a_person_is_answered_by_a_page_and_whoever_has_no_console_is_not() {
     let answer = house.send(resume.unwrap()).await;
     let done = "Nothing to do: worker was not held back.";
     assert_eq!(answer.json()["done"], done);
-    let closed = House::new().get("/ops/orders/zzz", None).await;
+    let closed = TestEnv::new().get("/ops/orders/zzz", None).await;
     assert_eq!(closed.status, StatusCode::NOT_FOUND);
     assert!(!closed.text.contains("/ops"), "{}", closed.text);
 }

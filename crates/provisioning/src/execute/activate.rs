@@ -2,7 +2,7 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, LineSighting, SetUpMove, SetUpSoFar, next_set_up};
+use domain::order::{Fact, WhmcsService, ActivationAction, ActivationProgress, next_activation_action};
 use domain::ports::{CallError, CatalogueEntry, ModuleKind, StoreError};
 
 use super::{Attempt, Flow};
@@ -12,7 +12,7 @@ impl Attempt<'_> {
         &mut self,
         client: ClientId,
         order: WhmcsOrderId,
-        so_far: &SetUpSoFar,
+        so_far: &ActivationProgress,
     ) -> Result<Flow, StoreError> {
         let seen = match self.ports.provisioner.order(client, order).await {
             Ok(Some(seen)) => seen,
@@ -33,13 +33,13 @@ impl Attempt<'_> {
             Err(error) => return self.after_no_effect(error).await,
         };
         let quiet = self.settings.quiet_period;
-        let module = |line: &LineSighting| module_of(line, &catalogue);
-        match next_set_up(so_far, &seen, module, self.now(), quiet) {
-            SetUpMove::Done => self.record(Fact::Accepted).await,
-            SetUpMove::Accept { run_modules } => self.accept(order, run_modules).await,
-            SetUpMove::Create(service) => self.create(service).await,
-            SetUpMove::Wait(due) => Ok(self.until(due)),
-            SetUpMove::Refuse(refusal) => self.fail(refusal).await,
+        let module = |line: &WhmcsService| module_of(line, &catalogue);
+        match next_activation_action(so_far, &seen, module, self.now(), quiet) {
+            ActivationAction::Done => self.record(Fact::Accepted).await,
+            ActivationAction::Accept { run_modules } => self.accept(order, run_modules).await,
+            ActivationAction::Create(service) => self.create(service).await,
+            ActivationAction::Wait(due) => Ok(self.until(due)),
+            ActivationAction::Refuse(refusal) => self.fail(refusal).await,
         }
     }
 
@@ -99,7 +99,7 @@ impl Attempt<'_> {
     }
 }
 
-fn module_of(line: &LineSighting, catalogue: &[CatalogueEntry]) -> ModuleKind {
+fn module_of(line: &WhmcsService, catalogue: &[CatalogueEntry]) -> ModuleKind {
     line.product
         .and_then(|product| catalogue.iter().find(|entry| entry.product == product))
         .map_or(ModuleKind::Unlisted, |entry| entry.module.kind)

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
-use domain::order::{Activation, Fact, OrderDetails, Phase, Step};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, Fact, OrderDetails, Phase, Step};
 use domain::ports::StoreError;
 use domain::time::Timestamp;
 
@@ -51,11 +51,11 @@ impl Attempt<'_> {
                 if !started || self.state.phase == Phase::Working {
                     facts.push(Fact::Refused(refusal));
                 }
-                return Ok(Flow::Finish(Ending::Failed, facts));
+                return Ok(Flow::Finish(JobOutcome::Failed, facts));
             }
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
-        let activating = details.activation == Activation::Activating;
+        let activating = details.activation == ActivationStatus::Activating;
         // The order is `Activating` with another key than the event's: it was requested again
         // since, or this request's commit is not visible yet. An attempt started with the older key
         // would be superseded by its own request.
@@ -72,11 +72,11 @@ impl Attempt<'_> {
         if !started && !activating {
             // The request is done only if the order is `Activated` with its own key; otherwise it
             // may be a new request whose commit is not visible yet.
-            let done = details.activation == Activation::Activated
+            let done = details.activation == ActivationStatus::Activated
                 && details.idem_key.is_some()
                 && details.idem_key == job.idem_key;
             let later = if done { None } else { self.recheck(read_at) };
-            return Ok(later.unwrap_or_else(|| Flow::Finish(Ending::Skipped, Vec::new())));
+            return Ok(later.unwrap_or_else(|| Flow::Finish(JobOutcome::Skipped, Vec::new())));
         }
         // An attempt that is about to report continues even if the order changed: the report
         // distinguishes our own write, whose reply was lost, from another's.
@@ -87,7 +87,7 @@ impl Attempt<'_> {
             .as_ref()
             .is_some_and(|(_, idem_key)| *idem_key == details.idem_key);
         if started && !reporting && !(activating && same_key) {
-            return Ok(Flow::Finish(Ending::Superseded, Vec::new()));
+            return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new()));
         }
         self.details = Some(details);
         Ok(Flow::Continue)

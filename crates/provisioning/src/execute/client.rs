@@ -2,7 +2,7 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::ClientId;
-use domain::order::{ClientSighting, ClientStatus, Contact, Fact, OrderDetails};
+use domain::order::{WhmcsClient, ClientStatus, Contact, Fact, OrderDetails};
 use domain::ports::{CallError, NewClient, StoreError};
 use domain::time::Timestamp;
 
@@ -48,7 +48,7 @@ impl Attempt<'_> {
     }
 
     /// Checks that this order may be placed for the client.
-    fn usable(&self, details: &OrderDetails, client: &ClientSighting) -> Result<(), Refusal> {
+    fn usable(&self, details: &OrderDetails, client: &WhmcsClient) -> Result<(), Refusal> {
         if client.status == ClientStatus::Closed {
             return Err(closed(client.id));
         }
@@ -109,7 +109,7 @@ impl Attempt<'_> {
         details: &OrderDetails,
         id: ClientId,
     ) -> Result<Flow, StoreError> {
-        let created = ClientSighting {
+        let created = WhmcsClient {
             id,
             status: ClientStatus::Open,
             currency: None,
@@ -171,7 +171,7 @@ impl Attempt<'_> {
     async fn adopt_client(
         &mut self,
         details: &OrderDetails,
-        client: ClientSighting,
+        client: WhmcsClient,
     ) -> Result<Flow, StoreError> {
         if let Err(refusal) = self.usable(details, &client) {
             return self.fail(refusal).await;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::{Fact, IllegalFact, OrderDetails, OrderState, Phase, Plan, Step, next};
 use domain::ports::{CallError, Claimed, Release, StoreError};
@@ -28,7 +28,7 @@ use crate::{LeaseGuard, ProcessState, Settings};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptResult {
     /// The job finished.
-    Finished(Ending),
+    Finished(JobOutcome),
     /// The job was released and resumes later, from its facts.
     Released,
 }
@@ -48,7 +48,7 @@ impl AttemptResult {
 enum Flow {
     Continue,
     Release(Release),
-    Finish(Ending, Vec<Fact>),
+    Finish(JobOutcome, Vec<Fact>),
 }
 
 /// Runs a claimed job until it finishes or must wait.
@@ -140,7 +140,7 @@ async fn set_aside(
         code = Code::Internal.as_str(),
         "job set aside: the facts of its order cannot be replayed"
     );
-    let (lease, outcome) = (&claimed.lease, Ending::Failed);
+    let (lease, outcome) = (&claimed.lease, JobOutcome::Failed);
     ports.queue.finish(lease, outcome, &[], &[]).await?;
     let now = claimed.at;
     measure::finished(outcome, Some(Code::Internal), claimed.job.requested_at, now);
@@ -211,9 +211,9 @@ impl Attempt<'_> {
         };
         match step {
             Step::Check => self.start(&details).await,
-            Step::KnowClient => self.resolve_client(&details).await,
-            Step::DoubtClient => self.record(Fact::ClientUnknown { at: self.now() }).await,
-            Step::SettleClient {
+            Step::ResolveClient => self.resolve_client(&details).await,
+            Step::RecordClientUnknown => self.record(Fact::ClientUnknown { at: self.now() }).await,
+            Step::ReconcileClient {
                 since,
                 empty_searches,
             } => self.reconcile_client(&details, since, empty_searches).await,
@@ -222,8 +222,8 @@ impl Attempt<'_> {
                 watermark,
                 unknown,
             } => self.place(&details, client, watermark, unknown).await,
-            Step::DoubtPlace => self.record(Fact::PlaceUnknown { at: self.now() }).await,
-            Step::SettlePlace {
+            Step::RecordPlacementUnknown => self.record(Fact::PlaceUnknown { at: self.now() }).await,
+            Step::ReconcilePlacement {
                 client,
                 watermark,
                 since,
@@ -242,13 +242,13 @@ impl Attempt<'_> {
                 order,
                 watermark,
             } => self.verify(&details, client, order, watermark).await,
-            Step::DoubtSetUp { creating: false } => {
+            Step::RecordActivationUnknown { creating: false } => {
                 self.record(Fact::AcceptUnknown { at: self.now() }).await
             }
-            Step::DoubtSetUp { creating: true } => {
+            Step::RecordActivationUnknown { creating: true } => {
                 self.record(Fact::CreateUnknown { at: self.now() }).await
             }
-            Step::SetUp {
+            Step::ActivationState {
                 client,
                 order,
                 so_far,
@@ -256,7 +256,7 @@ impl Attempt<'_> {
             Step::Report { refusal } => self.report(refusal).await,
             // Reporting and finishing the job are one commit, so only a job of an older release can
             // get here.
-            Step::Done => Ok(Flow::Finish(Ending::Succeeded, Vec::new())),
+            Step::Done => Ok(Flow::Finish(JobOutcome::Succeeded, Vec::new())),
         }
     }
 

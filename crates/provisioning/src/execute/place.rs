@@ -3,7 +3,7 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkersKept, OrderDetails, Plan, Search, UnknownCall, Verdict, judge,
+    Fact, MarkerCheck, MarkersKept, OrderDetails, Plan, Search, UnknownCall, MatchResult, judge,
     verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
@@ -42,9 +42,9 @@ impl Attempt<'_> {
             Err(error) => return self.after_no_effect(error).await,
         };
         match judge(&self.search(details, &plan, watermark), &orders) {
-            Verdict::Found(order) => return self.record(Fact::Placed { order }).await,
-            Verdict::Refused(refusal) => return self.fail(refusal).await,
-            Verdict::Absent => {}
+            MatchResult::Found(order) => return self.record(Fact::Placed { order }).await,
+            MatchResult::Refused(refusal) => return self.fail(refusal).await,
+            MatchResult::Absent => {}
         }
         let settings = self.settings;
         let wait_until = unknown
@@ -120,12 +120,12 @@ impl Attempt<'_> {
             return self.record(Fact::PlaceUnknown { at: self.now() }).await;
         };
         match judge(&self.search(details, plan, Some(watermark)), &orders) {
-            Verdict::Found(order) => self.record(Fact::Placed { order }).await,
-            Verdict::Absent => {
+            MatchResult::Found(order) => self.record(Fact::Placed { order }).await,
+            MatchResult::Absent => {
                 self.record(Fact::NotPlaced).await?;
                 self.fail(refusal).await
             }
-            Verdict::Refused(uncertain) => {
+            MatchResult::Refused(uncertain) => {
                 self.record(Fact::PlaceUnknown { at: self.now() }).await?;
                 self.fail(uncertain).await
             }
@@ -164,9 +164,9 @@ impl Attempt<'_> {
             Err(error) => return self.after_no_effect(error).await,
         };
         match judge(&self.search(details, &plan, Some(watermark)), &orders) {
-            Verdict::Found(order) => self.record(Fact::Placed { order }).await,
-            Verdict::Refused(refusal) => self.fail(refusal).await,
-            Verdict::Absent => self.record(Fact::SearchedEmpty { at: self.now() }).await,
+            MatchResult::Found(order) => self.record(Fact::Placed { order }).await,
+            MatchResult::Refused(refusal) => self.fail(refusal).await,
+            MatchResult::Absent => self.record(Fact::SearchedEmpty { at: self.now() }).await,
         }
     }
 
@@ -205,11 +205,11 @@ impl Attempt<'_> {
             ..self.search(details, &plan, above)
         };
         match judge(&search, &orders) {
-            Verdict::Refused(refusal) => return self.fail(refusal).await,
-            Verdict::Found(found) if found != order => {
+            MatchResult::Refused(refusal) => return self.fail(refusal).await,
+            MatchResult::Found(found) if found != order => {
                 return self.record(Fact::Placed { order: found }).await;
             }
-            Verdict::Found(_) | Verdict::Absent => {}
+            MatchResult::Found(_) | MatchResult::Absent => {}
         }
         let Some(seen) = seen else {
             let detail = format!("WHMCS order {order} does not exist any more");

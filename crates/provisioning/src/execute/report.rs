@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::failure::{Code, Refusal};
-use domain::job::Ending;
-use domain::order::{Activation, Fact, ItemReport, Outcome, Report, Standing};
+use domain::job::JobOutcome;
+use domain::order::{ActivationStatus, Fact, ItemReport, Outcome, Report, OrderGuard};
 use domain::ports::{CallError, ReportAnswer, StoreError};
 
 use super::{Attempt, Flow};
@@ -17,9 +17,9 @@ impl Attempt<'_> {
         if let Some(flow) = self.salesforce_unavailable() {
             return Ok(flow);
         }
-        let standing = match self.ports.crm.standing(self.claimed.job.order).await {
+        let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
-            Ok(None) => return Ok(Flow::Finish(Ending::Superseded, Vec::new())),
+            Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
         if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
@@ -31,17 +31,17 @@ impl Attempt<'_> {
         self.report_outcome(refusal, standing).await
     }
 
-    fn job_outcome(refusal: Option<&Refusal>) -> Ending {
+    fn job_outcome(refusal: Option<&Refusal>) -> JobOutcome {
         if refusal.is_some() {
-            Ending::Failed
+            JobOutcome::Failed
         } else {
-            Ending::Succeeded
+            JobOutcome::Succeeded
         }
     }
 
     /// Finishes the attempt if another request took over the order, or if our own report was
     /// already written and only its reply was lost.
-    fn superseded(&self, standing: &Standing, refusal: Option<&Refusal>) -> Option<Flow> {
+    fn superseded(&self, standing: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
         let idem_key = self
             .state
             .attempt
@@ -51,14 +51,14 @@ impl Attempt<'_> {
             return None;
         }
         let ours = match standing.activation {
-            Activation::Activated => refusal.is_none(),
-            Activation::Failed => refusal.is_some(),
+            ActivationStatus::Activated => refusal.is_none(),
+            ActivationStatus::Failed => refusal.is_some(),
             _ => false,
         };
         Some(if ours && standing.idem_key.as_ref() == idem_key {
             Flow::Finish(Self::job_outcome(refusal), vec![Fact::Reported])
         } else {
-            Flow::Finish(Ending::Superseded, Vec::new())
+            Flow::Finish(JobOutcome::Superseded, Vec::new())
         })
     }
 
@@ -97,7 +97,7 @@ impl Attempt<'_> {
     async fn report_outcome(
         &mut self,
         refusal: Option<Refusal>,
-        standing: Standing,
+        standing: OrderGuard,
     ) -> Result<Flow, StoreError> {
         let job = &self.claimed.job;
         let message = refusal
@@ -161,9 +161,9 @@ impl Attempt<'_> {
         refusal: &Option<Refusal>,
         report: Report,
     ) -> Result<Option<Report>, Flow> {
-        let standing = match self.ports.crm.standing(self.claimed.job.order).await {
+        let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => standing,
-            Ok(None) => return Err(Flow::Finish(Ending::Superseded, Vec::new())),
+            Ok(None) => return Err(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Err(self.wait_for_crm(&error)),
         };
         if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
@@ -187,13 +187,13 @@ impl Attempt<'_> {
         refusal: Option<Refusal>,
         reason: Refusal,
     ) -> Result<Flow, StoreError> {
-        match self.ports.crm.standing(self.claimed.job.order).await {
+        match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => {
                 if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
                     return Ok(flow);
                 }
             }
-            Ok(None) => return Ok(Flow::Finish(Ending::Superseded, Vec::new())),
+            Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
         }
         if refusal.is_none() {
@@ -205,6 +205,6 @@ impl Attempt<'_> {
             detail = reason.detail,
             "Salesforce refused to store the failure; it is recorded here only"
         );
-        Ok(Flow::Finish(Ending::Failed, Vec::new()))
+        Ok(Flow::Finish(JobOutcome::Failed, Vec::new()))
     }
 }

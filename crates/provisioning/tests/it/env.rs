@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::Code;
-use domain::job::{Ending, Lease};
+use domain::job::{JobOutcome, Lease};
 use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientSighting, Fact, MarkerCheck, OrderSighting, Outcome};
+use domain::order::{WhmcsClient, Fact, MarkerCheck, WhmcsOrder, Outcome};
 use domain::ports::{
     CallError, CallRecord, CatalogueEntry, Claimed, Clock, JobIntake, JobQueue, JobReader,
     NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError, Wait,
@@ -21,7 +21,7 @@ use testkit::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) struct House {
+pub(crate) struct TestEnv {
     pub(crate) crm: Arc<FakeCrm>,
     pub(crate) whmcs: Arc<FakeProvisioner>,
     pub(crate) clock: Arc<FakeClock>,
@@ -34,7 +34,7 @@ pub(crate) struct House {
     hangs: Arc<Mutex<Option<Duration>>>,
 }
 
-impl House {
+impl TestEnv {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(FakeClock::default());
         Self {
@@ -210,8 +210,8 @@ impl House {
         for _ in 0..1_000 {
             results.extend(self.attempt_once().await);
             self.clock.advance(Duration::from_secs(1));
-            let tally = self.store.tally().await.unwrap();
-            if tally.count("queued") + tally.count("leased") == 0 {
+            let queue_stats = self.store.queue_stats().await.unwrap();
+            if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
                 break;
             }
         }
@@ -234,8 +234,8 @@ impl House {
         let mut results = Vec::new();
         for _ in 0..10_000 {
             results.extend(self.round().await);
-            let tally = self.store.tally().await.unwrap();
-            if tally.count("queued") + tally.count("leased") == 0 {
+            let queue_stats = self.store.queue_stats().await.unwrap();
+            if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
                 return results;
             }
         }
@@ -333,12 +333,12 @@ impl Hanging {
 
 #[async_trait]
 impl Provisioner for Hanging {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.read()?;
         self.inner.client(client).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         self.read()?;
         self.inner.client_by_email(email).await
     }
@@ -355,7 +355,7 @@ impl Provisioner for Hanging {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         self.read()?;
         self.inner.orders(client, above).await
     }
@@ -364,7 +364,7 @@ impl Provisioner for Hanging {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         self.read()?;
         self.inner.order(client, order).await
     }
@@ -466,7 +466,7 @@ impl JobQueue for CrashingStore {
     async fn finish(
         &self,
         lease: &Lease,
-        outcome: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {

@@ -10,20 +10,20 @@ mod worker;
 use std::time::Duration;
 
 use domain::failure::Code;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::Marker;
-use domain::order::{Activation, OrderDetails, OrderStatus, Outcome, ServiceStatus};
+use domain::order::{ActivationStatus, OrderDetails, OrderStatus, Outcome, ServiceStatus};
 use domain::ports::Clock;
-use env::House;
+use env::TestEnv;
 use provisioning::AttemptResult;
 use testkit::{Action, Fault, Written, details, order_id};
 
-const DONE: AttemptResult = AttemptResult::Finished(Ending::Succeeded);
-const FAILED: AttemptResult = AttemptResult::Finished(Ending::Failed);
+const DONE: AttemptResult = AttemptResult::Finished(JobOutcome::Succeeded);
+const FAILED: AttemptResult = AttemptResult::Finished(JobOutcome::Failed);
 
 #[tokio::test]
 async fn approved_order_is_provisioned_and_reported_once() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     assert_eq!(env.work().await, [DONE]);
     let orders = env.whmcs.all_orders();
     assert_eq!(orders.len(), 1);
@@ -42,26 +42,26 @@ async fn approved_order_is_provisioned_and_reported_once() {
 
 #[tokio::test]
 async fn order_not_activating_is_skipped() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.crm.retry(order_id(1), "e1");
-    env.crm.set_activation(order_id(1), Activation::Activated);
-    assert_eq!(env.work().await, [AttemptResult::Finished(Ending::Skipped)]);
+    env.crm.set_activation(order_id(1), ActivationStatus::Activated);
+    assert_eq!(env.work().await, [AttemptResult::Finished(JobOutcome::Skipped)]);
     assert!(env.whmcs.all_orders().is_empty() && env.crm.written().is_empty());
 }
 
 #[tokio::test]
 async fn event_before_its_commit_is_rechecked() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.crm
-        .set_activation(order_id(1), Activation::NotRequested);
+        .set_activation(order_id(1), ActivationStatus::NotRequested);
     assert_eq!(env.round().await, [AttemptResult::Released]);
-    env.crm.set_activation(order_id(1), Activation::Activating);
+    env.crm.set_activation(order_id(1), ActivationStatus::Activating);
     assert_eq!(env.work().await, [DONE]);
 }
 
 #[tokio::test]
 async fn activated_order_is_rechecked_for_new_request() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     assert_eq!(env.work().await, [DONE]);
     env.request("e2").await;
     assert_eq!(env.round().await, [AttemptResult::Released]);
@@ -72,7 +72,7 @@ async fn activated_order_is_rechecked_for_new_request() {
 
 #[tokio::test]
 async fn request_waits_for_its_own_key() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.crm.put(details(order_id(1)));
     env.request("e2").await;
     assert_eq!(env.round().await, [AttemptResult::Released]);
@@ -82,7 +82,7 @@ async fn request_waits_for_its_own_key() {
 
 #[tokio::test]
 async fn missing_order_fails_with_order_not_found() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     env.request("e1").await;
     assert_eq!(env.work().await.last(), Some(&FAILED));
     assert_eq!(env.refusal().await, Some(Code::OrderNotFound));
@@ -91,7 +91,7 @@ async fn missing_order_fails_with_order_not_found() {
 
 #[tokio::test]
 async fn mapping_error_is_reported_before_any_whmcs_write() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let mut order = details(order_id(1));
     order.items[0].product.whmcs_product = None;
     env.crm.put(order);
@@ -103,7 +103,7 @@ async fn mapping_error_is_reported_before_any_whmcs_write() {
 
 #[tokio::test]
 async fn unavailable_product_fails_before_placement() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     let mut order = details(order_id(1));
     order.items[0].product.whmcs_product = Some("500".to_owned());
     env.crm.put(order);
@@ -115,7 +115,7 @@ async fn unavailable_product_fails_before_placement() {
 
 #[tokio::test]
 async fn lost_reply_adopts_order_after_quiet_period() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     let started = env.clock.now();
     assert_eq!(env.work().await, [AttemptResult::Released, DONE]);
@@ -127,7 +127,7 @@ async fn lost_reply_adopts_order_after_quiet_period() {
 async fn quiet_period_ignores_wall_clock_skew() {
     let hour = Duration::from_secs(3600);
     for (first, second) in [(Duration::ZERO, hour), (hour, Duration::ZERO)] {
-        let mut env = House::with_order().await;
+        let mut env = TestEnv::with_order().await;
         env.ahead = first;
         env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
         let started = env.clock.now();
@@ -145,7 +145,7 @@ async fn quiet_period_ignores_wall_clock_skew() {
 
 #[tokio::test]
 async fn lost_request_is_unknown_and_retry_places_it() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Place, Fault::RequestLost);
     assert_eq!(
         env.work().await,
@@ -161,7 +161,7 @@ async fn lost_request_is_unknown_and_retry_places_it() {
 
 #[tokio::test]
 async fn unmarked_duplicate_blocks_second_placement_without_marker_proof() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.set_drop_notes(true);
     env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(env.work().await.last(), Some(&FAILED));
@@ -179,7 +179,7 @@ async fn duplicate_marked_by_staff_is_adopted_or_ignored() {
         Marker { org, order }.to_string()
     };
     for (marker, orders) in [(our_marker.as_str(), 1), ("orderbridge:v1:none", 2)] {
-        let env = House::with_order().await;
+        let env = TestEnv::with_order().await;
         env.whmcs.set_drop_notes(true);
         env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
         assert_eq!(env.work().await.last(), Some(&FAILED));
@@ -199,7 +199,7 @@ async fn duplicate_marked_by_staff_is_adopted_or_ignored() {
 
 #[tokio::test]
 async fn answered_order_with_dropped_notes_is_provisioned() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.set_drop_notes(true);
     assert_eq!(env.work().await, [DONE]);
     assert_eq!(env.whmcs.all_orders().len(), 1);
@@ -207,7 +207,7 @@ async fn answered_order_with_dropped_notes_is_provisioned() {
 
 #[tokio::test]
 async fn duplicate_by_proxy_is_detected() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Place, Fault::Doubled);
     assert_eq!(env.work().await, [FAILED]);
     env.assert_failed(Code::WhmcsDuplicateFound, true);
@@ -219,7 +219,7 @@ async fn duplicate_by_proxy_is_detected() {
 
 #[tokio::test]
 async fn duplicate_by_proxy_is_detected_without_notes() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.set_drop_notes(true);
     env.whmcs.fail_next(Action::Place, Fault::Doubled);
     assert_eq!(env.work().await, [FAILED]);
@@ -234,7 +234,7 @@ async fn duplicate_by_proxy_is_detected_without_notes() {
 
 #[tokio::test]
 async fn marker_written_by_staff_is_no_proof() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.set_drop_notes(true);
     env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(env.work().await.last(), Some(&FAILED));
@@ -252,7 +252,7 @@ async fn marker_written_by_staff_is_no_proof() {
 
 #[tokio::test]
 async fn unsent_call_is_repeated_within_budget() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     for action in [Action::Read, Action::Place, Action::Accept] {
         env.whmcs.fail_next(action, Fault::NotSent);
     }
@@ -262,7 +262,7 @@ async fn unsent_call_is_repeated_within_budget() {
 
 #[tokio::test]
 async fn exhausted_budget_is_whmcs_unavailable() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     for _ in 0..200 {
         env.whmcs.fail_next(Action::Read, Fault::NotSent);
     }
@@ -272,11 +272,11 @@ async fn exhausted_budget_is_whmcs_unavailable() {
 
 #[tokio::test]
 async fn denied_access_fails_orders_only_after_pause_limit() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Place, Fault::Denied);
     assert_eq!(env.work().await, [AttemptResult::Released, DONE]);
 
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     for _ in 0..1000 {
         env.whmcs.fail_next(Action::Place, Fault::Denied);
     }
@@ -288,23 +288,23 @@ async fn denied_access_fails_orders_only_after_pause_limit() {
 
 #[tokio::test]
 async fn open_circuit_makes_orders_wait_without_calls() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     for _ in 0..1000 {
         env.whmcs.fail_next(Action::Read, Fault::Denied);
     }
     env.round().await;
-    let (whmcs_calls, crm_calls) = (env.whmcs.calls(), env.crm.calls());
+    let (call_stats, crm_calls) = (env.whmcs.calls(), env.crm.calls());
     for _ in 0..120 {
         env.round().await;
     }
     // Each round ends with one probe; there are no other calls.
-    assert_eq!(env.whmcs.calls() - whmcs_calls, 120);
+    assert_eq!(env.whmcs.calls() - call_stats, 120);
     assert_eq!(env.crm.calls(), crm_calls);
 }
 
 #[tokio::test]
 async fn module_failure_is_reported_and_retry_creates_pending() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Accept, Fault::Refused);
     assert_eq!(env.work().await, [FAILED]);
     env.assert_failed(Code::WhmcsModuleFailed, true);
@@ -320,7 +320,7 @@ async fn module_failure_is_reported_and_retry_creates_pending() {
 
 #[tokio::test]
 async fn lost_accept_is_read_back_not_repeated() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Accept, Fault::ReplyLost);
     assert_eq!(env.work().await, [DONE]);
     assert_eq!(env.whmcs.builds().len(), 2);
@@ -328,7 +328,7 @@ async fn lost_accept_is_read_back_not_repeated() {
 
 #[tokio::test]
 async fn unknown_accept_repeats_idempotent_modules_only() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Accept, Fault::RequestLost);
     assert_eq!(env.work().await, [AttemptResult::Released, FAILED]);
     env.assert_failed(Code::WhmcsOutcomeUnknown, true);
@@ -342,7 +342,7 @@ async fn unknown_accept_repeats_idempotent_modules_only() {
 
 #[tokio::test]
 async fn cancelled_order_is_mismatch_on_retry() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Accept, Fault::Refused);
     env.work().await;
     env.whmcs
@@ -354,7 +354,7 @@ async fn cancelled_order_is_mismatch_on_retry() {
 
 #[tokio::test]
 async fn unavailable_salesforce_fails_no_order() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.crm.set_away(true);
     let mut results = Vec::new();
     while results.len() < 5 {
@@ -367,7 +367,7 @@ async fn unavailable_salesforce_fails_no_order() {
 
 #[tokio::test]
 async fn report_with_lost_reply_is_recognised() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.crm.lose_replies(1);
     assert_eq!(env.work().await, [AttemptResult::Released, DONE]);
     let outcomes = env.crm.outcomes(order_id(1));
@@ -379,13 +379,13 @@ async fn report_with_lost_reply_is_recognised() {
 
 #[tokio::test]
 async fn superseded_attempt_writes_nothing() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     assert_eq!(env.round().await, [AttemptResult::Released]);
     env.crm.retry(order_id(1), "e2");
     assert_eq!(
         env.work().await,
-        [AttemptResult::Finished(Ending::Superseded)]
+        [AttemptResult::Finished(JobOutcome::Superseded)]
     );
     assert!(env.crm.written().is_empty());
     env.request("e2").await;
@@ -400,7 +400,7 @@ async fn superseded_attempt_writes_nothing() {
 #[tokio::test]
 async fn crash_at_any_commit_neither_duplicates_nor_loses() {
     for crash_at in 1.. {
-        let env = House::with_order().await;
+        let env = TestEnv::with_order().await;
         let crashed = env.crash_at_write(crash_at).await;
         env.work().await;
         let outcomes = env.crm.outcomes(order_id(1));
@@ -427,7 +427,7 @@ async fn crash_at_any_commit_neither_duplicates_nor_loses() {
 
 #[tokio::test]
 async fn conflicting_report_is_guarded_by_read_time() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.crm.compare_with_later_stamp();
     env.work().await;
     assert_eq!(env.crm.outcomes(order_id(1)).len(), 1);
@@ -445,7 +445,7 @@ async fn currency_mismatch_is_rejected_when_prices_are_sent() {
         (true, None, "USD", false),
         (false, Some("EUR"), "USD", false),
     ] {
-        let mut env = House::with_order().await;
+        let mut env = TestEnv::with_order().await;
         env.settings.override_prices = override_prices;
         env.whmcs.set_currency(client);
         env.crm.put(OrderDetails {

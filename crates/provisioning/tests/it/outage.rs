@@ -8,12 +8,12 @@ use domain::ports::Clock;
 use provisioning::FailureTime;
 use testkit::{Action, Fault};
 
-use crate::env::House;
+use crate::env::TestEnv;
 use crate::{DONE, FAILED};
 
 #[tokio::test]
 async fn hanging_reads_count_against_retry_budget() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     let hang = env.settings.call_timeout;
     env.whmcs_hangs(Some(hang));
     let started = env.clock.now();
@@ -23,7 +23,7 @@ async fn hanging_reads_count_against_retry_budget() {
     assert!(took <= env.settings.retry_budget + hang, "{took:?}");
 }
 
-fn suspended(env: &House) {
+fn suspended(env: &TestEnv) {
     let now = FailureTime {
         at: env.clock.now(),
         monotonic: env.clock.monotonic(),
@@ -33,7 +33,7 @@ fn suspended(env: &House) {
 
 #[tokio::test]
 async fn retry_probes_suspended_whmcs_at_once() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.fail_next(Action::Accept, Fault::Refused);
     assert_eq!(env.work().await, [FAILED]);
     suspended(&env);
@@ -43,7 +43,7 @@ async fn retry_probes_suspended_whmcs_at_once() {
 
 #[tokio::test]
 async fn stale_denial_fails_no_order() {
-    let mut env = House::with_order().await;
+    let mut env = TestEnv::with_order().await;
     env.settings.pause_limit = Duration::from_secs(1);
     suspended(&env);
     env.clock.advance(Duration::from_secs(60));
@@ -53,7 +53,7 @@ async fn stale_denial_fails_no_order() {
 
 #[tokio::test]
 async fn one_waiting_order_probes_salesforce() {
-    let env = House::new().await;
+    let env = TestEnv::new().await;
     for number in 1..=10 {
         env.order(number).await;
     }
@@ -75,7 +75,7 @@ async fn one_waiting_order_probes_salesforce() {
 
 #[tokio::test]
 async fn unreplayable_facts_fail_the_job_only() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     let claimed = env.claim_with_facts(&[Fact::Reported]).await;
     assert_eq!(env.execute_here(claimed).await, FAILED);
     assert!(env.crm.written().is_empty() && env.whmcs.all_orders().is_empty());

@@ -5,14 +5,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Ending, Lease};
+use domain::job::{JobOutcome, Lease};
 use domain::key::Owner;
 use domain::order::{Contact, Fact, Outcome};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use testkit::{Action, Fault, MemoryStore, details, order_id};
 
 use crate::DONE;
-use crate::env::House;
+use crate::env::TestEnv;
 
 /// Whether an unanswered commit was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl JobQueue for Stalling {
     async fn finish(
         &self,
         lease: &Lease,
-        outcome: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
@@ -97,8 +97,8 @@ async fn env_stalling_at(
     intent: &'static str,
     commit: Commit,
     answers: Vec<StoreError>,
-) -> (House, Arc<Stalling>) {
-    let mut env = House::new().await;
+) -> (TestEnv, Arc<Stalling>) {
+    let mut env = TestEnv::new().await;
     env.settings.create_clients = true;
     let mut order = details(order_id(1));
     if intent == "creating_client" {
@@ -124,7 +124,7 @@ async fn env_stalling_at(
     (env, store)
 }
 
-async fn assert_no_unknown_outcome(env: &House, intent: &str, commit: Commit) {
+async fn assert_no_unknown_outcome(env: &TestEnv, intent: &str, commit: Commit) {
     let outcomes = env.crm.outcomes(order_id(1));
     assert!(
         matches!(outcomes.last(), Some(Outcome::Provisioned { .. })),

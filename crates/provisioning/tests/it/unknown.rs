@@ -8,12 +8,12 @@ use domain::order::{OrderStatus, ServiceStatus};
 use domain::ports::Clock;
 use testkit::{Action, Fault};
 
-use crate::env::House;
+use crate::env::TestEnv;
 use crate::{DONE, FAILED};
 
 #[tokio::test]
 async fn lost_marker_revokes_marker_proof() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     assert_eq!(env.work().await, [DONE]);
     assert!(env.markers_are_proven().await);
     env.whmcs.set_drop_notes(true);
@@ -30,7 +30,7 @@ async fn lost_marker_revokes_marker_proof() {
 
 #[tokio::test]
 async fn old_marker_proof_blocks_second_placement() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     assert_eq!(env.work().await, [DONE]);
     env.whmcs.set_drop_notes(true);
     env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
@@ -45,7 +45,7 @@ async fn old_marker_proof_blocks_second_placement() {
 #[tokio::test]
 async fn unmarked_order_between_marked_ones_allows_placement() {
     for marked_after in [true, false] {
-        let env = House::with_order().await;
+        let env = TestEnv::with_order().await;
         assert_eq!(env.work().await, [DONE]);
         env.whmcs.fail_next(Action::Place, Fault::RequestLost);
         env.order(2).await;
@@ -72,7 +72,7 @@ async fn unmarked_order_between_marked_ones_allows_placement() {
 
 #[tokio::test]
 async fn retry_waits_while_lost_call_may_take_effect() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     let started = env.clock.now();
     env.whmcs.fail_next(Action::Place, Fault::Late);
     env.round().await;
@@ -98,7 +98,7 @@ async fn retry_waits_while_lost_call_may_take_effect() {
 
 #[tokio::test]
 async fn retry_after_window_places_after_one_search() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     let started = env.clock.now();
     env.whmcs.fail_next(Action::Place, Fault::RequestLost);
     assert_eq!(env.work().await.last(), Some(&FAILED));
@@ -112,7 +112,7 @@ async fn retry_after_window_places_after_one_search() {
 
 #[tokio::test]
 async fn accept_fails_after_three_lost_replies() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs
         .set_placed_as(OrderStatus::Pending, ServiceStatus::Active);
     env.whmcs
@@ -130,7 +130,7 @@ async fn accept_fails_after_three_lost_replies() {
 
 #[tokio::test]
 async fn idempotent_module_fails_after_three_unknown_calls() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.set_idempotent(true);
     let lost = Some(Fault::RequestLost);
     env.whmcs.fail_next(Action::Accept, Fault::Refused);
@@ -144,7 +144,7 @@ async fn idempotent_module_fails_after_three_unknown_calls() {
 
 #[tokio::test]
 async fn retry_creates_pending_services_of_accepted_order() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs
         .set_placed_as(OrderStatus::Active, ServiceStatus::Pending);
     assert_eq!(env.work().await, [FAILED]);
@@ -156,7 +156,7 @@ async fn retry_creates_pending_services_of_accepted_order() {
 
 #[tokio::test]
 async fn late_denial_keeps_watermark() {
-    let env = House::with_order().await;
+    let env = TestEnv::with_order().await;
     env.whmcs.set_drop_notes(true);
     env.whmcs.fail_next(Action::Place, Fault::DeniedLate);
     assert_eq!(env.work().await.last(), Some(&FAILED));

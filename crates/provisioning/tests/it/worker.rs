@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ClientSighting, OrderSighting};
+use domain::order::{ActivationStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{
     CallError, CatalogueEntry, CrmOrders, JobIntake, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
@@ -32,7 +32,7 @@ struct Whmcs {
 
 #[async_trait]
 impl Provisioner for Whmcs {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         if client == ClientId(8) {
             let behaviour = *self.of_client_8.lock().unwrap();
             match behaviour {
@@ -47,7 +47,7 @@ impl Provisioner for Whmcs {
         self.inner.client(ClientId(7)).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         self.inner.client_by_email(email).await
     }
 
@@ -62,7 +62,7 @@ impl Provisioner for Whmcs {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         self.inner.orders(client, above).await
     }
 
@@ -70,7 +70,7 @@ impl Provisioner for Whmcs {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         self.inner.order(client, order).await
     }
 
@@ -147,7 +147,7 @@ impl Rig {
         let started = tokio::time::Instant::now();
         loop {
             let details = self.crm.details(order).await.unwrap().unwrap();
-            if details.activation == Activation::Activated {
+            if details.activation == ActivationStatus::Activated {
                 return started.elapsed();
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, EventId, IdemKey, ServiceId, WhmcsOrderId};
-use domain::order::{Activation, ItemReport, OrderDetails, Outcome, Report, Standing};
+use domain::order::{ActivationStatus, ItemReport, OrderDetails, Outcome, Report, OrderGuard};
 use domain::ports::{Clock, Pending};
 use domain::time::Timestamp;
 
@@ -67,7 +67,7 @@ impl Crm {
 
     /// Adds an order that nobody has approved yet.
     pub(crate) fn add(&self, mut details: OrderDetails) {
-        details.activation = Activation::NotRequested;
+        details.activation = ActivationStatus::NotRequested;
         details.idem_key = None;
         let sheet = Sheet {
             details,
@@ -93,7 +93,7 @@ impl Crm {
     ) {
         self.edit(order, |sheet| {
             sheet.since = at;
-            sheet.details.activation = Activation::Activating;
+            sheet.details.activation = ActivationStatus::Activating;
             sheet.details.idem_key = key;
             sheet.code = None;
             sheet.event = Some(event);
@@ -132,7 +132,7 @@ impl Crm {
     ) -> Vec<Pending> {
         lock(&self.sheets)
             .values()
-            .filter(|sheet| sheet.details.activation == Activation::Activating)
+            .filter(|sheet| sheet.details.activation == ActivationStatus::Activating)
             .filter(|sheet| sheet.since <= before)
             .filter(|sheet| after.is_none_or(|after| sheet.details.id > after))
             .take(limit)
@@ -145,8 +145,8 @@ impl Crm {
             .collect()
     }
 
-    pub(crate) fn standing(&self, order: OrderId) -> Option<Standing> {
-        lock(&self.sheets).get(&order).map(|sheet| Standing {
+    pub(crate) fn order_guard(&self, order: OrderId) -> Option<OrderGuard> {
+        lock(&self.sheets).get(&order).map(|sheet| OrderGuard {
             activation: sheet.details.activation.clone(),
             idem_key: sheet.details.idem_key.clone(),
             version: Some(sheet.shown_version(self.coarse_versions)),
@@ -187,19 +187,19 @@ impl Crm {
             return Met::Conflict;
         }
         let met = match sheet.details.activation {
-            Activation::Activating => Met::Written,
+            ActivationStatus::Activating => Met::Written,
             // Within the second of the version nobody can tell.
             _ if self.coarse_versions && report.version.is_some() => Met::Written,
             _ => Met::Unguarded,
         };
         match &report.outcome {
             Outcome::Provisioned { order } => {
-                sheet.details.activation = Activation::Activated;
+                sheet.details.activation = ActivationStatus::Activated;
                 sheet.whmcs_order = Some(*order);
                 sheet.code = None;
             }
             Outcome::Failed { refusal, order } => {
-                sheet.details.activation = Activation::Failed;
+                sheet.details.activation = ActivationStatus::Failed;
                 sheet.whmcs_order = order.or(sheet.whmcs_order);
                 sheet.code = Some(refusal.code);
             }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Ending, Fence, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, LeaseToken, Lease, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
+    AdminCommand, CommandResult, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, Gap,
     JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
@@ -38,7 +38,7 @@ struct Truth {
     /// Letters that made a job.
     redriven: BTreeSet<i64>,
     /// The intent recorded last for each order, until its call is sent.
-    unsent: BTreeMap<OrderId, Fence>,
+    unsent: BTreeMap<OrderId, LeaseToken>,
     /// Set-up calls of each job whose outcome its worker never heard.
     unknown_calls: BTreeMap<JobId, u32>,
     /// What modules have reported as failed, by the job that heard of it.
@@ -47,7 +47,7 @@ struct Truth {
 
 struct Held {
     order: OrderId,
-    fence: Fence,
+    token: LeaseToken,
     until: Timestamp,
 }
 
@@ -88,7 +88,7 @@ impl Ledger {
         lock(&self.truth)
             .leases
             .get(&lease.job)
-            .is_some_and(|held| held.fence == lease.fence && held.until > now)
+            .is_some_and(|held| held.token == lease.token && held.until > now)
     }
 
     /// Whether a process of this name holds the lease of one of the order's jobs.
@@ -96,7 +96,7 @@ impl Ledger {
         let now = self.clock.now();
         let owned = format!("worker-{worker}/");
         lock(&self.truth).leases.values().any(|held| {
-            held.order == order && held.until > now && held.fence.as_str().starts_with(&owned)
+            held.order == order && held.until > now && held.token.as_str().starts_with(&owned)
         })
     }
 
@@ -152,18 +152,18 @@ impl Ledger {
         for fact in facts {
             match fact {
                 Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
-                    truth.unsent.insert(lease.order, lease.fence.clone());
+                    truth.unsent.insert(lease.order, lease.token.clone());
                 }
                 Fact::PlaceUnknown { .. }
                 | Fact::AcceptUnknown { .. }
                 | Fact::CreateUnknown { .. } => {
-                    let process = |fence: &Fence| {
+                    let process = |fence: &LeaseToken| {
                         let text = fence.as_str().split('/').next();
                         text.unwrap_or_default().to_owned()
                     };
                     let unsent = truth.unsent.remove(&lease.order);
-                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.fence)) {
-                        let detail = format!("{} doubts a call it never sent", lease.fence);
+                    if unsent.is_some_and(|fence| process(&fence) == process(&lease.token)) {
+                        let detail = format!("{} doubts a call it never sent", lease.token);
                         self.judge.broken(Promise::NoNeedlessDoubt, detail);
                     }
                 }
@@ -181,7 +181,7 @@ impl Ledger {
         truth.leases.get(job).map(|held| Lease {
             job: job.clone(),
             order: held.order,
-            fence: held.fence.clone(),
+            token: held.token.clone(),
         })
     }
 
@@ -247,25 +247,25 @@ impl JobIntake for Ledger {
         Ok(admissions)
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        self.store.lose_position(channel, epoch, gap).await
+        self.store.record_cursor_loss(channel, epoch, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
         self.store.enqueue(jobs).await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.store.asked_letters(channel, limit).await
+        self.store.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -283,7 +283,7 @@ impl JobIntake for Ledger {
         Ok(admission)
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         self.store.act(act, by, reason).await
     }
 }
@@ -349,11 +349,11 @@ impl JobQueue for Ledger {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.store.finish(lease, ending, facts, calls).await?;
+        self.store.finish(lease, outcome, facts, calls).await?;
         self.ended(&lease.job);
         Ok(())
     }

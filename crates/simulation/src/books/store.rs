@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Ending, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Epoch, Gap,
-    JobIntake, JobQueue, JobReader, JobView, Leadership, RecordedFact, Release, StoreError, Tally,
+    AdminCommand, CommandResult, CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Epoch, Gap,
+    JobIntake, JobQueue, JobReader, JobView, Leadership, RecordedFact, Release, StoreError, QueueStats,
     Undecodable,
 };
 use domain::time::Timestamp;
@@ -151,17 +151,17 @@ calls! {
     intake: resign(channel: &Channel, owner: &Owner) -> ();
     intake: cursor(channel: &Channel) -> Option<Cursor>;
     intake: accept(delivery: &Delivery) -> Vec<Admission>;
-    intake: lose_position(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
+    intake: record_cursor_loss(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
     intake: enqueue(jobs: &[NewJob]) -> Vec<Admission>;
-    intake: asked_letters(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
+    intake: requested_redrives(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
     intake: redrive(channel: &Channel, epoch: Epoch, letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
-    intake: act(act: &Act, by: &str, reason: &str) -> Acted;
+    intake: act(act: &AdminCommand, by: &str, reason: &str) -> CommandResult;
     queue: claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
     queue: renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
     queue: record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();
     queue: release(lease: &Lease, release: Release, calls: &[CallRecord]) -> ();
-    queue: finish(lease: &Lease, ending: Ending, facts: &[Fact], calls: &[CallRecord]) -> ();
-    reader: tally() -> Tally;
+    queue: finish(lease: &Lease, outcome: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
+    reader: queue_stats() -> QueueStats;
     reader: dead_letters(open_only: bool, after: Option<i64>, limit: usize) -> Vec<DeadLetterView>;
     reader: facts_of(order: OrderId) -> Vec<RecordedFact>;
     reader: jobs_of(order: OrderId) -> Vec<JobView>;

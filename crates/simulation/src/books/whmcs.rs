@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use domain::id::OrderId;
 use domain::key::{ClientId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ClientSighting, ClientStatus, LineSighting, OrderSighting, OrderStatus, ServiceStatus,
+    WhmcsClient, ClientStatus, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus,
 };
 use domain::ports::NewOrder;
 
@@ -26,7 +26,7 @@ struct Books {
 /// An order, with what WHMCS itself does not know.
 #[derive(Clone, Debug)]
 pub(crate) struct Placed {
-    pub(crate) sighting: OrderSighting,
+    pub(crate) sighting: WhmcsOrder,
     /// The Salesforce order it was placed for.
     pub(crate) truth: OrderId,
     /// Something between us and WHMCS made it by repeating a call.
@@ -49,7 +49,7 @@ impl Whmcs {
         let mut lines = Vec::new();
         for line in &order.plan.lines {
             books.services += 1;
-            lines.push(LineSighting {
+            lines.push(WhmcsService {
                 service: ServiceId(1000 + books.services),
                 product: Some(line.product),
                 cycle: Some(line.cycle),
@@ -62,7 +62,7 @@ impl Whmcs {
             false => order.marker.to_string(),
         };
         books.orders.push(Placed {
-            sighting: OrderSighting {
+            sighting: WhmcsOrder {
                 id,
                 client: order.client,
                 status: OrderStatus::Pending,
@@ -146,13 +146,13 @@ impl Whmcs {
         twice.map(|(service, _)| *service).collect()
     }
 
-    pub(crate) fn client(&self, id: ClientId) -> Option<ClientSighting> {
+    pub(crate) fn client(&self, id: ClientId) -> Option<WhmcsClient> {
         let books = lock(&self.0);
         let known = id == ClientId(7) || books.clients.values().any(|client| *client == id);
         known.then_some(sighting(id))
     }
 
-    pub(crate) fn client_by_email(&self, email: &str) -> Option<ClientSighting> {
+    pub(crate) fn client_by_email(&self, email: &str) -> Option<WhmcsClient> {
         lock(&self.0).clients.get(email).map(|id| sighting(*id))
     }
 
@@ -168,8 +168,8 @@ impl Whmcs {
     }
 }
 
-fn sighting(id: ClientId) -> ClientSighting {
-    ClientSighting {
+fn sighting(id: ClientId) -> WhmcsClient {
+    WhmcsClient {
         id,
         status: ClientStatus::Open,
         currency: None,

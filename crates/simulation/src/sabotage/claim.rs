@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
-use domain::job::{Ending, Lease};
+use domain::job::{JobOutcome, Lease};
 use domain::key::{Owner, WhmcsOrderId};
 use domain::order::{Fact, MarkersKept};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
@@ -185,12 +185,12 @@ impl JobQueue for BentClaims {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
         self.over(lease);
-        self.inner.finish(lease, ending, facts, calls).await
+        self.inner.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait(&self, limit: Duration) {

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
 use domain::order::{
-    Activation, AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report,
-    Standing,
+    ActivationStatus, RetryAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report,
+    OrderGuard,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 
@@ -36,7 +36,7 @@ impl CrmOrders for NoGuard {
         let details = self.inner.details(order).await?;
         if let Some(details) = details
             .clone()
-            .filter(|details| details.activation == Activation::Activating)
+            .filter(|details| details.activation == ActivationStatus::Activating)
         {
             let mut first = lock(&self.first);
             first.retain(|(known, _)| *known != order);
@@ -45,12 +45,12 @@ impl CrmOrders for NoGuard {
         Ok(details)
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
-        let standing = self.inner.standing(order).await?;
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+        let standing = self.inner.order_guard(order).await?;
         let first = lock(&self.first);
         let ours = first.iter().find(|(known, _)| *known == order);
-        Ok(standing.map(|standing| Standing {
-            activation: Activation::Activating,
+        Ok(standing.map(|standing| OrderGuard {
+            activation: ActivationStatus::Activating,
             idem_key: match ours {
                 Some((_, details)) => details.idem_key.clone(),
                 None => standing.idem_key,
@@ -89,7 +89,7 @@ impl CrmOrders for NoGuard {
         self.inner.customer_orders(orders).await
     }
 
-    async fn ask_again(&self, order: OrderId) -> Result<AskAnswer, CallError> {
-        self.inner.ask_again(order).await
+    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
+        self.inner.request_retry(order).await
     }
 }

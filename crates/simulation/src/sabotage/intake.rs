@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Act, Acted, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView, Leadership,
+    AdminCommand, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView, Leadership,
     StoreError, Undecodable,
 };
 
@@ -90,14 +90,14 @@ impl JobIntake for Holed {
         self.ledger.accept(&delivery).await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
         let term = self.term(epoch);
-        self.ledger.lose_position(channel, term, gap).await
+        self.ledger.record_cursor_loss(channel, term, gap).await
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
@@ -115,12 +115,12 @@ impl JobIntake for Holed {
         Ok(admissions)
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.ledger.asked_letters(channel, limit).await
+        self.ledger.requested_redrives(channel, limit).await
     }
 
     async fn redrive(
@@ -133,7 +133,7 @@ impl JobIntake for Holed {
         if self.hole == Hole::LetterFirst
             && let Ok(job) = read
         {
-            let closed = Act::Dismiss { letter };
+            let closed = AdminCommand::Dismiss { letter };
             self.ledger.act(&closed, "nobody", "read again").await?;
             tokio::time::sleep(Duration::from_millis(250)).await;
             let admissions = self.ledger.enqueue(std::slice::from_ref(job)).await?;
@@ -143,7 +143,7 @@ impl JobIntake for Holed {
         self.ledger.redrive(channel, term, letter, read).await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         self.ledger.act(act, by, reason).await
     }
 }

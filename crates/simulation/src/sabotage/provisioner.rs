@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientSighting, OrderSighting, ServiceStatus};
+use domain::order::{WhmcsClient, WhmcsOrder, ServiceStatus};
 use domain::ports::{
     CallError, CatalogueEntry, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
@@ -43,11 +43,11 @@ impl Bent {
 
 #[async_trait]
 impl Provisioner for Bent {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.inner.client(client).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         self.inner.client_by_email(email).await
     }
 
@@ -68,7 +68,7 @@ impl Provisioner for Bent {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         let mut orders = self.inner.orders(client, above).await?;
         if self.blind {
             let all = self.world.whmcs.all();
@@ -85,7 +85,7 @@ impl Provisioner for Bent {
         &self,
         client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         let mut seen = self.inner.order(client, order).await?;
         if self.unread {
             for line in seen.iter_mut().flat_map(|order| order.lines.iter_mut()) {

@@ -51,7 +51,7 @@ impl EventSource for Line {
         let begun = world.bus.begin(start, may_skip, |event| ledger.has(event));
         let Some(at) = begun else {
             seat.say(|| format!("the bus does not know {start:?}"));
-            return Err(StreamError::PositionLost {
+            return Err(StreamError::CursorLost {
                 detail: "the replay id is not valid".to_owned(),
             });
         };

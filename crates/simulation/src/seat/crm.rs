@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
 use domain::order::{
-    AskAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, Standing,
+    RetryAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, OrderGuard,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 
@@ -52,9 +52,9 @@ impl CrmOrders for Seat {
         self.call_crm(what, |crm| crm.details(order)).await
     }
 
-    async fn standing(&self, order: OrderId) -> Result<Option<Standing>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let what = || format!("standing of {order}");
-        self.call_crm(what, |crm| crm.standing(order)).await
+        self.call_crm(what, |crm| crm.order_guard(order)).await
     }
 
     async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
@@ -114,7 +114,7 @@ impl CrmOrders for Seat {
         Err(not_sent())
     }
 
-    async fn ask_again(&self, _order: OrderId) -> Result<AskAnswer, CallError> {
+    async fn request_retry(&self, _order: OrderId) -> Result<RetryAnswer, CallError> {
         Err(not_sent())
     }
 }

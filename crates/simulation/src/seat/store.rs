@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, Ending, Lease, NewJob};
+use domain::job::{Admission, JobOutcome, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    Act, Acted, CallRecord, Claimed, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake,
+    AdminCommand, CommandResult, CallRecord, Claimed, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake,
     JobQueue, Leadership, Release, StoreError, Undecodable,
 };
 
@@ -61,7 +61,7 @@ impl Seat {
             let held = ledger.holds(lease);
             let written = call.await;
             if written.is_ok() && !held {
-                let detail = format!("{} under {}", what(), lease.fence);
+                let detail = format!("{} under {}", what(), lease.token);
                 self.world.judge.broken(Promise::NoStaleWrite, detail);
             }
             written
@@ -104,13 +104,13 @@ impl JobIntake for Seat {
         self.ask(what, call).await
     }
 
-    async fn lose_position(
+    async fn record_cursor_loss(
         &self,
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        let call = self.world.intake.lose_position(channel, epoch, gap);
+        let call = self.world.intake.record_cursor_loss(channel, epoch, gap);
         self.ask(|| "lose the position".to_owned(), call).await
     }
 
@@ -119,12 +119,12 @@ impl JobIntake for Seat {
         self.ask(|| "enqueue".to_owned(), call).await
     }
 
-    async fn asked_letters(
+    async fn requested_redrives(
         &self,
         channel: &Channel,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
-        let call = self.world.intake.asked_letters(channel, limit);
+        let call = self.world.intake.requested_redrives(channel, limit);
         self.ask(|| "asked letters".to_owned(), call).await
     }
 
@@ -144,7 +144,7 @@ impl JobIntake for Seat {
         self.ask(|| format!("redrive {letter}"), call).await
     }
 
-    async fn act(&self, act: &Act, by: &str, reason: &str) -> Result<Acted, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         let call = self.world.intake.act(act, by, reason);
         self.ask(|| act.name().to_owned(), call).await
     }
@@ -162,7 +162,7 @@ impl JobQueue for Seat {
         let call = async {
             let claimed = claimed.await?;
             for claimed in &claimed {
-                let (order, fence) = (claimed.job.order, &claimed.lease.fence);
+                let (order, fence) = (claimed.job.order, &claimed.lease.token);
                 self.say(|| format!("claimed {order}, job {} as {fence}", claimed.job.id));
             }
             Ok(claimed)
@@ -201,12 +201,12 @@ impl JobQueue for Seat {
     async fn finish(
         &self,
         lease: &Lease,
-        ending: Ending,
+        outcome: JobOutcome,
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        let call = self.world.queue.finish(lease, ending, facts, calls);
-        let what = || format!("{}: finish {ending:?} {facts:?}", lease.order);
+        let call = self.world.queue.finish(lease, outcome, facts, calls);
+        let what = || format!("{}: finish {outcome:?} {facts:?}", lease.order);
         self.fenced(what, lease, call).await
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientSighting, OrderSighting, OrderStatus};
+use domain::order::{WhmcsClient, WhmcsOrder, OrderStatus};
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
 };
@@ -254,12 +254,12 @@ async fn accept(
 
 #[async_trait]
 impl Provisioner for Seat {
-    async fn client(&self, client: ClientId) -> Result<Option<ClientSighting>, CallError> {
+    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let what = || format!("client {client}");
         self.look(what, |whmcs| whmcs.client(client)).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<ClientSighting>, CallError> {
+    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
         let what = || "client by e-mail".to_owned();
         self.look(what, |whmcs| whmcs.client_by_email(email)).await
     }
@@ -289,7 +289,7 @@ impl Provisioner for Seat {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<OrderSighting>, CallError> {
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
         let what = || format!("orders of client {client} above {above:?}");
         self.look(what, |whmcs| {
             let all = whmcs.all().into_iter().map(|order| order.sighting);
@@ -304,7 +304,7 @@ impl Provisioner for Seat {
         &self,
         _client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<OrderSighting>, CallError> {
+    ) -> Result<Option<WhmcsOrder>, CallError> {
         if self.strikes(self.world.climate.panic) {
             self.say(|| "panics".to_owned());
             // Not by the macro, whose message would be printed.

@@ -26,11 +26,11 @@ fn the_same_seed_tells_the_same_story_to_the_byte() {
 #[test]
 fn telling_a_story_does_not_change_it() {
     for seed in 0..40 {
-        let (told, untold) = (
+        let (told, pending_notification) = (
             run(seed, Sabotage::None, true),
             run(seed, Sabotage::None, false),
         );
-        assert_eq!(told.lasted, untold.lasted, "seed {seed}");
+        assert_eq!(told.lasted, pending_notification.lasted, "seed {seed}");
     }
 }
 

@@ -6,8 +6,8 @@ use domain::failure::{Code, Refusal};
 use domain::id::{OrderId, OrgId};
 use domain::key::{ClientId, JobId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, LineSighting, MarkersKept, OrderSighting, OrderState, OrderStatus, Plan, Search,
-    ServiceStatus, Step, Verdict, judge, next,
+    Fact, WhmcsService, MarkersKept, WhmcsOrder, OrderState, OrderStatus, Plan, Search,
+    ServiceStatus, Step, MatchResult, judge, next,
 };
 use domain::time::Timestamp;
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -188,7 +188,7 @@ impl State {
         };
     }
 
-    fn search(&self, variant: Variant, watermark: Option<WhmcsOrderId>) -> Verdict {
+    fn search(&self, variant: Variant, watermark: Option<WhmcsOrderId>) -> MatchResult {
         let sightings: Vec<_> = self.orders.iter().zip(1_u64..).map(sighting).collect();
         let kept = match variant {
             Variant::ProofForEver if self.ever_kept => Some(MarkersKept {
@@ -216,20 +216,20 @@ impl State {
     }
 }
 
-fn sighting((order, id): (&Order, u64)) -> OrderSighting {
+fn sighting((order, id): (&Order, u64)) -> WhmcsOrder {
     let notes = match (order.ours, order.marked) {
         (_, false) => String::new(),
         (true, true) => marker(order_id(1)),
         (false, true) => marker(order_id(2)),
     };
-    let lines = [1, 2].map(|unit| LineSighting {
+    let lines = [1, 2].map(|unit| WhmcsService {
         service: domain::key::ServiceId(10 * id + unit),
         product: None,
         cycle: None,
         status: ServiceStatus::Pending,
         marker: None,
     });
-    OrderSighting {
+    WhmcsOrder {
         id: WhmcsOrderId(id),
         client: ClientId(7),
         status: OrderStatus::Pending,
@@ -244,8 +244,8 @@ impl Placing {
         let (timeout, quiet) = (TICK * u32::from(TIMEOUT), TICK * u32::from(QUIET));
         match state.next() {
             Step::Check => state.facts.push(Recorded::Checked(state.attempt)),
-            Step::KnowClient => state.facts.push(Recorded::Client),
-            Step::DoubtPlace => state.facts.push(Recorded::PlaceUnknown(state.now)),
+            Step::ResolveClient => state.facts.push(Recorded::Client),
+            Step::RecordPlacementUnknown => state.facts.push(Recorded::PlaceUnknown(state.now)),
             Step::Place {
                 watermark, unknown, ..
             } => {
@@ -269,7 +269,7 @@ impl Placing {
                 });
                 state.worker = Worker::Intends;
             }
-            Step::SettlePlace {
+            Step::ReconcilePlacement {
                 watermark,
                 since,
                 empty_searches,
@@ -296,9 +296,9 @@ impl Placing {
 
     fn found(&self, state: &State, watermark: Option<WhmcsOrderId>) -> Option<Recorded> {
         match state.search(self.0, watermark) {
-            Verdict::Found(order) => Some(Recorded::Placed(u8::try_from(order.0).unwrap_or(0))),
-            Verdict::Refused(refusal) => Some(Recorded::Refused(refusal.code)),
-            Verdict::Absent => None,
+            MatchResult::Found(order) => Some(Recorded::Placed(u8::try_from(order.0).unwrap_or(0))),
+            MatchResult::Refused(refusal) => Some(Recorded::Refused(refusal.code)),
+            MatchResult::Absent => None,
         }
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, JobId, LineMarker, ServiceId, WhmcsOrderId};
 use domain::order::{
-    Fact, LineSighting, MAX_UNKNOWN_CALLS, MarkerCheck, OrderSighting, OrderState, OrderStatus,
-    PlacedLine, ServiceStatus, SetUpMove, Step, next, next_set_up,
+    Fact, WhmcsService, MAX_UNKNOWN_CALLS, MarkerCheck, WhmcsOrder, OrderState, OrderStatus,
+    PlacedLine, ServiceStatus, ActivationAction, Step, next, next_activation_action,
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
@@ -36,7 +36,7 @@ enum Variant {
     LostMeansNothing,
 }
 
-struct SettingUp {
+struct Activating {
     variant: Variant,
     module: ModuleKind,
 }
@@ -174,8 +174,8 @@ impl State {
         next(&state, &job(self.attempt))
     }
 
-    fn seen(&self) -> OrderSighting {
-        OrderSighting {
+    fn seen(&self) -> WhmcsOrder {
+        WhmcsOrder {
             id: ORDER,
             client: ClientId(7),
             status: match self.accepted {
@@ -183,7 +183,7 @@ impl State {
                 false => OrderStatus::Pending,
             },
             notes: String::new(),
-            lines: vec![LineSighting {
+            lines: vec![WhmcsService {
                 service: SERVICE,
                 product: None,
                 cycle: None,
@@ -236,7 +236,7 @@ impl State {
     }
 }
 
-impl SettingUp {
+impl Activating {
     fn work(&self, state: &mut State) -> Option<()> {
         match state.next() {
             Step::Check => {
@@ -244,22 +244,22 @@ impl SettingUp {
                 state.unknown = 0;
                 state.reported = false;
             }
-            Step::KnowClient => state.facts.push(Recorded::Client),
+            Step::ResolveClient => state.facts.push(Recorded::Client),
             Step::Place { .. } => state.facts.push(Recorded::Placed),
             Step::Verify { .. } => state.facts.push(Recorded::Verified),
-            Step::DoubtSetUp { creating } => state.unanswered(creating),
-            Step::SetUp { mut so_far, .. } => {
+            Step::RecordActivationUnknown { creating } => state.unanswered(creating),
+            Step::ActivationState { mut so_far, .. } => {
                 if self.variant == Variant::Uncounted {
                     so_far.unknown_calls = 0;
                 }
-                let module = |_: &LineSighting| self.module;
+                let module = |_: &WhmcsService| self.module;
                 let quiet = TICK * u32::from(QUIET);
-                match next_set_up(&so_far, &state.seen(), module, at(state.now), quiet) {
-                    SetUpMove::Done => state.facts.push(Recorded::Accepted),
-                    SetUpMove::Accept { run_modules } => state.call(Call::Accept { run_modules }),
-                    SetUpMove::Create(_) => state.call(Call::Create),
-                    SetUpMove::Wait(_) => return None,
-                    SetUpMove::Refuse(refusal) => {
+                match next_activation_action(&so_far, &state.seen(), module, at(state.now), quiet) {
+                    ActivationAction::Done => state.facts.push(Recorded::Accepted),
+                    ActivationAction::Accept { run_modules } => state.call(Call::Accept { run_modules }),
+                    ActivationAction::Create(_) => state.call(Call::Create),
+                    ActivationAction::Wait(_) => return None,
+                    ActivationAction::Refuse(refusal) => {
                         state.facts.push(Recorded::Refused(refusal.code));
                     }
                 }
@@ -271,7 +271,7 @@ impl SettingUp {
     }
 }
 
-impl Model for SettingUp {
+impl Model for Activating {
     type State = State;
     type Action = Action;
 
@@ -401,7 +401,7 @@ const MODULES: [ModuleKind; 2] = [ModuleKind::Unlisted, ModuleKind::Idempotent];
 fn no_interleaving_builds_twice_or_goes_on_without_the_operator() {
     for module in MODULES {
         let variant = Variant::AsBuilt;
-        let model = SettingUp { variant, module };
+        let model = Activating { variant, module };
         model
             .checker()
             .threads(2)
@@ -412,7 +412,7 @@ fn no_interleaving_builds_twice_or_goes_on_without_the_operator() {
 }
 
 fn gives_a_counterexample(variant: Variant, module: ModuleKind, property: &'static str) {
-    let model = SettingUp { variant, module };
+    let model = Activating { variant, module };
     let checker = model.checker().threads(2);
     let checker = checker.finish_when(HasDiscoveries::AnyOf([property].into()));
     let checker = checker.spawn_bfs().join();

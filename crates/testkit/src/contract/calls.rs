@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, CallTally, Clock, JobIntake, JobQueue, JobReader, Release,
+    CallAction, CallOutcome, CallRecord, CallStats, Clock, JobIntake, JobQueue, JobReader, Release,
     SHORTEST_RETENTION, StoreError,
 };
 
@@ -52,7 +52,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap();
         let report = self.call(CallAction::Report, 7, CallOutcome::Ok);
         self.store
-            .finish(&claimed.lease, Ending::Failed, &[], &[report])
+            .finish(&claimed.lease, JobOutcome::Failed, &[], &[report])
             .await
             .unwrap();
         assert_eq!(
@@ -69,8 +69,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// Whatever came of them otherwise; calls to Salesforce and older ones do not count.
     pub async fn calls_to_whmcs_are_counted_with_their_errors(&self) {
         let window = Duration::from_secs(600);
-        let none = self.store.whmcs_calls(window).await.unwrap();
-        assert_eq!((none, none.error_ratio()), (CallTally::default(), 0.0));
+        let none = self.store.call_stats(window).await.unwrap();
+        assert_eq!((none, none.error_ratio()), (CallStats::default(), 0.0));
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         // The claim tells the store's clock, which is not everybody's.
@@ -91,15 +91,15 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .record(&claimed.lease, &[], &calls)
             .await
             .unwrap();
-        let counted = self.store.whmcs_calls(window).await.unwrap();
-        let expected = CallTally {
+        let counted = self.store.call_stats(window).await.unwrap();
+        let expected = CallStats {
             calls: 1 + 7 * 5,
             errors: 1 + 7 * 4,
         };
         assert_eq!(counted, expected);
         self.clock.advance(window);
-        let later = self.store.whmcs_calls(window).await.unwrap();
-        let expected = CallTally {
+        let later = self.store.call_stats(window).await.unwrap();
+        let expected = CallStats {
             calls: 7 * 5,
             errors: 7 * 4,
         };
@@ -110,7 +110,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     pub async fn of_very_many_calls_the_newest_are_kept(&self) {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let claimed = self.claim_one().await;
-        let call = self.call(CallAction::Standing, 1, CallOutcome::Ok);
+        let call = self.call(CallAction::OrderGuard, 1, CallOutcome::Ok);
         let last = self.call(CallAction::Report, 1, CallOutcome::Ok);
         for many in [CallRecord::KEPT - 1, CallRecord::KEPT + 3] {
             self.store

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use domain::id::OrderId;
-use domain::job::{Admission, Ending};
+use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
 use domain::ports::{Entry, JobIntake, JobQueue, JobReader, Leadership, Release, StoreError};
 
@@ -25,8 +25,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         loop {
             let claimed = self.store.claim(&owner, 3, TTL).await.unwrap();
             if claimed.is_empty() {
-                let tally = self.store.tally().await.unwrap();
-                if tally.count("queued") + tally.count("leased") == 0 {
+                let queue_stats = self.store.queue_stats().await.unwrap();
+                if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
                     return;
                 }
                 tokio::task::yield_now().await;
@@ -50,7 +50,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 // Before it is finished: from then on another may have the order's next job.
                 hands.lock().unwrap().orders.remove(&job.job.order);
                 self.store
-                    .finish(&job.lease, Ending::Succeeded, &[], &[])
+                    .finish(&job.lease, JobOutcome::Succeeded, &[], &[])
                     .await
                     .unwrap();
             }
@@ -124,7 +124,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 .filter(|admission| **admission == Admission::Enqueued);
             assert_eq!(enqueued.count(), expected);
         }
-        assert_eq!(self.store.tally().await.unwrap().count("queued"), 10_100);
+        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 10_100);
     }
 
     /// A delivery may repeat itself, and an order may be asked for twice in it.
@@ -171,7 +171,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         );
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [2]);
-        assert_eq!(self.store.tally().await.unwrap().count("queued"), 3);
+        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 3);
     }
 
     /// Who lost the lead can neither move the position nor give up what is another's.
@@ -192,7 +192,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             from: None,
             detail: String::new(),
         };
-        let lost = self.store.lose_position(&channel(), stale, &gap).await;
+        let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
         let asked = self.store.lead(&channel(), &owner("sub-a"), TTL).await;
         assert!(matches!(asked.unwrap(), Leadership::Standby { .. }));

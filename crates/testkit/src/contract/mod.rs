@@ -13,7 +13,7 @@ mod watch;
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::{Admission, Ending, NewJob};
+use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkersKept};
 use domain::ports::{
@@ -87,7 +87,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         );
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [7]);
-        assert_eq!(self.store.tally().await.unwrap().count("queued"), 1);
+        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 1);
     }
 
     /// A poison event is kept, and what follows it is not held up.
@@ -108,7 +108,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let delivery = self.delivery(epoch, vec![letter, job], 2);
         let admissions = self.store.accept(&delivery).await.unwrap();
         assert_eq!(admissions, [Admission::DeadLettered, Admission::Enqueued]);
-        assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+        assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
     }
 
     /// A store that cannot hold a value says so, writes nothing of the delivery, and goes on.
@@ -175,7 +175,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let refused = self.store.accept(&self.delivery(stale, vec![job], 9)).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
-        assert_eq!(self.store.tally().await.unwrap().count("queued"), 0);
+        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 0);
     }
 
     /// Renewing keeps the term; resigning lets a standby in at once.
@@ -207,7 +207,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             detail: "aged out".to_owned(),
         };
         self.store
-            .lose_position(&channel(), epoch, &gap)
+            .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
         // Whoever leads after a crash finds it lost as well, and not an empty store.
@@ -218,7 +218,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .unwrap();
         assert_eq!(self.position().await, Some(9));
         let stale = Epoch(epoch.0 - 1);
-        let lost = self.store.lose_position(&channel(), stale, &gap).await;
+        let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
     }
 
@@ -238,7 +238,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let claimed = self.claim_one().await;
         let refusal = Fact::Refused(Refusal::new(Code::OrderEmpty, "no products"));
         self.store
-            .finish(&claimed.lease, Ending::Failed, &[refusal], &[])
+            .finish(&claimed.lease, JobOutcome::Failed, &[refusal], &[])
             .await
             .unwrap();
         let retry = new_job("e3", order_id(1), Some("k"));
@@ -279,7 +279,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(again.job.id, claimed[0].job.id);
         assert_eq!(again.deferrals, 1);
         self.store
-            .finish(&again.lease, Ending::Succeeded, &[], &[])
+            .finish(&again.lease, JobOutcome::Succeeded, &[], &[])
             .await
             .unwrap();
         assert_eq!(self.claim_one().await.job.event, EventId::new("e2"));
@@ -306,16 +306,16 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         );
         self.refuses(&stale).await;
         let fresh = self.claim_one().await;
-        assert_ne!(fresh.lease.fence, stale.lease.fence);
+        assert_ne!(fresh.lease.token, stale.lease.token);
         lost(self.store.record(&stale.lease, &[intent], &[]).await);
         self.refuses(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
         self.store
-            .finish(&fresh.lease, Ending::Skipped, &[], &[])
+            .finish(&fresh.lease, JobOutcome::Skipped, &[], &[])
             .await
             .unwrap();
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
-        assert_eq!(jobs[0].ending, Some(Ending::Skipped));
+        assert_eq!(jobs[0].outcome, Some(JobOutcome::Skipped));
     }
 
     async fn refuses(&self, stale: &Claimed) {
@@ -324,7 +324,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         lost(
             self.store
-                .finish(&stale.lease, Ending::Failed, &[Fact::Reported], &[])
+                .finish(&stale.lease, JobOutcome::Failed, &[Fact::Reported], &[])
                 .await,
         );
         let release = Release {
@@ -386,8 +386,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                     marker,
                 },
             ];
-            let (lease, ending) = (&claimed.lease, Ending::Skipped);
-            let finished = self.store.finish(lease, ending, &facts, &[]);
+            let (lease, outcome) = (&claimed.lease, JobOutcome::Skipped);
+            let finished = self.store.finish(lease, outcome, &facts, &[]);
             finished.await.unwrap();
             let next = number + 1;
             let event = format!("e{next}");

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId};
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
-use domain::order::{AskAnswer, Fact};
+use domain::order::{RetryAnswer, Fact};
 use domain::ports::{
-    Act, Acted, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader, JobStage,
+    AdminCommand, CommandResult, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader, JobStage,
     Leadership, OrderQuery, OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
 };
 
@@ -38,12 +38,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         rows.into_iter().map(|row| row.order).collect()
     }
 
-    pub(super) async fn do_it(&self, act: &Act) -> Acted {
+    pub(super) async fn do_it(&self, act: &AdminCommand) -> CommandResult {
         self.store.act(act, "ada", "because").await.unwrap()
     }
 
     /// Asks for the order and works on it to this end.
-    async fn worked(&self, n: u32, ending: Ending, facts: &[Fact]) -> JobId {
+    async fn worked(&self, n: u32, outcome: JobOutcome, facts: &[Fact]) -> JobId {
         self.clock.advance(MOMENT);
         self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
             .await;
@@ -59,7 +59,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         self.store
-            .finish(&claimed.lease, ending, facts, &[])
+            .finish(&claimed.lease, outcome, facts, &[])
             .await
             .unwrap();
         claimed.job.id
@@ -67,13 +67,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
 
     async fn placed(&self, n: u32, whmcs_order: u64) -> JobId {
         let order = WhmcsOrderId(whmcs_order);
-        self.worked(n, Ending::Succeeded, &[Fact::Placed { order }])
+        self.worked(n, JobOutcome::Succeeded, &[Fact::Placed { order }])
             .await
     }
 
     async fn refused(&self, n: u32) -> JobId {
         let refusal = Refusal::new(Code::OrderEmpty, "no products");
-        self.worked(n, Ending::Failed, &[Fact::Refused(refusal), Fact::Reported])
+        self.worked(n, JobOutcome::Failed, &[Fact::Refused(refusal), Fact::Reported])
             .await
     }
 
@@ -132,8 +132,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             stage: Some(stage),
             ..everything()
         };
-        let ended = |ending| stage(JobStage::Ended(ending));
-        let row = self.listed(&ended(Ending::Succeeded)).await.pop().unwrap();
+        let ended = |outcome| stage(JobStage::Ended(outcome));
+        let row = self.listed(&ended(JobOutcome::Succeeded)).await.pop().unwrap();
         assert_eq!((row.order, row.attempts), (order_id(1), 1));
         assert_eq!(row.whmcs_order, Some(WhmcsOrderId(41)));
         let code = OrderQuery {
@@ -142,7 +142,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         let row = self.listed(&code).await.pop().unwrap();
         assert_eq!(row.order, order_id(2));
-        assert_eq!(row.stage, JobStage::Ended(Ending::Failed));
+        assert_eq!(row.stage, JobStage::Ended(JobOutcome::Failed));
         assert_eq!(self.ids(stage(JobStage::Queued)).await, [order_id(3)]);
         let claimed = self.claim_one().await;
         assert_eq!(self.ids(stage(JobStage::Leased)).await, [order_id(3)]);
@@ -153,26 +153,26 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.enqueue(new_job("e4", order_id(2), None)).await;
         let row = self.listed(&code).await.pop().unwrap();
         assert_eq!(row.stage, JobStage::Queued);
-        let endings = self.store.endings(begun, 9).await.unwrap();
-        let told: Vec<_> = endings
+        let finished_jobs = self.store.finished_jobs(begun, 9).await.unwrap();
+        let told: Vec<_> = finished_jobs
             .iter()
-            .map(|view| (view.ending, view.code))
+            .map(|view| (view.outcome, view.code))
             .collect();
         let expected = [
-            (Ending::Failed, Some(Code::OrderEmpty)),
-            (Ending::Succeeded, None),
+            (JobOutcome::Failed, Some(Code::OrderEmpty)),
+            (JobOutcome::Succeeded, None),
         ];
         assert_eq!(told, expected);
-        assert_eq!(endings[0].job, failed);
-        let later = endings[0].ended_at + MOMENT;
-        assert!(self.store.endings(later, 9).await.unwrap().is_empty());
+        assert_eq!(finished_jobs[0].job, failed);
+        let later = finished_jobs[0].ended_at + MOMENT;
+        assert!(self.store.finished_jobs(later, 9).await.unwrap().is_empty());
     }
 
     /// With who and why, and in the audit log.
     pub async fn a_handled_order_is_marked_until_it_is_asked_for_again(&self) {
         self.refused(1).await;
         let order = order_id(1);
-        assert_eq!(self.do_it(&Act::Handle { order }).await, Acted::Done);
+        assert_eq!(self.do_it(&AdminCommand::Handle { order }).await, CommandResult::Done);
         let row = self.listed(&everything()).await.pop().unwrap();
         let handled = row.handled.unwrap();
         assert_eq!(
@@ -188,32 +188,32 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(log[0].subject, order.as_str());
         self.enqueue(new_job("retry", order, None)).await;
         assert_eq!(self.listed(&everything()).await[0].handled, None);
-        let unknown = Act::Handle { order: order_id(9) };
-        assert_eq!(self.do_it(&unknown).await, Acted::NotThere);
+        let unknown = AdminCommand::Handle { order: order_id(9) };
+        assert_eq!(self.do_it(&unknown).await, CommandResult::NotFound);
         assert_eq!(self.store.audit(9).await.unwrap(), log, "nothing was done");
     }
 
     /// The intent stands before anybody is asked; an order is only marked while nothing has
     /// happened to it since.
     pub async fn asking_again_is_told_before_and_after(&self) {
-        let asked = |n, answer| Act::AskedAgain {
+        let asked = |n, answer| AdminCommand::RetryRequested {
             order: order_id(n),
             answer,
         };
         for n in [1, 2] {
             self.refused(n).await;
             self.clock.advance(MOMENT);
-            let act = Act::AskAgain { order: order_id(n) };
-            assert_eq!(self.do_it(&act).await, Acted::Done);
+            let act = AdminCommand::RequestRetry { order: order_id(n) };
+            assert_eq!(self.do_it(&act).await, CommandResult::Done);
             assert_eq!(self.listed(&everything()).await[0].handled, None);
         }
         self.do_it(&asked(1, None)).await;
         assert!(self.ids_handled().await.is_empty());
-        self.do_it(&asked(1, Some(AskAnswer::Asked))).await;
+        self.do_it(&asked(1, Some(RetryAnswer::Asked))).await;
         // This attempt was quicker, and nobody has seen to what comes of it.
         self.clock.advance(MOMENT);
         self.enqueue(new_job("retry", order_id(2), None)).await;
-        self.do_it(&asked(2, Some(AskAnswer::Asked))).await;
+        self.do_it(&asked(2, Some(RetryAnswer::Asked))).await;
         assert_eq!(self.ids_handled().await, [order_id(1)]);
         let log = self.store.audit(9).await.unwrap();
         let acts: Vec<_> = log.iter().rev().map(|line| line.act.as_str()).collect();
@@ -259,24 +259,24 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let letters = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(letters.len(), 2);
         assert_eq!(letters[0].letter, letter("worse"));
-        let dismiss = Act::Dismiss {
+        let dismiss = AdminCommand::Dismiss {
             letter: letters[0].number,
         };
-        assert_eq!(self.do_it(&dismiss).await, Acted::Done);
-        assert_eq!(self.do_it(&dismiss).await, Acted::NotThere);
+        assert_eq!(self.do_it(&dismiss).await, CommandResult::Done);
+        assert_eq!(self.do_it(&dismiss).await, CommandResult::NotFound);
         let open = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(open, letters[1..]);
         let all = self.store.dead_letters(false, None, 9).await.unwrap();
         assert!(all[0].closed_at.is_some());
         let behind = self.store.dead_letters(false, Some(all[0].number), 9).await;
         assert_eq!(behind.unwrap(), letters[1..]);
-        assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+        assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
         let gap = Gap {
             from: None,
             detail: "aged out".to_owned(),
         };
         self.store
-            .lose_position(&channel(), epoch, &gap)
+            .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
         let gaps = self.store.gaps(9).await.unwrap();
@@ -287,8 +287,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     pub async fn a_paused_intake_is_led_by_nobody(&self) {
         let epoch = self.lead().await;
         let what = Pausable::Intake(channel());
-        let pause = Act::Pause { what: what.clone() };
-        assert_eq!(self.do_it(&pause).await, Acted::Done);
+        let pause = AdminCommand::Pause { what: what.clone() };
+        assert_eq!(self.do_it(&pause).await, CommandResult::Done);
         let job = Entry::Job(new_job("e1", order_id(1), None));
         let stale = self.store.accept(&self.delivery(epoch, vec![job], 9)).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
@@ -301,9 +301,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
         let pauses = self.store.pauses().await.unwrap();
         assert_eq!((pauses.len(), &pauses[0].what), (1, &what));
-        let resume = Act::Resume { what };
-        assert_eq!(self.do_it(&resume).await, Acted::Done);
-        assert_eq!(self.do_it(&resume).await, Acted::NotThere);
+        let resume = AdminCommand::Resume { what };
+        assert_eq!(self.do_it(&resume).await, CommandResult::Done);
+        assert_eq!(self.do_it(&resume).await, CommandResult::NotFound);
         assert!(self.lead().await > epoch);
     }
 
@@ -315,17 +315,17 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
         let mut in_hand = self.claim(2).await;
         let what = Pausable::Worker;
-        let pause = Act::Pause { what: what.clone() };
-        assert_eq!(self.do_it(&pause).await, Acted::Done);
+        let pause = AdminCommand::Pause { what: what.clone() };
+        assert_eq!(self.do_it(&pause).await, CommandResult::Done);
         assert!(self.claim(9).await.is_empty());
         let kept = in_hand.remove(0).lease;
         self.store
-            .finish(&kept, Ending::Succeeded, &[], &[])
+            .finish(&kept, JobOutcome::Succeeded, &[], &[])
             .await
             .unwrap();
         self.clock.advance(TTL);
         assert!(self.claim(9).await.is_empty());
-        assert_eq!(self.do_it(&Act::Resume { what }).await, Acted::Done);
+        assert_eq!(self.do_it(&AdminCommand::Resume { what }).await, CommandResult::Done);
         assert_eq!(self.claim(9).await.len(), 2);
     }
 
@@ -336,11 +336,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .accept(&self.delivery(epoch, Vec::new(), 7))
             .await
             .unwrap();
-        let set = Act::SetCursor {
+        let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![3]).unwrap(),
         };
-        assert_eq!(self.do_it(&set).await, Acted::Done);
+        assert_eq!(self.do_it(&set).await, CommandResult::Done);
         let late = self.delivery(epoch, Vec::new(), 8);
         let refused = self.store.accept(&late).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
@@ -348,8 +348,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(cursor.replay_id.as_bytes(), [3]);
         let next = self.lead().await;
         assert!(next > epoch);
-        let reset = Act::ResetCursor { channel: channel() };
-        assert_eq!(self.do_it(&reset).await, Acted::Done);
+        let reset = AdminCommand::ResetCursor { channel: channel() };
+        assert_eq!(self.do_it(&reset).await, CommandResult::Done);
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
         let late = self.delivery(next, Vec::new(), 8);
         let refused = self.store.accept(&late).await;
@@ -363,21 +363,21 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.enqueue(new_job("again", order_id(1), None)).await;
         let claimed = self.claim_one().await;
         let order = order_id(1);
-        let forget = Act::Forget { order, whmcs_order };
-        assert_eq!(self.do_it(&forget).await, Acted::Running);
+        let forget = AdminCommand::Forget { order, whmcs_order };
+        assert_eq!(self.do_it(&forget).await, CommandResult::Running);
         self.store
-            .finish(&claimed.lease, Ending::Skipped, &[], &[])
+            .finish(&claimed.lease, JobOutcome::Skipped, &[], &[])
             .await
             .unwrap();
-        assert_eq!(self.do_it(&forget).await, Acted::Done);
+        assert_eq!(self.do_it(&forget).await, CommandResult::Done);
         let forgotten = Fact::Forgotten { order: whmcs_order };
         let facts = self.store.facts_of(order).await.unwrap();
         assert_eq!(facts.last().map(|last| &last.fact), Some(&forgotten));
         assert_eq!(self.listed(&everything()).await[0].whmcs_order, None);
-        let unknown = Act::Forget {
+        let unknown = AdminCommand::Forget {
             order: order_id(9),
             whmcs_order,
         };
-        assert_eq!(self.do_it(&unknown).await, Acted::NotThere);
+        assert_eq!(self.do_it(&unknown).await, CommandResult::NotFound);
     }
 }

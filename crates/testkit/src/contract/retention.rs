@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
-use domain::job::{Admission, Ending};
+use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    AUDIT_RETENTION, Act, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader, Pruned,
+    AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader, Pruned,
     SHORTEST_RETENTION, Undecodable, UndecodableReason,
 };
 
@@ -40,13 +40,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             Fact::Reported,
         ];
         for claimed in self.claim(2).await {
-            let (ending, facts) = match claimed.job.order == order_id(1) {
-                true => (Ending::Succeeded, provisioned.as_slice()),
-                false => (Ending::Failed, refused.as_slice()),
+            let (outcome, facts) = match claimed.job.order == order_id(1) {
+                true => (JobOutcome::Succeeded, provisioned.as_slice()),
+                false => (JobOutcome::Failed, refused.as_slice()),
             };
             self.store.record(&claimed.lease, facts, &[]).await.unwrap();
             self.store
-                .finish(&claimed.lease, ending, &[], &[])
+                .finish(&claimed.lease, outcome, &[], &[])
                 .await
                 .unwrap();
         }
@@ -109,12 +109,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             let delivery = self.delivery(epoch, vec![letter(event)], cursor);
             self.store.accept(&delivery).await.unwrap();
             let channel = channel();
-            let lost = self.store.lose_position(&channel, epoch, &gap);
+            let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
             lost.await.unwrap();
         }
         let letters = self.store.dead_letters(true, None, 9).await.unwrap();
         let (open, closed) = (letters[0].number, letters[1].number);
-        let dismiss = Act::Dismiss { letter: closed };
+        let dismiss = AdminCommand::Dismiss { letter: closed };
         self.store.act(&dismiss, "ada", "seen").await.unwrap();
         assert_eq!(self.left().await, [2, 2, 1]);
         let hour = Duration::from_secs(3600);

@@ -3,7 +3,7 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    Act, Acted, CursorMark, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
+    AdminCommand, CommandResult, CursorMark, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue,
     JobReader, MarkKind, StoreError, Undecodable, UndecodableReason,
 };
 
@@ -31,7 +31,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let delivery = self.delivery(epoch, letters.into(), 1);
         self.store.accept(&delivery).await.unwrap();
         let asked = || async {
-            let asked = self.store.asked_letters(&channel(), 9).await.unwrap();
+            let asked = self.store.requested_redrives(&channel(), 9).await.unwrap();
             asked.iter().map(|view| view.number).collect::<Vec<_>>()
         };
         let mut all = self.store.dead_letters(true, None, 9).await.unwrap();
@@ -45,7 +45,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let idle = redrive(first, epoch, &job).await.unwrap();
         assert_eq!(idle, Admission::SameDelivery, "nobody asked for it");
         for letter in [second, first, first] {
-            assert_eq!(self.do_it(&Act::Redrive { letter }).await, Acted::Done);
+            assert_eq!(self.do_it(&AdminCommand::Redrive { letter }).await, CommandResult::Done);
         }
         assert_eq!(asked().await, [first, second]);
         let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
@@ -73,11 +73,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(open.len(), 1);
         assert_eq!(Err(open[0].letter.undecodable.clone()), unreadable);
         assert_eq!(open[0].letter.replay_id, ReplayId::new(vec![1]));
-        let gone = Act::Redrive { letter: first };
-        assert_eq!(self.do_it(&gone).await, Acted::NotThere);
+        let gone = AdminCommand::Redrive { letter: first };
+        assert_eq!(self.do_it(&gone).await, CommandResult::NotFound);
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs.len(), 1);
-        assert_eq!(self.store.tally().await.unwrap().open_dead_letters, 1);
+        assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
     }
 
     /// Found lost again by whoever leads next, it is the same loss; a position that a delivery
@@ -90,7 +90,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         };
         let lose = async |epoch| {
             let channel = channel();
-            let lost = self.store.lose_position(&channel, epoch, &gap);
+            let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
             lost.await.unwrap();
             self.store.gaps(9).await.unwrap().len()
         };
@@ -116,7 +116,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         assert_eq!(lose(epoch).await, 2);
-        let set = Act::SetCursor {
+        let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![3]).unwrap(),
         };
@@ -124,7 +124,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 3);
         assert_eq!(lose(epoch).await, 3);
-        let reset = Act::ResetCursor { channel: channel() };
+        let reset = AdminCommand::ResetCursor { channel: channel() };
         self.do_it(&reset).await;
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 4);
@@ -143,10 +143,10 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             detail: "aged out".to_owned(),
         };
         self.store
-            .lose_position(&channel(), epoch, &gap)
+            .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
-        let set = Act::SetCursor {
+        let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![9]).unwrap(),
         };
@@ -155,7 +155,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let epoch = self.lead().await;
         let moved = self.delivery(epoch, Vec::new(), 10);
         self.store.accept(&moved).await.unwrap();
-        let reset = Act::ResetCursor { channel: channel() };
+        let reset = AdminCommand::ResetCursor { channel: channel() };
         self.do_it(&reset).await;
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
         let told: Vec<_> = marks

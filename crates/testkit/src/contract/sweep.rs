@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::job::{Admission, Ending, NewJob};
+use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::IdemKey;
 use domain::ports::{JobIntake, JobQueue, JobReader, Pending};
 use domain::time::Timestamp;
@@ -25,9 +25,9 @@ fn swept(n: u64, idem_key: Option<&str>, since: Timestamp) -> NewJob {
 }
 
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
-    async fn end_one(&self, ending: Ending) {
+    async fn end_one(&self, outcome: JobOutcome) {
         let claimed = self.claim_one().await;
-        let ended = self.store.finish(&claimed.lease, ending, &[], &[]);
+        let ended = self.store.finish(&claimed.lease, outcome, &[], &[]);
         ended.await.unwrap();
     }
 
@@ -41,14 +41,14 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.enqueue(second).await, Admission::SameRequest);
         let event = new_job("late", order_id(1), Some("k1"));
         assert_eq!(self.enqueue(event).await, Admission::SameRequest);
-        self.end_one(Ending::Failed).await;
+        self.end_one(JobOutcome::Failed).await;
         for key in [Some("k1"), None] {
             let again = swept(3, key, BEGAN);
             assert_eq!(self.enqueue(again).await, Admission::SameRequest);
         }
         let asked_again = swept(4, Some("k2"), BEGAN + Duration::from_millis(1));
         assert_eq!(self.enqueue(asked_again).await, Admission::Enqueued);
-        self.end_one(Ending::Succeeded).await;
+        self.end_one(JobOutcome::Succeeded).await;
         let done = swept(5, Some("k2"), BEGAN + Duration::from_secs(1));
         assert_eq!(self.enqueue(done).await, Admission::SameRequest);
     }
@@ -58,12 +58,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     pub async fn an_activation_whose_job_did_nothing_is_swept_up_again(&self) {
         let event = new_job("e1", order_id(1), Some("k1"));
         assert_eq!(self.enqueue(event).await, Admission::Enqueued);
-        self.end_one(Ending::Skipped).await;
-        let again = [Ending::Superseded, Ending::Skipped, Ending::Failed];
-        for (n, ending) in (1..).zip(again) {
+        self.end_one(JobOutcome::Skipped).await;
+        let again = [JobOutcome::Superseded, JobOutcome::Skipped, JobOutcome::Failed];
+        for (n, outcome) in (1..).zip(again) {
             let job = swept(n, Some("k1"), BEGAN);
             assert_eq!(self.enqueue(job).await, Admission::Enqueued);
-            self.end_one(ending).await;
+            self.end_one(outcome).await;
         }
         let last = swept(9, Some("k1"), BEGAN);
         assert_eq!(self.enqueue(last).await, Admission::SameRequest);

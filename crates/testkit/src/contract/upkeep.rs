@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{JobIntake, JobQueue, JobReader, Release, SHORTEST_RETENTION};
 
@@ -15,12 +15,12 @@ const HALF: Duration = Duration::from_secs(1800);
 impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// Every job counts once, in the state it is in, until it is forgotten.
     pub async fn jobs_are_counted_by_state_and_forgotten_ones_are_not(&self) {
-        let endings = Ending::ALL.into_iter().chain([Ending::Succeeded]);
-        for (n, ending) in (1..).zip(endings) {
+        let finished_jobs = JobOutcome::ALL.into_iter().chain([JobOutcome::Succeeded]);
+        for (n, outcome) in (1..).zip(finished_jobs) {
             let job = new_job(&format!("e{n}"), order_id(n), None);
             self.enqueue(job).await;
             let lease = self.claim_one().await.lease;
-            self.store.finish(&lease, ending, &[], &[]).await.unwrap();
+            self.store.finish(&lease, outcome, &[], &[]).await.unwrap();
         }
         self.clock.advance(SHORTEST_RETENTION);
         for n in 11..=13 {
@@ -29,7 +29,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
         let leased = self.claim_one().await;
         let count = async || {
-            let tally = self.store.tally().await.unwrap();
+            let queue_stats = self.store.queue_stats().await.unwrap();
             let names = [
                 "queued",
                 "leased",
@@ -38,12 +38,12 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
                 "skipped",
                 "superseded",
             ];
-            names.map(|name| tally.count(name))
+            names.map(|name| queue_stats.count(name))
         };
         assert_eq!(count().await, [2, 1, 2, 1, 1, 1]);
         self.store.prune(HOUR).await.unwrap();
         assert_eq!(count().await, [2, 1, 0, 0, 0, 0]);
-        let ended = self.store.finish(&leased.lease, Ending::Failed, &[], &[]);
+        let ended = self.store.finish(&leased.lease, JobOutcome::Failed, &[], &[]);
         ended.await.unwrap();
         self.store.prune(HOUR).await.unwrap();
         assert_eq!(count().await, [2, 0, 0, 1, 0, 0]);
@@ -73,8 +73,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(found.orders, 2, "something was learnt of the first");
         let (oldest, since) = found.oldest.unwrap();
         assert_eq!((oldest, since), (order_id(2), old[1].enqueued_at));
-        let (lease, ending) = (&claimed[1].lease, Ending::Skipped);
-        self.store.finish(lease, ending, &[], &[]).await.unwrap();
+        let (lease, outcome) = (&claimed[1].lease, JobOutcome::Skipped);
+        self.store.finish(lease, outcome, &[], &[]).await.unwrap();
         assert_eq!(stuck().await.orders, 1, "one that has ended is not stuck");
         // Given back again and again, it makes no progress.
         let release = Release {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
 use domain::ports::{
     Alert, Clock, Condition, Epoch, JobIntake, JobQueue, JobReader, Leadership,
-    PROCESS_FORGOTTEN_AFTER, ProcessReport, Setting, Sign, StoreError, Told,
+    PROCESS_FORGOTTEN_AFTER, ProcessReport, Setting, ConditionKind, StoreError, Notified,
 };
 
 use super::{Subject, TTL};
@@ -37,7 +37,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     async fn known(&self) -> Vec<(String, bool)> {
         let views = self.store.processes().await.unwrap();
         let known = views.into_iter().map(|view| {
-            let refused = view.shows(Sign::WhmcsRefuses).is_some();
+            let refused = view.shows(ConditionKind::WhmcsRefuses).is_some();
             (view.report.id.to_string(), refused)
         });
         known.collect()
@@ -50,7 +50,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         }
     }
 
-    fn alert(&self, name: &str, told: Told) -> Alert {
+    fn alert(&self, name: &str, notified: Notified) -> Alert {
         Alert {
             name: name.to_owned(),
             severity: "page".to_owned(),
@@ -67,7 +67,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// falls silent is gone later.
     pub async fn a_process_is_known_by_its_last_report_until_it_is_silent_for_long(&self) {
         let refused = Condition {
-            sign: Sign::WhmcsRefuses,
+            kind: ConditionKind::WhmcsRefuses,
             since: self.clock.now(),
             detail: "the credential".to_owned(),
         };
@@ -99,23 +99,23 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let (a, b) = (owner("a"), owner("b"));
         let watch = watch();
         let old = self.lead_watch(&a).await.unwrap();
-        let raised = self.alert("X", Told::Nothing);
-        let alerts = [raised.clone(), self.alert("Y", Told::Nothing)];
-        self.store.keep_alerts(&watch, old, &alerts).await.unwrap();
+        let raised = self.alert("X", Notified::Nothing);
+        let alerts = [raised.clone(), self.alert("Y", Notified::Nothing)];
+        self.store.save_alerts(&watch, old, &alerts).await.unwrap();
         assert_eq!(self.store.alerts().await.unwrap(), alerts);
         assert_eq!(self.lead_watch(&b).await, None);
         self.clock.advance(TTL * 2);
         let new = self.lead_watch(&b).await.unwrap();
-        let told = self.alert("X", Told::Firing);
+        let told = self.alert("X", Notified::Firing);
         let late = self
             .store
-            .keep_alerts(&watch, old, std::slice::from_ref(&told));
+            .save_alerts(&watch, old, std::slice::from_ref(&told));
         assert!(matches!(late.await, Err(StoreError::NotLeader)));
         assert_eq!(self.store.alerts().await.unwrap()[0], raised);
         for _ in 0..2 {
             let now = self
                 .store
-                .keep_alerts(&watch, new, std::slice::from_ref(&told));
+                .save_alerts(&watch, new, std::slice::from_ref(&told));
             now.await.unwrap();
         }
         assert_eq!(self.store.alerts().await.unwrap()[0], told);
@@ -124,32 +124,32 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     /// Success and failure count while they are in the window; nothing else counts.
     pub async fn outcomes_count_what_succeeded_and_failed_in_the_window(&self) {
         let window = Duration::from_secs(900);
-        let none = self.store.outcomes(window).await.unwrap();
+        let none = self.store.attempt_stats(window).await.unwrap();
         assert_eq!((none.finished(), none.p95, none.last_end), (0, None, None));
-        let endings = [
-            Ending::Failed,
-            Ending::Succeeded,
-            Ending::Skipped,
-            Ending::Superseded,
-            Ending::Succeeded,
+        let finished_jobs = [
+            JobOutcome::Failed,
+            JobOutcome::Succeeded,
+            JobOutcome::Skipped,
+            JobOutcome::Superseded,
+            JobOutcome::Succeeded,
         ];
-        for (n, ending) in (1..).zip(endings) {
+        for (n, outcome) in (1..).zip(finished_jobs) {
             let job = new_job(&format!("e{n}"), order_id(n), None);
             self.enqueue(job).await;
             let lease = self.claim_one().await.lease;
-            self.store.finish(&lease, ending, &[], &[]).await.unwrap();
+            self.store.finish(&lease, outcome, &[], &[]).await.unwrap();
             if n == 1 {
                 self.clock.advance(window / 2);
             }
         }
-        let all = self.store.outcomes(window).await.unwrap();
+        let all = self.store.attempt_stats(window).await.unwrap();
         assert_eq!((all.succeeded, all.failed), (2, 1));
         assert!(all.p95.is_some() && all.last_end.is_some());
         self.clock.advance(window * 2 / 3);
-        let later = self.store.outcomes(window).await.unwrap();
+        let later = self.store.attempt_stats(window).await.unwrap();
         assert_eq!((later.succeeded, later.failed), (2, 0));
         self.clock.advance(window);
-        let much_later = self.store.outcomes(window).await.unwrap();
+        let much_later = self.store.attempt_stats(window).await.unwrap();
         assert_eq!(much_later.finished(), 0);
         assert_eq!(much_later.last_end, all.last_end);
     }

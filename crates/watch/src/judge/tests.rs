@@ -5,8 +5,8 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::key::{Channel, Owner, ReplayId};
 use domain::ports::{
-    CallTally, Condition, Cursor, Epoch, GapView, Outcomes, Pausable, Pause, ProcessReport,
-    ProcessView, SetAside, Sign, StuckOrders,
+    CallStats, Condition, Cursor, Epoch, GapView, AttemptStats, Pausable, Pause, ProcessReport,
+    ProcessView, UnreadableJobs, ConditionKind, StuckOrders,
 };
 
 use super::*;
@@ -24,7 +24,7 @@ fn settings() -> Settings {
     }
 }
 
-fn process(role: &str, signs: &[Sign]) -> ProcessView {
+fn process(role: &str, signs: &[ConditionKind]) -> ProcessView {
     ProcessView {
         report: ProcessReport {
             id: Owner::new(role).unwrap(),
@@ -52,7 +52,7 @@ fn process(role: &str, signs: &[Sign]) -> ProcessView {
 fn well(now: Timestamp) -> Seen {
     let mut seen = Seen {
         processes: vec![
-            process("subscriber", &[Sign::Leads, Sign::Subscribed]),
+            process("subscriber", &[ConditionKind::Leads, ConditionKind::Subscribed]),
             process("worker", &[]),
         ],
         ..Seen::default()
@@ -79,8 +79,8 @@ fn pause(what: Pausable) -> Pause {
     }
 }
 
-fn outcomes(now: Timestamp, failed: u64, all: u64) -> Outcomes {
-    Outcomes {
+fn outcomes(now: Timestamp, failed: u64, all: u64) -> AttemptStats {
+    AttemptStats {
         now,
         succeeded: all - failed,
         failed,
@@ -89,8 +89,8 @@ fn outcomes(now: Timestamp, failed: u64, all: u64) -> Outcomes {
     }
 }
 
-fn calls(errors: u64, calls: u64) -> CallTally {
-    CallTally { calls, errors }
+fn calls(errors: u64, calls: u64) -> CallStats {
+    CallStats { calls, errors }
 }
 
 /// What holds of what is seen.
@@ -115,7 +115,7 @@ fn stuck(orders: u64) -> StuckOrders {
 }
 
 fn panicked(at: Timestamp) -> ProcessView {
-    let mut view = process("worker", &[Sign::Panicked]);
+    let mut view = process("worker", &[ConditionKind::Panicked]);
     view.report.conditions[0].since = at;
     view
 }
@@ -131,7 +131,7 @@ fn an_alert_names_what_is_stuck_or_cannot_be_read() {
 #[test]
 fn an_alert_holds_nothing_that_a_store_cannot_keep() {
     let seen = with(|seen| {
-        seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+        seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
         seen.processes[1].report.conditions[0].detail = "a\0b".to_owned();
     });
     let changes = judge(&settings(), &seen, &[]);
@@ -180,13 +180,13 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         (
             "the stream stands",
             with(|seen| {
-                seen.processes[0] = process("subscriber", &[Sign::Leads, Sign::Stopped]);
+                seen.processes[0] = process("subscriber", &[ConditionKind::Leads, ConditionKind::Stopped]);
             }),
             vec![EventStreamDown],
         ),
         (
             "a standby's sign does not count for the leader's",
-            with(|seen| seen.processes.push(process("subscriber", &[Sign::Standby]))),
+            with(|seen| seen.processes.push(process("subscriber", &[ConditionKind::Standby]))),
             vec![],
         ),
         (
@@ -208,7 +208,7 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         (
             "events are disabled, and old",
             with(|seen| {
-                seen.processes[0] = process("subscriber", &[Sign::EventsDisabled]);
+                seen.processes[0] = process("subscriber", &[ConditionKind::EventsDisabled]);
                 seen.stream.leader = None;
                 seen.stream.cursor = cursor_at(ago(71 * 3600));
             }),
@@ -245,13 +245,13 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         ),
         (
             "nothing ends",
-            with(|seen| seen.tally.oldest_due = Some(ago(901))),
+            with(|seen| seen.queue_stats.oldest_due = Some(ago(901))),
             vec![QueueStuck],
         ),
         (
             "something ends",
             with(|seen| {
-                seen.tally.oldest_due = Some(ago(901));
+                seen.queue_stats.oldest_due = Some(ago(901));
                 seen.outcomes.last_end = Some(ago(60));
             }),
             vec![],
@@ -259,7 +259,7 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         (
             "a person holds the workers back",
             with(|seen| {
-                seen.tally.oldest_due = Some(ago(901));
+                seen.queue_stats.oldest_due = Some(ago(901));
                 seen.pauses = vec![pause(Pausable::Worker)];
             }),
             vec![],
@@ -267,10 +267,10 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         (
             "WHMCS refuses two workers, and the queue waits",
             with(|seen| {
-                seen.tally.oldest_due = Some(ago(901));
-                seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+                seen.queue_stats.oldest_due = Some(ago(901));
+                seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
                 seen.processes
-                    .push(process("worker", &[Sign::WhmcsRefuses]));
+                    .push(process("worker", &[ConditionKind::WhmcsRefuses]));
             }),
             vec![LanePaused],
         ),
@@ -291,12 +291,12 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         ),
         (
             "the day's calls run out",
-            with(|seen| seen.processes[1] = process("worker", &[Sign::ApiScarce])),
+            with(|seen| seen.processes[1] = process("worker", &[ConditionKind::ApiScarce])),
             vec![ApiAllowanceLow],
         ),
         (
             "Salesforce refuses the login",
-            with(|seen| seen.processes[1] = process("worker", &[Sign::SalesforceRefuses])),
+            with(|seen| seen.processes[1] = process("worker", &[ConditionKind::SalesforceRefuses])),
             vec![CredentialFailure],
         ),
         (
@@ -318,7 +318,7 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         ),
         (
             "a dead letter is open",
-            with(|seen| seen.tally.open_dead_letters = 1),
+            with(|seen| seen.queue_stats.open_dead_letters = 1),
             vec![DeadLettersOpen],
         ),
         (
@@ -331,14 +331,14 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
             with(|seen| {
                 seen.stuck = stuck(1);
                 seen.pauses = vec![pause(Pausable::Worker)];
-                seen.processes[1] = process("worker", &[Sign::WhmcsRefuses]);
+                seen.processes[1] = process("worker", &[ConditionKind::WhmcsRefuses]);
             }),
             vec![LanePaused, OrderStuck],
         ),
         (
             "a job could not be read",
             with(|seen| {
-                seen.set_aside = SetAside {
+                seen.set_aside = UnreadableJobs {
                     jobs: 1,
                     order: "801000000000001AAA".to_owned(),
                     cause: "`dreamt` is no kind of fact".to_owned(),
@@ -353,7 +353,7 @@ fn each_rule_holds_when_it_should_and_no_other_does() {
         ),
         (
             "a worker panicked",
-            with(|seen| seen.processes[1] = process("worker", &[Sign::Panicked])),
+            with(|seen| seen.processes[1] = process("worker", &[ConditionKind::Panicked])),
             vec![WorkerPanicked],
         ),
         (
@@ -402,16 +402,16 @@ fn an_alert_waits_for_its_patience_then_fires_once_and_is_resolved_once() {
     assert_eq!((turn, calm.firing_since), (Turn::Calmed, None));
     assert_eq!(next(rule, Some(&calm), None, at(61)), None);
     let (fired, turn) = next(rule, Some(&pending), holds(), at(120)).unwrap();
-    assert_eq!((turn, fired.untold()), (Turn::Fired, Some(Told::Firing)));
+    assert_eq!((turn, fired.pending_notification()), (Turn::Fired, Some(Notified::Firing)));
     assert_eq!(next(rule, Some(&fired), holds(), at(130)), None);
     let told = Alert {
-        told: Told::Firing,
+        notified: Notified::Firing,
         ..fired
     };
     let (over, turn) = next(rule, Some(&told), None, at(140)).unwrap();
     assert_eq!(
-        (turn, over.untold()),
-        (Turn::Resolved, Some(Told::Resolved))
+        (turn, over.pending_notification()),
+        (Turn::Resolved, Some(Notified::Resolved))
     );
     assert_eq!(next(rule, Some(&over), None, at(150)), None);
 }
@@ -423,20 +423,20 @@ fn an_end_that_nobody_was_told_of_is_none_when_the_trouble_comes_back() {
     let holds = || Some("x".to_owned());
     let (fired, _) = next(rule, None, holds(), at(0)).unwrap();
     let told = Alert {
-        told: Told::Firing,
+        notified: Notified::Firing,
         ..fired
     };
     let (over, _) = next(rule, Some(&told), None, at(10)).unwrap();
     let (again, turn) = next(rule, Some(&over), holds(), at(20)).unwrap();
     assert_eq!(turn, Turn::Fired);
-    assert_eq!((again.firing_since, again.untold()), (Some(at(0)), None));
+    assert_eq!((again.firing_since, again.pending_notification()), (Some(at(0)), None));
     let ended = Alert {
-        told: Told::Resolved,
+        notified: Notified::Resolved,
         ..over
     };
     let (new, _) = next(rule, Some(&ended), holds(), at(20)).unwrap();
     assert_eq!(
-        (new.firing_since, new.untold()),
-        (Some(at(20)), Some(Told::Firing))
+        (new.firing_since, new.pending_notification()),
+        (Some(at(20)), Some(Notified::Firing))
     );
 }

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::Ending;
+use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::ports::{
     CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, ProcessReport,
-    Setting, Told,
+    Setting, Notified,
 };
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
 use watch::{Pace, Ports, Post, Rule, Settings, Watch};
@@ -32,7 +32,7 @@ impl Post for Receiver {
     }
 }
 
-struct House {
+struct TestEnv {
     clock: Arc<FakeClock>,
     store: Arc<MemoryStore>,
     receiver: Arc<Receiver>,
@@ -40,7 +40,7 @@ struct House {
     orders: Mutex<u32>,
 }
 
-impl House {
+impl TestEnv {
     fn new() -> Self {
         let clock = Arc::new(FakeClock::default());
         Self {
@@ -78,7 +78,7 @@ impl House {
         Watch::new(self.ports(post), settings)
     }
 
-    async fn attempts(&self, ending: Ending, count: u32) {
+    async fn attempts(&self, outcome: JobOutcome, count: u32) {
         for _ in 0..count {
             let n = {
                 let mut orders = self.orders.lock().unwrap();
@@ -90,7 +90,7 @@ impl House {
             let ttl = Duration::from_secs(9);
             let claimed = self.store.claim(&owner("w"), 1, ttl).await.unwrap();
             let lease = &claimed[0].lease;
-            self.store.finish(lease, ending, &[], &[]).await.unwrap();
+            self.store.finish(lease, outcome, &[], &[]).await.unwrap();
         }
     }
 
@@ -120,10 +120,10 @@ const RESOLVED: &str = "ProvisioningFailureRateHigh resolved";
 
 #[tokio::test]
 async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() {
-    let house = House::new();
+    let house = TestEnv::new();
     let watches = [house.watch(), house.watch(), house.watch()];
-    house.attempts(Ending::Succeeded, 7).await;
-    house.attempts(Ending::Failed, 2).await;
+    house.attempts(JobOutcome::Succeeded, 7).await;
+    house.attempts(JobOutcome::Failed, 2).await;
     for watch in &watches {
         turn(watch).await;
     }
@@ -132,7 +132,7 @@ async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() 
         [""; 0],
         "there are fewer attempts than it takes"
     );
-    house.attempts(Ending::Succeeded, 3).await;
+    house.attempts(JobOutcome::Succeeded, 3).await;
     for _ in 0..5 {
         for watch in &watches {
             turn(watch).await;
@@ -140,7 +140,7 @@ async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() 
         house.clock.advance(Duration::from_secs(10));
     }
     assert_eq!(house.taken(), [FIRING]);
-    house.attempts(Ending::Succeeded, 8).await;
+    house.attempts(JobOutcome::Succeeded, 8).await;
     for _ in 0..5 {
         for watch in &watches {
             turn(watch).await;
@@ -152,9 +152,9 @@ async fn two_failures_of_twelve_raise_one_alert_and_recovery_resolves_it_once() 
 
 #[tokio::test]
 async fn an_alert_ends_when_its_failures_leave_the_window() {
-    let house = House::new();
+    let house = TestEnv::new();
     let watch = house.watch();
-    house.attempts(Ending::Failed, 10).await;
+    house.attempts(JobOutcome::Failed, 10).await;
     turn(&watch).await;
     house.clock.advance(Duration::from_secs(901));
     turn(&watch).await;
@@ -163,16 +163,16 @@ async fn an_alert_ends_when_its_failures_leave_the_window() {
 
 #[tokio::test]
 async fn whoever_takes_over_posts_nothing_twice_and_does_not_forget_the_end() {
-    let house = House::new();
+    let house = TestEnv::new();
     let (first, second) = (house.watch(), house.watch());
-    house.attempts(Ending::Failed, 10).await;
+    house.attempts(JobOutcome::Failed, 10).await;
     turn(&first).await;
     turn(&second).await;
     // The first one dies; its lease runs out.
     house.clock.advance(Duration::from_secs(31));
     turn(&second).await;
     assert_eq!(house.taken(), [FIRING]);
-    house.attempts(Ending::Succeeded, 90).await;
+    house.attempts(JobOutcome::Succeeded, 90).await;
     // The first one was only asleep: it can neither judge nor mark.
     turn(&first).await;
     turn(&second).await;
@@ -182,15 +182,15 @@ async fn whoever_takes_over_posts_nothing_twice_and_does_not_forget_the_end() {
 
 #[tokio::test]
 async fn a_receiver_that_is_down_holds_up_no_judgement_and_is_told_everything_later() {
-    let house = House::new();
+    let house = TestEnv::new();
     let watch = house.watch();
     house.down(true);
-    house.attempts(Ending::Failed, 10).await;
+    house.attempts(JobOutcome::Failed, 10).await;
     turn(&watch).await;
     let stored = house.store.alerts().await.unwrap();
     assert!(stored[0].is_firing());
-    assert_eq!(stored[0].told, Told::Nothing);
-    house.attempts(Ending::Succeeded, 90).await;
+    assert_eq!(stored[0].told, Notified::Nothing);
+    house.attempts(JobOutcome::Succeeded, 90).await;
     house.clock.advance(Duration::from_secs(10));
     turn(&watch).await;
     assert!(!house.store.alerts().await.unwrap()[0].is_firing());
@@ -203,9 +203,9 @@ async fn a_receiver_that_is_down_holds_up_no_judgement_and_is_told_everything_la
 
 #[tokio::test]
 async fn a_message_that_was_posted_and_not_marked_is_posted_again() {
-    let house = House::new();
+    let house = TestEnv::new();
     let (first, second) = (house.watch(), house.watch());
-    house.attempts(Ending::Failed, 10).await;
+    house.attempts(JobOutcome::Failed, 10).await;
     first.turn().await;
     // The first one loses its lease between its judgement and its mark.
     house.clock.advance(Duration::from_secs(31));
@@ -220,9 +220,9 @@ async fn a_message_that_was_posted_and_not_marked_is_posted_again() {
 
 #[tokio::test]
 async fn a_process_without_a_receiver_leaves_the_watch_to_one_that_has_it() {
-    let house = House::new();
+    let house = TestEnv::new();
     let without = house.watch_of(None);
-    house.attempts(Ending::Failed, 10).await;
+    house.attempts(JobOutcome::Failed, 10).await;
     let report = ProcessReport {
         id: owner("w"),
         role: "worker".to_owned(),
@@ -247,20 +247,20 @@ async fn a_process_without_a_receiver_leaves_the_watch_to_one_that_has_it() {
 
 #[tokio::test]
 async fn with_no_receiver_at_all_the_alert_is_on_the_page() {
-    let house = House::new();
+    let house = TestEnv::new();
     let watch = house.watch_of(None);
-    house.attempts(Ending::Failed, 10).await;
+    house.attempts(JobOutcome::Failed, 10).await;
     turn(&watch).await;
     let stored = house.store.alerts().await.unwrap();
     let rule = Rule::ProvisioningFailureRateHigh;
     assert_eq!(stored[0].name, rule.name());
     assert!(stored[0].is_firing());
-    assert_eq!(stored[0].untold(), None);
+    assert_eq!(stored[0].pending_notification(), None);
 }
 
 #[tokio::test]
 async fn calls_to_whmcs_that_fail_are_told_of_when_that_lasts() {
-    let house = House::new();
+    let house = TestEnv::new();
     let watch = house.watch();
     house
         .store

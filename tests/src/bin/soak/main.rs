@@ -125,7 +125,7 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
                 "{:>5.0} s  {} orders, {}",
                 begun.elapsed().as_secs_f64(),
                 orders.len(),
-                programs.tally()
+                programs.queue_stats()
             ));
         }
         tokio::time::sleep(Duration::from_millis(dice.random_range(50..400))).await;
@@ -140,7 +140,7 @@ async fn run(args: &Args) -> anyhow::Result<bool> {
         "{} on {}: {}; seed {}",
         orders.len(),
         args.store,
-        programs.tally(),
+        programs.queue_stats(),
         args.seed
     ));
     if !balanced {

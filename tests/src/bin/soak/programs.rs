@@ -136,7 +136,7 @@ impl Programs {
     }
 
     /// What was done to them.
-    pub(crate) fn tally(&self) -> String {
+    pub(crate) fn queue_stats(&self) -> String {
         format!(
             "{} kills, {} freezes, {} stops",
             self.kills, self.freezes, self.stops

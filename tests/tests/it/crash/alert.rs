@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use domain::ports::{Act, Told};
+use domain::ports::{AdminCommand, Notified};
 use e2e::points::{FATES, brisk, reached_file};
 
 use super::SUBSCRIBER;
 use crate::alerts::open_inbox;
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 const ALERT: &str = "DeadLettersOpen";
 
@@ -22,10 +22,10 @@ async fn killed_between_post_and_mark_on_postgres_the_successor_tells_it_again()
 }
 
 async fn killed_between_post_and_mark(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let (inbox, url) = open_inbox(false).await;
     let fates = house.file("fates");
-    let point = "* before store.keep_alerts firing";
+    let point = "* before store.save_alerts firing";
     fs::write(&fates, point).unwrap();
     let mut settings = house.subscriber_settings();
     settings.extend([
@@ -40,12 +40,12 @@ async fn killed_between_post_and_mark(engine: Engine) {
     assert_eq!(reached.trim(), point);
     let letters = house.store.reader.dead_letters(true, None, 9).await;
     let letter = letters.unwrap()[0].number;
-    let act = Act::Dismiss { letter };
+    let act = AdminCommand::Dismiss { letter };
     house.store.intake.act(&act, "Ada", "seen").await.unwrap();
     let marked = async || {
         let alerts = house.store.reader.alerts().await.unwrap();
         let alert = alerts.iter().find(|alert| alert.name == ALERT);
-        alert.is_some_and(|alert| alert.told == Told::Resolved)
+        alert.is_some_and(|alert| alert.notified == Notified::Resolved)
     };
     house.outlive(SUBSCRIBER, &settings, marked).await;
     let taken = inbox.taken_about(ALERT);

@@ -5,7 +5,7 @@
 use simulators::whmcs::{Module, ModuleScript, Product};
 
 use super::points::{Call, Case, Kind, Loss, Write, around};
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 /// A module that builds another account each time it is called, and is not listed.
 const UNLISTED: &str = "buildsagain";
@@ -71,7 +71,7 @@ fn deaths(kind: Kind, name: &str, then: &str) -> Vec<Case> {
 }
 
 async fn die_around(engine: Engine, cases: Vec<Case>) {
-    let mut house = House::on(engine).await;
+    let mut house = TestEnv::on(engine).await;
     // The listed module keeps what its listing promises.
     let listed = Module::new(ModuleScript::Ok).idempotent();
     house.whmcs.set_module(5, listed);

@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use domain::job::Ending;
-use domain::ports::Act;
+use domain::job::JobOutcome;
+use domain::ports::AdminCommand;
 use e2e::points::{FATES, reached_file};
 use simulators::salesforce::UnaryFault;
 
 use super::SUBSCRIBER;
 use super::points::around;
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_around_the_commit_of_a_letter_on_sqlite_it_makes_one_job_of_it() {
@@ -22,7 +22,7 @@ async fn killed_around_the_commit_of_a_letter_on_postgres_it_makes_one_job_of_it
 }
 
 async fn killed_around_the_commit_of_a_letter(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     house.salesforce.unary_fault(UnaryFault {
         rpc: "GetSchema".to_owned(),
         code: "NOT_FOUND".to_owned(),
@@ -35,12 +35,12 @@ async fn killed_around_the_commit_of_a_letter(engine: Engine) {
     let mut settings = house.subscriber_settings();
     settings.push((FATES, fates.display().to_string()));
     let order = *house.approve(1).first().unwrap();
-    let open = async || house.store.reader.tally().await.unwrap().open_dead_letters;
+    let open = async || house.store.reader.queue_stats().await.unwrap().open_dead_letters;
     let kept = async || open().await == 1;
     house.outlive(SUBSCRIBER, &settings, kept).await;
     let letters = house.store.reader.dead_letters(true, None, 9).await;
     let letter = letters.unwrap()[0].number;
-    let act = Act::Redrive { letter };
+    let act = AdminCommand::Redrive { letter };
     house.store.intake.act(&act, "Ada", "mended").await.unwrap();
     let reached = async || {
         let reached = fs::read_to_string(reached_file(&fates)).unwrap_or_default();
@@ -60,8 +60,8 @@ async fn killed_around_the_commit_of_a_letter(engine: Engine) {
     for order in [order, next] {
         house.assert_provisioned_once(&order);
         let jobs = house.store.reader.jobs_of(order).await.unwrap();
-        let endings: Vec<_> = jobs.iter().map(|job| job.ending).collect();
-        assert_eq!(endings, [Some(Ending::Succeeded)]);
+        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
+        assert_eq!(finished_jobs, [Some(JobOutcome::Succeeded)]);
     }
     let letters = house.store.reader.dead_letters(false, None, 9).await;
     let letters = letters.unwrap();

@@ -4,7 +4,7 @@
 use simulators::whmcs::FaultId;
 
 use super::points::{Kind, doubt, road};
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 macro_rules! matrix {
     ($($name:ident: $engine:ident, $fault:ident;)*) => {$(
@@ -47,7 +47,7 @@ async fn die_everywhere(engine: Engine, fault: FaultId) {
     if !matches!(fault, FaultId::F03 | FaultId::F12) {
         cases.extend(doubt(kind));
     }
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     house.lose_workers_everywhere(cases).await;
     if fault != FaultId::F12 {
         assert!(house.whmcs.duplicates().is_empty());

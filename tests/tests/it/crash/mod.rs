@@ -20,14 +20,14 @@ use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
 
-use crate::house::{House, Settings};
+use crate::house::{TestEnv, Settings};
 use crate::process::{Process, was_killed};
 use points::{Call, Case, Kind, Loss, Write};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_victim-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_victim-subscriber");
 
-impl House {
+impl TestEnv {
     /// Settings of a worker that dies by the fates in that file.
     fn victim_settings(&self, fates: &Path) -> Settings {
         let config = self.file("bridge.toml");
@@ -260,8 +260,8 @@ impl House {
     /// Whether every one of these orders has one of these activation statuses, and no job
     /// is left.
     async fn all_stand(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
-        let tally = self.store.reader.tally().await.unwrap();
-        let left = tally.count("queued") + tally.count("leased");
+        let queue_stats = self.store.reader.queue_stats().await.unwrap();
+        let left = queue_stats.count("queued") + queue_stats.count("leased");
         let stands = |order: &OrderId| {
             statuses.contains(&self.field(order, "Activation_Status__c").as_str())
         };

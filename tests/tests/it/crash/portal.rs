@@ -6,7 +6,7 @@ use domain::id::OrderId;
 use e2e::points::FATES;
 use serde_json::{Map, json};
 
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 use crate::process::{Process, address, until_logged, was_killed};
 
 const PORTAL: &str = env!("CARGO_BIN_EXE_victim-portal");
@@ -36,7 +36,7 @@ async fn killed_while_an_order_is_asked_for_on_postgres_the_audit_log_tells_what
 }
 
 async fn killed_while_an_order_is_asked_for(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let account = house.salesforce.create_account("New Ltd", None).unwrap();
     let orders = CASES.map(|_| house.place_for(&account, Map::new()));
     let worker = house.work();
@@ -94,7 +94,7 @@ async fn ask_for(url: &str, orders: &[OrderId]) -> reqwest::Result<reqwest::Resp
     request.header("x-operator", "Ada").json(&act).send().await
 }
 
-async fn die_asking_for(house: &House, order: &OrderId, point: &str, at: usize) {
+async fn die_asking_for(house: &TestEnv, order: &OrderId, point: &str, at: usize) {
     let (fates, log) = (house.file("fates"), house.file(&format!("portal-{at}.log")));
     fs::write(&fates, format!("* {point}")).unwrap();
     let mut settings = house.common_settings();
@@ -112,7 +112,7 @@ async fn die_asking_for(house: &House, order: &OrderId, point: &str, at: usize) 
 }
 
 /// What the audit log tells of the order, oldest first.
-async fn told_of(house: &House, order: &OrderId) -> Vec<String> {
+async fn told_of(house: &TestEnv, order: &OrderId) -> Vec<String> {
     let audit = house.store.reader.audit(99).await.unwrap();
     let lines = audit.into_iter().rev();
     lines

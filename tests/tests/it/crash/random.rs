@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::points::Kind;
 use super::{SUBSCRIBER, WORKER};
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 use crate::process::Process;
 
 const SEED: u64 = 20_261_124;
@@ -26,7 +26,7 @@ async fn killed_at_thirty_random_moments_on_postgres_they_provision_every_order_
 
 async fn killed_at_random_moments(engine: Engine) {
     let mut random = StdRng::seed_from_u64(SEED);
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let fates = house.file("fates");
     fs::write(&fates, "").unwrap();
     let worker = house.victim_settings(&fates);

@@ -6,7 +6,7 @@ use e2e::points::{FATES, reached_file};
 
 use super::SUBSCRIBER;
 use super::points::around;
-use crate::house::{Engine, House};
+use crate::house::{Engine, TestEnv};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_any_named_point_on_sqlite_it_loses_and_doubles_nothing() {
@@ -19,7 +19,7 @@ async fn killed_at_any_named_point_on_postgres_it_loses_and_doubles_nothing() {
 }
 
 async fn killed_at_any_named_point(engine: Engine) {
-    let house = House::on(engine).await;
+    let house = TestEnv::on(engine).await;
     let points: Vec<_> = [
         "store.lead",
         "store.cursor",

@@ -75,7 +75,7 @@ impl Parser {
     }
 
     fn sign(&mut self, sign: &str) -> bool {
-        let hit = matches!(self.peek(), Some(Token::Sign(found)) if *found == sign);
+        let hit = matches!(self.peek(), Some(Token::ConditionKind(found)) if *found == sign);
         self.at += usize::from(hit);
         hit
     }
@@ -229,7 +229,7 @@ impl Parser {
             return Ok(Condition::Compare(path, "like".to_owned(), self.literal()?));
         }
         match self.next()? {
-            Token::Sign(sign) if ["=", "!=", "<", ">", "<=", ">="].contains(&sign) => {
+            Token::ConditionKind(sign) if ["=", "!=", "<", ">", "<=", ">="].contains(&sign) => {
                 Ok(Condition::Compare(path, sign.to_owned(), self.literal()?))
             }
             other => Err(malformed(format!("unexpected token: {other:?}"))),
@@ -248,7 +248,7 @@ impl Parser {
                 "false" => Ok(Value::from(false)),
                 _ => Err(malformed(format!("unexpected token: '{word}'"))),
             },
-            Token::Sign(sign) => Err(malformed(format!("unexpected token: '{sign}'"))),
+            Token::ConditionKind(sign) => Err(malformed(format!("unexpected token: '{sign}'"))),
         }
     }
 }

@@ -7,7 +7,7 @@ pub(super) enum Token {
     Text(String),
     /// A number, a date or a datetime.
     Literal(String),
-    Sign(&'static str),
+    ConditionKind(&'static str),
 }
 
 pub(super) fn malformed(message: impl Into<String>) -> Refusal {
@@ -46,7 +46,7 @@ pub(super) fn tokens(query: &str) -> Result<Vec<Token>, Refusal> {
                 .into_iter()
                 .find(|sign| two.starts_with(sign))
                 .ok_or_else(|| malformed(format!("unexpected token: '{c}'")))?;
-            found.push(Token::Sign(if sign == "<>" { "!=" } else { sign }));
+            found.push(Token::ConditionKind(if sign == "<>" { "!=" } else { sign }));
             at += sign.len();
         }
     }
