@@ -1,4 +1,4 @@
-//! Compiles the vendor's service definition without a `protoc` on the machine.
+//! Compiles Salesforce's service definition without `protoc`.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let proto = "../../proto/eventbus/v1/pubsub_api.proto";
     println!("cargo:rerun-if-changed={proto}");

@@ -1,12 +1,12 @@
-//! Another service uses the domain alone: it asks what comes next for an order of which it
-//! knows the facts. Run it with `cargo run -p domain --example next_step`.
+//! Uses the domain crate on its own: prints the next step of an order for a growing list of facts.
+//! Run it with `cargo run -p domain --example next_step`.
 
 use domain::id::OrderId;
 use domain::key::{ClientId, EventId, JobId, WhmcsOrderId};
 use domain::order::{Fact, OrderState, next};
 use domain::time::Timestamp;
 
-#[expect(clippy::print_stdout, reason = "an example shows something")]
+#[expect(clippy::print_stdout, reason = "an example prints its output")]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let order = OrderId::parse("801000000000001")?;
     let event = EventId::new("5f0c9a4e").ok_or("an event has an id")?;
@@ -27,9 +27,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     ];
     println!("order {order}");
-    for known in 0..=facts.len() {
-        let state = OrderState::replay(&facts[..known])?;
-        println!("knowing {known} facts, next is {:?}", next(&state, &job));
+    for recorded in 0..=facts.len() {
+        let state = OrderState::replay(&facts[..recorded])?;
+        println!(
+            "after {recorded} facts the next step is {:?}",
+            next(&state, &job)
+        );
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Exact decimal numbers, as they travel over the wire.
+//! Exact decimal numbers, as they appear in JSON.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,13 +12,13 @@ pub struct Decimal {
     scale: u32,
 }
 
-/// The text is no decimal number of at most 30 digits.
+/// The text is not a decimal number of at most 30 digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a decimal number")]
 pub struct InvalidDecimal(String);
 
 impl Decimal {
-    /// The whole number this decimal stands for, or `None` when it has a fraction.
+    /// The value as a whole number, or `None` when it has a fraction.
     #[must_use]
     pub fn whole(self) -> Option<i128> {
         let divisor = 10_i128.checked_pow(self.scale)?;
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decimals_keep_their_digits_and_compare_by_value() {
+    fn decimals_keep_digits_and_compare_by_value() {
         let check = |text: &str, shown: &str, whole: Option<i128>| {
             let decimal: Decimal = text.parse().unwrap();
             assert_eq!(decimal.to_string(), shown, "{text}");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused() {
+    fn invalid_decimals_are_rejected() {
         for text in [
             "",
             ".",

@@ -1,21 +1,21 @@
-//! The closed list of reasons an order can fail for, and what people can do about each.
+//! The closed list of failure codes, with cause, owner and remediation.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::key::CorrelationId;
 
-/// The longest message the CRM takes (`Activation_Error_Message__c`), in characters.
+/// Maximum length of a message in the CRM (`Activation_Error_Message__c`), in characters.
 pub const MAX_MESSAGE: usize = 4096;
 
-/// Who can mend a failure.
+/// Who can fix a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FixOwner {
-    /// Whoever keeps products, accounts and permissions in Salesforce.
+    /// Maintains products, accounts and permissions in Salesforce.
     SalesforceAdmin,
-    /// Whoever keeps products, clients, servers and API access in WHMCS.
+    /// Maintains products, clients, servers and API access in WHMCS.
     WhmcsAdmin,
-    /// Whoever runs orderbridge and its settings.
+    /// Runs orderbridge and maintains its settings.
     BridgeAdmin,
     /// The operator who approves orders.
     Operator,
@@ -26,20 +26,20 @@ impl fmt::Display for FixOwner {
         f.write_str(match self {
             Self::SalesforceAdmin => "Salesforce administrator",
             Self::WhmcsAdmin => "WHMCS administrator",
-            Self::BridgeAdmin => "administrator of orderbridge",
+            Self::BridgeAdmin => "orderbridge administrator",
             Self::Operator => "operator",
         })
     }
 }
 
-/// What the catalogue says of one code.
+/// The catalogue entry of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// A few words.
+    /// Title, a few words.
     pub title: &'static str,
-    /// What happened, for somebody who does not know the bridge.
+    /// What happened, for readers who do not know orderbridge.
     pub explanation: &'static str,
-    /// Who can mend it.
+    /// Who can fix it.
     pub fix_owner: FixOwner,
     /// What to do.
     pub remedy: &'static str,
@@ -58,13 +58,13 @@ macro_rules! catalogue {
             /// Every code.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The code as it stands on the order.
+            /// The code as it is written to the order.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// What the catalogue says of it.
+            /// The catalogue entry.
             #[must_use]
             pub const fn entry(self) -> Entry {
                 match self {
@@ -83,72 +83,72 @@ macro_rules! catalogue {
 catalogue! {
     OrderNotFound = "ORDER_NOT_FOUND", Operator,
         "Order not found",
-        "Salesforce has no order with the id of the event, or does not show it to the integration user.",
-        "Check that the order exists and that the integration user can read it, then ask again.";
+        "Salesforce has no order with the event's order id, or the integration user cannot see it.",
+        "Check that the order exists and that the integration user can read it, then retry.";
     OrderEmpty = "ORDER_EMPTY", Operator,
         "Order without products",
         "The order has no lines, so there is nothing to provision.",
         "Add products to the order, then set Activation Status back to Activating.";
     MappingMissing = "MAPPING_MISSING", SalesforceAdmin,
         "Product not mapped",
-        "A product of the order lacks its WHMCS product number or its billing cycle.",
+        "A product of the order has no WHMCS product number or no billing cycle.",
         "Fill in WHMCS_Product_Id__c and Billing_Cycle__c on the product, then set Activation Status back to Activating.";
     MappingInvalid = "MAPPING_INVALID", SalesforceAdmin,
         "Product mapping invalid",
-        "A product's WHMCS product number, billing cycle or quantity is something WHMCS cannot sell, or the order's prices are in another currency than its WHMCS client is billed in.",
+        "A product's WHMCS product number, billing cycle or quantity is not valid in WHMCS, or the order's currency differs from the billing currency of its WHMCS client.",
         "Correct the product, the cycle, the quantity or the currency, then set Activation Status back to Activating.";
     ClientNotLinked = "CLIENT_NOT_LINKED", SalesforceAdmin,
         "Account without WHMCS client",
-        "The account has no WHMCS client, and orderbridge may not create one or lacks the data to.",
+        "The account has no WHMCS client, and orderbridge is not allowed to create one or lacks the data for it.",
         "Fill in WHMCS_Client_ID__c on the account (or complete the bill-to contact where clients are created automatically), then set Activation Status back to Activating.";
     ClientNotFound = "CLIENT_NOT_FOUND", SalesforceAdmin,
         "WHMCS client not found",
-        "WHMCS has no client with the number that stands on the account.",
+        "WHMCS has no client with the number set on the account.",
         "Correct WHMCS_Client_ID__c on the account, then set Activation Status back to Activating.";
     ClientClosed = "CLIENT_CLOSED", WhmcsAdmin,
         "WHMCS client closed",
-        "The account's WHMCS client is closed, and WHMCS takes no orders for it.",
+        "The account's WHMCS client is closed, so WHMCS accepts no orders for it.",
         "Reopen the client in WHMCS or link the account to another one, then set Activation Status back to Activating.";
     WhmcsRejected = "WHMCS_REJECTED", WhmcsAdmin,
-        "Refused by WHMCS",
-        "WHMCS refused the order as such; nothing was created.",
-        "Mend what WHMCS says, then set Activation Status back to Activating.";
+        "Rejected by WHMCS",
+        "WHMCS rejected the order; nothing was created.",
+        "Fix what the WHMCS message says, then set Activation Status back to Activating.";
     WhmcsConfig = "WHMCS_CONFIG", BridgeAdmin,
-        "WHMCS refuses the bridge",
-        "WHMCS does not accept the bridge's credential, address, role or settings.",
-        "Mend the API credential, the allowed address, the API role or the payment method, then set Activation Status back to Activating.";
+        "WHMCS denies access",
+        "WHMCS does not accept orderbridge's credential, address, role or settings.",
+        "Fix the API credential, the allowed IP address, the API role or the payment method, then set Activation Status back to Activating.";
     WhmcsUnavailable = "WHMCS_UNAVAILABLE", WhmcsAdmin,
-        "WHMCS not available",
-        "WHMCS could not be reached, or answered that it is busy or in maintenance, for longer than one attempt may wait.",
+        "WHMCS unavailable",
+        "WHMCS could not be reached, or answered that it is busy or in maintenance, for longer than one attempt may take.",
         "Wait until WHMCS works again, then set Activation Status back to Activating.";
     WhmcsOutcomeUnknown = "WHMCS_OUTCOME_UNKNOWN", Operator,
-        "Outcome in WHMCS unknown",
-        "WHMCS did not answer a call that creates something, and afterwards it could not be told whether it was created.",
-        "Look in WHMCS for the named order or service. Into the notes of a named order without a mark write the mark of the Salesforce order it was placed for, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each); of an order placed by hand, orderbridge:v1:none. Then set Activation Status back to Activating: what exists is adopted, what does not is created.";
+        "WHMCS outcome unknown",
+        "WHMCS did not answer a call that creates something, and orderbridge could not find out whether it was created.",
+        "Check the named order or service in WHMCS. If a named order has no marker in its notes, add the marker of the Salesforce order it belongs to, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each), or orderbridge:v1:none if it was placed by hand. Then set Activation Status back to Activating: what exists is adopted, what is missing is created.";
     WhmcsDuplicateFound = "WHMCS_DUPLICATE_FOUND", WhmcsAdmin,
         "More than one WHMCS order",
-        "WHMCS holds several orders for this one Salesforce order.",
-        "Decide which WHMCS order is right, cancel or delete the others or remove the orderbridge mark from their notes, then set Activation Status back to Activating.";
+        "WHMCS has several orders for this Salesforce order.",
+        "Decide which WHMCS order is the right one and cancel or delete the others, or remove the orderbridge marker from their notes, then set Activation Status back to Activating.";
     WhmcsOrderMismatch = "WHMCS_ORDER_MISMATCH", WhmcsAdmin,
         "WHMCS order differs",
-        "The WHMCS order is not what was asked for, or staff have ended it.",
-        "Put the WHMCS order right; or, when it was ended on purpose, let orderbridge forget it. Then set Activation Status back to Activating.";
+        "The WHMCS order does not match the Salesforce order, or staff cancelled it, marked it as fraud or deleted it.",
+        "Correct the WHMCS order or, if staff ended it on purpose, make orderbridge forget it. Then set Activation Status back to Activating.";
     WhmcsModuleFailed = "WHMCS_MODULE_FAILED", WhmcsAdmin,
-        "Service not set up",
-        "The WHMCS order exists, but a provisioning module could not set up a service.",
-        "Mend what the module says (server, licence, name already taken), then set Activation Status back to Activating: only what is still pending is set up.";
+        "Service not provisioned",
+        "The WHMCS order exists, but a provisioning module could not create a service.",
+        "Fix what the module reports (server, licence, name already taken), then set Activation Status back to Activating: only what is still pending is created.";
     SalesforceRejected = "SALESFORCE_REJECTED", SalesforceAdmin,
-        "Refused by Salesforce",
-        "Salesforce refused to store the result on the order; what was created in WHMCS exists.",
-        "Mend what Salesforce says (field access, validation rule, picklist value), then set Activation Status back to Activating: nothing is created twice.";
+        "Rejected by Salesforce",
+        "Salesforce refused to store the result on the order; everything created in WHMCS still exists.",
+        "Fix what Salesforce reports (field access, validation rule, picklist value), then set Activation Status back to Activating: nothing is created twice.";
     SalesforceUnavailable = "SALESFORCE_UNAVAILABLE", SalesforceAdmin,
-        "Salesforce not available",
+        "Salesforce unavailable",
         "Salesforce could not be reached for a long time.",
         "Wait until Salesforce works again, then set Activation Status back to Activating.";
     Internal = "INTERNAL", BridgeAdmin,
         "Internal error",
-        "orderbridge met something it was not built for.",
-        "Look up the correlation id in the logs of orderbridge and report what stands there.";
+        "orderbridge hit an unexpected condition.",
+        "Search the orderbridge logs for the correlation id and report what you find.";
 }
 
 impl fmt::Display for Code {
@@ -157,9 +157,9 @@ impl fmt::Display for Code {
     }
 }
 
-/// The text is no code of the closed list.
+/// The text is not one of the error codes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no error code of orderbridge")]
+#[error("`{0}` is not an orderbridge error code")]
 pub struct UnknownCode(String);
 
 impl FromStr for Code {
@@ -174,17 +174,17 @@ impl FromStr for Code {
     }
 }
 
-/// A reason with its particulars. A value, not an error: it flows on to the report.
+/// A failure code with details. A value, not an error: it becomes part of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Which reason.
+    /// The code.
     pub code: Code,
-    /// What exactly, in plain words: the product, the value, WHMCS's own text. No secrets.
+    /// Details in plain words: the product, the value, WHMCS's own text. No secrets.
     pub detail: String,
 }
 
 impl Refusal {
-    /// A reason with its particulars.
+    /// Creates a refusal.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
@@ -192,8 +192,8 @@ impl Refusal {
         }
     }
 
-    /// The message for the operator: what happened, what to do, and the correlation id. At
-    /// most [`MAX_MESSAGE`] characters; the detail is what gives way.
+    /// The message for the operator: what happened, what to do, and the correlation id. At most
+    /// [`MAX_MESSAGE`] characters; the detail is truncated first.
     #[must_use]
     pub fn message(&self, correlation: &CorrelationId) -> String {
         let entry = self.code.entry();
@@ -223,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_round_trip_and_every_one_is_explained() {
+    fn codes_round_trip_and_have_explanations() {
         assert_eq!(Code::ALL.len(), 17);
         for code in Code::ALL {
             assert_eq!(code.as_str().parse(), Ok(*code));
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_what_happened_what_to_do_and_where_to_look() {
+    fn message_has_cause_remediation_and_correlation_id() {
         let correlation = CorrelationId::new("c-1").unwrap();
         let message = Refusal::new(
             Code::MappingMissing,
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_message_keeps_its_remedy_and_fits_the_field() {
+    fn long_message_keeps_remediation_and_fits_the_field() {
         let correlation = CorrelationId::new("c".repeat(80)).unwrap();
         let message = Refusal::new(Code::WhmcsModuleFailed, "ü".repeat(9000)).message(&correlation);
         assert_eq!(message.chars().count(), MAX_MESSAGE);

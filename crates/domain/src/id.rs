@@ -1,20 +1,20 @@
 //! Salesforce record ids: 15 case-sensitive characters, or 18 with three check characters.
 //!
-//! Rule of the platform: the 15 characters are split in three groups of five; in each group
-//! bit *k* is set when character *k* is an upper-case letter; the five bits index
-//! `ABCDEFGHIJKLMNOPQRSTUVWXYZ012345`. We key everything by the 18-character form, because
-//! the 15-character form does not survive a case-insensitive comparison.
+//! The check characters: the 15 characters are split into three groups of five; in each group bit
+//! *k* is set when character *k* is an upper-case letter; the five bits index
+//! `ABCDEFGHIJKLMNOPQRSTUVWXYZ012345`. Everything is keyed by the 18-character form, because the
+//! 15-character form does not survive a case-insensitive comparison.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-/// What sort of record an id names.
+/// The type of record that an id names.
 pub trait Kind {
     /// The record's name in messages.
     const NAME: &'static str;
-    /// The three characters every id of this kind begins with.
+    /// The three characters that every id of this kind starts with.
     const PREFIX: &'static str;
 }
 
@@ -59,13 +59,13 @@ pub struct Id<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-/// Why a text is no id of the kind that was asked for.
+/// Why a text is not a valid id of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidId {
     /// Neither 15 nor 18 characters long.
-    #[error("{kind} id `{text}` has {length} characters instead of 15 or 18")]
+    #[error("`{text}` is not a valid {kind} id: it has {length} characters, expected 15 or 18")]
     Length {
-        /// The kind asked for.
+        /// The expected kind.
         kind: &'static str,
         /// The text, shortened.
         text: String,
@@ -73,29 +73,29 @@ pub enum InvalidId {
         length: usize,
     },
     /// A character outside `0-9A-Za-z`.
-    #[error("{kind} id `{text}` contains something else than letters and digits")]
+    #[error("`{text}` is not a valid {kind} id: only letters and digits are allowed")]
     Character {
-        /// The kind asked for.
+        /// The expected kind.
         kind: &'static str,
         /// The text, shortened.
         text: String,
     },
-    /// The last three characters do not fit the first fifteen.
+    /// The last three characters do not match the first fifteen.
     #[error(
-        "{kind} id `{text}` has wrong check characters (`{expected}` expected): its letter case was changed, or a character was"
+        "`{text}` is not a valid {kind} id: wrong check characters (`{expected}` expected), so a letter's case or a character was changed"
     )]
     Check {
-        /// The kind asked for.
+        /// The expected kind.
         kind: &'static str,
         /// The text.
         text: String,
-        /// The check characters that would fit.
+        /// The check characters that would match.
         expected: String,
     },
-    /// An id of another sort of record.
-    #[error("`{text}` is no {kind} id: those begin with `{prefix}`")]
+    /// An id of another type of record.
+    #[error("`{text}` is not a valid {kind} id: it must begin with `{prefix}`")]
     Prefix {
-        /// The kind asked for.
+        /// The expected kind.
         kind: &'static str,
         /// The text.
         text: String,
@@ -113,7 +113,7 @@ impl<K> Id<K> {
 }
 
 impl<K: Kind> Id<K> {
-    /// Reads 15 characters (completed) or 18 (check characters verified).
+    /// Parses 15 characters (and completes them) or 18 (and verifies the check characters).
     ///
     /// # Errors
     /// [`InvalidId`] names what is wrong; nothing is guessed or repaired.
@@ -226,7 +226,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn check_characters_follow_the_published_examples() {
+    fn check_characters_match_published_examples() {
         for (body, check) in [
             ("001M000000qfPyS", "IAU"),
             ("a0D30000001n7Pi", "EAI"),
@@ -241,28 +241,28 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_id_is_refused_and_the_reason_named() {
+    fn invalid_id_error_names_the_reason() {
         let check = |text: &str, words: &str| {
             let error = OrderId::parse(text).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         };
         check("", "0 characters");
         check("801000000000001AAAA", "19 characters");
-        check("80100000000000é", "something else than letters");
+        check("80100000000000é", "only letters and digits");
         check("801000000000001AAB", "`AAA` expected");
         check("001M000000qfPySIAU", "begin with `801`");
     }
 
     proptest! {
         #[test]
-        fn ids_round_trip_through_both_lengths(body in "801[0-9A-Za-z]{12}") {
+        fn both_lengths_round_trip(body in "801[0-9A-Za-z]{12}") {
             let id = OrderId::parse(&body).unwrap();
             prop_assert_eq!(OrderId::parse(id.as_str()).unwrap(), id);
             prop_assert_eq!(&id.as_str()[..15], body.as_str());
         }
 
         #[test]
-        fn a_letter_whose_case_was_changed_is_found_out(body in "801[0-9]{4}[a-z]{8}", at in 7_usize..15) {
+        fn changed_letter_case_is_rejected(body in "801[0-9]{4}[a-z]{8}", at in 7_usize..15) {
             let id = OrderId::parse(&body).unwrap();
             let mut bytes = id.as_str().as_bytes().to_vec();
             bytes[at].make_ascii_uppercase();
@@ -271,7 +271,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_parsing_panic(text in "\\PC{0,24}") {
+        fn parsing_never_panics(text in "\\PC{0,24}") {
             let _ = OrderId::parse(&text);
         }
     }

@@ -1,4 +1,4 @@
-//! Keys that travel with an order: what makes two deliveries, requests or WHMCS orders the same.
+//! Identity keys: they decide whether two deliveries, requests or WHMCS orders are the same.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ macro_rules! text_keys {
         pub struct $name(String);
 
         impl $name {
-            /// Takes the text as it is; `None` when it is empty or blank.
+            /// Wraps the text unchanged; `None` when it is empty or blank.
             #[must_use]
             pub fn new(text: impl Into<String>) -> Option<Self> {
                 let text = text.into();
@@ -41,42 +41,42 @@ macro_rules! text_keys {
 }
 
 text_keys! {
-    /// Identity of one delivered event: the UUID the bus gave it. Two deliveries with the
-    /// same event id are one event.
+    /// Identity of one delivered event: the UUID assigned by the bus. Two deliveries with the same
+    /// event id are one event.
     EventId;
     /// Identity of one request, chosen by the Flow; opaque to us.
     IdemKey;
-    /// The string a person can paste anywhere to find everything about one attempt.
+    /// Correlation id of one attempt: the string to search for in logs, traces and consoles.
     CorrelationId;
     /// A platform event channel, such as `/event/OrderProvisionRequested__e`.
     Channel;
-    /// Identity of a job. Made from what caused it, so that the same cause makes the same id.
+    /// Identity of a job. Derived from its cause, so the same cause yields the same id.
     JobId;
-    /// One running process that holds leases; new at every start, never a host name.
+    /// A running process that holds leases. New at every start, never a host name.
     Owner;
 }
 
 impl EventId {
-    /// The longest id that is kept, in bytes. Those of Salesforce are UUIDs.
+    /// Maximum stored length in bytes. Salesforce's ids are UUIDs.
     pub const LONGEST: usize = 255;
 
-    /// Whether every job store can keep it: an index of PostgreSQL takes no longer one, and its
-    /// text no NUL.
+    /// Whether every job store can hold it: PostgreSQL limits the size of index entries and rejects
+    /// NUL in text.
     #[must_use]
-    pub fn is_keepable(&self) -> bool {
+    pub fn is_storable(&self) -> bool {
         self.0.len() <= Self::LONGEST && !self.0.contains(char::is_control)
     }
 
-    /// What stands for an id that cannot be kept: the digest of its text, so that a repeat is
-    /// recognised.
+    /// A replacement for an id that cannot be stored: the digest of its text, so that a redelivery
+    /// is still recognised.
     #[must_use]
-    pub fn of_digest(digest: &str) -> Self {
+    pub fn from_digest(digest: &str) -> Self {
         Self(format!("sha256:{digest}"))
     }
 }
 
 impl CorrelationId {
-    /// The event's own correlation id, else the event's id: there is always one.
+    /// The event's own correlation id, or else the event id.
     #[must_use]
     pub fn or_event(given: Option<Self>, event: &EventId) -> Self {
         given.unwrap_or_else(|| Self(event.as_str().to_owned()))
@@ -84,20 +84,20 @@ impl CorrelationId {
 }
 
 impl JobId {
-    /// What stands in the place of a job where a person has acted.
+    /// The placeholder for the job id of facts that an operator recorded.
     #[must_use]
     pub fn of_operator() -> Self {
         Self("person".to_owned())
     }
 
-    /// The job that an event asks for.
+    /// The id of the job for an event.
     #[must_use]
     pub fn of_event(event: &EventId) -> Self {
         Self(event.as_str().to_owned())
     }
 
-    /// The job that a sweep makes for an activation whose event never arrived. `activation`
-    /// tells one activation of the order from the next, `swept_at` one sweep from the next.
+    /// The id of the job that a sweep enqueues for an activation whose event never arrived.
+    /// `activation` identifies one activation of the order, `swept_at` one sweep.
     #[must_use]
     pub fn of_sweep(order: OrderId, activation: &str, swept_at: Timestamp) -> Self {
         let swept_at = swept_at.as_millis();
@@ -105,12 +105,12 @@ impl JobId {
     }
 }
 
-/// A position on the event bus. Opaque: never compared, never computed.
+/// A position on the event bus. Opaque: never ordered, never computed.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ReplayId(Vec<u8>);
 
 impl ReplayId {
-    /// Takes the bytes as the bus gave them; `None` when there are none.
+    /// Wraps the bytes as the bus sent them; `None` when there are none.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         (!bytes.is_empty()).then_some(Self(bytes))
@@ -122,7 +122,7 @@ impl ReplayId {
         &self.0
     }
 
-    /// Lower-case hexadecimal, for people and the health page.
+    /// Lower-case hexadecimal, for display and the health page.
     #[must_use]
     pub fn to_hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -135,11 +135,10 @@ impl fmt::Debug for ReplayId {
     }
 }
 
-/// The mark by which an order of ours is found again in WHMCS:
-/// `orderbridge:v1:<orgId18>:<orderId18>`, one token in the order's notes.
+/// The marker that identifies our order in WHMCS: `orderbridge:v1:<orgId18>:<orderId18>`, one token
+/// in the order's notes.
 ///
-/// Built from org and order alone and never from the attempt, so that every attempt looks
-/// for the same mark.
+/// Built from org and order id only, so that every attempt searches for the same marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker {
     /// The Salesforce organisation.
@@ -149,8 +148,8 @@ pub struct Marker {
 }
 
 impl Marker {
-    /// Whether `notes` carry this marker as a whole token; a longer token that merely begins
-    /// with it is another one.
+    /// Whether `notes` contain this marker as a whole token. A longer token that starts with it
+    /// does not count.
     #[must_use]
     pub fn is_in(&self, notes: &str) -> bool {
         let token = self.to_string();
@@ -170,7 +169,7 @@ impl fmt::Display for Marker {
     }
 }
 
-/// The mark of one line, `<orderItemId18>#<unit>`, kept in a product custom field where the
+/// The marker of one line, `<orderItemId18>#<unit>`, stored in a product custom field where the
 /// product has one. Units count from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LineMarker {
@@ -181,7 +180,7 @@ pub struct LineMarker {
 }
 
 impl LineMarker {
-    /// Reads a custom field's value; `None` when it is anything else than a line marker.
+    /// Parses a custom field's value; `None` when it is not a line marker.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (item, unit) = text.trim().split_once('#')?;
@@ -235,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_is_found_as_a_whole_token_only() {
+    fn marker_matches_whole_tokens_only() {
         let token = marker().to_string();
         assert_eq!(
             token,
@@ -261,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_keys_are_no_keys() {
+    fn blank_keys_are_rejected() {
         assert!(IdemKey::new("  ").is_none());
         assert!(ReplayId::new(Vec::new()).is_none());
         assert_eq!(ReplayId::new(vec![0, 255]).unwrap().to_hex(), "00ff");

@@ -1,4 +1,4 @@
-//! What to make of a message, and of an error. Pure.
+//! Pure decisions: what a message becomes, and how long an error pauses the stream.
 
 use std::time::Duration;
 
@@ -6,36 +6,36 @@ use domain::job::NewJob;
 use domain::key::Channel;
 use domain::ports::{Batch, DeadLetter, Delivery, Entry, Epoch, StreamError};
 
-/// What to do when the bus does not know the stored position any more.
+/// What to do when the bus no longer has the stored cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLoss {
-    /// Read everything that is still kept: repeats are free, since requests are recognised.
+    /// Read every retained event: repeats are harmless, since requests are deduplicated.
     All,
-    /// Go on with what comes from now on.
+    /// Continue with new events.
     Latest,
-    /// Stop until a person decides.
+    /// Stop until an operator decides.
     Stop,
 }
 
-/// How long to wait before the stream is opened again.
+/// The delay before the stream is opened again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pause {
-    /// Exponentially longer each time, with full jitter.
+    /// Exponential backoff with full jitter.
     Backoff {
-        /// The first wait.
+        /// The first delay.
         base: Duration,
-        /// The longest.
+        /// The maximum delay.
         cap: Duration,
     },
-    /// So long.
+    /// A fixed delay.
     Fixed(Duration),
 }
 
-/// What a message becomes: one commit.
+/// The delivery of a message: one commit.
 #[must_use]
 pub fn decide(channel: &Channel, epoch: Epoch, batch: Batch) -> Delivery {
-    // An event without a position must not move the cursor past its neighbours, so the
-    // message's own position counts, and the last event's only where that is missing.
+    // An event without a position must not move the cursor past its neighbours: without one for
+    // every event, the cursor is left unchanged.
     let last = batch
         .events
         .iter()
@@ -67,7 +67,7 @@ pub fn decide(channel: &Channel, epoch: Epoch, batch: Batch) -> Delivery {
     }
 }
 
-/// How long an error keeps the stream closed.
+/// The pause after an error.
 #[must_use]
 pub fn pause_after(error: &StreamError) -> Pause {
     let seconds = Duration::from_secs;
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cursor_stands_for_exactly_what_is_stored_with_it() {
+    fn cursor_covers_exactly_the_stored_events() {
         let channel = Channel::new("/event/X__e").unwrap();
         let latest = ReplayId::new(vec![9]);
         let check = |events: Vec<Received>, cursor: Option<u8>| {

@@ -1,10 +1,10 @@
-//! How the stream is doing, for the health page.
+//! Stream health, for the health page.
 
 use std::sync::{Mutex, PoisonError};
 
 use domain::time::Timestamp;
 
-/// Where the subscriber stands.
+/// The status of the subscriber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Status {
     /// Events flow.
@@ -14,12 +14,12 @@ pub enum Status {
     Connecting,
     /// Another subscriber leads.
     Standby,
-    /// A person must decide or mend something.
+    /// An operator must decide or fix something.
     Stopped,
 }
 
 impl Status {
-    /// The word on the health page.
+    /// The name on the health page.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,25 +31,25 @@ impl Status {
     }
 }
 
-/// What the health page shows of this process.
+/// This process's data for the health page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Where it stands.
+    /// The status.
     pub status: Status,
     /// Whether this process leads the channel, as far as it knows.
     pub leads: bool,
-    /// When the stream last said anything.
+    /// When the last message arrived.
     pub last_message_at: Option<Timestamp>,
     /// The last error, until events flow again.
     pub last_error: Option<String>,
 }
 
-/// How the stream is doing.
+/// The shared stream health.
 #[derive(Debug, Default)]
 pub struct Health(Mutex<View>);
 
 impl Health {
-    /// How it is doing now.
+    /// The current health.
     #[must_use]
     pub fn view(&self) -> View {
         self.0
@@ -64,7 +64,7 @@ impl Health {
         self.view().leads
     }
 
-    /// Leadership was won, or another process has it.
+    /// Records that leadership was acquired or lost.
     pub(crate) fn lead(&self, leads: bool) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.leads = leads;
@@ -74,7 +74,7 @@ impl Health {
         };
     }
 
-    /// A person holds intake back.
+    /// Records that an operator paused intake.
     pub(crate) fn paused(&self, text: String) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.leads = false;
@@ -92,8 +92,8 @@ impl Health {
         };
     }
 
-    /// The stream has been open for a while and nothing was wrong.
-    pub(crate) fn settled(&self) {
+    /// Records that the stream has been open for a while without an error.
+    pub(crate) fn stream_stable(&self) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if view.status == Status::Connecting {
             view.status = Status::Subscribed;

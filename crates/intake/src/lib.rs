@@ -1,13 +1,12 @@
-//! The first use case: events become jobs.
+//! Use case: turns events into jobs.
 //!
-//! [`Intake`] leads a channel by a lease, follows it from the stored position, and commits
-//! the jobs of each message together with its position. It never waits for anything but the
-//! stream and the store.
+//! [`Intake`] leads a channel under a lease, follows it from the stored cursor, and commits the
+//! jobs of each message together with the new cursor. It waits only for the stream and the store.
 
 mod decide;
 mod health;
-mod letters;
 mod measure;
+mod redrive;
 mod retention;
 mod run;
 mod store;

@@ -1,5 +1,5 @@
-//! What is counted and timed. Every counter begins at zero for every combination of labels:
-//! one that appears with its first failure hides that failure from a rate.
+//! Metrics. Every counter starts at zero for every combination of labels: `rate()` would miss the
+//! first failure of a counter that appears with it.
 
 use domain::job::{Admission, Source};
 use domain::key::Channel;
@@ -7,7 +7,7 @@ use domain::ports::{Batch, StreamError};
 use domain::time::Timestamp;
 use metrics::{counter, histogram};
 
-/// Shows every counter at zero.
+/// Registers every counter at zero.
 pub(crate) fn register(channel: &Channel) {
     let topic = || channel.as_str().to_owned();
     counter!("orderbridge_events_received_total", "topic" => topic()).increment(0);
@@ -24,7 +24,7 @@ pub(crate) fn register(channel: &Channel) {
     }
 }
 
-/// A message of the stream has come: how long its events were on the way.
+/// Counts the events of a message, with their delivery lag.
 pub(crate) fn received(channel: &Channel, batch: &Batch, now: Timestamp) {
     let topic = || channel.as_str().to_owned();
     counter!("orderbridge_events_received_total", "topic" => topic())
@@ -40,7 +40,7 @@ pub(crate) fn received(channel: &Channel, batch: &Batch, now: Timestamp) {
     }
 }
 
-/// What became of an event.
+/// Counts the admission of an event.
 pub(crate) fn admitted(channel: &Channel, admission: Admission) {
     let outcome = match admission {
         Admission::Enqueued => {
@@ -53,23 +53,23 @@ pub(crate) fn admitted(channel: &Channel, admission: Admission) {
     handled(channel, outcome, 1);
 }
 
-/// The stream is over.
-pub(crate) fn over(channel: &Channel, error: &StreamError) {
+/// Counts a stream that ended.
+pub(crate) fn stream_ended(channel: &Channel, error: &StreamError) {
     reconnects(channel, error.class(), 1);
 }
 
-/// The stored position was lost.
+/// Counts a lost cursor.
 pub(crate) fn cursor_lost(channel: &Channel) {
     resets(channel, 1);
 }
 
-/// Jobs were made.
+/// Counts enqueued jobs.
 pub(crate) fn enqueued(source: Source, by: u64) {
     counter!("orderbridge_jobs_enqueued_total", "kind" => "provision", "source" => source.name())
         .increment(by);
 }
 
-/// Events that the store could not hold as they were.
+/// Counts events that the store could not hold unchanged.
 pub(crate) fn unstorable(by: u64) {
     counter!("orderbridge_events_unstorable_total").increment(by);
 }

@@ -1,4 +1,4 @@
-//! Forgetting what is old, once a day.
+//! Daily pruning of the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Health;
 
-/// What is older and no longer needed is forgotten; lines of the audit log only after
+/// Age at which rows that are no longer needed are pruned; entries of the audit log only at
 /// [`AUDIT_RETENTION`](domain::ports::AUDIT_RETENTION).
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 const EVERY: Duration = Duration::from_secs(24 * 3600);
-/// How often a process that does not lead looks whether it does now.
-const STANDBY_LOOK: Duration = Duration::from_secs(60);
+/// Interval at which a standby checks whether it leads.
+const STANDBY_POLL: Duration = Duration::from_secs(60);
 
-/// Prunes the store while this process leads, a minute after it began to and then daily. Two
-/// at once do no harm, and one that is cut short goes on the next day.
+/// Prunes the store while this process leads, a minute after it became the leader and then daily.
+/// Concurrent runs are harmless, and an interrupted one continues the next day.
 pub struct Retention {
     store: Arc<dyn JobIntake>,
     clock: Arc<dyn Clock>,
@@ -24,7 +24,7 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Beside the intake whose health this is.
+    /// Creates the task for the intake with this health.
     #[must_use]
     pub fn new(store: Arc<dyn JobIntake>, clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
         Self {
@@ -34,12 +34,12 @@ impl Retention {
         }
     }
 
-    /// Until `shutdown`.
+    /// Runs until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut due = Duration::ZERO;
         loop {
-            let look = self.clock.sleep(STANDBY_LOOK);
-            if shutdown.run_until_cancelled(look).await.is_none() {
+            let tick = self.clock.sleep(STANDBY_POLL);
+            if shutdown.run_until_cancelled(tick).await.is_none() {
                 return;
             }
             if !self.health.leads() || self.clock.monotonic() < due {
@@ -57,10 +57,10 @@ impl Retention {
                         dead_letters = pruned.dead_letters,
                         gaps = pruned.gaps,
                         audit = pruned.audit,
-                        "forgot what is older than 90 days"
+                        "store pruned"
                     );
                 }
-                Some(Err(error)) => tracing::warn!(%error, "the store was not pruned"),
+                Some(Err(error)) => tracing::warn!(%error, "pruning failed"),
             }
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_leader_forgets_old_jobs_and_a_standby_forgets_nothing() {
+    async fn only_the_leader_prunes() {
         let clock = Arc::new(PausedClock::default());
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _));
         store
@@ -95,7 +95,7 @@ mod tests {
         tokio::time::sleep(RETENTION + EVERY).await;
         assert_eq!(store.jobs_of(order_id(1)).await.unwrap().len(), 1);
         health.lead(true);
-        tokio::time::sleep(STANDBY_LOOK * 2).await;
+        tokio::time::sleep(STANDBY_POLL * 2).await;
         assert!(store.jobs_of(order_id(1)).await.unwrap().is_empty());
         shutdown.cancel();
         running.await.unwrap();

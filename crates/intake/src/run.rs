@@ -1,4 +1,4 @@
-//! Leading a channel and following it.
+//! Leads a channel and follows its stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,34 +14,35 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Health, OnLoss, Pause, Status, decide, measure, pause_after, store};
 
-/// How long to wait after the store could not be asked.
+/// Delay after a failed call to the store.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// A stream that has been open for so long without an error is followed, message or not.
-const SETTLES_AFTER: Duration = Duration::from_secs(10);
+/// A stream that has been open for this long without an error counts as subscribed, even without a
+/// message.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
-/// The outside, as intake sees it.
+/// The ports that intake uses.
 #[derive(Clone)]
 pub struct Ports {
-    /// Where events come from.
+    /// The event bus.
     pub source: Arc<dyn EventSource>,
-    /// Where jobs go.
+    /// The job store.
     pub store: Arc<dyn JobIntake>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Randomness.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// What can be set about intake.
+/// Settings of intake.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The channel.
     pub channel: Channel,
-    /// Where to start while no position is stored.
+    /// Where to start while no cursor is stored.
     pub start: Start,
-    /// What to do when the stored position is lost.
+    /// What to do when the stored cursor is lost.
     pub on_loss: OnLoss,
-    /// Lease of the one active subscriber; renewed at a third of it.
+    /// Lease of the active subscriber, renewed at a third of it.
     pub lease: Duration,
 }
 
@@ -51,35 +52,34 @@ pub struct Intake {
     pub(crate) settings: Settings,
     owner: Owner,
     health: Arc<Health>,
-    /// Told when events may have been missed.
+    /// Notified when events may have been missed.
     missed: Arc<Notify>,
 }
 
-/// Why following the stream came to an end.
-enum Over {
-    /// We were told to stop.
+/// Why following the stream ended.
+enum StreamEnd {
+    /// Shutdown was requested.
     Shutdown,
-    /// Another process leads, or the store could not say.
+    /// Another process leads, or the store did not answer.
     NotLeading,
-    /// The stream broke; `flowed` when it had said something before.
+    /// The stream broke; `flowed` if it had delivered messages.
     Broken { error: StreamError, flowed: bool },
 }
 
-/// Where to start although another position is stored: the bus does not know that one any
-/// more. It stays stored until a message takes its place, so whoever leads after a crash finds
-/// it lost as well and does the same.
-struct Instead {
-    /// The term that found it lost.
+/// Where to start instead of a lost cursor. The lost cursor stays stored until a message replaces
+/// it, so the next leader after a crash finds it lost too and does the same.
+struct RestartPoint {
+    /// The term in which it was lost.
     epoch: Epoch,
     start: Start,
 }
 
 impl Intake {
-    /// An intake with an owner id of its own, new at every start.
+    /// Creates an intake with a new owner id.
     #[must_use]
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let owner = Owner::new(format!("subscriber-{}", ports.entropy.token()))
-            .expect("the name begins with letters");
+            .expect("the name is not blank");
         measure::register(&settings.channel);
         Self {
             ports,
@@ -96,7 +96,7 @@ impl Intake {
         Arc::clone(&self.missed)
     }
 
-    /// How the stream is doing, for the health page.
+    /// The stream's health, for the health page.
     #[must_use]
     pub fn health(&self) -> Arc<Health> {
         Arc::clone(&self.health)
@@ -105,22 +105,22 @@ impl Intake {
     /// Follows the channel until `shutdown`, then resigns so that a standby need not wait.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut failures = 0;
-        let mut instead = None;
+        let mut restart = None;
         while !shutdown.is_cancelled() {
             let epoch = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
                 epoch = self.become_leader() => epoch,
             };
-            match self.follow(epoch, &mut instead, &shutdown).await {
-                Over::Shutdown => break,
-                Over::NotLeading => {}
-                Over::Broken { error, flowed } => {
+            match self.follow(epoch, &mut restart, &shutdown).await {
+                StreamEnd::Shutdown => break,
+                StreamEnd::NotLeading => {}
+                StreamEnd::Broken { error, flowed } => {
                     failures = if flowed { 0 } else { failures + 1 };
                     tokio::select! {
                         biased;
                         () = shutdown.cancelled() => break,
-                        lost = self.after(error, epoch, failures) => instead = lost.or(instead),
+                        lost = self.handle_stream_error(error, epoch, failures) => restart = lost.or(restart),
                     }
                 }
             }
@@ -131,13 +131,13 @@ impl Intake {
             .resign(&self.settings.channel, &self.owner)
             .await
         {
-            tracing::warn!(%error, "leadership could not be given up; it runs out by itself");
+            tracing::warn!(%error, "leadership not resigned; its lease will expire");
         }
     }
 
     async fn become_leader(&self) -> Epoch {
         let Settings { channel, lease, .. } = &self.settings;
-        let mut told = false;
+        let mut logged = false;
         loop {
             match self.ports.store.lead(channel, &self.owner, *lease).await {
                 Ok(Leadership::Leader(epoch)) => {
@@ -147,14 +147,14 @@ impl Intake {
                 Ok(Leadership::Standby { .. }) => self.health.lead(false),
                 Ok(Leadership::Paused { by, reason, .. }) => {
                     let text = format!("intake is paused by {by}: {reason}");
-                    if !told {
+                    if !logged {
                         tracing::warn!(by, reason, "intake is paused");
                     }
-                    told = true;
+                    logged = true;
                     self.health.paused(text);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the store does not say who leads");
+                    tracing::error!(%error, "leadership not acquired: store error");
                     self.health.error(Status::Connecting, error.to_string());
                 }
             }
@@ -165,64 +165,67 @@ impl Intake {
     async fn follow(
         &self,
         epoch: Epoch,
-        instead: &mut Option<Instead>,
+        restart: &mut Option<RestartPoint>,
         shutdown: &CancellationToken,
-    ) -> Over {
+    ) -> StreamEnd {
         let mut renewal = tokio::time::interval(self.settings.lease / 3);
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        // One renewal goes on from message to message: begun anew with each of them, it would
-        // never be answered on a busy stream.
-        let leadership = self.lose_leadership(epoch, &mut renewal);
-        // Beside the stream, and polled only once it is open.
-        let beside = async { tokio::join!(biased; self.read_letters(epoch), self.settle()) };
-        tokio::pin!(leadership, beside);
-        // Leadership is asked before the stream: a bus that never pauses must not keep a
-        // leader from renewing.
+        // One renewal continues across messages: restarted with each message, it would never
+        // complete on a busy stream.
+        let leadership = self.keep_leadership(epoch, &mut renewal);
+        // Concurrent with the stream, polled only once it is open.
+        let background =
+            async { tokio::join!(biased; self.redrive_requested(epoch), self.mark_stable()) };
+        tokio::pin!(leadership, background);
+        // Leadership is polled before the stream: a busy bus must not keep the leader from
+        // renewing.
         let opened = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Over::Shutdown,
-            () = &mut leadership => return Over::NotLeading,
-            opened = self.open(epoch, instead.as_ref()) => opened,
+            () = shutdown.cancelled() => return StreamEnd::Shutdown,
+            () = &mut leadership => return StreamEnd::NotLeading,
+            opened = self.open(epoch, restart.as_ref()) => opened,
         };
         let mut stream = match opened {
             Ok(stream) => stream,
-            Err(over) => return over,
+            Err(end) => return end,
         };
         let mut flowed = false;
         loop {
-            let over = tokio::select! {
+            let end = tokio::select! {
                 biased;
-                () = shutdown.cancelled() => Some(Over::Shutdown),
-                () = &mut leadership => Some(Over::NotLeading),
-                _ = &mut beside => None,
-                over = self.take_one(&mut *stream, epoch, instead) => over,
+                () = shutdown.cancelled() => Some(StreamEnd::Shutdown),
+                () = &mut leadership => Some(StreamEnd::NotLeading),
+                _ = &mut background => None,
+                end = self.process_next(&mut *stream, epoch, restart) => end,
             };
-            match over {
+            match end {
                 None => flowed = true,
-                Some(Over::Broken { error, .. }) => return Over::Broken { error, flowed },
-                Some(over) => return over,
+                Some(StreamEnd::Broken { error, .. }) => {
+                    return StreamEnd::Broken { error, flowed };
+                }
+                Some(end) => return end,
             }
         }
     }
 
-    /// A bus that refuses us says so at once; one that has nothing to tell may be silent for
-    /// minutes.
-    async fn settle(&self) {
-        self.ports.clock.sleep(SETTLES_AFTER).await;
-        self.health.settled();
+    /// Marks the stream as stable after a while: a refusal comes at once, but a bus without events
+    /// may be silent for minutes.
+    async fn mark_stable(&self) {
+        self.ports.clock.sleep(STABLE_AFTER).await;
+        self.health.stream_stable();
     }
 
     async fn open(
         &self,
         epoch: Epoch,
-        instead: Option<&Instead>,
-    ) -> Result<Box<dyn EventStream>, Over> {
+        restart: Option<&RestartPoint>,
+    ) -> Result<Box<dyn EventStream>, StreamEnd> {
         let channel = &self.settings.channel;
-        // The position is read anew each time: only what was committed counts.
-        let start = match (self.ports.store.cursor(channel).await, instead) {
+        // The cursor is read again each time: only committed positions count.
+        let start = match (self.ports.store.cursor(channel).await, restart) {
             (Err(error), _) => return Err(self.store_failed(&error).await),
-            // What another term found lost may have been found again since.
-            (Ok(_), Some(instead)) if instead.epoch == epoch => instead.start.clone(),
+            // A cursor lost in another term may have been replaced since.
+            (Ok(_), Some(restart)) if restart.epoch == epoch => restart.start.clone(),
             (Ok(Some(cursor)), _) => Start::After(cursor.replay_id),
             (Ok(None), _) => self.settings.start.clone(),
         };
@@ -235,7 +238,7 @@ impl Intake {
                 tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
                 Ok(stream)
             }
-            Err(error) => Err(Over::Broken {
+            Err(error) => Err(StreamEnd::Broken {
                 error,
                 flowed: false,
             }),
@@ -251,21 +254,21 @@ impl Intake {
             "messaging.destination.name" = %self.settings.channel,
             "messaging.message.id" = %received.event,
         );
-        traces::belongs_to(&span, received.event.as_str());
+        traces::join_event_trace(&span, received.event.as_str());
         span
     }
 
-    /// One message: received, committed, and only then may the next one be asked for.
-    async fn take_one(
+    /// Receives and commits one message before the next one is requested.
+    async fn process_next(
         &self,
         stream: &mut dyn EventStream,
         epoch: Epoch,
-        instead: &mut Option<Instead>,
-    ) -> Option<Over> {
+        restart: &mut Option<RestartPoint>,
+    ) -> Option<StreamEnd> {
         let batch = match stream.next().await {
             Ok(batch) => batch,
             Err(error) => {
-                return Some(Over::Broken {
+                return Some(StreamEnd::Broken {
                     error,
                     flowed: false,
                 });
@@ -274,13 +277,13 @@ impl Intake {
         let now = self.ports.clock.now();
         self.health.message(now);
         measure::received(&self.settings.channel, &batch, now);
-        // Each lasts until its event is stored.
+        // Each span lasts until its event is stored.
         let _received: Vec<_> = batch.events.iter().map(|one| self.span(one)).collect();
         let delivery = decide(&self.settings.channel, epoch, batch);
         match store::accept(&*self.ports.store, &delivery).await {
             Ok(admissions) => {
                 if delivery.cursor.is_some() {
-                    *instead = None;
+                    *restart = None;
                 }
                 admissions
                     .into_iter()
@@ -291,33 +294,38 @@ impl Intake {
         }
     }
 
-    /// Returns when leadership is gone or can no longer be proven.
-    async fn lose_leadership(&self, epoch: Epoch, renewal: &mut tokio::time::Interval) {
+    /// Renews leadership; returns when it is lost.
+    async fn keep_leadership(&self, epoch: Epoch, renewal: &mut tokio::time::Interval) {
         let Settings { channel, lease, .. } = &self.settings;
         loop {
             renewal.tick().await;
             match self.ports.store.lead(channel, &self.owner, *lease).await {
                 Ok(Leadership::Leader(current)) if current == epoch => {}
                 Ok(_) => return,
-                // Writes carry the epoch; a store that is away stops them by itself.
-                Err(error) => tracing::warn!(%error, "leadership could not be renewed"),
+                // Writes compare the term, and an unavailable store fails them anyway.
+                Err(error) => tracing::warn!(%error, "leadership renewal failed"),
             }
         }
     }
 
-    async fn store_failed(&self, error: &StoreError) -> Over {
-        tracing::error!(%error, "the store did not take a delivery; the stream starts anew from what it has");
+    async fn store_failed(&self, error: &StoreError) -> StreamEnd {
+        tracing::error!(%error, "store error; restarting the stream from the stored cursor");
         self.health.error(Status::Connecting, error.to_string());
         self.ports.clock.sleep(STORE_PAUSE).await;
-        Over::NotLeading
+        StreamEnd::NotLeading
     }
 
-    /// Waits as the error asks; answers where to start instead when the position was lost.
-    async fn after(&self, error: StreamError, epoch: Epoch, failures: u32) -> Option<Instead> {
-        measure::over(&self.settings.channel, &error);
-        // A refused login is logged where it happens, as often as it is tried.
+    /// Waits as long as the error requires; returns the new start if the cursor was lost.
+    async fn handle_stream_error(
+        &self,
+        error: StreamError,
+        epoch: Epoch,
+        failures: u32,
+    ) -> Option<RestartPoint> {
+        measure::stream_ended(&self.settings.channel, &error);
+        // A refused login is logged by the token manager at each try.
         if !matches!(error, StreamError::LoggedOut { .. }) {
-            tracing::warn!(%error, class = error.class(), failures, "stream over");
+            tracing::warn!(%error, class = error.class(), failures, "stream ended");
         }
         let stopped = matches!(
             error,
@@ -329,7 +337,7 @@ impl Intake {
             Status::Connecting
         };
         self.health.error(status, error.to_string());
-        let instead = match (&error, self.settings.on_loss) {
+        let restart = match (&error, self.settings.on_loss) {
             (StreamError::CursorLost { .. }, OnLoss::Stop) => {
                 self.health.error(Status::Stopped, error.to_string());
                 self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
@@ -345,41 +353,33 @@ impl Intake {
             _ => None,
         };
         self.wait(pause_after(&error), epoch, failures).await;
-        instead
+        restart
     }
 
-    /// `None` when the gap could not be recorded: the stored position will be lost again.
-    async fn record_gap(&self, epoch: Epoch, detail: &str, start: Start) -> Option<Instead> {
+    /// `None` when the gap could not be recorded: the cursor will be lost again.
+    async fn record_gap(&self, epoch: Epoch, detail: &str, start: Start) -> Option<RestartPoint> {
         let channel = &self.settings.channel;
         let from = self.ports.store.cursor(channel).await.ok().flatten();
         let gap = Gap {
             from: from.map(|cursor| cursor.committed_at),
-            // The bus's words, and PostgreSQL keeps no NUL.
+            // The bus's message may contain NUL, which PostgreSQL rejects.
             detail: format!("{detail}; starting again from {start:?}").replace('\0', "\u{fffd}"),
         };
-        tracing::error!(
-            detail = gap.detail,
-            "the stored position is lost; events may be missing"
-        );
-        match self
-            .ports
-            .store
-            .record_cursor_loss(channel, epoch, &gap)
-            .await
-        {
+        tracing::error!(detail = gap.detail, "cursor lost; events may be missing");
+        match self.ports.store.record_cursor_loss(channel, epoch, &gap).await {
             Ok(()) => {
                 measure::cursor_lost(channel);
                 self.missed.notify_one();
-                Some(Instead { epoch, start })
+                Some(RestartPoint { epoch, start })
             }
             Err(error) => {
-                tracing::error!(%error, "the lost position could not be recorded");
+                tracing::error!(%error, "cursor loss not recorded");
                 None
             }
         }
     }
 
-    /// Waits, and goes on leading meanwhile.
+    /// Waits while keeping leadership.
     async fn wait(&self, pause: Pause, epoch: Epoch, failures: u32) {
         let wait = match pause {
             Pause::Backoff { base, cap } => backoff(
@@ -394,7 +394,7 @@ impl Intake {
         tokio::select! {
             biased;
             () = self.ports.clock.sleep(wait) => {}
-            () = self.lose_leadership(epoch, &mut renewal) => {}
+            () = self.keep_leadership(epoch, &mut renewal) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Storing a delivery although one of its events is nothing that the store can hold.
+//! Stores deliveries, also when the store cannot hold one of their events.
 
 use domain::job::{Admission, NewJob};
 use domain::key::EventId;
@@ -9,12 +9,12 @@ use sha2::{Digest, Sha256};
 
 use crate::measure;
 
-/// Hands a delivery to the store; answers what became of each entry, in their order.
+/// Stores a delivery and returns the result of each entry, in order.
 ///
-/// A store that cannot hold one of the entries ([`StoreError::Unstorable`]) gets them one by one,
-/// and the position last: neighbours are stored as they are, and what cannot be held becomes a
-/// dead letter. After a crash in between, the position stands before all of them and the bus
-/// delivers them again; what was stored is recognised.
+/// If the store cannot hold one of the entries ([`StoreError::Unstorable`]), they are stored one by
+/// one and the cursor last: an entry that cannot be held becomes a dead letter, the others are
+/// stored unchanged. After a crash in between, the cursor is before all of them and the bus
+/// redelivers them; stored ones are recognised.
 ///
 /// # Errors
 /// As [`JobIntake::accept`].
@@ -27,11 +27,11 @@ pub async fn accept(
             tracing::error!(
                 error = &*error as &dyn std::error::Error,
                 events = delivery.entries.len(),
-                "the store cannot hold an event of a message; its events are stored one by one"
+                "message with an unstorable event; storing its events one by one"
             );
             one_by_one(store, delivery).await
         }
-        answered => answered,
+        result => result,
     }
 }
 
@@ -47,15 +47,15 @@ async fn one_by_one(
     let mut admissions = Vec::with_capacity(delivery.entries.len());
     for entry in &delivery.entries {
         let mut admitted = store.accept(&alone(vec![entry.clone()])).await;
-        for instead in [storable, least] {
+        for fallback in [storable, minimal] {
             let Err(StoreError::Unstorable(error)) = &admitted else {
                 break;
             };
-            let letter = instead(entry, &error.to_string());
+            let letter = fallback(entry, &error.to_string());
             tracing::error!(
                 event = %letter.event,
                 error = &**error as &dyn std::error::Error,
-                "the store cannot hold an event; it is kept as a dead letter"
+                "unstorable event becomes a dead letter"
             );
             measure::unstorable(1);
             let letter = Entry::DeadLetter(letter);
@@ -71,39 +71,39 @@ async fn one_by_one(
     Ok(admissions)
 }
 
-/// An id that can be kept in any case, the same for the same event.
-fn keepable(event: &EventId) -> EventId {
-    match event.is_keepable() {
+/// An id that is always storable, and the same for the same event.
+fn storable_id(event: &EventId) -> EventId {
+    match event.is_storable() {
         true => event.clone(),
-        false => EventId::of_digest(&format!("{:x}", Sha256::digest(event.as_str()))),
+        false => EventId::from_digest(&format!("{:x}", Sha256::digest(event.as_str()))),
     }
 }
 
-/// The event as a dead letter, with texts that any store can hold.
+/// The event as a dead letter, with texts that every store can hold.
 fn storable(entry: &Entry, why: &str) -> DeadLetter {
     match entry {
         Entry::DeadLetter(letter) => DeadLetter {
-            event: keepable(&letter.event),
+            event: storable_id(&letter.event),
             undecodable: letter.undecodable.clone().storable(),
             ..letter.clone()
         },
         Entry::Job(job) => DeadLetter {
-            event: keepable(&event_of(job)),
+            event: storable_id(&event_of(job)),
             replay_id: None,
             undecodable: refused(job, why),
         },
     }
 }
 
-/// As little of the event as tells that it came.
-fn least(entry: &Entry, why: &str) -> DeadLetter {
+/// A dead letter with the minimum that identifies the event.
+fn minimal(entry: &Entry, why: &str) -> DeadLetter {
     let letter = storable(entry, why);
     DeadLetter {
-        event: EventId::of_digest(&format!("{:x}", Sha256::digest(letter.event.as_str()))),
+        event: EventId::from_digest(&format!("{:x}", Sha256::digest(letter.event.as_str()))),
         replay_id: None,
         undecodable: Undecodable {
             reason: UndecodableReason::Malformed,
-            detail: "the store could not hold what the event says".to_owned(),
+            detail: "the store could not hold the event".to_owned(),
             schema_id: String::new(),
             payload: Vec::new(),
             fields: Vec::new(),
@@ -112,13 +112,13 @@ fn least(entry: &Entry, why: &str) -> DeadLetter {
 }
 
 fn event_of(job: &NewJob) -> EventId {
-    let known = job.event.clone();
-    known
+    let event = job.event.clone();
+    event
         .or_else(|| EventId::new(job.id.as_str()))
         .expect("a job's id is not blank")
 }
 
-/// A request that was read, and that the store cannot hold. Its bytes are not known any more.
+/// A decoded request that the store cannot hold. Its original bytes are not available.
 pub(crate) fn refused(job: &NewJob, why: &str) -> Undecodable {
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut fields = vec![field("OrderId__c", job.order.as_str())];

@@ -1,4 +1,4 @@
-//! Orders that ought to have produced an event: found in the CRM, and enqueued.
+//! Sweep: finds orders in the CRM that should have produced an event, and enqueues them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,38 +12,38 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Health, measure};
 
-/// Orders read at a time.
+/// Orders per page.
 const PAGE: usize = 200;
-/// Pages of one sweep at most; what is left is the next one's.
+/// Maximum pages per sweep; the next sweep continues.
 const PAGES: usize = 25;
-/// How often a process that does not lead looks whether it does now.
-const STANDBY_LOOK: Duration = Duration::from_secs(1);
+/// Interval at which a standby checks whether it leads.
+const STANDBY_POLL: Duration = Duration::from_secs(1);
 /// Salesforce's time is known to the second: an order counts as old enough up to a second late.
 const TIME_RESOLUTION: Duration = Duration::from_secs(2);
 
-/// What can be set about the sweep.
+/// Settings of the sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SweepSettings {
-    /// How often; zero is off.
+    /// Interval; zero disables the sweep.
     pub every: Duration,
-    /// How long an order has been `Activating` before its event counts as missing.
+    /// How long an order must be `Activating` before its event counts as missing.
     pub after: Duration,
 }
 
-/// The outside, as the sweep sees it.
+/// The ports that the sweep uses.
 #[derive(Clone)]
 pub struct SweepPorts {
-    /// Where the orders are.
+    /// The CRM.
     pub crm: Arc<dyn CrmOrders>,
-    /// Where jobs go.
+    /// The job store.
     pub store: Arc<dyn JobIntake>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Looks for activations whose event never arrived, while this process leads.
+/// Searches for activations whose event never arrived, while this process leads.
 ///
-/// Two sweeps at once do no harm: the second finds the job of the first.
+/// Concurrent sweeps are harmless: the second finds the job of the first.
 pub struct Sweep {
     ports: SweepPorts,
     settings: SweepSettings,
@@ -51,13 +51,13 @@ pub struct Sweep {
     wanted: Arc<Notify>,
 }
 
-/// Why a sweep was cut short; the next one begins anew.
-enum Cut {
+/// Why a sweep failed; the next one starts over.
+enum SweepError {
     Crm(CallError),
     Store(StoreError),
 }
 
-/// What a sweep has found.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
     pending: usize,
@@ -65,7 +65,7 @@ struct Found {
 }
 
 impl Sweep {
-    /// A sweep beside the intake whose health this is, begun early whenever `wanted` says so.
+    /// Creates the sweep for the intake with this health. It runs early when `wanted` is notified.
     #[must_use]
     pub fn new(
         ports: SweepPorts,
@@ -103,7 +103,7 @@ impl Sweep {
                     false => every,
                 }
             } else {
-                STANDBY_LOOK
+                STANDBY_POLL
             };
             tokio::select! {
                 biased;
@@ -115,38 +115,38 @@ impl Sweep {
     }
 
     async fn sweep(&self) {
-        let outcome = match self.look_and_enqueue().await {
+        let outcome = match self.find_and_enqueue().await {
             Ok(found) => {
                 if found.enqueued > 0 {
                     tracing::warn!(
                         pending = found.pending,
                         enqueued = found.enqueued,
-                        "orders were Activating and their events had not arrived"
+                        "sweep enqueued orders whose events had not arrived"
                     );
                 }
                 "ok"
             }
-            Err(Cut::Crm(error)) => {
-                tracing::warn!(%error, class = error.class(), "Salesforce was not swept");
+            Err(SweepError::Crm(error)) => {
+                tracing::warn!(%error, class = error.class(), "sweep failed");
                 "failed"
             }
-            Err(Cut::Store(error)) => {
-                tracing::error!(%error, "the store did not take what the sweep found");
+            Err(SweepError::Store(error)) => {
+                tracing::error!(%error, "sweep failed: jobs not enqueued");
                 "failed"
             }
         };
         counter!("orderbridge_reconcile_sweeps_total", "outcome" => outcome).increment(1);
     }
 
-    async fn look_and_enqueue(&self) -> Result<Found, Cut> {
+    async fn find_and_enqueue(&self) -> Result<Found, SweepError> {
         let older_than = self.settings.after;
         let mut after: Option<OrderId> = None;
         let mut found = Found::default();
         for _ in 0..PAGES {
             let page = self.ports.crm.pending(older_than, after, PAGE);
-            let page = page.await.map_err(Cut::Crm)?;
+            let page = page.await.map_err(SweepError::Crm)?;
             found.pending += page.len();
-            found.enqueued += self.enqueue(&page).await.map_err(Cut::Store)?;
+            found.enqueued += self.enqueue(&page).await.map_err(SweepError::Store)?;
             match page.last() {
                 Some(last) if page.len() == PAGE => after = Some(last.order),
                 _ => break,
@@ -177,14 +177,14 @@ impl Sweep {
             if admission == Some(Admission::Enqueued) {
                 enqueued += 1;
                 tracing::warn!(order = %job.order, correlation_id = %job.correlation,
-                    "no event came for this activation; enqueued");
+                    "activation without event enqueued");
                 measure::enqueued(Source::Reconcile, 1);
             }
         }
         Ok(enqueued)
     }
 
-    /// What the store cannot hold is left out, so that no other order waits for it.
+    /// Skips jobs that the store cannot hold, so that they do not block others.
     async fn one_by_one(&self, jobs: &[NewJob]) -> Result<Vec<Option<Admission>>, StoreError> {
         let mut admissions = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -192,7 +192,7 @@ impl Sweep {
             admissions.push(match enqueued {
                 Err(StoreError::Unstorable(error)) => {
                     tracing::error!(order = %job.order, error = &*error as &dyn std::error::Error,
-                        "the store cannot hold what Salesforce says of this order; it is left out");
+                        "order skipped: the store cannot hold its data");
                     None
                 }
                 enqueued => enqueued?.first().copied(),
@@ -216,13 +216,13 @@ mod tests {
     struct TestEnv {
         crm: Arc<FakeCrm>,
         store: Arc<MemoryStore>,
-        /// The bridge's.
+        /// Clock of orderbridge.
         clock: Arc<FakeClock>,
         salesforce: Arc<FakeClock>,
         sweep: Sweep,
     }
 
-    fn house() -> TestEnv {
+    fn env() -> TestEnv {
         let (clock, salesforce) = (
             Arc::new(FakeClock::default()),
             Arc::new(FakeClock::default()),
@@ -251,19 +251,19 @@ mod tests {
     }
 
     impl TestEnv {
-        /// Time passes everywhere.
+        /// Advances both clocks.
         fn advance(&self, by: Duration) {
             self.clock.advance(by);
             self.salesforce.advance(by);
         }
 
-        /// A worker ends the job that is due.
+        /// A worker finishes the due job.
         async fn finish(&self, outcome: JobOutcome) {
             let ttl = Duration::from_secs(15);
             let claimed = self.store.claim(&owner("w"), 1, ttl).await;
             let lease = claimed.expect("the store answers")[0].lease.clone();
             let finished = self.store.finish(&lease, outcome, &[], &[]).await;
-            finished.expect("the lease holds");
+            finished.expect("the lease is valid");
         }
 
         fn activating(&self, number: u32, since: Timestamp) {
@@ -274,75 +274,83 @@ mod tests {
             self.crm.put(order);
         }
 
-        async fn found(&self) -> Found {
+        async fn run_sweep(&self) -> Found {
             self.sweep
-                .look_and_enqueue()
+                .find_and_enqueue()
                 .await
                 .unwrap_or_else(|_| panic!("the fakes answer"))
         }
     }
 
     #[tokio::test]
-    async fn an_activation_without_event_becomes_one_job_however_often_it_is_found() {
-        let house = house();
-        house.activating(1, house.salesforce.now());
-        house.advance(Duration::from_secs(60));
-        assert_eq!(house.found().await.pending, 0, "its event may still come");
-        house.advance(Duration::from_secs(61));
+    async fn activation_without_event_becomes_one_job() {
+        let env = env();
+        env.activating(1, env.salesforce.now());
+        env.advance(Duration::from_secs(60));
+        assert_eq!(
+            env.run_sweep().await.pending,
+            0,
+            "its event may still arrive"
+        );
+        env.advance(Duration::from_secs(61));
         let (pending, enqueued) = (1, 1);
-        assert_eq!(house.found().await, Found { pending, enqueued });
-        assert_eq!(house.found().await.enqueued, 0, "in the same moment");
-        house.advance(Duration::from_secs(300));
-        assert_eq!(house.found().await.enqueued, 0, "and in the next sweep");
+        assert_eq!(env.run_sweep().await, Found { pending, enqueued });
+        assert_eq!(env.run_sweep().await.enqueued, 0, "at the same time");
+        env.advance(Duration::from_secs(300));
+        assert_eq!(env.run_sweep().await.enqueued, 0, "and in the next sweep");
     }
 
     #[tokio::test]
-    async fn an_activation_whose_job_failed_is_left_to_the_operator() {
-        let house = house();
-        house.activating(1, house.salesforce.now());
-        house.advance(Duration::from_secs(121));
-        house.found().await;
-        house.finish(JobOutcome::Failed).await;
-        house.advance(Duration::from_secs(300));
-        assert_eq!(house.found().await.enqueued, 0);
-        house.activating(1, house.salesforce.now());
-        house.advance(Duration::from_secs(121));
-        assert_eq!(house.found().await.enqueued, 1, "the operator asked again");
+    async fn failed_activation_is_left_to_operator() {
+        let env = env();
+        env.activating(1, env.salesforce.now());
+        env.advance(Duration::from_secs(121));
+        env.run_sweep().await;
+        env.finish(JobOutcome::Failed).await;
+        env.advance(Duration::from_secs(300));
+        assert_eq!(env.run_sweep().await.enqueued, 0);
+        env.activating(1, env.salesforce.now());
+        env.advance(Duration::from_secs(121));
+        assert_eq!(env.run_sweep().await.enqueued, 1, "the operator retried");
     }
 
     #[tokio::test]
-    async fn an_activation_whose_job_did_nothing_is_found_again() {
+    async fn skipped_or_superseded_activation_is_enqueued_again() {
         for outcome in [JobOutcome::Skipped, JobOutcome::Superseded] {
-            let house = house();
-            house.activating(1, house.salesforce.now());
-            house.advance(Duration::from_secs(121));
+            let env = env();
+            env.activating(1, env.salesforce.now());
+            env.advance(Duration::from_secs(121));
             for _ in 0..3 {
-                assert_eq!(house.found().await.enqueued, 1, "{outcome:?}");
-                house.finish(outcome).await;
-                house.advance(Duration::from_secs(300));
+                assert_eq!(env.run_sweep().await.enqueued, 1, "{outcome:?}");
+                env.finish(outcome).await;
+                env.advance(Duration::from_secs(300));
             }
         }
     }
 
     #[tokio::test]
-    async fn a_clock_that_is_ahead_of_salesforces_starts_no_attempt_twice_and_none_early() {
+    async fn clock_skew_neither_duplicates_nor_starts_early() {
         for (bridge, salesforce) in [(600, 0), (0, 600)] {
-            let house = house();
-            house.clock.advance(Duration::from_secs(bridge));
-            house.salesforce.advance(Duration::from_secs(salesforce));
-            house.activating(1, house.salesforce.now());
-            house.advance(Duration::from_secs(60));
-            assert_eq!(house.found().await.pending, 0, "its event may still come");
-            house.advance(Duration::from_secs(61));
-            assert_eq!(house.found().await.enqueued, 1);
-            house.finish(JobOutcome::Failed).await;
-            // The operator asks again: by the store's clock its job may have ended later.
-            house.activating(1, house.salesforce.now());
-            house.advance(Duration::from_secs(121));
-            assert_eq!(house.found().await.enqueued, 1);
-            house.finish(JobOutcome::Failed).await;
-            house.advance(Duration::from_secs(300));
-            assert_eq!(house.found().await.enqueued, 0);
+            let env = env();
+            env.clock.advance(Duration::from_secs(bridge));
+            env.salesforce.advance(Duration::from_secs(salesforce));
+            env.activating(1, env.salesforce.now());
+            env.advance(Duration::from_secs(60));
+            assert_eq!(
+                env.run_sweep().await.pending,
+                0,
+                "its event may still arrive"
+            );
+            env.advance(Duration::from_secs(61));
+            assert_eq!(env.run_sweep().await.enqueued, 1);
+            env.finish(JobOutcome::Failed).await;
+            // The operator retries: by the store's clock the job may have finished later.
+            env.activating(1, env.salesforce.now());
+            env.advance(Duration::from_secs(121));
+            assert_eq!(env.run_sweep().await.enqueued, 1);
+            env.finish(JobOutcome::Failed).await;
+            env.advance(Duration::from_secs(300));
+            assert_eq!(env.run_sweep().await.enqueued, 0);
         }
     }
 
@@ -379,17 +387,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_orders_than_a_page_are_all_found_and_others_are_left_alone() {
-        let house = house();
+    async fn all_pages_of_activating_orders_are_enqueued() {
+        let env = env();
         for number in 1..=450 {
-            house.activating(number, house.salesforce.now());
+            env.activating(number, env.salesforce.now());
         }
-        house
-            .crm
-            .set_activation(order_id(7), ActivationStatus::Failed);
-        house.advance(Duration::from_secs(121));
-        assert_eq!(house.found().await.enqueued, 449);
-        let queue_stats = house.store.queue_stats().await.expect("the store answers");
+        env.crm.set_activation(order_id(7), ActivationStatus::Failed);
+        env.advance(Duration::from_secs(121));
+        assert_eq!(env.run_sweep().await.enqueued, 449);
+        let queue_stats = env.store.queue_stats().await.expect("the store answers");
         assert_eq!(queue_stats.count("queued"), 449);
     }
 }

@@ -1,14 +1,14 @@
-//! Reading a body without trusting its length.
+//! Reading of bodies with a size limit.
 
 use bytes::{Bytes, BytesMut};
 
-/// A body could not be read.
+/// An error while reading a body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// The connection broke, or the time was up, before the body ended.
-    #[error("the answer broke off")]
+    /// The connection broke or timed out before the end of the body.
+    #[error("the answer is incomplete")]
     Broken(#[source] reqwest::Error),
-    /// It is longer than we are willing to read.
+    /// It exceeds the cap.
     #[error("the answer is longer than {cap} bytes")]
     TooLong {
         /// The cap, in bytes.

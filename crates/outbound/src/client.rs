@@ -1,15 +1,15 @@
-//! Building an HTTP client.
+//! Construction of HTTP clients.
 
 use std::time::Duration;
 
 use crate::Roots;
 
-/// What differs between our HTTP clients.
+/// Options of an HTTP client.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// The longest time to establish a connection.
+    /// Timeout for establishing a connection.
     pub connect_timeout: Duration,
-    /// The longest time for a whole call unless the call sets its own.
+    /// Timeout of a whole call, unless the call sets its own.
     pub timeout: Duration,
     /// How long an idle connection is kept. Less than the server's keep-alive, so that a
     /// reused connection is not reset under a write.
@@ -19,7 +19,7 @@ pub struct ClientOptions {
 /// Builds a client: explicit roots, no redirects, a fixed user agent.
 ///
 /// # Errors
-/// The TLS library refuses a certificate.
+/// The TLS library rejects a certificate.
 pub fn build(options: &ClientOptions, roots: &Roots) -> Result<reqwest::Client, reqwest::Error> {
     let certificates = roots
         .iter()

@@ -1,8 +1,7 @@
-//! The one way this house opens a connection to the outside.
+//! HTTP clients for external systems.
 //!
-//! Every HTTP client here has explicit certificate roots, a connect limit, no redirects (a
-//! redirect turns a POST into a GET and carries credentials to whoever is named), no system
-//! proxy surprises on loopback, and reads bodies with a cap.
+//! Every client has explicit certificate roots, a connect timeout, no redirects (a redirect turns a
+//! POST into a GET and sends credentials to another host), no system proxy, and a cap on bodies.
 
 mod body;
 mod client;

@@ -1,16 +1,16 @@
-//! Which certificate authorities are trusted.
+//! Trusted certificate authorities.
 
 use std::path::Path;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-/// The certificate authorities that connections are checked against: those of the system,
-/// or a bundled set where the system has none, and the customer's own.
+/// The trusted certificate authorities: those of the system, or a bundled set if the system has
+/// none, plus the customer's own.
 #[derive(Clone, Debug)]
 pub struct Roots(Vec<CertificateDer<'static>>);
 
-/// A file of certificates cannot be used.
+/// A certificate file is not usable.
 #[derive(Debug, thiserror::Error)]
 #[error("certificates in `{path}` cannot be read: {reason}")]
 pub struct RootsError {
@@ -19,11 +19,11 @@ pub struct RootsError {
 }
 
 impl Roots {
-    /// The system's roots (or the bundled ones where it has none), plus the certificates in
+    /// Loads the system's roots (or the bundled ones if it has none), plus the certificates in
     /// `extra`, a PEM file.
     ///
     /// # Errors
-    /// `extra` cannot be read or holds no certificate.
+    /// `extra` cannot be read or contains no certificate.
     pub fn load(extra: Option<&Path>) -> Result<Self, RootsError> {
         let mut certificates = rustls_native_certs::load_native_certs().certs;
         if certificates.is_empty() {
@@ -51,14 +51,14 @@ fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {
         .collect::<Result<_, _>>()
         .map_err(|cause| error(cause.to_string()))?;
     if certificates.is_empty() {
-        return Err(error("it holds no certificate".to_owned()));
+        return Err(error("it contains no certificate".to_owned()));
     }
     Ok(certificates)
 }
 
-/// Makes aws-lc-rs the process's one crypto provider. Call it first thing in `main`; a
-/// second call changes nothing.
+/// Installs aws-lc-rs as the process's crypto provider. Call it first in `main`; a second call
+/// changes nothing.
 pub fn install_crypto_provider() {
-    // An error only says that one is installed already.
+    // An error only means that one is already installed.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }

@@ -1,4 +1,4 @@
-//! Posting JSON to a receiver whose address may be a secret.
+//! Webhooks: posts JSON to a URL that may be secret.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use reqwest::header::CONTENT_TYPE;
 
 use crate::{ClientOptions, Roots, build};
 
-/// One post takes no longer.
+/// Timeout of a post.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A function that posts a JSON body to `url` and returns once the receiver has answered with
-/// success; at most 10 s later otherwise. Redirects are not followed. What it says of an error
-/// never holds the address or the answer's body.
+/// Returns a function that posts a JSON body to `url` and succeeds when the receiver answers with
+/// success within 10 s. Redirects are not followed. Error messages never contain the URL or the
+/// answer's body.
 ///
 /// # Errors
-/// The TLS library refuses a certificate.
+/// The TLS library rejects a certificate.
 pub fn webhook(
     url: &str,
     roots: &Roots,
@@ -39,7 +39,7 @@ pub fn webhook(
             .body(body);
         Box::pin(async move {
             let answer = request.send().await;
-            let answer = answer.map_err(|error| in_words(&error.without_url()))?;
+            let answer = answer.map_err(|error| error_message(&error.without_url()))?;
             match answer.status().is_success() {
                 true => Ok(()),
                 false => Err(format!("the receiver answered {}", answer.status())),
@@ -48,11 +48,11 @@ pub fn webhook(
     })
 }
 
-fn in_words(error: &reqwest::Error) -> String {
-    let word = match error {
+fn error_message(error: &reqwest::Error) -> String {
+    let message = match error {
         error if error.is_timeout() => "the receiver did not answer in time",
         error if error.is_connect() => "the receiver cannot be reached",
-        _ => "the post broke off",
+        _ => "the connection broke",
     };
-    word.to_owned()
+    message.to_owned()
 }

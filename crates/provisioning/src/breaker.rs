@@ -1,5 +1,5 @@
-//! Circuit breakers: when an outside system refuses us or does not answer, calls to it are
-//! suspended, and one harmless call now and then asks for all jobs.
+//! Circuit breakers: when an external system denies us access or does not answer, calls to it are
+//! suspended and only periodic probes are sent.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use tokio::sync::Notify;
 
 use crate::measure;
 
-/// So many orders in a row must have failed at a system before it counts as away: one order
-/// alone may fail for reasons of its own.
+/// Number of different orders that must fail in a row before a system counts as unavailable: a
+/// single order may fail for reasons of its own.
 const ORDERS_TO_OPEN: usize = 2;
 
-/// Whether calls to one outside system are suspended, as far as this process knows.
+/// The circuit breaker of one external system, in this process.
 #[derive(Debug)]
 pub struct CircuitBreaker {
     upstream: &'static str,
@@ -26,7 +26,7 @@ pub struct CircuitBreaker {
 #[derive(Debug, Default)]
 struct State {
     open: Option<Open>,
-    /// Orders whose last call failed, since any call succeeded.
+    /// Orders with a failed call since the last success.
     failed: BTreeSet<OrderId>,
 }
 
@@ -44,13 +44,13 @@ struct Open {
 pub struct OpenCircuit {
     /// Since when, by the store's clock.
     pub since: Timestamp,
-    /// What the system refuses or why it cannot be reached, and the fix.
+    /// What is denied or why the system cannot be reached, and how to fix it.
     pub detail: String,
 }
 
-/// The moment of a failure, on both clocks.
+/// The time of a failure, on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Moment {
+pub struct FailureTime {
     /// By the store's clock.
     pub at: Timestamp,
     /// By the monotonic clock of this process.
@@ -66,15 +66,14 @@ impl CircuitBreaker {
         }
     }
 
-    /// The system refuses us as such: suspends calls at once. Logged once, however many calls
-    /// are refused.
-    pub fn refused(&self, now: Moment, detail: &str) {
+    /// Records that the system denied us access: suspends calls at once. Logged once per opening.
+    pub fn refused(&self, now: FailureTime, detail: &str) {
         self.open(&mut self.lock(), now, detail);
     }
 
-    /// The system did not answer this order. Suspends calls when that happens to several orders
-    /// in a row.
-    pub(crate) fn failed(&self, order: OrderId, now: Moment, detail: &str) {
+    /// Records a failed call for this order. Suspends calls after failures of several orders in a
+    /// row.
+    pub(crate) fn failed(&self, order: OrderId, now: FailureTime, detail: &str) {
         let mut state = self.lock();
         state.failed.insert(order);
         if state.open.is_some() || state.failed.len() >= ORDERS_TO_OPEN {
@@ -82,7 +81,7 @@ impl CircuitBreaker {
         }
     }
 
-    fn open(&self, state: &mut State, now: Moment, detail: &str) {
+    fn open(&self, state: &mut State, now: FailureTime, detail: &str) {
         if let Some(open) = &mut state.open {
             open.failed_at = now.monotonic;
             detail.clone_into(&mut open.view.detail);
@@ -91,7 +90,7 @@ impl CircuitBreaker {
         tracing::error!(
             upstream = self.upstream,
             detail,
-            "calls suspended; waiting orders go on once a probe succeeds"
+            "calls suspended until a probe succeeds"
         );
         measure::circuit_opened(self.upstream, 1);
         state.open = Some(Open {
@@ -104,7 +103,7 @@ impl CircuitBreaker {
         });
     }
 
-    /// A call was answered: calls go on.
+    /// Records an answered call and resumes calls.
     pub fn succeeded(&self) {
         let mut state = self.lock();
         state.failed.clear();
@@ -113,20 +112,20 @@ impl CircuitBreaker {
         }
     }
 
-    /// Why calls are suspended, while they are.
+    /// Why calls are suspended; `None` while they are not.
     #[must_use]
     pub fn opened(&self) -> Option<OpenCircuit> {
         self.lock().open.as_ref().map(|open| open.view.clone())
     }
 
-    /// When the system failed or refused us last, on the monotonic clock; `None` while calls go on.
+    /// Monotonic time of the last failure; `None` while calls are not suspended.
     pub(crate) fn failed_at(&self) -> Option<Duration> {
         self.lock().open.as_ref().map(|open| open.failed_at)
     }
 
-    /// Whether a call may be made now. While calls are suspended, one caller in `every` may,
-    /// and the others are told how long to wait at least.
-    pub(crate) fn admits(&self, monotonic: Duration, every: Duration) -> Result<(), Duration> {
+    /// Whether a call may be made now. While calls are suspended, one caller per `every` may; the
+    /// error is the minimum delay.
+    pub(crate) fn allow_call(&self, monotonic: Duration, every: Duration) -> Result<(), Duration> {
         let mut state = self.lock();
         let Some(open) = &mut state.open else {
             return Ok(());
@@ -138,12 +137,12 @@ impl CircuitBreaker {
         Ok(())
     }
 
-    /// Asks for a probe now: somebody says that the cause is gone.
+    /// Requests a probe now, because the cause may have been fixed.
     pub fn want_probe(&self) {
         self.probe_wanted.notify_one();
     }
 
-    /// Returns when somebody asked for a probe.
+    /// Returns when a probe was requested.
     pub(crate) async fn probe_wanted(&self) {
         self.probe_wanted.notified().await;
     }
@@ -160,31 +159,31 @@ mod tests {
 
     const EVERY: Duration = Duration::from_secs(30);
 
-    fn moment(seconds: u64) -> Moment {
-        Moment {
+    fn moment(seconds: u64) -> FailureTime {
+        FailureTime {
             at: Timestamp::default(),
             monotonic: Duration::from_secs(seconds),
         }
     }
 
     #[test]
-    fn one_failing_order_does_not_suspend_the_calls_of_others() {
+    fn single_failing_order_does_not_open_the_circuit() {
         let breaker = CircuitBreaker::new("salesforce");
         breaker.failed(order_id(1), moment(1), "timeout");
         breaker.failed(order_id(1), moment(2), "timeout");
         assert_eq!(breaker.opened(), None);
         breaker.succeeded();
         breaker.failed(order_id(2), moment(3), "timeout");
-        assert_eq!(breaker.opened(), None, "an answer in between");
+        assert_eq!(breaker.opened(), None, "a success in between");
         breaker.failed(order_id(1), moment(4), "timeout");
         assert!(breaker.opened().is_some());
     }
 
     #[test]
-    fn while_open_one_caller_per_interval_may_try() {
+    fn open_circuit_allows_one_call_per_interval() {
         let breaker = CircuitBreaker::new("salesforce");
         breaker.refused(moment(10), "login refused");
-        let at = |seconds| breaker.admits(Duration::from_secs(seconds), EVERY);
+        let at = |seconds| breaker.allow_call(Duration::from_secs(seconds), EVERY);
         assert_eq!(at(10), Ok(()));
         assert_eq!(at(11), Err(Duration::from_secs(29)));
         assert_eq!(at(40), Ok(()));

@@ -1,4 +1,4 @@
-//! The calls of one attempt: timed and classed in one place, whatever they are made for.
+//! Call records: times and classifies every external call of an attempt.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report, RetryAnswer,
-    WhmcsClient, WhmcsOrder,
+    RetryAnswer, WhmcsClient, CustomerOrder, ItemReport, OrderDetails, WhmcsOrder,
+    PlaceRequest, Placed, Report, OrderGuard,
 };
 use domain::ports::{
     CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Claimed, Clock, CrmOrders,
@@ -17,41 +17,41 @@ use domain::ports::{
 use domain::time::Timestamp;
 use tracing::Instrument;
 
-use crate::stall::STALLS_AFTER;
+use crate::stall::STALL_THRESHOLD;
 use crate::worker::Ports;
-use crate::{Moment, ProcessState};
+use crate::{FailureTime, ProcessState};
 
-/// The calls that no commit has taken along yet.
+/// The calls that are not committed yet.
 pub(crate) struct Calls {
     clock: Arc<dyn Clock>,
     process: Arc<ProcessState>,
     order: OrderId,
-    /// The store's time of the claim, and our monotonic clock's reading of then.
+    /// Time of the claim by the store's clock and by our monotonic clock.
     claimed: (Timestamp, Duration),
     waiting: Mutex<Vec<CallRecord>>,
 }
 
 impl Calls {
-    /// Ports to the outside whose calls are noted here, and nothing noted yet.
-    pub(crate) fn noting(
+    /// An empty record, and ports whose calls are added to it.
+    pub(crate) fn recording(
         ports: &Ports,
         process: &Arc<ProcessState>,
         claimed: &Claimed,
-        begun: Duration,
+        started: Duration,
     ) -> (Arc<Self>, Ports) {
         let calls = Arc::new(Self {
             clock: Arc::clone(&ports.clock),
             process: Arc::clone(process),
             order: claimed.job.order,
-            claimed: (claimed.at, begun),
+            claimed: (claimed.at, started),
             waiting: Mutex::default(),
         });
         let ports = Ports {
-            crm: Arc::new(Noted {
+            crm: Arc::new(Recording {
                 port: Arc::clone(&ports.crm),
                 calls: Arc::clone(&calls),
             }),
-            provisioner: Arc::new(Noted {
+            provisioner: Arc::new(Recording {
                 port: Arc::clone(&ports.provisioner),
                 calls: Arc::clone(&calls),
             }),
@@ -60,8 +60,8 @@ impl Calls {
         (calls, ports)
     }
 
-    /// What was called since the last time. A commit that fails loses it: the timeline then
-    /// misses these calls, and nothing else does.
+    /// Takes the calls since the last time. A failed commit loses them: they are only missing in
+    /// the timeline.
     pub(crate) fn take(&self) -> Vec<CallRecord> {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -71,7 +71,7 @@ impl Calls {
         action: CallAction,
         call: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let (at, begun) = self.claimed;
+        let (at, started) = self.claimed;
         let sent = self.clock.monotonic();
         let span = tracing::info_span!(
             "call",
@@ -79,17 +79,17 @@ impl Calls {
             "otel.kind" = "client",
             outcome = tracing::field::Empty,
         );
-        let call = self.lending_its_slot(action.system(), call);
+        let call = self.release_slot_when_slow(action.system(), call);
         let answer = call.instrument(span.clone()).await;
         span.record("outcome", CallOutcome::of(&answer).name());
         let record = CallRecord {
-            at: at + sent.saturating_sub(begun),
+            at: at + sent.saturating_sub(started),
             took: self.clock.monotonic().saturating_sub(sent),
             action,
             outcome: CallOutcome::of(&answer),
         };
         if action.system() == System::Salesforce {
-            self.note_salesforce(&answer);
+            self.update_breaker(&answer);
         }
         self.waiting
             .lock()
@@ -98,24 +98,25 @@ impl Calls {
         answer
     }
 
-    /// Makes the call; once it is slow to be answered, another job may have this one's slot.
-    async fn lending_its_slot<T>(&self, system: System, call: impl Future<Output = T>) -> T {
+    /// Makes the call. After [`STALL_THRESHOLD`] without an answer, another job may use this one's
+    /// slot.
+    async fn release_slot_when_slow<T>(&self, system: System, call: impl Future<Output = T>) -> T {
         tokio::pin!(call);
         tokio::select! {
             biased;
             answer = &mut call => return answer,
-            () = self.clock.sleep(STALLS_AFTER) => {}
+            () = self.clock.sleep(STALL_THRESHOLD) => {}
         }
         let _stalled = self.process.stalls.enter(system);
         call.await
     }
 
-    fn note_salesforce<T>(&self, answer: &Result<T, CallError>) {
+    fn update_breaker<T>(&self, answer: &Result<T, CallError>) {
         let breaker = &self.process.salesforce;
-        let (claimed_at, begun) = self.claimed;
+        let (claimed_at, started) = self.claimed;
         let monotonic = self.clock.monotonic();
-        let now = Moment {
-            at: claimed_at + monotonic.saturating_sub(begun),
+        let now = FailureTime {
+            at: claimed_at + monotonic.saturating_sub(started),
             monotonic,
         };
         match answer {
@@ -128,14 +129,14 @@ impl Calls {
     }
 }
 
-/// A port whose calls are noted.
-struct Noted<P: ?Sized> {
+/// A port whose calls are recorded.
+struct Recording<P: ?Sized> {
     port: Arc<P>,
     calls: Arc<Calls>,
 }
 
 #[async_trait]
-impl CrmOrders for Noted<dyn CrmOrders> {
+impl CrmOrders for Recording<dyn CrmOrders> {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
         let call = self.port.details(order);
         self.calls.time(CallAction::Details, call).await
@@ -161,7 +162,7 @@ impl CrmOrders for Noted<dyn CrmOrders> {
         self.calls.time(CallAction::Report, call).await
     }
 
-    // Nothing below is part of an attempt.
+    // The calls below are not part of an attempt.
 
     async fn pending(
         &self,
@@ -186,7 +187,7 @@ impl CrmOrders for Noted<dyn CrmOrders> {
 }
 
 #[async_trait]
-impl Provisioner for Noted<dyn Provisioner> {
+impl Provisioner for Recording<dyn Provisioner> {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let call = self.port.client(client);
         self.calls.time(CallAction::GetClient, call).await

@@ -1,25 +1,26 @@
-//! Keeping leases alive, apart from the work they are for.
+//! Renewal of leases, independent of the attempts that guard them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::job::{Lease, LeaseToken};
+use domain::job::{LeaseToken, Lease};
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;
 
-/// One lease in our hands: until when it surely holds, and a way to stop its work.
+/// A claimed lease: until when it is certainly valid, and a token that is cancelled when it is
+/// lost.
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub struct LeaseGuard {
     lease: Lease,
     until: Arc<Mutex<Duration>>,
     lost: CancellationToken,
 }
 
-impl Hold {
-    /// A lease that holds until `until` on the monotonic clock, counted from *before* it was
-    /// asked for: by the store's clock it can only run out later.
+impl LeaseGuard {
+    /// A lease valid until `until` on the monotonic clock, counted from *before* it was requested:
+    /// by the store's clock it can only expire later.
     #[must_use]
     pub fn new(lease: Lease, until: Duration) -> Self {
         Self {
@@ -29,8 +30,8 @@ impl Hold {
         }
     }
 
-    /// Whether an effect may still begin: a worker that was paused past its lease must not
-    /// send what another has taken over. `monotonic` is the monotonic clock's reading.
+    /// Whether an effect may still start: a worker that was suspended past its lease must not make
+    /// calls for a job that another worker may own. `monotonic` is the time on the monotonic clock.
     #[must_use]
     pub fn is_valid_at(&self, monotonic: Duration) -> bool {
         let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,66 +49,66 @@ impl Hold {
     }
 }
 
-/// The leases of this process.
+/// The leases that this process renews.
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<BTreeMap<LeaseToken, Hold>>);
+pub(crate) struct HeldLeases(Mutex<BTreeMap<LeaseToken, LeaseGuard>>);
 
-/// Keeps a lease alive for as long as it lives. Dropped with its work, however that ends: a
-/// job whose work panicked must not keep its lease.
-pub(crate) struct LeaseGuard {
-    holds: Arc<Holds>,
+/// Ends the renewal of a lease when dropped. Dropped with its attempt, also by a panic: a job whose
+/// attempt panicked must not keep its lease.
+pub(crate) struct Renewal {
+    leases: Arc<HeldLeases>,
     token: LeaseToken,
 }
 
-impl Drop for LeaseGuard {
+impl Drop for Renewal {
     fn drop(&mut self) {
-        self.holds.lock().remove(&self.token);
+        self.leases.lock().remove(&self.token);
     }
 }
 
-impl Holds {
+impl HeldLeases {
     /// Renews this lease until the guard is dropped.
-    pub(crate) fn keep(self: &Arc<Self>, hold: Hold) -> LeaseGuard {
-        let token = hold.lease.token.clone();
-        self.lock().insert(token.clone(), hold);
-        LeaseGuard {
-            holds: Arc::clone(self),
+    pub(crate) fn keep(self: &Arc<Self>, guard: LeaseGuard) -> Renewal {
+        let token = guard.lease.token.clone();
+        self.lock().insert(token.clone(), guard);
+        Renewal {
+            leases: Arc::clone(self),
             token,
         }
     }
 
-    /// Renews every lease; work whose lease was lost is stopped.
+    /// Renews every lease and cancels the attempts whose lease was lost.
     pub(crate) async fn renew(&self, ports: &Ports, ttl: Duration) {
         let leases: Vec<_> = self
             .lock()
             .values()
-            .map(|hold| hold.lease.clone())
+            .map(|guard| guard.lease.clone())
             .collect();
         if leases.is_empty() {
             return;
         }
-        // Measured before the call: the store's lease can only run out later than this.
+        // Measured before the call: by the store's clock the lease can only expire later.
         let until = ports.clock.monotonic() + ttl;
         match ports.queue.renew(&leases, ttl).await {
             Ok(lost) => {
-                let holds = self.lock();
+                let held = self.lock();
                 for lease in leases {
-                    let Some(hold) = holds.get(&lease.token) else {
+                    let Some(guard) = held.get(&lease.token) else {
                         continue;
                     };
                     if lost.contains(&lease) {
-                        tracing::warn!(job = %lease.job, "the lease was lost; its work stops here");
-                        hold.lost.cancel();
+                        tracing::warn!(job = %lease.job, "lease lost");
+                        guard.lost.cancel();
                     } else {
-                        hold.extend(until);
+                        guard.extend(until);
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "leases could not be renewed"),
+            Err(error) => tracing::warn!(%error, "lease renewal failed"),
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseToken, Hold>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseToken, LeaseGuard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

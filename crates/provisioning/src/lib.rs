@@ -1,8 +1,7 @@
-//! The second use case: jobs become WHMCS services and a reported outcome.
+//! Use case: turns jobs into WHMCS services and reports the outcome to Salesforce.
 //!
-//! [`Worker`] claims jobs, keeps their leases alive and drains; [`execute`] takes one job
-//! from its facts to its end, step by step: *decide* in the domain, *observe*, commit the
-//! intent, *perform*, record what was learnt.
+//! [`Worker`] claims jobs, renews their leases and drains; [`execute`] runs one attempt step by
+//! step: decide in the domain, observe, commit the intent, call, record the fact.
 
 mod breaker;
 mod calls;
@@ -14,9 +13,9 @@ mod settings;
 mod stall;
 mod worker;
 
-pub use breaker::{CircuitBreaker, Moment, OpenCircuit};
-pub use execute::{End, execute};
-pub use heartbeat::Hold;
+pub use breaker::{CircuitBreaker, FailureTime, OpenCircuit};
+pub use execute::{AttemptResult, execute};
+pub use heartbeat::LeaseGuard;
 pub use process::{Panic, ProcessState};
 pub use settings::Settings;
 pub use worker::{Ports, Worker};

@@ -1,5 +1,5 @@
-//! What is counted and timed. Every counter begins at zero for every combination of labels:
-//! one that appears with its first failure hides that failure from a rate.
+//! Metrics. Every counter starts at zero for every combination of labels: `rate()` would miss the
+//! first failure of a counter that appears with it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use domain::ports::{Claimed, StoreError};
 use domain::time::Timestamp;
 use metrics::{counter, histogram};
 
-use crate::End;
+use crate::AttemptResult;
 
 const KIND: &str = "provision";
 const OUTCOMES: [&str; 7] = [
@@ -23,7 +23,7 @@ const OUTCOMES: [&str; 7] = [
     "panicked",
 ];
 
-/// Shows every counter at zero.
+/// Registers every counter at zero.
 pub(crate) fn register() {
     for outcome in OUTCOMES {
         counter!("orderbridge_job_attempts_total", "kind" => KIND, "outcome" => outcome)
@@ -41,63 +41,63 @@ pub(crate) fn register() {
     }
 }
 
-/// Calls to an outside system were suspended.
+/// Counts that calls to an external system were suspended.
 pub(crate) fn circuit_opened(upstream: &'static str, by: u64) {
     counter!("orderbridge_circuit_opened_total", "upstream" => upstream).increment(by);
 }
 
-/// An attempt panicked, after so long.
+/// Counts an attempt that panicked.
 pub(crate) fn panicked(took: Duration) {
-    attempted("panicked", took);
+    count_attempt("panicked", took);
 }
 
-/// A job came into our hands: how long it had waited, if nobody had it before.
+/// Records how long a job waited for its first claim.
 pub(crate) fn claimed(claimed: &Claimed) {
-    let begun = claimed
+    let started = claimed
         .facts
         .iter()
         .any(|fact| matches!(fact, Fact::Checked { job, .. } if *job == claimed.job.id));
-    if !begun && claimed.deferrals == 0 {
+    if !started && claimed.deferrals == 0 {
         let waited = claimed.at.since(claimed.enqueued_at);
         histogram!("orderbridge_job_wait_seconds", "kind" => KIND).record(waited.as_secs_f64());
     }
 }
 
-/// A job left our hands, after so long in them.
-pub(crate) fn left(ended: &Result<End, StoreError>, took: Duration) {
-    let outcome = match ended {
-        Ok(End::Finished(JobOutcome::Succeeded)) => "success",
-        Ok(End::Finished(JobOutcome::Failed)) => "failed",
-        Ok(End::Finished(JobOutcome::Skipped | JobOutcome::Superseded)) => "cancelled",
-        Ok(End::Released) => "retry",
+/// Counts a finished attempt.
+pub(crate) fn attempt_finished(result: &Result<AttemptResult, StoreError>, took: Duration) {
+    let outcome = match result {
+        Ok(AttemptResult::Finished(JobOutcome::Succeeded)) => "success",
+        Ok(AttemptResult::Finished(JobOutcome::Failed)) => "failed",
+        Ok(AttemptResult::Finished(JobOutcome::Skipped | JobOutcome::Superseded)) => "cancelled",
+        Ok(AttemptResult::Released) => "retry",
         Err(StoreError::LeaseLost) => "lease_lost",
         Err(_) => "store",
     };
-    attempted(outcome, took);
+    count_attempt(outcome, took);
 }
 
-fn attempted(outcome: &'static str, took: Duration) {
+fn count_attempt(outcome: &'static str, took: Duration) {
     counter!("orderbridge_job_attempts_total", "kind" => KIND, "outcome" => outcome).increment(1);
     histogram!("orderbridge_job_attempt_duration_seconds", "kind" => KIND, "outcome" => outcome)
         .record(took.as_secs_f64());
 }
 
-/// A step was done, or came to nothing.
+/// Records the duration of a step.
 pub(crate) fn step(name: &'static str, took: Duration) {
     histogram!("orderbridge_provisioning_step_duration_seconds", "step" => name)
         .record(took.as_secs_f64());
 }
 
-/// An order's outcome stands: from the approval until now.
-pub(crate) fn finished(outcome: JobOutcome, code: Option<Code>, asked: Timestamp, now: Timestamp) {
-    let outcome = match outcome {
+/// Counts a finished order, with its latency since the request.
+pub(crate) fn finished(outcome: JobOutcome, code: Option<Code>, requested: Timestamp, now: Timestamp) {
+    let label = match outcome {
         JobOutcome::Succeeded => "success",
         JobOutcome::Failed => "failure",
         JobOutcome::Skipped | JobOutcome::Superseded => return,
     };
     let reason = code.map_or("", Code::as_str);
-    counter!("orderbridge_provisioning_finished_total", "outcome" => outcome, "reason" => reason)
+    counter!("orderbridge_provisioning_finished_total", "outcome" => label, "reason" => reason)
         .increment(1);
-    histogram!("orderbridge_provisioning_latency_seconds", "outcome" => outcome)
-        .record(now.since(asked).as_secs_f64());
+    histogram!("orderbridge_provisioning_latency_seconds", "outcome" => label)
+        .record(now.since(requested).as_secs_f64());
 }

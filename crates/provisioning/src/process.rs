@@ -1,4 +1,4 @@
-//! What the jobs of one worker process share.
+//! State shared by the jobs of one worker process.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,16 @@ use crate::stall::Stalls;
 pub struct Panic {
     /// When, by this machine's clock.
     pub at: Timestamp,
-    /// Which job of which order, and with what words.
+    /// The job, its order and the panic message.
     pub detail: String,
 }
 
-/// What the jobs of one worker process share, and what outlives each of them.
+/// State shared by the jobs of one worker process.
 #[derive(Debug)]
 pub struct ProcessState {
-    /// Whether WHMCS lets us in.
+    /// Circuit breaker of WHMCS.
     pub whmcs: CircuitBreaker,
-    /// Whether Salesforce answers.
+    /// Circuit breaker of Salesforce.
     pub salesforce: CircuitBreaker,
     pub(crate) stalls: Stalls,
     unsent: Mutex<HashMap<OrderId, Fact>>,
@@ -44,13 +44,13 @@ impl Default for ProcessState {
 }
 
 impl ProcessState {
-    /// Remembers that the call of this intent was never sent: the store stopped answering, or
-    /// the lease ran out, before it could be. Only a process that died leaves doubt about it.
-    pub(crate) fn never_sent(&self, order: OrderId, intent: Fact) {
+    /// Remembers that the call of this intent was not sent, because the store stopped answering or
+    /// the lease expired first. Only a crash leaves the outcome unknown.
+    pub(crate) fn mark_unsent(&self, order: OrderId, intent: Fact) {
         lock(&self.unsent).insert(order, intent);
     }
 
-    /// The intent of this order whose call this process knows never to have sent.
+    /// Takes the intent of this order whose call this process did not send.
     pub(crate) fn take_unsent(&self, order: OrderId) -> Option<Fact> {
         lock(&self.unsent).remove(&order)
     }
@@ -59,7 +59,7 @@ impl ProcessState {
         *lock(&self.panics) = Some(panic);
     }
 
-    /// The attempt that panicked last in this process.
+    /// The last attempt that panicked in this process.
     #[must_use]
     pub fn last_panic(&self) -> Option<Panic> {
         lock(&self.panics).clone()

@@ -1,37 +1,37 @@
-//! What can be set about provisioning.
+//! Settings of provisioning.
 
 use std::time::Duration;
 
 use domain::order::MappingOverrides;
 
-/// What can be set about provisioning.
+/// Settings of provisioning.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Jobs in hand at once.
+    /// Number of concurrent jobs.
     pub concurrency: usize,
-    /// Lease of a claimed job; renewed at a third of it.
+    /// Lease of a claimed job, renewed at a third of it.
     pub lease: Duration,
     /// How long one attempt may repeat calls that certainly had no effect.
     pub retry_budget: Duration,
-    /// Time for jobs in hand after the stop signal.
+    /// Time for running jobs after the stop signal.
     pub drain: Duration,
-    /// Wait before each search for an effect whose reply was lost.
+    /// Delay before each search for an effect whose reply was lost.
     pub quiet_period: Duration,
-    /// How long one call to WHMCS is waited for.
+    /// Timeout of one call to WHMCS.
     pub call_timeout: Duration,
-    /// How long an order waits while WHMCS refuses us as such.
+    /// How long an order waits while WHMCS denies us access.
     pub pause_limit: Duration,
-    /// How often a paused lane is probed.
+    /// Interval of probes while calls are suspended.
     pub probe_every: Duration,
-    /// First wait after a failed call; doubles, with full jitter.
+    /// First delay after a failed call; doubles, with full jitter.
     pub backoff_base: Duration,
-    /// Longest wait between tries to reach Salesforce.
+    /// Maximum delay between tries to reach Salesforce.
     pub backoff_cap: Duration,
-    /// Whether an account without a WHMCS client gets one.
+    /// Whether to create a WHMCS client for an account without one.
     pub create_clients: bool,
-    /// Whether the CRM's prices go along; then client and order must be in one currency.
+    /// Whether to send the CRM's prices; then client and order must have the same currency.
     pub override_prices: bool,
-    /// Product mappings of the configuration file.
+    /// Product mappings from the configuration file.
     pub overrides: MappingOverrides,
 }
 

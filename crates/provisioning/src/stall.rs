@@ -1,4 +1,4 @@
-//! Jobs that wait for an outside system do not keep the slots of those that could go on.
+//! Stalled jobs: jobs that wait for an external system do not occupy the slots of others.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use domain::ports::System;
 use tokio::sync::Notify;
 
-/// A call that was not answered for so long counts as stalled.
-pub(crate) const STALLS_AFTER: Duration = Duration::from_secs(5);
+/// A call without an answer for this long counts as stalled.
+pub(crate) const STALL_THRESHOLD: Duration = Duration::from_secs(5);
 
-/// How many jobs in hand are stalled at each outside system.
+/// Number of jobs that are stalled at each external system.
 #[derive(Debug, Default)]
 pub(crate) struct Stalls {
     counts: Mutex<[usize; 2]>,
@@ -27,22 +27,22 @@ impl Stalls {
         }
     }
 
-    /// How many of the slots in use can be lent to other jobs: those of stalled jobs, for each
-    /// system at most `limit`.
-    pub(crate) fn lendable(&self, limit: usize) -> usize {
+    /// Number of used slots that other jobs may use: those of stalled jobs, at most `limit` per
+    /// system.
+    pub(crate) fn extra_slots(&self, limit: usize) -> usize {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.iter().map(|count| (*count).min(limit)).sum()
     }
 
-    /// Returns when the numbers may have changed.
+    /// Returns when the counts may have changed.
     pub(crate) async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    fn add(&self, system: System, enters: bool) {
+    fn add(&self, system: System, entering: bool) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = &mut counts[system as usize];
-        *count = match enters {
+        *count = match entering {
             true => *count + 1,
             false => count.saturating_sub(1),
         };
@@ -68,14 +68,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_of_stalled_jobs_are_lent_up_to_a_limit_for_each_system() {
+    fn stalled_slots_are_reused_up_to_a_limit_per_system() {
         let stalls = Stalls::default();
         let whmcs: Vec<_> = (0..5).map(|_| stalls.enter(System::Whmcs)).collect();
         let salesforce = stalls.enter(System::Salesforce);
-        assert_eq!(stalls.lendable(4), 5);
+        assert_eq!(stalls.extra_slots(4), 5);
         drop(whmcs);
-        assert_eq!(stalls.lendable(4), 1);
+        assert_eq!(stalls.extra_slots(4), 1);
         drop(salesforce);
-        assert_eq!(stalls.lendable(4), 0);
+        assert_eq!(stalls.extra_slots(4), 0);
     }
 }

@@ -14,30 +14,30 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::heartbeat::{Hold, Holds};
-use crate::{End, Moment, Panic, ProcessState, Settings, execute, measure};
+use crate::heartbeat::{HeldLeases, LeaseGuard};
+use crate::{AttemptResult, FailureTime, Panic, ProcessState, Settings, execute, measure};
 
-/// How long an idle worker waits for a wake-up before it looks by itself.
+/// How long an idle worker waits for a notification before it polls.
 const SLOW_POLL: Duration = Duration::from_secs(15);
-/// How long it waits after the store could not be asked.
+/// Delay after a failed call to the store.
 pub(crate) const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The outside, as provisioning sees it.
+/// The ports that provisioning uses.
 #[derive(Clone)]
 pub struct Ports {
-    /// Jobs and facts.
+    /// The job store.
     pub queue: Arc<dyn JobQueue>,
     /// The CRM.
     pub crm: Arc<dyn CrmOrders>,
     /// WHMCS.
     pub provisioner: Arc<dyn Provisioner>,
-    /// Time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Randomness.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// Claims jobs and works on them until it is told to stop.
+/// Claims jobs and runs them until shutdown.
 pub struct Worker {
     ports: Ports,
     settings: Arc<Settings>,
@@ -46,11 +46,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker with an owner id of its own, new at every start.
+    /// Creates a worker with a new owner id.
     #[must_use]
     pub fn new(ports: Ports, settings: Settings) -> Self {
-        let owner = Owner::new(format!("worker-{}", ports.entropy.token()))
-            .expect("the name begins with letters");
+        let owner =
+            Owner::new(format!("worker-{}", ports.entropy.token())).expect("the name is not blank");
         measure::register();
         Self {
             ports,
@@ -60,37 +60,36 @@ impl Worker {
         }
     }
 
-    /// What the jobs of this process share, for readiness and alerts.
+    /// The state shared by this process's jobs, for readiness and alerts.
     #[must_use]
     pub fn process(&self) -> Arc<ProcessState> {
         Arc::clone(&self.process)
     }
 
-    /// Works until `shutdown`, then drains: claims nothing more, lets each job finish its
-    /// step, and leaves what takes longer than the drain to its lease.
+    /// Runs until `shutdown`, then drains: claims nothing more, lets each job finish its step, and
+    /// leaves jobs that take longer than the drain to their lease.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let holds = Arc::new(Holds::default());
-        // Side by side: neither a slow claim nor a slow probe may let a lease run out.
+        let leases = Arc::new(HeldLeases::default());
+        // Concurrent, so that neither a slow claim nor a slow probe lets a lease expire.
         tokio::select! {
             biased;
-            () = self.keep_leases(&holds) => {}
+            () = self.keep_leases(&leases) => {}
             () = self.keep_probing() => {}
-            () = self.work(&holds, &shutdown) => {}
+            () = self.work(&leases, &shutdown) => {}
         }
     }
 
-    /// Renews the leases in hand; never returns.
-    async fn keep_leases(&self, holds: &Holds) {
+    /// Renews the leases; never returns.
+    async fn keep_leases(&self, leases: &HeldLeases) {
         let mut beat = tokio::time::interval(self.settings.lease / 3);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
-            holds.renew(&self.ports, self.settings.lease).await;
+            leases.renew(&self.ports, self.settings.lease).await;
         }
     }
 
-    /// Asks now and then, and whenever somebody wants it, whether WHMCS lets us in again;
-    /// never returns.
+    /// Probes WHMCS periodically and on request while calls are suspended; never returns.
     async fn keep_probing(&self) {
         let breaker = &self.process.whmcs;
         let mut probe = tokio::time::interval(self.settings.probe_every);
@@ -107,8 +106,8 @@ impl Worker {
             match self.ports.provisioner.probe().await {
                 Ok(()) => breaker.succeeded(),
                 Err(CallError::Denied { detail, .. }) => {
-                    let now = Moment {
-                        // The circuit is open, and keeps the time since when it is.
+                    let now = FailureTime {
+                        // Unused: the circuit is already open and keeps its own time.
                         at: Timestamp::default(),
                         monotonic: self.ports.clock.monotonic(),
                     };
@@ -119,20 +118,20 @@ impl Worker {
         }
     }
 
-    async fn work(&self, holds: &Arc<Holds>, shutdown: &CancellationToken) {
+    async fn work(&self, leases: &Arc<HeldLeases>, shutdown: &CancellationToken) {
         let mut jobs = JoinSet::new();
         while !shutdown.is_cancelled() {
-            // A job that waits for an outside system lends its slot to one that need not.
-            let lent = self.process.stalls.lendable(self.settings.concurrency);
-            let busy = jobs.len().saturating_sub(lent);
+            // The slots of stalled jobs are available to others.
+            let extra = self.process.stalls.extra_slots(self.settings.concurrency);
+            let busy = jobs.len().saturating_sub(extra);
             let free = self.settings.concurrency.saturating_sub(busy);
-            // Measured before the call: the store's lease can only run out later than this.
+            // Measured before the call: by the store's clock the lease can only expire later.
             let until = self.ports.clock.monotonic() + self.settings.lease;
             let claimed = self.claim(free).await;
             let idle = claimed.is_empty();
             for claimed in claimed {
-                let hold = Hold::new(claimed.lease.clone(), until);
-                self.start(&mut jobs, claimed, hold, shutdown, holds);
+                let guard = LeaseGuard::new(claimed.lease.clone(), until);
+                self.start(&mut jobs, claimed, guard, shutdown, leases);
             }
             if !idle {
                 continue;
@@ -158,7 +157,7 @@ impl Worker {
         {
             tracing::warn!(
                 jobs = jobs.len(),
-                "jobs outlasted the drain; their leases run out"
+                "drain timed out; remaining jobs are left to their leases"
             );
         }
     }
@@ -172,7 +171,7 @@ impl Worker {
         {
             Ok(claimed) => claimed,
             Err(error) => {
-                tracing::error!(%error, "jobs cannot be claimed");
+                tracing::error!(%error, "claim failed");
                 tokio::time::sleep(STORE_PAUSE).await;
                 Vec::new()
             }
@@ -183,41 +182,41 @@ impl Worker {
         &self,
         jobs: &mut JoinSet<()>,
         claimed: Claimed,
-        hold: Hold,
+        guard: LeaseGuard,
         draining: &CancellationToken,
-        holds: &Arc<Holds>,
+        leases: &Arc<HeldLeases>,
     ) {
         let (ports, settings) = (self.ports.clone(), Arc::clone(&self.settings));
         let (process, draining) = (Arc::clone(&self.process), draining.clone());
-        let kept = holds.keep(hold.clone());
+        let renewal = leases.keep(guard.clone());
         let span = span(&claimed.job);
         let attempt = async move {
-            let _kept = kept;
+            let _renewal = renewal;
             measure::claimed(&claimed);
-            let begun = ports.clock.monotonic();
+            let started = ports.clock.monotonic();
             let (job, order) = (claimed.job.id.clone(), claimed.job.order);
-            let work = execute(&ports, &settings, &process, claimed, &hold, &draining);
-            // What a panic leaves behind is dropped here, and the job goes on from its facts.
+            let work = execute(&ports, &settings, &process, claimed, &guard, &draining);
+            // A panic drops the attempt; the job resumes from its facts when its lease has expired.
             let work = std::panic::AssertUnwindSafe(work).catch_unwind();
             tokio::select! {
                 biased;
-                () = hold.lost().cancelled() => {
+                () = guard.lost().cancelled() => {
                     tracing::warn!(
-                        "job dropped; its lease was lost"
+                        "attempt aborted: lease lost"
                     );
-                    measure::left(&Err(StoreError::LeaseLost), ports.clock.monotonic().saturating_sub(begun));
+                    measure::attempt_finished(&Err(StoreError::LeaseLost), ports.clock.monotonic().saturating_sub(started));
                 }
-                ended = work => {
-                    let took = ports.clock.monotonic().saturating_sub(begun);
-                    match ended {
-                        Ok(ended) => left(&ended, took),
+                result = work => {
+                    let took = ports.clock.monotonic().saturating_sub(started);
+                    match result {
+                        Ok(result) => log_result(&result, took),
                         Err(panic) => {
                             measure::panicked(took);
-                            let words = words_of(&*panic);
-                            tracing::error!(panic = words, "attempt panicked; its lease runs out");
+                            let message = panic_message(&*panic);
+                            tracing::error!(panic = message, "attempt panicked; its lease will expire");
                             process.panicked(Panic {
                                 at: ports.clock.now(),
-                                detail: format!("job {job} of order {order}: {words}"),
+                                detail: format!("job {job} of order {order}: {message}"),
                             });
                         }
                     }
@@ -228,23 +227,25 @@ impl Worker {
     }
 }
 
-fn left(ended: &Result<End, StoreError>, took: Duration) {
-    measure::left(ended, took);
-    match ended {
-        Ok(end) => tracing::info!(end = end.name(), "job left our hands"),
-        Err(error) => tracing::error!(%error, "job dropped; its lease runs out"),
+fn log_result(result: &Result<AttemptResult, StoreError>, took: Duration) {
+    measure::attempt_finished(result, took);
+    match result {
+        Ok(result) => tracing::info!(result = result.name(), "attempt finished"),
+        Err(error) => {
+            tracing::error!(%error, "attempt aborted: store error; its lease will expire")
+        }
     }
 }
 
-/// What a panic said.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+/// The message of a panic.
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref().copied())
-        .unwrap_or("a panic without words")
+        .unwrap_or("a panic without a message")
 }
 
-/// A trace of its own, with what every line of the log about this attempt carries. At the
-/// level of errors, so that a quiet log has it too.
+/// The root span of an attempt, with the fields of its log lines. At error level, so that it is
+/// enabled at every log level.
 fn span(job: &NewJob) -> tracing::Span {
     let span = tracing::error_span!(
         "provision",
@@ -253,7 +254,7 @@ fn span(job: &NewJob) -> tracing::Span {
         correlation_id = %job.correlation,
     );
     if let Some(event) = &job.event {
-        traces::follows(&span, event.as_str());
+        traces::link_event_trace(&span, event.as_str());
     }
     span
 }

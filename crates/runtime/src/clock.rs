@@ -1,4 +1,4 @@
-//! The real time and real chance.
+//! The system clock and randomness.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::ports::{Clock, Entropy};
 use domain::time::Timestamp;
 
-/// The machine's clock.
+/// The system clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -30,7 +30,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// The operating system's dice.
+/// Randomness from the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Metrics;
 
-/// Where the program listens.
+/// Listener settings.
 #[derive(Args, Clone, Debug, Default)]
 pub struct ListenerArgs {
     /// Address for probes and metrics
@@ -26,10 +26,10 @@ pub struct ListenerArgs {
 }
 
 impl ListenerArgs {
-    /// The address, or a noted problem.
+    /// The address; `None` with a recorded problem.
     #[must_use]
     pub fn check(&self, default: &str, problems: &mut Problems) -> Option<SocketAddr> {
-        let mend = "Give an address such as 127.0.0.1:9101";
+        let mend = "Use an address such as 127.0.0.1:9101";
         problems.parse(
             "HTTP_ADDR",
             self.http_addr.as_deref(),
@@ -43,16 +43,16 @@ impl ListenerArgs {
 /// One line of the readiness page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// What was looked at.
+    /// The name of the check.
     pub name: &'static str,
-    /// What is wrong, when something is.
+    /// The problem, if any.
     pub problem: Option<String>,
     /// Whether the problem makes the program unready.
     pub required: bool,
 }
 
 impl Check {
-    /// Something the program cannot do without.
+    /// A check that must pass for the program to be ready.
     #[must_use]
     pub fn required(name: &'static str, problem: Option<String>) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Check {
         }
     }
 
-    /// Something without which it still does some good.
+    /// A check whose failure does not make the program unready.
     #[must_use]
     pub fn optional(name: &'static str, problem: Option<String>) -> Self {
         Self {
@@ -79,10 +79,10 @@ impl Check {
     }
 }
 
-/// Looks at everything readiness depends on.
+/// The readiness checks of a program.
 #[async_trait]
 pub trait Checks: Send + Sync {
-    /// The lines of the readiness page.
+    /// Runs the checks.
     async fn look(&self) -> Vec<Check>;
 }
 
@@ -94,15 +94,15 @@ impl Listener {
     /// Binds the address.
     ///
     /// # Errors
-    /// It is taken, or may not be used.
+    /// The address is in use or not permitted.
     pub async fn bind(address: SocketAddr) -> std::io::Result<Self> {
         TcpListener::bind(address).await.map(Self)
     }
 
-    /// Where it listens: the port that was given, or the one that was free.
+    /// The bound address, with the actual port.
     ///
     /// # Errors
-    /// The system cannot say.
+    /// The address is not available.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.0.local_addr()
     }
@@ -110,7 +110,7 @@ impl Listener {
     /// Serves `/livez`, `/readyz`, `/metrics` and the program's own routes until `shutdown`.
     ///
     /// # Errors
-    /// The listener broke.
+    /// The listener failed.
     pub async fn serve(
         self,
         checks: Arc<dyn Checks>,
@@ -148,6 +148,10 @@ async fn ready(checks: &dyn Checks) -> Response {
             })
         })
         .collect();
-    let word = if ready { "ready" } else { "not ready" };
-    (status, axum::Json(json!({"status": word, "checks": lines}))).into_response()
+    let status_text = if ready { "ready" } else { "not ready" };
+    (
+        status,
+        axum::Json(json!({"status": status_text, "checks": lines})),
+    )
+        .into_response()
 }

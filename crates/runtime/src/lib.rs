@@ -1,5 +1,5 @@
-//! What every program needs and none should own: telemetry, the health listener, shutdown,
-//! the real clock and dice.
+//! Shared by all programs: telemetry, the health listener, shutdown, the system clock and
+//! randomness.
 
 mod clock;
 mod http;

@@ -1,4 +1,4 @@
-//! Traces, exported by OTLP where a collector is named.
+//! Trace export by OTLP.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,12 +18,12 @@ use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
 
-/// One export may take so long; what cannot be sent is dropped, never waited for.
+/// Timeout of an export; spans that cannot be sent are dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Where collectors listen for OTLP over HTTP by convention.
+/// Conventional port for OTLP over HTTP.
 const HTTP_PORT: u16 = 4318;
 
-/// Where traces go.
+/// The collector that receives traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Collector {
     url: url::Url,
@@ -31,15 +31,14 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// The collector that the settings name; `None` also when they are wrong, which is then
-    /// noted.
+    /// The configured collector; `None` also for invalid settings, which are recorded as problems.
     pub(crate) fn of(
         endpoint: Option<&str>,
         protocol: Option<&str>,
         problems: &mut Problems,
     ) -> Option<Self> {
         let endpoint = endpoint.filter(|text| !text.trim().is_empty())?;
-        let mend = "Give the collector's address, such as http://127.0.0.1:4317";
+        let mend = "Use the collector's URL, such as http://127.0.0.1:4317";
         let url: url::Url = problems.parse(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             Some(endpoint),
@@ -50,7 +49,7 @@ impl Collector {
                 (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
             },
         )?;
-        // As the port says, where nobody says it: the two protocols have one each.
+        // The default protocol depends on the port: each protocol has its own.
         let by_port = if url.port() == Some(HTTP_PORT) {
             "http/protobuf"
         } else {
@@ -60,7 +59,7 @@ impl Collector {
             "OTEL_EXPORTER_OTLP_PROTOCOL",
             protocol,
             by_port,
-            "Give grpc or http/protobuf",
+            "Use grpc or http/protobuf",
             |text| match text {
                 "grpc" => Some(false),
                 "http/protobuf" => Some(true),
@@ -87,26 +86,25 @@ impl Collector {
     }
 }
 
-/// The one provider of this process, and who waits for a runtime to begin.
-static TRACES: OnceLock<(SdkTracerProvider, Arc<Late>)> = OnceLock::new();
+/// The provider of this process and its deferred exporter.
+static TRACES: OnceLock<(SdkTracerProvider, Arc<DeferredExporter>)> = OnceLock::new();
 
-/// The layer that traces; what it is told goes nowhere until [`begin`]. `None` without a
-/// collector.
+/// The tracing layer; spans are discarded until [`start`]. `None` without a collector.
 pub(crate) fn layer<S>(collector: Option<Collector>) -> Option<OpenTelemetryLayer<S, SdkTracer>>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
-    let late = Arc::new(Late {
+    let deferred = Arc::new(DeferredExporter {
         collector: collector?,
         resource: resource(),
         exporting: OnceLock::new(),
     });
     let provider = SdkTracerProvider::builder()
-        .with_resource(late.resource.clone())
-        .with_span_processor(Shared(Arc::clone(&late)))
+        .with_resource(deferred.resource.clone())
+        .with_span_processor(Shared(Arc::clone(&deferred)))
         .build();
     let tracer = provider.tracer("orderbridge");
-    TRACES.set((provider, late)).ok()?;
+    TRACES.set((provider, deferred)).ok()?;
     Some(
         tracing_opentelemetry::layer()
             .with_location(false)
@@ -127,44 +125,44 @@ fn resource() -> Resource {
     resource.with_service_name(name.into_owned()).build()
 }
 
-/// Begins to export, inside a runtime, if a collector is named.
-pub(crate) fn begin() {
-    let Some((_, late)) = TRACES.get() else {
+/// Starts the export if a collector is configured. Must be called on a runtime.
+pub(crate) fn start() {
+    let Some((_, deferred)) = TRACES.get() else {
         return;
     };
-    match late.collector.exporter() {
+    match deferred.collector.exporter() {
         Ok(exporter) => {
             let mut exporting = BatchSpanProcessor::builder(exporter).build();
-            exporting.set_resource(&late.resource);
-            // A second beginning changes nothing.
-            let _ = late.exporting.set(exporting);
+            exporting.set_resource(&deferred.resource);
+            // A second call changes nothing.
+            let _ = deferred.exporting.set(exporting);
         }
-        Err(error) => tracing::error!(%error, "traces cannot be exported; going on without them"),
+        Err(error) => tracing::error!(%error, "trace export disabled: exporter not created"),
     }
 }
 
-/// Sends what is left. Waits no longer than one export may take.
-pub(crate) async fn end() {
+/// Flushes the remaining spans, within the timeout of one export.
+pub(crate) async fn shutdown() {
     let Some((provider, _)) = TRACES.get() else {
         return;
     };
-    let outcome = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(TIMEOUT));
-    if let Ok(Err(error)) = outcome.await {
-        tracing::warn!(%error, "the last traces were not sent");
+    let flush = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(TIMEOUT));
+    if let Ok(Err(error)) = flush.await {
+        tracing::warn!(%error, "last traces not exported");
     }
 }
 
-/// Exports as soon as there is a runtime: the exporter needs one, and settings, logs among
-/// them, are checked before.
+/// A span processor whose exporter is created later: it needs a runtime, which starts after
+/// settings and logs are set up.
 #[derive(Debug)]
-struct Late {
+struct DeferredExporter {
     collector: Collector,
     resource: Resource,
     exporting: OnceLock<BatchSpanProcessor>,
 }
 
 #[derive(Debug)]
-struct Shared(Arc<Late>);
+struct Shared(Arc<DeferredExporter>);
 
 impl SpanProcessor for Shared {
     fn on_start(&self, span: &mut Span, context: &Context) {

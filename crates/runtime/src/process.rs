@@ -1,10 +1,10 @@
-//! What a process says of itself.
+//! Process heartbeats.
 
 use domain::key::Owner;
 use domain::ports::{Clock, Entropy, ProcessReport, Setting};
 use settings::Origins;
 
-/// The report of a process that starts now, without conditions.
+/// The first heartbeat of a process, without conditions.
 #[must_use]
 pub fn process_report(
     role: &str,
@@ -18,8 +18,7 @@ pub fn process_report(
         origin: shown.origin.to_owned(),
     });
     ProcessReport {
-        id: Owner::new(format!("{role}-{}", entropy.token()))
-            .expect("the name begins with letters"),
+        id: Owner::new(format!("{role}-{}", entropy.token())).expect("the name is not blank"),
         role: role.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         host: host(),
@@ -30,7 +29,7 @@ pub fn process_report(
     }
 }
 
-/// The machine's name as its kernel has it.
+/// The host name, as reported by the kernel.
 fn host() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     match name.trim() {

@@ -1,4 +1,4 @@
-//! How a program begins and ends.
+//! Start and exit of programs.
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -11,21 +11,21 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::otlp;
 
-/// The command line, or the exit code to end with: 0 after help, 64 for a setting whose value
-/// cannot be used, 2 for anything else.
+/// Parses the command line, or returns the exit code: 0 after help, 64 for an invalid setting, 2
+/// for wrong usage.
 ///
 /// # Errors
-/// The exit code; the message has been printed.
+/// The exit code; the message is already printed.
 pub fn parse_or_exit<T: Parser>() -> Result<T, ExitCode> {
     T::try_parse().map_err(|error| {
-        // Nobody is left to tell when even that cannot be printed.
+        // Nothing can be done when printing fails.
         let _ = error.print();
         ExitCode::from(code_of(&error, T::command()))
     })
 }
 
 fn code_of(error: &clap::Error, mut command: Command) -> u8 {
-    // An argument knows how it is shown only then.
+    // Arguments know their displayed form only after `build`.
     command.build();
     let of_setting = || {
         let arg = error.get(ContextKind::InvalidArg).map(ToString::to_string);
@@ -38,7 +38,7 @@ fn code_of(error: &clap::Error, mut command: Command) -> u8 {
     }
 }
 
-/// Every setting has a twin in the environment, and nothing else has.
+/// Settings are exactly the arguments with an environment variable.
 fn is_setting(command: &Command, shown: &str) -> bool {
     let mut args = command.get_arguments();
     args.any(|arg| arg.get_env().is_some() && arg.to_string() == shown)
@@ -47,12 +47,9 @@ fn is_setting(command: &Command, shown: &str) -> bool {
             .any(|below| is_setting(below, shown))
 }
 
-/// The exit code of a program that ended so; prints what went wrong.
+/// The exit code for a result; prints the error.
 #[must_use]
-#[expect(
-    clippy::print_stderr,
-    reason = "the last word of a program that cannot go on"
-)]
+#[expect(clippy::print_stderr, reason = "a failed program prints its error")]
 pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,12 +71,12 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
     }
 }
 
-/// Why a program ended badly.
+/// Why a program failed.
 #[derive(Debug)]
 pub enum Failure {
-    /// A setting cannot be used.
+    /// A setting is not valid.
     Config(Problems),
-    /// Something went wrong at run time.
+    /// An error at run time.
     Run(Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -90,17 +87,17 @@ impl From<Problems> for Failure {
 }
 
 impl Failure {
-    /// Wraps what went wrong at run time.
+    /// Wraps an error at run time.
     pub fn run(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Run(error.into())
     }
 }
 
-/// Runs a program until it ends, telling it by the token to stop at the first SIGTERM or
-/// SIGINT. A second signal ends the process at once.
+/// Runs a program until it ends. The first SIGTERM or SIGINT cancels its token, a second signal
+/// ends the process at once.
 ///
 /// # Errors
-/// What the program itself says.
+/// The error of the program.
 pub fn run_until_signalled<F>(run: impl FnOnce(CancellationToken) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>>,
@@ -118,7 +115,7 @@ where
             (Ok(term), Ok(int)) => (term, int),
             (Err(error), _) | (_, Err(error)) => return Err(Failure::Run(Box::new(error))),
         };
-        let told = shutdown.clone();
+        let shutdown_requested = shutdown.clone();
         tokio::spawn(async move {
             for second in [false, true] {
                 tokio::select! {
@@ -128,37 +125,37 @@ where
                 if second {
                     std::process::exit(130);
                 }
-                tracing::info!("told to stop; draining");
-                told.cancel();
+                tracing::info!("shutdown requested; draining");
+                shutdown_requested.cancel();
             }
         });
-        otlp::begin();
-        let ended = run(shutdown).await;
-        otlp::end().await;
-        ended
+        otlp::start();
+        let result = run(shutdown).await;
+        otlp::shutdown().await;
+        result
     });
-    // What outlasted the drain is left to its lease.
+    // Work that outlasted the drain is left to its lease.
     runtime.shutdown_background();
     result
 }
 
-/// Calls `act` at every SIGHUP until the returned guard is dropped. Without it the signal
-/// ends the process.
+/// Calls `handler` at every SIGHUP until the returned guard is dropped. Without a handler the
+/// signal ends the process.
 ///
 /// # Errors
-/// The system does not let us hear the signal.
-pub fn on_hangup(act: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
+/// The signal handler cannot be installed.
+pub fn on_hangup(handler: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
     let mut hangups = signal(SignalKind::hangup())?;
-    let over = CancellationToken::new();
-    let guard = over.clone().drop_guard();
+    let cancelled = CancellationToken::new();
+    let guard = cancelled.clone().drop_guard();
     tokio::spawn(async move {
-        while over
+        while cancelled
             .run_until_cancelled(hangups.recv())
             .await
             .flatten()
             .is_some()
         {
-            act();
+            handler();
         }
     });
     Ok(guard)
@@ -187,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_setting_is_another_exit_code_than_wrong_usage() {
+    fn invalid_setting_and_wrong_usage_have_different_exit_codes() {
         for (args, code) in [
             (["x", "list", "--setting=none"].as_slice(), 64),
             (&["x", "list", "--limit=none"], 2),

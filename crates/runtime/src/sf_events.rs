@@ -1,4 +1,4 @@
-//! Which event stream it is, and its health page: the same in every program that shows it.
+//! Settings and health page of the event stream, shared by the programs that show it.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -11,13 +11,13 @@ use settings::Problems;
 
 use crate::rfc3339;
 
-/// The channel of an org as the bridge's own metadata deploys it.
+/// The default channel, as deployed by orderbridge's metadata.
 pub const DEFAULT_CHANNEL: &str = "/event/OrderProvisionRequested__e";
 
-/// Which stream it is, and whether it is followed at all.
+/// Settings of the event stream.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct SfEventsArgs {
-    /// false: events are disabled, and the subscriber connects to nothing [default: true]
+    /// Whether to follow events; if false, the subscriber connects to nothing [default: true]
     #[arg(long, env = "SF_EVENTS_ENABLED")]
     pub sf_events_enabled: Option<String>,
     /// Platform event channel [default: /event/OrderProvisionRequested__e]
@@ -26,43 +26,43 @@ pub struct SfEventsArgs {
 }
 
 impl SfEventsArgs {
-    /// Whether events are followed at all, or a noted problem.
+    /// Whether events are followed; `None` with a recorded problem.
     pub fn enabled(&self, problems: &mut Problems) -> Option<bool> {
         let given = self.sf_events_enabled.as_deref();
         problems.flag("SF_EVENTS_ENABLED", given, "true")
     }
 
-    /// The channel, or a noted problem.
+    /// The channel; `None` with a recorded problem.
     pub fn channel(&self, problems: &mut Problems) -> Option<Channel> {
         problems.parse(
             "SF_PROVISION_EVENT_CHANNEL",
             self.sf_provision_event_channel.as_deref(),
             DEFAULT_CHANNEL,
-            "Give a channel such as /event/OrderProvisionRequested__e",
+            "Use a channel such as /event/OrderProvisionRequested__e",
             event_channel,
         )
     }
 }
 
-/// The channel that a text names, if it is one of platform events.
+/// Parses a platform event channel.
 #[must_use]
 pub fn event_channel(text: &str) -> Option<Channel> {
     Channel::new(text).filter(|_| text.starts_with("/event/"))
 }
 
-/// How the stream is doing, as far as the program can tell.
+/// Stream health, as known to the program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamHealth {
     /// `subscribed`, `connecting`, `standby` or `stopped`.
     pub status: &'static str,
-    /// When the stream last said anything.
+    /// When the last message arrived.
     pub last_message_at: Option<Timestamp>,
     /// The last error, until events flow again.
     pub last_error: Option<String>,
 }
 
-/// Answers `GET /health/sf-events`: 200 while events are disabled or flowing, else 503.
-/// `health` is `None` while events are disabled. What the store does not tell is null.
+/// Answers `GET /health/sf-events`: 200 while events are disabled or flowing, else 503. `health` is
+/// `None` while events are disabled. Values that the store does not return are null.
 pub async fn sf_events(
     store: &dyn JobReader,
     channel: &Channel,

@@ -12,24 +12,24 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::otlp::{self, Collector};
 
-/// What can be set about logs.
+/// Settings of logs and traces.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LogArgs {
     /// text or json [default: text on a terminal, else json]
     #[arg(long, env = "LOG_FORMAT")]
     pub log_format: Option<String>,
-    /// What to log, as a filter [default: info]
+    /// Log filter [default: info]
     #[arg(long, env = "RUST_LOG")]
     pub rust_log: Option<String>,
-    /// Where traces are sent by OTLP [default: nowhere]
+    /// OTLP endpoint for traces [default: none]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
     pub otel_exporter_otlp_endpoint: Option<String>,
-    /// grpc or http/protobuf [default: as the endpoint's port says, else grpc]
+    /// grpc or http/protobuf [default: by the endpoint's port, else grpc]
     #[arg(long, env = "OTEL_EXPORTER_OTLP_PROTOCOL")]
     pub otel_exporter_otlp_protocol: Option<String>,
 }
 
-/// Libraries whose finer levels print headers, tokens among them.
+/// Libraries whose verbose levels log headers, including tokens.
 const CAPPED: [&str; 5] = [
     "hyper=info",
     "h2=info",
@@ -38,7 +38,7 @@ const CAPPED: [&str; 5] = [
     "hyper_util=info",
 ];
 
-/// Starts logging to standard error, and prepares traces. A second call changes nothing.
+/// Starts logging to standard error and prepares traces. A second call changes nothing.
 pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
     let json = problems.parse(
         "LOG_FORMAT",
@@ -48,7 +48,7 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
         } else {
             "json"
         },
-        "Give text or json",
+        "Use text or json",
         |text| match text {
             "text" => Some(false),
             "json" => Some(true),
@@ -59,7 +59,7 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
         "RUST_LOG",
         args.rust_log.as_deref(),
         "info",
-        "Give a filter such as info or worker=debug,info",
+        "Use a filter such as info or worker=debug,info",
         |text| EnvFilter::try_new(text).ok(),
     );
     let collector = Collector::of(
@@ -78,7 +78,7 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
         .with(filter)
         .with(otlp::layer(collector));
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // An error only says that logging was started before.
+    // An error only means that logging was already started.
     let _ = if json {
         registry
             .with(layer.json().flatten_event(true).with_span_list(false))
@@ -88,11 +88,11 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
     };
 }
 
-/// Upper bounds of the buckets for what takes a call or a step, in seconds.
+/// Histogram buckets for calls and steps, in seconds.
 const CALLS: [f64; 12] = [
     0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0,
 ];
-/// Upper bounds of the buckets from an order's approval to its outcome, in seconds.
+/// Histogram buckets from an order's approval to its outcome, in seconds.
 const LATENCY: [f64; 14] = [
     1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0,
 ];
@@ -101,12 +101,12 @@ const LATENCY: [f64; 14] = [
 #[derive(Clone)]
 pub struct Metrics {
     handle: Option<PrometheusHandle>,
-    /// How many connections of the store's pool rest and how many are at work.
+    /// Reads the numbers of idle and busy connections of the store's pool.
     pool: Option<Arc<dyn Fn() -> (u32, u32) + Send + Sync>>,
 }
 
 impl Metrics {
-    /// Starts collecting. In one process only the first call collects.
+    /// Starts collecting. Only the first call in a process collects.
     #[must_use]
     pub fn install() -> Self {
         let handle = PrometheusBuilder::new()
@@ -121,14 +121,14 @@ impl Metrics {
         Self { handle, pool: None }
     }
 
-    /// With the connections of the store's pool, idle and busy, read whenever somebody looks.
+    /// Adds the store's pool connections, idle and busy, read at each scrape.
     #[must_use]
     pub fn of_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
         self.pool = Some(Arc::new(read));
         self
     }
 
-    /// The metrics as Prometheus text.
+    /// The metrics in Prometheus text format.
     #[must_use]
     pub fn render(&self) -> String {
         if let Some(read) = &self.pool {

@@ -1,4 +1,4 @@
-//! Times for people and pages.
+//! Formatting of timestamps.
 
 use domain::time::Timestamp;
 

@@ -1,4 +1,4 @@
-//! The settings of the login.
+//! Settings of the login.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -7,7 +7,7 @@ use clap::Args;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
 
-/// Flags and environment variables of the Salesforce login, as they were given.
+/// Flags and environment variables of the Salesforce login, as given.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Salesforce")]
 pub struct SalesforceArgs {
@@ -35,7 +35,7 @@ pub struct SalesforceArgs {
         hide_env_values = true
     )]
     pub sf_private_key: Option<String>,
-    /// File that holds the RSA private key; read again when it changes
+    /// File with the RSA private key; read again when it changes
     #[arg(long, env = "SF_PRIVATE_KEY_FILE", value_name = "FILE")]
     pub sf_private_key_file: Option<String>,
     /// REST version [default: 66.0]
@@ -52,10 +52,10 @@ impl std::fmt::Debug for SalesforceArgs {
     }
 }
 
-/// Checked settings of the login.
+/// Validated settings of the login.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to log in.
+    /// Base URL of the token endpoint.
     pub login: Endpoint,
     /// An extra certificate authority.
     pub ca_file: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub enum KeySource {
 }
 
 impl SalesforceArgs {
-    /// Checks the settings, noting every problem.
+    /// Validates the settings and collects every problem.
     pub fn check(&self, problems: &mut Problems) -> Option<Config> {
         let login = problems
             .required("SF_LOGIN_URL", self.sf_login_url.as_deref())
@@ -93,7 +93,7 @@ impl SalesforceArgs {
             "SF_API_VERSION",
             self.sf_api_version.as_deref(),
             "66.0",
-            "Give a version such as 66.0",
+            "Use a version such as 66.0",
             api_version,
         );
         let login = login?;
@@ -128,7 +128,7 @@ impl SalesforceArgs {
             name,
             what,
             mend:
-                "Give an RSA private key in PEM, PKCS#1 or PKCS#8, without a passphrase".to_owned(),
+                "Use an RSA private key in PEM, PKCS#1 or PKCS#8, without a passphrase".to_owned(),
         }))?;
         Some(
             args.path()
@@ -148,17 +148,17 @@ fn api_version(text: &str) -> Option<String> {
     (digits(major) && digits(minor)).then(|| text.to_owned())
 }
 
-/// The key, proven by signing something: the PEM reader alone would take a public key too.
+/// Parses the key and tests it by signing: the PEM parser alone accepts a public key too.
 fn signing_key(secret: &Secret) -> Result<EncodingKey, String> {
     let text = secret.expose();
-    // Environment files often carry a PEM on one line with `\n` spelled out.
+    // Environment files often contain a PEM on one line with literal `\n`.
     let pem = if text.contains('\n') {
         text.to_owned()
     } else {
         text.replace("\\n", "\n")
     };
     let unusable =
-        |error: jsonwebtoken::errors::Error| format!("it is no usable RSA private key ({error})");
+        |error: jsonwebtoken::errors::Error| format!("not a usable RSA private key ({error})");
     let key = EncodingKey::from_rsa_pem(pem.as_bytes()).map_err(unusable)?;
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), &serde_json::json!({}), &key)
         .map_err(unusable)?;
@@ -166,7 +166,7 @@ fn signing_key(secret: &Secret) -> Result<EncodingKey, String> {
 }
 
 impl KeySource {
-    /// Reads the key as it stands now.
+    /// Reads the current key.
     pub(crate) fn read(&self) -> Result<EncodingKey, String> {
         match self {
             Self::Inline(secret) => signing_key(secret),
@@ -179,7 +179,7 @@ impl KeySource {
         }
     }
 
-    /// When the key's file was changed last.
+    /// When the key file was last modified.
     pub(crate) fn changed_at(&self) -> Option<SystemTime> {
         match self {
             Self::Inline(_) => None,
@@ -220,23 +220,23 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn both_forms_of_an_rsa_key_are_taken_also_on_one_line() {
+    fn rsa_keys_are_accepted_in_both_formats_and_on_one_line() {
         for key in [PKCS8, PKCS1, &PKCS8.trim_end().replace('\n', "\\n")] {
             assert_eq!(problems_of(&args(key)), "");
         }
     }
 
     #[test]
-    fn a_key_that_cannot_sign_is_refused_before_anything_connects_and_not_shown() {
+    fn unusable_key_is_rejected_and_not_shown() {
         for key in [PUBLIC, "hunter2", &PKCS8[..400]] {
             let text = problems_of(&args(key));
-            assert!(text.contains("SF_PRIVATE_KEY: it is no usable"), "{text}");
+            assert!(text.contains("SF_PRIVATE_KEY: not a usable"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
     }
 
     #[test]
-    fn every_missing_setting_is_named_at_once() {
+    fn every_missing_setting_is_reported() {
         let text = problems_of(&SalesforceArgs {
             sf_api_version: Some("new".to_owned()),
             ..SalesforceArgs::default()
@@ -253,7 +253,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_audience_is_the_login_origin_unless_set() {
+    fn audience_defaults_to_login_origin() {
         let config = args(PKCS8).check(&mut Problems::new()).unwrap();
         assert_eq!(config.audience, "https://x.my.salesforce.com");
         assert_eq!(config.api_version, "66.0");
@@ -266,7 +266,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn nothing_secret_is_shown_by_debug() {
+    fn debug_shows_no_secrets() {
         let args = args(PKCS8);
         let shown = format!("{args:?} {:?}", args.check(&mut Problems::new()));
         assert!(!shown.contains("PRIVATE KEY"), "{shown}");

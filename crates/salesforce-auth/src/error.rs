@@ -1,42 +1,42 @@
-//! Why there is no token.
+//! Errors of the login.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// Why there is no token.
+/// Errors of the login.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AuthError {
-    /// The token endpoint did not answer, or not as a token endpoint does. May be repeated.
+    /// The token endpoint did not answer, or not like a token endpoint. May be repeated.
     #[error("the Salesforce token endpoint is unreachable: {detail}")]
     Unreachable {
-        /// What happened. No body, no token.
+        /// What happened. Contains no body and no token.
         detail: String,
         /// Why.
         #[source]
         source: Option<Arc<dyn Error + Send + Sync>>,
     },
-    /// The login is refused and will be until a person mends something.
-    #[error("Salesforce refuses the login ({error}: {description}): {hint}")]
+    /// The login is refused until an operator fixes something.
+    #[error("Salesforce refused the login ({error}: {description}): {hint}")]
     Refused {
         /// `error`, as answered.
         error: String,
         /// `error_description`, as answered.
         description: String,
-        /// Which setting to mend.
+        /// Which setting to fix.
         hint: &'static str,
-        /// The next login is not tried before, unless the key file changes or the process
-        /// gets SIGHUP.
+        /// The next login is not tried before this time, unless the key file changes or the process
+        /// receives SIGHUP.
         retry_at: SystemTime,
     },
-    /// The login is granted, the session it gives is refused, and so was the one before:
-    /// another login would not help.
+    /// The login succeeds but its session is refused, as the previous one was: another login would
+    /// not help.
     #[error(
-        "Salesforce grants the login and refuses the session: check the connected app's scopes (api), policies and IP ranges, and that the user of SF_USERNAME may use the API"
+        "Salesforce accepts the login but refuses the session: check the connected app's scopes (api), policies and IP ranges, and that the user of SF_USERNAME may use the API"
     )]
     SessionRefused {
-        /// The next login is not tried before, unless the key file changes or the process
-        /// gets SIGHUP.
+        /// The next login is not tried before this time, unless the key file changes or the process
+        /// receives SIGHUP.
         retry_at: SystemTime,
     },
 }
@@ -52,8 +52,8 @@ impl AuthError {
         }
     }
 
-    /// Whether it stays so until a person changes something: the credential, or what the org
-    /// lets it do.
+    /// Whether it persists until an operator changes something: the credential, or its permissions
+    /// in the org.
     #[must_use]
     pub const fn needs_operator(&self) -> bool {
         match self {
@@ -63,11 +63,11 @@ impl AuthError {
     }
 }
 
-/// What to mend, from the words of the token endpoint.
+/// The setting to fix, derived from the token endpoint's error.
 pub(crate) fn hint(error: &str, description: &str) -> &'static str {
     let error = error.to_ascii_lowercase();
-    let said = description.to_ascii_lowercase();
-    let has = |words: &str| said.contains(words);
+    let description = description.to_ascii_lowercase();
+    let has = |words: &str| description.contains(words);
     match error.as_str() {
         "invalid_client_id" | "invalid_client" => {
             "set SF_CLIENT_ID to the consumer key of the connected app"
@@ -79,7 +79,7 @@ pub(crate) fn hint(error: &str, description: &str) -> &'static str {
             "pre-authorise the user of SF_USERNAME for the app (permission set or profile)"
         }
         "unsupported_grant_type" => {
-            "a proxy between us and SF_LOGIN_URL changes the form; this is no setting of ours"
+            "a proxy between orderbridge and SF_LOGIN_URL changes the form; this is not a setting of orderbridge"
         }
         "inactive_user" => "activate the user of SF_USERNAME",
         "inactive_org" => "the org of SF_LOGIN_URL is not active; ask Salesforce",
@@ -90,7 +90,7 @@ pub(crate) fn hint(error: &str, description: &str) -> &'static str {
         "instance_url" => {
             "Salesforce named an instance that is not https; SF_LOGIN_URL is probably not Salesforce"
         }
-        "private_key" => "mend SF_PRIVATE_KEY or the file of SF_PRIVATE_KEY_FILE",
+        "private_key" => "fix SF_PRIVATE_KEY or the file of SF_PRIVATE_KEY_FILE",
         _ if has("hasn't approved") || has("not approved") => {
             "pre-authorise the user of SF_USERNAME for the app, and check that SF_LOGIN_URL is this user's org"
         }
@@ -101,7 +101,7 @@ pub(crate) fn hint(error: &str, description: &str) -> &'static str {
             "set SF_AUDIENCE to what the org expects: its My Domain, https://login.salesforce.com or https://test.salesforce.com"
         }
         _ if has("expired authorization code") => {
-            "set this machine's clock: Salesforce says the login request came from the past"
+            "set this machine's clock: for Salesforce the login request has expired"
         }
         _ if has("invalid assertion") => {
             "the certificate uploaded to the app must belong to SF_PRIVATE_KEY; upload it again or change the key"
@@ -118,7 +118,7 @@ mod tests {
     use super::hint;
 
     #[test]
-    fn every_known_refusal_names_the_setting_to_mend() {
+    fn known_refusals_name_the_setting_to_fix() {
         for (error, description, setting) in [
             (
                 "invalid_grant",

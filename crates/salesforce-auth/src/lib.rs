@@ -1,9 +1,8 @@
-//! One cached access token for both Salesforce doors (OAuth 2.0 JWT bearer).
+//! Shared access token for the Salesforce REST and Pub/Sub APIs (OAuth 2.0 JWT bearer).
 //!
-//! The flow answers neither a refresh token nor an expiry, so a token is good until somebody
-//! says otherwise: REST and Pub/Sub share one [`TokenManager`] and come back to it with the
-//! generation that was refused. A refused login is not repeated at once, because a rejected
-//! grant that is hammered locks the user out.
+//! The flow returns neither a refresh token nor an expiry, so a token is used until an API refuses
+//! it: REST and Pub/Sub share one [`TokenManager`] and report the generation that was refused. A
+//! refused login is not repeated at once, because repeated rejected grants lock the user out.
 
 mod config;
 mod error;

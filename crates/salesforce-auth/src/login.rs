@@ -1,4 +1,4 @@
-//! One exchange with the token endpoint.
+//! A single login: one exchange with the token endpoint.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,10 +13,10 @@ use url::Url;
 use crate::Config;
 
 const BODY_CAP: usize = 64 * 1024;
-/// What every peer sends; Salesforce tolerates about as much skew again.
+/// The usual lifetime; Salesforce tolerates about as much clock skew in addition.
 const ASSERTION_SECONDS: i64 = 180;
 
-/// What a login brought.
+/// The result of a successful login.
 pub(crate) struct Granted {
     pub(crate) access_token: Secret,
     pub(crate) instance_url: Endpoint,
@@ -24,15 +24,15 @@ pub(crate) struct Granted {
     pub(crate) user_id: String,
 }
 
-/// Why a login brought nothing.
+/// Why a login failed.
 pub(crate) enum Denied {
     Unreachable {
         detail: String,
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
-    /// A person has to mend something.
+    /// An operator has to fix something.
     Refused { error: String, description: String },
-    /// Our clock is behind theirs by so many seconds.
+    /// Our clock is behind Salesforce's by this many seconds.
     Skewed { seconds: i64 },
 }
 
@@ -88,7 +88,7 @@ fn unreachable(detail: impl Into<String>) -> Denied {
     }
 }
 
-fn broken(error: reqwest::Error) -> Denied {
+fn transport_error(error: reqwest::Error) -> Denied {
     let error = error.without_url();
     let detail = if error.is_timeout() {
         "no answer in time"
@@ -110,7 +110,7 @@ pub(crate) async fn login(
     skew: i64,
 ) -> Result<Granted, Denied> {
     let source = config.key.clone();
-    // A key on a hanging network mount must not hold up everything else on this thread.
+    // Reading a key from a hanging network mount must not block this thread.
     let key = tokio::task::spawn_blocking(move || source.read())
         .await
         .map_err(|error| unreachable(error.to_string()))?
@@ -132,27 +132,27 @@ pub(crate) async fn login(
         ])
         .send()
         .await
-        .map_err(broken)?;
+        .map_err(transport_error)?;
     let status = response.status();
     let date = server_time(response.headers());
     let body = outbound::read_capped(response, BODY_CAP)
         .await
         .map_err(|error| match error {
-            BodyError::Broken(error) => broken(error),
-            BodyError::TooLong { .. } => unreachable("the answer is too long for a token"),
+            BodyError::Broken(error) => transport_error(error),
+            BodyError::TooLong { .. } => unreachable("the answer is too long"),
         })?;
     if !status.is_success() {
-        return Err(judge(status, &body, date));
+        return Err(classify(status, &body, date));
     }
     let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| {
-        // The parser's own words could quote the token.
-        unreachable(format!("the answer (HTTP {status}) is no token"))
+        // The parser's error could quote the token.
+        unreachable(format!("the answer (HTTP {status}) is not a token"))
     })?;
     let instance_url = Endpoint::parse("instance_url", &answer.instance_url)
         .map_err(|problem| refused("instance_url", problem.what))?;
     let (org_id, user_id) = match answer.id.as_deref().and_then(identity) {
         Some(pair) => pair,
-        None => who_am_i(http, &instance_url, &answer.access_token).await?,
+        None => user_info(http, &instance_url, &answer.access_token).await?,
     };
     Ok(Granted {
         access_token: Secret::new(answer.access_token),
@@ -162,7 +162,7 @@ pub(crate) async fn login(
     })
 }
 
-fn judge(status: StatusCode, body: &[u8], date: Option<i64>) -> Denied {
+fn classify(status: StatusCode, body: &[u8], date: Option<i64>) -> Denied {
     let parsed = serde_json::from_slice::<Refusal>(body).ok();
     match (status.as_u16(), parsed) {
         (408 | 420 | 429 | 500.., _) => unreachable(format!("HTTP {status}")),
@@ -206,7 +206,7 @@ fn server_time(headers: &reqwest::header::HeaderMap) -> Option<i64> {
     i64::try_from(since.as_secs()).ok()
 }
 
-/// Organisation and user are the last two parts of the identity URL, whatever its host.
+/// Organisation and user: the last two path segments of the identity URL, whatever its host.
 fn identity(id: &str) -> Option<(String, String)> {
     let url = Url::parse(id).ok()?;
     let parts: Vec<&str> = url
@@ -227,14 +227,14 @@ fn is_id(text: &str, prefix: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// An answer without an identity URL: ask, and as a last resort read the organisation from
-/// the token, which begins with it.
-async fn who_am_i(
+/// Organisation and user for an answer without an identity URL: from the userinfo endpoint, or else
+/// the organisation from the token, which starts with it.
+async fn user_info(
     http: &reqwest::Client,
     instance: &Endpoint,
     token: &str,
 ) -> Result<(String, String), Denied> {
-    let asked = async {
+    let request = async {
         let response = http
             .get(instance.join("/services/oauth2/userinfo"))
             .bearer_auth(token)
@@ -246,7 +246,7 @@ async fn who_am_i(
         let body = outbound::read_capped(response, BODY_CAP).await.ok()?;
         serde_json::from_slice::<UserInfo>(&body).ok()
     };
-    if let Some(info) = asked
+    if let Some(info) = request
         .await
         .filter(|info| is_id(&info.organization_id, "00D"))
     {
@@ -254,7 +254,7 @@ async fn who_am_i(
     }
     match token.split_once('!') {
         Some((org, _)) if is_id(org, "00D") => Ok((org.to_owned(), String::new())),
-        _ => Err(unreachable("the answer names no organisation")),
+        _ => Err(unreachable("the answer has no organisation")),
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_identity_is_the_last_two_parts_of_the_url() {
+    fn identity_is_the_end_of_the_url() {
         let expected = Some((
             "00D000000000001EAA".to_owned(),
             "005000000000001AAA".to_owned(),
@@ -275,27 +275,28 @@ mod tests {
             assert_eq!(identity(url), expected);
         }
         assert_eq!(identity("https://login.salesforce.com/id/"), None);
-        assert_eq!(identity("no url"), None);
+        assert_eq!(identity("not a url"), None);
     }
 
     #[test]
-    fn only_an_expired_code_with_a_date_is_a_matter_of_clocks() {
+    fn expired_code_with_date_is_clock_skew() {
         let body = br#"{"error":"invalid_grant","error_description":"expired authorization code"}"#;
         let theirs = unix_now() + 1000;
-        let Denied::Skewed { seconds } = judge(StatusCode::BAD_REQUEST, body, Some(theirs)) else {
-            panic!("not taken for skew");
+        let Denied::Skewed { seconds } = classify(StatusCode::BAD_REQUEST, body, Some(theirs))
+        else {
+            panic!("not classified as skew");
         };
         assert!((995..=1000).contains(&seconds));
         assert!(matches!(
-            judge(StatusCode::BAD_REQUEST, body, None),
+            classify(StatusCode::BAD_REQUEST, body, None),
             Denied::Refused { .. }
         ));
         assert!(matches!(
-            judge(StatusCode::BAD_GATEWAY, b"<html>", Some(theirs)),
+            classify(StatusCode::BAD_GATEWAY, b"<html>", Some(theirs)),
             Denied::Unreachable { .. }
         ));
         assert!(matches!(
-            judge(StatusCode::BAD_REQUEST, b"<html>", None),
+            classify(StatusCode::BAD_REQUEST, b"<html>", None),
             Denied::Refused { .. }
         ));
     }

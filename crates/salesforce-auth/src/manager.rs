@@ -1,5 +1,4 @@
-//! The shared token: one login at a time, and none while the last one was refused, or led to
-//! sessions that are.
+//! The shared token: one login at a time, with a backoff after refused logins and sessions.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -12,35 +11,34 @@ use crate::error::hint;
 use crate::login::{self, Denied, Granted};
 use crate::{AuthError, Config};
 
-const FIRST_WAIT: Duration = Duration::from_secs(30);
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+const FIRST_BACKOFF: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(15 * 60);
 
-/// A token with what belongs to it.
+/// A token with its metadata.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// The access token.
     pub access_token: Secret,
-    /// Where REST is; may change with every login.
+    /// Base URL of REST; may change with every login.
     pub instance_url: Endpoint,
-    /// The organisation, as Salesforce names it (18 characters; 15 where only the token
-    /// itself tells).
+    /// The organisation id (18 characters; 15 if it is only known from the token itself).
     pub org_id: String,
-    /// The user; empty where Salesforce does not tell.
+    /// The user id; empty if unknown.
     pub user_id: String,
-    /// Counts logins; give it back with [`TokenManager::accepted`], [`TokenManager::refused`]
-    /// or [`TokenManager::refresh`].
+    /// Number of the login; pass it to [`TokenManager::accepted`], [`TokenManager::refused`] or
+    /// [`TokenManager::refresh`].
     pub generation: u64,
 }
 
-/// How the login stands, for readiness.
+/// State of the login, for readiness.
 #[derive(Clone, Debug, Default)]
 pub enum LoginStatus {
-    /// Nobody has asked for a token yet.
+    /// No token was requested yet.
     #[default]
     NotYet,
     /// The last login succeeded.
     LoggedIn,
-    /// The last login failed, or the session it gave was refused as the one before it was.
+    /// The last login failed, or two sessions in a row were refused.
     Failed(AuthError),
 }
 
@@ -49,7 +47,7 @@ pub enum LoginStatus {
 pub struct TokenManager {
     config: Config,
     http: reqwest::Client,
-    /// Held during a login: callers that come meanwhile share its result.
+    /// Held during a login: concurrent callers share its result.
     gate: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -58,15 +56,15 @@ pub struct TokenManager {
 struct State {
     session: Option<Session>,
     generation: u64,
-    /// Whether the API let the current session in.
+    /// Whether an API accepted the current session.
     accepted: bool,
-    /// Whether the session before the current one was refused.
+    /// Whether the previous session was refused.
     refused_before: bool,
-    /// Logins tried so far, so that those who waited for one do not repeat its failure.
+    /// Number of login attempts, so that callers that waited for one do not repeat its failure.
     tries: u64,
     status: LoginStatus,
     breaker: Option<Breaker>,
-    /// Seconds our clock is behind theirs, as learnt from a refusal.
+    /// Seconds that our clock is behind Salesforce's, measured at a refusal.
     skew: i64,
 }
 
@@ -79,10 +77,10 @@ struct Breaker {
 }
 
 impl TokenManager {
-    /// Builds the manager; nothing is sent.
+    /// Builds the manager without connecting.
     ///
     /// # Errors
-    /// The TLS library refuses a certificate.
+    /// The TLS library rejects a certificate.
     pub fn new(config: Config, roots: &Roots) -> Result<Self, reqwest::Error> {
         let http = outbound::build(
             &ClientOptions {
@@ -111,9 +109,8 @@ impl TokenManager {
         self.newer_than(0).await
     }
 
-    /// A token newer than the one of `generation_used`, which was refused. Concurrent calls
-    /// share one login; none is made while logging in again did not help (see
-    /// [`Self::refused`]).
+    /// A token newer than the one of `generation_used`, which was refused. Concurrent calls share
+    /// one login; there is none during the backoff (see [`Self::refused`]).
     ///
     /// # Errors
     /// [`AuthError`].
@@ -124,7 +121,7 @@ impl TokenManager {
         }
     }
 
-    /// The API let in the session of this login. May be told as often as it happens.
+    /// Reports that an API accepted this session. May be called any number of times.
     pub fn accepted(&self, generation: u64) {
         let mut state = self.lock();
         if state.accepted || state.session.as_ref().map(|s| s.generation) != Some(generation) {
@@ -136,24 +133,23 @@ impl TokenManager {
         state.status = LoginStatus::LoggedIn;
     }
 
-    /// The API refused the session of this login; it is not handed out again.
+    /// Reports that an API refused this session; it is not returned again.
     ///
-    /// A session that worked before has ended, and one that never worked may have been
-    /// revoked at a bad moment: the next caller logs in again. But when one that never worked
-    /// follows another that was refused, logging in does not help. Then nobody logs in before
-    /// a wait is over, as after a refused login, however many calls there are; the error
-    /// says so.
+    /// A session that worked before has expired, and one that never worked may have been revoked
+    /// early: the next caller logs in again. But when a session that never worked follows a refused
+    /// one, logging in does not help. Then the next login waits for a backoff, as after a refused
+    /// login, and the error is returned.
     pub fn refused(&self, generation: u64) -> Option<AuthError> {
         let mut state = self.lock();
         if state.session.as_ref().map(|s| s.generation) != Some(generation) {
-            // Somebody else told it, or a late answer to an older session.
+            // Already reported, or a late answer to an older session.
             return None;
         }
         state.session = None;
-        let fruitless = state.refused_before && !state.accepted;
+        let never_accepted = state.refused_before && !state.accepted;
         state.refused_before = true;
         state.accepted = false;
-        if !fruitless {
+        if !never_accepted {
             return None;
         }
         let error = self.open_breaker(&mut state, |retry_at| AuthError::SessionRefused {
@@ -165,7 +161,7 @@ impl TokenManager {
         Some(error)
     }
 
-    /// The organisation's id; logs in when that is not known yet.
+    /// The organisation's id; logs in if necessary.
     ///
     /// # Errors
     /// [`AuthError`].
@@ -173,20 +169,21 @@ impl TokenManager {
         Ok(self.token().await?.org_id)
     }
 
-    /// Ends the wait after a refused login or session: somebody says it is fixed (SIGHUP).
+    /// Ends the backoff after a refused login or session, because an operator reports it fixed
+    /// (SIGHUP).
     pub fn reset(&self) {
         let mut state = self.lock();
         state.breaker = None;
         state.refused_before = false;
     }
 
-    /// How the login stands.
+    /// State of the login.
     #[must_use]
     pub fn status(&self) -> LoginStatus {
         self.lock().status.clone()
     }
 
-    /// What is wrong with the login, for readiness; nothing while nobody has asked yet.
+    /// The error of the login, for readiness; `None` before the first login.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         match self.status() {
@@ -202,7 +199,7 @@ impl TokenManager {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves plain values behind, which are as good as before.
+        // The state is plain values, which a panic elsewhere cannot leave inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -219,13 +216,13 @@ impl TokenManager {
             return Ok(session);
         }
         let tries_before = self.lock().tries;
-        let _turn = self.gate.lock().await;
+        let _guard = self.gate.lock().await;
         if let Some(session) = self.current(generation) {
             return Ok(session);
         }
         {
             let mut state = self.lock();
-            // The refused token must not be handed out again, whatever comes of the login.
+            // The refused token must not be returned again, whatever the result of the login.
             state.session = None;
             if state.tries > tries_before
                 && let LoginStatus::Failed(error) = &state.status
@@ -233,13 +230,13 @@ impl TokenManager {
                 return Err(error.clone());
             }
         }
-        self.closed_breaker()?;
+        self.check_breaker()?;
         let result = self.log_in().await;
-        self.settle(result)
+        self.finish_login(result)
     }
 
-    /// An error while the wait after a refusal is on.
-    fn closed_breaker(&self) -> Result<(), AuthError> {
+    /// Returns the error while the backoff after a refusal is running.
+    fn check_breaker(&self) -> Result<(), AuthError> {
         let state = self.lock();
         match &state.breaker {
             Some(breaker)
@@ -258,7 +255,7 @@ impl TokenManager {
             Err(Denied::Skewed { seconds }) => {
                 tracing::warn!(
                     seconds,
-                    "this machine's clock differs from Salesforce's; logging in with theirs"
+                    "clock skew detected; logging in with Salesforce's time"
                 );
                 self.lock().skew = seconds;
                 login::login(&self.http, &self.config, seconds).await
@@ -267,7 +264,7 @@ impl TokenManager {
         }
     }
 
-    fn settle(&self, result: Result<Granted, Denied>) -> Result<Session, AuthError> {
+    fn finish_login(&self, result: Result<Granted, Denied>) -> Result<Session, AuthError> {
         let mut state = self.lock();
         state.tries += 1;
         let error = match result {
@@ -283,8 +280,8 @@ impl TokenManager {
                 };
                 state.session = Some(session.clone());
                 state.accepted = false;
-                // Where sessions were refused, only the API can say that it is over; until
-                // then the length of the next wait is kept.
+                // After refused sessions only an API can confirm that it works again; until then
+                // the next backoff keeps growing.
                 let refused =
                     |breaker: &Breaker| matches!(breaker.error, AuthError::SessionRefused { .. });
                 if !state.breaker.as_ref().is_some_and(refused) {
@@ -312,7 +309,7 @@ impl TokenManager {
             }
         };
         count(error.class(), 1);
-        tracing::warn!(%error, "no token from Salesforce");
+        tracing::warn!(%error, "Salesforce login failed");
         state.status = LoginStatus::Failed(error.clone());
         Err(error)
     }
@@ -334,9 +331,9 @@ impl TokenManager {
         let key_changed_at = self.config.key.changed_at();
         let wait = match &state.breaker {
             Some(breaker) if breaker.key_changed_at == key_changed_at => {
-                (breaker.wait * 2).min(LONGEST_WAIT)
+                (breaker.wait * 2).min(MAX_BACKOFF)
             }
-            _ => FIRST_WAIT,
+            _ => FIRST_BACKOFF,
         };
         let refused = error(SystemTime::now() + wait);
         state.breaker = Some(Breaker {

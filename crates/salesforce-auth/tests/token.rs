@@ -1,4 +1,4 @@
-//! The shared token against a token endpoint that answers by script.
+//! The shared token against a scripted token endpoint.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
@@ -21,7 +21,7 @@ const OTHER_KEY: &str = include_str!("keys/test-only-pkcs1.pem");
 
 type Script = Box<dyn Fn(&str) -> Response + Send + Sync>;
 
-/// A token endpoint; every login takes the next answer, and the last one again and again.
+/// A token endpoint; every login takes the next answer, and the last one is repeated.
 struct Endpoint {
     url: String,
     logins: Arc<Mutex<Vec<Value>>>,
@@ -127,7 +127,7 @@ async fn later(by: Duration) {
 }
 
 #[tokio::test]
-async fn callers_at_the_same_time_share_one_login() {
+async fn concurrent_callers_share_one_login() {
     let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
     let manager = Arc::new(endpoint.manager(&key.path()));
     let ask = |generation: Option<u64>| {
@@ -163,7 +163,7 @@ async fn callers_at_the_same_time_share_one_login() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_not_repeated_before_its_wait_which_doubles() {
+async fn refused_login_backs_off_exponentially() {
     let endpoint = Endpoint::start(vec![refused("user hasn't approved this consumer")]).await;
     let key = Key::new();
     let manager = endpoint.manager(&key.path());
@@ -188,7 +188,7 @@ async fn a_refused_login_is_not_repeated_before_its_wait_which_doubles() {
 }
 
 #[tokio::test]
-async fn a_changed_key_or_a_signal_ends_the_wait() {
+async fn changed_key_or_reset_ends_login_backoff() {
     let script = vec![
         refused("invalid assertion"),
         refused("invalid assertion"),
@@ -207,7 +207,7 @@ async fn a_changed_key_or_a_signal_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_behind_is_made_up_for_once() {
+async fn clock_skew_is_corrected() {
     let ahead = SystemTime::now() + Duration::from_secs(3600);
     let expired: Script = Box::new(move |url| {
         let mut response = refused("expired authorization code")(url);
@@ -224,7 +224,7 @@ async fn a_clock_that_is_behind_is_made_up_for_once() {
 }
 
 #[tokio::test]
-async fn an_instance_without_encryption_is_refused() {
+async fn unencrypted_instance_is_rejected() {
     let plain: Script = Box::new(|_| {
         axum::Json(json!({"access_token": "t", "instance_url": "http://example.com", "id": ""}))
             .into_response()
@@ -235,7 +235,7 @@ async fn an_instance_without_encryption_is_refused() {
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_down_is_no_refusal() {
+async fn unavailable_endpoint_is_not_a_refusal() {
     let down: Script =
         Box::new(|_| (axum::http::StatusCode::SERVICE_UNAVAILABLE, "<html>").into_response());
     let (endpoint, key) = (Endpoint::start(vec![down, granted()]).await, Key::new());
@@ -245,8 +245,8 @@ async fn an_endpoint_that_is_down_is_no_refusal() {
     assert!(manager.token().await.is_ok());
 }
 
-/// Uses a token that the API then refuses.
-async fn use_in_vain(manager: &TokenManager) -> Option<AuthError> {
+/// Uses a token that the API refuses.
+async fn use_refused_token(manager: &TokenManager) -> Option<AuthError> {
     match manager.token().await {
         Ok(session) => manager.refused(session.generation),
         Err(error) => Some(error),
@@ -254,39 +254,39 @@ async fn use_in_vain(manager: &TokenManager) -> Option<AuthError> {
 }
 
 #[tokio::test]
-async fn sessions_that_are_refused_twice_end_the_logins_until_a_wait_is_over() {
+async fn session_refused_twice_backs_off() {
     let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
     let manager = endpoint.manager(&key.path());
     for _ in 0..100 {
-        use_in_vain(&manager).await;
+        use_refused_token(&manager).await;
     }
     assert_eq!(endpoint.logins(), 2);
     let error = manager.token().await.unwrap_err();
     assert!(matches!(error, AuthError::SessionRefused { .. }), "{error}");
     assert!(error.to_string().contains("connected app"), "{error}");
     assert!(error.needs_operator());
-    // The wait doubles while nothing changes.
+    // The backoff doubles while nothing changes.
     for (wait, logins) in [(31, 3), (31, 3), (30, 4)] {
         later(Duration::from_secs(wait)).await;
-        use_in_vain(&manager).await;
-        use_in_vain(&manager).await;
+        use_refused_token(&manager).await;
+        use_refused_token(&manager).await;
         assert_eq!(endpoint.logins(), logins, "after {wait} s more");
         assert!(manager.problem().is_some());
     }
-    // The API lets the next one in: all is well, and the next wait would be a short one.
+    // The API accepts the next session, which resets the backoff.
     later(Duration::from_secs(121)).await;
     let session = manager.token().await.unwrap();
-    assert!(manager.problem().is_some(), "nobody has used it yet");
+    assert!(manager.problem().is_some(), "it was not used yet");
     manager.accepted(session.generation);
     assert!(matches!(manager.status(), LoginStatus::LoggedIn));
-    // What ends later is renewed at once.
+    // A session that expires later is renewed at once.
     let next = manager.refresh(session.generation).await.unwrap();
     assert_eq!(next.generation, session.generation + 1);
     manager.accepted(next.generation);
 }
 
 #[tokio::test]
-async fn a_refusal_that_comes_late_or_many_times_is_counted_once() {
+async fn late_or_repeated_refusals_count_once() {
     let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
     let manager = endpoint.manager(&key.path());
     let first = manager.token().await.unwrap().generation;
@@ -304,14 +304,14 @@ async fn a_refusal_that_comes_late_or_many_times_is_counted_once() {
 }
 
 #[tokio::test]
-async fn a_changed_key_or_a_signal_ends_the_wait_after_refused_sessions() {
+async fn changed_key_or_reset_ends_session_backoff() {
     let (endpoint, key) = (Endpoint::start(vec![granted()]).await, Key::new());
     let manager = endpoint.manager(&key.path());
-    while use_in_vain(&manager).await.is_none() {}
+    while use_refused_token(&manager).await.is_none() {}
     assert!(manager.token().await.is_err());
     key.rotate();
     assert!(manager.token().await.is_ok());
-    while use_in_vain(&manager).await.is_none() {}
+    while use_refused_token(&manager).await.is_none() {}
     assert!(manager.token().await.is_err());
     manager.reset();
     assert!(manager.token().await.is_ok());

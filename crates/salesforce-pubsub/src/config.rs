@@ -1,24 +1,24 @@
-//! The settings of the stream.
+//! Settings of the event stream.
 
 use std::time::Duration;
 
 use clap::Args;
 use settings::{Endpoint, Problems};
 
-/// Flags and environment variables of the event stream, as they were given.
+/// Flags and environment variables of the event stream, as given.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Salesforce Pub/Sub")]
 pub struct PubSubArgs {
-    /// Where the Pub/Sub API is [default: <https://api.pubsub.salesforce.com:7443>]
+    /// Endpoint of the Pub/Sub API [default: <https://api.pubsub.salesforce.com:7443>]
     #[arg(long, env = "SF_PUBSUB_ENDPOINT", value_name = "URL")]
     pub sf_pubsub_endpoint: Option<String>,
     /// HTTP/2 ping interval [default: 30s]
     #[arg(long, env = "SF_PUBSUB_PING_EVERY", value_name = "DURATION")]
     pub sf_pubsub_ping_every: Option<String>,
-    /// How long an HTTP/2 ping may go unanswered [default: 15s]
+    /// Timeout of an HTTP/2 ping [default: 15s]
     #[arg(long, env = "SF_PUBSUB_PING_TIMEOUT", value_name = "DURATION")]
     pub sf_pubsub_ping_timeout: Option<String>,
-    /// No message for so long: the stream is opened again [default: 285s]
+    /// Reopen the stream after this long without a message [default: 285s]
     #[arg(long, env = "SF_PUBSUB_WATCHDOG", value_name = "DURATION")]
     pub sf_pubsub_watchdog: Option<String>,
     /// Credit window, 1 to 100 [default: 100]
@@ -26,23 +26,23 @@ pub struct PubSubArgs {
     pub sf_pubsub_num_requested: Option<String>,
 }
 
-/// Checked settings of the stream.
+/// Validated settings of the event stream.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the service is.
+    /// Endpoint of the service.
     pub endpoint: Endpoint,
     /// HTTP/2 ping interval.
     pub ping_every: Duration,
-    /// How long a ping may go unanswered.
+    /// Timeout of a ping.
     pub ping_timeout: Duration,
-    /// The longest silence.
+    /// Maximum time without a message.
     pub watchdog: Duration,
-    /// Events that may be under way to us.
+    /// Maximum number of outstanding events.
     pub window: i32,
 }
 
 impl PubSubArgs {
-    /// Checks the settings, noting every problem.
+    /// Validates the settings and collects every problem.
     pub fn check(&self, problems: &mut Problems) -> Option<Config> {
         let text = self
             .sf_pubsub_endpoint
@@ -53,7 +53,7 @@ impl PubSubArgs {
         let mut positive = |name, value: &Option<String>, default| {
             let duration = problems.duration(name, value.as_deref(), default)?;
             if duration.is_zero() {
-                problems.add(name, "it is zero", "Give a duration above zero");
+                problems.add(name, "it is zero", "Use a duration above zero");
                 return None;
             }
             Some(duration)
@@ -69,7 +69,7 @@ impl PubSubArgs {
             "SF_PUBSUB_NUM_REQUESTED",
             self.sf_pubsub_num_requested.as_deref(),
             "100",
-            "Give a number from 1 to 100",
+            "Use a number from 1 to 100",
             |text| {
                 text.parse()
                     .ok()
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_those_of_the_contract() {
+    fn defaults_match_the_contract() {
         let config = PubSubArgs::default().check(&mut Problems::new()).unwrap();
         assert_eq!(
             config.endpoint.base(),
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named() {
+    fn invalid_settings_are_named() {
         let args = PubSubArgs {
             sf_pubsub_endpoint: Some("http://example.com".to_owned()),
             sf_pubsub_watchdog: Some("0".to_owned()),

@@ -1,41 +1,41 @@
-//! How many events the service may still send.
+//! Flow control: how many events the service may still send.
 
-/// How much credit is open. The service's own count is what holds; only a grant that it has
-/// not counted yet is added, or it would be given twice.
+/// The flow control window. The service's count of outstanding credits is authoritative; grants
+/// that it has not counted yet are added, so that they are not granted twice.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct FlowControlWindow {
     window: i32,
-    pub(crate) known: i32,
-    on_its_way: i32,
+    pub(crate) outstanding: i32,
+    in_flight: i32,
 }
 
-impl Ledger {
+impl FlowControlWindow {
     pub(crate) fn new(window: i32) -> Self {
         Self {
             window,
-            known: window,
-            on_its_way: 0,
+            outstanding: window,
+            in_flight: 0,
         }
     }
 
     pub(crate) fn received(&mut self, events: i32, pending: i32) {
         let pending = pending.max(0);
-        // More than what deliveries explain: the grant has arrived.
-        if pending.saturating_add(events) > self.known {
-            self.on_its_way = 0;
+        // More than the deliveries explain: the grant has arrived.
+        if pending.saturating_add(events) > self.outstanding {
+            self.in_flight = 0;
         }
-        self.known = pending;
+        self.outstanding = pending;
     }
 
     pub(crate) fn due(&self) -> Option<i32> {
-        let open = self.known.saturating_add(self.on_its_way);
+        let open = self.outstanding.saturating_add(self.in_flight);
         (open <= self.window / 2)
             .then(|| self.window - open)
             .filter(|events| *events > 0)
     }
 
     pub(crate) fn granted(&mut self, events: i32) {
-        self.on_its_way += events;
+        self.in_flight += events;
     }
 }
 
@@ -44,29 +44,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn credit_is_granted_at_half_the_window_and_a_grant_under_way_is_not_given_twice() {
-        let mut ledger = Ledger::new(100);
-        assert_eq!(ledger.due(), None);
-        ledger.received(49, 51);
-        assert_eq!(ledger.due(), None);
-        ledger.received(1, 50);
-        assert_eq!(ledger.due(), Some(50));
-        ledger.granted(50);
-        // Sent before the grant arrived there.
-        ledger.received(10, 40);
-        assert_eq!(ledger.due(), None);
+    fn credit_is_granted_once_at_half_the_window() {
+        let mut credits = FlowControlWindow::new(100);
+        assert_eq!(credits.due(), None);
+        credits.received(49, 51);
+        assert_eq!(credits.due(), None);
+        credits.received(1, 50);
+        assert_eq!(credits.due(), Some(50));
+        credits.granted(50);
+        // Sent before the grant arrived.
+        credits.received(10, 40);
+        assert_eq!(credits.due(), None);
         // Sent after it.
-        ledger.received(10, 80);
-        assert_eq!((ledger.due(), ledger.on_its_way), (None, 0));
-        ledger.received(80, 0);
-        assert_eq!(ledger.due(), Some(100));
+        credits.received(10, 80);
+        assert_eq!((credits.due(), credits.in_flight), (None, 0));
+        credits.received(80, 0);
+        assert_eq!(credits.due(), Some(100));
     }
 
     #[test]
-    fn a_window_of_one_keeps_moving() {
-        let mut ledger = Ledger::new(1);
-        assert_eq!(ledger.due(), None);
-        ledger.received(1, 0);
-        assert_eq!(ledger.due(), Some(1));
+    fn window_of_one_keeps_flowing() {
+        let mut credits = FlowControlWindow::new(1);
+        assert_eq!(credits.due(), None);
+        credits.received(1, 0);
+        assert_eq!(credits.due(), Some(1));
     }
 }

@@ -1,4 +1,4 @@
-//! From a payload to a request.
+//! Decodes payloads to requests.
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
@@ -9,45 +9,45 @@ use domain::key::{CorrelationId, IdemKey};
 use domain::ports::UndecodableReason;
 use domain::time::Timestamp;
 
-/// Why a payload asks for nothing, with the particulars (which hold none of it).
+/// Why a payload cannot be decoded. The detail contains no payload.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unusable {
+pub(crate) struct DecodeError {
     pub(crate) reason: UndecodableReason,
     pub(crate) detail: String,
-    /// Names and values, where it decodes.
+    /// The decoded fields, if any.
     pub(crate) fields: Vec<(String, String)>,
 }
 
-fn malformed(detail: impl Into<String>) -> Unusable {
-    Unusable {
+fn malformed(detail: impl Into<String>) -> DecodeError {
+    DecodeError {
         reason: UndecodableReason::Malformed,
         detail: detail.into(),
         fields: Vec::new(),
     }
 }
 
-/// A message is at most 4 MiB, so nothing in it can be longer.
+/// A message is at most 4 MiB, so no value can be longer.
 const LARGEST_VALUE: usize = 4 * 1024 * 1024;
 
-/// The length of the event's text fields, in characters: `Text(80)`.
+/// Maximum length of the event's text fields, in characters: `Text(80)`.
 const LABEL: usize = 80;
-/// Milliseconds from 1970 to the end of the year 9999; what lies outside cannot be reckoned with.
+/// Valid timestamps: milliseconds from 1970 to the end of the year 9999.
 const TIMES: std::ops::Range<i64> = 0..253_402_300_800_000;
 
-/// A schema that can be decoded with, or why not.
+/// Parses a schema, or returns why it cannot be used.
 ///
-/// Events hold plain values. A schema that refers to itself could send the decoder round in
-/// circles, so it counts as one that cannot be understood.
+/// Events contain plain values only. A recursive schema could make the decoder loop, so it is
+/// rejected.
 pub(crate) fn parse_schema(json: &str) -> Result<Schema, String> {
-    // The decoder's own bound is far above; it can only be set once for the process.
+    // The decoder's default limit is much higher. It can only be set once per process.
     apache_avro::util::max_allocation_bytes(LARGEST_VALUE);
-    let schema = Schema::parse_str(json)
-        .map_err(|error| format!("the schema is no Avro schema: {error}"))?;
+    let schema =
+        Schema::parse_str(json).map_err(|error| format!("not a valid Avro schema: {error}"))?;
     if !matches!(schema, Schema::Record(_)) {
-        return Err("the schema is no record".to_owned());
+        return Err("the schema is not a record".to_owned());
     }
     if !is_plain(&schema) {
-        return Err("the schema holds arrays, maps or references".to_owned());
+        return Err("the schema contains arrays, maps or references".to_owned());
     }
     Ok(schema)
 }
@@ -61,8 +61,8 @@ fn is_plain(schema: &Schema) -> bool {
     }
 }
 
-/// Bytes whose end is an error of its own: the decoder takes an ordinary end in the middle of
-/// a value for null, so a payload that was cut off would pass for one with empty fields.
+/// A reader that fails at its end: the decoder treats a regular end of input in the middle of a
+/// value as null, so a truncated payload would pass as one with empty fields.
 struct Strict<'a>(&'a [u8]);
 
 impl std::io::Read for Strict<'_> {
@@ -79,17 +79,17 @@ impl std::io::Read for Strict<'_> {
 
 /// Decodes a payload that was written with `schema`.
 ///
-/// Answers the request, and the event's version as it stands there.
+/// Returns the request and the event's version.
 pub(crate) fn request(
     schema: &Schema,
     payload: &[u8],
-) -> Result<(ProvisionRequest, f64), Unusable> {
+) -> Result<(ProvisionRequest, f64), DecodeError> {
     let mut rest = Strict(payload);
     let value = GenericDatumReader::builder(schema)
         .build()
         .and_then(|reader| reader.read_value(&mut rest))
-        .map_err(|_| malformed("the payload does not fit its schema"))?;
-    // The decoder does not mind what follows; a wrong schema often shows only there.
+        .map_err(|_| malformed("the payload does not match its schema"))?;
+    // The decoder ignores trailing bytes, which are often the only sign of a wrong schema.
     let left_over = rest.0.len();
     if left_over > 0 {
         return Err(malformed(format!(
@@ -97,7 +97,7 @@ pub(crate) fn request(
         )));
     }
     let Value::Record(fields) = value else {
-        return Err(malformed("the payload is no record"));
+        return Err(malformed("the payload is not a record"));
     };
     let field = |name: &str| {
         fields
@@ -108,7 +108,7 @@ pub(crate) fn request(
     let text = |name: &str| match field(name) {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.clone())),
-        _ => Err(malformed(format!("{name} is no text"))),
+        _ => Err(malformed(format!("{name} is not a text"))),
     };
     let label = |name: &str| {
         let text = text(name)?;
@@ -119,7 +119,7 @@ pub(crate) fn request(
             }
             _ => return Ok(text),
         };
-        Err(Unusable {
+        Err(DecodeError {
             fields: readable(&fields),
             ..malformed(format!("{name} {wrong}"))
         })
@@ -128,19 +128,19 @@ pub(crate) fn request(
         Value::Long(millis) | Value::TimestampMillis(millis) if TIMES.contains(millis) => {
             Timestamp::from_millis(*millis)
         }
-        _ => return Err(malformed("CreatedDate is no point in time")),
+        _ => return Err(malformed("CreatedDate is not a valid timestamp")),
     };
     let (idem_key, correlation) = (label("IdemKey__c")?, label("CorrelationId__c")?);
     let requested_by = label("RequestedBy__c")?;
     let version = version(field("Version__c"))?;
     let order = text("OrderId__c")?
         .filter(|text| !text.trim().is_empty())
-        .ok_or_else(|| Unusable {
+        .ok_or_else(|| DecodeError {
             reason: UndecodableReason::MissingOrder,
             detail: "the event has no OrderId__c".to_owned(),
             fields: readable(&fields),
         })?;
-    let order = OrderId::parse(order.trim()).map_err(|error| Unusable {
+    let order = OrderId::parse(order.trim()).map_err(|error| DecodeError {
         reason: UndecodableReason::InvalidOrder,
         detail: error.to_string(),
         fields: readable(&fields),
@@ -150,18 +150,18 @@ pub(crate) fn request(
         idem_key: idem_key.and_then(IdemKey::new),
         correlation: correlation.and_then(CorrelationId::new),
         requested_by: requested_by.filter(|text| !text.trim().is_empty()),
-        // There is one version so far, and later ones are read as far as we understand them.
+        // There is only version 1 so far; later ones are read as version 1.
         version: 1,
         created_at,
     };
     Ok((request, version))
 }
 
-/// More fields than an event has, and longer values than one needs.
+/// Limits of the fields that are kept of an undecodable event.
 const FIELDS: usize = 50;
 const LONGEST: usize = 255;
 
-/// Names and values as people read them, bounded; what is no plain value is left out.
+/// Displayable names and values, bounded; values that are not plain are omitted.
 fn readable(fields: &[(String, Value)]) -> Vec<(String, String)> {
     let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
     let plain = fields.iter().filter_map(|(name, value)| {
@@ -187,8 +187,8 @@ fn inner(value: &Value) -> &Value {
     }
 }
 
-/// The version as a number; 1 when it is absent or no whole number.
-fn version(value: &Value) -> Result<f64, Unusable> {
+/// The version as a number; 1 when it is absent or not a whole number.
+fn version(value: &Value) -> Result<f64, DecodeError> {
     let number = match value {
         Value::Null => 1.0,
         Value::Double(number) => *number,
@@ -196,7 +196,7 @@ fn version(value: &Value) -> Result<f64, Unusable> {
         Value::Int(number) => f64::from(*number),
         Value::Long(number) => *number as f64,
         Value::String(text) => text.trim().parse().unwrap_or(1.0),
-        _ => return Err(malformed("Version__c is no number")),
+        _ => return Err(malformed("Version__c is not a number")),
     };
     Ok(if number.is_finite() && number.fract() == 0.0 {
         number

@@ -8,7 +8,7 @@ use crate::decode::tests::SCHEMA;
 use crate::decode::{parse_schema, request};
 
 #[test]
-fn no_payload_makes_the_decoder_panic_or_say_more_than_it_should() {
+fn decoding_never_panics_or_leaks_payload() {
     let schema = parse_schema(SCHEMA).unwrap();
     let target = Target {
         name: "avro_payload",
@@ -16,13 +16,13 @@ fn no_payload_makes_the_decoder_panic_or_say_more_than_it_should() {
     };
     target.hold(|payload| match request(&schema, payload) {
         Ok((request, _)) => assert!(request.order.as_str().len() == 18),
-        // The particulars are for people and logs: short, and nothing of the payload.
-        Err(unusable) => assert!(unusable.detail.len() < 300, "{}", unusable.detail),
+        // The detail is for operators and logs: short and without payload.
+        Err(error) => assert!(error.detail.len() < 300, "{}", error.detail),
     });
 }
 
 #[test]
-fn no_schema_makes_the_decoder_panic_or_go_round_in_circles() {
+fn schema_parsing_never_panics_or_loops() {
     let target = Target {
         name: "avro_schema",
         dictionary: &[
@@ -51,7 +51,7 @@ fn no_schema_makes_the_decoder_panic_or_go_round_in_circles() {
 }
 
 #[test]
-fn what_salesforce_encodes_is_decoded_as_it_was() {
+fn encoded_events_round_trip() {
     let schema = parse_schema(SCHEMA).unwrap();
     let target = Target {
         name: "avro_payload",
@@ -83,14 +83,14 @@ fn what_salesforce_encodes_is_decoded_as_it_was() {
             .unwrap();
         let decoded = request(&schema, &payload);
         if text.contains(char::is_control) || text.chars().count() > 80 {
-            assert!(decoded.is_err(), "the store could not keep it");
+            assert!(decoded.is_err(), "the store cannot hold it");
             return;
         }
         let (got, version) = decoded.unwrap();
         assert_eq!(got.order.as_str(), "801000000000001AAA");
         let key = got.idem_key.map(|key| key.as_str().to_owned());
-        let kept = Some(text).filter(|text| !text.trim().is_empty());
-        assert_eq!((key, got.requested_by), (kept.clone(), kept));
+        let expected = Some(text).filter(|text| !text.trim().is_empty());
+        assert_eq!((key, got.requested_by), (expected.clone(), expected));
         assert_eq!((got.created_at.as_millis(), version), (at, 2.0));
     });
 }

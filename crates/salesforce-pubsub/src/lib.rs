@@ -1,13 +1,13 @@
-//! The event source: Salesforce Pub/Sub API over gRPC, Avro payloads.
+//! Event source adapter for the Salesforce Pub/Sub API (gRPC, Avro).
 //!
-//! [`PubSub`] opens streams; a stream decodes each event with the schema it names, grants
-//! credit only for what its reader has stored, and ends with an error that says what the
-//! reader can do. Nothing of the wire gets out of this crate.
+//! [`PubSub`] opens streams. A stream decodes each event with its schema, grants credit only for
+//! events that its reader has stored, and ends with an error that classifies what the reader can
+//! do. Wire types do not leave this crate.
 
 mod config;
 mod credit;
 mod decode;
-mod failure;
+mod error;
 #[cfg(test)]
 mod fuzz;
 mod rpc;

@@ -1,4 +1,4 @@
-//! The connection, and what goes along with every call.
+//! The connection and the headers of every call.
 
 use std::time::Duration;
 
@@ -15,9 +15,9 @@ use crate::Config;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A channel that connects when it is first used, and again whenever it broke.
+/// A channel that connects on first use and reconnects when it breaks.
 pub(crate) fn channel(config: &Config, roots: &Roots) -> Result<Channel, tonic::transport::Error> {
-    // A connection that a firewall forgot gives no error; only pings find out.
+    // A connection dropped by a firewall yields no error; only pings detect it.
     let mut endpoint = Endpoint::from_shared(config.endpoint.base().to_owned())?
         .user_agent(concat!("orderbridge/", env!("CARGO_PKG_VERSION")))?
         .connect_timeout(CONNECT_TIMEOUT)
@@ -26,7 +26,7 @@ pub(crate) fn channel(config: &Config, roots: &Roots) -> Result<Channel, tonic::
         .keep_alive_while_idle(true);
     if config.endpoint.is_tls() {
         let mut store = RootCertStore::empty();
-        // System stores hold the odd certificate that nobody can parse.
+        // System stores may contain certificates that cannot be parsed.
         store.add_parsable_certificates(
             roots
                 .iter()
@@ -37,7 +37,7 @@ pub(crate) fn channel(config: &Config, roots: &Roots) -> Result<Channel, tonic::
     Ok(endpoint.connect_lazy())
 }
 
-/// A request with the three headers of the service and an id of its own.
+/// A request with the service's three headers and a trace id.
 pub(crate) fn request<T>(message: T, session: &Session) -> Result<Request<T>, StreamError> {
     let mut request = Request::new(message);
     let tenant = tenant(&session.org_id);
@@ -48,9 +48,9 @@ pub(crate) fn request<T>(message: T, session: &Session) -> Result<Request<T>, St
         ("tenantid", tenant.as_str()),
         ("x-client-trace-id", trace.as_str()),
     ] {
-        // The error would show the value.
+        // The original error would show the value.
         let mut value: MetadataValue<Ascii> = value.parse().map_err(|_| {
-            crate::failure::disconnected(format!("the login's {name} cannot go into a header"))
+            crate::error::disconnected(format!("the login's {name} is not a valid header value"))
         })?;
         value.set_sensitive(name == "accesstoken");
         request.metadata_mut().insert(name, value);
@@ -58,7 +58,7 @@ pub(crate) fn request<T>(message: T, session: &Session) -> Result<Request<T>, St
     Ok(request)
 }
 
-/// The service wants the long form.
+/// The service requires the 18-character form.
 fn tenant(org: &str) -> String {
     domain::id::OrgId::parse(org).map_or_else(|_| org.to_owned(), |id| id.to_string())
 }
@@ -70,14 +70,14 @@ mod tests {
     use settings::Problems;
 
     #[tokio::test]
-    async fn the_real_endpoint_can_be_set_up_with_the_systems_roots() {
+    async fn default_endpoint_works_with_system_roots() {
         let config = PubSubArgs::default().check(&mut Problems::new()).unwrap();
         assert!(config.endpoint.is_tls());
         channel(&config, &Roots::load(None).unwrap()).unwrap();
     }
 
     #[test]
-    fn the_tenant_is_named_in_its_long_form() {
+    fn tenant_uses_the_18_character_id() {
         assert_eq!(tenant("00D000000000001"), "00D000000000001EAA");
         assert_eq!(tenant("00D000000000001EAA"), "00D000000000001EAA");
     }

@@ -1,4 +1,4 @@
-//! Schemas by id, kept for good: an id never gets another meaning.
+//! Schema cache by id: a schema id never changes its meaning.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,23 +10,23 @@ use salesforce_auth::TokenManager;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::failure::{self, Reaction};
+use crate::error::{self, Reaction};
 use crate::proto::SchemaRequest;
 use crate::proto::pub_sub_client::PubSubClient;
 use crate::{decode, rpc};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Far more than an event ever has; a server that makes ids up must not fill memory.
-const KEPT: usize = 1000;
+/// Upper bound of the cache, so that a server that invents ids cannot fill memory.
+const MAX_CACHED: usize = 1000;
 
-/// A schema, or why an event that names it can never be decoded.
-pub(crate) type Known = Result<Arc<Schema>, String>;
+/// A schema, or why its events can never be decoded.
+pub(crate) type SchemaResult = Result<Arc<Schema>, String>;
 
-/// The schemas seen so far.
+/// The schema cache.
 pub(crate) struct Schemas {
     channel: Channel,
     tokens: Arc<TokenManager>,
-    kept: Mutex<HashMap<String, Arc<Schema>>>,
+    cache: Mutex<HashMap<String, Arc<Schema>>>,
 }
 
 impl Schemas {
@@ -34,18 +34,18 @@ impl Schemas {
         Self {
             channel,
             tokens,
-            kept: Mutex::default(),
+            cache: Mutex::default(),
         }
     }
 
-    /// The schema, asked for once. An error says that it cannot be told now: nothing may be
+    /// The schema, fetched once. An error means that it is not available now: nothing may be
     /// decided about the event.
-    pub(crate) async fn get(&self, id: &str) -> Result<Known, StreamError> {
+    pub(crate) async fn get(&self, id: &str) -> Result<SchemaResult, StreamError> {
         if id.trim().is_empty() {
-            return Ok(Err("the event names no schema".to_owned()));
+            return Ok(Err("the event has no schema id".to_owned()));
         }
-        let kept = self.kept().get(id).cloned();
-        if let Some(schema) = kept {
+        let cache = self.cache().get(id).cloned();
+        if let Some(schema) = cache {
             return Ok(Ok(schema));
         }
         let json = match self.fetch(id).await? {
@@ -56,20 +56,20 @@ impl Schemas {
             Ok(schema) => Arc::new(schema),
             Err(why) => return Ok(Err(why)),
         };
-        let mut kept = self.kept();
-        if kept.len() >= KEPT {
-            kept.clear();
+        let mut cache = self.cache();
+        if cache.len() >= MAX_CACHED {
+            cache.clear();
         }
-        kept.insert(id.to_owned(), Arc::clone(&schema));
+        cache.insert(id.to_owned(), Arc::clone(&schema));
         Ok(Ok(schema))
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Schema>>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Schema>>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn fetch(&self, id: &str) -> Result<Result<String, String>, StreamError> {
-        let mut session = self.tokens.token().await.map_err(failure::no_token)?;
+        let mut session = self.tokens.token().await.map_err(error::no_token)?;
         let mut fresh = false;
         loop {
             let message = SchemaRequest {
@@ -84,18 +84,18 @@ impl Schemas {
                 }
                 Ok(Err(status)) => status,
                 Err(_) => {
-                    return Err(failure::disconnected(format!(
+                    return Err(error::disconnected(format!(
                         "no schema within {} s",
                         TIMEOUT.as_secs()
                     )));
                 }
             };
-            match failure::reaction(&status) {
-                // An open stream outlives its token, so this call may be the first to see.
+            match error::reaction(&status) {
+                // An open stream outlives its token, so this call may be the first to be refused.
                 Reaction::Login if fresh => {
                     return Err(match self.tokens.refused(session.generation) {
-                        Some(error) => failure::no_token(error),
-                        None => failure::refused_twice(&status),
+                        Some(error) => error::no_token(error),
+                        None => error::refused_twice(&status),
                     });
                 }
                 Reaction::Login => {
@@ -104,15 +104,15 @@ impl Schemas {
                         .tokens
                         .refresh(session.generation)
                         .await
-                        .map_err(failure::no_token)?;
+                        .map_err(error::no_token)?;
                 }
                 reaction if !does_not_exist(&status) => {
-                    return Err(failure::stream_error(reaction, status));
+                    return Err(error::stream_error(reaction, status));
                 }
                 _ => {
                     return Ok(Err(format!(
-                        "Salesforce does not know the schema: {}",
-                        failure::describe(&status)
+                        "Salesforce has no such schema: {}",
+                        error::describe(&status)
                     )));
                 }
             }

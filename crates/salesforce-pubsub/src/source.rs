@@ -1,4 +1,4 @@
-//! Opening streams.
+//! Opens streams.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -16,7 +16,7 @@ use crate::proto::pub_sub_client::PubSubClient;
 use crate::proto::{FetchRequest, ReplayPreset};
 use crate::schema::Schemas;
 use crate::stream::{Refusals, Stream, Subscription, read};
-use crate::{Config, failure, rpc};
+use crate::{Config, error, rpc};
 
 /// The Pub/Sub API of one org.
 pub struct PubSub {
@@ -28,11 +28,10 @@ pub struct PubSub {
 }
 
 impl PubSub {
-    /// Builds the source; nothing connects before a stream is opened. Must be called on a
-    /// tokio runtime.
+    /// Builds the source. It connects when a stream is opened. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// The endpoint or the certificates cannot be used.
+    /// The endpoint or a certificate is not usable.
     pub fn new(
         config: Config,
         tokens: Arc<TokenManager>,
@@ -57,13 +56,13 @@ impl EventSource for PubSub {
         channel: &Channel,
         start: &Start,
     ) -> Result<Box<dyn EventStream>, StreamError> {
-        let session = self.tokens.token().await.map_err(failure::no_token)?;
-        // The first request is in the queue before the call is made: the service answers,
-        // headers included, only with its first message, which may take minutes.
+        let session = self.tokens.token().await.map_err(error::no_token)?;
+        // The first request is queued before the call: the service answers, headers included, only
+        // with its first message, which may take minutes.
         let (credit, requests) = mpsc::channel(4);
         credit
             .try_send(first_request(channel, start, self.config.window))
-            .map_err(|_| failure::disconnected("the stream's own queue is closed"))?;
+            .map_err(|_| error::disconnected("the stream's own queue is closed"))?;
         let request = rpc::request(ReceiverStream::new(requests), &session)?;
         let mut client = PubSubClient::new(self.channel.clone());
         let call = Box::pin(async move { client.subscribe(request).await });
@@ -84,9 +83,14 @@ impl EventSource for PubSub {
         &self,
         letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        let kept = &letter.undecodable;
-        let schema = self.schemas.get(&kept.schema_id).await?;
-        Ok(read(&letter.event, schema, &kept.schema_id, &kept.payload))
+        let event = &letter.undecodable;
+        let schema = self.schemas.get(&event.schema_id).await?;
+        Ok(read(
+            &letter.event,
+            schema,
+            &event.schema_id,
+            &event.payload,
+        ))
     }
 }
 
@@ -115,9 +119,9 @@ mod tests {
         first_request(&Channel::new("/e").unwrap(), start, 7).encode_to_vec()
     }
 
-    /// A preset that is missing on the wire means LATEST and would silently skip events.
+    /// A missing preset on the wire means LATEST and would silently skip events.
     #[test]
-    fn the_start_is_on_the_wire_byte_by_byte() {
+    fn start_position_is_encoded_explicitly() {
         let topic = [0x0a, 2, b'/', b'e'];
         let requested = [0x20, 7];
         assert_eq!(bytes(&Start::Latest), [&topic[..], &requested].concat());

@@ -17,19 +17,19 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tonic::{Response, Status, Streaming};
 
-use crate::credit::Ledger;
+use crate::credit::FlowControlWindow;
 use crate::decode;
-use crate::failure::{self, Reaction};
+use crate::error::{self, Reaction};
 use crate::proto::{ConsumerEvent, FetchRequest, FetchResponse, ProducerEvent};
-use crate::schema::{Known, Schemas};
+use crate::schema::{SchemaResult, Schemas};
 
-/// How often in a row the service refused us without a message in between.
+/// Number of consecutive refusals without a message in between.
 pub(crate) type Refusals = Arc<AtomicU32>;
 
 type Call =
     Pin<Box<dyn Future<Output = Result<Response<Streaming<FetchResponse>>, Status>> + Send>>;
 
-/// What a stream is made of.
+/// The parts of a stream.
 pub(crate) struct Subscription {
     pub(crate) topic: String,
     pub(crate) window: i32,
@@ -57,13 +57,13 @@ pub(crate) struct Stream {
     schemas: Arc<Schemas>,
     refusals: Refusals,
     state: State,
-    ledger: Ledger,
+    credits: FlowControlWindow,
     credit: mpsc::Sender<FetchRequest>,
-    /// When the last message came; the silence is measured over the whole loop of reader and
-    /// store, not only while somebody waits here.
+    /// When the last message arrived. The watchdog covers the whole loop of reader and store, not
+    /// only the time spent waiting here.
     last_message: Instant,
-    /// A message that is not handed out yet: a reader that gives up waiting while a schema is
-    /// fetched must find it again.
+    /// A message that was not delivered yet, so that it is not lost when `next` is cancelled while
+    /// a schema is fetched.
     undelivered: Option<FetchResponse>,
 }
 
@@ -77,17 +77,17 @@ impl Stream {
             schemas: parts.schemas,
             refusals: parts.refusals,
             state: State::Opening(parts.call),
-            ledger: Ledger::new(parts.window),
+            credits: FlowControlWindow::new(parts.window),
             credit: parts.credit,
             last_message: Instant::now(),
             undelivered: None,
         }
     }
 
-    /// Asks for more when little is left. What was delivered before is stored by now, since
-    /// the reader came back.
+    /// Requests more events when few credits are left. Earlier events are stored by now, since the
+    /// reader called `next` again.
     fn top_up(&mut self) {
-        let Some(events) = self.ledger.due() else {
+        let Some(events) = self.credits.due() else {
             return;
         };
         let request = FetchRequest {
@@ -95,68 +95,71 @@ impl Stream {
             num_requested: events,
             ..FetchRequest::default()
         };
-        // A full queue means that the network is stuck, a closed one that the stream is over;
-        // either shows when the next message is awaited.
+        // A full queue means that the network is stuck, a closed one that the stream has ended;
+        // both surface at the next receive.
         if self.credit.try_send(request).is_ok() {
-            self.ledger.granted(events);
+            self.credits.granted(events);
         }
     }
 
     async fn receive(&mut self) -> Result<FetchResponse, StreamError> {
         let deadline = self.last_message + self.watchdog;
         let received = tokio::time::timeout_at(deadline, message(&mut self.state)).await;
-        let ended = match received {
+        let error = match received {
             Ok(Ok(Some(message))) => {
                 self.last_message = Instant::now();
                 self.refusals.store(0, Ordering::Relaxed);
                 self.tokens.accepted(self.generation);
                 let events = i32::try_from(message.events.len()).unwrap_or(i32::MAX);
-                self.ledger.received(events, message.pending_num_requested);
+                self.credits.received(events, message.pending_num_requested);
                 return Ok(message);
             }
             Ok(Ok(None)) => {
-                tracing::info!(credit = self.ledger.known, "the service ended the stream");
-                failure::disconnected("the service ended the stream")
+                tracing::info!(
+                    credit = self.credits.outstanding,
+                    "the service ended the stream"
+                );
+                error::disconnected("the service ended the stream")
             }
             Ok(Err(status)) => self.refused(status).await,
-            Err(_) => failure::disconnected(format!(
+            Err(_) => error::disconnected(format!(
                 "no message for {} s (SF_PUBSUB_WATCHDOG)",
                 self.watchdog.as_secs_f64()
             )),
         };
         self.state = State::Over;
-        Err(ended)
+        Err(error)
     }
 
     async fn refused(&mut self, status: Status) -> StreamError {
-        let reaction = failure::reaction(&status);
+        let reaction = error::reaction(&status);
         if reaction != Reaction::Login {
-            return failure::stream_error(reaction, status);
+            return error::stream_error(reaction, status);
         }
         let before = self.refusals.fetch_add(1, Ordering::Relaxed);
-        // The token goes first: a stream that is opened again must not meet it.
+        // The token is invalidated first, so that the next stream does not use it.
         match self.tokens.refresh(self.generation).await {
-            Err(error) => failure::no_token(error),
-            Ok(_) if before > 0 => failure::refused_twice(&status),
-            Ok(_) => failure::stream_error(reaction, status),
+            Err(error) => error::no_token(error),
+            Ok(_) if before > 0 => error::refused_twice(&status),
+            Ok(_) => error::stream_error(reaction, status),
         }
     }
 }
 
 async fn decode_all(schemas: &Schemas, message: &FetchResponse) -> Result<Batch, StreamError> {
-    let mut known_here: HashMap<&str, Known> = HashMap::new();
+    let mut schemas_by_id: HashMap<&str, SchemaResult> = HashMap::new();
     let mut events = Vec::with_capacity(message.events.len());
     for event in &message.events {
         let id = event.event.as_ref().map_or("", |event| &event.schema_id);
-        let known = match known_here.get(id) {
-            Some(known) => known.clone(),
+        let schema = match schemas_by_id.get(id) {
+            Some(schema) => schema.clone(),
             None => {
-                let known = schemas.get(id).await?;
-                known_here.insert(id, known.clone());
-                known
+                let schema = schemas.get(id).await?;
+                schemas_by_id.insert(id, schema.clone());
+                schema
             }
         };
-        events.push(received(event, known));
+        events.push(received(event, schema));
     }
     Ok(Batch {
         latest: position(&events, message),
@@ -164,15 +167,15 @@ async fn decode_all(schemas: &Schemas, message: &FetchResponse) -> Result<Batch,
     })
 }
 
-/// The position that a message stands for.
+/// The position of a message.
 fn position(events: &[Received], message: &FetchResponse) -> Option<ReplayId> {
-    // The last event's position rather than the message's own: that one may already count
-    // what comes with the next message.
+    // Prefer the last event's position: the message's own may already include events of the next
+    // message.
     let last = events
         .iter()
         .rev()
         .find_map(|event| event.replay_id.clone());
-    // Without credit the newest position may lie behind events that were never asked for.
+    // Without credit, the newest position may skip events that were never requested.
     let newest = || match message.pending_num_requested {
         ..=0 => None,
         _ => ReplayId::new(message.latest_replay_id.clone()),
@@ -202,7 +205,7 @@ impl EventStream for Stream {
             self.undelivered = Some(message);
         }
         let Some(message) = &self.undelivered else {
-            return Err(failure::disconnected("the stream is over"));
+            return Err(error::disconnected("the stream has ended"));
         };
         match decode_all(&self.schemas, message).await {
             Ok(batch) => {
@@ -218,17 +221,17 @@ impl EventStream for Stream {
     }
 }
 
-fn received(event: &ConsumerEvent, schema: Known) -> Received {
+fn received(event: &ConsumerEvent, schema: SchemaResult) -> Received {
     let replay_id = ReplayId::new(event.replay_id.clone());
     let empty = ProducerEvent::default();
     let body = event.event.as_ref().unwrap_or(&empty);
     let id = identity(&body.id, replay_id.as_ref());
-    if !id.is_keepable() {
+    if !id.is_storable() {
         let derived = Sha256::digest(id.as_str());
         return Received {
-            event: EventId::of_digest(&format!("{derived:x}")),
+            event: EventId::from_digest(&format!("{derived:x}")),
             replay_id,
-            request: Err(unkeepable(&id, body)),
+            request: Err(unstorable(&id, body)),
         };
     }
     let request = read(&id, schema, &body.schema_id, &body.payload);
@@ -239,11 +242,11 @@ fn received(event: &ConsumerEvent, schema: Known) -> Received {
     }
 }
 
-/// An event that cannot be told from others by its own id is for a person to look at.
-fn unkeepable(id: &EventId, body: &ProducerEvent) -> Undecodable {
+/// An event whose id cannot be stored becomes a dead letter for an operator.
+fn unstorable(id: &EventId, body: &ProducerEvent) -> Undecodable {
     let bytes = id.as_str().len();
     let detail = format!(
-        "the event's id has {bytes} bytes, with control characters or more than {}; it is kept under a digest of it",
+        "the event id has {bytes} bytes, with control characters or more than {}; it is stored under its digest",
         EventId::LONGEST
     );
     Undecodable {
@@ -256,15 +259,15 @@ fn unkeepable(id: &EventId, body: &ProducerEvent) -> Undecodable {
     .storable()
 }
 
-/// What a payload asks for, or why that cannot be told.
+/// Decodes a payload, or returns why it cannot be decoded.
 pub(crate) fn read(
     event: &EventId,
-    schema: Known,
+    schema: SchemaResult,
     schema_id: &str,
     payload: &[u8],
 ) -> Result<ProvisionRequest, Undecodable> {
     let decoded = schema
-        .map_err(|detail| decode::Unusable {
+        .map_err(|detail| decode::DecodeError {
             reason: UndecodableReason::UnknownSchema,
             detail,
             fields: Vec::new(),
@@ -274,23 +277,23 @@ pub(crate) fn read(
         Ok((request, version)) => {
             if version > 1.0 {
                 metrics::counter!("orderbridge_event_version_unknown_total").increment(1);
-                tracing::warn!(%event, version, "an event of a version above 1 is read as version 1");
+                tracing::warn!(%event, version, "unknown event version; read as version 1");
             }
             Ok(request)
         }
-        Err(unusable) => Err(Undecodable {
-            reason: unusable.reason,
-            detail: unusable.detail,
+        Err(error) => Err(Undecodable {
+            reason: error.reason,
+            detail: error.detail,
             schema_id: schema_id.to_owned(),
             payload: payload.to_vec(),
-            fields: unusable.fields,
+            fields: error.fields,
         }
         .storable()),
     }
 }
 
-/// The event's own id; without one its position, which a second delivery repeats; without
-/// either a new one, because two strangers must not count as the same.
+/// The event's own id, or else its position, which is the same on redelivery, or else a new id,
+/// because two different events must not count as one.
 fn identity(id: &str, position: Option<&ReplayId>) -> EventId {
     let unnamed = || format!("unnamed:{}", uuid::Uuid::new_v4());
     EventId::new(id)
@@ -304,14 +307,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_keepalive_moves_the_position_only_while_credit_is_open() {
+    fn keepalive_moves_position_only_with_open_credit() {
         let keepalive = |pending_num_requested| FetchResponse {
             latest_replay_id: vec![9],
             pending_num_requested,
             ..FetchResponse::default()
         };
         assert_eq!(position(&[], &keepalive(1)), ReplayId::new(vec![9]));
-        // Without credit the bus may hold events back that lie before its newest position.
+        // Without credit, the bus may have undelivered events before its newest position.
         assert_eq!(position(&[], &keepalive(0)), None);
         assert_eq!(position(&[], &keepalive(-1)), None);
         let event = received(&ConsumerEvent::default(), Err(String::new()));
@@ -327,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_whose_id_cannot_be_kept_is_a_dead_letter_that_is_known_again() {
+    fn event_with_unstorable_id_is_a_stable_dead_letter() {
         let event = |id: &str| {
             let body = ProducerEvent {
                 id: id.to_owned(),
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_an_id_is_known_by_its_position() {
+    fn event_without_id_is_identified_by_position() {
         let position = ReplayId::new(vec![0xab, 0]).unwrap();
         assert_eq!(identity("e-1", Some(&position)).as_str(), "e-1");
         assert_eq!(identity(" ", Some(&position)).as_str(), "replay:ab00");

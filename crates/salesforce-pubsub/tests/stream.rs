@@ -1,4 +1,4 @@
-//! The event source against the simulated bus.
+//! The event source against the simulated event bus.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Rig {
         self.source.open(&self.channel, &start).await.unwrap()
     }
 
-    /// The error that a stream from the start ends with.
+    /// The error that ends a stream from the earliest event.
     async fn error(&self) -> StreamError {
         let mut stream = self.open(Start::Earliest).await;
         loop {
@@ -98,7 +98,7 @@ fn reason(received: &Received) -> UndecodableReason {
 }
 
 #[tokio::test]
-async fn events_arrive_in_order_and_a_stream_goes_on_after_a_position() {
+async fn events_arrive_in_order_and_resume_after_position() {
     let rig = Rig::start(|_| {}).await;
     let ids = [rig.publish(ORDER), rig.publish(ORDER), rig.publish(ORDER)];
     let got = events(&mut rig.open(Start::Earliest).await, 3).await;
@@ -115,7 +115,7 @@ async fn events_arrive_in_order_and_a_stream_goes_on_after_a_position() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_carries_a_position_and_headers_may_come_with_it_only() {
+async fn heartbeat_has_position_and_headers_may_be_late() {
     let rig = Rig::start(|options| {
         options.bus.lazy_headers = true;
     })
@@ -129,7 +129,7 @@ async fn a_heartbeat_carries_a_position_and_headers_may_come_with_it_only() {
 }
 
 #[tokio::test]
-async fn credit_flows_on_over_many_windows_without_a_flood_of_requests() {
+async fn credit_is_renewed_with_few_requests() {
     let rig = Rig::start(|options| options.bus.max_batch = 7).await;
     for _ in 0..320 {
         rig.publish(ORDER);
@@ -144,7 +144,7 @@ async fn credit_flows_on_over_many_windows_without_a_flood_of_requests() {
 }
 
 #[tokio::test]
-async fn a_reader_that_does_not_come_back_gets_no_more_than_its_window() {
+async fn slow_reader_gets_at_most_one_window() {
     let args = PubSubArgs {
         sf_pubsub_num_requested: Some("10".to_owned()),
         ..PubSubArgs::default()
@@ -160,7 +160,7 @@ async fn a_reader_that_does_not_come_back_gets_no_more_than_its_window() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_decoded_is_handed_out_as_such_and_does_not_stop_the_stream() {
+async fn undecodable_events_do_not_stop_the_stream() {
     for (kind, expected) in [
         (
             StreamFaultKind::UnknownSchema,
@@ -181,7 +181,7 @@ async fn what_cannot_be_decoded_is_handed_out_as_such_and_does_not_stop_the_stre
 }
 
 #[tokio::test]
-async fn an_event_that_names_no_order_says_so() {
+async fn missing_and_invalid_order_ids_are_distinguished() {
     let rig = Rig::start(|_| {}).await;
     rig.publish("  ");
     rig.publish("001000000000001AAA");
@@ -191,7 +191,7 @@ async fn an_event_that_names_no_order_says_so() {
 }
 
 #[tokio::test]
-async fn a_schema_that_cannot_be_had_now_ends_the_stream_and_moves_nothing() {
+async fn unavailable_schema_ends_the_stream() {
     let rig = Rig::start(|_| {}).await;
     rig.publish(ORDER);
     rig.sim.unary_fault(UnaryFault {
@@ -206,7 +206,7 @@ async fn a_schema_that_cannot_be_had_now_ends_the_stream_and_moves_nothing() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_renewed_and_the_next_stream_flows() {
+async fn revoked_token_is_renewed() {
     let rig = Rig::start(|_| {}).await;
     rig.publish(ORDER);
     events(&mut rig.open(Start::Earliest).await, 1).await;
@@ -217,13 +217,13 @@ async fn a_revoked_token_is_renewed_and_the_next_stream_flows() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_outlives_a_fresh_login_is_for_a_person() {
+async fn refusal_after_new_login_needs_operator() {
     let rig = Rig::start(|_| {}).await;
     rig.sim
         .stream_fault(StreamFault::status("UNAUTHENTICATED", "service.auth.error").streams(2));
     assert_eq!(rig.error().await.class(), "disconnected");
     let error = rig.error().await;
-    // The token manager waits, and tries again by itself later.
+    // The token manager backs off and tries again later.
     assert_eq!(error.class(), "logged_out");
     assert!(error.to_string().contains("SF_USERNAME"), "{error}");
     assert!(
@@ -236,7 +236,7 @@ async fn a_refusal_that_outlives_a_fresh_login_is_for_a_person() {
 }
 
 #[tokio::test]
-async fn a_position_that_the_bus_forgot_is_lost_and_nothing_else_is() {
+async fn only_unknown_position_is_cursor_loss() {
     let rig = Rig::start(|_| {}).await;
     rig.publish(ORDER);
     let position = events(&mut rig.open(Start::Earliest).await, 1).await[0]
@@ -276,7 +276,7 @@ async fn a_position_that_the_bus_forgot_is_lost_and_nothing_else_is() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_is_torn_down_by_the_watchdog_and_a_broken_one_is_told() {
+async fn silent_or_broken_stream_ends_with_error() {
     let args = PubSubArgs {
         sf_pubsub_watchdog: Some("200ms".to_owned()),
         ..PubSubArgs::default()
@@ -299,7 +299,7 @@ async fn a_silent_stream_is_torn_down_by_the_watchdog_and_a_broken_one_is_told()
 }
 
 #[tokio::test]
-async fn a_channel_that_does_not_exist_is_for_a_person() {
+async fn unknown_channel_needs_operator() {
     let rig = Rig::start(|_| {}).await;
     let channel = Channel::new("/event/Nothing__e").unwrap();
     let mut stream = rig.source.open(&channel, &Start::Latest).await.unwrap();
@@ -312,7 +312,7 @@ async fn a_channel_that_does_not_exist_is_for_a_person() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_down_is_a_broken_stream() {
+async fn unavailable_service_is_a_disconnect() {
     let rig = Rig::start(|_| {}).await;
     rig.sim.stop_pubsub().await;
     assert_eq!(rig.error().await.class(), "disconnected");

@@ -1,4 +1,4 @@
-//! What is left of the day's API calls.
+//! The remaining daily API calls.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-/// Below this share, calls that can wait do.
+/// Below this share, deferrable calls are not made.
 const SCARCE: f64 = 0.1;
-/// So long what was heard is believed; then one call may ask again.
+/// How long a value is used; then one call may refresh it.
 const BELIEVED: Duration = Duration::from_secs(3600);
 
-/// The last word of Salesforce on it.
+/// The last value reported by Salesforce.
 #[derive(Debug, Default)]
 pub(crate) struct Allowance(Mutex<Option<(f64, Instant)>>);
 
 impl Allowance {
-    /// Takes note of an answer's `Sforce-Limit-Info`.
+    /// Records an answer's `Sforce-Limit-Info`.
     pub(crate) fn note(&self, headers: &HeaderMap) {
         let remaining = headers
             .get("Sforce-Limit-Info")
@@ -30,15 +30,15 @@ impl Allowance {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((ratio, Instant::now()));
     }
 
-    /// What is left, from 0 to 1, when that is so little that it belongs to the orders in hand.
+    /// The remaining share, from 0 to 1, when it is so low that it is reserved for running jobs.
     pub(crate) fn scarce(&self) -> Option<f64> {
-        let heard = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ratio, at) = heard?;
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (ratio, at) = last?;
         (ratio < SCARCE && at.elapsed() < BELIEVED).then_some(ratio)
     }
 }
 
-/// From `api-usage=18/5000; per-app-api-usage=…` what is left of the day's calls.
+/// Parses the remaining share from `api-usage=18/5000; per-app-api-usage=…`.
 fn remaining_ratio(info: &str) -> Option<f64> {
     let (used, limit) = info
         .split(';')
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_remaining_calls_are_read_from_the_header() {
+    fn remaining_calls_are_parsed_from_header() {
         assert_eq!(
             remaining_ratio("api-usage=50/200; per-app-api-usage=17/250(appName=x)"),
             Some(0.75)
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_scarce_is_asked_for_again_after_an_hour() {
+    async fn low_allowance_expires_after_an_hour() {
         let allowance = Allowance::default();
         assert_eq!(allowance.scarce(), None);
         let mut headers = HeaderMap::new();

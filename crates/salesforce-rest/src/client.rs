@@ -1,4 +1,4 @@
-//! One call: session, locks, limits, metrics.
+//! API calls: sessions, locks, limits, metrics.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,15 +17,15 @@ use crate::error::{ApiError, ApiFailure, Failure};
 use crate::time::CrmTime;
 
 const BODY_CAP: usize = 16 * 1024 * 1024;
-/// How often a call is made while rows are locked.
+/// Number of tries while rows are locked.
 const LOCK_TRIES: u32 = 4;
 
-/// What to ask.
+/// A call.
 pub(crate) struct Call {
-    /// Label of logs and metrics.
+    /// Operation name, for logs and metrics.
     pub(crate) operation: &'static str,
     pub(crate) method: Method,
-    /// Below the version, or from the root when it begins with a slash.
+    /// Path below the version, or from the root if it starts with a slash.
     pub(crate) path: String,
     pub(crate) query: Vec<(&'static str, String)>,
     pub(crate) body: Option<Value>,
@@ -66,18 +66,18 @@ impl Call {
     }
 }
 
-/// A good answer.
+/// A successful answer.
 pub(crate) struct Answer {
     pub(crate) last_modified: Option<String>,
-    /// When it was answered, by Salesforce's clock.
+    /// Time of the answer, by Salesforce's clock.
     pub(crate) date: Option<String>,
     body: bytes::Bytes,
 }
 
 impl Answer {
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        // The parser's message names a place, not the contents.
-        serde_json::from_slice(&self.body).map_err(|error| Failure::garbled(Box::new(error)))
+        // The parser's message has a position, not the contents.
+        serde_json::from_slice(&self.body).map_err(|error| Failure::unexpected(Box::new(error)))
     }
 }
 
@@ -126,7 +126,7 @@ impl Client {
         self.tokens.org().await.map_err(Failure::auth)
     }
 
-    /// Makes the call, again while rows are locked.
+    /// Makes the call, and repeats it while rows are locked.
     pub(crate) async fn send(&self, call: &Call) -> Result<Answer, Failure> {
         let mut tries = 1;
         loop {
@@ -145,18 +145,18 @@ impl Client {
 
     /// Waits before the next try on a locked row.
     pub(crate) async fn wait_for_lock(&self, operation: &'static str, tries: u32) {
-        tracing::info!(operation, tries, "a row is locked; trying again");
+        tracing::info!(operation, tries, "row locked; trying again");
         let base = self.lock_backoff * 2_u32.pow(tries.saturating_sub(1));
         let jitter = rand::rng().random_range(0.75..1.25);
         tokio::time::sleep(base.mul_f64(jitter)).await;
     }
 
-    /// Whether a locked row is worth another try.
+    /// Whether another try on a locked row is allowed.
     pub(crate) fn may_try_again(tries: u32) -> bool {
         tries < LOCK_TRIES
     }
 
-    /// Makes the call, once more with a new session when the first was refused.
+    /// Makes the call, and repeats it once with a new session if the first was refused.
     async fn with_session(&self, call: &Call) -> Result<Answer, Failure> {
         let session = self.tokens.token().await.map_err(Failure::auth)?;
         match self.once(call, &session).await {
@@ -181,7 +181,7 @@ impl Client {
     }
 
     async fn once(&self, call: &Call, session: &Session) -> Result<Answer, Failure> {
-        // From the session of this very try: a new login may have moved to another instance.
+        // From the session of this try: a new login may use another instance.
         let path = if call.path.starts_with('/') {
             call.path.clone()
         } else {
@@ -202,7 +202,7 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(broken)?;
+        let response = request.send().await.map_err(transport_error)?;
         let status = response.status();
         self.allowance.note(response.headers());
         self.time.note(response.headers());
@@ -213,7 +213,7 @@ impl Client {
         let (last_modified, date) = (header(LAST_MODIFIED), header(DATE));
         let body = match outbound::read_capped(response, BODY_CAP).await {
             Ok(body) => body,
-            // An error page that breaks off is still that error.
+            // A truncated error page is still that error.
             Err(_) if !status.is_success() => bytes::Bytes::new(),
             Err(BodyError::Broken(error)) => {
                 return Err(Failure::Unknown(Box::new(error.without_url())));
@@ -232,7 +232,7 @@ impl Client {
             status: status.as_u16(),
             errors: serde_json::from_slice::<Vec<ApiError>>(&body).unwrap_or_default(),
         };
-        // An error about the record was said to somebody who was let in; a page was not.
+        // An API error proves that the session was accepted; an error page does not.
         if matches!(failure.status, 400 | 404 | 409 | 412) && !failure.errors.is_empty() {
             self.tokens.accepted(session.generation);
         }
@@ -240,7 +240,7 @@ impl Client {
     }
 }
 
-/// Some sessions are refused for what they are, not for their age: a new one would be too.
+/// Some sessions are refused for their kind, not for their age: a new one would be refused too.
 fn is_renewable(failure: &ApiFailure) -> bool {
     !failure.errors.iter().any(|error| {
         error
@@ -250,7 +250,7 @@ fn is_renewable(failure: &ApiFailure) -> bool {
     })
 }
 
-fn broken(error: reqwest::Error) -> Failure {
+fn transport_error(error: reqwest::Error) -> Failure {
     let never_sent = error.is_connect() || error.is_builder();
     let error = Box::new(error.without_url());
     if never_sent {
@@ -277,7 +277,7 @@ const OPERATIONS: [&str; 14] = [
     "orders_pending",
     "pricebook_entries",
 ];
-/// How a call can end.
+/// The outcomes of a call.
 const OUTCOMES: [&str; 8] = [
     "ok",
     "connect",
@@ -289,7 +289,7 @@ const OUTCOMES: [&str; 8] = [
     "api_error",
 ];
 
-/// Shows every counter at zero: one that appears with its first failure hides it from a rate.
+/// Registers every counter at zero: `rate()` would miss the first failure of a new counter.
 fn register() {
     for operation in OPERATIONS {
         for outcome in OUTCOMES {
@@ -332,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_of_the_wrong_kind_is_not_renewed() {
+    fn session_of_wrong_kind_is_not_renewed() {
         let failure = |message: &str| ApiFailure {
             status: 401,
             errors: vec![ApiError {

@@ -1,4 +1,4 @@
-//! What the adapter needs to know.
+//! Settings of the REST adapter.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ pub struct RestConfig {
     pub api_version: String,
     /// Names of fields and statuses.
     pub fields: FieldNames,
-    /// Whether the bill-to contact is read: personal data that is only needed where clients
-    /// may be created.
+    /// Whether to read the bill-to contact: personal data that is only needed if clients may be
+    /// created.
     pub bill_to: bool,
-    /// The longest time for one call.
+    /// Timeout of one call.
     pub timeout: Duration,
-    /// The first wait after a locked row; doubled each time.
+    /// First delay after a locked row, doubled each time.
     pub lock_backoff: Duration,
 }
 
 impl RestConfig {
-    /// Settings with the contract's names.
+    /// Settings with the default names of the contract.
     pub fn new(api_version: impl Into<String>) -> Self {
         Self {
             api_version: api_version.into(),

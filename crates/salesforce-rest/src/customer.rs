@@ -1,4 +1,4 @@
-//! Orders of customers: placed, seen, asked for again.
+//! Customers' orders: placing, reading, retrying.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use domain::decimal::Decimal;
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId, PricebookEntryId, PricebookId};
 use domain::order::{
-    ActivationStatus, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey,
-    PlaceRequest, Placed, RetryAnswer,
+    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey,
+    PlaceRequest, Placed,
 };
 use domain::ports::CallError;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::client::Call;
 use crate::error::{ApiError, ApiFailure, Failure};
 use crate::wire::{self, Row};
 
-/// Orders in one query; the address of a query is limited.
+/// Orders per query; the length of a query URL is limited.
 const CHUNK: usize = 200;
 
 #[derive(Deserialize)]
@@ -35,7 +35,7 @@ struct Part {
     body: Option<Box<RawValue>>,
 }
 
-/// What a price book says of one entry.
+/// A price book entry.
 struct Entry {
     pricebook: Option<PricebookId>,
     price: Option<Decimal>,
@@ -52,23 +52,22 @@ impl RestOrders {
         let entries = self.entries(&request.items).await?;
         match self.create(request, &entries).await {
             Ok(()) => {}
-            // The key is taken: by an earlier try of this request, or by another request.
+            // The key exists: from an earlier try of this request, or from another request.
             Err(Failure::Api(failure)) if failure.has("DUPLICATE_VALUE") => {
                 return self.placed_before(request).await;
             }
             Err(failure) => return Err(failure.into()),
         }
-        let (order, _) = self
-            .find_placed(&request.key)
-            .await?
-            .ok_or_else(|| Failure::garbled("the order was made and cannot be found by its key"))?;
+        let (order, _) = self.find_placed(&request.key).await?.ok_or_else(|| {
+            Failure::unexpected("the order was created but cannot be found by its key")
+        })?;
         Ok(Placed::New(Box::new(order)))
     }
 
     async fn placed_before(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
         let found = self.find_placed(&request.key).await?;
         let (order, row) = found.ok_or_else(|| {
-            refused("its key stands on an order that the integration user cannot see")
+            refused("its key belongs to an order that the integration user cannot see")
         })?;
         let same = order.account == request.account && self.is_same(request, &row)?;
         Ok(if same {
@@ -105,8 +104,8 @@ impl RestOrders {
         }
     }
 
-    /// Order and lines in one call, all or nothing. An insert and no upsert: an upsert would
-    /// put an order that is there back to its beginning and double its lines.
+    /// Creates order and lines in one call, all or nothing. An insert, because an upsert would
+    /// reset an existing order and duplicate its lines.
     async fn create(
         &self,
         request: &PlaceRequest,
@@ -161,11 +160,11 @@ impl RestOrders {
             .await?
             .read()?;
         if answers.parts.len() != parts_expected(request) {
-            return Err(Failure::garbled(
-                "not one answer for each part of the order",
+            return Err(Failure::unexpected(
+                "the number of answers does not match the parts of the order",
             ));
         }
-        match culprit(answers.parts) {
+        match root_failure(answers.parts) {
             None => Ok(()),
             Some(failure) => Err(Failure::Api(failure)),
         }
@@ -186,21 +185,21 @@ impl RestOrders {
         Ok(Some((self.customer_order(&row)?, row)))
     }
 
-    /// Whether the order is what was asked for, as far as the request says anything.
+    /// Whether the order matches everything that the request specifies.
     fn is_same(&self, request: &PlaceRequest, row: &Row) -> Result<bool, Failure> {
         let dated = match &request.effective_date {
             Some(date) => row.text("EffectiveDate")?.as_ref() == Some(date),
             None => true,
         };
         let pricebook = row.id::<domain::id::kind::Pricebook>("Pricebook2Id")?;
-        let booked = request
+        let same_pricebook = request
             .pricebook
             .is_none_or(|wanted| pricebook == Some(wanted));
         let mut lines = match row.page("OrderItems")? {
             Some(page) => page.records,
             None => Vec::new(),
         };
-        if !dated || !booked || lines.len() != request.items.len() {
+        if !dated || !same_pricebook || lines.len() != request.items.len() {
             return Ok(false);
         }
         for item in &request.items {
@@ -257,7 +256,7 @@ impl RestOrders {
     }
 
     fn customer_order(&self, row: &Row) -> Result<CustomerOrder, Failure> {
-        let absent = |what: &'static str| Failure::garbled(format!("an order without {what}"));
+        let absent = |what: &'static str| Failure::unexpected(format!("an order without {what}"));
         let account: Option<AccountId> = row.id("AccountId")?;
         let status = row.text(&self.names.order.status)?;
         Ok(CustomerOrder {
@@ -289,8 +288,7 @@ impl RestOrders {
     pub(crate) async fn ask_for_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         let shape = self.shape().await?;
         let standing = self.read_standing(shape, order).await?;
-        let Some(standing) = standing.filter(|now| now.activation == ActivationStatus::Failed)
-        else {
+        let Some(standing) = standing.filter(|now| now.activation == ActivationStatus::Failed) else {
             return Ok(RetryAnswer::NotFailed);
         };
         let mut body = Map::new();
@@ -317,8 +315,8 @@ fn parts_expected(request: &PlaceRequest) -> usize {
     request.items.len() + 1
 }
 
-/// The part that made the call fail; the others only say that they were undone with it.
-fn culprit(parts: Vec<Part>) -> Option<ApiFailure> {
+/// The part that made the call fail; the others only report that they were rolled back.
+fn root_failure(parts: Vec<Part>) -> Option<ApiFailure> {
     let failures = parts.into_iter().filter(|part| part.status >= 300);
     let failures: Vec<_> = failures
         .map(|part| ApiFailure {
@@ -343,12 +341,12 @@ fn refused(detail: impl Into<String>) -> CallError {
     CallError::Refused(Refusal::new(Code::SalesforceRejected, detail))
 }
 
-/// A number with all its digits.
+/// A JSON number with all digits.
 fn number(value: Decimal) -> Result<Value, Failure> {
-    serde_json::from_str(&value.to_string()).map_err(|error| Failure::garbled(Box::new(error)))
+    serde_json::from_str(&value.to_string()).map_err(|error| Failure::unexpected(Box::new(error)))
 }
 
-/// Ids hold letters and digits only, so nothing in them can end the text.
+/// Ids contain only letters and digits, so they need no escaping.
 fn id_list<'a>(ids: impl Iterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = ids.map(|id| format!("'{id}'")).collect();
     quoted.join(",")

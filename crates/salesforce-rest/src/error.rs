@@ -1,4 +1,4 @@
-//! What went wrong, and what the caller can do about it.
+//! Errors and their classification.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use domain::ports::{BoxError, CallError};
 use salesforce_auth::AuthError;
 use serde::Deserialize;
 
-/// A field that the adapter cannot do without.
+/// A required field that is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingField {
     /// The object.
@@ -20,7 +20,7 @@ pub struct MissingField {
     pub what: &'static str,
 }
 
-/// The org lacks fields that the adapter cannot do without.
+/// The org lacks required fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigurationError {
     /// Which.
@@ -41,13 +41,13 @@ impl fmt::Display for ConfigurationError {
     }
 }
 
-/// Why the org could not be looked over.
+/// Why the org's fields could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DescribeError {
-    /// It lacks fields.
-    #[error("the org is not set up: {0}")]
+    /// It lacks required fields.
+    #[error("the org is not configured: {0}")]
     Configuration(#[from] ConfigurationError),
-    /// It could not be asked.
+    /// The call failed.
     #[error("the org's fields cannot be read")]
     Call(#[source] CallError),
 }
@@ -56,7 +56,7 @@ impl From<DescribeError> for CallError {
     fn from(error: DescribeError) -> Self {
         match error {
             DescribeError::Configuration(error) => Self::Denied {
-                detail: format!("the Salesforce org is not set up: {error}"),
+                detail: format!("the Salesforce org is not configured: {error}"),
                 source: Box::new(error),
             },
             DescribeError::Call(error) => error,
@@ -64,7 +64,7 @@ impl From<DescribeError> for CallError {
     }
 }
 
-/// One error of an answer. Collections name the code differently.
+/// One error of an answer. Collections use another name for the code.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct ApiError {
     #[serde(alias = "errorCode", alias = "statusCode")]
@@ -76,13 +76,13 @@ pub(crate) struct ApiError {
 }
 
 impl ApiError {
-    /// A lock shows in its own code or, behind a Flow or trigger, in the text.
+    /// A lock has its own code or, behind a Flow or trigger, is only in the text.
     pub(crate) fn is_lock(&self) -> bool {
         self.code == "UNABLE_TO_LOCK_ROW" || self.message.contains("UNABLE_TO_LOCK_ROW")
     }
 }
 
-/// An answer that is an error.
+/// An error answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("HTTP {status}{}", .errors.first().map(|e| format!(" {}: {}", e.code, shortened(&e.message))).unwrap_or_default())]
 pub(crate) struct ApiFailure {
@@ -108,7 +108,7 @@ impl ApiFailure {
     }
 }
 
-/// Why a call failed, before the operation has judged it.
+/// Why a call failed, before the operation classifies it.
 #[derive(Debug)]
 pub(crate) enum Failure {
     NotSent(BoxError),
@@ -117,7 +117,7 @@ pub(crate) enum Failure {
     Api(ApiFailure),
 }
 
-/// Codes of conditions that pass by themselves; whether the call had an effect is not said.
+/// Codes of transient conditions; whether the call had an effect is unknown.
 const PASSING: [&str; 8] = [
     "QUERY_TIMEOUT",
     "REQUEST_RUNNING_TOO_LONG",
@@ -129,7 +129,7 @@ const PASSING: [&str; 8] = [
     "APEX_ERROR",
 ];
 
-/// Codes that refuse the whole bridge and no order in particular.
+/// Codes that deny access in general, independent of the order.
 const SHUT_OUT: [&str; 3] = [
     "API_CURRENTLY_DISABLED",
     "API_DISABLED_FOR_ORG",
@@ -149,8 +149,8 @@ impl Failure {
         }
     }
 
-    /// The answer is not what it should be; whether there was an effect cannot be told.
-    pub(crate) fn garbled(what: impl Into<BoxError>) -> Self {
+    /// An unexpected answer; whether the call had an effect is unknown.
+    pub(crate) fn unexpected(what: impl Into<BoxError>) -> Self {
         Self::Unknown(what.into())
     }
 
@@ -179,13 +179,13 @@ impl From<Failure> for CallError {
         match failure.status {
             401 => Self::Denied {
                 detail: format!(
-                    "Salesforce refuses a fresh session too ({failure}): check the session settings and API access of the user of SF_USERNAME"
+                    "Salesforce refused a new session too ({failure}): check the session settings and API access of the user of SF_USERNAME"
                 ),
                 source: Box::new(failure),
             },
             _ if any(&SHUT_OUT) => Self::Denied {
                 detail: format!(
-                    "Salesforce does not let us use its API ({failure}): enable the API for the org and for the user of SF_USERNAME"
+                    "Salesforce denies access to its API ({failure}): enable the API for the org and for the user of SF_USERNAME"
                 ),
                 source: Box::new(failure),
             },
@@ -193,12 +193,12 @@ impl From<Failure> for CallError {
                 retry_after: Some(LIMIT_WAIT),
                 source: Box::new(failure),
             },
-            // A lock undoes the whole call.
+            // A lock rolls back the whole call.
             _ if failure.is_lock() => Self::NotSent {
                 retry_after: None,
                 source: Box::new(failure),
             },
-            // A precondition that does not hold undoes the whole call, too.
+            // A failed precondition rolls back the whole call too.
             412 => Self::NotSent {
                 retry_after: None,
                 source: Box::new(failure),
@@ -214,18 +214,18 @@ impl From<Failure> for CallError {
     }
 }
 
-/// A refusal in Salesforce's own words.
+/// A refusal with Salesforce's own messages.
 pub(crate) fn refusal(code: Code, failure: &ApiFailure) -> Refusal {
-    let words: Vec<String> = failure
+    let messages: Vec<String> = failure
         .errors
         .iter()
         .take(3)
         .map(|error| format!("{}: {}", error.code, shortened(&error.message)))
         .collect();
-    Refusal::new(code, format!("Salesforce says {}", words.join("; ")))
+    Refusal::new(code, format!("Salesforce answered {}", messages.join("; ")))
 }
 
-/// The refusal of an order that is not there.
+/// The refusal of an order that does not exist.
 pub(crate) fn no_order(order: OrderId) -> CallError {
     CallError::Refused(Refusal::new(
         Code::OrderNotFound,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_of_the_table_has_its_class() {
+    fn errors_have_the_expected_class() {
         for (status, code, message, expected) in [
             (401, "INVALID_SESSION_ID", "", "denied"),
             (403, "REQUEST_LIMIT_EXCEEDED", "", "not_sent"),
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_the_error_code_are_read() {
+    fn both_spellings_of_error_code_parse() {
         let read = |json: &str| serde_json::from_str::<ApiError>(json).unwrap().code;
         assert_eq!(read(r#"{"errorCode":"A","message":"m"}"#), "A");
         assert_eq!(read(r#"{"statusCode":"B","message":"m","fields":[]}"#), "B");

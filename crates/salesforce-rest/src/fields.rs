@@ -1,4 +1,4 @@
-//! Names that an org may have chosen differently.
+//! Configurable names of fields and statuses.
 
 use serde::Deserialize;
 use settings::{ConfigFile, Problems};
@@ -31,11 +31,11 @@ names! {
     OrderFields {
         /// The business status.
         status = "Status",
-        /// The machine state.
+        /// The activation status.
         activation_status = "Activation_Status__c",
         /// Why the last attempt failed.
         error_code = "Activation_Error_Code__c",
-        /// Why, for people.
+        /// The message for the operator.
         error_message = "Activation_Error_Message__c",
         /// When the order was provisioned.
         completed_at = "Activation_Completed_At__c",
@@ -45,9 +45,9 @@ names! {
         idem_key = "Activation_IdemKey__c",
         /// The request's correlation id.
         correlation_id = "Activation_Correlation_Id__c",
-        /// When the Flow asked.
+        /// When the Flow requested the attempt.
         last_attempt_at = "Activation_Last_Attempt_At__c",
-        /// By which a customer's order is found again.
+        /// The key of a customer's order.
         portal_key = "Portal_Order_Key__c",
     }
     /// Fields of OrderItem.
@@ -71,11 +71,11 @@ names! {
     }
     /// Values of the two status fields.
     StatusNames {
-        /// `Status` of an order that a customer has placed.
+        /// `Status` of an order placed by a customer.
         pending_review = "Pending Review",
-        /// `Status` once the operator approved.
+        /// `Status` after the operator's approval.
         approved = "Approved",
-        /// `Status` of an order that was called off.
+        /// `Status` of a cancelled order.
         cancelled = "Cancelled",
         /// `Status` after success.
         provisioned = "Provisioned",
@@ -90,7 +90,7 @@ names! {
     }
 }
 
-/// Every name that can be changed, as a table of `ORDERBRIDGE_CONFIG`.
+/// Every configurable name, as a table of `ORDERBRIDGE_CONFIG`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldNames {
@@ -104,20 +104,20 @@ pub struct FieldNames {
     pub account: AccountFields,
     /// Values of the status fields.
     pub status: StatusNames,
-    /// Write `Status` by itself after the rest: for orgs that file the provisioned status
-    /// under StatusCode Activated, where it must be the only change.
+    /// Write `Status` separately after the rest: for orgs that map the provisioned status to
+    /// StatusCode Activated, where it must be the only change.
     pub two_step_status: bool,
 }
 
 impl FieldNames {
-    /// The names of the configuration file's `salesforce` table, each checked.
+    /// Reads and validates the configuration file's `salesforce` table.
     pub fn of(file: &ConfigFile, problems: &mut Problems) -> Option<Self> {
         let names: Self = file.table("salesforce", problems)?;
         names.check(problems);
         Some(names)
     }
 
-    /// Checks that every name can be one, noting every problem.
+    /// Validates every name and collects every problem.
     pub fn check(&self, problems: &mut Problems) {
         let groups = [
             ("order", self.order.all()),
@@ -129,8 +129,8 @@ impl FieldNames {
             for (key, name) in names.into_iter().filter(|(_, name)| !is_name(name)) {
                 problems.add(
                     "ORDERBRIDGE_CONFIG",
-                    format!("`{name}` for {group}.{key} is no field name"),
-                    "Give the API name of the field, such as My_Field__c",
+                    format!("`{name}` for {group}.{key} is not a valid field name"),
+                    "Use the API name of the field, such as My_Field__c",
                 );
             }
         }
@@ -139,7 +139,7 @@ impl FieldNames {
                 problems.add(
                     "ORDERBRIDGE_CONFIG",
                     format!("status.{key} is empty"),
-                    "Give the API name of the picklist value",
+                    "Use the API name of the picklist value",
                 );
             }
         }
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_renamed_keeps_the_contracts_name_and_a_misspelt_key_is_refused() {
+    fn names_have_defaults_and_unknown_keys_are_rejected() {
         let names: FieldNames =
             serde_json::from_str(r#"{"order":{"idem_key":"My_Key__c"},"two_step_status":true}"#)
                 .unwrap();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_could_change_a_query_is_refused() {
+    fn invalid_field_names_are_rejected() {
         let mut names = FieldNames::default();
         let mut problems = Problems::new();
         names.check(&mut problems);

@@ -1,4 +1,4 @@
-//! Fuzz targets: results of queries (`fuzz/README.md`).
+//! Fuzz targets: query results (`fuzz/README.md`).
 
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::time::Timestamp;
@@ -18,7 +18,7 @@ const FIELDS: &[&str] = &[
 ];
 
 #[test]
-fn no_query_result_makes_the_decoder_panic() {
+fn parsing_query_results_never_panics() {
     let target = Target {
         name: "soql_page",
         dictionary: &[
@@ -42,7 +42,7 @@ fn no_query_result_makes_the_decoder_panic() {
 }
 
 fn read_page(page: &Page, depth: u32) {
-    // A page that is not the last must say where the next one is, or be an error.
+    // A page that is not the last must have a next page, or be an error.
     if let Ok(None) = page.rest() {
         assert!(page.done);
     }
@@ -75,7 +75,7 @@ fn read_row(row: &Row, depth: u32) {
 }
 
 #[test]
-fn what_salesforce_writes_is_read_as_it_was() {
+fn query_results_round_trip() {
     let target = Target {
         name: "soql_page",
         dictionary: &[],

@@ -1,11 +1,10 @@
-//! The Salesforce orders: read, guard, report (REST).
+//! CRM adapter for the Salesforce REST API: reads orders, checks the guard, writes reports.
 //!
-//! [`RestOrders`] reads an order in one query, writes its outcome in one guarded call, and
-//! leaves out every field that the org does not have. Which call can be repeated is told by
-//! the error's class; a locked row and an expired session are dealt with in here.
+//! [`RestOrders`] reads an order in one query, writes its outcome in one guarded call, and omits
+//! every field that the org does not have. The error's class tells whether a call can be repeated;
+//! locked rows and expired sessions are handled internally.
 
 mod allowance;
-mod books;
 mod client;
 mod config;
 mod customer;
@@ -16,12 +15,12 @@ mod fuzz;
 mod mapping;
 mod orders;
 mod pending;
+mod reconcile;
 mod report;
 mod shape;
 mod time;
 mod wire;
 
-pub use books::BookedOrder;
 pub use config::RestConfig;
 pub use error::{ConfigurationError, DescribeError, MissingField};
 pub use fields::{
@@ -29,3 +28,4 @@ pub use fields::{
 };
 pub use mapping::mapping_overrides;
 pub use orders::RestOrders;
+pub use reconcile::BookedOrder;

@@ -1,4 +1,4 @@
-//! Product mappings of the configuration file (`ORDERBRIDGE_CONFIG`, table `products`).
+//! Product mappings from the configuration file (`ORDERBRIDGE_CONFIG`, table `products`).
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ struct Part {
     billing_cycle: Option<String>,
 }
 
-/// Reads the file's mappings by Salesforce product id, noting every problem.
+/// Reads the file's mappings by Salesforce product id and collects every problem.
 pub fn mapping_overrides(file: &ConfigFile, problems: &mut Problems) -> Option<MappingOverrides> {
     let parts: BTreeMap<String, Part> = file.table("products", problems)?;
     let mut overrides = BTreeMap::new();
@@ -23,11 +23,9 @@ pub fn mapping_overrides(file: &ConfigFile, problems: &mut Problems) -> Option<M
             Ok(id) => {
                 overrides.insert(id, (part.whmcs_product, part.billing_cycle));
             }
-            Err(error) => problems.add(
-                "ORDERBRIDGE_CONFIG",
-                error.to_string(),
-                "Give a Product2 id",
-            ),
+            Err(error) => {
+                problems.add("ORDERBRIDGE_CONFIG", error.to_string(), "Use a Product2 id")
+            }
         }
     }
     Some(MappingOverrides(overrides))

@@ -1,4 +1,4 @@
-//! Orders, read.
+//! Reads orders.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrgId};
 use domain::key::{ClientId, IdemKey};
 use domain::order::{
-    Account, ActivationStatus, Contact, CustomerOrder, Item, ItemReport, OrderDetails, OrderGuard,
-    PlaceRequest, Placed, Product, Report, RetryAnswer,
+    Account, ActivationStatus, RetryAnswer, Contact, CustomerOrder, Item, ItemReport, OrderDetails,
+    PlaceRequest, Placed, Product, Report, OrderGuard,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use outbound::Roots;
@@ -31,36 +31,36 @@ pub struct RestOrders {
     shape: OnceCell<Shape>,
 }
 
-/// Repeats an attempt while it fails for an optional field that can be left out. Ends,
-/// because each round gives up at least one of a fixed list.
-macro_rules! adapting {
+/// Repeats a call while it fails because of an optional field. Terminates, because each round drops
+/// at least one field of a fixed list.
+macro_rules! with_available_fields {
     ($shape:expr, $attempt:expr) => {
         loop {
             match $attempt.await {
-                Err(failure) if $shape.forgo(&failure) => {}
+                Err(failure) if $shape.drop_fields_of(&failure) => {}
                 other => break other,
             }
         }
     };
 }
-pub(crate) use adapting;
+pub(crate) use with_available_fields;
 
 impl RestOrders {
-    /// In plain words, what is left of the day's API calls when that is less than a tenth; as
-    /// Salesforce said it with an answer to this process within the last hour.
+    /// A description of the remaining daily API calls when less than a tenth is left, as reported
+    /// to this process within the last hour.
     #[must_use]
     pub fn scarcity(&self) -> Option<String> {
-        let left = self.client.allowance.scarce()?;
+        let remaining = self.client.allowance.scarce()?;
         Some(format!(
             "{:.0} % of the day's API calls are left",
-            left * 100.0
+            remaining * 100.0
         ))
     }
 
-    /// Builds the adapter; nothing is sent.
+    /// Builds the adapter without connecting.
     ///
     /// # Errors
-    /// The TLS library refuses a certificate.
+    /// The TLS library rejects a certificate.
     pub fn new(
         config: RestConfig,
         tokens: Arc<TokenManager>,
@@ -74,12 +74,12 @@ impl RestOrders {
         })
     }
 
-    /// Looks the org over: which fields there are, and whether those are there that the
-    /// bridge cannot do without. Happens by itself before the first use, and again after it
-    /// failed, so that a program can start while Salesforce is down.
+    /// Reads which fields the org has and checks the required ones. Happens automatically before
+    /// the first use, and again after a failure, so that a program can start while Salesforce is
+    /// down.
     ///
     /// # Errors
-    /// [`DescribeError::Configuration`] names the fields and the mend.
+    /// [`DescribeError::Configuration`] names the fields and the fix.
     pub async fn describe(&self) -> Result<(), DescribeError> {
         self.load_shape().await.map(|_| ())
     }
@@ -182,7 +182,7 @@ impl RestOrders {
         let Some(account) = row.row("Account")? else {
             return Err(Failure::Denied {
                 detail: format!(
-                    "the account of order {order} cannot be seen: give the user of SF_USERNAME read access to accounts"
+                    "the account of order {order} is not visible: give the user of SF_USERNAME read access to accounts"
                 ),
                 source: "the answer has no Account".into(),
             });
@@ -190,7 +190,7 @@ impl RestOrders {
         let account = Account {
             id: account
                 .id("Id")?
-                .ok_or_else(|| Failure::garbled("an account without an id"))?,
+                .ok_or_else(|| Failure::unexpected("an account without an id"))?,
             name: account.text("Name")?.unwrap_or_default(),
             whmcs_client: account.text(&names.account.whmcs_client)?,
         };
@@ -205,7 +205,7 @@ impl RestOrders {
         items.sort_by_key(|item| item.id);
         let org = self.client.org().await?;
         Ok(Some(OrderDetails {
-            org: OrgId::parse(&org).map_err(|error| Failure::garbled(Box::new(error)))?,
+            org: OrgId::parse(&org).map_err(|error| Failure::unexpected(Box::new(error)))?,
             id: row.id("Id")?.unwrap_or(order),
             number: row.text("OrderNumber")?,
             activation: self.activation(row.text(&names.order.activation_status)?),
@@ -228,7 +228,7 @@ impl RestOrders {
         Ok(Item {
             id: line
                 .id("Id")?
-                .ok_or_else(|| Failure::garbled("an order line without an id"))?,
+                .ok_or_else(|| Failure::unexpected("an order line without an id"))?,
             product: Product {
                 id: line.id("Product2Id")?,
                 name: of_product("Name")?.unwrap_or_default(),
@@ -238,7 +238,7 @@ impl RestOrders {
             cycle: line.text(&names.order_item.billing_cycle)?,
             quantity: line
                 .decimal("Quantity")?
-                .ok_or_else(|| Failure::garbled("an order line without a quantity"))?,
+                .ok_or_else(|| Failure::unexpected("an order line without a quantity"))?,
             unit_price: line.decimal("UnitPrice")?,
         })
     }
@@ -249,16 +249,16 @@ impl RestOrders {
         row: &Row,
         account: &Account,
     ) -> Result<Option<Contact>, Failure> {
-        let person = match row.row("BillToContact")? {
-            Some(person) if self.bill_to => person,
+        let contact_row = match row.row("BillToContact")? {
+            Some(contact_row) if self.bill_to => contact_row,
             _ => return Ok(None),
         };
         let of = |row: &Row, field: &str| Ok(row.text(field)?.unwrap_or_default());
         Ok(Some(Contact {
-            first_name: of(&person, "FirstName")?,
-            last_name: of(&person, "LastName")?,
-            email: of(&person, "Email")?,
-            phone: of(&person, "Phone")?,
+            first_name: of(&contact_row, "FirstName")?,
+            last_name: of(&contact_row, "LastName")?,
+            email: of(&contact_row, "Email")?,
+            phone: of(&contact_row, "Phone")?,
             company: account.name.clone(),
             street: of(row, "BillingStreet")?,
             city: of(row, "BillingCity")?,
@@ -320,12 +320,18 @@ fn country(shape: &Shape) -> &'static str {
 impl CrmOrders for RestOrders {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
         let shape = self.shape().await?;
-        Ok(adapting!(shape, self.read_details(shape, order))?)
+        Ok(with_available_fields!(
+            shape,
+            self.read_details(shape, order)
+        )?)
     }
 
     async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
         let shape = self.shape().await?;
-        Ok(adapting!(shape, self.read_standing(shape, order))?)
+        Ok(with_available_fields!(
+            shape,
+            self.read_standing(shape, order)
+        )?)
     }
 
     async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
@@ -364,11 +370,11 @@ impl CrmOrders for RestOrders {
         if self.client.allowance.scarce().is_some() {
             return Err(CallError::NotSent {
                 retry_after: None,
-                source: "less than a tenth of the day's API calls is left".into(),
+                source: "less than a tenth of the daily API calls is left".into(),
             });
         }
         let shape = self.shape().await?;
-        Ok(adapting!(
+        Ok(with_available_fields!(
             shape,
             self.read_pending(shape, older_than, after, limit)
         )?)

@@ -1,4 +1,4 @@
-//! Orders that ought to have produced an event.
+//! Orders that should have produced an event.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ impl RestOrders {
     ) -> Result<Vec<Pending>, Failure> {
         let names = &self.names.order;
         let attempt = &names.last_attempt_at;
-        // The org has been described by now, so that its time is known.
+        // The org was described by now, so Salesforce's time is known.
         let before = wire::query_time(self.client.time.before(older_than));
         let has_attempt = shape.has(ORDER, attempt);
         let mut columns = vec!["Id", "LastModifiedDate"];
@@ -53,13 +53,13 @@ impl RestOrders {
                 Ok(Pending {
                     order: row
                         .id("Id")?
-                        .ok_or_else(|| Failure::garbled("an order without an id"))?,
+                        .ok_or_else(|| Failure::unexpected("an order without an id"))?,
                     idem_key: row.text(&names.idem_key)?.and_then(IdemKey::new),
                     correlation: row
                         .text(&names.correlation_id)?
                         .and_then(CorrelationId::new),
                     since: since
-                        .ok_or_else(|| Failure::garbled("an order without LastModifiedDate"))?,
+                        .ok_or_else(|| Failure::unexpected("an order without LastModifiedDate"))?,
                 })
             })
             .collect()

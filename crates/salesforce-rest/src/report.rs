@@ -1,4 +1,4 @@
-//! Outcomes, written.
+//! Writes reports.
 
 use domain::failure::Code;
 use domain::id::OrderId;
@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use crate::RestOrders;
 use crate::client::{Call, Client};
 use crate::error::{ApiError, ApiFailure, Failure, no_order, refusal};
-use crate::orders::adapting;
+use crate::orders::with_available_fields;
 use crate::shape::{ITEM, ORDER, Shape};
 use crate::wire;
 
-/// Records in one collection call.
+/// Records per collection call.
 const CHUNK: usize = 200;
 
 #[derive(Deserialize)]
@@ -33,7 +33,7 @@ impl RestOrders {
         let shape = self.shape().await?;
         let succeeded = matches!(report.outcome, Outcome::Provisioned { .. });
         let two_steps = self.names.two_step_status && succeeded;
-        let written = adapting!(shape, async {
+        let written = with_available_fields!(shape, async {
             let mut body = self.report_body(shape, report);
             if two_steps {
                 body.remove(&self.names.order.status);
@@ -54,8 +54,8 @@ impl RestOrders {
         Ok(ReportAnswer::Written)
     }
 
-    /// The second step. The outcome stands already, so a failure here must not make anybody
-    /// do the order again: it is tried a few times and then left to people.
+    /// Writes the status in a second step. The outcome is already written, so a failure here must
+    /// not cause a retry of the order: it is tried a few times and then logged for an operator.
     async fn write_status(&self, order: OrderId) {
         let mut tries = 1;
         loop {
@@ -74,7 +74,7 @@ impl RestOrders {
                 tracing::error!(
                     %order,
                     %error,
-                    "the order is provisioned and says so, but its Status could not be changed; change it by hand"
+                    "the order is Activated but its Status could not be changed; change it by hand"
                 );
                 return;
             }
@@ -98,7 +98,7 @@ impl RestOrders {
         self.client.send(&call).await.map(|_| ())
     }
 
-    /// Absolute values only: whoever repeats the write writes the same.
+    /// Absolute values only, so that the write can be repeated.
     pub(crate) fn report_body(&self, shape: &Shape, report: &Report) -> Map<String, Value> {
         let (order, status) = (&self.names.order, &self.names.status);
         let cut = |text: &str, field: &str, default: usize| -> Value {
@@ -153,10 +153,10 @@ impl RestOrders {
         for chunk in items.chunks(CHUNK) {
             let mut open: Vec<&ItemReport> = chunk.iter().collect();
             let mut tries = 1;
-            // The org may lack the field, or turn out to.
+            // The org may lack the field, which may only show now.
             while !open.is_empty() && shape.can_write(ITEM, &self.names.order_item.whmcs_service) {
                 let failed = match self.patch_items(shape, &open).await {
-                    Err(failure) if shape.forgo(&failure) => continue,
+                    Err(failure) if shape.drop_fields_of(&failure) => continue,
                     other => other?,
                 };
                 let Some((_, first)) = failed.first() else {
@@ -167,15 +167,15 @@ impl RestOrders {
                     open = failed.iter().map(|(item, _)| *item).collect();
                     self.client.wait_for_lock("order_items", tries).await;
                     tries += 1;
-                } else if !shape.forgo_named(first) {
-                    return Err(judged(&failed));
+                } else if !shape.drop_named_fields(first) {
+                    return Err(combined_error(&failed));
                 }
             }
         }
         Ok(())
     }
 
-    /// Writes the items and answers those that failed.
+    /// Writes the items and returns those that failed.
     async fn patch_items<'a>(
         &self,
         shape: &Shape,
@@ -197,7 +197,9 @@ impl RestOrders {
         let call = Call::patch("order_items_report", "composite/sobjects", body);
         let saved: Vec<Saved> = self.client.send(&call).await?.read()?;
         if saved.len() != items.len() {
-            return Err(Failure::garbled("not one result for each order line"));
+            return Err(Failure::unexpected(
+                "the number of results does not match the order lines",
+            ));
         }
         Ok(items
             .iter()
@@ -214,8 +216,8 @@ impl RestOrders {
     }
 }
 
-/// What several failed items mean together: a refusal needs a person whatever else is wrong.
-fn judged(failed: &[(&ItemReport, ApiFailure)]) -> CallError {
+/// Combines the failures of several items: a refusal takes precedence.
+fn combined_error(failed: &[(&ItemReport, ApiFailure)]) -> CallError {
     let mut last = None;
     for (item, failure) in failed {
         match CallError::from(Failure::Api(failure.clone())) {
@@ -227,10 +229,10 @@ fn judged(failed: &[(&ItemReport, ApiFailure)]) -> CallError {
             other => last = Some(other),
         }
     }
-    last.unwrap_or_else(|| Failure::garbled("order lines failed without a reason").into())
+    last.unwrap_or_else(|| Failure::unexpected("order lines failed without a reason").into())
 }
 
-/// The services, ascending, as many as fit whole.
+/// The service ids, ascending, cut at a whole id.
 fn joined(item: &ItemReport, length: usize) -> String {
     let mut services = item.services.clone();
     services.sort_unstable();
@@ -253,7 +255,7 @@ mod tests {
     use domain::key::ServiceId;
 
     #[test]
-    fn services_are_joined_ascending_and_cut_at_a_whole_id() {
+    fn service_ids_are_sorted_and_cut_at_a_whole_id() {
         let report = |services: Vec<u64>| ItemReport {
             item: OrderItemId::parse("802000000000001").unwrap(),
             services: services.into_iter().map(ServiceId).collect(),

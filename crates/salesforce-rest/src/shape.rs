@@ -1,4 +1,4 @@
-//! Which fields the org has.
+//! The schema of the org: which fields it has.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -14,13 +14,14 @@ pub(crate) const ITEM: &str = "OrderItem";
 pub(crate) const PRODUCT: &str = "Product2";
 pub(crate) const ACCOUNT: &str = "Account";
 
-/// Only orgs with state and country picklists have it.
+/// Only present in orgs with state and country picklists.
 pub(crate) const COUNTRY_CODE: &str = "BillingCountryCode";
 
-/// Only orgs with several currencies have it.
+/// Only present in orgs with multiple currencies.
 pub(crate) const CURRENCY: &str = "CurrencyIsoCode";
 
-/// What the org has, as it described itself; where it did not, everything is assumed.
+/// The fields of the org, as described by the org. An object that could not be described is assumed
+/// to have every field.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
     objects: HashMap<&'static str, HashMap<String, Field>>,
@@ -48,7 +49,7 @@ const fn yes() -> bool {
 }
 
 impl Shape {
-    /// Asks the org.
+    /// Reads the org's description.
     pub(crate) async fn load(client: &Client, names: &FieldNames) -> Result<Self, DescribeError> {
         let mut shape = Self {
             optional: optional(names),
@@ -63,8 +64,8 @@ impl Shape {
                         .map(|field| (field.name.to_ascii_lowercase(), field));
                     shape.objects.insert(object, fields.collect());
                 }
-                Err(Failure::Api(failure)) if is_closed(&failure) => {
-                    tracing::warn!(object, %failure, "the org does not describe the object; every field is taken to exist");
+                Err(Failure::Api(failure)) if is_not_describable(&failure) => {
+                    tracing::warn!(object, %failure, "object not described; assuming that every field exists");
                 }
                 Err(failure) => return Err(DescribeError::Call(failure.into())),
             }
@@ -90,7 +91,7 @@ impl Shape {
                 let what = if !self.has(object, field) {
                     "is missing or hidden"
                 } else if written && !self.can_write(object, field) {
-                    "is read-only for us"
+                    "is read-only"
                 } else {
                     return None;
                 };
@@ -126,7 +127,7 @@ impl Shape {
                 .is_none_or(|known| known.updateable)
     }
 
-    /// How many characters the field takes.
+    /// Maximum length of the field, in characters.
     pub(crate) fn length(&self, object: &'static str, field: &str, default: usize) -> usize {
         self.field(object, field)
             .map(|known| known.length)
@@ -142,14 +143,14 @@ impl Shape {
         self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the failure was about optional fields that can be left out from now on.
-    pub(crate) fn forgo(&self, failure: &Failure) -> bool {
+    /// Drops the optional fields that the failure is about; returns whether there were any.
+    pub(crate) fn drop_fields_of(&self, failure: &Failure) -> bool {
         failure
             .api()
-            .is_some_and(|failure| self.forgo_named(failure))
+            .is_some_and(|failure| self.drop_named_fields(failure))
     }
 
-    pub(crate) fn forgo_named(&self, failure: &ApiFailure) -> bool {
+    pub(crate) fn drop_named_fields(&self, failure: &ApiFailure) -> bool {
         let mut dropped = false;
         let unknown = failure.errors.iter().filter(|error| {
             matches!(
@@ -169,17 +170,17 @@ impl Shape {
                 .iter()
                 .filter(|(_, field)| words.contains(&field.to_ascii_lowercase()))
                 .collect();
-            // Two objects may have a field of this name; the message usually says which.
+            // Two objects may have a field of this name; the message usually names the object.
             let on_it = |object: &str| words.contains(&object.to_ascii_lowercase());
-            let telling = named.iter().any(|(object, _)| on_it(object));
+            let names_object = named.iter().any(|(object, _)| on_it(object));
             for (object, field) in named {
-                if (!telling || on_it(object))
+                if (!names_object || on_it(object))
                     && self.dropped().insert((object, field.to_ascii_lowercase()))
                 {
                     tracing::warn!(
                         object,
                         field,
-                        "the org lacks the field; it is left out from now on"
+                        "field missing in the org; omitted from now on"
                     );
                     dropped = true;
                 }
@@ -203,8 +204,8 @@ fn optional(names: &FieldNames) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The user may not describe the object; that says nothing about its fields.
-fn is_closed(failure: &ApiFailure) -> bool {
+/// The user may not describe the object, which says nothing about its fields.
+fn is_not_describable(failure: &ApiFailure) -> bool {
     matches!(failure.status, 403 | 404)
         && !failure.errors.is_empty()
         && !failure.has("REQUEST_LIMIT_EXCEEDED")
@@ -236,23 +237,23 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_optional_field_is_left_out_once_it_is_named() {
+    fn missing_optional_field_is_dropped() {
         let shape = shape();
         let message = "No such column 'Activation_IdemKey__c' on entity 'Order'. If you are";
         assert!(shape.has(ORDER, "Activation_IdemKey__c"));
-        assert!(shape.forgo_named(&failure(message)));
+        assert!(shape.drop_named_fields(&failure(message)));
         assert!(!shape.has(ORDER, "activation_idemkey__c"));
-        // Named again, there is nothing left to give up.
-        assert!(!shape.forgo_named(&failure(message)));
-        assert!(!shape.forgo_named(&failure(
+        // Named again, there is nothing left to drop.
+        assert!(!shape.drop_named_fields(&failure(message)));
+        assert!(!shape.drop_named_fields(&failure(
             "No such column 'WHMCS_Order_ID__c' on entity 'Order'"
         )));
     }
 
     #[test]
-    fn a_name_that_two_objects_share_is_left_out_where_it_is_missing() {
+    fn shared_field_name_is_dropped_on_the_right_object() {
         let shape = shape();
-        assert!(shape.forgo_named(&failure(
+        assert!(shape.drop_named_fields(&failure(
             "No such column 'Billing_Cycle__c' on entity 'Product2'"
         )));
         assert!(!shape.has(PRODUCT, "Billing_Cycle__c"));
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_adapter_cannot_do_without_is_named_with_the_mend() {
+    fn missing_required_fields_are_reported_with_fix() {
         let mut shape = shape();
         let field = |name: &str, updateable| Field {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Salesforce's time, as its answers tell it.
+//! Salesforce's time, taken from its answers.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -7,27 +7,27 @@ use domain::time::Timestamp;
 use reqwest::header::{DATE, HeaderMap};
 use tokio::time::Instant;
 
-/// What Salesforce's clock shows: the `Date` of its last answer and the time since. This machine's
-/// clock may be off by any amount and is used only while no answer has named a date.
+/// Salesforce's clock: the `Date` of its last answer plus the time elapsed since. This machine's
+/// clock may be off by any amount and is only used before the first answer.
 #[derive(Debug, Default)]
 pub(crate) struct CrmTime(Mutex<Option<(Timestamp, Instant)>>);
 
 impl CrmTime {
-    /// Takes note of an answer's `Date`.
+    /// Records an answer's `Date`.
     pub(crate) fn note(&self, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|value| value.to_str().ok());
         let Some(date) = date.and_then(|text| httpdate::parse_http_date(text).ok()) else {
             return;
         };
-        let noted = (millis(date), Instant::now());
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
+        let recorded = (millis(date), Instant::now());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(recorded);
     }
 
-    /// The moment that lies `age` back by Salesforce's clock. Up to a second too early, since a
-    /// `Date` has no fractions.
+    /// The time `age` ago by Salesforce's clock. Up to a second early, since `Date` has no
+    /// fractions.
     pub(crate) fn before(&self, age: Duration) -> Timestamp {
-        let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = match noted {
+        let recorded = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = match recorded {
             Some((date, at)) => date + at.elapsed(),
             None => millis(SystemTime::now()),
         };
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn salesforces_clock_goes_on_from_its_last_date() {
+    async fn time_continues_from_last_date() {
         let time = CrmTime::default();
         let mut headers = HeaderMap::new();
         headers.insert(DATE, "not a date".parse().expect("it is ASCII"));

@@ -1,5 +1,4 @@
-//! Records as they come: field names are not known before run time, and numbers must keep
-//! their digits.
+//! Wire records: field names are only known at run time, and numbers must keep their digits.
 
 use std::collections::HashMap;
 use std::time::SystemTime;
@@ -12,10 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::error::Failure;
 
-/// Something in a record is not what it should be.
+/// A field of a record has an unexpected value.
 #[derive(Debug, thiserror::Error)]
-#[error("{field} of a Salesforce record is no {expected}")]
-pub(crate) struct Odd {
+#[error("{field} of a Salesforce record is not a valid {expected}")]
+pub(crate) struct UnexpectedValue {
     field: String,
     expected: &'static str,
 }
@@ -35,13 +34,13 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Where the rest is; an error when there is one and it cannot be told where.
+    /// The URL of the next page; an error if it is missing on a page that is not the last.
     pub(crate) fn rest(&self) -> Result<Option<String>, Failure> {
         match &self.next {
             _ if self.done => Ok(None),
             Some(path) if path.starts_with('/') => Ok(Some(path.clone())),
-            _ => Err(Failure::garbled(
-                "a page is not the last and names no next one",
+            _ => Err(Failure::unexpected(
+                "a page is not the last but has no next page",
             )),
         }
     }
@@ -49,7 +48,7 @@ impl Page {
 
 impl Row {
     fn raw(&self, field: &str) -> Option<&str> {
-        // Answers use the org's spelling, whatever the question's.
+        // Answers use the org's spelling, whatever the request's.
         self.0
             .get(field)
             .or_else(|| {
@@ -62,8 +61,8 @@ impl Row {
             .filter(|raw| *raw != "null")
     }
 
-    fn odd(field: &str, expected: &'static str) -> Failure {
-        Failure::garbled(Box::new(Odd {
+    fn unexpected_value(field: &str, expected: &'static str) -> Failure {
+        Failure::unexpected(Box::new(UnexpectedValue {
             field: field.to_owned(),
             expected,
         }))
@@ -75,20 +74,24 @@ impl Row {
         expected: &'static str,
     ) -> Result<Option<T>, Failure> {
         self.raw(field)
-            .map(|raw| serde_json::from_str(raw).map_err(|_| Self::odd(field, expected)))
+            .map(|raw| {
+                serde_json::from_str(raw).map_err(|_| Self::unexpected_value(field, expected))
+            })
             .transpose()
     }
 
-    /// A text that is there and not blank. A whole number counts as its digits: some orgs
-    /// keep ids in number fields.
+    /// A text that is present and not blank. A whole number is read as its digits: some orgs store
+    /// ids in number fields.
     pub(crate) fn text(&self, field: &str) -> Result<Option<String>, Failure> {
         let Some(raw) = self.raw(field) else {
             return Ok(None);
         };
         let text = if raw.starts_with('"') {
-            serde_json::from_str(raw).map_err(|_| Self::odd(field, "text"))?
+            serde_json::from_str(raw).map_err(|_| Self::unexpected_value(field, "text"))?
         } else {
-            let number: Decimal = raw.parse().map_err(|_| Self::odd(field, "text"))?;
+            let number: Decimal = raw
+                .parse()
+                .map_err(|_| Self::unexpected_value(field, "text"))?;
             number
                 .whole()
                 .map_or_else(|| number.to_string(), |whole| whole.to_string())
@@ -96,24 +99,27 @@ impl Row {
         Ok(Some(text).filter(|text: &String| !text.trim().is_empty()))
     }
 
-    /// A number with all its digits.
+    /// A decimal number.
     pub(crate) fn decimal(&self, field: &str) -> Result<Option<Decimal>, Failure> {
         self.raw(field)
-            .map(|raw| raw.parse().map_err(|_| Self::odd(field, "number")))
+            .map(|raw| {
+                raw.parse()
+                    .map_err(|_| Self::unexpected_value(field, "number"))
+            })
             .transpose()
     }
 
-    /// A point in time.
+    /// A timestamp.
     pub(crate) fn time(&self, field: &str) -> Result<Option<Timestamp>, Failure> {
         self.text(field)?
-            .map(|text| parse_time(&text).ok_or_else(|| Self::odd(field, "point in time")))
+            .map(|text| parse_time(&text).ok_or_else(|| Self::unexpected_value(field, "timestamp")))
             .transpose()
     }
 
-    /// An id of a kind.
+    /// An id of this kind.
     pub(crate) fn id<K: Kind>(&self, field: &str) -> Result<Option<Id<K>>, Failure> {
         self.text(field)?
-            .map(|text| Id::parse(&text).map_err(|error| Failure::garbled(Box::new(error))))
+            .map(|text| Id::parse(&text).map_err(|error| Failure::unexpected(Box::new(error))))
             .transpose()
     }
 
@@ -128,7 +134,7 @@ impl Row {
     }
 }
 
-/// Reads `2026-11-24T01:51:16.000+0000`; the offset has no colon.
+/// Parses `2026-11-24T01:51:16.000+0000`; the offset has no colon.
 fn parse_time(text: &str) -> Option<Timestamp> {
     let broken_down = ["%Y-%m-%dT%H:%M:%S%.f%z", "%Y-%m-%dT%H:%M:%S%.f%:z"]
         .iter()
@@ -144,24 +150,24 @@ fn timestamp(at: Timestamp) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at.as_millis()).unwrap_or_default()
 }
 
-/// The form that writes take.
+/// The format for writes.
 pub(crate) fn write_time(at: Timestamp) -> String {
     timestamp(at)
         .strftime("%Y-%m-%dT%H:%M:%S%.3f+0000")
         .to_string()
 }
 
-/// The form that queries take.
+/// The format for queries.
 pub(crate) fn query_time(at: Timestamp) -> String {
     timestamp(at).strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// The form that HTTP headers take; it drops fractions of a second.
+/// The format for HTTP headers; it drops fractions of a second.
 pub(crate) fn http_time(at: Timestamp) -> String {
     httpdate::fmt_http_date(SystemTime::from(timestamp(at)))
 }
 
-/// A text inside quotes of a query.
+/// A quoted and escaped text for a query.
 pub(crate) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('\'');
@@ -184,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_and_written_in_each_form() {
+    fn timestamps_round_trip_in_each_format() {
         let at = parse_time("2026-11-24T01:51:16.250+0000").unwrap();
         assert_eq!(write_time(at), "2026-11-24T01:51:16.250+0000");
         assert_eq!(query_time(at), "2026-11-24T01:51:16.250Z");
@@ -200,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_their_digits() {
+    fn numbers_keep_digits() {
         let row = row(r#"{"UnitPrice":12345678901234567.89,"Quantity":1.0}"#);
         let price = row.decimal("UnitPrice").unwrap().unwrap();
         assert_eq!(price.to_string(), "12345678901234567.89");
@@ -209,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_null_and_blank_are_the_same_and_number_fields_may_hold_ids() {
+    fn blank_fields_are_absent_and_number_fields_may_hold_ids() {
         let row = row(r#"{"a":null,"b":"","c":" ","d":123.0,"e":"x","f":true}"#);
         for field in ["a", "b", "c", "missing"] {
             assert_eq!(row.text(field).unwrap(), None, "{field}");
@@ -220,12 +226,12 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_cannot_end_the_text() {
+    fn quotes_are_escaped() {
         assert_eq!(quoted(r"a'b\"), r"'a\'b\\'");
     }
 
     #[test]
-    fn a_page_that_is_not_the_last_must_say_where_the_rest_is() {
+    fn unfinished_page_requires_a_next_page() {
         let page = |json: &str| serde_json::from_str::<Page>(json).unwrap().rest();
         assert!(page(r#"{"done":true,"records":[]}"#).unwrap().is_none());
         assert!(

@@ -7,8 +7,7 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, PricebookEntryId};
 use domain::order::{
-    ActivationStatus, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
-    RetryAnswer,
+    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
 };
 use domain::ports::{CallError, CrmOrders};
 use outbound::Roots;
@@ -87,7 +86,7 @@ fn new(placed: Placed) -> CustomerOrder {
 }
 
 #[tokio::test]
-async fn an_order_is_placed_once_however_often_it_is_asked_for() {
+async fn order_is_placed_once() {
     let rig = Rig::start().await;
     let order = new(rig.place().await);
     assert_eq!(order.status, BusinessStatus::Pending);
@@ -102,7 +101,7 @@ async fn an_order_is_placed_once_however_often_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn after_a_lost_reply_the_order_is_found_by_its_key() {
+async fn order_is_found_by_key_after_lost_reply() {
     let rig = Rig::start().await;
     rig.sim
         .fault(RestFault::new(Route::Composite, RestFaultKind::DropAfter));
@@ -113,7 +112,7 @@ async fn after_a_lost_reply_the_order_is_found_by_its_key() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_for_something_else_makes_no_order() {
+async fn reused_key_creates_no_order() {
     let mut rig = Rig::start().await;
     rig.place().await;
     rig.request.items[0].quantity = 3.into();
@@ -125,7 +124,7 @@ async fn a_key_that_was_used_for_something_else_makes_no_order() {
 }
 
 #[tokio::test]
-async fn an_order_that_salesforce_refuses_leaves_nothing_behind() {
+async fn rejected_order_leaves_nothing_behind() {
     let mut rig = Rig::start().await;
     let refused = |error: CallError| match error {
         CallError::Refused(refusal) => {
@@ -145,7 +144,7 @@ async fn an_order_that_salesforce_refuses_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn orders_are_read_together_and_those_that_are_not_there_left_out() {
+async fn orders_are_read_in_batch_without_missing_ones() {
     let rig = Rig::start().await;
     let order = new(rig.place().await);
     let stranger = OrderId::parse("80100000000000Z").unwrap();
@@ -156,7 +155,7 @@ async fn orders_are_read_together_and_those_that_are_not_there_left_out() {
 }
 
 #[tokio::test]
-async fn only_an_order_that_failed_is_asked_for_again() {
+async fn only_failed_orders_are_retried() {
     let rig = Rig::start().await;
     let order = new(rig.place().await).id;
     assert_eq!(
@@ -165,10 +164,7 @@ async fn only_an_order_that_failed_is_asked_for_again() {
     );
     let set = |field: &str, value: &str| rig.sim.set_field(order.as_str(), field, value).unwrap();
     set("Activation_Status__c", "Failed");
-    assert_eq!(
-        rig.orders.request_retry(order).await.unwrap(),
-        RetryAnswer::Asked
-    );
+    assert_eq!(rig.orders.request_retry(order).await.unwrap(), RetryAnswer::Asked);
     let seen = rig.orders.customer_orders(&[order]).await.unwrap();
     assert_eq!(seen[0].activation, ActivationStatus::Activating);
     assert_eq!(rig.sim.published().len(), 1);

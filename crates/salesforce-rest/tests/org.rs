@@ -88,7 +88,7 @@ fn provisioned() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_order_goes_through_reading_and_both_reports() {
+async fn order_is_read_and_reported() {
     let rig = Rig::start(SalesforceOptions {
         page_size: 2,
         ..SalesforceOptions::default()
@@ -138,7 +138,7 @@ async fn an_order_goes_through_reading_and_both_reports() {
 }
 
 #[tokio::test]
-async fn pending_orders_are_found_one_after_the_other() {
+async fn pending_orders_are_paged() {
     let rig = Rig::start(SalesforceOptions::default()).await;
     let pending = async |older_than: u64, after| {
         let older_than = Duration::from_secs(older_than);
@@ -155,7 +155,7 @@ async fn pending_orders_are_found_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_and_an_instance_that_moves_are_followed() {
+async fn expired_session_and_moved_instance_are_handled() {
     let rig = Rig::start(SalesforceOptions::default()).await;
     rig.orders.describe().await.unwrap();
     rig.sim.rotate_instance_url();
@@ -165,7 +165,7 @@ async fn a_session_that_ends_and_an_instance_that_moves_are_followed() {
 }
 
 #[tokio::test]
-async fn a_broken_connection_leaves_the_outcome_open_and_the_write_may_be_repeated() {
+async fn broken_connection_is_unknown_and_write_is_repeatable() {
     let rig = Rig::start(SalesforceOptions::default()).await;
     let report = Report {
         outcome: provisioned(),
@@ -187,7 +187,7 @@ async fn a_broken_connection_leaves_the_outcome_open_and_the_write_may_be_repeat
 }
 
 #[tokio::test]
-async fn an_org_that_lacks_everything_optional_is_served_all_the_same() {
+async fn org_without_optional_fields_works() {
     let mut options = SalesforceOptions::default();
     for field in [
         "Activation_IdemKey__c",
@@ -204,7 +204,7 @@ async fn an_org_that_lacks_everything_optional_is_served_all_the_same() {
 }
 
 #[tokio::test]
-async fn reads_with_sessions_that_are_refused_log_in_a_few_times_and_recover() {
+async fn refused_sessions_limit_logins_and_recover() {
     let rig = Arc::new(Rig::start(SalesforceOptions::default()).await);
     rig.sim.refuse_sessions(true);
     let reads: Vec<_> = (0..100)
@@ -228,13 +228,13 @@ async fn reads_with_sessions_that_are_refused_log_in_a_few_times_and_recover() {
     tokio::time::resume();
     assert!(rig.orders.details(rig.order).await.unwrap().is_some());
     assert!(rig.sim.logins() <= 4);
-    // A session that worked is renewed at once when it ends.
+    // A session that worked is renewed at once when it expires.
     rig.sim.revoke_tokens();
     assert!(rig.orders.details(rig.order).await.unwrap().is_some());
 }
 
 #[tokio::test]
-async fn the_moment_of_a_read_is_a_version_where_the_org_compares_with_a_later_stamp() {
+async fn read_time_is_usable_as_version() {
     let rig = Rig::start(SalesforceOptions {
         stamp_ahead: 5,
         ..SalesforceOptions::default()
@@ -251,7 +251,7 @@ async fn the_moment_of_a_read_is_a_version_where_the_org_compares_with_a_later_s
         message: String::new(),
         version: standing.read_at,
     };
-    // Whoever writes after the read is still noticed.
+    // A write after the read is still detected.
     rig.sim.advance_clock(10);
     let id = rig.order.as_str();
     rig.sim.update(id, json!({"PoNumber": "4711"})).unwrap();

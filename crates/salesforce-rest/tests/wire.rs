@@ -1,4 +1,4 @@
-//! What goes over the wire, call by call, against an org that answers by script.
+//! Requests on the wire, against a scripted org.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::VecDeque;
@@ -41,7 +41,7 @@ struct Org {
     script: Arc<Mutex<VecDeque<Response>>>,
     without: Arc<Mutex<Vec<&'static str>>>,
     closed: Arc<Mutex<bool>>,
-    /// What its clock shows; hyper's, where there is none.
+    /// Its `Date` header; hyper's if unset.
     date: Arc<Mutex<Option<&'static str>>>,
     url: String,
 }
@@ -231,7 +231,7 @@ fn line(id: &str, price: &str) -> Value {
 }
 
 #[tokio::test]
-async fn an_order_is_read_in_one_query_with_every_page_of_its_lines() {
+async fn order_is_read_in_one_query_with_all_pages() {
     let org = Org::start(vec![
         ok(
             json!({"done": true, "totalSize": 1, "records": [details_row(json!({
@@ -257,7 +257,7 @@ async fn an_order_is_read_in_one_query_with_every_page_of_its_lines() {
 }
 
 #[tokio::test]
-async fn an_order_that_is_not_there_is_none() {
+async fn missing_order_is_none() {
     let org = Org::start(vec![
         ok(json!({"done": true, "records": []})),
         error(404, "NOT_FOUND", "gone"),
@@ -274,7 +274,7 @@ async fn an_order_that_is_not_there_is_none() {
 }
 
 #[tokio::test]
-async fn the_version_is_the_header_or_else_the_modification_date() {
+async fn version_is_header_or_modification_date() {
     let row = json!({"Id": ORDER, "Activation_Status__c": "Activating",
         "LastModifiedDate": "2026-01-01T00:00:00.900+0000"});
     let header = "Thu, 01 Jan 2026 00:00:01 GMT";
@@ -290,7 +290,7 @@ async fn the_version_is_the_header_or_else_the_modification_date() {
 }
 
 #[tokio::test]
-async fn success_is_one_guarded_write_of_absolute_values() {
+async fn success_is_one_guarded_write() {
     let org = Org::start(vec![done()]).await;
     let answer = org.orders().report(order(), &success()).await.unwrap();
     assert_eq!(answer, ReportAnswer::Written);
@@ -316,7 +316,7 @@ async fn success_is_one_guarded_write_of_absolute_values() {
 }
 
 #[tokio::test]
-async fn a_failure_is_one_write_and_its_words_are_cut_by_characters() {
+async fn failure_is_one_write_with_truncated_message() {
     let org = Org::start(vec![done()]).await;
     org.orders().report(order(), &failure()).await.unwrap();
     assert_eq!(
@@ -330,7 +330,7 @@ async fn a_failure_is_one_write_and_its_words_are_cut_by_characters() {
 }
 
 #[tokio::test]
-async fn an_org_that_files_provisioned_under_activated_gets_the_status_by_itself() {
+async fn two_step_status_is_written_separately() {
     let org = Org::start(vec![done(), error(503, "SERVER_UNAVAILABLE", ""), done()]).await;
     let orders = org.orders_with(|config| config.fields.two_step_status = true);
     orders.report(order(), &success()).await.unwrap();
@@ -344,7 +344,7 @@ async fn an_org_that_files_provisioned_under_activated_gets_the_status_by_itself
 }
 
 #[tokio::test]
-async fn a_write_that_somebody_overtook_is_a_conflict_and_a_guard_rule_is_a_refusal() {
+async fn stale_write_is_conflict_and_validation_rule_is_refusal() {
     let org = Org::start(vec![
         error(412, "ENTITY_FAILED_IFLASTMODIFIED_ON_UPDATE", "changed"),
         error(400, "FIELD_CUSTOM_VALIDATION_EXCEPTION", "not activating"),
@@ -363,7 +363,7 @@ async fn a_write_that_somebody_overtook_is_a_conflict_and_a_guard_rule_is_a_refu
 }
 
 #[tokio::test]
-async fn a_locked_row_is_tried_again_and_given_up_without_effect() {
+async fn locked_row_is_retried_then_not_sent() {
     let locked = || error(400, "CANNOT_EXECUTE_FLOW_TRIGGER", "… UNABLE_TO_LOCK_ROW …");
     let org = Org::start(vec![
         locked(),
@@ -382,7 +382,7 @@ async fn a_locked_row_is_tried_again_and_given_up_without_effect() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_renewed_once() {
+async fn expired_session_is_renewed_once() {
     let expired = || error(401, "INVALID_SESSION_ID", "Session expired or invalid");
     let org = Org::start(vec![expired(), done(), expired(), expired()]).await;
     let orders = org.orders();
@@ -393,7 +393,7 @@ async fn an_expired_session_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_used_up_limit_asks_for_a_wait_and_an_error_page_leaves_it_open() {
+async fn used_up_limit_is_not_sent_and_error_page_is_unknown() {
     let org = Org::start(vec![
         error(
             403,
@@ -406,7 +406,7 @@ async fn a_used_up_limit_asks_for_a_wait_and_an_error_page_leaves_it_open() {
     let orders = org.orders();
     let Err(CallError::NotSent { retry_after, .. }) = orders.report(order(), &success()).await
     else {
-        panic!("not turned away");
+        panic!("not classified as not sent");
     };
     assert_eq!(retry_after, Some(Duration::from_secs(60)));
     let error = orders.report(order(), &success()).await.unwrap_err();
@@ -414,7 +414,7 @@ async fn a_used_up_limit_asks_for_a_wait_and_an_error_page_leaves_it_open() {
 }
 
 #[tokio::test]
-async fn only_the_lines_that_were_locked_are_written_again() {
+async fn only_locked_lines_are_written_again() {
     let saved = |id: &str| json!({"id": id, "success": true, "errors": []});
     let failed = |code: &str| json!({"success": false, "errors": [{"statusCode": code, "message": "m", "fields": []}]});
     let org = Org::start(vec![
@@ -448,7 +448,7 @@ async fn only_the_lines_that_were_locked_are_written_again() {
 }
 
 #[tokio::test]
-async fn what_the_org_lacks_is_neither_read_nor_written() {
+async fn missing_fields_are_neither_read_nor_written() {
     let org = Org::start(vec![
         ok(json!({"done": true, "records": []})),
         done(),
@@ -497,7 +497,7 @@ async fn what_the_org_lacks_is_neither_read_nor_written() {
 }
 
 #[tokio::test]
-async fn how_old_a_pending_order_is_goes_by_salesforces_clock_and_not_by_ours() {
+async fn pending_age_uses_salesforce_clock() {
     for (date, two_minutes_before) in [
         ("Thu, 01 Jan 2026 00:12:00 GMT", "2026-01-01T00:10:"),
         ("Fri, 01 Jan 2100 00:12:00 GMT", "2100-01-01T00:10:"),
@@ -515,7 +515,7 @@ async fn how_old_a_pending_order_is_goes_by_salesforces_clock_and_not_by_ours() 
 }
 
 #[tokio::test]
-async fn an_org_without_a_field_that_is_needed_is_told_which_and_asked_again() {
+async fn missing_required_field_is_reported_and_rechecked() {
     let org = Org::start(vec![done()]).await;
     org.without.lock().unwrap().push("WHMCS_Order_ID__c");
     let orders = org.orders();
@@ -531,7 +531,7 @@ async fn an_org_without_a_field_that_is_needed_is_told_which_and_asked_again() {
 }
 
 #[tokio::test]
-async fn an_org_that_describes_nothing_teaches_by_its_errors() {
+async fn fields_are_dropped_after_errors_without_describe() {
     let org = Org::start(vec![
         error(
             400,
@@ -549,7 +549,7 @@ async fn an_org_that_describes_nothing_teaches_by_its_errors() {
 }
 
 #[tokio::test]
-async fn a_client_is_linked_to_its_account() {
+async fn client_is_linked_to_account() {
     let org = Org::start(vec![done()]).await;
     let account = AccountId::parse("001000000000001").unwrap();
     org.orders()
@@ -565,9 +565,9 @@ async fn a_client_is_linked_to_its_account() {
 }
 
 #[tokio::test]
-async fn an_org_that_is_down_was_not_asked() {
+async fn unavailable_org_is_not_sent() {
     let org = Org {
-        // A port that was free a moment ago.
+        // A port that was just free.
         url: {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             format!("http://{}", listener.local_addr().unwrap())

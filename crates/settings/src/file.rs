@@ -6,11 +6,11 @@ use toml::{Table, Value};
 use crate::Problems;
 
 const NAME: &str = "ORDERBRIDGE_CONFIG";
-/// Every table there is. Each program reads those that concern it and accepts the others, so
-/// that all programs of an install can share one file.
+/// Every known table. Each program reads its own tables and ignores the others, so that all
+/// programs of an install can share one file.
 const TABLES: [&str; 3] = ["salesforce", "whmcs", "products"];
 
-/// The file's tables; empty where no file is named.
+/// The file's tables; empty if there is no file.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFile {
     path: String,
@@ -18,7 +18,7 @@ pub struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Reads the file, noting what is wrong with it as a whole.
+    /// Reads the file and records problems of the file as a whole.
     pub fn read(path: Option<&str>, problems: &mut Problems) -> Option<Self> {
         let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
             return Some(Self::default());
@@ -27,14 +27,14 @@ impl ConfigFile {
             Ok(text) => text,
             Err(error) => {
                 let what = format!("`{path}` cannot be read: {error}");
-                problems.add(NAME, what, "Name a TOML file");
+                problems.add(NAME, what, "Use the path of a readable TOML file");
                 return None;
             }
         };
         let tables: Table = match toml::from_str(&text) {
             Ok(tables) => tables,
             Err(error) => {
-                not_understood(path, error.message(), problems);
+                add_problem(path, error.message(), problems);
                 return None;
             }
         };
@@ -42,8 +42,8 @@ impl ConfigFile {
             .keys()
             .filter(|name| !TABLES.contains(&name.as_str()))
         {
-            let what = format!("`{unknown}` is none of {}", TABLES.join(", "));
-            not_understood(path, &what, problems);
+            let what = format!("`{unknown}` is not a known table ({})", TABLES.join(", "));
+            add_problem(path, &what, problems);
         }
         Some(Self {
             path: path.to_owned(),
@@ -51,7 +51,7 @@ impl ConfigFile {
         })
     }
 
-    /// One of its tables, or the defaults where it is missing.
+    /// Reads a table, or the defaults if it is missing.
     pub fn table<T: DeserializeOwned + Default>(
         &self,
         name: &str,
@@ -64,17 +64,17 @@ impl ConfigFile {
             Ok(table) => Some(table),
             Err(error) => {
                 let what = format!("{name}: {}", error.message());
-                not_understood(&self.path, &what, problems);
+                add_problem(&self.path, &what, problems);
                 None
             }
         }
     }
 }
 
-fn not_understood(path: &str, what: &str, problems: &mut Problems) {
+fn add_problem(path: &str, what: &str, problems: &mut Problems) {
     problems.add(
         NAME,
-        format!("`{path}` is not understood: {}", what.trim()),
+        format!("`{path}` is not valid: {}", what.trim()),
         "Correct that line of the file",
     );
 }

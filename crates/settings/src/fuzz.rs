@@ -1,4 +1,4 @@
-//! Fuzz targets: settings as people write them (`fuzz/README.md`).
+//! Fuzz targets: texts of settings (`fuzz/README.md`).
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const DICTIONARY: &[&str] = &[
 ];
 
 #[test]
-fn no_text_makes_a_setting_panic_or_shows_a_password() {
+fn parsing_never_panics_or_shows_a_password() {
     let target = Target {
         name: "settings",
         dictionary: DICTIONARY,
@@ -66,7 +66,7 @@ fn no_text_makes_a_setting_panic_or_shows_a_password() {
 }
 
 #[test]
-fn a_duration_that_was_written_out_is_read_as_it_was() {
+fn durations_round_trip() {
     let target = Target {
         name: "settings",
         dictionary: &[],

@@ -1,9 +1,8 @@
-//! Reading settings: durations, secrets, URLs, and errors that name the setting, what was
-//! wrong and the mend.
+//! Parsing of settings: durations, secrets, URLs, and errors that name the setting, the problem and
+//! the fix.
 //!
-//! Every setting reaches a program as text (a flag, or the environment variable that is its
-//! twin) and is checked here, all of them before anything connects. A program prints every
-//! [`Problem`] it has and exits with [`EXIT_CONFIG`].
+//! Every setting is given as text, by a flag or its environment variable, and all are validated
+//! before anything connects. A program prints every [`Problem`] and exits with [`EXIT_CONFIG`].
 
 mod file;
 #[cfg(test)]
@@ -14,7 +13,7 @@ mod secret;
 mod value;
 
 pub use file::ConfigFile;
-pub use origin::{Origins, SETTINGS, Shown};
+pub use origin::{EffectiveSetting, Origins, SETTINGS};
 pub use problem::{EXIT_CONFIG, Problem, Problems};
 pub use secret::{Secret, SecretArgs};
 pub use value::{Endpoint, duration, is_loopback};

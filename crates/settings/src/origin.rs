@@ -1,9 +1,9 @@
-//! Where the value of each setting comes from.
+//! Origins of the values of settings.
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-/// Every setting there is: its name, its default, and whether it is a secret.
+/// Every setting: its name, its default, and whether it is a secret.
 pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("DATABASE_URL", "sqlite:data/orderbridge.db", true),
     ("SF_EVENTS_ENABLED", "true", false),
@@ -69,9 +69,9 @@ pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("ORDERBRIDGE_CONFIG", "", false),
 ];
 
-/// A setting as it may be shown.
+/// An effective setting, without the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub struct EffectiveSetting {
     /// The environment variable's name.
     pub name: &'static str,
     /// Its value; of a secret only `set` or `unset`.
@@ -80,15 +80,14 @@ pub struct Shown {
     pub origin: &'static str,
 }
 
-/// Every setting that a program reads, as it may be shown. Flattened into the program's
-/// arguments it adds no flag of its own: it looks at the others. It must be the first of them,
-/// because each takes its value away.
+/// Every effective setting of a program. Flattened into the program's arguments, it adds no flag
+/// but reads the others. It must come first, because each argument removes its value when parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(Vec<Shown>);
+pub struct Origins(Vec<EffectiveSetting>);
 
 impl Origins {
-    /// The settings, in the sequence of [`SETTINGS`].
-    pub fn iter(&self) -> impl Iterator<Item = &Shown> {
+    /// The settings, in the order of [`SETTINGS`].
+    pub fn iter(&self) -> impl Iterator<Item = &EffectiveSetting> {
         self.0.iter()
     }
 }
@@ -106,8 +105,8 @@ impl Args for Origins {
 impl FromArgMatches for Origins {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let shown = SETTINGS.iter().filter_map(|&(name, default, secret)| {
-            let own = look(matches, name)?;
-            let file = look(matches, &format!("{name}_FILE")).flatten();
+            let own = given_value(matches, name)?;
+            let file = given_value(matches, &format!("{name}_FILE")).flatten();
             let (value, origin) = match (own, file.filter(|_| secret)) {
                 (Some((value, origin)), _) => (Some(value), origin),
                 (None, Some((value, _))) => (Some(value), "file"),
@@ -119,7 +118,7 @@ impl FromArgMatches for Origins {
                 (_, Some(value)) => Some(value),
                 (_, None) => (!default.is_empty()).then(|| default.to_owned()),
             };
-            Some(Shown {
+            Some(EffectiveSetting {
                 name,
                 value,
                 origin,
@@ -134,8 +133,8 @@ impl FromArgMatches for Origins {
     }
 }
 
-/// `None` when the program has no such flag; then what was given, if anything was.
-fn look(matches: &ArgMatches, name: &str) -> Option<Option<(String, &'static str)>> {
+/// `None` when the program has no such flag; otherwise the given value and its origin, if any.
+fn given_value(matches: &ArgMatches, name: &str) -> Option<Option<(String, &'static str)>> {
     let id = name.to_ascii_lowercase();
     let values = matches.try_get_raw(&id).ok()?;
     let origin = match matches.value_source(&id) {
@@ -180,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_shows_its_own_settings_and_of_secrets_only_that_they_are_set() {
+    fn effective_settings_hide_secret_values() {
         let word = |text: &str| Option::Some(text.to_owned());
         let expected = [
             ("DATABASE_URL", None, "default"),
@@ -188,7 +187,7 @@ mod tests {
             ("WORKER_LEASE", word("20s"), "flag"),
         ];
         let mut found = shown(&["--whmcs-secret-file", "/x", "--worker-lease", "20s"]);
-        // The default address holds no password, and is shown.
+        // The default contains no password and is shown.
         assert_eq!(found[0].2, "default");
         found[0].1 = None;
         assert_eq!(found, expected);

@@ -1,34 +1,34 @@
-//! What is wrong with a setting.
+//! Problems with settings.
 
 use std::fmt;
 
 /// Exit code for wrong configuration, in a flag or in the environment (`EX_USAGE`).
 pub const EXIT_CONFIG: u8 = 64;
 
-/// One setting that cannot be used.
+/// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name}: {what}. {mend}")]
 pub struct Problem {
     /// The setting, by its environment name.
     pub name: &'static str,
-    /// What was wrong. Never the value of a secret.
+    /// What is wrong. Never contains the value of a secret.
     pub what: String,
-    /// How to mend it.
+    /// How to fix it.
     pub mend: String,
 }
 
-/// All problems found so far, so that one start shows every one of them.
+/// A collection of problems, so that one start reports all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// No problems yet.
+    /// Creates an empty collection.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Notes a problem.
+    /// Adds a problem.
     pub fn add(&mut self, name: &'static str, what: impl Into<String>, mend: impl Into<String>) {
         self.0.push(Problem {
             name,
@@ -37,7 +37,7 @@ impl Problems {
         });
     }
 
-    /// The value, or a noted problem.
+    /// The value; `None` adds the problem.
     pub fn take<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -48,11 +48,11 @@ impl Problems {
         }
     }
 
-    /// The setting's text, or a noted problem when it is absent or blank.
+    /// The setting's text; absent or blank adds a problem.
     pub fn required(&mut self, name: &'static str, value: Option<&str>) -> Option<String> {
         let value = value.map(str::trim).filter(|text| !text.is_empty());
         if value.is_none() {
-            self.add(name, "it is required and not set", format!("Set {name}"));
+            self.add(name, "required but not set", format!("Set {name}"));
         }
         value.map(str::to_owned)
     }
@@ -72,12 +72,12 @@ impl Problems {
             .unwrap_or(default);
         let parsed = parse(text);
         if parsed.is_none() {
-            self.add(name, format!("`{text}` cannot be used"), mend);
+            self.add(name, format!("`{text}` is not valid"), mend);
         }
         parsed
     }
 
-    /// A duration such as `250ms`, `90s`, `5m` or `2h`.
+    /// Parses a duration such as `250ms`, `90s`, `5m` or `2h`.
     pub fn duration(
         &mut self,
         name: &'static str,
@@ -88,27 +88,24 @@ impl Problems {
             name,
             value,
             default,
-            "Give a duration such as 250ms, 90s, 5m or 2h",
+            "Use a duration such as 250ms, 90s, 5m or 2h",
             crate::duration,
         )
     }
 
-    /// `true` or `false`.
+    /// Parses `true` or `false`.
     pub fn flag(&mut self, name: &'static str, value: Option<&str>, default: &str) -> Option<bool> {
-        self.parse(
-            name,
-            value,
-            default,
-            "Give true or false",
-            |text| match text.to_ascii_lowercase().as_str() {
-                "true" | "1" | "yes" | "on" => Some(true),
-                "false" | "0" | "no" | "off" => Some(false),
-                _ => None,
-            },
-        )
+        self.parse(name, value, default, "Use true or false", |text| match text
+            .to_ascii_lowercase()
+            .as_str()
+        {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        })
     }
 
-    /// The value, when there was no problem at all.
+    /// The value, if there are no problems.
     ///
     /// # Errors
     /// The problems.
@@ -119,13 +116,13 @@ impl Problems {
         }
     }
 
-    /// Whether anything was noted.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The problems, in the sequence of their finding.
+    /// The problems, in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }

@@ -1,4 +1,4 @@
-//! Secrets: given directly or by a file, never shown.
+//! Secrets: given directly or in a file, never shown.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Problem, Problems};
 
-/// A secret text. `Debug` shows nothing of it, and it is wiped on drop.
+/// A secret text. `Debug` does not show it, and it is wiped on drop.
 #[derive(Clone, Debug)]
 pub struct Secret(SecretString);
 
@@ -16,23 +16,23 @@ impl Secret {
         Self(SecretString::from(text.into()))
     }
 
-    /// The text, for the one place that sends it.
+    /// The text, for the code that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
 }
 
-/// A secret setting and its `_FILE` twin, as they were given.
+/// A secret setting and its `_FILE` variant, as given.
 #[derive(Clone, Debug)]
 pub struct SecretArgs<'a> {
     /// The setting's environment name.
     pub name: &'static str,
-    /// The twin's environment name.
+    /// The environment name of the `_FILE` variant.
     pub file_name: &'static str,
     /// The secret itself.
     pub value: Option<&'a str>,
-    /// A file that holds it.
+    /// A file with the secret.
     pub file: Option<&'a str>,
 }
 
@@ -50,7 +50,7 @@ impl SecretArgs<'_> {
             (Some(_), Some(_)) => {
                 return Err(Problem {
                     name: self.name,
-                    what: format!("it is set together with {}", self.file_name),
+                    what: format!("set together with {}", self.file_name),
                     mend: "Set only one of the two".to_owned(),
                 });
             }
@@ -60,13 +60,13 @@ impl SecretArgs<'_> {
                 let text = std::fs::read_to_string(&path).map_err(|error| Problem {
                     name: self.file_name,
                     what: format!("`{}` cannot be read: {error}", path.display()),
-                    mend: "Name a file that this program may read".to_owned(),
+                    mend: "Use a file that this program can read".to_owned(),
                 })?;
                 if text.trim().is_empty() {
                     return Err(Problem {
                         name: self.file_name,
                         what: format!("`{}` is empty", path.display()),
-                        mend: "Put the secret into it".to_owned(),
+                        mend: "Write the secret to it".to_owned(),
                     });
                 }
                 text
@@ -75,19 +75,19 @@ impl SecretArgs<'_> {
         Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
     }
 
-    /// Reads a secret that must be there, noting the problem otherwise.
+    /// Reads a required secret and collects the problem otherwise.
     pub fn required(&self, problems: &mut Problems) -> Option<Secret> {
         let read = self.read().and_then(|secret| {
             secret.ok_or_else(|| Problem {
                 name: self.name,
-                what: "it is required and not set".to_owned(),
+                what: "required but not set".to_owned(),
                 mend: format!("Set {} or {}", self.name, self.file_name),
             })
         });
         problems.take(read)
     }
 
-    /// The file, where one was named: for secrets that are read again when it changes.
+    /// The file, if given: for secrets that are read again when it changes.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {
         self.file

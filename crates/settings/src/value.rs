@@ -1,4 +1,4 @@
-//! Values of settings.
+//! Types of settings' values.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use url::{Host, Url};
 
 use crate::Problem;
 
-/// Reads `250ms`, `90s`, `5m`, `2h`, and a bare `0`.
+/// Parses `250ms`, `90s`, `5m`, `2h`, or `0`.
 #[must_use]
 pub fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -42,38 +42,38 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Where a service is: `https`, or plain `http` on this machine only.
+/// The base URL of a service: `https`, or plain `http` on loopback only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(Url);
 
 impl Endpoint {
-    /// Checks a base URL. A trailing slash is dropped; user, query and fragment are refused.
+    /// Parses a base URL. A trailing slash is dropped; user, query and fragment are rejected.
     ///
     /// # Errors
-    /// Names the setting and what is wrong with it.
+    /// A [`Problem`] of the setting.
     pub fn parse(name: &'static str, text: &str) -> Result<Self, Problem> {
         let problem = |what: String, mend: &str| Problem {
             name,
             what,
             mend: mend.to_owned(),
         };
-        // The value is not shown: people do put passwords into URLs.
+        // The value is not shown, because it may contain a password.
         let url = Url::parse(text.trim()).map_err(|error| {
             problem(
-                format!("it is no URL: {error}"),
-                "Give a URL such as https://example.com",
+                format!("not a valid URL: {error}"),
+                "Use a URL such as https://example.com",
             )
         })?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(problem(
-                "it contains a user or a password".to_owned(),
-                "Leave them out; credentials have settings of their own",
+                "the URL contains a user or password".to_owned(),
+                "Remove them; credentials have their own settings",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(problem(
-                "it contains a query or a fragment".to_owned(),
-                "Give the base URL only",
+                "the URL contains a query or fragment".to_owned(),
+                "Use the base URL only",
             ));
         }
         match url.scheme() {
@@ -82,7 +82,7 @@ impl Endpoint {
             "http" => {
                 return Err(problem(
                     format!(
-                        "plain http to `{}` would send credentials in the clear",
+                        "plain http to `{}` would send credentials unencrypted",
                         url.host_str().unwrap_or_default()
                     ),
                     "Use https; http is accepted for loopback addresses only",
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_carry_a_unit() {
+    fn durations_require_a_unit() {
         for (text, millis) in [
             ("250ms", 250),
             ("90s", 90_000),
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_is_for_this_machine_only() {
+    fn plain_http_is_accepted_for_loopback_only() {
         for text in [
             "https://x.my.salesforce.com/",
             "http://127.0.0.1:9",
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_url_may_have_a_folder() {
+    fn base_url_may_have_a_path() {
         let endpoint = Endpoint::parse("X", "https://x.com/billing/").unwrap();
         assert_eq!(
             endpoint.join("/includes/api.php"),

@@ -1,10 +1,9 @@
-//! Sorting every answer into exactly one class.
+//! Classification of answers: every answer has exactly one class.
 //!
-//! What WHMCS itself says counts: the `message` of its own JSON object, and there whole
-//! sentences, since modules report their failures in the same place. A write whose answer is
-//! not WHMCS's own is *unknown*, unless the status shows that WHMCS cannot have run: newer
-//! releases answer HTTP 500 with a page, and older ones with nothing or `null`, after the
-//! action has run.
+//! Only the `message` of WHMCS's own JSON object counts, and only as a whole sentence, since
+//! modules report their failures in the same place. A write without such an object is *unknown*,
+//! unless the status shows that WHMCS cannot have run: newer releases answer HTTP 500 with a page,
+//! and older ones with nothing or `null`, after the action has run.
 
 use std::time::Duration;
 
@@ -12,18 +11,18 @@ use domain::failure::{Code, Refusal};
 use domain::ports::CallError;
 use serde_json::{Map, Value};
 
-/// What kind of call was answered.
+/// The kind of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing changes by it.
+    /// It changes nothing.
     Read,
     /// It creates or changes something.
     Effect,
-    /// It runs modules, whose own words come back as errors.
+    /// It runs modules, whose messages are returned as errors.
     Module,
 }
 
-/// What WHMCS refuses about us. Carried as the source of [`CallError::Denied`].
+/// Why WHMCS denies us access. The source of [`CallError::Denied`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Denial {
     /// Our address is not allowed.
@@ -32,16 +31,16 @@ pub(crate) enum Denial {
     /// The credential's role lacks this action.
     #[error("action not allowed")]
     Role,
-    /// The credential, or the user behind it.
+    /// The credential or its user is refused.
     #[error("credential refused")]
     Credential,
     /// This WHMCS has no such action.
     #[error("no such action")]
     NoSuchAction,
-    /// There is no WHMCS API at that address.
-    #[error("no WHMCS API there")]
+    /// There is no WHMCS API at the configured URL.
+    #[error("no WHMCS API at this URL")]
     NoApi,
-    /// HTTP 401 or 403 without one of WHMCS's reasons.
+    /// HTTP 401 or 403 without a reason from WHMCS.
     #[error("refused by HTTP status")]
     Barred,
 }
@@ -63,29 +62,29 @@ impl Denial {
         }
     }
 
-    /// Whether its sentence speaks of the API's actions, which no module does.
+    /// Whether its message names an API action, which modules never do.
     const fn names_the_api(self) -> bool {
         matches!(self, Self::Role)
     }
 
-    /// Whether an error says that this one action is closed to us, while others may work.
+    /// Whether the error denies this action only, while others may work.
     pub(crate) fn closes_one_action(error: &CallError) -> bool {
         matches!(error, CallError::Denied { source, .. }
             if matches!(source.downcast_ref(), Some(Self::Role | Self::NoSuchAction)))
     }
 }
 
-/// The parts of an HTTP answer that decide.
+/// The relevant parts of an HTTP response.
 #[derive(Clone, Debug)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
-    /// A firewall says that it stopped the call before WHMCS saw it.
+    /// A firewall reports that it blocked the call before it reached WHMCS.
     pub(crate) blocked: bool,
     pub(crate) body: &'a [u8],
 }
 
-/// The class of an answer, for tests that play WHMCS.
+/// Classifies an answer, for tests that simulate WHMCS.
 ///
 /// # Errors
 /// The class, when it is not a success.
@@ -96,11 +95,14 @@ pub fn classify(kind: Kind, status: u16, body: &[u8]) -> Result<Map<String, Valu
         blocked: false,
         body,
     };
-    sort(kind, &answer)
+    classify_answer(kind, &answer)
 }
 
-/// The answer's object when `result` is exactly `success`.
-pub(crate) fn sort(kind: Kind, answer: &Answer<'_>) -> Result<Map<String, Value>, CallError> {
+/// Returns the answer's object when `result` is exactly `success`.
+pub(crate) fn classify_answer(
+    kind: Kind,
+    answer: &Answer<'_>,
+) -> Result<Map<String, Value>, CallError> {
     if (300..400).contains(&answer.status) {
         return Err(denied(
             Denial::NoApi,
@@ -110,31 +112,31 @@ pub(crate) fn sort(kind: Kind, answer: &Answer<'_>) -> Result<Map<String, Value>
     let Some(object) = object_in(answer.body) else {
         return Err(no_object(kind, answer));
     };
-    let says = |key: &str, word: &str| {
+    let has = |key: &str, word: &str| {
         object
             .get(key)
             .and_then(Value::as_str)
             .is_some_and(|text| text.eq_ignore_ascii_case(word))
     };
-    if says("result", "success") {
+    if has("result", "success") {
         return Ok(object);
     }
-    if !says("result", "error") && !says("status", "error") {
+    if !has("result", "error") && !has("status", "error") {
         return Err(unknown(format!(
-            "HTTP {} and neither success nor error",
+            "HTTP {} with neither success nor error",
             answer.status
         )));
     }
     let text = ["message", "error", "errormessage"]
         .into_iter()
         .find_map(|key| object.get(key).and_then(Value::as_str))
-        .unwrap_or("WHMCS gives no reason")
+        .unwrap_or("WHMCS gave no reason")
         .trim();
     Err(refused(kind, answer, text))
 }
 
-/// The one JSON object in a body. Notices, a byte order mark or blank lines may stand before
-/// it, and nothing after it.
+/// The JSON object in a body. PHP notices, a byte order mark or blank lines may come before it,
+/// nothing after it.
 fn object_in(body: &[u8]) -> Option<Map<String, Value>> {
     let text = std::str::from_utf8(body).ok()?;
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -148,17 +150,17 @@ fn object_in(body: &[u8]) -> Option<Map<String, Value>> {
     })
 }
 
-/// An answer that is not WHMCS's own. Nothing in it can be believed: a page may quote the
-/// error of a mail server or a hook, after the action has run. Only the status tells whether
-/// WHMCS can have run at all.
+/// Classifies an answer without a JSON object. Its text cannot be trusted: a page may quote the
+/// error of a mail server or a hook, after the action has run. Only the status shows whether WHMCS
+/// can have run at all.
 fn no_object(kind: Kind, answer: &Answer<'_>) -> CallError {
-    let described = format!("HTTP {} without an answer of WHMCS", answer.status);
+    let described = format!("HTTP {} without a WHMCS answer", answer.status);
     match answer.status {
         404 => denied(
             Denial::NoApi,
             "there is no WHMCS API at WHMCS_URL (HTTP 404)",
         ),
-        // A firewall's challenge to this one call: the next one may pass.
+        // A firewall challenged this call; the next one may pass.
         _ if answer.blocked => not_sent(answer, described),
         401 | 403 => denied(
             Denial::Barred,
@@ -176,18 +178,15 @@ fn not_sent(answer: &Answer<'_>, described: String) -> CallError {
     }
 }
 
-/// WHMCS's own `result=error`.
+/// Classifies a `result=error`.
 fn refused(kind: Kind, answer: &Answer<'_>, text: &str) -> CallError {
     if let Some(denial) = denial(kind, answer.status, text) {
-        return denial_said(denial, text);
+        return denied_with_message(denial, text);
     }
     let code = code_of(text);
-    // A module's failure is reported with whatever status the install uses.
+    // Module failures come with any HTTP status.
     if answer.status >= 500 && code == Code::WhmcsRejected && kind != Kind::Module {
-        return unknown(format!(
-            "HTTP {} with an error we do not know",
-            answer.status
-        ));
+        return unknown(format!("HTTP {} with an unknown error", answer.status));
     }
     CallError::Refused(Refusal::new(
         code,
@@ -195,26 +194,26 @@ fn refused(kind: Kind, answer: &Answer<'_>, text: &str) -> CallError {
     ))
 }
 
-/// What WHMCS refuses about us; `None` when the text is about the order or its services.
+/// The denial in an error; `None` when the text is about the order or its services.
 ///
-/// A denial is HTTP 401 or 403, or one of WHMCS's own sentences as a whole: a module may well
-/// quote the same words from its panel, its shell or its registrar.
+/// A denial is HTTP 401 or 403, or exactly one of WHMCS's own messages: a module may quote the same
+/// words from its panel, shell or registrar.
 fn denial(kind: Kind, status: u16, text: &str) -> Option<Denial> {
-    let said = sentence(text);
+    let stated = denial_of_message(text);
     match status {
-        401 | 403 => Some(said.unwrap_or(Denial::Barred)),
-        // What a module itself may say in just these words is for the caller to find out.
-        _ => said.filter(|denial| kind != Kind::Module || denial.names_the_api()),
+        401 | 403 => Some(stated.unwrap_or(Denial::Barred)),
+        // If a module may use the same message, the caller has to find out.
+        _ => stated.filter(|denial| kind != Kind::Module || denial.names_the_api()),
     }
 }
 
-/// Whether WHMCS itself denies access in just these words.
-pub(crate) fn reads_as_denial(text: &str) -> bool {
-    sentence(text).is_some()
+/// Whether the text equals a message with which WHMCS denies access.
+pub(crate) fn is_denial_message(text: &str) -> bool {
+    denial_of_message(text).is_some()
 }
 
-/// The denial that this text states, when it is one of WHMCS's sentences and nothing else.
-fn sentence(text: &str) -> Option<Denial> {
+/// The denial whose WHMCS message equals this text.
+fn denial_of_message(text: &str) -> Option<Denial> {
     let lower = text.trim().trim_end_matches('.').to_ascii_lowercase();
     let names_action = |before: &str, after: &str| {
         let rest = lower.strip_prefix(before);
@@ -252,26 +251,29 @@ fn sentence(text: &str) -> Option<Denial> {
 
 fn code_of(text: &str) -> Code {
     let lower = text.to_ascii_lowercase();
-    let says = |words: &str| lower.contains(words);
-    if says("client status is closed") {
+    let has = |words: &str| lower.contains(words);
+    if has("client status is closed") {
         Code::ClientClosed
-    } else if says("client id not found")
-        || says("client not found")
-        || says("either clientid or email")
+    } else if has("client id not found")
+        || has("client not found")
+        || has("either clientid or email")
     {
         Code::ClientNotFound
-    } else if says("invalid payment method") {
+    } else if has("invalid payment method") {
         Code::WhmcsConfig
-    } else if says("no items added to cart") {
+    } else if has("no items added to cart") {
         Code::MappingInvalid
     } else {
         Code::WhmcsRejected
     }
 }
 
-fn denial_said(denial: Denial, text: &str) -> CallError {
-    let said: String = text.trim().chars().take(200).collect();
-    denied(denial, &format!("WHMCS says `{said}`; {}", denial.fix()))
+fn denied_with_message(denial: Denial, text: &str) -> CallError {
+    let message: String = text.trim().chars().take(200).collect();
+    denied(
+        denial,
+        &format!("WHMCS answered `{message}`; {}", denial.fix()),
+    )
 }
 
 fn denied(denial: Denial, detail: &str) -> CallError {
@@ -298,7 +300,7 @@ mod tests {
             blocked: false,
             body: body.as_bytes(),
         };
-        match sort(kind, &answer) {
+        match classify_answer(kind, &answer) {
             Ok(_) => "ok".to_owned(),
             Err(CallError::Refused(refusal)) => refusal.code.to_string(),
             Err(error) => error.class().to_owned(),
@@ -427,8 +429,8 @@ mod tests {
         }
     }
 
-    /// What panels, shells, registrars and mail servers are known to say.
-    const WORDS_OF_MODULES: [&str; 12] = [
+    /// Known messages of panels, shells, registrars and mail servers.
+    const MODULE_MESSAGES: [&str; 12] = [
         "Plesk API: authentication failed for user admin",
         "Authentication Failed",
         "authentication failed",
@@ -444,8 +446,8 @@ mod tests {
     ];
 
     #[test]
-    fn what_a_module_says_is_its_failure_and_no_denial_of_the_bridge() {
-        for words in WORDS_OF_MODULES {
+    fn module_messages_are_not_denials() {
+        for words in MODULE_MESSAGES {
             for status in [200, 400, 500] {
                 let body = serde_json::json!({"result": "error", "message": words}).to_string();
                 assert_eq!(
@@ -458,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_of_whmcs_counts_only_as_a_whole() {
+    fn denial_messages_match_as_a_whole() {
         use Kind::{Effect, Module, Read};
         for (kind, words, expected) in [
             (Effect, "Authentication Failed.", "denied"),
@@ -480,9 +482,9 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_body_makes_it_panic(status in 100_u16..600, body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        fn classification_never_panics(status in 100_u16..600, body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
             let answer = Answer { status, retry_after: None, blocked: false, body: &body };
-            let _ = sort(Kind::Effect, &answer);
+            let _ = classify_answer(Kind::Effect, &answer);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One call: form out, classified answer back.
+//! API calls: sends a form and classifies the answer.
 
 use std::time::{Duration, Instant};
 
@@ -7,11 +7,11 @@ use metrics::{counter, histogram};
 use outbound::{ClientOptions, Roots, read_capped};
 use serde_json::{Map, Value};
 
-use crate::answer::{Answer, Kind, sort, unknown};
+use crate::answer::{Answer, Kind, classify_answer, unknown};
 use crate::config::Config;
 use crate::form::Form;
 
-/// The longest answer we read, in bytes.
+/// Maximum size of an answer, in bytes.
 const BODY_CAP: usize = 16 * 1024 * 1024;
 
 /// The API of one WHMCS install.
@@ -22,7 +22,7 @@ pub struct Api {
     pub(crate) config: Config,
 }
 
-/// Every action that is called.
+/// Every action in use.
 const ACTIONS: [&str; 10] = [
     "AcceptOrder",
     "AddClient",
@@ -36,7 +36,7 @@ const ACTIONS: [&str; 10] = [
     "ModuleCreate",
 ];
 
-/// Shows every counter at zero: one that appears with its first failure hides it from a rate.
+/// Registers every counter at zero: `rate()` would miss the first failure of a new counter.
 fn register() {
     for action in ACTIONS {
         for outcome in ["ok", "not_sent", "unknown", "refused", "denied"] {
@@ -55,15 +55,15 @@ fn count(action: &'static str, outcome: &'static str, by: u64) {
 }
 
 impl Api {
-    /// Prepares calls; connects to nothing.
+    /// Creates the client without connecting.
     ///
     /// # Errors
-    /// The TLS library refuses a certificate.
+    /// The TLS library rejects a certificate.
     pub fn new(config: Config, roots: &Roots) -> Result<Self, reqwest::Error> {
         let options = ClientOptions {
             connect_timeout: Duration::from_secs(10).min(config.timeout),
             timeout: config.timeout,
-            // Less than the 5 s that Apache keeps a connection by default.
+            // Less than Apache's default keep-alive of 5 s.
             pool_idle: Duration::from_secs(3),
         };
         register();
@@ -81,7 +81,7 @@ impl Api {
         action: &'static str,
         form: Form,
     ) -> Result<Map<String, Value>, CallError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         let result = self.send(kind, action, form).await;
         let outcome = match &result {
             Ok(_) => "ok",
@@ -89,11 +89,11 @@ impl Api {
         };
         count(action, outcome, 1);
         histogram!("orderbridge_whmcs_request_duration_seconds", "action" => action)
-            .record(begun.elapsed().as_secs_f64());
+            .record(started.elapsed().as_secs_f64());
         tracing::debug!(
             action,
             outcome,
-            duration_ms = begun.elapsed().as_millis() as u64,
+            duration_ms = started.elapsed().as_millis() as u64,
             "call"
         );
         result
@@ -122,7 +122,7 @@ impl Api {
             .body(form.encode(&fixed))
             .send()
             .await
-            .map_err(broken)?;
+            .map_err(transport_error)?;
         let status = response.status().as_u16();
         let header = |name: &str| {
             response
@@ -139,7 +139,7 @@ impl Api {
             .map_err(|error| CallError::Unknown {
                 source: Box::new(error),
             })?;
-        sort(
+        classify_answer(
             kind,
             &Answer {
                 status,
@@ -151,8 +151,8 @@ impl Api {
     }
 }
 
-/// Only a connection that never stood proves that nothing was sent.
-fn broken(error: reqwest::Error) -> CallError {
+/// Only a failure to connect proves that nothing was sent.
+fn transport_error(error: reqwest::Error) -> CallError {
     let error = error.without_url();
     if error.is_connect() || error.is_builder() {
         return CallError::NotSent {

@@ -1,4 +1,4 @@
-//! What can be bought.
+//! The product catalogue.
 
 use domain::key::ProductId;
 use domain::order::Cycle;
@@ -10,8 +10,8 @@ use crate::form::Form;
 use crate::{Whmcs, wire};
 
 impl Whmcs {
-    /// What WHMCS says of these products, or `None` where it does not let us ask: the
-    /// catalogue is a convenience, since AddOrder itself refuses what it cannot sell.
+    /// The catalogue entries of these products, or `None` if we may not read the catalogue. That is
+    /// acceptable, since AddOrder itself refuses what it cannot sell.
     pub(crate) async fn read_catalogue(
         &self,
         products: &[ProductId],
@@ -24,7 +24,7 @@ impl Whmcs {
         let answer = match self.api.call(Kind::Read, "GetProducts", form).await {
             Ok(answer) => answer,
             Err(error) if Denial::closes_one_action(&error) => {
-                tracing::warn!(%error, "the WHMCS catalogue cannot be read; mappings go unchecked");
+                tracing::warn!(%error, "catalogue not readable; mappings are not checked");
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -56,7 +56,7 @@ impl Whmcs {
     }
 }
 
-/// Recurring cycles that have no price in any currency (`-1.00` says so).
+/// Recurring cycles without a price (`-1.00`) in every currency.
 fn closed_cycles(product: &Map<String, Value>) -> Vec<Cycle> {
     let recurring = wire::text(product.get("paytype")).eq_ignore_ascii_case("recurring");
     let Some(pricing) = product

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use settings::{Endpoint, Problems, Secret, SecretArgs};
 
-/// The settings as they were given.
+/// The settings as given.
 #[derive(Args, Clone, Default)]
 pub struct WhmcsArgs {
     /// Base URL of WHMCS; the API is below it
@@ -52,21 +52,21 @@ pub struct WhmcsArgs {
     /// System name of the gateway for new orders
     #[arg(long, env = "WHMCS_PAYMENT_METHOD")]
     pub whmcs_payment_method: Option<String>,
-    /// Whose prices: whmcs or salesforce [default: whmcs]
+    /// Source of prices: whmcs or salesforce [default: whmcs]
     #[arg(long, env = "WHMCS_PRICES")]
     pub whmcs_prices: Option<String>,
-    /// Whether WHMCS makes its invoice [default: true]
+    /// Whether WHMCS creates its invoice [default: true]
     #[arg(long, env = "WHMCS_INVOICE")]
     pub whmcs_invoice: Option<String>,
-    /// Whether WHMCS sends its mails [default: true]
+    /// Whether WHMCS sends its e-mails [default: true]
     #[arg(long, env = "WHMCS_EMAILS")]
     pub whmcs_emails: Option<String>,
-    /// Time limit of one call [default: 90s]
+    /// Timeout of one call [default: 90s]
     #[arg(long, env = "WHMCS_TIMEOUT")]
     pub whmcs_timeout: Option<String>,
 }
 
-/// Checked settings.
+/// Validated settings.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Base URL.
@@ -81,13 +81,13 @@ pub struct Config {
     pub access_key: Option<Secret>,
     /// Gateway of new orders.
     pub payment_method: String,
-    /// Whether the sales prices go along as overrides.
+    /// Whether to send the sales prices as overrides.
     pub override_prices: bool,
-    /// Whether WHMCS makes its invoice.
+    /// Whether WHMCS creates its invoice.
     pub invoice: bool,
-    /// Whether WHMCS sends its mails.
+    /// Whether WHMCS sends its e-mails.
     pub emails: bool,
-    /// Time limit of one call.
+    /// Timeout of one call.
     pub timeout: Duration,
 }
 
@@ -100,7 +100,7 @@ impl fmt::Debug for WhmcsArgs {
 }
 
 impl WhmcsArgs {
-    /// Checks everything, noting each problem.
+    /// Validates the settings and collects every problem.
     #[must_use]
     pub fn check(&self, problems: &mut Problems) -> Option<Config> {
         let url = problems
@@ -135,7 +135,7 @@ impl WhmcsArgs {
             "WHMCS_PRICES",
             self.whmcs_prices.as_deref(),
             "whmcs",
-            "Give whmcs or salesforce",
+            "Use whmcs or salesforce",
             |text| match text {
                 "whmcs" => Some(false),
                 "salesforce" => Some(true),

@@ -1,4 +1,4 @@
-//! Building a form the way PHP reads it: explicit indexes, `1` and `0` for flags.
+//! Form encoding for PHP: explicit indexes, `1` and `0` for flags.
 
 /// Fields of one call, without the credential.
 #[derive(Clone, Default)]
@@ -14,17 +14,17 @@ impl Form {
         self
     }
 
-    /// PHP takes any text but `0` as true, the word `false` included.
+    /// PHP treats any text except `0` as true, even `false`.
     pub(crate) fn flag(self, name: &str, on: bool) -> Self {
         self.set(name, u8::from(on))
     }
 
-    /// One column of a line. Without the index only the last line would survive.
+    /// One column of a line. Without the index PHP would keep only the last line.
     pub(crate) fn column(self, name: &str, index: usize, value: impl ToString) -> Self {
         self.set(&format!("{name}[{index}]"), value)
     }
 
-    /// The fields, in their sequence.
+    /// The fields, in order.
     pub(crate) fn fields(self) -> Vec<(String, String)> {
         self.0
     }

@@ -5,8 +5,8 @@ use domain::ports::CallError;
 use serde_json::{Map, Value, json};
 use testkit::fuzz::Target;
 
-use crate::answer::{Answer, Kind, sort};
-use crate::lists::sightings;
+use crate::answer::{Answer, Kind, classify_answer};
+use crate::lists::parse_orders;
 use crate::wire;
 
 const DICTIONARY: &[&str] = &[
@@ -26,7 +26,7 @@ const DICTIONARY: &[&str] = &[
     "]}",
 ];
 
-/// The first byte decides of what kind the call was and with which status it was answered.
+/// The first byte selects the kind of call and the HTTP status.
 fn answered(bytes: &[u8]) -> (Kind, Result<Map<String, Value>, CallError>) {
     let (first, body) = bytes.split_first().unwrap_or((&0, &[]));
     let kind = [Kind::Read, Kind::Effect, Kind::Module][usize::from(first % 3)];
@@ -37,11 +37,11 @@ fn answered(bytes: &[u8]) -> (Kind, Result<Map<String, Value>, CallError>) {
         blocked: first / 21 % 5 == 0,
         body,
     };
-    (kind, sort(kind, &answer))
+    (kind, classify_answer(kind, &answer))
 }
 
 #[test]
-fn every_answer_has_a_class_and_none_makes_the_decoder_panic() {
+fn every_answer_has_a_class() {
     let target = Target {
         name: "whmcs_answer",
         dictionary: DICTIONARY,
@@ -57,7 +57,7 @@ fn every_answer_has_a_class_and_none_makes_the_decoder_panic() {
 }
 
 #[test]
-fn an_effect_that_was_answered_with_rubbish_is_never_taken_for_undone() {
+fn effect_with_garbage_answer_is_never_not_sent() {
     let target = Target {
         name: "whmcs_answer",
         dictionary: DICTIONARY,
@@ -69,9 +69,11 @@ fn an_effect_that_was_answered_with_rubbish_is_never_taken_for_undone() {
             blocked: false,
             body: bytes,
         };
-        let rubbish = !String::from_utf8_lossy(bytes).contains("result");
-        if let (true, Err(CallError::NotSent { .. })) = (rubbish, sort(Kind::Effect, &answer)) {
-            panic!("an effect that may have happened would be repeated");
+        let garbage = !String::from_utf8_lossy(bytes).contains("result");
+        if let (true, Err(CallError::NotSent { .. })) =
+            (garbage, classify_answer(Kind::Effect, &answer))
+        {
+            panic!("an effect that may have taken effect would be repeated");
         }
     });
 }
@@ -88,8 +90,8 @@ fn read_everything(object: &Map<String, Value>) {
             .into_iter()
             .cloned()
             .collect();
-        // An order that cannot be read is an error, and never missing from the list.
-        if let Ok(orders) = sightings(&rows) {
+        // An unreadable order is an error, never missing from the list.
+        if let Ok(orders) = parse_orders(&rows) {
             assert_eq!(orders.len(), rows.len());
         }
         for row in &rows {
@@ -99,7 +101,7 @@ fn read_everything(object: &Map<String, Value>) {
 }
 
 #[test]
-fn an_order_is_read_as_it_was_written_in_every_disguise() {
+fn orders_round_trip_in_every_encoding() {
     let target = Target {
         name: "whmcs_answer",
         dictionary: &[],
@@ -122,7 +124,7 @@ fn an_order_is_read_as_it_was_written_in_every_disguise() {
                 blocked: false,
                 body: body.as_bytes(),
             };
-            let object = sort(Kind::Read, &answer).unwrap();
+            let object = classify_answer(Kind::Read, &answer).unwrap();
             let rows = wire::list(&object, "orders", "order").unwrap();
             let seen = wire::order(rows[0]).unwrap();
             assert_eq!((seen.id.0, seen.client.0, seen.notes.as_str()), (id, id, &*notes));

@@ -1,9 +1,8 @@
-//! The provisioner: WHMCS over its form API.
+//! Provisioner adapter for the WHMCS API.
 //!
-//! The API has no request keys, answers business errors with HTTP 200, and may have done
-//! what it says it failed to do. So every answer is sorted into exactly one class
-//! ([`answer`](self) module), an effect whose answer is lost is *unknown*, and lists are
-//! complete or an error.
+//! The API has no idempotency keys, returns business errors with HTTP 200, and may have done what
+//! it reports as failed. So every answer gets exactly one class (module `answer`), an effect with a
+//! lost answer is *unknown*, and lists are complete or an error.
 
 mod answer;
 mod api;

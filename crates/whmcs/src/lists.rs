@@ -1,9 +1,9 @@
-//! Complete lists, or an error: a cut list must never look like "not there".
+//! Complete lists or an error: a truncated list must never look like "not found".
 
 use async_trait::async_trait;
 
 use domain::key::ClientId;
-use domain::order::{WhmcsOrder, WhmcsService};
+use domain::order::{WhmcsService, WhmcsOrder};
 use domain::ports::CallError;
 use serde_json::{Map, Value};
 
@@ -12,12 +12,11 @@ use crate::form::Form;
 use crate::newest::{self, Page, Pages, Read};
 use crate::{Whmcs, wire};
 
-/// Rows asked for at a time.
+/// Rows per page.
 const PAGE: u64 = 100;
-/// So often a list that changes while it is read is read again.
+/// Number of reads of a list that changes while it is read.
 const READS: u32 = 3;
-/// So many services are rather read one by one than with all others of a client that has more
-/// than a page of them.
+/// Up to this many services are read one by one when the client has more than a page of services.
 const FEW_SERVICES: usize = 20;
 
 /// A client's orders.
@@ -45,7 +44,7 @@ impl Pages<Map<String, Value>> for OrderPages<'_> {
 }
 
 impl Whmcs {
-    /// The client's orders above a watermark, and perhaps others; see [`newest`].
+    /// The client's orders above a watermark, possibly with others; see [`newest`].
     pub(crate) async fn orders_above(
         &self,
         client: ClientId,
@@ -64,11 +63,11 @@ impl Whmcs {
             }
         }
         Err(unknown(
-            "GetOrders: orders kept vanishing while the list was read",
+            "GetOrders: the list kept shrinking while it was read",
         ))
     }
 
-    /// A page of a list, and how many rows the list has where that is told.
+    /// A page of a list, and the total number of rows if WHMCS reports it.
     async fn page(
         &self,
         action: &'static str,
@@ -81,16 +80,16 @@ impl Whmcs {
             .set("limitstart", start)
             .set("limitnum", PAGE);
         let answer = self.api.call(Kind::Read, action, form).await?;
-        let said = wire::count(answer.get("totalresults"));
+        let reported = wire::count(answer.get("totalresults"));
         let rows = match wire::list(&answer, outer, inner) {
             Some(rows) => rows.into_iter().cloned().collect(),
-            None if said == Some(0) => Vec::new(),
+            None if reported == Some(0) => Vec::new(),
             None => return Err(unknown(format!("{action}: the answer has no list"))),
         };
-        Ok((rows, said))
+        Ok((rows, reported))
     }
 
-    /// A complete list, page by page; read again when it changes on the way.
+    /// A complete list, page by page, read again when it changes meanwhile.
     pub(crate) async fn all(
         &self,
         action: &'static str,
@@ -119,32 +118,32 @@ impl Whmcs {
         let mut total = None;
         loop {
             let start = rows.len() as u64;
-            let (page, said) = self.page(action, filter, (outer, inner), start).await?;
-            if total.is_some() && total != Some(said) {
+            let (page, reported) = self.page(action, filter, (outer, inner), start).await?;
+            if total.is_some() && total != Some(reported) {
                 return Ok(None);
             }
-            total = Some(said);
+            total = Some(reported);
             let n_page = page.len();
             rows.extend(page);
-            match said {
+            match reported {
                 Some(all) if rows.len() as u64 >= all => return Ok(Some(rows)),
                 Some(_) if n_page == 0 => return Ok(None),
-                // Without a total a short page is the last one.
+                // Without a total, a short page is the last one.
                 None if (n_page as u64) < PAGE => return Ok(Some(rows)),
                 _ => {}
             }
         }
     }
 
-    /// The client's services by order. A damaged row can hide the whole list; then the
-    /// services are read one by one, and what stays unreadable keeps what the order tells.
-    pub(crate) async fn fill_in(
+    /// Adds the client's services to their orders. A damaged row can hide the whole list; then the
+    /// services are read one by one, and an unreadable one keeps the data of its order.
+    pub(crate) async fn add_services(
         &self,
         client: ClientId,
         orders: &mut [WhmcsOrder],
     ) -> Result<(), CallError> {
         let by_client = Form::new().set("clientid", client);
-        let read = match self.fits_a_page(&by_client, orders).await {
+        let read = match self.services_of_one_page(&by_client, orders).await {
             Ok(Some(rows)) => Ok(rows),
             Ok(None) => {
                 self.all("GetClientsProducts", &by_client, "products", "product")
@@ -168,19 +167,19 @@ impl Whmcs {
         Ok(())
     }
 
-    /// The client's services where one page holds them all; of a client with more than that
-    /// those of few orders alone, one by one. `None` when everything must be read.
-    async fn fits_a_page(
+    /// The client's services if they fit one page; otherwise those of a few orders, one by one.
+    /// `None` when the whole list must be read.
+    async fn services_of_one_page(
         &self,
         filter: &Form,
         orders: &[WhmcsOrder],
     ) -> Result<Option<Vec<Map<String, Value>>>, CallError> {
         let list = ("products", "product");
-        let (rows, said) = self.page("GetClientsProducts", filter, list, 0).await?;
-        if said.is_some_and(|total| rows.len() as u64 >= total) {
+        let (rows, reported) = self.page("GetClientsProducts", filter, list, 0).await?;
+        if reported.is_some_and(|total| rows.len() as u64 >= total) {
             return Ok(Some(rows));
         }
-        // What an order does not list can only be found in the client's list.
+        // A service that its order does not list can only be found in the client's list.
         let listed = orders.iter().all(|order| !order.lines.is_empty());
         let n_services: usize = orders.iter().map(|order| order.lines.len()).sum();
         if !listed || n_services > FEW_SERVICES {
@@ -215,16 +214,19 @@ impl Whmcs {
     }
 }
 
-/// An order that cannot be read must not look like one that is not there.
-pub(crate) fn sightings(rows: &[Map<String, Value>]) -> Result<Vec<WhmcsOrder>, CallError> {
+/// An unreadable order is an error: it must not look like one that does not exist.
+pub(crate) fn parse_orders(rows: &[Map<String, Value>]) -> Result<Vec<WhmcsOrder>, CallError> {
     rows.iter()
         .map(|row| wire::order(row).ok_or_else(|| unknown("GetOrders: an order without an id")))
         .collect()
 }
 
 fn put_line(lines: &mut Vec<WhmcsService>, line: WhmcsService) {
-    match lines.iter_mut().find(|known| known.service == line.service) {
-        Some(known) => *known = line,
+    match lines
+        .iter_mut()
+        .find(|existing| existing.service == line.service)
+    {
+        Some(existing) => *existing = line,
         None => lines.push(line),
     }
 }

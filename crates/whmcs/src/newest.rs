@@ -1,16 +1,16 @@
 //! Reading the newest part of a list that grows while it is read.
 //!
-//! WHMCS does not document how GetOrders sorts, and cannot filter by age. The first page
-//! tells the direction; from there only the pages with ids above a watermark are read. New
-//! rows come at the end with the newest ids and never hide another row:
+//! WHMCS does not document how GetOrders sorts and cannot filter by age. The first page reveals the
+//! direction; then only the pages with ids above a watermark are read. New rows appear at the end
+//! with the newest ids and never hide another row:
 //!
-//! - newest first, a new row pushes the others *down*: the next page repeats rows, which are
-//!   recognised by their ids. A row is only skipped when more rows before it vanish than are
+//! - newest first: a new row moves the others *down*, so the next page repeats rows, which are
+//!   recognised by their ids. A row is only skipped when more rows before it are deleted than
 //!   added, and then the total shrinks.
-//! - oldest first, a new row moves nothing, and vanished rows move the others *up*. Pages are
-//!   read from the last one backwards, towards the rows that move, so none is skipped.
+//! - oldest first: a new row moves nothing, and deleted rows move the others *up*. Pages are read
+//!   from the last one backwards, towards the rows that move, so none is skipped.
 //!
-//! A list in another order is read completely, and again when it changes on the way.
+//! A list in any other order is read completely, and again when it changes meanwhile.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use domain::ports::CallError;
 pub(crate) struct Page<R> {
     /// Its rows, by id.
     pub(crate) rows: Vec<(u64, R)>,
-    /// How many rows the list has, where that is told.
+    /// Total number of rows, if reported.
     pub(crate) total: Option<u64>,
 }
 
@@ -44,24 +44,24 @@ impl<R> Page<R> {
     }
 }
 
-/// How reading ended.
+/// The result of a read.
 pub(crate) enum Read<R> {
-    /// Every row above the watermark that was there when reading began, and perhaps others.
+    /// Every row above the watermark that existed when the read started, possibly with others.
     Complete(Vec<R>),
-    /// Rows vanished on the way, and may have hidden others.
+    /// Rows were deleted meanwhile, so others may have been skipped.
     Changed,
-    /// The list is not sorted by id, or its length is not told.
+    /// The list is not sorted by id, or has no total.
     Unsorted,
 }
 
-/// Where pages come from.
+/// A source of pages.
 #[async_trait]
 pub(crate) trait Pages<R>: Send {
-    /// The page that begins after so many rows.
+    /// The page that starts at row `start`.
     async fn page(&mut self, start: u64) -> Result<Page<R>, CallError>;
 }
 
-/// Reads the rows with ids above `above`; all of them without it.
+/// Reads the rows with ids above `above`, or all rows.
 pub(crate) async fn read<R: Send>(
     above: Option<u64>,
     pages: &mut impl Pages<R>,
@@ -101,7 +101,7 @@ async fn newest_first<R: Send>(
             Some(now) if now >= total && !next.rows.is_empty() => total = now,
             _ => return Ok(Read::Changed),
         }
-        // It may repeat rows of the page before, and has none newer than those.
+        // It may repeat rows of the previous page, and has none newer than those.
         if !next.descends() || next.ids().max() > highest {
             return Ok(Read::Unsorted);
         }
@@ -119,15 +119,15 @@ async fn oldest_first<R: Send>(
     mut total: u64,
     pages: &mut impl Pages<R>,
 ) -> Result<Read<R>, CallError> {
-    // What the server gives at once, whatever was asked for.
+    // The server's actual page size.
     let stride = first.len();
     let newest_of_first = first.ids().max();
     let mut end = total;
     let mut lowest: Option<u64> = None;
     let mut rows = BTreeMap::from_iter(first.rows);
     loop {
-        // Rows may have moved into the place of the first page since it was read, so reading
-        // ends where its rows are, and not where its place is.
+        // Rows may have moved into the range of the first page since it was read, so reading stops
+        // at its rows, not at its range.
         let joined = lowest.is_some_and(|id| Some(id) <= newest_of_first);
         let enough = lowest.zip(above).is_some_and(|(id, above)| id <= above);
         if joined || enough || end == 0 {
@@ -157,11 +157,11 @@ mod tests {
     struct Table {
         ids: Vec<u64>,
         ascending: bool,
-        /// The most rows that are given at once.
+        /// Maximum rows per page.
         cap: usize,
-        /// How many rows are added before each page, and which are taken away.
+        /// How many rows are added before each page, and which are deleted.
         added: Vec<usize>,
-        vanished: Vec<Option<usize>>,
+        deleted: Vec<Option<usize>>,
         calls: usize,
     }
 
@@ -173,8 +173,8 @@ mod tests {
                     let next = self.ids.last().copied().unwrap_or_default() + 1;
                     self.ids.push(next);
                 }
-                let vanished = self.vanished.get(self.calls).copied().flatten();
-                if let Some(at) = vanished.filter(|_| !self.ids.is_empty()) {
+                let deleted = self.deleted.get(self.calls).copied().flatten();
+                if let Some(at) = deleted.filter(|_| !self.ids.is_empty()) {
                     self.ids.remove(at % self.ids.len());
                 }
             }
@@ -198,7 +198,7 @@ mod tests {
             ascending,
             cap: 100,
             added: Vec::new(),
-            vanished: Vec::new(),
+            deleted: Vec::new(),
             calls: 0,
         }
     }
@@ -206,13 +206,13 @@ mod tests {
     async fn complete(table: &mut Table, above: Option<u64>) -> Vec<u64> {
         match read(above, table).await.unwrap() {
             Read::Complete(ids) => ids,
-            Read::Changed => panic!("it did not shrink"),
-            Read::Unsorted => panic!("it is sorted"),
+            Read::Changed => panic!("the list did not shrink"),
+            Read::Unsorted => panic!("the list is sorted"),
         }
     }
 
     #[tokio::test]
-    async fn only_pages_above_the_watermark_are_read_whatever_the_direction() {
+    async fn only_pages_above_watermark_are_read() {
         for (ascending, calls) in [(false, 1), (true, 2)] {
             let mut table = table(1000, ascending);
             let found = complete(&mut table, Some(990)).await;
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_watermark_everything_is_read_once() {
+    async fn everything_is_read_once_without_watermark() {
         for ascending in [false, true] {
             let mut table = table(1000, ascending);
             assert_eq!(complete(&mut table, None).await.len(), 1000);
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_in_another_order_or_one_that_shrinks_is_not_taken_for_complete() {
+    async fn unsorted_or_shrinking_list_is_not_complete() {
         let mut mixed = table(300, true);
         mixed.ids.swap(10, 20);
         assert!(matches!(read(None, &mut mixed).await, Ok(Read::Unsorted)));
@@ -239,7 +239,7 @@ mod tests {
         mixed.ids.swap(150, 220);
         assert!(matches!(read(None, &mut mixed).await, Ok(Read::Unsorted)));
         let mut shrinking = table(300, false);
-        shrinking.vanished = vec![None, Some(0)];
+        shrinking.deleted = vec![None, Some(0)];
         assert!(matches!(
             read(None, &mut shrinking).await,
             Ok(Read::Changed)
@@ -248,15 +248,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_there_at_the_start_is_found_whatever_the_order_and_growth(
+        fn rows_existing_at_start_are_never_lost(
             n in 0_u64..400,
             ascending in any::<bool>(),
             cap in 1_usize..101,
             above in prop::option::of(0_u64..450),
             added in prop::collection::vec(0_usize..3, 0..12),
-            vanished in prop::collection::vec(prop::option::weighted(0.2, 0_usize..500), 0..12),
+            deleted in prop::collection::vec(prop::option::weighted(0.2, 0_usize..500), 0..12),
         ) {
-            let mut table = Table { cap, added, vanished, ..table(n, ascending) };
+            let mut table = Table { cap, added, deleted, ..table(n, ascending) };
             let before = table.ids.clone();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let result = runtime.block_on(read(above, &mut table)).unwrap();
@@ -271,7 +271,7 @@ mod tests {
         }
 
         #[test]
-        fn growth_alone_never_makes_a_search_inconclusive(
+        fn growing_list_is_read_completely(
             n in 0_u64..400,
             ascending in any::<bool>(),
             cap in 2_usize..101,

@@ -1,4 +1,4 @@
-//! What the configuration file says about the install (`ORDERBRIDGE_CONFIG`, table `whmcs`).
+//! Options of the WHMCS install from the configuration file (`ORDERBRIDGE_CONFIG`, table `whmcs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,32 +6,32 @@ use domain::key::ProductId;
 use serde::Deserialize;
 use settings::{ConfigFile, Endpoint, Problems};
 
-/// Which product keeps our line marker in which of its custom fields.
+/// The custom field that stores our line marker, by product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineMarkers(pub BTreeMap<ProductId, u64>);
 
-/// What the configuration file says about this install.
+/// Options of the WHMCS install from the configuration file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Custom fields for line markers.
     pub line_markers: LineMarkers,
     /// Modules that may be called again for a service that is still pending.
     pub idempotent_modules: BTreeSet<String>,
-    /// Where staff work, when it is not `{WHMCS_URL}/admin`.
+    /// URL of the admin area, when it is not `{WHMCS_URL}/admin`.
     pub admin_url: Option<Endpoint>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Part {
-    /// Custom field that keeps the line marker, by WHMCS product id.
+    /// The custom field that stores the line marker, by WHMCS product id.
     line_marker_fields: BTreeMap<String, u64>,
     idempotent_modules: BTreeSet<String>,
     admin_url: Option<String>,
 }
 
 impl Options {
-    /// Reads the file's `whmcs` table, noting every problem.
+    /// Reads the file's `whmcs` table and collects every problem.
     pub fn of(file: &ConfigFile, problems: &mut Problems) -> Option<Self> {
         let part: Part = file.table("whmcs", problems)?;
         let mut fields = BTreeMap::new();
@@ -42,8 +42,10 @@ impl Options {
                 }
                 Err(_) => problems.add(
                     "ORDERBRIDGE_CONFIG",
-                    format!("`{product}` under whmcs.line_marker_fields is no product number"),
-                    "Give a WHMCS product number",
+                    format!(
+                        "`{product}` under whmcs.line_marker_fields is not a valid product number"
+                    ),
+                    "Use a WHMCS product number",
                 ),
             }
         }

@@ -1,4 +1,4 @@
-//! PHP's `serialize()`, as far as WHMCS wants it: a map of ids to texts.
+//! PHP's `serialize()` for a map of ids to strings, as WHMCS expects it.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_are_bytes_and_keys_are_integers() {
+    fn lengths_count_bytes_and_keys_are_integers() {
         assert_eq!(serialized_map([(101, "7")]), "a:1:{i:101;s:1:\"7\";}");
         assert_eq!(
             serialized_map([(1, "é"), (2, "")]),

@@ -1,4 +1,4 @@
-//! What an effect would send, without sending it.
+//! Previews of effects: what a call would send.
 
 use domain::key::WhmcsOrderId;
 use domain::ports::{NewClient, NewOrder};
@@ -9,9 +9,9 @@ use crate::form::Form;
 /// One call to WHMCS, without the credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedCall {
-    /// Its action.
+    /// The action.
     pub action: &'static str,
-    /// Its fields, in their sequence.
+    /// The fields, in order.
     pub fields: Vec<(String, String)>,
 }
 
@@ -23,7 +23,7 @@ fn planned(action: &'static str, form: Form) -> PlannedCall {
 }
 
 impl Whmcs {
-    /// The call that creates this client; its password is another one each time.
+    /// The call that creates this client. The real password is random.
     #[must_use]
     pub fn preview_client(&self, client: &NewClient) -> PlannedCall {
         planned("AddClient", self.client_form(client, "(a random one)"))
@@ -35,7 +35,7 @@ impl Whmcs {
         planned("AddOrder", self.order_form(order))
     }
 
-    /// The call that accepts an order; `None`: one that is still to be placed.
+    /// The call that accepts an order; `None` for one that is still to be placed.
     #[must_use]
     pub fn preview_accept(&self, order: Option<WhmcsOrderId>, run_modules: bool) -> PlannedCall {
         let order = order.map_or_else(|| "(the new order)".to_owned(), |order| order.to_string());

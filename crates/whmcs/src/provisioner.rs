@@ -1,9 +1,9 @@
-//! The port, action by action.
+//! Implementation of the provisioner port.
 
 use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{ClientStatus, WhmcsClient, WhmcsOrder};
+use domain::order::{WhmcsClient, ClientStatus, WhmcsOrder};
 use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
 use serde_json::{Map, Value};
 
@@ -21,7 +21,7 @@ pub struct Whmcs {
 }
 
 impl Whmcs {
-    /// A provisioner over this API.
+    /// Creates a provisioner on top of this API.
     #[must_use]
     pub fn new(api: Api, options: Options) -> Self {
         Self { api, options }
@@ -75,12 +75,12 @@ impl Whmcs {
             .flag("sendemail", run_modules && self.api.config.emails)
     }
 
-    /// A call whose errors may be the words of a provisioning module. Where they are just those
-    /// in which WHMCS itself denies access, a harmless read tells the two apart: a module's
-    /// failure has been reported, and must not be taken for a call that never ran.
+    /// A call whose error may be the message of a provisioning module. If the message equals one
+    /// with which WHMCS denies access, a harmless read tells the two apart: a module failure must
+    /// not be taken for a call that never ran.
     async fn run_modules(&self, action: &'static str, form: Form) -> Result<(), CallError> {
         match self.api.call(Kind::Module, action, form).await {
-            Err(CallError::Refused(refusal)) if answer::reads_as_denial(&refusal.detail) => {
+            Err(CallError::Refused(refusal)) if answer::is_denial_message(&refusal.detail) => {
                 match self.probe().await {
                     Err(denied @ CallError::Denied { .. }) => Err(denied),
                     _ => Err(CallError::Refused(refusal)),
@@ -127,8 +127,8 @@ impl Whmcs {
 }
 
 impl Whmcs {
-    /// What a client is billed in, where that matters: installs that do not tell the code tell
-    /// the id of the currency.
+    /// The billing currency of a client, where it matters. Installs that do not report the code
+    /// report the id of the currency.
     async fn currency_of(&self, client: &Map<String, Value>) -> Result<Option<String>, CallError> {
         let code = wire::text(client.get("currency_code")).trim();
         if !code.is_empty() {
@@ -142,7 +142,7 @@ impl Whmcs {
         let answer = match answer.await {
             Ok(answer) => answer,
             Err(error) if Denial::closes_one_action(&error) => {
-                tracing::warn!(%error, "the currencies of WHMCS cannot be read; those of clients go unchecked");
+                tracing::warn!(%error, "currencies not readable; client currencies are not checked");
                 return Ok(None);
             }
             Err(error) => return Err(error),
@@ -161,7 +161,7 @@ impl Provisioner for Whmcs {
         let found = self
             .find_client(Form::new().set("clientid", client))
             .await?;
-        Ok(found.map(|(sighting, _)| sighting))
+        Ok(found.map(|(client, _)| client))
     }
 
     async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
@@ -169,7 +169,7 @@ impl Provisioner for Whmcs {
         let same = |found: &str| found.trim().eq_ignore_ascii_case(email.trim());
         Ok(found
             .filter(|(_, found)| same(found))
-            .map(|(sighting, _)| sighting))
+            .map(|(client, _)| client))
     }
 
     async fn catalogue(
@@ -187,10 +187,10 @@ impl Provisioner for Whmcs {
         let rows = self
             .orders_above(client, above.map(|above| above.0))
             .await?;
-        let mut orders = lists::sightings(&rows)?;
+        let mut orders = lists::parse_orders(&rows)?;
         orders.retain(|order| above.is_none_or(|above| order.id > above));
         if !orders.is_empty() {
-            self.fill_in(client, &mut orders).await?;
+            self.add_services(client, &mut orders).await?;
         }
         Ok(orders)
     }
@@ -202,14 +202,14 @@ impl Provisioner for Whmcs {
     ) -> Result<Option<WhmcsOrder>, CallError> {
         let filter = Form::new().set("id", order);
         let rows = self.all("GetOrders", &filter, "orders", "order").await?;
-        let mut orders = lists::sightings(&rows)?;
+        let mut orders = lists::parse_orders(&rows)?;
         orders.retain(|found| found.id == order);
-        self.fill_in(client, &mut orders).await?;
+        self.add_services(client, &mut orders).await?;
         Ok(orders.pop())
     }
 
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
-        // WHMCS 9 wants a password; nobody ever uses this one.
+        // WHMCS 9 requires a password; this one is never used.
         let password = format!("{:032x}aA1!", rand::random::<u128>());
         let form = self.client_form(client, &password);
         let answer = self

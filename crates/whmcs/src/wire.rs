@@ -1,15 +1,15 @@
-//! Reading answers tolerantly: ids as numbers or texts, lists in all their disguises.
+//! Tolerant parsing of answers: ids as numbers or strings, lists in every PHP encoding.
 
 use domain::key::{ClientId, LineMarker, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
+use domain::order::{WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus};
 use serde_json::{Map, Value};
 
-/// A number that may be written as text; zero and nonsense are none.
+/// An id, as number or string; `None` for zero and anything else.
 pub(crate) fn id(value: Option<&Value>) -> Option<u64> {
     count(value).filter(|number| *number > 0)
 }
 
-/// A count that may be written as text.
+/// A count, as number or string.
 pub(crate) fn count(value: Option<&Value>) -> Option<u64> {
     match value? {
         Value::Number(number) => number.as_u64(),
@@ -23,8 +23,8 @@ pub(crate) fn text(value: Option<&Value>) -> &str {
 }
 
 /// The elements of `object[outer][inner]`. Empty lists come as `""`, `[]`, `{}`, `null` or
-/// `{"inner": []}`; one element may stand bare; gaps make an object with numeric keys.
-/// `None` when the key is missing altogether.
+/// `{"inner": []}`; a single element may come without a list; a list with gaps is an object with
+/// numeric keys. `None` when the key is missing.
 pub(crate) fn list<'a>(
     object: &'a Map<String, Value>,
     outer: &str,
@@ -56,8 +56,7 @@ fn elements(value: &Value) -> Vec<&Map<String, Value>> {
     }
 }
 
-/// An order of GetOrders with what its line items tell; services are filled in by
-/// [`service`] where they can be read.
+/// An order of GetOrders with its line items; [`service`] adds details where they can be read.
 pub(crate) fn order(object: &Map<String, Value>) -> Option<WhmcsOrder> {
     let lines = list(object, "lineitems", "lineitem").unwrap_or_default();
     Some(WhmcsOrder {
@@ -120,7 +119,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn lists_are_read_in_all_their_disguises() {
+    fn lists_parse_in_every_encoding() {
         for (value, n) in [
             (json!({"o": ""}), 0),
             (json!({"o": []}), 0),
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_numbers_or_texts() {
+    fn ids_are_numbers_or_strings() {
         assert_eq!(id(Some(&json!(7))), Some(7));
         assert_eq!(id(Some(&json!("7"))), Some(7));
         for nothing in [json!(0), json!("0"), json!(""), json!(null), json!("x")] {

@@ -1,4 +1,4 @@
-//! Lists of big and busy clients, against the simulated install.
+//! Lists of large and busy clients, against the simulated WHMCS.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use domain::key::{ClientId, Marker, WhmcsOrderId};
@@ -18,7 +18,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// An install with one client, whose orders come in this sequence.
+    /// An install with one client and this sort order of lists.
     async fn start(newest_first: bool) -> Self {
         outbound::install_crypto_provider();
         let sim = WhmcsSim::start(WhmcsOptions::default()).await.unwrap();
@@ -69,7 +69,7 @@ impl Rig {
 }
 
 #[tokio::test]
-async fn the_newest_orders_of_a_client_with_a_thousand_are_few_calls_away() {
+async fn newest_of_thousand_orders_need_few_calls() {
     for (newest_first, calls) in [(true, 1), (false, 2)] {
         let rig = Rig::start(newest_first).await;
         rig.orders_of_others(1000);
@@ -90,7 +90,7 @@ async fn the_newest_orders_of_a_client_with_a_thousand_are_few_calls_away() {
 }
 
 #[tokio::test]
-async fn a_sibling_order_before_each_page_hides_nothing() {
+async fn concurrent_orders_hide_no_rows() {
     for newest_first in [true, false] {
         let rig = Rig::start(newest_first).await;
         let ours = rig.place(1).await;
@@ -110,7 +110,7 @@ async fn a_sibling_order_before_each_page_hides_nothing() {
 }
 
 #[tokio::test]
-async fn services_of_one_order_are_read_one_by_one_where_the_client_has_many() {
+async fn services_of_one_order_are_read_individually() {
     let rig = Rig::start(true).await;
     for number in 1..=60 {
         rig.place(number).await;
@@ -119,6 +119,6 @@ async fn services_of_one_order_are_read_one_by_one_where_the_client_has_many() {
     let seen = rig.whmcs.order(rig.client, ours).await.unwrap().unwrap();
     assert_eq!(seen.lines.len(), 2);
     assert!(seen.lines.iter().all(|line| line.product.is_some()));
-    // A page that says how many there are, then each of the two.
+    // One page with the total, then each of the two services.
     assert_eq!(rig.calls("getclientsproducts"), 3);
 }

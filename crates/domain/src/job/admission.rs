@@ -1,64 +1,64 @@
-//! Which requests become a job.
+//! Deduplication: which requests become a job.
 
 use crate::job::{JobOutcome, NewJob, Source};
 use crate::key::IdemKey;
 use crate::time::Timestamp;
 
-/// What became of a request that was handed to the store.
+/// What the store did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Admission {
-    /// A job was made.
+    /// A job was created.
     Enqueued,
     /// This event was accepted before.
     SameDelivery,
     /// The same request is queued, running or done.
     SameRequest,
-    /// It went to the dead letters.
+    /// It became a dead letter.
     DeadLettered,
 }
 
-/// What must be known of an earlier job of the same order to judge a new request.
+/// What deduplication needs to know of an earlier job of the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Earlier<'a> {
     /// Its request's key.
     pub idem_key: Option<&'a IdemKey>,
-    /// How it ended; `None` while it is queued or running.
+    /// Its outcome; `None` while it is queued or running.
     pub outcome: Option<JobOutcome>,
-    /// When Salesforce asked for it, by Salesforce's clock.
+    /// When it was requested, by Salesforce's clock.
     pub requested_at: Timestamp,
 }
 
 /// Whether a new request becomes a job, given the order's earlier jobs, oldest first.
 #[must_use]
 pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
-    let known = match job.source {
-        Source::Event => is_known_event(job, earlier),
-        Source::Reconcile => is_known_activation(job, earlier),
+    let duplicate = match job.source {
+        Source::Event => is_duplicate_event(job, earlier),
+        Source::Reconcile => is_duplicate_activation(job, earlier),
     };
-    match known {
+    match duplicate {
         true => Admission::SameRequest,
         false => Admission::Enqueued,
     }
 }
 
-/// The same key as a job that is queued, running or succeeded is the same request; but when
-/// the order's last job failed, a new event is the operator's retry, whatever its key.
-fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+/// A job that is queued, running or succeeded with the same key is the same request. But when the
+/// order's last job failed, a new event is the operator's retry, whatever its key.
+fn is_duplicate_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     let last_failed = earlier
         .last()
         .is_some_and(|job| job.outcome == Some(JobOutcome::Failed));
-    let known = |earlier: &Earlier<'_>| {
+    let same_request = |earlier: &Earlier<'_>| {
         earlier.idem_key == job.idem_key.as_ref()
             && matches!(earlier.outcome, None | Some(JobOutcome::Succeeded))
     };
-    job.idem_key.is_some() && !last_failed && earlier.iter().any(known)
+    job.idem_key.is_some() && !last_failed && earlier.iter().any(same_request)
 }
 
-/// An activation that the sweep has found had its job when one is queued or running, when one of
-/// its key succeeded, or when one that was requested since the activation began has succeeded or
-/// failed: a second attempt is only ever the operator's. Both times are Salesforce's. Jobs that
-/// were skipped or superseded did nothing for the activation and say nothing of it.
-fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+/// An activation found by the sweep already has its job when one is queued or running, when one
+/// with its key succeeded, or when one requested since the activation began has succeeded or
+/// failed: only an operator starts a second attempt. Both times are Salesforce's. Jobs that were
+/// skipped or superseded did nothing for the activation and do not count.
+fn is_duplicate_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
         let since_it_began = earlier.requested_at >= job.requested_at;
@@ -96,11 +96,7 @@ mod tests {
         }
     }
 
-    fn check(
-        job: &NewJob,
-        earlier: &[(Option<&IdemKey>, Option<JobOutcome>)],
-        expected: Admission,
-    ) {
+    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<JobOutcome>)], expected: Admission) {
         let earlier: Vec<_> = earlier
             .iter()
             .map(|(idem_key, outcome)| Earlier {
@@ -113,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_request_is_dropped_and_an_operators_retry_is_not() {
+    fn duplicate_request_is_dropped_and_retry_is_enqueued() {
         use Admission::{Enqueued, SameRequest};
         use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
@@ -138,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_job_that_did_something_makes_an_activation_known_to_the_sweep() {
+    fn sweep_ignores_skipped_and_superseded_jobs() {
         use Admission::{Enqueued, SameRequest};
         use JobOutcome::{Failed, Skipped, Succeeded, Superseded};
         let (k, other) = (key("k1"), key("k2"));
@@ -156,7 +152,7 @@ mod tests {
                 check(&swept, &[(Some(&other), Some(outcome))], SameRequest);
                 check(&swept, &[(None, Some(outcome))], SameRequest);
             }
-            // Jobs that did nothing for the activation say nothing of it.
+            // Jobs that did nothing for the activation do not count.
             for outcome in [Skipped, Superseded] {
                 check(&swept, &[(Some(&k), Some(outcome))], Enqueued);
                 check(&swept, &[(None, Some(outcome))], Enqueued);

@@ -1,4 +1,4 @@
-//! Delivery: what a job is, how it moves, and which requests become one.
+//! Jobs: their states and transitions, and which requests become one.
 
 mod admission;
 
@@ -23,9 +23,9 @@ pub struct ProvisionRequest {
     pub correlation: Option<CorrelationId>,
     /// `RequestedBy__c`.
     pub requested_by: Option<String>,
-    /// `Version__c`; 1 where the event names none.
+    /// `Version__c`; 1 where the event has none.
     pub version: u32,
-    /// When Salesforce made the event.
+    /// When Salesforce created the event.
     pub created_at: Timestamp,
 }
 
@@ -52,7 +52,7 @@ impl Source {
 /// A job to be enqueued.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewJob {
-    /// Made from the cause, so that the same cause makes the same id.
+    /// Derived from the cause, so the same cause yields the same id.
     pub id: JobId,
     /// Where it came from.
     pub source: Source,
@@ -62,19 +62,19 @@ pub struct NewJob {
     pub order: OrderId,
     /// The request's key.
     pub idem_key: Option<IdemKey>,
-    /// For people.
+    /// The correlation id, for display.
     pub correlation: CorrelationId,
-    /// Who asked, for people.
+    /// Who requested it, for display.
     pub requested_by: Option<String>,
-    /// When Salesforce asked.
+    /// When it was requested, by Salesforce's clock.
     pub requested_at: Timestamp,
 }
 
 impl NewJob {
     /// The job for an activation whose event never arrived, found by a sweep at `swept_at`.
     ///
-    /// Each sweep makes an id of its own, so that an earlier sweep's job that was skipped does
-    /// not stand in the way. That two sweeps make one job is seen to by [`admit`].
+    /// Each sweep uses an id of its own, so that an earlier sweep's skipped job does not block this
+    /// one. [`admit`] ensures that two sweeps create only one job.
     #[must_use]
     pub fn of_sweep(pending: &Pending, swept_at: Timestamp) -> Self {
         let activation = match &pending.idem_key {
@@ -99,7 +99,7 @@ impl NewJob {
         }
     }
 
-    /// The job that an event asks for.
+    /// The job for an event.
     #[must_use]
     pub fn of_event(event: &EventId, request: ProvisionRequest) -> Self {
         Self {
@@ -118,18 +118,18 @@ impl NewJob {
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobOutcome {
-    /// The order is provisioned and says so.
+    /// The order is provisioned and Salesforce shows it.
     Succeeded,
-    /// The order failed and says so, or is not there.
+    /// The order failed and Salesforce shows it, or the order does not exist.
     Failed,
     /// The order was not `Activating`: nothing was written anywhere.
     Skipped,
-    /// The order went on without this attempt: nothing more was written.
+    /// Another request took over the order: nothing more was written.
     Superseded,
 }
 
 impl JobOutcome {
-    /// Every ending.
+    /// Every outcome.
     pub const ALL: [Self; 4] = [
         Self::Succeeded,
         Self::Failed,
@@ -149,36 +149,36 @@ impl JobOutcome {
     }
 }
 
-/// Where a job stands.
+/// The state of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
-    /// Waits for a worker.
+    /// Waiting for a worker.
     Queued,
-    /// In a worker's hands.
+    /// Leased by a worker.
     Leased(Lease),
-    /// Over. A job never leaves this state.
+    /// Finished. A job never leaves this state.
     Ended(JobOutcome),
 }
 
-/// What can happen to a job.
+/// A transition of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobMove {
-    /// A worker takes it.
+pub enum JobTransition {
+    /// A worker claims it.
     Claim(Lease),
-    /// Its worker gives it back, or its lease ran out.
+    /// Its worker releases it, or its lease expired.
     Release,
-    /// Its worker ends it.
+    /// Its worker finishes it.
     Finish(JobOutcome),
 }
 
-/// A move that cannot follow the job's state.
+/// A transition that the job's state does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{attempted:?} cannot follow {state:?}")]
-pub struct IllegalMove {
+pub struct IllegalTransition {
     /// The state.
     pub state: Box<JobState>,
-    /// What was tried.
-    pub attempted: Box<JobMove>,
+    /// The attempted transition.
+    pub attempted: Box<JobTransition>,
 }
 
 impl JobState {
@@ -192,16 +192,16 @@ impl JobState {
         }
     }
 
-    /// The state after a move: `queued → leased → ended`, and back by release.
+    /// The state after a transition: `queued → leased → ended`, and back on release.
     ///
     /// # Errors
-    /// [`IllegalMove`] with both halves.
-    pub fn moved(self, to: JobMove) -> Result<Self, IllegalMove> {
+    /// [`IllegalTransition`] with the state and the attempted transition.
+    pub fn transition(self, to: JobTransition) -> Result<Self, IllegalTransition> {
         match (self, to) {
-            (Self::Queued, JobMove::Claim(lease)) => Ok(Self::Leased(lease)),
-            (Self::Leased(_), JobMove::Release) => Ok(Self::Queued),
-            (Self::Leased(_), JobMove::Finish(outcome)) => Ok(Self::Ended(outcome)),
-            (state, attempted) => Err(IllegalMove {
+            (Self::Queued, JobTransition::Claim(lease)) => Ok(Self::Leased(lease)),
+            (Self::Leased(_), JobTransition::Release) => Ok(Self::Queued),
+            (Self::Leased(_), JobTransition::Finish(outcome)) => Ok(Self::Ended(outcome)),
+            (state, attempted) => Err(IllegalTransition {
                 state: Box::new(state),
                 attempted: Box::new(attempted),
             }),
@@ -209,21 +209,21 @@ impl JobState {
     }
 }
 
-/// The right to work on a job for a while.
+/// The right to work on a job for a limited time.
 ///
-/// The fence is unique for each claim, ever: owner and counter together. An attempt number
-/// or a counter in the row could repeat after a crash and let a stale owner write.
+/// The lease token is unique per claim: owner and counter together. An attempt number or a counter
+/// in the row could repeat after a crash and let a stale owner write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The job.
     pub job: JobId,
-    /// The order, which no other claim may touch meanwhile.
+    /// The order. No other claim on it is granted meanwhile.
     pub order: OrderId,
-    /// The fencing token, compared in every statement that writes under this lease.
+    /// The lease token, compared in every statement that writes under this lease.
     pub token: LeaseToken,
 }
 
-/// A fencing token. Its order means nothing but is always the same.
+/// A lease token. Its ordering has no meaning but is stable.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LeaseToken(String);
 
@@ -234,13 +234,13 @@ impl LeaseToken {
         Self(format!("{owner}/{count}"))
     }
 
-    /// A token as it was stored.
+    /// A token read from the store.
     #[must_use]
     pub fn stored(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The token's text.
+    /// The text of the token.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -253,9 +253,9 @@ impl fmt::Display for LeaseToken {
     }
 }
 
-/// How long to wait before the next try: exponential from `base` to `cap`, with full jitter.
+/// The delay before the next try: exponential from `base` to `cap`, with full jitter.
 ///
-/// `tries` counts those that failed so far; `fraction` is a random number from 0 to 1.
+/// `tries` is the number of failed tries so far; `fraction` is a random number from 0 to 1.
 #[must_use]
 pub fn backoff(base: Duration, cap: Duration, tries: u32, fraction: f64) -> Duration {
     let ceiling = base
@@ -270,7 +270,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_job_moves_from_queued_over_leased_to_its_end_and_never_back() {
+    fn only_legal_job_transitions_are_allowed() {
         let lease = Lease {
             job: JobId::of_event(&EventId::new("e").unwrap()),
             order: OrderId::parse("801000000000001").unwrap(),
@@ -282,17 +282,17 @@ mod tests {
             JobState::Ended(JobOutcome::Succeeded),
             JobState::Ended(JobOutcome::Failed),
         ];
-        let moves = [
-            JobMove::Claim(lease),
-            JobMove::Release,
-            JobMove::Finish(JobOutcome::Failed),
+        let transitions = [
+            JobTransition::Claim(lease),
+            JobTransition::Release,
+            JobTransition::Finish(JobOutcome::Failed),
         ];
         let legal: Vec<_> = states
             .iter()
             .flat_map(|state| {
-                moves
+                transitions
                     .iter()
-                    .map(move |to| state.clone().moved(to.clone()).is_ok())
+                    .map(move |to| state.clone().transition(to.clone()).is_ok())
             })
             .collect();
         #[rustfmt::skip]
@@ -306,7 +306,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_wait_never_exceeds_its_cap(tries in 0_u32..100, fraction in 0.0_f64..=1.0) {
+        fn backoff_never_exceeds_its_cap(tries in 0_u32..100, fraction in 0.0_f64..=1.0) {
             let cap = Duration::from_secs(30);
             prop_assert!(backoff(Duration::from_millis(500), cap, tries, fraction) <= cap);
         }

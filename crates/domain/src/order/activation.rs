@@ -1,67 +1,67 @@
-//! Setting a placed order up: accepting it and creating what is still pending.
+//! Activating a placed order: accepting it and creating the services that are still pending.
 //!
-//! AcceptOrder and ModuleCreate cannot be repeated blindly: neither WHMCS nor most modules
-//! lock, and a second call can build a second machine. So every move follows a read-back.
+//! AcceptOrder and ModuleCreate cannot be repeated blindly: neither WHMCS nor most modules lock,
+//! and a second call can create a second server. So every action follows a read-back.
 
 use std::time::Duration;
 
 use crate::failure::{Code, Refusal};
 use crate::key::ServiceId;
-use crate::order::{Fact, OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
+use crate::order::{Fact, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus};
 use crate::ports::ModuleKind;
 use crate::time::Timestamp;
 
-/// How far setting up has come.
+/// State of the activation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActivationState {
     /// Nothing was tried.
-    NotBegun,
-    /// An intent was committed and its outcome was not.
+    NotStarted,
+    /// An intent was recorded, its outcome was not.
     InFlight {
         /// When.
         at: Timestamp,
         /// The service, for ModuleCreate; `None` for AcceptOrder.
         service: Option<ServiceId>,
-        /// What was known before.
+        /// The state before the intent.
         prior: Box<ActivationState>,
     },
-    /// A call may have had its effect.
+    /// A call may have taken effect.
     Unknown {
-        /// Since when that is known.
+        /// When that was recorded.
         at: Timestamp,
-        /// What was tried in this attempt and answered, with the failure that was reported.
+        /// Services whose call was answered in this attempt, with the reported failure.
         tried: Vec<(ServiceId, Option<String>)>,
     },
     /// AcceptOrder answered success.
     Answered,
     /// AcceptOrder reported a failure in this attempt.
     Failed {
-        /// Its words, one text a call.
+        /// The reported failures, one text per call.
         texts: Vec<String>,
     },
-    /// What is still pending is created service by service.
+    /// Pending services are created one by one.
     Creating {
-        /// What was tried in this attempt, with the failure that was reported.
+        /// Services tried in this attempt, with the reported failure.
         tried: Vec<(ServiceId, Option<String>)>,
     },
 }
 
-/// So many calls of one attempt may end with an unknown outcome; then the operator decides.
+/// Maximum number of calls with an unknown outcome in one attempt; then the operator decides.
 pub const MAX_UNKNOWN_CALLS: u32 = 3;
 
-/// How far setting up has come in this attempt.
+/// Progress of the activation in this attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivationProgress {
-    /// How the last call stands.
+    /// State of the last call.
     pub set_up: ActivationState,
     /// Calls of this attempt whose outcome is unknown.
     pub unknown_calls: u32,
 }
 
 impl ActivationState {
-    /// What a new attempt starts from. After a reported failure (`module_failed`: the last
-    /// attempt ended with one) the operator has decided: what is pending may be created. An
-    /// unknown outcome stays unknown.
+    /// The state a new attempt starts from. If the last attempt reported a module failure
+    /// (`module_failed`), the operator's retry allows creating what is pending. An unknown outcome
+    /// stays unknown.
     #[must_use]
     pub(crate) fn reopened(self, module_failed: bool) -> Self {
         match self {
@@ -70,10 +70,10 @@ impl ActivationState {
                 tried: Vec::new(),
             },
             Self::Failed { .. } | Self::Creating { .. } => Self::Creating { tried: Vec::new() },
-            Self::NotBegun | Self::Answered if module_failed => {
+            Self::NotStarted | Self::Answered if module_failed => {
                 Self::Creating { tried: Vec::new() }
             }
-            Self::NotBegun | Self::Answered => self,
+            Self::NotStarted | Self::Answered => self,
         }
     }
 
@@ -81,8 +81,8 @@ impl ActivationState {
         matches!(self, Self::InFlight { .. })
     }
 
-    /// The state after a fact about setting up; `None` when it cannot follow.
-    pub(crate) fn moved(self, fact: &Fact) -> Option<Self> {
+    /// The state after a fact about the activation; `None` when the fact cannot follow.
+    pub(crate) fn transition(self, fact: &Fact) -> Option<Self> {
         match (self, fact) {
             (
                 Self::InFlight {
@@ -186,28 +186,28 @@ impl ActivationState {
     }
 }
 
-/// What to do after a read-back.
+/// The action that follows a read-back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActivationAction {
     /// Everything is active.
     Done,
     /// Call AcceptOrder.
     Accept {
-        /// Whether it is to run the modules; `false` when every service is active already.
+        /// Whether to run the modules; `false` when every service is already active.
         run_modules: bool,
     },
     /// Call ModuleCreate for this service.
     Create(ServiceId),
     /// Read back again at this time.
     Wait(Timestamp),
-    /// Only a person can go on.
+    /// Fail: only an operator can continue.
     Refuse(Refusal),
 }
 
-/// Decides the next move from what was seen.
+/// Decides the next action from a read-back.
 ///
-/// `module` tells for a line whether its module is listed as idempotent, absent, or neither.
-/// `quiet` is how long an unknown call may still be at work.
+/// `module` returns whether a line's module is listed as idempotent, absent or neither. `quiet` is
+/// how long an unknown call may still take effect.
 #[must_use]
 pub fn next_activation_action(
     so_far: &ActivationProgress,
@@ -244,13 +244,11 @@ pub fn next_activation_action(
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
     let tried = match set_up {
-        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => {
-            tried.as_slice()
-        }
+        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => tried.as_slice(),
         _ => &[],
     };
-    // ModuleCreate does nothing for a service without module; AcceptOrder makes it active. What
-    // was answered in this attempt is tried again only when the operator asks.
+    // ModuleCreate does nothing for a service without a module; AcceptOrder activates it. A call
+    // that was answered in this attempt is tried again only in a new attempt.
     let first = pending
         .iter()
         .filter(|line| module(line) != ModuleKind::None)
@@ -258,20 +256,13 @@ pub fn next_activation_action(
         .map(|line| line.service);
     let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
     match set_up {
-        ActivationState::NotBegun if seen.status == OrderStatus::Pending => {
+        ActivationState::NotStarted if seen.status == OrderStatus::Pending => {
             ActivationAction::Accept { run_modules: true }
         }
-        ActivationState::Unknown { .. }
-        | ActivationState::InFlight { .. }
-        | ActivationState::Creating { .. }
-            if accept_again =>
-        {
+        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } | ActivationState::Creating { .. } if accept_again => {
             ActivationAction::Accept { run_modules: true }
         }
-        ActivationState::NotBegun
-        | ActivationState::Answered
-        | ActivationState::Unknown { .. }
-        | ActivationState::InFlight { .. }
+        ActivationState::NotStarted | ActivationState::Answered | ActivationState::Unknown { .. } | ActivationState::InFlight { .. }
             if repeatable =>
         {
             match first {
@@ -280,20 +271,18 @@ pub fn next_activation_action(
                 None => failed(seen, creation_report(&pending, tried)),
             }
         }
-        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => {
-            ActivationAction::Refuse(Refusal::new(
-                Code::WhmcsOutcomeUnknown,
-                format!(
-                    "WHMCS order {}: the answer to setting up {} was lost and it is still Pending; it may have been built",
-                    seen.id,
-                    services(&pending)
-                ),
-            ))
-        }
-        ActivationState::NotBegun | ActivationState::Answered => still_pending(seen, &pending),
+        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => ActivationAction::Refuse(Refusal::new(
+            Code::WhmcsOutcomeUnknown,
+            format!(
+                "WHMCS order {}: the answer to creating {} was lost and it is still Pending; it may have been created",
+                seen.id,
+                services(&pending)
+            ),
+        )),
+        ActivationState::NotStarted | ActivationState::Answered => still_pending(seen, &pending),
         ActivationState::Failed { texts } => failed(
             seen,
-            format!("{} not set up: {}", services(&pending), texts.join("; ")),
+            format!("{} not created: {}", services(&pending), texts.join("; ")),
         ),
         ActivationState::Creating { .. } => match first {
             Some(service) => ActivationAction::Create(service),
@@ -325,7 +314,7 @@ fn ended_by_staff(seen: &WhmcsOrder) -> Option<Refusal> {
         OrderStatus::Cancelled => return mismatch("it was cancelled".to_owned()),
         OrderStatus::Fraud => return mismatch("it was marked as fraud".to_owned()),
         OrderStatus::Other(status) => {
-            return mismatch(format!("its status is `{status}`, which we do not know"));
+            return mismatch(format!("its status is `{status}`, which is unknown"));
         }
     }
     seen.lines.iter().find_map(|line| match &line.status {
@@ -340,7 +329,7 @@ fn unanswered(seen: &WhmcsOrder, calls: u32) -> ActivationAction {
     ActivationAction::Refuse(Refusal::new(
         Code::WhmcsOutcomeUnknown,
         format!(
-            "WHMCS order {}: {calls} calls to set it up got no answer, and it is not complete",
+            "WHMCS order {}: {calls} activation calls got no answer, and it is not complete",
             seen.id
         ),
     ))

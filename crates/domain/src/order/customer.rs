@@ -1,4 +1,4 @@
-//! Orders as customers place them and see them.
+//! Orders as customers place and see them.
 
 use std::fmt;
 
@@ -7,18 +7,17 @@ use crate::id::{AccountId, OrderId, PricebookEntryId, PricebookId};
 use crate::order::{ActivationStatus, Cycle};
 use crate::time::Timestamp;
 
-/// The most lines of one order that a customer places: so many fit into the one call that
-/// makes it.
+/// Maximum number of lines of a customer's order: the limit of the one call that creates it.
 pub const MAX_PLACED_ITEMS: usize = 24;
 
-/// The key by which an order placed by a customer is found again (`Portal_Order_Key__c`).
-/// Made from account and idempotency key alone, so that whoever repeats the request finds
-/// the order, whatever crashed in between; the CRM holds it unique.
+/// The key that identifies an order placed by a customer (`Portal_Order_Key__c`). Derived from
+/// account and idempotency key only, so that a repeated request finds the order after any crash;
+/// unique in the CRM.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PlaceKey(String);
 
 impl PlaceKey {
-    /// Takes 1 to 64 lower-case letters, digits or hyphens; `None` for anything else.
+    /// Accepts 1 to 64 lower-case letters, digits or hyphens; `None` for anything else.
     #[must_use]
     pub fn new(text: impl Into<String>) -> Option<Self> {
         let text = text.into();
@@ -45,68 +44,68 @@ impl fmt::Debug for PlaceKey {
     }
 }
 
-/// An order that a customer places.
+/// A customer's request to place an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceRequest {
-    /// By which it is found again.
+    /// The key of the order.
     pub key: PlaceKey,
-    /// Who buys.
+    /// The buying account.
     pub account: AccountId,
-    /// `YYYY-MM-DD`; `today` where the customer named none.
+    /// `YYYY-MM-DD`; `today` when the customer gave none.
     pub effective_date: Option<String>,
-    /// The date to start on where none was named, `YYYY-MM-DD`.
+    /// The default effective date, `YYYY-MM-DD`.
     pub today: String,
-    /// The price book; that of the first line where the customer named none.
+    /// The price book; that of the first line when the customer gave none.
     pub pricebook: Option<PricebookId>,
-    /// What is bought, 1 to [`MAX_PLACED_ITEMS`] lines.
+    /// 1 to [`MAX_PLACED_ITEMS`] lines.
     pub items: Vec<PlaceItem>,
 }
 
-/// One line of an order that a customer places.
+/// One line of a [`PlaceRequest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceItem {
-    /// What, and from which price book.
+    /// The price book entry.
     pub entry: PricebookEntryId,
-    /// How many.
+    /// The quantity.
     pub quantity: Decimal,
-    /// For how much; the price book's price where none was named.
+    /// The price of one unit; the price book's price when none was given.
     pub unit_price: Option<Decimal>,
-    /// How it is billed; as the product says where nothing was named.
+    /// The billing cycle; the product's when none was given.
     pub cycle: Option<Cycle>,
 }
 
-/// What became of an order that a customer placed.
+/// The result of placing an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// It was made by this call.
+    /// It was created by this call.
     New(Box<CustomerOrder>),
-    /// It was made before, by the same key and the same request.
+    /// It was created earlier by the same request with the same key.
     Known(Box<CustomerOrder>),
-    /// The key was used before, for another request. Nothing was written.
+    /// The key was already used for another request. Nothing was written.
     KeyTaken,
 }
 
-/// What the CRM says of an order's business status.
+/// An order's business status in the CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BusinessStatus {
-    /// Waits for the operator. Also what the bridge has no word for.
+    /// Waiting for an operator. Also any status that is not mapped.
     Pending,
     /// The operator approved it.
     Approved,
-    /// Everything is active.
+    /// Every service is active.
     Provisioned,
     /// It failed.
     Failed,
-    /// It was called off.
+    /// It was cancelled.
     Cancelled,
 }
 
-/// An order as far as a customer may know it.
+/// The customer's view of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CustomerOrder {
     /// The order.
     pub id: OrderId,
-    /// Whose it is.
+    /// The account it belongs to.
     pub account: AccountId,
     /// `OrderNumber`.
     pub number: Option<String>,
@@ -118,11 +117,11 @@ pub struct CustomerOrder {
     pub updated_at: Timestamp,
 }
 
-/// What became of asking for another attempt.
+/// The result of requesting another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAnswer {
     /// The order is `Activating` again; its event follows.
     Asked,
-    /// It has not failed, or somebody else wrote in between. Nothing was written.
+    /// It is not failed, or somebody else wrote in between. Nothing was written.
     NotFailed,
 }

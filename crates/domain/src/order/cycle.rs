@@ -24,9 +24,9 @@ pub enum Cycle {
     Triennially,
 }
 
-/// The text names no billing cycle.
+/// The text is not a billing cycle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no billing cycle")]
+#[error("`{0}` is not a valid billing cycle")]
 pub struct UnknownCycle(String);
 
 impl Cycle {
@@ -67,8 +67,8 @@ impl fmt::Display for Cycle {
 impl FromStr for Cycle {
     type Err = UnknownCycle;
 
-    /// Reads requests (`semiannually`) and answers (`Semi-Annually`, `One Time`,
-    /// `Free Account`) alike: case, blanks and hyphens do not count.
+    /// Parses requests (`semiannually`) and answers (`Semi-Annually`, `One Time`, `Free Account`)
+    /// alike: case, blanks and hyphens are ignored.
     fn from_str(text: &str) -> Result<Self, UnknownCycle> {
         let plain: String = text
             .chars()
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_and_answers_name_the_same_cycles() {
+    fn cycle_names_of_requests_and_answers_parse() {
         for cycle in Cycle::ALL {
             assert_eq!(cycle.name().parse(), Ok(cycle));
         }

@@ -1,4 +1,4 @@
-//! What the CRM says of an order.
+//! An order as read from the CRM.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::time::Timestamp;
 /// `Activation_Status__c`: the machine state that Flow, operator and worker share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActivationStatus {
-    /// Empty: nobody asked yet.
+    /// Empty: not requested yet.
     NotRequested,
-    /// Approved, and not ended: the only state in which we act.
+    /// Approved and not finished: the only state in which we act.
     Activating,
-    /// Ended well.
+    /// Succeeded.
     Activated,
-    /// Ended badly; an operator may ask again.
+    /// Failed; an operator may retry.
     Failed,
-    /// A value of the customer's own.
+    /// A custom value of the org.
     Other(String),
 }
 
@@ -34,26 +34,27 @@ impl fmt::Display for ActivationStatus {
     }
 }
 
-/// An order with everything provisioning needs, read in one go.
+/// An order with everything that provisioning needs, read in one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderDetails {
     /// The organisation the order belongs to.
     pub org: OrgId,
     /// The order.
     pub id: OrderId,
-    /// `OrderNumber`, for people.
+    /// `OrderNumber`, for display.
     pub number: Option<String>,
     /// `Activation_Status__c`.
     pub activation: ActivationStatus,
     /// `Activation_IdemKey__c`, where the org has the field.
     pub idem_key: Option<IdemKey>,
-    /// `Activation_Last_Attempt_At__c`: when the Flow asked, where the org has the field.
+    /// `Activation_Last_Attempt_At__c`: when the Flow requested the attempt, where the org has the
+    /// field.
     pub requested_at: Option<Timestamp>,
     /// The ISO 4217 code its prices are in, where the org has several currencies.
     pub currency: Option<String>,
-    /// Who buys.
+    /// The buying account.
     pub account: Account,
-    /// Who is billed; only read when a client may have to be created.
+    /// The bill-to contact; only read when a client may have to be created.
     pub bill_to: Option<Contact>,
     /// The lines, in a stable order.
     pub items: Vec<Item>,
@@ -66,7 +67,7 @@ pub struct Account {
     pub id: AccountId,
     /// Its name.
     pub name: String,
-    /// `WHMCS_Client_ID__c` as it stands there.
+    /// `WHMCS_Client_ID__c`, unparsed.
     pub whmcs_client: Option<String>,
 }
 
@@ -77,7 +78,7 @@ pub struct Contact {
     pub first_name: String,
     /// Last name.
     pub last_name: String,
-    /// E-mail address, the key by which a client is found again.
+    /// E-mail address, by which an existing client is found.
     pub email: String,
     /// Phone number.
     pub phone: String,
@@ -123,9 +124,9 @@ pub struct Product {
     pub id: Option<Product2Id>,
     /// Its name, for messages.
     pub name: String,
-    /// `WHMCS_Product_Id__c` as it stands there.
+    /// `WHMCS_Product_Id__c`, unparsed.
     pub whmcs_product: Option<String>,
-    /// `Billing_Cycle__c` as it stands there.
+    /// `Billing_Cycle__c`, unparsed.
     pub cycle: Option<String>,
 }
 
@@ -136,16 +137,16 @@ pub struct OrderGuard {
     pub activation: ActivationStatus,
     /// `Activation_IdemKey__c`, where the org has the field.
     pub idem_key: Option<IdemKey>,
-    /// The version that was read; a write carries it back so that it fails when somebody
-    /// else wrote in between. Opaque.
+    /// The version that was read. A conditional write sends it back and fails when somebody else
+    /// wrote in between. Opaque.
     pub version: Option<String>,
-    /// When it was read by the CRM's own clock, as a version that a write may carry instead:
-    /// then it fails when somebody wrote after this read. Opaque.
+    /// When it was read, by the CRM's clock. A conditional write may send it instead of the version
+    /// and then fails when somebody wrote after this read. Opaque.
     pub read_at: Option<String>,
 }
 
 impl OrderGuard {
-    /// Whether an attempt that began with `idem_key` may still write its outcome.
+    /// Whether an attempt that started with `idem_key` may still write its outcome.
     #[must_use]
     pub fn admits(&self, idem_key: Option<&IdemKey>) -> bool {
         self.activation == ActivationStatus::Activating && self.idem_key.as_ref() == idem_key

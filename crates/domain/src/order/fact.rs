@@ -1,4 +1,4 @@
-//! What a finished step taught us.
+//! Facts: what is recorded of an order after each step.
 
 use std::fmt;
 
@@ -8,35 +8,35 @@ use crate::key::{ClientId, IdemKey, JobId, ServiceId, WhmcsOrderId};
 use crate::order::PlacedLine;
 use crate::time::Timestamp;
 
-/// What reading an order back told about the marker in its notes.
+/// What a read-back showed about the marker in an order's notes.
 ///
-/// WHMCS does not document that it keeps the notes of AddOrder, and an upgrade or a hook can
-/// end it at any time, so the newest evidence decides whether a search can be believed.
+/// WHMCS does not document that it keeps the notes of AddOrder, and an upgrade or a hook can change
+/// that at any time, so the newest evidence decides whether a search can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MarkerCheck {
-    /// AddOrder named the order, and its notes carried the marker afterwards.
+    /// AddOrder returned the order, and its notes contained the marker afterwards.
     Kept,
-    /// The order is ours, and its notes did not carry the marker.
+    /// The order is ours, and its notes did not contain the marker.
     Dropped,
-    /// The marker may have been written by somebody else than AddOrder: no evidence.
+    /// The marker may not have been written by AddOrder: no evidence.
     Unchecked,
 }
 
-/// One thing that is known about an order. Facts are only ever added.
+/// One recorded fact about an order. Facts are append-only.
 ///
 /// A fact named in the present participle (`Placing`, `Accepting`, …) is an *intent*: it is
-/// committed before its call, so that a reply lost on the way is unknown and never "failed".
+/// committed before its call, so that a lost reply means "unknown" and never "failed".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// An attempt began: the order was `Activating`.
     Checked {
         /// The attempt's job.
         job: JobId,
-        /// `Activation_IdemKey__c` as it was then.
+        /// `Activation_IdemKey__c` at that time.
         idem_key: Option<IdemKey>,
-        /// `OrderNumber`, for people.
+        /// `OrderNumber`, for display.
         number: Option<String>,
-        /// Who buys, for people. `None` also where an older release recorded it.
+        /// The account, for display. Also `None` when an older release recorded the fact.
         account: Option<AccountId>,
     },
     /// Intent: a WHMCS client is about to be created.
@@ -48,10 +48,10 @@ pub enum Fact {
     ClientNotCreated,
     /// The client creation may have happened.
     ClientUnknown {
-        /// When the reply was missed.
+        /// When the missing reply was noticed.
         at: Timestamp,
     },
-    /// The client to order for is known and open.
+    /// The client to order for is resolved and open.
     Client {
         /// The client.
         client: ClientId,
@@ -67,7 +67,7 @@ pub enum Fact {
     NotPlaced,
     /// AddOrder may have had its effect.
     PlaceUnknown {
-        /// When the reply was missed, or found to be missing.
+        /// When the missing reply was noticed.
         at: Timestamp,
     },
     /// A complete search after an unknown AddOrder found nothing.
@@ -80,11 +80,11 @@ pub enum Fact {
         /// The order.
         order: WhmcsOrderId,
     },
-    /// The order was read back and is what was asked for.
+    /// The order was read back and matches the plan.
     Verified {
-        /// Which service stands for which line.
+        /// Which service belongs to which line.
         lines: Vec<PlacedLine>,
-        /// Whether WHMCS kept the marker that AddOrder wrote.
+        /// Whether WHMCS kept the marker that AddOrder sent.
         marker: MarkerCheck,
     },
     /// Intent: AcceptOrder is about to be called.
@@ -96,14 +96,14 @@ pub enum Fact {
     NotAccepted,
     /// AcceptOrder answered success.
     AcceptAnswered,
-    /// AcceptOrder reported a failure in WHMCS's or the module's own words.
+    /// AcceptOrder reported a failure in the words of WHMCS or the module.
     AcceptFailed {
-        /// The words.
+        /// The reported text.
         text: String,
     },
     /// AcceptOrder may have had its effect.
     AcceptUnknown {
-        /// When the reply was missed, or found to be missing.
+        /// When the missing reply was noticed.
         at: Timestamp,
     },
     /// Intent: ModuleCreate is about to be called.
@@ -115,38 +115,37 @@ pub enum Fact {
     },
     /// ModuleCreate certainly had no effect.
     NotCreated,
-    /// ModuleCreate answered success, or that there is nothing to create.
+    /// ModuleCreate answered success or that there is nothing to create.
     Created {
         /// For this service.
         service: ServiceId,
     },
-    /// ModuleCreate reported a failure in the module's own words.
+    /// ModuleCreate reported a failure in the module's words.
     CreateFailed {
         /// For this service.
         service: ServiceId,
-        /// The words.
+        /// The reported text.
         text: String,
     },
     /// ModuleCreate may have had its effect.
     CreateUnknown {
-        /// When the reply was missed, or found to be missing.
+        /// When the missing reply was noticed.
         at: Timestamp,
     },
     /// Order and services were read back and are all active.
     Accepted,
-    /// WHMCS refuses us as such (credential, address, role); the order waits.
+    /// WHMCS denies us access (credential, address, role); the order waits.
     Held {
         /// Since when.
         at: Timestamp,
     },
-    /// This attempt ends badly.
+    /// This attempt fails.
     Refused(Refusal),
-    /// The service ids stand on the order's lines.
+    /// The service ids were written to the order's lines.
     ItemsReported,
-    /// The outcome stands on the order.
+    /// The outcome was written to the order.
     Reported,
-    /// An operator told us to forget a WHMCS order that staff ended, so that a new one may
-    /// be placed.
+    /// An operator made us forget a WHMCS order that staff ended, so that a new one may be placed.
     Forgotten {
         /// The order to forget.
         order: WhmcsOrderId,
@@ -154,7 +153,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// Stable name of the kind of fact, for storage, logs and timelines.
+    /// Stable name, for storage, logs and timelines.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -190,9 +189,8 @@ impl Fact {
 }
 
 impl Fact {
-    /// Whether something may stand in WHMCS because of it, so that it must be known for as
-    /// long as the order may come up again. Without such a fact, an order can be begun anew
-    /// as if it had never been seen.
+    /// Whether something may exist in WHMCS because of it, so that it must be kept for as long as
+    /// the order may come up again. An order without such a fact can safely start from scratch.
     #[must_use]
     pub const fn binds(&self) -> bool {
         !matches!(
@@ -206,7 +204,7 @@ impl Fact {
         )
     }
 
-    /// Whether the list of orders shows it, and counts it as activity.
+    /// Whether the order list shows it and counts it as activity.
     #[must_use]
     pub const fn is_listed(&self) -> bool {
         matches!(
@@ -215,10 +213,10 @@ impl Fact {
         )
     }
 
-    /// Whether WHMCS must have let us in for this to be known. An intent, or a call without
-    /// effect, says nothing of that.
+    /// Whether the fact proves that WHMCS granted us access. An intent, or a call without effect,
+    /// proves nothing.
     #[must_use]
-    pub(crate) const fn shows_admission(&self) -> bool {
+    pub(crate) const fn proves_access(&self) -> bool {
         !matches!(
             self,
             Self::Held { .. }

@@ -1,41 +1,37 @@
-//! The order: what the CRM says of it, what is to be made of it, what was done so far, and
-//! what comes next.
+//! The order: its details from the CRM, the plan, the recorded facts, and the next step.
 //!
-//! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The
-//! next step is a pure function of state, so a better release continues yesterday's orders.
+//! Facts belong to the Salesforce order and outlive attempts; the plan is never stored. The next
+//! step is a pure function of state, so a new release continues orders that an older one began.
 
 mod activation;
 mod customer;
 mod cycle;
 mod details;
 mod fact;
-mod match_orders;
 mod outcome;
 mod placed;
 mod plan;
 mod progress;
+mod search;
 mod state;
 mod step;
-mod whmcs_order;
+mod whmcs;
 
-pub use activation::{
-    ActivationAction, ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS,
-    next_activation_action,
-};
+pub use activation::{MAX_UNKNOWN_CALLS, ActivationState, ActivationAction, ActivationProgress, next_activation_action};
 pub use customer::{
-    BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest, Placed,
-    RetryAnswer,
+    RetryAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
+    Placed,
 };
 pub use cycle::{Cycle, UnknownCycle};
-pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
+pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, Product, OrderGuard};
 pub use fact::{Fact, MarkerCheck};
-pub use match_orders::{MarkersKept, MatchResult, Search, match_orders};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use progress::{Placing, Progress, UnknownCall};
+pub use search::{MarkersKept, Search, MatchResult, judge};
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};
-pub use whmcs_order::{
-    ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService,
+pub use whmcs::{
+    WhmcsClient, ClientStatus, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus,
 };

@@ -1,4 +1,4 @@
-//! What is reported to the CRM.
+//! Reports to the CRM.
 
 use crate::failure::Refusal;
 use crate::id::OrderItemId;
@@ -13,7 +13,7 @@ pub enum Outcome {
         /// The WHMCS order.
         order: WhmcsOrderId,
     },
-    /// Something must be mended by a person first.
+    /// Somebody must fix something first.
     Failed {
         /// Why.
         refusal: Refusal,
@@ -22,16 +22,16 @@ pub enum Outcome {
     },
 }
 
-/// The one write to the order that ends an attempt.
+/// The single write to the order that ends an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
     /// When.
     pub at: Timestamp,
-    /// The message for the operator, complete with the correlation id; empty on success.
+    /// The message for the operator, including the correlation id; empty on success.
     pub message: String,
-    /// The version the guard read; see [`crate::order::OrderGuard::version`].
+    /// The version that the guard read; see [`crate::order::OrderGuard::version`].
     pub version: Option<String>,
 }
 

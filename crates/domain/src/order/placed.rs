@@ -1,15 +1,15 @@
-//! Checking a WHMCS order against what was asked for.
+//! Verifying a WHMCS order against the plan.
 
 use std::collections::BTreeMap;
 
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, LineMarker, ServiceId};
-use crate::order::{Line, OrderStatus, Plan, WhmcsOrder, WhmcsService};
+use crate::order::{Line, WhmcsService, WhmcsOrder, OrderStatus, Plan};
 
-/// A line of ours and the service that WHMCS made for it.
+/// A planned line and the service that WHMCS created for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlacedLine {
-    /// Which item and unit.
+    /// The item and unit.
     pub marker: LineMarker,
     /// The service.
     pub service: ServiceId,
@@ -17,9 +17,9 @@ pub struct PlacedLine {
 
 /// Compares a placed order with the plan and maps services to lines.
 ///
-/// Lines that carry our line marker are mapped by it; the rest in sequence, because WHMCS
-/// creates services in the sequence of the request. A product that WHMCS could not name
-/// matches any; a cycle likewise.
+/// Services with our line marker are mapped by it, the rest in sequence, because WHMCS creates
+/// services in the sequence of the request. A product or cycle that WHMCS did not report matches
+/// any.
 ///
 /// # Errors
 /// `WHMCS_ORDER_MISMATCH` with the exact difference: another client, cancelled, fraud, too
@@ -47,7 +47,7 @@ pub fn verify(
         OrderStatus::Fraud => return Err(mismatch("it was marked as fraud".to_owned())),
         OrderStatus::Other(status) => {
             return Err(mismatch(format!(
-                "its status is `{status}`, which we do not know"
+                "its status is `{status}`, which is unknown"
             )));
         }
     }
@@ -95,7 +95,7 @@ pub fn verify(
             .map_or("unknown".to_owned(), |product| product.to_string());
         let cycle = service.cycle.map_or("unknown", crate::order::Cycle::name);
         differences.push(format!(
-            "service {} (product {product} {cycle}) was not asked for",
+            "service {} (product {product} {cycle}) was not ordered",
             service.service
         ));
     }

@@ -1,4 +1,4 @@
-//! What is to be ordered in WHMCS: a pure function of the order's lines.
+//! The plan: what to order in WHMCS, a pure function of the order's lines.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,14 @@ use crate::id::Product2Id;
 use crate::key::{LineMarker, ProductId};
 use crate::order::{Cycle, Item};
 
-/// An order expands to at most so many WHMCS lines: PHP drops form fields beyond its
-/// `max_input_vars` (1000 by default) in silence.
+/// Maximum number of WHMCS lines of an order: PHP silently drops form fields beyond
+/// `max_input_vars` (1000 by default).
 pub const MAX_LINES: usize = 100;
 
 /// One WHMCS order line: one unit of one order item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Which item and unit it stands for.
+    /// The item and unit it represents.
     pub marker: LineMarker,
     /// The WHMCS product.
     pub product: ProductId,
@@ -25,14 +25,14 @@ pub struct Line {
     pub unit_price: Option<Decimal>,
 }
 
-/// What AddOrder is to create. Never stored: computed anew from the details each time.
+/// What AddOrder creates. Never stored: recomputed from the details each time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The lines, one unit each, items in the order's sequence.
+    /// The lines, one unit each, in the sequence of the order's items.
     pub lines: Vec<Line>,
 }
 
-/// Product mappings set in the configuration file; they win over the fields of the product.
+/// Product mappings from the configuration file. They override the fields of the product.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MappingOverrides(pub BTreeMap<Product2Id, (Option<String>, Option<String>)>);
 
@@ -40,8 +40,7 @@ impl Plan {
     /// Expands the items into lines.
     ///
     /// # Errors
-    /// `ORDER_EMPTY`, `MAPPING_MISSING` or `MAPPING_INVALID`, naming the product and the
-    /// value; all of them before anything was written anywhere.
+    /// `ORDER_EMPTY`, `MAPPING_MISSING` or `MAPPING_INVALID`, naming the product and the value.
     pub fn of(items: &[Item], overrides: &MappingOverrides) -> Result<Self, Refusal> {
         if items.is_empty() {
             return Err(Refusal::new(Code::OrderEmpty, "the order has no products"));
@@ -102,7 +101,9 @@ fn mapping(item: &Item, overrides: &MappingOverrides) -> Result<(ProductId, Cycl
         _ => {
             return Err(Refusal::new(
                 Code::MappingInvalid,
-                format!("WHMCS_Product_Id__c `{product}` of product `{name}` is no product number"),
+                format!(
+                    "WHMCS_Product_Id__c `{product}` of product `{name}` is not a valid product number"
+                ),
             ));
         }
     };
@@ -126,7 +127,7 @@ fn units(item: &Item) -> Result<u32, Refusal> {
         Refusal::new(
             Code::MappingInvalid,
             format!(
-                "quantity {} of product `{}` is no whole number from 1",
+                "quantity {} of product `{}` is not a positive whole number",
                 item.quantity, item.product.name
             ),
         )
@@ -136,7 +137,7 @@ fn units(item: &Item) -> Result<u32, Refusal> {
         .whole()
         .filter(|whole| *whole >= 1)
         .ok_or_else(invalid)?;
-    // Beyond u32 it is certainly beyond MAX_LINES too, which the caller reports.
+    // A value beyond u32 also exceeds MAX_LINES, which the caller reports.
     Ok(u32::try_from(whole).unwrap_or(u32::MAX))
 }
 
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quantity_becomes_as_many_lines() {
+    fn quantity_expands_to_lines() {
         let lines = plan(&[item(Some("5"), Some("monthly"), "3.00")])
             .unwrap()
             .lines;
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_overrides_the_cycle_of_the_product_and_the_file_the_mapping() {
+    fn line_overrides_product_cycle_and_file_overrides_mapping() {
         let mut yearly = item(Some("5"), Some("monthly"), "1");
         yearly.cycle = Some("Annually".to_owned());
         assert_eq!(
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_mapped_is_refused_by_name() {
+    fn invalid_mapping_error_names_product_and_value() {
         let check = |items: &[Item], code: Code, words: &str| {
             let refusal = plan(items).unwrap_err();
             assert_eq!(refusal.code, code);
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_lines_are_the_most() {
+    fn hundred_lines_are_accepted() {
         assert_eq!(
             plan(&[item(Some("5"), Some("free"), "100")])
                 .unwrap()

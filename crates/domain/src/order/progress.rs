@@ -1,54 +1,54 @@
-//! What exists in WHMCS for an order, as far as its facts tell.
+//! What exists in WHMCS for an order, according to its facts.
 
 use std::time::Duration;
 
 use crate::key::{ClientId, WhmcsOrderId};
-use crate::order::{ActivationState, Fact, PlacedLine};
+use crate::order::{Fact, PlacedLine, ActivationState};
 use crate::time::Timestamp;
 
 /// What exists in WHMCS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing that we know of.
+    /// Nothing recorded.
     #[default]
     Nothing,
     /// A client may have been created.
     CreatingClient(Placing),
-    /// The client is known.
+    /// The client is resolved.
     ClientKnown {
         /// The client.
         client: ClientId,
     },
     /// An order may have been created.
     Placing {
-        /// The client it is for.
+        /// The client.
         client: ClientId,
         /// The client's highest order id before our first AddOrder.
         watermark: WhmcsOrderId,
         /// The newest AddOrder whose outcome is unknown.
         unknown: Option<UnknownCall>,
-        /// How the last call stands.
+        /// State of the last call.
         call: Placing,
     },
-    /// The order exists and was not read back yet.
+    /// The order exists and has not been read back yet.
     Placed {
         /// The client.
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
-        /// The client's highest order id before our first AddOrder; `None` when we never
-        /// called it. A second order that a repeated call made lies above it.
+        /// The client's highest order id before our first AddOrder; `None` when we never called it.
+        /// A second order created by a repeated call has a higher id.
         watermark: Option<WhmcsOrderId>,
     },
-    /// The order is what was asked for and is being set up.
+    /// The order matches the plan and is being activated.
     Activating {
         /// The client.
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
-        /// Which service stands for which line.
+        /// Which service belongs to which line.
         lines: Vec<PlacedLine>,
-        /// How far.
+        /// State of the activation.
         set_up: ActivationState,
         /// Calls of this attempt whose outcome is unknown.
         unknown_calls: u32,
@@ -59,53 +59,53 @@ pub enum Progress {
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
-        /// Which service stands for which line.
+        /// Which service belongs to which line.
         lines: Vec<PlacedLine>,
     },
 }
 
-/// How a call stands that must never be repeated blindly.
+/// State of a call that must never be repeated blindly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placing {
-    /// Its intent was committed and its outcome was not.
+    /// Its intent was recorded, its outcome was not.
     InFlight {
         /// When the intent was recorded.
-        begun: Timestamp,
+        started_at: Timestamp,
     },
-    /// It may have had its effect.
+    /// It may have taken effect.
     Unknown {
-        /// Since when nothing was heard.
+        /// When the outcome became unknown.
         at: Timestamp,
         /// Complete searches since then that found nothing.
         empty_searches: u8,
     },
-    /// It ended unknown in an earlier attempt and the operator has asked again: once no effect
-    /// can come any more, one complete search, and then it may be called anew.
+    /// Its outcome was unknown in an earlier attempt and the operator retried: once it can take no
+    /// effect any more, one complete search follows, and then it may be called again.
     Reopened,
 }
 
 /// A call whose reply was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownCall {
-    /// Since when its outcome is known to be unknown. The call may have been sent at any moment
-    /// until then: its intent can be slow to be committed, and its process may have died.
+    /// When the outcome was recorded as unknown. The call may have been sent at any moment before:
+    /// committing its intent can be slow, and its process may have crashed.
     pub since: Timestamp,
 }
 
 impl UnknownCall {
-    /// From when on the call can take no effect any more: WHMCS is assumed to have done all it
-    /// will do within the time limit of the call and two quiet periods.
+    /// The time after which the call can take no effect any more: WHMCS is assumed to finish within
+    /// the call's timeout plus two quiet periods.
     #[must_use]
     pub fn settled_at(self, call_timeout: Duration, quiet: Duration) -> Timestamp {
         self.since + call_timeout + 2 * quiet
     }
 }
 
-/// How the attempt before a new one ended.
+/// How the previous attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// Without a result of its own: the order went on by another request.
-    Overtaken,
+pub(super) enum PreviousAttempt {
+    /// Without a result of its own: another request took over.
+    Superseded,
     /// With a failure that a provisioning module reported.
     ModuleFailed,
     /// With any other result.
@@ -113,15 +113,14 @@ pub(super) enum Ended {
 }
 
 impl Progress {
-    /// What a new attempt starts from. A client that was merely known is looked up again,
-    /// since the account may have been mended meanwhile; nothing that exists is forgotten.
+    /// The progress a new attempt starts from. A client that was only resolved is looked up again,
+    /// since the account may have been corrected meanwhile; nothing that exists is forgotten.
     ///
-    /// `ended`: how the last attempt ended, so that whoever asks again knows. One that was
-    /// merely overtaken settled nothing: an AddOrder of unknown outcome may still be at work,
-    /// and goes on being waited and looked for.
-    pub(super) fn reopened(self, ended: Ended) -> Self {
+    /// An attempt that was superseded decided nothing: its AddOrder of unknown outcome may still
+    /// take effect, so waiting and searching continue.
+    pub(super) fn reopened(self, previous: PreviousAttempt) -> Self {
         match self {
-            Self::Placing { .. } if ended == Ended::Overtaken => self,
+            Self::Placing { .. } if previous == PreviousAttempt::Superseded => self,
             Self::Nothing | Self::CreatingClient(_) | Self::ClientKnown { .. } => Self::Nothing,
             Self::Placing {
                 client,
@@ -132,7 +131,7 @@ impl Progress {
                 client,
                 watermark,
                 unknown: match call {
-                    Placing::InFlight { begun } => Some(UnknownCall { since: begun }),
+                    Placing::InFlight { started_at } => Some(UnknownCall { since: started_at }),
                     Placing::Unknown { .. } | Placing::Reopened => unknown,
                 },
                 call: Placing::Reopened,
@@ -156,7 +155,7 @@ impl Progress {
                 client,
                 order,
                 lines,
-                set_up: set_up.reopened(ended == Ended::ModuleFailed),
+                set_up: set_up.reopened(previous == PreviousAttempt::ModuleFailed),
                 unknown_calls: 0,
             },
             Self::Accepted {
@@ -173,10 +172,10 @@ impl Progress {
         }
     }
 
-    pub(super) fn moved(self, fact: &Fact) -> Option<Self> {
+    pub(super) fn transition(self, fact: &Fact) -> Option<Self> {
         match (self, fact) {
             (Self::Nothing, Fact::CreatingClient { at }) => {
-                Some(Self::CreatingClient(Placing::InFlight { begun: *at }))
+                Some(Self::CreatingClient(Placing::InFlight { started_at: *at }))
             }
             (Self::CreatingClient(Placing::InFlight { .. }), Fact::ClientNotCreated) => {
                 Some(Self::Nothing)
@@ -198,7 +197,7 @@ impl Progress {
                     client,
                     watermark: *watermark,
                     unknown: None,
-                    call: Placing::InFlight { begun: *at },
+                    call: Placing::InFlight { started_at: *at },
                 })
             }
             (
@@ -209,13 +208,13 @@ impl Progress {
                     call,
                 },
                 fact,
-            ) => Self::moved_in_placing(client, watermark, unknown, call, fact),
+            ) => Self::transition_in_placing(client, watermark, unknown, call, fact),
             (Self::ClientKnown { client }, Fact::Placed { order }) => Some(Self::Placed {
                 client,
                 order: *order,
                 watermark: None,
             }),
-            // Staff may have settled a duplicate in favour of another order.
+            // Staff may have resolved a duplicate in favour of another order.
             (
                 Self::Placed {
                     client, watermark, ..
@@ -232,7 +231,7 @@ impl Progress {
                     client,
                     order,
                     lines,
-                    set_up: ActivationState::NotBegun,
+                    set_up: ActivationState::NotStarted,
                     unknown_calls: 0,
                 })
             }
@@ -262,7 +261,7 @@ impl Progress {
                 client,
                 order,
                 lines,
-                set_up: set_up.moved(fact)?,
+                set_up: set_up.transition(fact)?,
                 unknown_calls: match fact {
                     Fact::AcceptUnknown { .. } | Fact::CreateUnknown { .. } => unknown_calls + 1,
                     _ => unknown_calls,
@@ -272,7 +271,7 @@ impl Progress {
         }
     }
 
-    fn moved_in_placing(
+    fn transition_in_placing(
         client: ClientId,
         watermark: WhmcsOrderId,
         unknown: Option<UnknownCall>,
@@ -307,9 +306,10 @@ impl Progress {
             (Placing::Unknown { .. }, Fact::SearchedEmpty { at }) => {
                 with(call.searched(*at)?, unknown)
             }
-            // The watermark of the first call is kept: what it may have made lies above it.
+            // The watermark of the first call is kept: an order that it may have created has a
+            // higher id.
             (Placing::Reopened, Fact::Placing { at, .. }) => {
-                with(Placing::InFlight { begun: *at }, unknown)
+                with(Placing::InFlight { started_at: *at }, unknown)
             }
             _ => None,
         }

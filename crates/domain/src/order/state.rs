@@ -2,49 +2,49 @@
 
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, IdemKey, JobId, WhmcsOrderId};
-use crate::order::progress::Ended;
+use crate::order::progress::PreviousAttempt;
 use crate::order::{Fact, PlacedLine, Placing, Progress};
 use crate::time::Timestamp;
 
-/// Where an order stands. Moved only by facts, by [`OrderState::apply`].
+/// The state of an order. Changed only by facts, through [`OrderState::apply`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderState {
-    /// The attempt that began last, with `Activation_IdemKey__c` as it was at its start.
+    /// The latest attempt, with `Activation_IdemKey__c` at its start.
     pub attempt: Option<(JobId, Option<IdemKey>)>,
-    /// How far that attempt has come.
+    /// The phase of that attempt.
     pub phase: Phase,
-    /// What exists in WHMCS. Outlives attempts: what was created stays created.
+    /// What exists in WHMCS. Survives attempts: what was created stays created.
     pub progress: Progress,
     /// Whether this attempt wrote the service ids to the order's lines.
     pub items_reported: bool,
-    /// Since when WHMCS has been refusing us as such.
+    /// Since when WHMCS has been denying us access.
     pub held: Option<Timestamp>,
-    /// WHMCS orders that an operator told us to forget.
+    /// WHMCS orders that an operator made us forget.
     pub forgotten: Vec<WhmcsOrderId>,
-    /// The client's highest order id before our first AddOrder for it, which outlives attempts:
-    /// whatever we may ever have placed lies above it.
+    /// The client's highest order id before our first AddOrder for it. Survives attempts: every
+    /// order we may have placed has a higher id.
     watermark: Option<(ClientId, WhmcsOrderId)>,
-    /// Why the last attempt that was judged ended badly.
+    /// Why the last failed attempt failed.
     last_refusal: Option<Code>,
-    /// The fact applied last.
+    /// The last applied fact.
     last: Option<Fact>,
 }
 
-/// How far the attempt has come.
+/// The phase of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing was looked at yet.
+    /// Not started.
     #[default]
     Requested,
-    /// At work.
+    /// In progress.
     Working,
-    /// It ends badly, and that is still to be reported.
+    /// It failed, and that is still to be reported.
     Refused(Refusal),
-    /// Its outcome stands in the CRM.
+    /// Its outcome was written to the CRM.
     Reported,
 }
 
-/// A fact that cannot follow the state it met.
+/// A fact that cannot follow the state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fact `{fact}` cannot follow state {state:?}")]
 pub struct IllegalFact {
@@ -63,17 +63,17 @@ impl OrderState {
         facts.into_iter().try_fold(Self::default(), Self::apply)
     }
 
-    /// The state after one more fact. The same fact twice in a row is one: whoever does not
-    /// hear whether a fact was stored records it again.
+    /// The state after one more fact. A fact repeated in a row counts once: a caller that did not
+    /// learn whether a fact was stored records it again.
     ///
     /// # Errors
-    /// [`IllegalFact`] with both halves when the fact cannot follow.
+    /// [`IllegalFact`] with the state and the fact when the fact cannot follow.
     pub fn apply(self, fact: &Fact) -> Result<Self, IllegalFact> {
         if self.last.as_ref() == Some(fact) {
             return Ok(self);
         }
         let before = self.clone();
-        let mut next = self.moved(fact).ok_or_else(|| IllegalFact {
+        let mut next = self.transition(fact).ok_or_else(|| IllegalFact {
             state: Box::new(before),
             fact: Box::new(fact.clone()),
         })?;
@@ -81,15 +81,15 @@ impl OrderState {
         Ok(next)
     }
 
-    /// The highest order id of this client before our first AddOrder for it; `None` when no
-    /// AddOrder was ever begun for it.
+    /// The highest order id of this client before our first AddOrder for it; `None` when there was
+    /// no AddOrder yet.
     #[must_use]
     pub fn watermark_of(&self, client: ClientId) -> Option<WhmcsOrderId> {
         let (of, watermark) = self.watermark?;
         (of == client).then_some(watermark)
     }
 
-    /// Whether this intent was recorded last and its outcome was not.
+    /// Whether this intent is the last recorded fact and has no outcome yet.
     #[must_use]
     pub fn is_in_flight(&self, intent: &Fact) -> bool {
         self.last.as_ref() == Some(intent)
@@ -104,11 +104,11 @@ impl OrderState {
 
     /// Whether the order had an attempt before the one of this job.
     #[must_use]
-    pub fn was_attempted_before(&self) -> bool {
+    pub fn has_earlier_attempt(&self) -> bool {
         self.last_refusal.is_some()
     }
 
-    /// The WHMCS order, once there is one.
+    /// The WHMCS order, once one exists.
     #[must_use]
     pub fn whmcs_order(&self) -> Option<WhmcsOrderId> {
         match &self.progress {
@@ -131,9 +131,11 @@ impl OrderState {
         }
     }
 
-    fn moved(mut self, fact: &Fact) -> Option<Self> {
+    fn transition(mut self, fact: &Fact) -> Option<Self> {
         match fact {
-            Fact::Checked { job, idem_key, .. } => return self.begun(job, idem_key.clone()),
+            Fact::Checked { job, idem_key, .. } => {
+                return self.start_attempt(job, idem_key.clone());
+            }
             Fact::Forgotten { order } => {
                 if self.whmcs_order() == Some(*order) {
                     self.progress = Progress::Nothing;
@@ -163,7 +165,7 @@ impl OrderState {
                 self.last_refusal = Some(refusal.code);
                 self.phase = Phase::Refused(refusal.clone());
             }
-            _ => self.progress = self.progress.moved(fact)?,
+            _ => self.progress = self.progress.transition(fact)?,
         }
         if let (
             Fact::Placing { .. },
@@ -175,13 +177,13 @@ impl OrderState {
         {
             self.watermark = Some((*client, *watermark));
         }
-        if fact.shows_admission() {
+        if fact.proves_access() {
             self.held = None;
         }
         Some(self)
     }
 
-    fn begun(mut self, job: &JobId, idem_key: Option<IdemKey>) -> Option<Self> {
+    fn start_attempt(mut self, job: &JobId, idem_key: Option<IdemKey>) -> Option<Self> {
         if self
             .attempt
             .as_ref()
@@ -189,16 +191,16 @@ impl OrderState {
         {
             return None;
         }
-        let ended = match (&self.phase, self.last_refusal) {
-            (Phase::Working, _) => Ended::Overtaken,
-            (_, Some(Code::WhmcsModuleFailed)) => Ended::ModuleFailed,
-            _ => Ended::Otherwise,
+        let previous = match (&self.phase, self.last_refusal) {
+            (Phase::Working, _) => PreviousAttempt::Superseded,
+            (_, Some(Code::WhmcsModuleFailed)) => PreviousAttempt::ModuleFailed,
+            _ => PreviousAttempt::Otherwise,
         };
         self.attempt = Some((job.clone(), idem_key));
         self.phase = Phase::Working;
         self.items_reported = false;
         self.held = None;
-        self.progress = self.progress.reopened(ended);
+        self.progress = self.progress.reopened(previous);
         Some(self)
     }
 }

@@ -1,61 +1,59 @@
-//! What comes next.
+//! The next step of an attempt.
 
 use crate::failure::Refusal;
 use crate::key::{ClientId, JobId, WhmcsOrderId};
-use crate::order::{
-    ActivationProgress, ActivationState, OrderState, Phase, Placing, Progress, UnknownCall,
-};
+use crate::order::{OrderState, Phase, Placing, Progress, ActivationState, ActivationProgress, UnknownCall};
 use crate::time::Timestamp;
 
-/// The next thing to do for an order. Each ends in at least one fact.
+/// The next step for an order. Each step records at least one fact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// See whether the order is `Activating`, and begin the attempt.
+    /// Check that the order is `Activating` and start the attempt.
     Check,
-    /// Find the client, or create it where that is switched on.
+    /// Find the client, or create it where that is enabled.
     ResolveClient,
-    /// A client creation was begun by an owner that died: its outcome is unknown.
+    /// A worker crashed after recording the intent to create a client: the outcome is unknown.
     RecordClientUnknown,
-    /// Look for the client that an unknown call may have created.
+    /// Search for the client that an unknown call may have created.
     ReconcileClient {
-        /// Since when nothing was heard.
+        /// When the outcome became unknown.
         since: Timestamp,
         /// Complete searches that found nothing.
         empty_searches: u8,
     },
-    /// Search for the order, and place it when it is not there.
+    /// Search for the order and place it when there is none.
     Place {
         /// For this client.
         client: ClientId,
         /// The watermark of an earlier AddOrder.
         watermark: Option<WhmcsOrderId>,
-        /// An AddOrder of an earlier attempt whose outcome is unknown: none may follow while
-        /// that one may still take effect.
+        /// An AddOrder of an earlier attempt whose outcome is unknown: no other may follow while it
+        /// may still take effect.
         unknown: Option<UnknownCall>,
     },
-    /// AddOrder was begun by an owner that died: its outcome is unknown.
+    /// A worker crashed after recording the intent of AddOrder: the outcome is unknown.
     RecordPlacementUnknown,
-    /// Look for the order that an unknown AddOrder may have created.
+    /// Search for the order that an unknown AddOrder may have created.
     ReconcilePlacement {
         /// For this client.
         client: ClientId,
-        /// Only orders above it can be ours.
+        /// Only orders with a higher id can be ours.
         watermark: WhmcsOrderId,
-        /// Since when nothing was heard.
+        /// When the outcome became unknown.
         since: Timestamp,
         /// Complete searches that found nothing.
         empty_searches: u8,
     },
-    /// Read the order back and compare it with what was asked for.
+    /// Read the order back and compare it with the plan.
     Verify {
         /// The client.
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
-        /// Where a second order of ours would lie above; see [`Progress::Placed`].
+        /// A second order of ours would have a higher id; see [`Progress::Placed`].
         watermark: Option<WhmcsOrderId>,
     },
-    /// A set-up call was begun by an owner that died: its outcome is unknown.
+    /// A worker crashed after recording the intent of an activation call: the outcome is unknown.
     RecordActivationUnknown {
         /// Whether it was ModuleCreate; AcceptOrder otherwise.
         creating: bool,
@@ -66,7 +64,7 @@ pub enum Step {
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
-        /// How far it has come.
+        /// Its progress.
         so_far: ActivationProgress,
     },
     /// Write the outcome to the CRM.
@@ -74,7 +72,7 @@ pub enum Step {
         /// Why it failed; `None` for success.
         refusal: Option<Refusal>,
     },
-    /// Nothing: the outcome stands in the CRM.
+    /// Nothing: the outcome was written to the CRM.
     Done,
 }
 
@@ -95,9 +93,9 @@ impl Step {
         }
     }
 
-    /// What follows when a job that stopped before this step goes on, in a few words.
+    /// What a job that waits before this step does next, in a few words.
     #[must_use]
-    pub const fn after_a_wait(&self) -> &'static str {
+    pub const fn wait_description(&self) -> &'static str {
         match self {
             Self::ReconcileClient { .. }
             | Self::ReconcilePlacement { .. }
@@ -109,9 +107,9 @@ impl Step {
         }
     }
 
-    /// Whether the step cannot be done without the provisioner.
+    /// Whether the step calls the provisioner.
     #[must_use]
-    pub const fn asks_provisioner(&self) -> bool {
+    pub const fn needs_provisioner(&self) -> bool {
         matches!(
             self,
             Self::ResolveClient
@@ -124,7 +122,7 @@ impl Step {
     }
 }
 
-/// The next step of the attempt that `job` stands for.
+/// The next step of the attempt of `job`.
 #[must_use]
 pub fn next(state: &OrderState, job: &JobId) -> Step {
     if state
@@ -147,12 +145,10 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
     match &state.progress {
         Progress::Nothing => Step::ResolveClient,
         Progress::CreatingClient(Placing::InFlight { .. }) => Step::RecordClientUnknown,
-        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => {
-            Step::ReconcileClient {
-                since: *at,
-                empty_searches: *empty_searches,
-            }
-        }
+        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::ReconcileClient {
+            since: *at,
+            empty_searches: *empty_searches,
+        },
         Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
         Progress::ClientKnown { client } => Step::Place {
             client: *client,

@@ -1,4 +1,4 @@
-//! Calls to the outside, as an order's timeline tells them.
+//! Records of external calls, for an order's timeline.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub enum System {
 }
 
 impl System {
-    /// Its name, for people.
+    /// Its display name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,13 +27,13 @@ impl System {
     }
 }
 
-/// What was asked. Calls to WHMCS go by the name of its action, whatever else it takes to
-/// answer one.
+/// What a call did. Calls to WHMCS are named after its API action, even if answering takes several
+/// requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallAction {
     /// The order was read.
     Details,
-    /// Whether the order is still ours to write to was read.
+    /// The guard's view of the order was read.
     OrderGuard,
     /// The client's id was written to the account.
     LinkClient,
@@ -74,7 +74,7 @@ impl CallAction {
         Self::ModuleCreate,
     ];
 
-    /// Stable name, for storage and for programs.
+    /// Stable name, for storage and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -99,7 +99,7 @@ impl CallAction {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
 
-    /// Where it is asked.
+    /// The system that is called.
     #[must_use]
     pub const fn system(self) -> System {
         match self {
@@ -118,27 +118,27 @@ impl CallAction {
         }
     }
 
-    /// What it is for, in plain words.
+    /// Description, in plain words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Details => "read the order",
-            Self::OrderGuard => "read whether the order is still ours to write to",
+            Self::OrderGuard => "check that this attempt still owns the order",
             Self::LinkClient => "write the client's id to the account",
             Self::ReportItems => "write the service ids to the order's lines",
             Self::Report => "write the outcome to the order",
-            Self::GetClient => "look for the client",
+            Self::GetClient => "search for the client",
             Self::AddClient => "create a client",
             Self::GetProducts => "read the catalogue",
             Self::GetOrders => "read the client's orders",
             Self::AddOrder => "place the order",
             Self::AcceptOrder => "accept the order",
-            Self::ModuleCreate => "set a service up",
+            Self::ModuleCreate => "create a service",
         }
     }
 }
 
-/// How a call came out: an answer, or the class of its [`CallError`].
+/// The outcome of a call: an answer, or the class of its [`CallError`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
     /// It was answered.
@@ -163,7 +163,7 @@ impl CallOutcome {
         Self::Denied,
     ];
 
-    /// How this call came out.
+    /// The outcome of this result.
     #[must_use]
     pub const fn of<T>(answer: &Result<T, CallError>) -> Self {
         match answer {
@@ -175,7 +175,7 @@ impl CallOutcome {
         }
     }
 
-    /// Stable name, for storage and for programs: `ok`, or [`CallError::class`].
+    /// Stable name, for storage and JSON: `ok`, or [`CallError::class`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -193,7 +193,7 @@ impl CallOutcome {
         Self::ALL.into_iter().find(|outcome| outcome.name() == name)
     }
 
-    /// In plain words.
+    /// Description, in plain words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
@@ -201,30 +201,30 @@ impl CallOutcome {
             Self::NotSent => "had no effect",
             Self::Unknown => "no answer, outcome unknown",
             Self::Refused => "refused",
-            Self::Denied => "the bridge itself was refused",
+            Self::Denied => "access denied",
         }
     }
 }
 
-/// One call to the outside. Holds nothing of what was asked or answered.
+/// One external call. Holds nothing of request or response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     /// When it began, by the store's clock.
     pub at: Timestamp,
     /// How long it took, to the millisecond.
     pub took: Duration,
-    /// What was asked.
+    /// What it did.
     pub action: CallAction,
-    /// How it came out.
+    /// Its outcome.
     pub outcome: CallOutcome,
 }
 
 impl CallRecord {
-    /// The newest so many of a job are kept. Calls are numbered from 1 within their job, so
-    /// that what was left out can be counted.
+    /// Number of calls kept per job, the newest. Calls are numbered from 1 within their job, so
+    /// that omitted ones can be counted.
     pub const KEPT: usize = 200;
 
-    /// Those of a commit's calls that can still be kept, and how many come before them.
+    /// The newest calls of a commit that are kept, and the number of omitted ones before them.
     #[must_use]
     pub fn newest(calls: &[Self]) -> (usize, &[Self]) {
         let skipped = calls.len().saturating_sub(Self::KEPT);
@@ -237,15 +237,15 @@ impl CallRecord {
 pub struct RecordedCall {
     /// By which job.
     pub job: JobId,
-    /// Its number within the job, from 1. The oldest number that is kept tells how many were
-    /// left out before it.
+    /// Its number within the job, from 1. The oldest kept number shows how many were omitted before
+    /// it.
     pub number: u64,
     /// The call.
     pub call: CallRecord,
 }
 
 impl CallAction {
-    /// Whether this fact is the intent that stands in the store before such a call is made.
+    /// Whether this fact is the intent that is recorded before such a call.
     #[must_use]
     pub const fn is_intended_by(self, fact: &Fact) -> bool {
         matches!(
@@ -258,12 +258,12 @@ impl CallAction {
     }
 }
 
-/// Moves the calls of each job to where its own intents show them to have been.
+/// Aligns the times of each job's calls with its recorded intents.
 ///
-/// A call's time counts from the claim, by the worker's clock from the moment it began; a
-/// fact's is the store's at its commit. So a job's calls may all look early, by as much as lay
-/// between the claim and that moment. No call with an effect is made before its intent stands
-/// in the store, and the first of them tells by how much.
+/// A call's time counts from the claim, measured by the worker's clock from when it began working;
+/// a fact's time is the store's at its commit. So all calls of a job may appear early by the time
+/// between claim and start. An effect is never called before its intent is recorded, so the first
+/// such call reveals the offset.
 pub fn align(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
     for of_job in calls.chunk_by_mut(|one, next| one.job == next.job) {
         let early = of_job.iter().enumerate().filter_map(|(n, made)| {
@@ -271,9 +271,9 @@ pub fn align(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
             let first = of_job
                 .iter()
                 .position(|other| other.call.action == action)?;
-            let intent = facts.iter().find(|recorded| {
-                recorded.job == made.job && action.is_intended_by(&recorded.fact)
-            })?;
+            let intent = facts
+                .iter()
+                .find(|recorded| recorded.job == made.job && action.is_intended_by(&recorded.fact))?;
             (first == n).then(|| intent.at.since(made.call.at))
         });
         let early = early.max().unwrap_or_default();
@@ -288,7 +288,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jobs_calls_are_told_from_when_its_first_intent_stood() {
+    fn calls_are_aligned_with_the_first_intent() {
         let job = |name: &str| JobId::new(name).unwrap();
         let made = |name: &str, number, action, at| RecordedCall {
             job: job(name),
@@ -314,15 +314,15 @@ mod tests {
             made("b", 1, CallAction::AcceptOrder, 50),
         ];
         align(&facts, &mut calls);
-        let told = calls.each_ref().map(|made| made.call.at.as_millis());
-        assert_eq!(told, [112, 125, 322, 50]);
+        let aligned = calls.each_ref().map(|made| made.call.at.as_millis());
+        assert_eq!(aligned, [112, 125, 322, 50]);
         let again = calls.clone();
         align(&facts, &mut calls);
         assert_eq!(calls, again);
     }
 
     #[test]
-    fn every_action_and_outcome_is_known_by_its_name() {
+    fn action_and_outcome_names_round_trip() {
         for action in CallAction::ALL {
             assert_eq!(CallAction::parse(action.name()), Some(action));
         }
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_goes_by_the_class_of_its_error() {
+    fn call_outcome_names_match_error_classes() {
         let source = || "x".into();
         let errors = [
             CallError::NotSent {

@@ -1,4 +1,4 @@
-//! Time and chance.
+//! Time and randomness.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use async_trait::async_trait;
 
 use crate::time::Timestamp;
 
-/// The time, and waiting for it. Tests advance it instead of sleeping.
+/// The clock and sleeping. Tests advance it instead of sleeping.
 #[async_trait]
 pub trait Clock: Send + Sync {
-    /// Now, UTC, as this machine believes. Another machine may believe otherwise, so nothing
-    /// that two of them must agree on is decided by it.
+    /// The current UTC time by this machine's clock. Clocks differ, so nothing that two machines
+    /// must agree on depends on it.
     fn now(&self) -> Timestamp;
 
-    /// How much time has passed since a moment that is fixed for this process. Only
-    /// differences mean anything; it never goes back, whatever is done to the wall clock.
+    /// Time elapsed since a fixed moment of this process. Only differences are meaningful; it never
+    /// goes back, whatever happens to the wall clock.
     fn monotonic(&self) -> Duration {
         self.now().since(Timestamp::default())
     }
@@ -23,9 +23,9 @@ pub trait Clock: Send + Sync {
     async fn sleep(&self, duration: Duration);
 }
 
-/// Chance.
+/// Randomness.
 pub trait Entropy: Send + Sync {
-    /// A token that nobody else ever gets: 128 random bits as text.
+    /// A unique token: 128 random bits as text.
     fn token(&self) -> String;
 
     /// A number from 0 (inclusive) to 1, for jitter.

@@ -7,22 +7,22 @@ use async_trait::async_trait;
 use crate::id::{AccountId, OrderId};
 use crate::key::{ClientId, CorrelationId, IdemKey};
 use crate::order::{
-    CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report, RetryAnswer,
+    RetryAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, OrderGuard,
 };
 use crate::ports::CallError;
 use crate::time::Timestamp;
 
-/// What became of a report.
+/// The result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportAnswer {
-    /// It stands on the order.
+    /// It was written to the order.
     Written,
-    /// Somebody else wrote in between, or a guard of the CRM refused a stale writer: read
-    /// the order again and decide anew. Nothing was written.
+    /// Somebody else wrote in between, or the CRM rejected a stale version. Nothing was written:
+    /// read the order again and decide anew.
     Conflict,
 }
 
-/// An order that ought to have produced an event.
+/// An order that should have produced an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// The order.
@@ -31,22 +31,22 @@ pub struct Pending {
     pub idem_key: Option<IdemKey>,
     /// Its `Activation_Correlation_Id__c`.
     pub correlation: Option<CorrelationId>,
-    /// Since when it has been `Activating`, as well as can be told.
+    /// Since when it has been `Activating`, as far as known.
     pub since: Timestamp,
 }
 
 /// The CRM's orders.
 ///
-/// Every write carries absolute values and may be repeated after any error.
+/// Every write sets absolute values and may be repeated after any error.
 #[async_trait]
 pub trait CrmOrders: Send + Sync {
-    /// The order with its lines, or `None` when there is none that we may see.
+    /// The order with its lines, or `None` when it does not exist or is not visible to us.
     ///
     /// # Errors
     /// [`CallError`].
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError>;
 
-    /// Whether the order is still ours to write to, read at its source.
+    /// The guard's view of the order, read from the CRM itself.
     ///
     /// # Errors
     /// [`CallError`].
@@ -70,8 +70,8 @@ pub trait CrmOrders: Send + Sync {
     /// [`CallError`].
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError>;
 
-    /// Orders that have been `Activating` for longer than `older_than` by the CRM's own clock,
-    /// in the sequence of their ids, at most `limit`, from behind `after` on.
+    /// Orders that have been `Activating` for longer than `older_than` by the CRM's clock, by
+    /// ascending id, at most `limit`, starting after `after`.
     ///
     /// # Errors
     /// [`CallError`].
@@ -82,24 +82,23 @@ pub trait CrmOrders: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Pending>, CallError>;
 
-    /// Makes a customer's order with its lines, all or nothing, in the status that waits for
-    /// the operator. The CRM holds the key unique: a repeat, or a call whose reply was lost,
-    /// finds the order that is there and compares it with the request. What staff changed on
-    /// its lines since then makes that [`Placed::KeyTaken`]; there is never a second order.
+    /// Creates a customer's order with its lines, all or nothing, in the status that waits for an
+    /// operator. The key is unique in the CRM: a repeat, also after a lost reply, finds the
+    /// existing order and compares it with the request. If staff changed its lines since, the
+    /// result is [`Placed::KeyTaken`]; there is never a second order.
     ///
     /// # Errors
-    /// [`CallError`]; `Refused` for an order that the CRM does not take.
+    /// [`CallError`]; `Refused` for an order that the CRM rejects.
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError>;
 
-    /// Orders as far as customers may know them, in one call for up to 200; those that are
-    /// not there are left out.
+    /// The customer's view of up to 200 orders, in one call; orders that do not exist are omitted.
     ///
     /// # Errors
     /// [`CallError`].
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError>;
 
-    /// Asks for another attempt at an order that failed: `Activating` again, guarded by its
-    /// version. The CRM makes the event. A repeat finds it `Activating` and writes nothing.
+    /// Requests another attempt for a failed order: sets it to `Activating`, guarded by its
+    /// version. The CRM publishes the event. A repeat finds it `Activating` and writes nothing.
     ///
     /// # Errors
     /// [`CallError`].

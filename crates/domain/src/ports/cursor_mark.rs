@@ -1,22 +1,22 @@
-//! Where a channel's position was, and who moved it or led.
+//! The history of a channel's cursor.
 
 use std::time::Duration;
 
 use crate::key::ReplayId;
 use crate::time::Timestamp;
 
-/// Why a position is remembered.
+/// Why an entry of the cursor history was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MarkKind {
-    /// Now and then, as it moves.
+    /// Sampled periodically as it moves.
     Sampled,
-    /// Somebody began to lead.
+    /// A new term of leadership began.
     Term,
-    /// A person set it.
+    /// An operator set it.
     Set,
-    /// A person forgot it.
+    /// An operator reset it.
     Reset,
-    /// The bus does not know it any more.
+    /// The bus no longer has it.
     Lost,
 }
 
@@ -30,7 +30,7 @@ impl MarkKind {
         Self::Lost,
     ];
 
-    /// Stable name, for storage and for programs.
+    /// Stable name, for storage and JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,23 +49,23 @@ impl MarkKind {
     }
 }
 
-/// A channel's position at some time. Written in the commit of what it tells of; nothing is
-/// decided by it.
+/// An entry of the cursor history. Written in the commit of the change it records; informational
+/// only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CursorMark {
     /// When, by the store's clock.
     pub at: Timestamp,
-    /// Why it is remembered.
+    /// Why it was written.
     pub kind: MarkKind,
-    /// The position then; `None` while there was none.
+    /// The cursor then; `None` while there was none.
     pub replay_id: Option<ReplayId>,
     /// Who, and what happened.
     pub detail: String,
 }
 
 impl CursorMark {
-    /// A position that moves is sampled at most so often.
+    /// Minimum interval between samples.
     pub const EVERY: Duration = Duration::from_secs(600);
-    /// The newest so many of a channel are kept.
+    /// Number of entries kept per channel, the newest.
     pub const KEPT: usize = 1000;
 }

@@ -1,39 +1,39 @@
-//! Failure classes: named for what the caller can do, not for which library failed.
+//! Error classes, named for what the caller can do, not for which library failed.
 
 use std::error::Error;
 use std::time::Duration;
 
 use crate::failure::Refusal;
 
-/// A cause, kept for the log. Never holds a vendor's type above its adapter.
+/// A cause, for the log. Above the adapters it is never downcast to a vendor's type.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a call to the CRM or the provisioner did not answer with what was asked.
+/// An error of a call to the CRM or the provisioner.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// It certainly had no effect: not sent, or turned away as busy. May be repeated.
+    /// It certainly had no effect: not sent, or rejected as busy. May be repeated.
     #[error("the call had no effect")]
     NotSent {
-        /// How long the other side asks us to wait.
+        /// The delay that the other side asked for.
         retry_after: Option<Duration>,
         /// Why.
         #[source]
         source: BoxError,
     },
-    /// It may have happened. A read may be repeated; an effect must be looked for.
+    /// It may have taken effect. A read may be repeated; an effect must be reconciled.
     #[error("the call's outcome is unknown")]
     Unknown {
         /// Why.
         #[source]
         source: BoxError,
     },
-    /// A business answer: no, for this reason, and nothing happened.
+    /// A business refusal: nothing happened, for this reason.
     #[error("refused: {}", .0.detail)]
     Refused(Refusal),
-    /// We are refused as such: credential, address, role. Not this order's fault.
+    /// We are denied access: credential, address or role. Not the fault of this order.
     #[error("denied: {detail}")]
     Denied {
-        /// What is refused and what to mend, in plain words.
+        /// What is denied and how to fix it, in plain words.
         detail: String,
         /// Why.
         #[source]
@@ -54,27 +54,27 @@ impl CallError {
     }
 }
 
-/// Why the job store did not do what was asked.
+/// An error of the job store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It cannot be reached, is busy beyond its deadline, or out of space. Whether the last
+    /// It cannot be reached, is busy beyond the deadline, or is out of space. Whether the last
     /// write was committed is unknown; every write may be repeated.
     #[error("the job store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// It was given a value that it cannot hold: too long, of another type, or with characters
-    /// that it does not take. Nothing was written, and a repeat fails as well.
-    #[error("the job store cannot hold a value that it was given")]
+    /// A value cannot be stored: too long, of a wrong type, or with characters that are not
+    /// allowed. Nothing was written, and a repeat fails as well.
+    #[error("the job store cannot store a value")]
     Unstorable(#[source] BoxError),
-    /// The lease was lost: somebody else may own the job. Nothing was written.
+    /// The lease was lost: another worker may own the job. Nothing was written.
     #[error("the lease was lost; another worker may own the job")]
     LeaseLost,
     /// Another process leads this channel now. Nothing was written.
     #[error("another subscriber leads this channel now")]
     NotLeader,
-    /// A row cannot be read, or holds what no release of ours wrote.
-    #[error("the job store holds something unreadable: {what}")]
+    /// A row is unreadable, or holds a value that no release of ours wrote.
+    #[error("the job store has an unreadable row: {what}")]
     Corrupt {
-        /// Which row and column.
+        /// The row and column.
         what: String,
         /// Why.
         #[source]
@@ -82,10 +82,10 @@ pub enum StoreError {
     },
 }
 
-/// Why the event stream ended. The position is never moved by an error.
+/// Why the event stream ended. An error never moves the cursor.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// The stream broke, or the service is unwell. Open it again, with backoff.
+    /// The stream broke, or the service is unavailable. Open it again, with backoff.
     #[error("the stream broke: {detail}")]
     Disconnected {
         /// What happened.
@@ -94,41 +94,41 @@ pub enum StreamError {
         #[source]
         source: Option<BoxError>,
     },
-    /// The service asks for less. Open it again after a longer wait.
-    #[error("the service asks for less: {detail}")]
+    /// The service throttles us. Open the stream again after a longer wait.
+    #[error("the service throttles us: {detail}")]
     Throttled {
         /// What happened.
         detail: String,
     },
-    /// The day's delivery allowance is used up; events stay on the bus meanwhile.
+    /// The daily delivery allowance is used up; events stay on the bus meanwhile.
     #[error("the delivery allowance is used up: {detail}")]
     AllowanceUsedUp {
         /// What happened.
         detail: String,
     },
-    /// The bus does not know the position any more.
-    #[error("the bus does not know the stored position any more: {detail}")]
+    /// The bus no longer has the cursor.
+    #[error("the bus no longer has the stored cursor: {detail}")]
     CursorLost {
         /// What happened.
         detail: String,
     },
-    /// There is no token: the login was refused. Whoever logs in keeps the pace of its own
-    /// attempts, so asking again is cheap, and the only way to hear that it was mended.
+    /// There is no token: the login was refused. The login limits the rate of its own attempts, so
+    /// opening again is cheap, and the only way to notice that it was fixed.
     #[error("{detail}")]
     LoggedOut {
-        /// What is refused and what to mend, in plain words.
+        /// What is denied and how to fix it, in plain words.
         detail: String,
     },
-    /// A right or setting must be mended by a person first.
+    /// An operator must fix a permission or setting first.
     #[error("{detail}")]
     Denied {
-        /// What is refused and what to mend, in plain words.
+        /// What is denied and how to fix it, in plain words.
         detail: String,
     },
 }
 
 impl StreamError {
-    /// The names of every class.
+    /// The name of every class.
     pub const CLASSES: [&str; 6] = [
         "disconnected",
         "throttled",

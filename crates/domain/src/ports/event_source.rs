@@ -1,4 +1,4 @@
-//! Where requests come from.
+//! The event bus.
 
 use std::time::Duration;
 
@@ -8,40 +8,40 @@ use crate::job::ProvisionRequest;
 use crate::key::{Channel, EventId, ReplayId};
 use crate::ports::{DeadLetter, StreamError};
 
-/// The bus keeps events so long; what was not fetched by then is lost.
+/// How long the bus retains events; those not fetched by then are lost.
 pub const BUS_RETENTION: Duration = Duration::from_secs(72 * 3600);
 
 /// Where to start reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Only what comes from now on.
+    /// Only new events.
     Latest,
-    /// Everything that is still kept.
+    /// Every retained event.
     Earliest,
-    /// What came after this position.
+    /// Events after this position.
     After(ReplayId),
 }
 
 /// A channel of events that can be opened at a position.
 #[async_trait]
 pub trait EventSource: Send + Sync {
-    /// Opens the channel. Any stream that was open before must be dropped first: an open
-    /// stream keeps receiving and would deliver everything twice.
+    /// Opens the channel. A stream that is still open must be dropped first: it keeps receiving and
+    /// would deliver everything twice.
     ///
     /// # Errors
-    /// A [`StreamError`]; most classes can also come from [`EventStream::next`], because the
-    /// service answers only with the first message.
+    /// A [`StreamError`]. Most classes may only come from [`EventStream::next`], because the
+    /// service answers with the first message.
     async fn open(
         &self,
         channel: &Channel,
         start: &Start,
     ) -> Result<Box<dyn EventStream>, StreamError>;
 
-    /// Reads the bytes of a kept event anew, as if it arrived now: a schema that was not known
-    /// then is asked for again. Changes nothing anywhere.
+    /// Decodes the stored bytes of a dead letter as if the event arrived now; an unknown schema is
+    /// fetched again. Has no side effects.
     ///
     /// # Errors
-    /// A [`StreamError`]: it cannot be told now. Nothing may be decided about the event.
+    /// A [`StreamError`]: decoding is not possible now, and nothing may be decided about the event.
     async fn read_again(
         &self,
         letter: &DeadLetter,
@@ -53,8 +53,8 @@ pub trait EventSource: Send + Sync {
 pub trait EventStream: Send {
     /// The next message: events, or a heartbeat without any.
     ///
-    /// Asking for the next one says that everything before it is safely stored: only then is
-    /// more credit granted, so a slow store slows the stream instead of filling memory.
+    /// Calling it declares that every earlier message is stored. Only then is more credit granted,
+    /// so a slow store slows the stream instead of filling memory.
     ///
     /// # Errors
     /// A [`StreamError`]: the stream is over and must be opened again.
@@ -66,7 +66,7 @@ pub trait EventStream: Send {
 pub struct Batch {
     /// The events, in the stream's order; empty in a heartbeat.
     pub events: Vec<Received>,
-    /// The position this message stands for, to be stored when its events are.
+    /// The position of this message, to be stored together with its events.
     pub latest: Option<ReplayId>,
 }
 
@@ -77,34 +77,33 @@ pub struct Received {
     pub event: EventId,
     /// Its position; `None` when the bus sent none.
     pub replay_id: Option<ReplayId>,
-    /// What it asks for, or why that cannot be told.
+    /// The decoded request, or why it cannot be decoded.
     pub request: Result<ProvisionRequest, Undecodable>,
 }
 
-/// An event that nobody can act on: kept with its bytes, and never in the way of the next.
+/// An event that cannot be processed: stored with its bytes, without blocking the next one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undecodable {
     /// Why.
     pub reason: UndecodableReason,
-    /// The particulars, for people. Holds no payload.
+    /// Details for operators. Contains no payload.
     pub detail: String,
     /// The schema it names.
     pub schema_id: String,
     /// Its bytes.
     pub payload: Vec<u8>,
-    /// The names and values that could be read of it, where its schema is known: as text,
-    /// bounded in number and length. Written by others: never trusted.
+    /// The fields that could be decoded, where its schema is known: as text, bounded in number and
+    /// length. Untrusted input.
     pub fields: Vec<(String, String)>,
 }
 
 impl Undecodable {
-    /// The longest detail, in characters.
+    /// Maximum length of the detail, in characters.
     const DETAIL: usize = 1000;
-    /// The longest of the other texts, in characters.
+    /// Maximum length of the other texts, in characters.
     const TEXT: usize = 255;
 
-    /// The same with texts that every job store can keep: bounded, and without control
-    /// characters.
+    /// A copy that every job store can hold: bounded texts without control characters.
     #[must_use]
     pub fn storable(self) -> Self {
         let text = |text: &str| storable(text, Self::TEXT);
@@ -142,16 +141,16 @@ impl std::fmt::Debug for Undecodable {
     }
 }
 
-/// Why an event cannot be acted on.
+/// Why an event cannot be processed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum UndecodableReason {
-    /// The schema it names does not exist or cannot be understood.
+    /// Its schema does not exist or cannot be parsed.
     UnknownSchema,
-    /// Its bytes do not fit its schema, or bytes are left over.
+    /// Its bytes do not match its schema, or bytes are left over.
     Malformed,
-    /// It decodes, but names no order.
+    /// It decodes, but has no order id.
     MissingOrder,
-    /// It decodes, but what it names is no order id.
+    /// It decodes, but its order id is not valid.
     InvalidOrder,
 }
 

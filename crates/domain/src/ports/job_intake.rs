@@ -1,4 +1,4 @@
-//! The store as the subscriber sees it.
+//! The store, for the subscriber and for operator commands.
 
 use std::time::Duration;
 
@@ -6,21 +6,19 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{
-    AdminCommand, Alert, CommandResult, DeadLetterView, ProcessReport, StoreError, Undecodable,
-};
+use crate::ports::{AdminCommand, CommandResult, Alert, DeadLetterView, ProcessReport, StoreError, Undecodable};
 use crate::time::Timestamp;
 
-/// A stored position.
+/// A stored cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Where the next stream starts after.
+    /// The position after which the next stream starts.
     pub replay_id: ReplayId,
     /// When it was committed, by the store's clock.
     pub committed_at: Timestamp,
 }
 
-/// Which term of leadership a write belongs to. Higher terms came later.
+/// The term of leadership that a write belongs to. Later terms are higher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Epoch(pub i64);
 
@@ -29,12 +27,12 @@ pub struct Epoch(pub i64);
 pub enum Leadership {
     /// We lead, in this term.
     Leader(Epoch),
-    /// Somebody else leads; its lease ends then unless it is renewed.
+    /// Another process leads; its lease expires then unless it is renewed.
     Standby {
-        /// When the other's lease ends.
+        /// When the leader's lease expires.
         until: Timestamp,
     },
-    /// A person holds this channel's intake back: nobody leads. Ask again in a while.
+    /// An operator paused this channel's intake: nobody leads. Try again later.
     Paused {
         /// Who.
         by: String,
@@ -45,29 +43,29 @@ pub enum Leadership {
     },
 }
 
-/// What one message of the stream becomes: one commit.
+/// The result of one message of the stream: one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The channel.
     pub channel: Channel,
-    /// Our term; a stale leader's delivery changes nothing.
+    /// Our term. A stale leader's delivery changes nothing.
     pub epoch: Epoch,
     /// Jobs and dead letters, in the stream's order.
     pub entries: Vec<Entry>,
-    /// The new position; `None` leaves it where it is.
+    /// The new cursor; `None` leaves it unchanged.
     pub cursor: Option<ReplayId>,
 }
 
 /// One event of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// A request that can be acted on.
+    /// A request that can be processed.
     Job(NewJob),
-    /// An event that cannot.
+    /// An event that cannot be processed.
     DeadLetter(DeadLetter),
 }
 
-/// An event nobody can act on, kept for a person.
+/// An event that cannot be processed, stored for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
     /// Its identity.
@@ -78,37 +76,36 @@ pub struct DeadLetter {
     pub undecodable: Undecodable,
 }
 
-/// A stretch of the stream that was lost, or may have been.
+/// A part of the stream that was, or may have been, lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Events before this time were received. The gap ends where it is recorded, by the
-    /// store's clock.
+    /// Events before this time were received. The gap ends when it is recorded, by the store's
+    /// clock.
     pub from: Option<Timestamp>,
     /// What happened and what was done about it.
     pub detail: String,
 }
 
-/// Nothing younger than this is ever pruned: the bus may deliver events of the last three
-/// days again.
+/// Minimum age for pruning: the bus may redeliver events of the last three days.
 pub const SHORTEST_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// No line of the audit log is pruned before this age, whatever is asked for.
+/// Minimum age for pruning entries of the audit log.
 pub const AUDIT_RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
 
-/// What was pruned.
+/// Counts of pruned rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Jobs that had ended.
+    /// Finished jobs.
     pub jobs: u64,
     /// Remembered event ids.
     pub events: u64,
-    /// Facts of orders that WHMCS was never asked to do anything for.
+    /// Facts of orders for which WHMCS was never called with an effect.
     pub facts: u64,
-    /// Dead letters that somebody had dealt with.
+    /// Closed dead letters.
     pub dead_letters: u64,
-    /// Gaps, but never the newest of a channel.
+    /// Gaps, except the newest of each channel.
     pub gaps: u64,
-    /// Lines of the audit log.
+    /// Entries of the audit log.
     pub audit: u64,
 }
 
@@ -123,15 +120,14 @@ impl std::ops::AddAssign for Pruned {
     }
 }
 
-/// The subscriber's view of the store. Every time it keeps is read off the store's own
-/// clock.
+/// The subscriber's view of the store. Every stored time comes from the store's own clock.
 #[async_trait]
 pub trait JobIntake: Send + Sync {
-    /// Takes or renews leadership of the channel for `ttl` by the store's clock. A new term
-    /// begins whenever the leader changes or its lease had run out.
+    /// Acquires or renews leadership of the channel for `ttl` by the store's clock. A new term
+    /// begins whenever the leader changes or its lease had expired.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: whether we lead is unknown; act as if not.
+    /// [`StoreError::Unavailable`]: whether we lead is unknown; assume not.
     async fn lead(
         &self,
         channel: &Channel,
@@ -139,24 +135,22 @@ pub trait JobIntake: Send + Sync {
         ttl: Duration,
     ) -> Result<Leadership, StoreError>;
 
-    /// Gives leadership up at once, so that a standby need not wait. Harmless when we do not
-    /// lead.
+    /// Gives up leadership at once, so that a standby need not wait. A no-op when we do not lead.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: the lease runs out by itself.
+    /// [`StoreError::Unavailable`]: the lease expires by itself.
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError>;
 
-    /// The stored position, or `None` while there is none.
+    /// The stored cursor, or `None` while there is none.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError>;
 
-    /// In ONE commit: makes a job of every request that is new (see [`crate::job::admit`]),
-    /// keeps the dead letters, remembers the event ids, and moves the cursor. After a crash
-    /// either all of it is there or nothing. Repeating it changes nothing.
+    /// In ONE commit: enqueues a job for every new request (see [`crate::job::admit`]), stores the
+    /// dead letters and event ids, and moves the cursor. Atomic and idempotent.
     ///
-    /// Answers what became of each entry, in their order.
+    /// Returns the result of each entry, in order.
     ///
     /// # Errors
     /// [`StoreError::NotLeader`] when the term is over; [`StoreError::Unstorable`] for an entry
@@ -164,10 +158,10 @@ pub trait JobIntake: Send + Sync {
     /// [`StoreError::Unavailable`].
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError>;
 
-    /// Records that the bus does not know the stored position any more. The position stays
-    /// until a delivery or a person puts another in its place: whoever leads after a crash finds
-    /// it lost again, and not a store that never had one. There is one gap per lost position:
-    /// repeating it changes nothing, whoever repeats it in which term.
+    /// Records that the bus no longer has the stored cursor. The cursor stays until a delivery or
+    /// an operator replaces it: after a crash the next leader finds it lost again instead of
+    /// finding none. There is one gap per lost cursor: repeating this, even in another term,
+    /// changes nothing.
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -178,13 +172,13 @@ pub trait JobIntake: Send + Sync {
         gap: &Gap,
     ) -> Result<(), StoreError>;
 
-    /// Enqueues jobs that did not come from the stream; same rules, one commit, no cursor.
+    /// Enqueues jobs that did not come from the stream: same rules, one commit, no cursor.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError>;
 
-    /// Open dead letters of the channel that a person wants read again, oldest first.
+    /// Open dead letters of the channel with a requested redrive, oldest first.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -194,11 +188,10 @@ pub trait JobIntake: Send + Sync {
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError>;
 
-    /// What came of reading a letter again, in ONE commit under the leader's epoch: makes its
-    /// job by the ordinary rules and closes the letter, or keeps it open with the new reason;
-    /// either way it waits no more. After a crash it still waits, or all of it is there.
-    /// Repeating it changes nothing, and neither does it for a letter that does not wait:
-    /// [`Admission::SameDelivery`].
+    /// Records the result of a redrive, in ONE commit under the leader's term: enqueues the job by
+    /// the ordinary rules and closes the dead letter, or keeps it open with the new reason; either
+    /// way the request is done. Idempotent; a dead letter without a requested redrive is left
+    /// unchanged and yields [`Admission::SameDelivery`].
     ///
     /// # Errors
     /// As [`accept`](Self::accept).
@@ -210,29 +203,23 @@ pub trait JobIntake: Send + Sync {
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError>;
 
-    /// Does what a person asks, in ONE commit with its line in the audit log, by the store's
-    /// clock. A paused intake's leader loses its term at once, and so does the leader of a
-    /// channel whose cursor is set or reset: nothing of the old term can be written behind it.
-    /// Repeating an act that is done leaves the store as it is, with one more line in the log,
-    /// or answers [`CommandResult::NotFound`].
+    /// Carries out an operator's command, in ONE commit with its entry in the audit log. Pausing an
+    /// intake and setting or resetting a cursor end the leader's term, so that nothing of the old
+    /// term can be written afterwards. Repeating a command changes nothing but adds an entry to the
+    /// audit log, or returns [`CommandResult::NotFound`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: whether it was done is unknown; look before repeating it.
-    async fn act(
-        &self,
-        act: &AdminCommand,
-        by: &str,
-        reason: &str,
-    ) -> Result<CommandResult, StoreError>;
+    /// [`StoreError::Unavailable`]: whether it was carried out is unknown; check before repeating
+    /// it.
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError>;
 
-    /// Forgets, in small commits, what is older than `older_than` and no longer needed:
-    /// jobs that ended with the calls they made, event ids, the facts of orders without a job for
-    /// which WHMCS was never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)),
-    /// dead letters that were closed, gaps but the newest of each channel, and lines of the audit
-    /// log. The facts of every other order are kept for good: they tell that it was provisioned
-    /// already. [`SHORTEST_RETENTION`] and, for the audit log, [`AUDIT_RETENTION`] hold whatever
-    /// is asked for. May be repeated, and stopped in
-    /// between. A store that cannot forget keeps everything.
+    /// Deletes, in small commits, rows older than `older_than` that are no longer needed: finished
+    /// jobs with their calls, event ids, the facts of orders without a job and without a binding
+    /// fact ([`Fact::binds`](crate::order::Fact::binds)), closed dead letters, gaps except the
+    /// newest of each channel, and entries of the audit log. The facts of every other order are
+    /// kept forever: they prove that it was already provisioned. [`SHORTEST_RETENTION`] and, for
+    /// the audit log, [`AUDIT_RETENTION`] are lower bounds. May be repeated and interrupted. The
+    /// default keeps everything.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`]: some of it may be gone.
@@ -241,10 +228,9 @@ pub trait JobIntake: Send + Sync {
         Ok(Pruned::default())
     }
 
-    /// Notes what a process says of itself, in place of what it said before, and forgets the
-    /// processes that were not heard of for
-    /// [`PROCESS_FORGOTTEN_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
-    /// crash; the next report makes up for it. A store that keeps none answers as well.
+    /// Stores a process's heartbeat, replacing its previous one, and removes the processes without
+    /// one for [`PROCESS_FORGOTTEN_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
+    /// crash; the next heartbeat makes up for it. The default stores nothing.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
@@ -253,18 +239,18 @@ pub trait JobIntake: Send + Sync {
         Ok(())
     }
 
-    /// Forgets a process that ends. Harmless when it is not known.
+    /// Removes a process that is shutting down. A no-op when it is not registered.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: it is forgotten by itself, later.
+    /// [`StoreError::Unavailable`]: it is removed later, when its heartbeats are missing.
     async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
         let _ = id;
         Ok(())
     }
 
-    /// Keeps alerts, each in place of the one of its name, in ONE commit that is compared with
-    /// the term of whoever leads the `watch` (see [`lead`](Self::lead); a watch is led as a
-    /// channel is). After a crash all of them are there or none. May be repeated.
+    /// Saves alerts, each replacing the one of the same name, in ONE commit that compares the term
+    /// of the `watch` leader (see [`lead`](Self::lead); a watch is led like a channel). May be
+    /// repeated.
     ///
     /// # Errors
     /// [`StoreError::NotLeader`] when the term is over: nothing was written;

@@ -1,4 +1,4 @@
-//! The store as the worker sees it.
+//! The store, for the worker.
 
 use std::time::Duration;
 
@@ -10,52 +10,52 @@ use crate::order::{Fact, MarkersKept};
 use crate::ports::{CallRecord, StoreError};
 use crate::time::Timestamp;
 
-/// A job in our hands, with everything known about its order.
+/// A claimed job, with every fact of its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// The right to work on it.
     pub lease: Lease,
     /// The job.
     pub job: NewJob,
-    /// When it was claimed, by the store's clock. What is recorded about the order counts
-    /// from here, so that it means the same to whichever machine goes on.
+    /// When it was claimed, by the store's clock. Recorded times count from here, so that they mean
+    /// the same on whichever machine continues.
     pub at: Timestamp,
     /// When it was enqueued, by the store's clock.
     pub enqueued_at: Timestamp,
-    /// How often it was given back in a row without anything new being learnt.
+    /// How often it was released in a row without a new fact.
     pub deferrals: u32,
     /// Every fact of the order, oldest first, of this and of earlier attempts.
     pub facts: Vec<Fact>,
-    /// The orders that show that WHMCS keeps our marker; `None` when none was seen to, or when
+    /// The orders that prove that WHMCS keeps our marker; `None` when there is no proof, or when
     /// the newest order that was read back had lost it.
     pub markers_kept: Option<MarkersKept>,
 }
 
-/// Why and for how long a job is given back.
+/// Why and for how long a job is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// Not before so much time has passed on the store's clock.
+    /// The delay before it is due again, by the store's clock.
     pub after: Duration,
-    /// Whether to count it as one more deferral (a backoff) or not (a planned wait).
+    /// Whether it counts as a deferral (a backoff) or not (a planned wait).
     pub deferral: bool,
 }
 
 /// The worker's view of the store.
 ///
-/// Calls to the outside are written in the commits of what follows them, and cost none of
-/// their own. Nothing is decided by them: what is lost in a crash between a call and the next
-/// commit is lost for the timeline only. A job keeps its newest [`CallRecord::KEPT`].
+/// Call records are written in the next commit and need none of their own. They are informational:
+/// a record lost in a crash before that commit is missing in the timeline only. A job keeps its
+/// newest [`CallRecord::KEPT`].
 #[async_trait]
 pub trait JobQueue: Send + Sync {
-    /// Takes up to `limit` jobs that are due, the longest due first, each with a fresh fence and a
-    /// lease of `ttl` by the store's clock. Jobs whose lease ran out are due. Never takes a
-    /// job of an order of which another job is leased, nor two jobs of one order. Takes none while
-    /// a person holds the workers back ([`Pausable::Worker`](crate::ports::Pausable)).
+    /// Claims up to `limit` due jobs, the longest due first, each with a new lease token and a
+    /// lease of `ttl` by the store's clock. Jobs with an expired lease are due. Never claims a job
+    /// of an order that has another leased job, nor two jobs of one order. Claims none while an
+    /// operator has paused the workers ([`Pausable::Worker`](crate::ports::Pausable)).
     ///
-    /// A job that cannot be read, or whose order has a fact that cannot, is set aside in the
-    /// same commit: it ends `failed`, its order is listed with `INTERNAL`, no fact is recorded,
-    /// and [`JobReader::set_aside`](crate::ports::JobReader::set_aside) tells of it. The others
-    /// are taken as if it were not there.
+    /// An unreadable job, or one whose order has an unreadable fact, is set aside in the same
+    /// commit: it ends `failed`, its order is listed with `INTERNAL`, no fact is recorded, and
+    /// [`JobReader::set_aside`](crate::ports::JobReader::set_aside) reports it. The other jobs are
+    /// claimed as usual.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -66,15 +66,15 @@ pub trait JobQueue: Send + Sync {
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError>;
 
-    /// Extends the leases by `ttl` from now; answers those that were lost. A lease that ran
-    /// out is lost, even while nobody else has taken the job.
+    /// Extends the leases to `ttl` from now; returns those that were lost. An expired lease is
+    /// lost, even if no other worker has claimed the job.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`]: the leases go on running out.
+    /// [`StoreError::Unavailable`]: the leases are not extended.
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError>;
 
-    /// Appends facts in one flushed commit, under the fence, with the calls that led to them.
-    /// The last thing before an outside effect is such a commit of its intent.
+    /// Appends facts in one flushed commit that compares the lease token, with the calls that led
+    /// to them. The intent of an external effect is committed this way right before it.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: nothing was written; stop.
@@ -85,7 +85,7 @@ pub trait JobQueue: Send + Sync {
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;
 
-    /// Gives the job back, appending the last calls in the same commit.
+    /// Releases the job, appending the last calls in the same commit.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: it was not ours any more.
@@ -96,7 +96,7 @@ pub trait JobQueue: Send + Sync {
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;
 
-    /// Ends the job, appending last facts and calls in the same commit.
+    /// Finishes the job, appending the last facts and calls in the same commit.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: it was not ours any more.
@@ -108,7 +108,7 @@ pub trait JobQueue: Send + Sync {
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;
 
-    /// Returns when a job may have become due, and at the latest after `limit`. May return
-    /// early; the caller claims and sees.
+    /// Returns when a job may have become due, at the latest after `limit`. May return early; the
+    /// caller then tries to claim.
     async fn wait(&self, limit: Duration);
 }

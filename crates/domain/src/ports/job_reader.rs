@@ -1,4 +1,4 @@
-//! The store as people see it.
+//! Read access to the store, for operators, customers and monitoring.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use crate::job::{JobOutcome, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::{Fact, OrderState, next};
 use crate::ports::{
-    Alert, AttemptStats, AuditEntry, CallStats, Cursor, CursorMark, DeadLetterView, Epoch,
-    FinishedJob, GapView, JobStage, OrderQuery, OrderRow, Pause, ProcessView, RecordedCall,
-    StoreError, StuckOrders, UnreadableJobs,
+    Alert, AuditEntry, CallStats, Cursor, CursorMark, DeadLetterView, FinishedJob, Epoch, GapView,
+    JobStage, OrderQuery, OrderRow, AttemptStats, Pause, ProcessView, RecordedCall, UnreadableJobs,
+    StoreError, StuckOrders,
 };
 use crate::time::Timestamp;
 
-/// A job as it stands.
+/// The current state of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobView {
     /// The job.
     pub job: NewJob,
-    /// `queued`, `leased`, or how it ended.
+    /// `queued`, `leased`, or its outcome.
     pub state: &'static str,
-    /// How it ended.
+    /// Its outcome; `None` while it is live.
     pub outcome: Option<JobOutcome>,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
@@ -37,15 +37,15 @@ pub struct JobView {
 /// What an order waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// What happens then, in a few words: `next search`, `next read-back`, `next try`.
+    /// What happens next, in a few words: `next search`, `next read-back`, `next try`.
     pub what: &'static str,
     /// When, by the store's clock.
     pub until: Timestamp,
 }
 
 impl Wait {
-    /// What the order waits for, if one of its jobs was begun and given back: given its jobs and
-    /// its facts, oldest first.
+    /// The wait of an order of which a started job was released. Takes its jobs and its facts,
+    /// oldest first.
     #[must_use]
     pub fn of(jobs: &[JobView], facts: &[RecordedFact]) -> Option<Self> {
         let waiting = jobs
@@ -53,7 +53,7 @@ impl Wait {
             .find(|view| view.state == "queued" && view.started_at.is_some())?;
         let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact)).ok()?;
         Some(Self {
-            what: next(&state, &waiting.job.id).after_a_wait(),
+            what: next(&state, &waiting.job.id).wait_description(),
             until: waiting.due_at?,
         })
     }
@@ -75,14 +75,14 @@ pub struct RecordedFact {
 pub struct QueueStats {
     /// Jobs in each state, by name.
     pub jobs: Vec<(&'static str, u64)>,
-    /// When the oldest job that is due now became due.
+    /// When the oldest job that is due became due.
     pub oldest_due: Option<Timestamp>,
-    /// Dead letters that nobody has dealt with.
+    /// Open dead letters.
     pub open_dead_letters: u64,
 }
 
 impl QueueStats {
-    /// How many jobs are in a state.
+    /// The number of jobs in a state.
     #[must_use]
     pub fn count(&self, state: &str) -> u64 {
         self.jobs
@@ -92,22 +92,22 @@ impl QueueStats {
     }
 }
 
-/// A channel as it stands.
+/// The state of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamView {
-    /// The stored position.
+    /// The stored cursor.
     pub cursor: Option<Cursor>,
     /// Who leads, in which term, and until when.
     pub leader: Option<(Owner, Epoch, Timestamp)>,
-    /// When Salesforce made the newest event that was accepted.
+    /// When Salesforce created the newest accepted event.
     pub last_event_at: Option<Timestamp>,
 }
 
-/// What people may see.
+/// Read access to the store.
 #[async_trait]
 pub trait JobReader: Send + Sync {
-    /// The order's jobs, oldest first. Here and in the lists, what cannot be read is logged and
-    /// left out: a person must see the rest.
+    /// The order's jobs, oldest first. Here and in the lists, unreadable rows are logged and
+    /// omitted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -119,28 +119,27 @@ pub trait JobReader: Send + Sync {
     /// [`StoreError`].
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
 
-    /// The calls that the order's jobs made, each job's in their sequence; as many of each
-    /// as are kept, and none of jobs that were forgotten.
+    /// The calls of the order's jobs, in sequence within each job: up to
+    /// [`CallRecord::KEPT`](crate::ports::CallRecord::KEPT) per job, and none of pruned jobs.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError>;
 
-    /// Dead letters that nobody has dealt with.
+    /// Open dead letters.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn open_dead_letters(&self) -> Result<u64, StoreError>;
 
-    /// Jobs that were set aside in the `window` up to now, by the store's clock, because they
-    /// could not be read.
+    /// Unreadable jobs that were set aside within the last `window`, by the store's clock.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError>;
 
-    /// Orders with a job queued or leased that were enqueued longer than `live_for` ago and of
-    /// which no fact was recorded within `idle_for`, by the store's clock.
+    /// Orders with a live job that was enqueued more than `live_for` ago and without a new fact for
+    /// `idle_for`, by the store's clock.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -150,27 +149,28 @@ pub trait JobReader: Send + Sync {
         idle_for: Duration,
     ) -> Result<StuckOrders, StoreError>;
 
-    /// When WHMCS was last seen to drop our marker, while that is the newest evidence and it
-    /// was seen to keep it before.
+    /// When WHMCS last dropped our marker, if that is the newest evidence and it had kept markers
+    /// before.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Counts of jobs, ages and dead letters. Takes no longer with many jobs that have ended.
+    /// Counts of jobs and dead letters, and ages. Its cost does not grow with the number of
+    /// finished jobs.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn queue_stats(&self) -> Result<QueueStats, StoreError>;
 
-    /// How a channel stands.
+    /// The state of a channel.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError>;
 
-    /// Where the channel's position was, newest first: sampled as it moves, and whenever the
-    /// leader changed, a person moved it, or it was lost.
+    /// The history of the channel's cursor, newest first: sampled as it moves, and whenever the
+    /// leader changed, an operator changed it, or it was lost.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -186,7 +186,7 @@ pub trait JobReader: Send + Sync {
     /// [`StoreError`].
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError>;
 
-    /// Jobs, newest first, from behind `after` on.
+    /// Jobs, newest first, starting after `after`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -197,14 +197,13 @@ pub trait JobReader: Send + Sync {
         limit: usize,
     ) -> Result<Vec<JobView>, StoreError>;
 
-    /// Orders, those with the newest activity first. An order that moves while pages are
-    /// turned may be met twice, and is then newer the second time.
+    /// Orders, latest activity first. An order that changes between two pages may appear on both.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError>;
 
-    /// Dead letters, newest first, from behind the number `after` on.
+    /// Dead letters, newest first, starting after the number `after`.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -221,55 +220,51 @@ pub trait JobReader: Send + Sync {
     /// [`StoreError`].
     async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError>;
 
-    /// What people did, newest first.
+    /// The audit log, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 
-    /// Jobs that ended since then, the last one first.
+    /// Jobs that finished after `since`, newest first.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn finished_jobs(
-        &self,
-        since: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<FinishedJob>, StoreError>;
+    async fn finished_jobs(&self, since: Timestamp, limit: usize) -> Result<Vec<FinishedJob>, StoreError>;
 
-    /// What is held back, and by whom.
+    /// The active pauses.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn pauses(&self) -> Result<Vec<Pause>, StoreError>;
 
-    /// How attempts ended in the `window` up to now, by the store's clock.
+    /// Results of the attempts that finished within the last `window`, by the store's clock.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError>;
 
-    /// The calls to WHMCS that began in the `window` up to now, by the store's clock. A call is
-    /// known once the commit that followed it is, and forgotten with its job; of very many the
-    /// newest are counted.
+    /// The calls to WHMCS that began within the last `window`, by the store's clock. A call is
+    /// visible once the commit that follows it is, and pruned with its job. Only the newest
+    /// [`CallStats::COUNTED`] are counted.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError>;
 
-    /// The processes that the store has heard of, by role and start.
+    /// The process registry, by role and start time.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn processes(&self) -> Result<Vec<ProcessView>, StoreError>;
 
-    /// Every alert that was ever raised or may be, by name.
+    /// Every stored alert, by name.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn alerts(&self) -> Result<Vec<Alert>, StoreError>;
 
-    /// Whether the store answers and is at our version; for readiness.
+    /// Checks that the store answers and has our schema version; for readiness.
     ///
     /// # Errors
     /// [`StoreError`].

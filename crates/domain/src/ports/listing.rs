@@ -1,4 +1,4 @@
-//! Lists of what the store holds, as people ask for them.
+//! Lists of the store's content, for consoles and the command line.
 
 use crate::failure::Code;
 use crate::id::{AccountId, OrderId};
@@ -7,14 +7,14 @@ use crate::key::{Channel, JobId, WhmcsOrderId};
 use crate::ports::DeadLetter;
 use crate::time::Timestamp;
 
-/// Where a job stands, as people see it.
+/// The stage of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobStage {
-    /// Waits for a worker.
+    /// Waiting for a worker.
     Queued,
-    /// In a worker's hands.
+    /// Leased by a worker.
     Leased,
-    /// Over.
+    /// Finished.
     Ended(JobOutcome),
 }
 
@@ -29,7 +29,7 @@ impl JobStage {
         Self::Ended(JobOutcome::Superseded),
     ];
 
-    /// Stable name for storage, metric labels and addresses.
+    /// Stable name for storage, metric labels and URLs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,24 +46,24 @@ impl JobStage {
     }
 }
 
-/// Which orders to list. What is `None` does not matter.
+/// A filter of the order list. `None` matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderQuery {
-    /// Orders whose last job stands there.
+    /// Orders whose last job is in this stage.
     pub stage: Option<JobStage>,
-    /// Orders whose last attempt was refused for this.
+    /// Orders whose last attempt failed with this code.
     pub code: Option<Code>,
-    /// Orders known by exactly this: Salesforce order id (15 or 18 characters) or number,
-    /// WHMCS order id, or Account id.
+    /// Orders with exactly this Salesforce order id (15 or 18 characters), order number, WHMCS
+    /// order id or Account id.
     pub text: Option<String>,
-    /// Orders that come after this one in the list: its last activity and its id.
+    /// The position in the list to start after: an order's last activity and id.
     pub after: Option<(Timestamp, OrderId)>,
-    /// At most so many.
+    /// Maximum number of orders.
     pub limit: usize,
 }
 
 impl OrderQuery {
-    /// What the free text may stand for. `None`: no text was given.
+    /// The possible meanings of the free text; `None` without text.
     #[must_use]
     pub fn names(&self) -> Option<OrderNames> {
         let text = self.text.as_deref()?.trim();
@@ -76,7 +76,7 @@ impl OrderQuery {
     }
 }
 
-/// What a text may stand for; an order of which any is true is meant.
+/// The possible meanings of a search text; an order matches if any of them does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderNames {
     /// The Salesforce order.
@@ -96,24 +96,23 @@ pub struct OrderRow {
     pub order: OrderId,
     /// `OrderNumber`, once an attempt has read it.
     pub number: Option<String>,
-    /// Who buys, once an attempt has read it.
+    /// The account, once an attempt has read it.
     pub account: Option<AccountId>,
     /// The order in WHMCS, once it is placed.
     pub whmcs_order: Option<WhmcsOrderId>,
-    /// Where its last job stands.
+    /// The stage of its last job.
     pub stage: JobStage,
-    /// What the last attempt was refused for.
+    /// The failure code of the last attempt.
     pub code: Option<Code>,
-    /// Attempts that were begun.
+    /// Number of started attempts.
     pub attempts: u32,
-    /// When something last happened to it: it was asked for, checked, placed, refused,
-    /// forgotten, or a job of it ended.
+    /// Its last activity: requested, checked, placed, refused, forgotten, or a job finished.
     pub updated_at: Timestamp,
-    /// Who has seen to it since it was last asked for.
+    /// The acknowledgement since it was last requested.
     pub handled: Option<Acknowledgement>,
 }
 
-/// That somebody has seen to an order.
+/// An operator's acknowledgement of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acknowledgement {
     /// Who.
@@ -124,24 +123,24 @@ pub struct Acknowledgement {
     pub at: Timestamp,
 }
 
-/// A dead letter as it lies there.
+/// The state of a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterView {
     /// Its number in this store.
     pub number: i64,
     /// The channel it came from.
     pub channel: Channel,
-    /// The letter.
+    /// The dead letter.
     pub letter: DeadLetter,
-    /// When it came.
+    /// When it was received.
     pub received_at: Timestamp,
-    /// When somebody dealt with it.
+    /// When it was closed.
     pub closed_at: Option<Timestamp>,
-    /// Since when it waits to be read again.
+    /// When a redrive was requested.
     pub asked_at: Option<Timestamp>,
 }
 
-/// A stretch of a stream that was lost, or may have been.
+/// A part of a stream that was, or may have been, lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapView {
     /// The channel.
@@ -154,18 +153,18 @@ pub struct GapView {
     pub detail: String,
 }
 
-/// How a job ended, for rates and latencies.
+/// A finished job, for rates and latencies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinishedJob {
     /// The job.
     pub job: JobId,
     /// Its order.
     pub order: OrderId,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: JobOutcome,
-    /// What it was refused for.
+    /// Its failure code.
     pub code: Option<Code>,
-    /// When Salesforce asked.
+    /// When it was requested, by Salesforce's clock.
     pub requested_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
@@ -176,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_stands_for_everything_it_may_be() {
+    fn search_text_matches_every_kind_of_name() {
         let names = |text: &str| {
             let query = OrderQuery {
                 text: Some(text.to_owned()),

@@ -1,12 +1,12 @@
-//! What may be asked of the outside, and what can go wrong there.
+//! Ports: async traits for the job store, the CRM, the event bus, the provisioner, time and
+//! randomness.
 //!
-//! Eight ports are the whole budget: one for each outside thing and role, and one each for
-//! time and chance. The contract stands on the methods: what holds afterwards, when it is
-//! repeated, and after a crash.
+//! There is one port per external system and caller. The methods document the contract: what holds
+//! afterwards, on a repeat, and after a crash.
 
-mod admin_command;
 mod call_record;
 mod clock;
+mod command;
 mod crm_orders;
 mod cursor_mark;
 mod error;
@@ -18,9 +18,9 @@ mod listing;
 mod monitoring;
 mod provisioner;
 
-pub use admin_command::{AdminCommand, AuditEntry, CommandResult, Pausable, Pause};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
 pub use clock::{Clock, Entropy};
+pub use command::{AdminCommand, CommandResult, AuditEntry, Pausable, Pause};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
 pub use cursor_mark::{CursorMark, MarkKind};
 pub use error::{BoxError, CallError, StoreError, StreamError};
@@ -32,14 +32,13 @@ pub use job_intake::{
     Pruned, SHORTEST_RETENTION,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
-pub use job_reader::{JobReader, JobView, QueueStats, RecordedFact, StreamView, Wait};
+pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, QueueStats, Wait};
 pub use listing::{
-    Acknowledgement, DeadLetterView, FinishedJob, GapView, JobStage, OrderNames, OrderQuery,
-    OrderRow,
+    DeadLetterView, FinishedJob, GapView, Acknowledgement, JobStage, OrderNames, OrderQuery, OrderRow,
 };
 pub use monitoring::{
-    Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, PROCESS_ALIVE,
-    PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, StuckOrders, UnreadableJobs,
+    Alert, CallStats, Condition, AttemptStats, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
+    ProcessView, UnreadableJobs, Setting, ConditionKind, StuckOrders, Notified,
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,

@@ -1,4 +1,4 @@
-//! What the processes of an install say of themselves, and the alerts they raise together.
+//! The process registry, alert states and the figures that alert rules use.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::id::OrderId;
 use crate::key::Owner;
 use crate::time::Timestamp;
 
-/// What a process alone knows and people must see.
+/// A condition that only the process itself can observe and that operators must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConditionKind {
     /// It leads the channel.
@@ -17,22 +17,22 @@ pub enum ConditionKind {
     Subscribed,
     /// Its stream is being opened, or broke.
     Connecting,
-    /// Its stream stands until a person mends something.
+    /// Its stream is stopped until somebody fixes the cause.
     Stopped,
-    /// Events are switched off by a setting.
+    /// Events are disabled by a setting.
     EventsDisabled,
-    /// WHMCS refuses us as such; the lane is paused.
+    /// WHMCS denies us access; calls to it are suspended.
     WhmcsRefuses,
     /// Salesforce refuses our login.
     SalesforceRefuses,
-    /// Little is left of the day's calls to Salesforce.
+    /// The daily API allowance of Salesforce is nearly used up.
     ApiScarce,
-    /// A part of it panicked; it goes on.
+    /// A task of it panicked; the process keeps running.
     Panicked,
 }
 
 impl ConditionKind {
-    /// Every sign.
+    /// Every kind.
     pub const ALL: [Self; 10] = [
         Self::Leads,
         Self::Standby,
@@ -63,25 +63,25 @@ impl ConditionKind {
         }
     }
 
-    /// The sign of this name.
+    /// The kind of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|sign| sign.name() == name)
     }
 }
 
-/// A sign, how long it has stood, and what there is to say about it.
+/// A condition that a process observes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Which.
+    /// The kind.
     pub kind: ConditionKind,
-    /// Since when, as the process believes.
+    /// Since when, by the process's clock.
     pub since: Timestamp,
-    /// In plain words; empty where the sign says it all.
+    /// Details in plain words; may be empty.
     pub detail: String,
 }
 
-/// A setting as a process has it.
+/// An effective setting of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// The environment variable's name.
@@ -92,7 +92,7 @@ pub struct Setting {
     pub origin: String,
 }
 
-/// What a process says of itself.
+/// The heartbeat of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessReport {
     /// New at every start.
@@ -105,41 +105,41 @@ pub struct ProcessReport {
     pub host: String,
     /// The process id there.
     pub pid: u32,
-    /// When it started, as it believes.
+    /// When it started, by its own clock.
     pub started_at: Timestamp,
-    /// What it alone knows.
+    /// The conditions it observes.
     pub conditions: Vec<Condition>,
-    /// Every setting it reads; no secret's value.
+    /// Every setting it reads, without the values of secrets.
     pub settings: Vec<Setting>,
 }
 
-/// A process as the store last heard of it.
+/// A process with its last heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessView {
-    /// What it said.
+    /// The heartbeat.
     pub report: ProcessReport,
-    /// When, by the store's clock.
+    /// When it was received, by the store's clock.
     pub seen_at: Timestamp,
     /// How long ago that is, by the store's clock.
     pub unseen_for: Duration,
 }
 
 impl ProcessView {
-    /// Whether it shows this sign.
+    /// The condition of this kind, if it is present.
     #[must_use]
     pub fn shows(&self, kind: ConditionKind) -> Option<&Condition> {
         let mut conditions = self.report.conditions.iter();
-        conditions.find(|condition| condition.kind == kind)
+        conditions.find(|condition| condition.kind == sign)
     }
 }
 
-/// A process that was heard of within this time is alive: it reports every 10 s.
+/// A process with a heartbeat within this time is alive. Heartbeats are sent every 10 s.
 pub const PROCESS_ALIVE: Duration = Duration::from_secs(45);
 
-/// A process that was not heard of for so long is forgotten.
+/// A process without a heartbeat for this long is removed.
 pub const PROCESS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
 
-/// How much of an alert its receiver was told.
+/// What was notified of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Notified {
     /// Nothing yet.
@@ -147,7 +147,7 @@ pub enum Notified {
     Nothing,
     /// That it fires.
     Firing,
-    /// That it is over.
+    /// That it is resolved.
     Resolved,
 }
 
@@ -162,7 +162,7 @@ impl Notified {
         }
     }
 
-    /// What has this name.
+    /// The value of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Nothing, Self::Firing, Self::Resolved]
@@ -171,7 +171,7 @@ impl Notified {
     }
 }
 
-/// An alert as it stands. There is one of each name: the present episode, or the last one.
+/// The state of an alert: the current episode of its rule, or the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alert {
     /// The rule's name.
@@ -180,15 +180,15 @@ pub struct Alert {
     pub severity: String,
     /// One sentence.
     pub summary: String,
-    /// What was seen, with numbers.
+    /// What was observed, with numbers.
     pub description: String,
-    /// Since when its condition holds without a break; `None` while it does not.
+    /// Since when its condition has held without interruption; `None` while it does not.
     pub pending_since: Option<Timestamp>,
-    /// When it began to fire; `None` while it only may.
+    /// When it began to fire; `None` while it is pending.
     pub firing_since: Option<Timestamp>,
-    /// When it was over.
+    /// When it was resolved.
     pub resolved_at: Option<Timestamp>,
-    /// What the receiver was told of this episode.
+    /// What was notified of this episode.
     pub notified: Notified,
 }
 
@@ -199,10 +199,10 @@ impl Alert {
         self.firing_since.is_some() && self.resolved_at.is_none()
     }
 
-    /// What the receiver is to be told next.
+    /// The next notification to send.
     #[must_use]
     pub fn pending_notification(&self) -> Option<Notified> {
-        match (self.firing_since, self.resolved_at, self.notified) {
+        match (self.firing_since, self.resolved_at, self.told) {
             (None, _, _) => None,
             (Some(_), _, Notified::Nothing) => Some(Notified::Firing),
             (Some(_), Some(_), Notified::Firing) => Some(Notified::Resolved),
@@ -211,23 +211,23 @@ impl Alert {
     }
 }
 
-/// How attempts ended lately.
+/// Results of recent attempts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptStats {
     /// Now, by the store's clock.
     pub now: Timestamp,
-    /// Attempts that ended in success.
+    /// Attempts that succeeded.
     pub succeeded: u64,
-    /// Attempts that ended in failure. Skipped and superseded ones count nowhere.
+    /// Attempts that failed. Skipped and superseded ones are not counted.
     pub failed: u64,
-    /// Of 95 in 100 successes, the longest time from the request to the end.
+    /// 95th percentile of the time from request to success.
     pub p95: Option<Duration>,
-    /// When an attempt last ended, whatever the window and the ending.
+    /// When the last attempt finished, regardless of window and outcome.
     pub last_end: Option<Timestamp>,
 }
 
 impl AttemptStats {
-    /// How many count.
+    /// Number of counted attempts.
     #[must_use]
     pub fn finished(&self) -> u64 {
         self.succeeded + self.failed
@@ -243,37 +243,37 @@ impl AttemptStats {
     }
 }
 
-/// Jobs that could not be read and were set aside lately.
+/// Unreadable jobs that were recently set aside.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnreadableJobs {
     /// How many.
     pub jobs: u64,
-    /// The order of the newest, as it is stored: it may be no order's id.
+    /// The order of the newest one, as stored: it may not be a valid id.
     pub order: String,
-    /// What was wrong with the newest; empty without any.
+    /// What was wrong with the newest one; empty without any.
     pub cause: String,
 }
 
-/// Orders that have been live for long and make no progress.
+/// Orders with a live job that make no progress.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StuckOrders {
     /// How many.
     pub orders: u64,
-    /// The one that was enqueued first, and when, by the store's clock.
+    /// The one enqueued first, and when, by the store's clock.
     pub oldest: Option<(OrderId, Timestamp)>,
 }
 
-/// Calls to WHMCS lately, and how they came out.
+/// Counts of recent calls to WHMCS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CallStats {
     /// All of them, up to [`COUNTED`](Self::COUNTED).
     pub calls: u64,
-    /// Of these, those that came out as an error, whichever.
+    /// Those that returned an error of any class.
     pub errors: u64,
 }
 
 impl CallStats {
-    /// At most so many are counted, the newest: what is to be told of a share needs no more.
+    /// Only the newest 10,000 calls are counted; an error ratio needs no more.
     pub const COUNTED: usize = 10_000;
 
     /// The share that ended in an error, from 0 to 1; 0 without any call.

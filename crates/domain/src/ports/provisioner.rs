@@ -1,44 +1,44 @@
-//! Where services are made.
+//! The provisioning system.
 
 use async_trait::async_trait;
 
 use crate::key::{ClientId, Marker, ProductId, ServiceId, WhmcsOrderId};
-use crate::order::{Contact, Cycle, Plan, WhmcsClient, WhmcsOrder};
+use crate::order::{WhmcsClient, Contact, Cycle, WhmcsOrder, Plan};
 use crate::ports::CallError;
 
 /// A client to create.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewClient {
-    /// Name, addresses, phone.
+    /// Name, address, e-mail, phone.
     pub contact: Contact,
 }
 
 /// An order to place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewOrder {
-    /// For this client.
+    /// The client.
     pub client: ClientId,
-    /// The mark it must carry.
+    /// The marker it must carry.
     pub marker: Marker,
     /// Its lines.
     pub plan: Plan,
 }
 
-/// What AddOrder answered.
+/// The answer of AddOrder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlaceAnswer {
     /// The new order.
     pub order: WhmcsOrderId,
 }
 
-/// What is known of a product's provisioning module.
+/// How a product's provisioning module may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModuleKind {
-    /// Listed in our settings as safe to call again.
+    /// Listed in the configuration as safe to call again.
     Idempotent,
-    /// The product has none: nothing can be built twice.
+    /// The product has none: nothing can be created twice.
     None,
-    /// Neither.
+    /// Not listed.
     Unlisted,
 }
 
@@ -49,7 +49,7 @@ pub struct CatalogueEntry {
     pub product: ProductId,
     /// Its module.
     pub module: Module,
-    /// The cycles that cannot be bought, where the catalogue says so.
+    /// The cycles that cannot be ordered, where the catalogue shows them.
     pub closed_cycles: Vec<Cycle>,
 }
 
@@ -58,15 +58,14 @@ pub struct CatalogueEntry {
 pub struct Module {
     /// Its system name; empty when there is none.
     pub name: String,
-    /// What may be done with it.
+    /// How it may be used.
     pub kind: ModuleKind,
 }
 
 /// The provisioning system.
 ///
-/// It has no request keys: an effect is *observed* first by our own mark, an intent is
-/// committed before the call, and an effect is never repeated after
-/// [`CallError::Unknown`]. Each effect is one call outside.
+/// It has no idempotency keys: search for our marker first, commit an intent before the call, and
+/// never repeat an effect after [`CallError::Unknown`]. Each effect is one external call.
 #[async_trait]
 pub trait Provisioner: Send + Sync {
     /// The client, or `None` when there is none.
@@ -91,8 +90,8 @@ pub trait Provisioner: Send + Sync {
         products: &[ProductId],
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError>;
 
-    /// All orders of the client with an id above `above`, complete or an error: a partial
-    /// list must never look like "not found".
+    /// All orders of the client with an id above `above`. The list is complete or an error: a
+    /// partial list must never look like "not found".
     ///
     /// # Errors
     /// [`CallError`].
@@ -102,7 +101,7 @@ pub trait Provisioner: Send + Sync {
         above: Option<WhmcsOrderId>,
     ) -> Result<Vec<WhmcsOrder>, CallError>;
 
-    /// One order with its services as they stand now, or `None` when it is gone.
+    /// One order with its current services, or `None` when it was deleted.
     ///
     /// # Errors
     /// [`CallError`].
@@ -118,25 +117,25 @@ pub trait Provisioner: Send + Sync {
     /// [`CallError`].
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError>;
 
-    /// Effect: places an order. Nothing is set up by it.
+    /// Effect: places an order. It activates nothing.
     ///
     /// # Errors
     /// [`CallError`].
     async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError>;
 
-    /// Effect: accepts an order, running the modules of its services or not.
+    /// Effect: accepts an order, with or without running the modules of its services.
     ///
     /// # Errors
-    /// [`CallError`]; `Refused` with the module's own words when it failed.
+    /// [`CallError`]; `Refused` with the module's message when it failed.
     async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError>;
 
-    /// Effect: runs the module of one service. A service without a module is success.
+    /// Effect: runs the module of one service. Succeeds for a service without a module.
     ///
     /// # Errors
     /// As [`accept_order`](Self::accept_order).
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError>;
 
-    /// A harmless read, to see whether we are let in.
+    /// A harmless read, to check whether we have access.
     ///
     /// # Errors
     /// [`CallError`].

@@ -1,39 +1,37 @@
-//! A subscriber from its first message to its last, with every way bus and store misbehave.
+//! The subscriber, with every fault of bus and store.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
-mod house;
+mod env;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::{EventId, Owner};
-use domain::ports::{
-    AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError,
-};
-use house::{LEASE, TestEnv, broken, lost, pass};
+use domain::ports::{AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
+use env::{TestEnv, LEASE, broken, lost, pass};
 use intake::{OnLoss, Status};
 use testkit::source::{heartbeat, message, poison, position};
 use testkit::{channel, order_id};
 
 #[tokio::test(start_paused = true)]
-async fn without_a_stored_position_it_begins_where_the_settings_say() {
+async fn start_without_cursor_follows_settings() {
     for start in [Start::Latest, Start::Earliest] {
-        let mut house = TestEnv::new();
-        house.start = start.clone();
-        house.source.script([Ok(message(1))]);
-        let running = house.subscribe();
+        let mut env = TestEnv::new();
+        env.start = start.clone();
+        env.source.script([Ok(message(1))]);
+        let running = env.subscribe();
         pass(1).await;
-        assert_eq!(house.source.opened(), [start]);
-        assert!(house.has_job(1).await);
+        assert_eq!(env.source.opened(), [start]);
+        assert!(env.has_job(1).await);
         assert_eq!(running.health.view().status, Status::Subscribed);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_on_which_nothing_happens_counts_as_followed_after_a_while() {
-    let house = TestEnv::new();
-    house.source.script([]);
-    let running = house.subscribe();
+async fn silent_stream_counts_as_subscribed() {
+    let env = TestEnv::new();
+    env.source.script([]);
+    let running = env.subscribe();
     pass(5).await;
     assert_eq!(running.health.view().status, Status::Connecting);
     pass(10).await;
@@ -41,178 +39,171 @@ async fn a_stream_on_which_nothing_happens_counts_as_followed_after_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_broken_stream_is_opened_again_after_the_last_position_that_was_committed() {
-    let house = TestEnv::new();
-    house
-        .source
+async fn broken_stream_resumes_after_committed_cursor() {
+    let env = TestEnv::new();
+    env.source
         .script([Ok(message(1)), Ok(message(2)), Err(broken())]);
-    house.source.script([Ok(message(3))]);
-    let _running = house.subscribe();
+    env.source.script([Ok(message(3))]);
+    let _running = env.subscribe();
     pass(5).await;
     assert_eq!(
-        house.source.opened(),
+        env.source.opened(),
         [Start::Latest, Start::After(position(2))]
     );
-    assert!(house.has_job(3).await);
+    assert!(env.has_job(3).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_message_is_committed_before_the_next_one_is_asked_for() {
-    let house = TestEnv::new();
-    house.source.script((1..=20).map(message).map(Ok));
-    let _running = house.subscribe();
+async fn messages_are_committed_before_next_request() {
+    let env = TestEnv::new();
+    env.source.script((1..=20).map(message).map(Ok));
+    let _running = env.subscribe();
     loop {
-        let (asked, accepted) = (
-            house.source.asked() as u64,
-            house.store.accepted.load(Ordering::SeqCst),
+        let (requested, accepted) = (
+            env.source.asked() as u64,
+            env.store.accepted.load(Ordering::SeqCst),
         );
-        assert!(asked <= accepted + 1, "{asked} asked, {accepted} committed");
+        assert!(
+            requested <= accepted + 1,
+            "{requested} requested, {accepted} committed"
+        );
         if accepted == 20 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(house.position().await, Some(20));
+    assert_eq!(env.position().await, Some(20));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_heartbeat_moves_the_position() {
-    let house = TestEnv::new();
-    house.source.script([Ok(message(1)), Ok(heartbeat(9))]);
-    let _running = house.subscribe();
+async fn heartbeat_moves_cursor() {
+    let env = TestEnv::new();
+    env.source.script([Ok(message(1)), Ok(heartbeat(9))]);
+    let _running = env.subscribe();
     pass(1).await;
-    assert_eq!(house.position().await, Some(9));
+    assert_eq!(env.position().await, Some(9));
 }
 
 #[tokio::test(start_paused = true)]
-async fn poison_in_a_row_becomes_dead_letters_and_holds_nothing_up() {
-    let house = TestEnv::new();
-    house
-        .source
+async fn poison_events_become_dead_letters() {
+    let env = TestEnv::new();
+    env.source
         .script((1..=50).map(poison).chain([message(51)]).map(Ok));
-    let _running = house.subscribe();
+    let _running = env.subscribe();
     pass(2).await;
-    assert!(house.has_job(51).await);
-    assert_eq!(house.position().await, Some(51));
-    let queue_stats = house.store.books.queue_stats().await.unwrap();
+    assert!(env.has_job(51).await);
+    assert_eq!(env.position().await, Some(51));
+    let queue_stats = env.store.inner.queue_stats().await.unwrap();
     assert_eq!(queue_stats.open_dead_letters, 50);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_position_is_followed_by_what_the_settings_say() {
+async fn cursor_loss_restarts_per_settings() {
     for (on_loss, start) in [
         (OnLoss::All, Start::Earliest),
         (OnLoss::Latest, Start::Latest),
     ] {
-        let mut house = TestEnv::new();
-        house.on_loss = on_loss;
-        house.source.script([Ok(message(1)), Err(lost())]);
-        house.source.script([Ok(message(2))]);
-        let _running = house.subscribe();
+        let mut env = TestEnv::new();
+        env.on_loss = on_loss;
+        env.source.script([Ok(message(1)), Err(lost())]);
+        env.source.script([Ok(message(2))]);
+        let _running = env.subscribe();
         pass(5).await;
-        assert_eq!(house.source.opened()[1], start);
-        assert!(house.has_job(2).await);
-        assert_eq!(house.position().await, Some(2));
+        assert_eq!(env.source.opened()[1], start);
+        assert!(env.has_job(2).await);
+        assert_eq!(env.position().await, Some(2));
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_position_stops_the_channel_where_the_settings_say_so() {
-    let mut house = TestEnv::new();
-    house.on_loss = OnLoss::Stop;
-    house.source.script([Ok(message(1)), Err(lost())]);
-    let running = house.subscribe();
+async fn cursor_loss_stops_channel_per_settings() {
+    let mut env = TestEnv::new();
+    env.on_loss = OnLoss::Stop;
+    env.source.script([Ok(message(1)), Err(lost())]);
+    let running = env.subscribe();
     pass(500).await;
-    assert_eq!(house.source.opened().len(), 1);
+    assert_eq!(env.source.opened().len(), 1);
     let view = running.health.view();
     assert_eq!(view.status, Status::Stopped);
     assert!(view.last_error.unwrap().contains("older than 72 hours"));
-    assert_eq!(
-        house.position().await,
-        Some(1),
-        "for the person who decides"
-    );
+    assert_eq!(env.position().await, Some(1), "for the operator's decision");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_leads_after_a_crash_finds_the_position_lost_as_well_and_skips_nothing() {
-    let house = TestEnv::new();
-    house.source.script([Ok(message(1)), Err(lost())]);
-    house.source.script([]);
-    let first = house.subscribe();
+async fn next_leader_detects_cursor_loss_again() {
+    let env = TestEnv::new();
+    env.source.script([Ok(message(1)), Err(lost())]);
+    env.source.script([]);
+    let first = env.subscribe();
     pass(5).await;
-    assert_eq!(house.source.opened().len(), 2, "and not a message came");
+    assert_eq!(env.source.opened().len(), 2, "without a message");
     first.task.abort();
-    house.source.script([Err(lost())]);
-    house.source.script([Ok(message(2))]);
-    let _second = house.subscribe();
+    env.source.script([Err(lost())]);
+    env.source.script([Ok(message(2))]);
+    let _second = env.subscribe();
     pass(LEASE.as_secs() + 5).await;
     assert_eq!(
-        house.source.opened()[2..],
+        env.source.opened()[2..],
         [Start::After(position(1)), Start::Earliest]
     );
-    assert!(house.has_job(2).await);
+    assert!(env.has_job(2).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_position_that_cannot_be_recorded_is_tried_again_soon() {
-    let house = TestEnv::new();
-    house.store.unrecorded.store(2, Ordering::SeqCst);
-    house.source.script([Ok(message(1)), Err(lost())]);
-    house.source.script([Err(lost())]);
-    house.source.script([Err(lost())]);
-    house.source.script([Ok(message(2))]);
-    let running = house.subscribe();
+async fn unrecorded_cursor_loss_is_retried() {
+    let env = TestEnv::new();
+    env.store.failing_loss_records.store(2, Ordering::SeqCst);
+    env.source.script([Ok(message(1)), Err(lost())]);
+    env.source.script([Err(lost())]);
+    env.source.script([Err(lost())]);
+    env.source.script([Ok(message(2))]);
+    let running = env.subscribe();
     pass(20).await;
     let after = Start::After(position(1));
     assert_eq!(
-        house.source.opened(),
+        env.source.opened(),
         [Start::Latest, after.clone(), after, Start::Earliest]
     );
-    assert!(house.has_job(2).await);
+    assert!(env.has_job(2).await);
     assert_eq!(running.health.view().status, Status::Subscribed);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_second_subscriber_stands_by_and_takes_over_when_the_lease_ran_out() {
-    let house = TestEnv::new();
-    let first = house.subscribe();
+async fn standby_takes_over_expired_lease() {
+    let env = TestEnv::new();
+    let first = env.subscribe();
     pass(1).await;
-    let second = house.subscribe();
+    let second = env.subscribe();
     pass(60).await;
     assert_eq!(second.health.view().status, Status::Standby);
-    assert_eq!(house.source.opened().len(), 1);
+    assert_eq!(env.source.opened().len(), 1);
     first.task.abort();
     pass(LEASE.as_secs() + 5).await;
-    assert_eq!(house.source.opened().len(), 2);
-    assert!(house.leader().await.unwrap().1 > Epoch(1));
+    assert_eq!(env.source.opened().len(), 2);
+    assert!(env.leader().await.unwrap().1 > Epoch(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clean_stop_resigns_so_that_the_standby_leads_within_two_seconds() {
-    let house = TestEnv::new();
-    let first = house.subscribe();
+async fn clean_stop_hands_over_within_two_seconds() {
+    let env = TestEnv::new();
+    let first = env.subscribe();
     pass(1).await;
-    let _second = house.subscribe();
+    let _second = env.subscribe();
     pass(1).await;
     first.shutdown.cancel();
     first.task.await.unwrap();
-    assert_eq!(house.leader().await, None);
+    assert_eq!(env.leader().await, None);
     pass(2).await;
-    assert_eq!(house.source.opened().len(), 2);
+    assert_eq!(env.source.opened().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_stops_at_once_even_while_a_stream_is_being_opened() {
-    let house = TestEnv::new();
-    house.source.never_open();
-    let running = house.subscribe();
+async fn shutdown_interrupts_opening_stream() {
+    let env = TestEnv::new();
+    env.source.never_open();
+    let running = env.subscribe();
     pass(60).await;
-    assert_eq!(
-        house.leader().await.unwrap().1,
-        Epoch(1),
-        "it led meanwhile"
-    );
+    assert_eq!(env.leader().await.unwrap().1, Epoch(1), "it led meanwhile");
     running.shutdown.cancel();
     tokio::time::timeout(Duration::from_millis(1), running.task)
         .await
@@ -221,136 +212,128 @@ async fn it_stops_at_once_even_while_a_stream_is_being_opened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_busy_stream_does_not_keep_the_leader_from_renewing() {
-    let house = TestEnv::new();
-    house.store.slow_to_lead.store(true, Ordering::SeqCst);
-    house
-        .source
+async fn busy_stream_does_not_block_renewal() {
+    let env = TestEnv::new();
+    env.store.slow_to_lead.store(true, Ordering::SeqCst);
+    env.source
         .script((0..12_000).map(|n| Ok(heartbeat(u8::try_from(n % 200).unwrap() + 1))));
-    let _running = house.subscribe();
+    let _running = env.subscribe();
     pass(55).await;
-    assert!(house.is_led().await);
-    assert!(house.source.asked() > 10_000, "it was busy all the time");
+    assert!(env.is_led().await);
+    assert!(env.source.asked() > 10_000, "the stream was busy");
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_the_store_away_nothing_is_dropped_and_it_goes_on_by_itself() {
-    let house = TestEnv::new();
-    house.source.script([Ok(message(1)), Ok(message(2))]);
-    let first = house.store.accepted.load(Ordering::SeqCst);
-    let running = house.subscribe();
-    while house.store.accepted.load(Ordering::SeqCst) == first {
+async fn store_outage_loses_nothing() {
+    let env = TestEnv::new();
+    env.source.script([Ok(message(1)), Ok(message(2))]);
+    let first = env.store.accepted.load(Ordering::SeqCst);
+    let running = env.subscribe();
+    while env.store.accepted.load(Ordering::SeqCst) == first {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    house.store.set_away(true);
+    env.store.set_away(true);
     pass(60).await;
-    assert!(!house.has_job(2).await);
+    assert!(!env.has_job(2).await);
     assert!(running.health.view().last_error.is_some());
-    // What was not committed comes again, since it is asked for again.
-    house.source.script([Ok(message(2))]);
-    house.store.set_away(false);
+    // An uncommitted message is requested and delivered again.
+    env.source.script([Ok(message(2))]);
+    env.store.set_away(false);
     pass(5).await;
-    assert!(house.has_job(2).await);
-    assert_eq!(
-        house.source.opened().last(),
-        Some(&Start::After(position(1)))
-    );
+    assert!(env.has_job(2).await);
+    assert_eq!(env.source.opened().last(), Some(&Start::After(position(1))));
     assert_eq!(running.health.view().last_error, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stale_leader_commits_nothing_and_stands_back() {
-    let house = TestEnv::new();
-    house.source.script([Ok(message(1))]);
-    let running = house.subscribe();
+async fn stale_leader_becomes_standby() {
+    let env = TestEnv::new();
+    env.source.script([Ok(message(1))]);
+    let running = env.subscribe();
     pass(1).await;
-    // Somebody else takes over while this process believes that it leads.
-    let (first, _) = house.leader().await.unwrap();
-    house.store.books.resign(&channel(), &first).await.unwrap();
+    // Another process takes over while this one believes that it leads.
+    let (first, _) = env.leader().await.unwrap();
+    env.store.inner.resign(&channel(), &first).await.unwrap();
     let other = Owner::new("other").unwrap();
-    house
-        .store
-        .books
+    env.store
+        .inner
         .lead(&channel(), &other, Duration::from_secs(3600))
         .await
         .unwrap();
     pass(LEASE.as_secs()).await;
     assert_eq!(running.health.view().status, Status::Standby);
-    assert_eq!(house.leader().await.unwrap().0, other);
+    assert_eq!(env.leader().await.unwrap().0, other);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_only_a_person_can_mend_is_shown_and_tried_again_in_ten_minutes() {
-    let house = TestEnv::new();
-    house.source.script([Err(StreamError::Denied {
+async fn denied_stream_is_retried_after_ten_minutes() {
+    let env = TestEnv::new();
+    env.source.script([Err(StreamError::Denied {
         detail: "the user may not subscribe".to_owned(),
     })]);
-    house.source.script([Ok(message(1))]);
-    let running = house.subscribe();
+    env.source.script([Ok(message(1))]);
+    let running = env.subscribe();
     pass(500).await;
-    assert_eq!(house.source.opened().len(), 1);
+    assert_eq!(env.source.opened().len(), 1);
     assert_eq!(running.health.view().status, Status::Stopped);
-    assert_eq!(
-        house.leader().await.unwrap().1,
-        Epoch(1),
-        "it goes on leading"
-    );
+    assert_eq!(env.leader().await.unwrap().1, Epoch(1), "it keeps leading");
     pass(120).await;
-    assert!(house.has_job(1).await);
+    assert!(env.has_job(1).await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_intake_stops_says_by_whom_and_goes_on_within_a_second_of_its_release() {
-    let house = TestEnv::new();
-    house.source.script([Ok(message(1))]);
-    house.source.script([Ok(message(2))]);
-    let running = house.subscribe();
+async fn paused_intake_stops_and_resumes() {
+    let env = TestEnv::new();
+    env.source.script([Ok(message(1))]);
+    env.source.script([Ok(message(2))]);
+    let running = env.subscribe();
     pass(1).await;
     let what = Pausable::Intake(channel());
     let pause = AdminCommand::Pause { what: what.clone() };
-    house
-        .store
-        .act(&pause, "ada", "moving house")
+    env.store
+        .act(&pause, "ada", "database maintenance")
         .await
         .unwrap();
     pass(LEASE.as_secs()).await;
     let view = running.health.view();
     assert_eq!((view.status, view.leads), (Status::Stopped, false));
-    let text = "intake is paused by ada: moving house";
+    let text = "intake is paused by ada: moving env";
     assert_eq!(view.last_error.as_deref(), Some(text));
-    assert!(!house.is_led().await && !house.has_job(2).await);
+    assert!(!env.is_led().await && !env.has_job(2).await);
     let resume = AdminCommand::Resume { what };
-    house.store.act(&resume, "ada", "moved").await.unwrap();
+    env.store.act(&resume, "ada", "finished").await.unwrap();
     pass(2).await;
-    assert!(house.has_job(2).await);
+    assert!(env.has_job(2).await);
     assert_eq!(running.health.view().status, Status::Subscribed);
 }
 
-/// A message with one event that no store can hold between two that any can.
-fn hard(first: u8) -> Batch {
-    let (mut before, mut hard, after) = (message(first), message(first + 1), message(first + 2));
-    if let Ok(request) = &mut hard.events[0].request {
+/// A message with an unstorable event between two storable ones.
+fn unstorable(first: u8) -> Batch {
+    let (mut before, mut unstorable, after) =
+        (message(first), message(first + 1), message(first + 2));
+    if let Ok(request) = &mut unstorable.events[0].request {
         request.requested_by = Some("a\0b".to_owned());
     }
-    before.events.append(&mut hard.events);
+    before.events.append(&mut unstorable.events);
     before.events.extend(after.events);
     before.latest = after.latest;
     before
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_the_store_cannot_hold_is_a_dead_letter_and_holds_nothing_up() {
-    let house = TestEnv::new();
+async fn unstorable_event_becomes_dead_letter() {
+    let env = TestEnv::new();
     let mut long = message(4);
     long.events[0].event = EventId::new("x".repeat(20_000)).unwrap();
-    house.source.script([Ok(hard(1)), Ok(long), Ok(message(5))]);
-    let _running = house.subscribe();
+    env.source
+        .script([Ok(unstorable(1)), Ok(long), Ok(message(5))]);
+    let _running = env.subscribe();
     pass(2).await;
     for (n, has_job) in [(1, true), (2, false), (3, true), (4, false), (5, true)] {
-        assert_eq!(house.has_job(n).await, has_job, "{n}");
+        assert_eq!(env.has_job(n).await, has_job, "{n}");
     }
-    assert_eq!(house.position().await, Some(5));
-    let letters = house.store.books.dead_letters(true, None, 9).await.unwrap();
+    assert_eq!(env.position().await, Some(5));
+    let letters = env.store.inner.dead_letters(true, None, 9).await.unwrap();
     assert_eq!(letters.len(), 2);
     let order = ("OrderId__c".to_owned(), order_id(2).to_string());
     assert!(letters[1].letter.undecodable.fields.contains(&order));
@@ -358,12 +341,12 @@ async fn an_event_that_the_store_cannot_hold_is_a_dead_letter_and_holds_nothing_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_the_store_cannot_hold_is_kept_once_however_often_it_comes() {
-    let house = TestEnv::new();
-    house.source.script([Ok(hard(1)), Err(broken())]);
-    house.source.script([Ok(hard(1))]);
-    let _running = house.subscribe();
+async fn redelivered_unstorable_event_is_kept_once() {
+    let env = TestEnv::new();
+    env.source.script([Ok(unstorable(1)), Err(broken())]);
+    env.source.script([Ok(unstorable(1))]);
+    let _running = env.subscribe();
     pass(5).await;
-    let letters = house.store.books.dead_letters(true, None, 9).await.unwrap();
+    let letters = env.store.inner.dead_letters(true, None, 9).await.unwrap();
     assert_eq!(letters.len(), 1);
 }

@@ -1,22 +1,25 @@
-//! Whom to order for.
+//! Resolves the WHMCS client.
 
 use domain::failure::{Code, Refusal};
 use domain::key::ClientId;
-use domain::order::{ClientStatus, Contact, Fact, OrderDetails, WhmcsClient};
+use domain::order::{WhmcsClient, ClientStatus, Contact, Fact, OrderDetails};
 use domain::ports::{CallError, NewClient, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
 
 impl Attempt<'_> {
-    pub(super) async fn know_client(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
+    pub(super) async fn resolve_client(
+        &mut self,
+        details: &OrderDetails,
+    ) -> Result<Flow, StoreError> {
         let linked = details.account.whmcs_client.as_deref().map(str::trim);
         if let Some(text) = linked.filter(|text| !text.is_empty()) {
             return self.linked_client(details, text).await;
         }
-        let contact = match self.billable(details) {
+        let contact = match self.bill_to(details) {
             Ok(contact) => contact,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return self.fail(refusal).await,
         };
         match self.ports.provisioner.client_by_email(&contact.email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
@@ -32,19 +35,19 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         let not_found = |text: &str| Refusal::new(Code::ClientNotFound, format!("client `{text}`"));
         let Some(id) = text.parse().ok().filter(|id| *id > 0).map(ClientId) else {
-            return self.refuse(not_found(text)).await;
+            return self.fail(not_found(text)).await;
         };
         match self.ports.provisioner.client(id).await {
             Ok(Some(client)) => match self.usable(details, &client) {
-                Ok(()) => self.learn(Fact::Client { client: client.id }).await,
-                Err(refusal) => self.refuse(refusal).await,
+                Ok(()) => self.record(Fact::Client { client: client.id }).await,
+                Err(refusal) => self.fail(refusal).await,
             },
-            Ok(None) => self.refuse(not_found(text)).await,
+            Ok(None) => self.fail(not_found(text)).await,
             Err(error) => self.after_no_effect(error).await,
         }
     }
 
-    /// Whether this order may be placed for the client.
+    /// Checks that this order may be placed for the client.
     fn usable(&self, details: &OrderDetails, client: &WhmcsClient) -> Result<(), Refusal> {
         if client.status == ClientStatus::Closed {
             return Err(closed(client.id));
@@ -55,7 +58,7 @@ impl Attempt<'_> {
         Ok(())
     }
 
-    fn billable(&self, details: &OrderDetails) -> Result<Contact, Refusal> {
+    fn bill_to(&self, details: &OrderDetails) -> Result<Contact, Refusal> {
         let refused = |what: &str| Refusal::new(Code::ClientNotLinked, what);
         if !self.settings.create_clients {
             return Err(refused("the account has no WHMCS_Client_ID__c"));
@@ -75,7 +78,7 @@ impl Attempt<'_> {
         contact: Contact,
     ) -> Result<Flow, StoreError> {
         let intent = Fact::CreatingClient { at: self.now() };
-        if let Some(flow) = self.intend(intent).await? {
+        if let Some(flow) = self.record_intent(intent).await? {
             return Ok(flow);
         }
         let email = contact.email.clone();
@@ -87,20 +90,20 @@ impl Attempt<'_> {
         {
             Ok(id) => self.adopt_new_client(details, id).await,
             Err(CallError::Unknown { .. }) => {
-                self.learn(Fact::ClientUnknown { at: self.now() }).await
+                self.record(Fact::ClientUnknown { at: self.now() }).await
             }
             Err(CallError::Refused(refusal)) => {
-                self.learn(Fact::ClientNotCreated).await?;
+                self.record(Fact::ClientNotCreated).await?;
                 self.created_by_another(details, &email, refusal).await
             }
             Err(error) => {
-                self.learn(Fact::ClientNotCreated).await?;
+                self.record(Fact::ClientNotCreated).await?;
                 self.after_no_effect(error).await
             }
         }
     }
 
-    /// What a new client is billed in is WHMCS's choice: where that matters it is read back.
+    /// WHMCS chooses the currency of a new client; where it matters the client is read back.
     async fn adopt_new_client(
         &mut self,
         details: &OrderDetails,
@@ -120,8 +123,8 @@ impl Attempt<'_> {
         }
     }
 
-    /// WHMCS takes an e-mail address once: another order of the same account may have been
-    /// quicker, and then its client is ours too.
+    /// WHMCS accepts an e-mail address only once: another order of the same account may have
+    /// created the client, and then it is ours too.
     async fn created_by_another(
         &mut self,
         details: &OrderDetails,
@@ -130,12 +133,12 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         match self.ports.provisioner.client_by_email(email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
-            Ok(None) => self.refuse(refusal).await,
+            Ok(None) => self.fail(refusal).await,
             Err(error) => self.after_no_effect(error).await,
         }
     }
 
-    pub(super) async fn settle_client(
+    pub(super) async fn reconcile_client(
         &mut self,
         details: &OrderDetails,
         since: Timestamp,
@@ -145,33 +148,33 @@ impl Attempt<'_> {
         if self.now() < due {
             return Ok(self.until(due));
         }
-        let contact = match self.billable(details) {
+        let contact = match self.bill_to(details) {
             Ok(contact) => contact,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return self.fail(refusal).await,
         };
         match self.ports.provisioner.client_by_email(&contact.email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
             Ok(None) if empty_searches == 0 => {
-                self.learn(Fact::SearchedEmpty { at: self.now() }).await
+                self.record(Fact::SearchedEmpty { at: self.now() }).await
             }
             Ok(None) => {
                 let detail =
                     "the answer to creating the client was lost and two searches found none";
-                self.refuse(Refusal::new(Code::WhmcsOutcomeUnknown, detail))
+                self.fail(Refusal::new(Code::WhmcsOutcomeUnknown, detail))
                     .await
             }
             Err(error) => self.after_no_effect(error).await,
         }
     }
 
-    /// Links the account first: once the fact stands, nobody looks for the client again.
+    /// Links the account first: once the fact is recorded, the client is not searched for again.
     async fn adopt_client(
         &mut self,
         details: &OrderDetails,
         client: WhmcsClient,
     ) -> Result<Flow, StoreError> {
         if let Err(refusal) = self.usable(details, &client) {
-            return self.refuse(refusal).await;
+            return self.fail(refusal).await;
         }
         match self
             .ports
@@ -182,11 +185,11 @@ impl Attempt<'_> {
             Ok(()) => {}
             Err(CallError::Refused(refusal)) => {
                 let (account, detail) = (details.account.id, refusal.detail);
-                tracing::warn!(%account, detail, "Salesforce refused the client's id on the account");
+                tracing::warn!(%account, detail, "Salesforce refused to store the client id on the account");
             }
             Err(error) => return Ok(self.wait_for_crm(&error)),
         }
-        self.learn(Fact::Client { client: client.id }).await
+        self.record(Fact::Client { client: client.id }).await
     }
 }
 

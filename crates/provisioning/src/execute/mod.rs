@@ -1,11 +1,11 @@
-//! One job, from its facts to its end.
+//! Runs one attempt of a job.
 
+mod activate;
+mod check;
 mod client;
-mod look;
 mod place;
 mod record;
 mod report;
-mod set_up;
 mod wait;
 
 use std::sync::Arc;
@@ -22,18 +22,18 @@ use tokio_util::sync::CancellationToken;
 use crate::calls::Calls;
 use crate::measure;
 use crate::worker::Ports;
-use crate::{Hold, ProcessState, Settings};
+use crate::{LeaseGuard, ProcessState, Settings};
 
-/// How a job left our hands.
+/// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It is over.
+pub enum AttemptResult {
+    /// The job finished.
     Finished(JobOutcome),
-    /// It goes on later, from its facts.
+    /// The job was released and resumes later, from its facts.
     Released,
 }
 
-impl End {
+impl AttemptResult {
     /// Stable name for logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -51,10 +51,10 @@ enum Flow {
     Finish(JobOutcome, Vec<Fact>),
 }
 
-/// Works on a claimed job until it ends or must wait.
+/// Runs a claimed job until it finishes or must wait.
 ///
-/// Everything learnt is committed under the job's fence before the next step begins, so that
-/// whoever claims the job after a crash goes on from there.
+/// Every fact is committed under the lease token before the next step starts, so that the next
+/// claim after a crash resumes from there.
 ///
 /// # Errors
 /// [`StoreError`]: the job is left to its lease.
@@ -63,27 +63,27 @@ pub async fn execute(
     settings: &Settings,
     process: &Arc<ProcessState>,
     claimed: Claimed,
-    hold: &Hold,
+    guard: &LeaseGuard,
     draining: &CancellationToken,
-) -> Result<End, StoreError> {
+) -> Result<AttemptResult, StoreError> {
     let state = match OrderState::replay(&claimed.facts) {
         Ok(state) => state,
         Err(error) => return set_aside(ports, &claimed, &error).await,
     };
-    let begun = ports.clock.monotonic();
-    let (calls, ports) = Calls::noting(ports, process, &claimed, begun);
+    let started = ports.clock.monotonic();
+    let (calls, ports) = Calls::recording(ports, process, &claimed, started);
     let ports = &ports;
     let mut attempt = Attempt {
-        begun,
+        started,
         ports,
         calls,
         settings,
         process,
         claimed,
-        hold,
+        guard,
         state,
         details: None,
-        step_begun: begun,
+        step_started: started,
         spent: Duration::ZERO,
         tries: 0,
         conflicts: 0,
@@ -98,9 +98,9 @@ pub async fn execute(
             }),
             false => {
                 let name = attempt.next().name();
-                attempt.step_begun = ports.clock.monotonic();
+                attempt.step_started = ports.clock.monotonic();
                 let flow = attempt.step().await?;
-                let took = ports.clock.monotonic().saturating_sub(attempt.step_begun);
+                let took = ports.clock.monotonic().saturating_sub(attempt.step_started);
                 measure::step(name, took);
                 flow
             }
@@ -113,59 +113,58 @@ pub async fn execute(
                     .queue
                     .release(lease, release, &attempt.calls.take())
                     .await?;
-                return Ok(End::Released);
+                return Ok(AttemptResult::Released);
             }
             Flow::Finish(outcome, facts) => {
                 let calls = attempt.calls.take();
                 ports.queue.finish(lease, outcome, &facts, &calls).await?;
                 let code = attempt.code(&facts);
-                let asked = attempt.claimed.job.requested_at;
-                measure::finished(outcome, code, asked, attempt.now());
-                return Ok(End::Finished(outcome));
+                let requested = attempt.claimed.job.requested_at;
+                measure::finished(outcome, code, requested, attempt.now());
+                return Ok(AttemptResult::Finished(outcome));
             }
         }
     }
 }
 
-/// Ends a job whose order has a history that makes no sense to this release. It would be
-/// claimed again and again, and nothing can be done for the order without knowing what exists.
-/// No fact is appended: a newer release may be able to follow the history as it is.
+/// Fails a job whose order has facts that this release cannot replay. Otherwise it would be claimed
+/// again and again. No fact is appended: a newer release may be able to replay the history as it
+/// is.
 async fn set_aside(
     ports: &Ports,
     claimed: &Claimed,
     error: &IllegalFact,
-) -> Result<End, StoreError> {
+) -> Result<AttemptResult, StoreError> {
     tracing::error!(
         %error,
         code = Code::Internal.as_str(),
-        "the facts of the order cannot be followed; its job is set aside"
+        "job set aside: the facts of its order cannot be replayed"
     );
     let (lease, outcome) = (&claimed.lease, JobOutcome::Failed);
     ports.queue.finish(lease, outcome, &[], &[]).await?;
     let now = claimed.at;
     measure::finished(outcome, Some(Code::Internal), claimed.job.requested_at, now);
-    Ok(End::Finished(outcome))
+    Ok(AttemptResult::Finished(outcome))
 }
 
 struct Attempt<'a> {
-    /// The monotonic clock when the job was taken in hand.
-    begun: Duration,
+    /// Monotonic time of the start of the attempt.
+    started: Duration,
     ports: &'a Ports,
     calls: Arc<Calls>,
     settings: &'a Settings,
     process: &'a ProcessState,
     claimed: Claimed,
-    hold: &'a Hold,
+    guard: &'a LeaseGuard,
     state: OrderState,
     details: Option<OrderDetails>,
-    /// The monotonic clock when the present step began.
-    step_begun: Duration,
-    /// How much of the retry budget is used up: the time of steps that came to nothing, and of
-    /// the pauses between them.
+    /// Monotonic time of the start of the current step.
+    step_started: Duration,
+    /// The used part of the retry budget: the time of failed steps and of the delays between them.
     spent: Duration,
     tries: u32,
     conflicts: u32,
-    /// The order that AddOrder named in its answer just now.
+    /// The order id that AddOrder returned in this attempt.
     answered: Option<WhmcsOrderId>,
 }
 
@@ -174,13 +173,13 @@ impl Attempt<'_> {
         next(&self.state, &self.claimed.job.id)
     }
 
-    /// Why the attempt ends badly, if it does.
+    /// The failure code of the attempt, if it failed.
     fn code(&self, last: &[Fact]) -> Option<Code> {
-        let told = last.iter().find_map(|fact| match fact {
+        let code = last.iter().find_map(|fact| match fact {
             Fact::Refused(refusal) => Some(refusal.code),
             _ => None,
         });
-        told.or(match &self.state.phase {
+        code.or(match &self.state.phase {
             Phase::Refused(refusal) => Some(refusal.code),
             _ => None,
         })
@@ -188,55 +187,55 @@ impl Attempt<'_> {
 
     async fn step(&mut self) -> Result<Flow, StoreError> {
         let step = self.next();
-        // While WHMCS refuses us as such, one probe asks for all: no storm of calls that are
-        // refused too, and an order that is waiting already is not read again either.
+        // While WHMCS denies us access, only probes are sent for all orders, and an order that is
+        // already waiting is not read again either.
         let waiting = self.state.held.is_some() || self.details.is_some();
         if waiting
-            && step.asks_provisioner()
+            && step.needs_provisioner()
             && let Some(open) = self.process.whmcs.opened()
         {
-            // An operator who asks again has a reason to: it may have been fixed just now.
-            let asks_again = self.state.held.is_none() && self.state.was_attempted_before();
-            if !asks_again {
-                return self.hold_back(&open.detail).await;
+            // An operator's retry suggests that the cause was fixed just now.
+            let is_retry = self.state.held.is_none() && self.state.has_earlier_attempt();
+            if !is_retry {
+                return self.wait_for_whmcs(&open.detail).await;
             }
             if let Err(error) = self.probe_whmcs().await {
                 return match error {
-                    CallError::Denied { detail, .. } => self.hold_back(&detail).await,
-                    _ => self.hold_back(&open.detail).await,
+                    CallError::Denied { detail, .. } => self.wait_for_whmcs(&detail).await,
+                    _ => self.wait_for_whmcs(&open.detail).await,
                 };
             }
         }
         let Some(details) = self.details.clone() else {
-            return self.look().await;
+            return self.check_order().await;
         };
         match step {
-            Step::Check => self.begin(&details).await,
-            Step::ResolveClient => self.know_client(&details).await,
-            Step::RecordClientUnknown => self.learn(Fact::ClientUnknown { at: self.now() }).await,
+            Step::Check => self.start(&details).await,
+            Step::ResolveClient => self.resolve_client(&details).await,
+            Step::RecordClientUnknown => self.record(Fact::ClientUnknown { at: self.now() }).await,
             Step::ReconcileClient {
                 since,
                 empty_searches,
-            } => self.settle_client(&details, since, empty_searches).await,
+            } => self.reconcile_client(&details, since, empty_searches).await,
             Step::Place {
                 client,
                 watermark,
                 unknown,
             } => self.place(&details, client, watermark, unknown).await,
-            Step::RecordPlacementUnknown => self.learn(Fact::PlaceUnknown { at: self.now() }).await,
+            Step::RecordPlacementUnknown => self.record(Fact::PlaceUnknown { at: self.now() }).await,
             Step::ReconcilePlacement {
                 client,
                 watermark,
                 since,
                 empty_searches,
             } => {
-                let search = place::Settling {
+                let search = place::Reconciliation {
                     client,
                     watermark,
                     since,
                     empty_searches,
                 };
-                self.settle_place(&details, search).await
+                self.reconcile_placement(&details, search).await
             }
             Step::Verify {
                 client,
@@ -244,19 +243,19 @@ impl Attempt<'_> {
                 watermark,
             } => self.verify(&details, client, order, watermark).await,
             Step::RecordActivationUnknown { creating: false } => {
-                self.learn(Fact::AcceptUnknown { at: self.now() }).await
+                self.record(Fact::AcceptUnknown { at: self.now() }).await
             }
             Step::RecordActivationUnknown { creating: true } => {
-                self.learn(Fact::CreateUnknown { at: self.now() }).await
+                self.record(Fact::CreateUnknown { at: self.now() }).await
             }
             Step::ActivationState {
                 client,
                 order,
                 so_far,
-            } => self.set_up(client, order, &so_far).await,
+            } => self.activate(client, order, &so_far).await,
             Step::Report { refusal } => self.report(refusal).await,
-            // Reported and the job's end are one commit, so only a job of an older release
-            // can stand here.
+            // Reporting and finishing the job are one commit, so only a job of an older release can
+            // get here.
             Step::Done => Ok(Flow::Finish(JobOutcome::Succeeded, Vec::new())),
         }
     }
@@ -265,10 +264,10 @@ impl Attempt<'_> {
         Plan::of(&details.items, &self.settings.overrides)
     }
 
-    /// The store's time: its time of the claim, and what has passed on our clock since. What
-    /// our wall clock says is no matter, so facts mean the same to every machine.
+    /// The current time by the store's clock: the time of the claim plus the time elapsed since.
+    /// Our wall clock is not used, so recorded times mean the same on every machine.
     fn now(&self) -> Timestamp {
-        let passed = self.ports.clock.monotonic().saturating_sub(self.begun);
+        let passed = self.ports.clock.monotonic().saturating_sub(self.started);
         self.claimed.at + passed
     }
 }

@@ -1,30 +1,30 @@
-//! Placing the order effectively once.
+//! Places the order effectively once.
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkersKept, MatchResult, OrderDetails, Plan, Search, UnknownCall,
-    match_orders, verify as compare,
+    Fact, MarkerCheck, MarkersKept, OrderDetails, Plan, Search, UnknownCall, MatchResult, judge,
+    verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
 
-/// A search for an order that a lost AddOrder may have made.
+/// A search for an order that an unknown AddOrder may have created.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settling {
+pub(super) struct Reconciliation {
     pub(super) client: ClientId,
-    /// Only orders above it can be ours.
+    /// Only orders with a higher id can be ours.
     pub(super) watermark: WhmcsOrderId,
-    /// When the last search was, or the call was lost.
+    /// Time of the last search, or of the lost call.
     pub(super) since: Timestamp,
     pub(super) empty_searches: u8,
 }
 
 impl Attempt<'_> {
-    /// Searches the client's whole list first: that also covers a lost store, an earlier call
-    /// that took effect late, and a second bridge. While an earlier call may still do so,
+    /// Searches the client's whole list first: that also covers a lost store, an earlier call that
+    /// took effect late, and a second installation. While an earlier call may still take effect,
     /// nothing is placed.
     pub(super) async fn place(
         &mut self,
@@ -35,33 +35,33 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         let plan = match self.plan(details) {
             Ok(plan) => plan,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return self.fail(refusal).await,
         };
         let orders = match self.ports.provisioner.orders(client, None).await {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match match_orders(&self.search(details, &plan, watermark), &orders) {
-            MatchResult::Found(order) => return self.learn(Fact::Placed { order }).await,
-            MatchResult::Refused(refusal) => return self.refuse(refusal).await,
+        match judge(&self.search(details, &plan, watermark), &orders) {
+            MatchResult::Found(order) => return self.record(Fact::Placed { order }).await,
+            MatchResult::Refused(refusal) => return self.fail(refusal).await,
             MatchResult::Absent => {}
         }
         let settings = self.settings;
-        let settled = unknown
+        let wait_until = unknown
             .map(|call| call.settled_at(settings.call_timeout, settings.quiet_period))
-            .filter(|settled| self.now() < *settled);
-        if let Some(settled) = settled {
-            let wait = settled.since(self.now());
+            .filter(|until| self.now() < *until);
+        if let Some(until) = wait_until {
+            let wait = until.since(self.now());
             tracing::info!(
                 next_search_in_seconds = wait.as_secs(),
-                "an earlier AddOrder may still take effect; nothing is placed before the next search"
+                "an earlier AddOrder may still take effect; waiting for the next search"
             );
-            return Ok(self.until(settled));
+            return Ok(self.until(until));
         }
         match self.ports.provisioner.catalogue(&plan.products()).await {
             Ok(Some(entries)) => {
                 if let Some(refusal) = unsellable(&plan, &entries) {
-                    return self.refuse(refusal).await;
+                    return self.fail(refusal).await;
                 }
             }
             Ok(None) => {}
@@ -77,7 +77,7 @@ impl Attempt<'_> {
             at: self.now(),
             watermark,
         };
-        if let Some(flow) = self.intend(intent).await? {
+        if let Some(flow) = self.record_intent(intent).await? {
             return Ok(flow);
         }
         let order = NewOrder {
@@ -88,26 +88,26 @@ impl Attempt<'_> {
         match self.ports.provisioner.place_order(&order).await {
             Ok(answer) => {
                 self.answered = Some(answer.order);
-                self.learn(Fact::Placed {
+                self.record(Fact::Placed {
                     order: answer.order,
                 })
                 .await
             }
             Err(CallError::Unknown { .. }) => {
-                self.learn(Fact::PlaceUnknown { at: self.now() }).await
+                self.record(Fact::PlaceUnknown { at: self.now() }).await
             }
             Err(CallError::Refused(refusal)) => {
                 self.after_refusal(details, &plan, client, watermark, refusal)
                     .await
             }
             Err(error) => {
-                self.learn(Fact::NotPlaced).await?;
+                self.record(Fact::NotPlaced).await?;
                 self.after_no_effect(error).await
             }
         }
     }
 
-    /// A refusal can be raised late, after the row was written: look once before believing.
+    /// WHMCS can refuse after the row was written, so search once before trusting a refusal.
     async fn after_refusal(
         &mut self,
         details: &OrderDetails,
@@ -117,27 +117,27 @@ impl Attempt<'_> {
         refusal: Refusal,
     ) -> Result<Flow, StoreError> {
         let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
-            return self.learn(Fact::PlaceUnknown { at: self.now() }).await;
+            return self.record(Fact::PlaceUnknown { at: self.now() }).await;
         };
-        match match_orders(&self.search(details, plan, Some(watermark)), &orders) {
-            MatchResult::Found(order) => self.learn(Fact::Placed { order }).await,
+        match judge(&self.search(details, plan, Some(watermark)), &orders) {
+            MatchResult::Found(order) => self.record(Fact::Placed { order }).await,
             MatchResult::Absent => {
-                self.learn(Fact::NotPlaced).await?;
-                self.refuse(refusal).await
+                self.record(Fact::NotPlaced).await?;
+                self.fail(refusal).await
             }
             MatchResult::Refused(uncertain) => {
-                self.learn(Fact::PlaceUnknown { at: self.now() }).await?;
-                self.refuse(uncertain).await
+                self.record(Fact::PlaceUnknown { at: self.now() }).await?;
+                self.fail(uncertain).await
             }
         }
     }
 
-    pub(super) async fn settle_place(
+    pub(super) async fn reconcile_placement(
         &mut self,
         details: &OrderDetails,
-        search: Settling,
+        search: Reconciliation,
     ) -> Result<Flow, StoreError> {
-        let Settling {
+        let Reconciliation {
             client,
             watermark,
             since,
@@ -148,7 +148,7 @@ impl Attempt<'_> {
                 "the answer to AddOrder was lost and two complete searches of client {client} found no order"
             );
             return self
-                .refuse(Refusal::new(Code::WhmcsOutcomeUnknown, detail))
+                .fail(Refusal::new(Code::WhmcsOutcomeUnknown, detail))
                 .await;
         }
         let due = since + self.settings.quiet_period;
@@ -157,24 +157,24 @@ impl Attempt<'_> {
         }
         let plan = match self.plan(details) {
             Ok(plan) => plan,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return self.fail(refusal).await,
         };
         let orders = match self.ports.provisioner.orders(client, Some(watermark)).await {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match match_orders(&self.search(details, &plan, Some(watermark)), &orders) {
-            MatchResult::Found(order) => self.learn(Fact::Placed { order }).await,
-            MatchResult::Refused(refusal) => self.refuse(refusal).await,
-            MatchResult::Absent => self.learn(Fact::SearchedEmpty { at: self.now() }).await,
+        match judge(&self.search(details, &plan, Some(watermark)), &orders) {
+            MatchResult::Found(order) => self.record(Fact::Placed { order }).await,
+            MatchResult::Refused(refusal) => self.fail(refusal).await,
+            MatchResult::Absent => self.record(Fact::SearchedEmpty { at: self.now() }).await,
         }
     }
 
-    /// Reads the client's orders once more: that verifies the order and finds a second one,
-    /// made by something between us and WHMCS that repeated the call.
+    /// Reads the client's orders once more: that verifies the order and finds a duplicate created
+    /// by a proxy that repeated the call.
     ///
-    /// Above the watermark is enough when we placed the order ourselves; one that was found
-    /// may have its double anywhere.
+    /// Orders above the watermark are enough when we placed the order ourselves; the duplicate of
+    /// an adopted one may be anywhere.
     pub(super) async fn verify(
         &mut self,
         details: &OrderDetails,
@@ -184,7 +184,7 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         let plan = match self.plan(details) {
             Ok(plan) => plan,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return self.fail(refusal).await,
         };
         let above = watermark.filter(|watermark| order > *watermark);
         let orders = match self.ports.provisioner.orders(client, above).await {
@@ -193,8 +193,7 @@ impl Attempt<'_> {
         };
         let seen = orders.iter().find(|seen| seen.id == order);
         let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
-        // The order itself is the newest evidence: what was made with it kept its marker or lost
-        // it, too.
+        // The order itself is the newest evidence: a duplicate of it kept or lost its marker too.
         let kept = self.claimed.markers_kept.filter(|_| is_marked);
         let kept = kept.map(|kept| MarkersKept {
             to: WhmcsOrderId(u64::MAX),
@@ -205,29 +204,29 @@ impl Attempt<'_> {
             markers_kept: kept,
             ..self.search(details, &plan, above)
         };
-        match match_orders(&search, &orders) {
-            MatchResult::Refused(refusal) => return self.refuse(refusal).await,
+        match judge(&search, &orders) {
+            MatchResult::Refused(refusal) => return self.fail(refusal).await,
             MatchResult::Found(found) if found != order => {
-                return self.learn(Fact::Placed { order: found }).await;
+                return self.record(Fact::Placed { order: found }).await;
             }
             MatchResult::Found(_) | MatchResult::Absent => {}
         }
         let Some(seen) = seen else {
-            let detail = format!("WHMCS order {order} is not there any more");
+            let detail = format!("WHMCS order {order} does not exist any more");
             return self
-                .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
+                .fail(Refusal::new(Code::WhmcsOrderMismatch, detail))
                 .await;
         };
-        // Staff write the marker by hand where notes are dropped, so only an order that nobody
-        // else can have written to yet shows that WHMCS keeps it.
+        // Staff may add the marker by hand where notes are dropped, so only an order that AddOrder
+        // just returned proves that WHMCS keeps it.
         let marker = match is_marked {
             true if self.answered == Some(order) => MarkerCheck::Kept,
             true => MarkerCheck::Unchecked,
             false => MarkerCheck::Dropped,
         };
         match compare(seen, &plan, client) {
-            Ok(lines) => self.learn(Fact::Verified { lines, marker }).await,
-            Err(refusal) => self.refuse(refusal).await,
+            Ok(lines) => self.record(Fact::Verified { lines, marker }).await,
+            Err(refusal) => self.fail(refusal).await,
         }
     }
 
@@ -255,7 +254,8 @@ fn marker(details: &OrderDetails) -> Marker {
     }
 }
 
-/// What the catalogue says cannot be bought, before anything is written.
+/// The first line that cannot be ordered according to the catalogue, checked before anything is
+/// written.
 fn unsellable(plan: &Plan, entries: &[domain::ports::CatalogueEntry]) -> Option<Refusal> {
     plan.lines.iter().find_map(|line| {
         let Some(entry) = entries.iter().find(|entry| entry.product == line.product) else {

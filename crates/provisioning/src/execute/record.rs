@@ -1,4 +1,4 @@
-//! Recording what was learnt, and intents before their calls.
+//! Records facts, and intents before their calls.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Attempt, Flow};
 use crate::worker::STORE_PAUSE;
 
 impl Attempt<'_> {
-    pub(super) async fn learn(&mut self, fact: Fact) -> Result<Flow, StoreError> {
+    pub(super) async fn record(&mut self, fact: Fact) -> Result<Flow, StoreError> {
         let next = self
             .state
             .clone()
@@ -29,13 +29,13 @@ impl Attempt<'_> {
                 .await
             {
                 Ok(()) => break,
-                // It may have been stored or not, and the same fact twice in a row is one. As
-                // long as the lease holds nobody else can go on, so neither may we give up.
+                // It may or may not have been stored, and a fact repeated in a row counts once.
+                // While the lease is valid nobody else can continue, so keep trying.
                 Err(StoreError::Unavailable(error)) => {
                     tracing::warn!(
                         error,
                         fact = fact.name(),
-                        "the store did not answer; recording the fact again"
+                        "store did not answer; recording the fact again"
                     );
                     calls.clear();
                     self.ports.clock.sleep(STORE_PAUSE).await;
@@ -43,26 +43,26 @@ impl Attempt<'_> {
                 Err(error) => return Err(error),
             }
         }
-        tracing::info!(fact = fact.name(), "learnt");
+        tracing::info!(fact = fact.name(), "fact recorded");
         self.state = next;
         Ok(Flow::Continue)
     }
 
-    pub(super) async fn refuse(&mut self, refusal: Refusal) -> Result<Flow, StoreError> {
-        self.learn(Fact::Refused(refusal)).await
+    pub(super) async fn fail(&mut self, refusal: Refusal) -> Result<Flow, StoreError> {
+        self.record(Fact::Refused(refusal)).await
     }
 
-    /// Commits an intent; the last thing before an effect, which is sent at once when `None`
-    /// is answered. Until then this process remembers that nothing was sent, so that a store
-    /// that stops answering leaves no doubt about it.
+    /// Commits an intent right before its call, which the caller makes when this returns `None`.
+    /// Until then this process remembers that nothing was sent, so that a store that stops
+    /// answering does not make the outcome unknown.
     ///
-    /// Afterwards the lease must still hold by our own clock, or another worker may own the
-    /// job: then the intent is withdrawn.
-    pub(super) async fn intend(&mut self, intent: Fact) -> Result<Option<Flow>, StoreError> {
+    /// If the lease has expired by our own clock, another worker may own the job: then the intent
+    /// is withdrawn.
+    pub(super) async fn record_intent(&mut self, intent: Fact) -> Result<Option<Flow>, StoreError> {
         let order = self.claimed.job.order;
-        self.process.never_sent(order, intent.clone());
-        self.learn(intent).await?;
-        if self.hold.is_valid_at(self.ports.clock.monotonic()) {
+        self.process.mark_unsent(order, intent.clone());
+        self.record(intent).await?;
+        if self.guard.is_valid_at(self.ports.clock.monotonic()) {
             self.process.take_unsent(order);
             return Ok(None);
         }
@@ -73,7 +73,7 @@ impl Attempt<'_> {
         })))
     }
 
-    /// Takes back an intent whose call this process never sent.
+    /// Withdraws an intent whose call this process did not send.
     pub(super) async fn withdraw_unsent(&mut self) -> Result<(), StoreError> {
         let order = self.claimed.job.order;
         let Some(intent) = self.process.take_unsent(order) else {
@@ -82,7 +82,7 @@ impl Attempt<'_> {
         if !self.state.is_in_flight(&intent) {
             return Ok(());
         }
-        let nothing_done = match &intent {
+        let no_effect = match &intent {
             Fact::CreatingClient { .. } => Fact::ClientNotCreated,
             Fact::Placing { .. } => Fact::NotPlaced,
             Fact::Accepting { .. } => Fact::NotAccepted,
@@ -91,10 +91,10 @@ impl Attempt<'_> {
         };
         tracing::info!(
             intent = intent.name(),
-            "the call was never sent; intent withdrawn"
+            "intent withdrawn: its call was not sent"
         );
-        self.process.never_sent(order, intent);
-        self.learn(nothing_done).await?;
+        self.process.mark_unsent(order, intent);
+        self.record(no_effect).await?;
         self.process.take_unsent(order);
         Ok(())
     }

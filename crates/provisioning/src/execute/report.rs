@@ -1,20 +1,20 @@
-//! Telling Salesforce.
+//! Reports the outcome to Salesforce.
 
 use std::collections::BTreeMap;
 
 use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
-use domain::order::{ActivationStatus, Fact, ItemReport, OrderGuard, Outcome, Report};
+use domain::order::{ActivationStatus, Fact, ItemReport, Outcome, Report, OrderGuard};
 use domain::ports::{CallError, ReportAnswer, StoreError};
 
 use super::{Attempt, Flow};
 
-/// So many times somebody else may write in between before the job yields its slot.
+/// Number of conflicting writes before the job yields its slot.
 const CONFLICTS: u32 = 3;
 
 impl Attempt<'_> {
     pub(super) async fn report(&mut self, refusal: Option<Refusal>) -> Result<Flow, StoreError> {
-        if let Some(flow) = self.salesforce_is_away() {
+        if let Some(flow) = self.salesforce_unavailable() {
             return Ok(flow);
         }
         let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
@@ -22,7 +22,7 @@ impl Attempt<'_> {
             Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
-        if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
+        if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
             return Ok(flow);
         }
         if !self.state.items_reported && !self.state.placed_lines().is_empty() {
@@ -31,7 +31,7 @@ impl Attempt<'_> {
         self.report_outcome(refusal, standing).await
     }
 
-    fn outcome(refusal: Option<&Refusal>) -> JobOutcome {
+    fn job_outcome(refusal: Option<&Refusal>) -> JobOutcome {
         if refusal.is_some() {
             JobOutcome::Failed
         } else {
@@ -39,8 +39,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// The order went on without us, or our own write arrived and only its reply was lost.
-    fn not_ours(&self, standing: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
+    /// Finishes the attempt if another request took over the order, or if our own report was
+    /// already written and only its reply was lost.
+    fn superseded(&self, standing: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
         let idem_key = self
             .state
             .attempt
@@ -55,7 +56,7 @@ impl Attempt<'_> {
             _ => false,
         };
         Some(if ours && standing.idem_key.as_ref() == idem_key {
-            Flow::Finish(Self::outcome(refusal), vec![Fact::Reported])
+            Flow::Finish(Self::job_outcome(refusal), vec![Fact::Reported])
         } else {
             Flow::Finish(JobOutcome::Superseded, Vec::new())
         })
@@ -77,16 +78,16 @@ impl Attempt<'_> {
             })
             .collect();
         match self.ports.crm.report_items(&items).await {
-            Ok(()) => self.learn(Fact::ItemsReported).await,
+            Ok(()) => self.record(Fact::ItemsReported).await,
             Err(CallError::Refused(refusal)) if failing => {
                 tracing::warn!(
                     detail = refusal.detail,
-                    "Salesforce refused the service ids; the failure is reported without them"
+                    "Salesforce refused the service ids; reporting the failure without them"
                 );
-                self.learn(Fact::ItemsReported).await
+                self.record(Fact::ItemsReported).await
             }
             Err(CallError::Refused(refusal)) => {
-                self.refuse(Refusal::new(Code::SalesforceRejected, refusal.detail))
+                self.fail(Refusal::new(Code::SalesforceRejected, refusal.detail))
                     .await
             }
             Err(error) => Ok(self.wait_for_crm(&error)),
@@ -109,7 +110,7 @@ impl Attempt<'_> {
             (Some(refusal), order) => Outcome::Failed { refusal, order },
             (None, None) => {
                 return self
-                    .refuse(Refusal::new(Code::Internal, "success without an order"))
+                    .fail(Refusal::new(Code::Internal, "success without an order"))
                     .await;
             }
         };
@@ -121,7 +122,7 @@ impl Attempt<'_> {
         };
         let mut answer = self.ports.crm.report(job.order, &report).await;
         if matches!(answer, Ok(ReportAnswer::Conflict)) {
-            match self.since_the_read(&refusal, report).await {
+            match self.guarded_by_read_time(&refusal, report).await {
                 Ok(Some(again)) => answer = self.ports.crm.report(job.order, &again).await,
                 Ok(None) => {}
                 Err(flow) => return Ok(flow),
@@ -129,7 +130,7 @@ impl Attempt<'_> {
         }
         match answer {
             Ok(ReportAnswer::Written) => Ok(Flow::Finish(
-                Self::outcome(refusal.as_ref()),
+                Self::job_outcome(refusal.as_ref()),
                 vec![Fact::Reported],
             )),
             Ok(ReportAnswer::Conflict) if self.conflicts < CONFLICTS => {
@@ -137,7 +138,7 @@ impl Attempt<'_> {
                 Ok(Flow::Continue)
             }
             Ok(ReportAnswer::Conflict) => {
-                let source = "somebody else keeps writing to the order".into();
+                let source = "another writer keeps changing the order".into();
                 Ok(self.wait_for_crm(&CallError::NotSent {
                     retry_after: None,
                     source,
@@ -148,15 +149,14 @@ impl Attempt<'_> {
         }
     }
 
-    /// The report once more after a conflict, guarded by the moment of a new read; `None` when
-    /// the order did change and is to be looked at anew.
+    /// The report to send after a conflict, guarded by the time of a new read; `None` when the
+    /// order did change and must be checked again.
     ///
-    /// An org may compare with a later stamp than the one that a read tells, and then a write
-    /// with the version that was read conflicts for ever. When a new read finds the same
-    /// version and the order still ours, nobody else wrote before that read; the moment of
-    /// the read, by the CRM's own clock, guards against all who write after it just as well,
-    /// with the same resolution of a second.
-    async fn since_the_read(
+    /// An org may compare with a later timestamp than the one a read returns, and then a write with
+    /// the version that was read conflicts forever. When a new read finds the same version and the
+    /// order is still ours, nobody else wrote before that read; the time of the read, by the CRM's
+    /// clock, guards against later writes with the same resolution of one second.
+    async fn guarded_by_read_time(
         &self,
         refusal: &Option<Refusal>,
         report: Report,
@@ -166,7 +166,7 @@ impl Attempt<'_> {
             Ok(None) => return Err(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Err(self.wait_for_crm(&error)),
         };
-        if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
+        if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
             return Err(flow);
         }
         let unchanged = standing.version.is_some() && standing.version == report.version;
@@ -179,9 +179,9 @@ impl Attempt<'_> {
             }))
     }
 
-    /// A guard of the CRM may have refused a stale writer: then the order is not ours. Else
-    /// the failure is what can still be reported; and when even that is refused, only our
-    /// own pages can show it.
+    /// The CRM may have refused a stale version: then the order is not ours any more. Otherwise the
+    /// refusal itself is reported as the failure; if that is refused too, only our own console can
+    /// show it.
     async fn report_refused(
         &mut self,
         refusal: Option<Refusal>,
@@ -189,7 +189,7 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         match self.ports.crm.order_guard(self.claimed.job.order).await {
             Ok(Some(standing)) => {
-                if let Some(flow) = self.not_ours(&standing, refusal.as_ref()) {
+                if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
                     return Ok(flow);
                 }
             }
@@ -198,12 +198,12 @@ impl Attempt<'_> {
         }
         if refusal.is_none() {
             return self
-                .refuse(Refusal::new(Code::SalesforceRejected, reason.detail))
+                .fail(Refusal::new(Code::SalesforceRejected, reason.detail))
                 .await;
         }
         tracing::error!(
             detail = reason.detail,
-            "Salesforce refused to store the failure; it stands here only"
+            "Salesforce refused to store the failure; it is recorded here only"
         );
         Ok(Flow::Finish(JobOutcome::Failed, Vec::new()))
     }

@@ -1,4 +1,4 @@
-//! Waiting: for a call to be repeated, for WHMCS to let us in, for Salesforce to answer.
+//! Waiting: to repeat a call, for access to WHMCS, for Salesforce to answer.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use domain::ports::{CallError, Release, StoreError, System};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
-use crate::{Moment, Settings};
+use crate::{FailureTime, Settings};
 
 impl Attempt<'_> {
-    /// Gives the job back until `due`.
+    /// Releases the job until `due`.
     pub(super) fn until(&self, due: Timestamp) -> Flow {
         Flow::Release(Release {
             after: due.since(self.now()),
@@ -20,14 +20,14 @@ impl Attempt<'_> {
         })
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        Moment {
+    pub(super) fn moment(&self) -> FailureTime {
+        FailureTime {
             at: self.now(),
             monotonic: self.ports.clock.monotonic(),
         }
     }
 
-    /// Asks WHMCS whether it lets us in; calls go on when it does.
+    /// Probes WHMCS and resumes calls on success.
     pub(super) async fn probe_whmcs(&self) -> Result<(), CallError> {
         let answer = self.ports.provisioner.probe().await;
         match &answer {
@@ -40,13 +40,13 @@ impl Attempt<'_> {
         answer
     }
 
-    /// What to do when WHMCS could not be asked, or certainly did nothing.
+    /// Handles an error of a read, or of a call that certainly had no effect.
     pub(super) async fn after_no_effect(&mut self, error: CallError) -> Result<Flow, StoreError> {
         match error {
-            CallError::Refused(refusal) => self.refuse(refusal).await,
+            CallError::Refused(refusal) => self.fail(refusal).await,
             CallError::Denied { detail, .. } => {
                 self.process.whmcs.refused(self.moment(), &detail);
-                self.hold_back(&detail).await
+                self.wait_for_whmcs(&detail).await
             }
             CallError::NotSent {
                 retry_after,
@@ -56,13 +56,13 @@ impl Attempt<'_> {
         }
     }
 
-    /// Waits for WHMCS to let us in, and fails the order when that takes too long.
-    pub(super) async fn hold_back(&mut self, detail: &str) -> Result<Flow, StoreError> {
+    /// Waits for access to WHMCS, and fails the order after `pause_limit`.
+    pub(super) async fn wait_for_whmcs(&mut self, detail: &str) -> Result<Flow, StoreError> {
         let now = self.now();
         let since = match self.state.held {
             Some(since) => since,
             None => {
-                self.learn(Fact::Held { at: now }).await?;
+                self.record(Fact::Held { at: now }).await?;
                 now
             }
         };
@@ -70,7 +70,7 @@ impl Attempt<'_> {
         if now < limit {
             return Ok(self.until(limit.min(now + self.settings.probe_every / 3)));
         }
-        // A refusal from before this attempt says nothing about it.
+        // A denial from before the order began to wait is not enough to fail it: probe again.
         let waited = now.since(since);
         let failed_at = self.process.whmcs.failed_at();
         let age = failed_at.map(|at| self.ports.clock.monotonic().saturating_sub(at));
@@ -85,7 +85,7 @@ impl Attempt<'_> {
                 Err(CallError::Unknown { source }) => return self.retry(None, &*source).await,
             }
         }
-        self.refuse(Refusal::new(Code::WhmcsConfig, detail)).await
+        self.fail(Refusal::new(Code::WhmcsConfig, detail)).await
     }
 
     pub(super) async fn retry(
@@ -108,7 +108,11 @@ impl Attempt<'_> {
             .unwrap_or_default()
             .max(jittered)
             .max(backoff_base / 10);
-        let took = self.ports.clock.monotonic().saturating_sub(self.step_begun);
+        let took = self
+            .ports
+            .clock
+            .monotonic()
+            .saturating_sub(self.step_started);
         self.spent += took + wait;
         if self.spent > retry_budget {
             let unknown = matches!(
@@ -123,7 +127,7 @@ impl Attempt<'_> {
             } else {
                 Code::WhmcsUnavailable
             };
-            return self.refuse(Refusal::new(code, cause.to_string())).await;
+            return self.fail(Refusal::new(code, cause.to_string())).await;
         }
         self.tries += 1;
         let _stalled = self.process.stalls.enter(System::Whmcs);
@@ -131,14 +135,14 @@ impl Attempt<'_> {
         Ok(Flow::Continue)
     }
 
-    /// `None` when Salesforce may be asked; else when to come back. While it does not answer,
-    /// one job asks for all.
-    pub(super) fn salesforce_is_away(&self) -> Option<Flow> {
+    /// `None` when Salesforce may be called; otherwise when to try again. While it does not answer,
+    /// one job probes for all.
+    pub(super) fn salesforce_unavailable(&self) -> Option<Flow> {
         let now = self.ports.clock.monotonic();
         let admitted = self
             .process
             .salesforce
-            .admits(now, self.settings.probe_every);
+            .allow_call(now, self.settings.probe_every);
         let wait = admitted.err()?;
         Some(Flow::Release(Release {
             after: wait.max(self.crm_backoff()),
@@ -156,17 +160,17 @@ impl Attempt<'_> {
         backoff(backoff_base, backoff_cap, self.claimed.deferrals, fraction).max(backoff_base / 2)
     }
 
-    /// Salesforce away never fails an order: the job keeps its facts and yields its slot.
+    /// An unavailable Salesforce never fails an order: the job keeps its facts and yields its slot.
     pub(super) fn wait_for_crm(&self, error: &CallError) -> Flow {
         tracing::warn!(
-            %error, class = error.class(), "Salesforce did not answer; the job waits"
+            %error, class = error.class(), "Salesforce did not answer; job waits"
         );
-        let asked = match error {
+        let requested = match error {
             CallError::NotSent { retry_after, .. } => retry_after.unwrap_or_default(),
             _ => Duration::ZERO,
         };
         Flow::Release(Release {
-            after: self.crm_backoff().max(asked),
+            after: self.crm_backoff().max(requested),
             deferral: true,
         })
     }

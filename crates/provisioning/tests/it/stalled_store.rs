@@ -1,4 +1,4 @@
-//! A store that stops answering: whoever knows that a call was never sent leaves no doubt.
+//! A store that stops answering: a call that was provably not sent does not become unknown.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -12,9 +12,9 @@ use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use testkit::{Action, Fault, MemoryStore, details, order_id};
 
 use crate::DONE;
-use crate::house::TestEnv;
+use crate::env::TestEnv;
 
-/// What becomes of the commits that the store does not answer.
+/// Whether an unanswered commit was stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Commit {
     Stored,
@@ -26,7 +26,7 @@ struct Stalling {
     store: Arc<MemoryStore>,
     fact: &'static str,
     commit: Commit,
-    /// How the commits are answered that are not answered with success.
+    /// The errors to return, last first.
     answers: Mutex<Vec<StoreError>>,
 }
 
@@ -92,14 +92,14 @@ fn unavailable() -> StoreError {
     StoreError::Unavailable("the database did not answer in time".into())
 }
 
-/// An order that comes by this intent, and the store that stalls at it.
-async fn house_stalling_at(
+/// An order that reaches this intent, and a store that stalls there.
+async fn env_stalling_at(
     intent: &'static str,
     commit: Commit,
     answers: Vec<StoreError>,
 ) -> (TestEnv, Arc<Stalling>) {
-    let mut house = TestEnv::new().await;
-    house.settings.create_clients = true;
+    let mut env = TestEnv::new().await;
+    env.settings.create_clients = true;
     let mut order = details(order_id(1));
     if intent == "creating_client" {
         order.account.whmcs_client = None;
@@ -108,68 +108,68 @@ async fn house_stalling_at(
             ..Contact::default()
         });
     }
-    house.crm.put(order);
-    house.request("e1").await;
+    env.crm.put(order);
+    env.request("e1").await;
     if intent == "creating" {
-        house.whmcs.fail_next(Action::Accept, Fault::Refused);
-        house.work().await;
-        house.retry("e2").await;
+        env.whmcs.fail_next(Action::Accept, Fault::Refused);
+        env.work().await;
+        env.retry("e2").await;
     }
     let store = Arc::new(Stalling {
-        store: house.store(),
+        store: env.store(),
         fact: intent,
         commit,
         answers: Mutex::new(answers),
     });
-    (house, store)
+    (env, store)
 }
 
-async fn assert_no_doubt(house: &TestEnv, intent: &str, commit: Commit) {
-    let outcomes = house.crm.outcomes(order_id(1));
+async fn assert_no_unknown_outcome(env: &TestEnv, intent: &str, commit: Commit) {
+    let outcomes = env.crm.outcomes(order_id(1));
     assert!(
         matches!(outcomes.last(), Some(Outcome::Provisioned { .. })),
         "{intent}, {commit:?}: {outcomes:?}"
     );
-    let facts = house.facts().await;
-    let doubted = facts.iter().any(|name| name.ends_with("unknown"));
-    assert!(!doubted, "{intent}, {commit:?}: {facts:?}");
-    assert_eq!(house.whmcs.all_orders().len(), 1);
-    assert_eq!(house.whmcs.builds().len(), 2);
+    let facts = env.facts().await;
+    let unknown = facts.iter().any(|name| name.ends_with("unknown"));
+    assert!(!unknown, "{intent}, {commit:?}: {facts:?}");
+    assert_eq!(env.whmcs.all_orders().len(), 1);
+    assert_eq!(env.whmcs.builds().len(), 2);
 }
 
 const INTENTS: [&str; 4] = ["creating_client", "placing", "accepting", "creating"];
 
 #[tokio::test]
-async fn a_stall_while_an_intent_is_committed_leaves_no_doubt() {
+async fn stalled_intent_commit_is_not_unknown() {
     for intent in INTENTS {
         for commit in [Commit::Stored, Commit::Lost] {
             let answers = (0..8).map(|_| unavailable()).collect();
-            let (house, store) = house_stalling_at(intent, commit, answers).await;
-            assert_eq!(house.work_through(store).await.last(), Some(&DONE));
-            assert_no_doubt(&house, intent, commit).await;
+            let (env, store) = env_stalling_at(intent, commit, answers).await;
+            assert_eq!(env.work_through(store).await.last(), Some(&DONE));
+            assert_no_unknown_outcome(&env, intent, commit).await;
         }
     }
 }
 
 #[tokio::test]
-async fn an_intent_whose_lease_ran_out_before_the_call_is_withdrawn_at_the_next_claim() {
+async fn intent_with_lost_lease_is_withdrawn_at_next_claim() {
     for intent in INTENTS {
         for commit in [Commit::Stored, Commit::Lost] {
             let answers = vec![StoreError::LeaseLost, unavailable()];
-            let (house, store) = house_stalling_at(intent, commit, answers).await;
-            house.lose_lease_through(store).await;
-            assert_eq!(house.work().await.last(), Some(&DONE));
-            assert_no_doubt(&house, intent, commit).await;
+            let (env, store) = env_stalling_at(intent, commit, answers).await;
+            env.lose_lease_through(store).await;
+            assert_eq!(env.work().await.last(), Some(&DONE));
+            assert_no_unknown_outcome(&env, intent, commit).await;
         }
     }
 }
 
 #[tokio::test]
-async fn an_intent_that_was_committed_too_late_for_its_call_is_withdrawn_at_once() {
+async fn intent_committed_after_lease_expiry_is_withdrawn() {
     for intent in INTENTS {
-        let (house, store) = house_stalling_at(intent, Commit::Stored, Vec::new()).await;
-        house.work_with_expired_hold(store).await;
-        assert_eq!(house.work().await.last(), Some(&DONE));
-        assert_no_doubt(&house, intent, Commit::Stored).await;
+        let (env, store) = env_stalling_at(intent, Commit::Stored, Vec::new()).await;
+        env.work_with_expired_lease(store).await;
+        assert_eq!(env.work().await.last(), Some(&DONE));
+        assert_no_unknown_outcome(&env, intent, Commit::Stored).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The claim loop: leases of work that panicked, and slots of work that hangs.
+//! The claim loop: leases of panicked attempts and slots of hanging ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,14 @@ use testkit::{
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What the calls about a client do.
+/// What reads of client 8 do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Behaviour {
     Hang,
     PanicOnce,
 }
 
-/// Client 7 as usual; what is read of client 8 goes wrong.
+/// A provisioner whose reads of client 8 misbehave.
 struct Whmcs {
     inner: FakeProvisioner,
     of_client_8: std::sync::Mutex<Option<Behaviour>>,
@@ -39,7 +39,7 @@ impl Provisioner for Whmcs {
                 Some(Behaviour::Hang) => std::future::pending().await,
                 Some(Behaviour::PanicOnce) => {
                     *self.of_client_8.lock().unwrap() = None;
-                    panic!("the reader met what it was not built for");
+                    panic!("unexpected input");
                 }
                 None => {}
             }
@@ -142,13 +142,13 @@ impl Rig {
         order_id(number)
     }
 
-    /// How long it takes until the order is activated.
+    /// Waits until the order is activated and returns how long that took.
     async fn until_activated(&self, order: OrderId) -> Duration {
-        let begun = tokio::time::Instant::now();
+        let started = tokio::time::Instant::now();
         loop {
             let details = self.crm.details(order).await.unwrap().unwrap();
             if details.activation == ActivationStatus::Activated {
-                return begun.elapsed();
+                return started.elapsed();
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -161,20 +161,20 @@ impl Rig {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_whose_attempt_panicked_loses_its_lease_and_goes_on_from_its_facts() {
+async fn panicked_attempt_loses_lease_and_resumes() {
     let rig = Rig::start(Behaviour::PanicOnce, Settings::default());
     let order = rig.order(1, 8).await;
     let lease = Settings::default().lease;
     let took = tokio::time::timeout(4 * lease, rig.until_activated(order)).await;
     assert!(took.is_ok(), "its lease was kept alive after the panic");
-    let told = rig.process.last_panic().unwrap().detail;
-    assert!(told.contains(order.as_str()), "{told}");
-    assert!(told.contains("was not built for"), "{told}");
+    let detail = rig.process.last_panic().unwrap().detail;
+    assert!(detail.contains(order.as_str()), "{detail}");
+    assert!(detail.contains("unexpected input"), "{detail}");
     rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn orders_that_hang_do_not_keep_the_slots_of_healthy_ones() {
+async fn hanging_orders_do_not_occupy_slots() {
     let settings = Settings {
         concurrency: 8,
         drain: Duration::from_secs(1),

@@ -1,4 +1,4 @@
-//! What becomes of payloads, good and bad.
+//! Decoding of valid and invalid payloads.
 
 use super::*;
 use apache_avro::writer::datum::GenericDatumWriter;
@@ -29,7 +29,7 @@ fn reason(schema: &str, payload: &[u8]) -> UndecodableReason {
         .reason
 }
 
-/// A schema of the two system fields and these.
+/// A schema with `CreatedDate` and these fields.
 fn schema_with(fields: &str) -> String {
     format!(
         r#"{{"type":"record","name":"E__e","fields":[{{"name":"CreatedDate","type":"long"}}{fields}]}}"#
@@ -50,7 +50,7 @@ fn encode(schema: &str, fields: Vec<(&str, Value)>) -> Vec<u8> {
 }
 
 #[test]
-fn the_published_vector_decodes() {
+fn published_vector_decodes() {
     let bytes = vector();
     assert_eq!(bytes.len(), 64);
     let (request, version) = request(&parse_schema(SCHEMA).unwrap(), &bytes).unwrap();
@@ -63,7 +63,7 @@ fn the_published_vector_decodes() {
 }
 
 #[test]
-fn what_does_not_fit_its_schema_is_malformed() {
+fn payload_not_matching_schema_is_malformed() {
     let bytes = vector();
     for end in 0..bytes.len() {
         assert_eq!(
@@ -75,14 +75,14 @@ fn what_does_not_fit_its_schema_is_malformed() {
     let mut longer = bytes;
     longer.push(0);
     assert_eq!(reason(SCHEMA, &longer), UndecodableReason::Malformed);
-    // A text that claims to be 2^62 bytes long.
+    // A string with a declared length of 2^62 bytes.
     let mut huge = vec![0x00];
     huge.extend([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01]);
     assert_eq!(reason(SCHEMA, &huge), UndecodableReason::Malformed);
 }
 
 #[test]
-fn an_event_that_names_no_order_says_so() {
+fn missing_and_invalid_order_ids_are_distinguished() {
     let schema = schema_with(r#",{"name":"OrderId__c","type":["null","string"]}"#);
     let bytes = |order: Value, branch| {
         encode(
@@ -113,7 +113,7 @@ fn an_event_that_names_no_order_says_so() {
 }
 
 #[test]
-fn a_version_may_be_any_number_or_absent() {
+fn version_may_be_any_number() {
     for (kind, value, expected) in [
         (r#""double""#, Value::Double(2.0), Some(2.0)),
         (r#""double""#, Value::Double(1.5), Some(1.0)),
@@ -140,8 +140,8 @@ fn a_version_may_be_any_number_or_absent() {
     }
 }
 
-/// The published event with another value of one of its texts.
-fn with_text(name: &str, text: &str) -> Result<(ProvisionRequest, f64), Unusable> {
+/// The published event with another value for one text field.
+fn with_text(name: &str, text: &str) -> Result<(ProvisionRequest, f64), DecodeError> {
     let fields = [
         "OrderId__c",
         "IdemKey__c",
@@ -168,24 +168,27 @@ fn with_text(name: &str, text: &str) -> Result<(ProvisionRequest, f64), Unusable
 }
 
 #[test]
-fn a_text_with_control_characters_or_longer_than_its_field_is_malformed() {
+fn text_too_long_or_with_control_characters_is_malformed() {
     let longest = "ü".repeat(80);
     for name in ["IdemKey__c", "CorrelationId__c", "RequestedBy__c"] {
         assert!(with_text(name, &longest).is_ok(), "{name}");
         for wrong in ["a\0b", "a\u{7f}", "a\u{85}", "a\nb", &format!("{longest}x")] {
-            let unusable = with_text(name, wrong).unwrap_err();
-            assert_eq!(unusable.reason, UndecodableReason::Malformed);
-            assert!(unusable.detail.contains(name), "{}", unusable.detail);
+            let error = with_text(name, wrong).unwrap_err();
+            assert_eq!(error.reason, UndecodableReason::Malformed);
+            assert!(error.detail.contains(name), "{}", error.detail);
             let order = ("OrderId__c".to_owned(), "801000000000001AAA".to_owned());
-            assert!(unusable.fields.contains(&order), "people see what it meant");
+            assert!(
+                error.fields.contains(&order),
+                "the fields are shown to operators"
+            );
         }
     }
-    let unusable = with_text("OrderId__c", "801000000000001AA\0").unwrap_err();
-    assert_eq!(unusable.reason, UndecodableReason::InvalidOrder);
+    let error = with_text("OrderId__c", "801000000000001AA\0").unwrap_err();
+    assert_eq!(error.reason, UndecodableReason::InvalidOrder);
 }
 
 #[test]
-fn a_point_in_time_that_no_calendar_has_is_malformed() {
+fn out_of_range_timestamp_is_malformed() {
     let schema = schema_with(r#",{"name":"OrderId__c","type":"string"}"#);
     for wrong in [i64::MIN, -1, i64::MAX] {
         let order = Value::String("801000000000001AAA".to_owned());
@@ -196,7 +199,7 @@ fn a_point_in_time_that_no_calendar_has_is_malformed() {
 }
 
 #[test]
-fn a_schema_that_could_lead_in_circles_is_not_used() {
+fn recursive_schema_is_rejected() {
     for json in [
         "",
         r#""string""#,
@@ -209,12 +212,12 @@ fn a_schema_that_could_lead_in_circles_is_not_used() {
 
 proptest! {
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn decoding_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = request(&parse_schema(SCHEMA).unwrap(), &bytes);
     }
 
     #[test]
-    fn no_damage_to_a_good_payload_makes_it_panic(at in 0_usize..64, byte in any::<u8>()) {
+    fn corrupted_payload_never_panics(at in 0_usize..64, byte in any::<u8>()) {
         let mut bytes = vector();
         bytes[at] = byte;
         let _ = request(&parse_schema(SCHEMA).unwrap(), &bytes);

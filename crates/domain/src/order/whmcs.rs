@@ -1,26 +1,25 @@
-//! What was seen in WHMCS, in our words.
+//! Clients, orders and services as read from WHMCS.
 
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, LineMarker, ProductId, ServiceId, WhmcsOrderId};
 use crate::order::Cycle;
 
-/// A client as WHMCS shows it.
+/// A client as read from WHMCS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhmcsClient {
     /// The client.
     pub id: ClientId,
-    /// Whether it may buy.
+    /// Whether it can place orders.
     pub status: ClientStatus,
-    /// The ISO 4217 code it is billed in, where WHMCS tells.
+    /// The ISO 4217 code it is billed in, where WHMCS reports it.
     pub currency: Option<String>,
 }
 
 impl WhmcsClient {
-    /// Whether prices in `currency` mean the same on this client's invoices; nothing is
-    /// refused where either side does not tell.
+    /// Checks that the client is billed in `currency`. Passes when either currency is unknown.
     ///
     /// # Errors
-    /// The client is billed in another currency.
+    /// `MAPPING_INVALID` when the client is billed in another currency.
     pub fn takes_prices_in(&self, currency: Option<&str>) -> Result<(), Refusal> {
         let (Some(ours), Some(theirs)) = (currency, self.currency.as_deref()) else {
             return Ok(());
@@ -38,12 +37,12 @@ impl WhmcsClient {
     }
 }
 
-/// Whether a client may buy.
+/// Whether a client can place orders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientStatus {
-    /// Active or inactive: orders are taken.
+    /// Active or inactive: orders are accepted.
     Open,
-    /// Closed: WHMCS takes no orders for it.
+    /// Closed: WHMCS accepts no orders for it.
     Closed,
 }
 
@@ -54,11 +53,11 @@ pub enum OrderStatus {
     Pending,
     /// Accepted.
     Active,
-    /// Cancelled by somebody.
+    /// Cancelled.
     Cancelled,
     /// Marked as fraud.
     Fraud,
-    /// A status of the install's own: only a person can tell what it means.
+    /// A custom status of the install; only its staff know what it means.
     Other(String),
 }
 
@@ -73,7 +72,7 @@ pub enum ServiceStatus {
     Other(String),
 }
 
-/// An order as WHMCS shows it.
+/// An order as read from WHMCS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhmcsOrder {
     /// The order.
@@ -82,7 +81,7 @@ pub struct WhmcsOrder {
     pub client: ClientId,
     /// Its status.
     pub status: OrderStatus,
-    /// Its notes; empty where the install dropped them.
+    /// Its notes; empty if the install dropped them.
     pub notes: String,
     /// Its services, ascending by id.
     pub lines: Vec<WhmcsService>,
@@ -93,12 +92,12 @@ pub struct WhmcsOrder {
 pub struct WhmcsService {
     /// The service.
     pub service: ServiceId,
-    /// Its product; `None` when WHMCS could not say (a damaged row hides the service list).
+    /// Its product; `None` when WHMCS did not report it (a damaged row hides the service list).
     pub product: Option<ProductId>,
-    /// Its billing cycle; `None` when WHMCS shows none that we know.
+    /// Its billing cycle; `None` when WHMCS reports none or an unknown one.
     pub cycle: Option<Cycle>,
     /// Its status.
     pub status: ServiceStatus,
-    /// Our line marker, where the product keeps one.
+    /// Our line marker, where the product has a field for it.
     pub marker: Option<LineMarker>,
 }

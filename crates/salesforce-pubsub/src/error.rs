@@ -1,4 +1,4 @@
-//! What an error of the service means to the reader of the stream.
+//! Classification of the service's errors.
 
 use domain::ports::StreamError;
 use salesforce_auth::AuthError;
@@ -6,7 +6,7 @@ use tonic::{Code, Status};
 
 const PREFIX: &str = "sfdc.platform.eventbus.grpc.";
 
-/// What can be done about a refusal.
+/// The reaction to an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reaction {
     /// Open again.
@@ -17,13 +17,13 @@ pub(crate) enum Reaction {
     Allowance,
     /// Get another token, then open again.
     Login,
-    /// The position is not known any more.
+    /// The cursor is lost.
     Lost,
-    /// A person must act; the words say how.
+    /// An operator must fix something; the text says what.
     Stop(&'static str),
 }
 
-const OURS: &str = "this is a fault of orderbridge; report it with the rpc id";
+const OURS: &str = "this is a bug in orderbridge; report it with the rpc id";
 
 /// The last part of the `error-code` trailer; empty when there is none.
 pub(crate) fn code_of(status: &Status) -> &str {
@@ -34,7 +34,7 @@ pub(crate) fn code_of(status: &Status) -> &str {
         .map_or("", |code| code.strip_prefix(PREFIX).unwrap_or(code))
 }
 
-/// The table: by code, and by status where the code is unknown or missing.
+/// The reaction by error code, or by status if the code is unknown or missing.
 pub(crate) fn reaction(status: &Status) -> Reaction {
     use Reaction::{Allowance, Login, Lost, Retry, Slow, Stop};
     match code_of(status) {
@@ -78,13 +78,13 @@ pub(crate) fn reaction(status: &Status) -> Reaction {
             | Code::DeadlineExceeded
             | Code::Cancelled => Retry,
             _ => Stop(
-                "the answer is not one we know; check SF_PROVISION_EVENT_CHANNEL and the rights of the user of SF_USERNAME",
+                "unknown error; check SF_PROVISION_EVENT_CHANNEL and the permissions of the user of SF_USERNAME",
             ),
         },
     }
 }
 
-/// The refusal in a few words: code, status, the service's own text and its rpc id.
+/// A short description of an error: status, code, the service's message and its rpc id.
 pub(crate) fn describe(status: &Status) -> String {
     let code = code_of(status);
     let text: String = status
@@ -114,7 +114,7 @@ fn trailer<'a>(status: &'a Status, name: &str) -> &'a str {
         .unwrap_or("")
 }
 
-/// A refusal that needs no token as an error of the stream.
+/// Converts an error that needs no new token to a stream error.
 pub(crate) fn stream_error(reaction: Reaction, status: Status) -> StreamError {
     let detail = describe(&status);
     match reaction {
@@ -125,13 +125,13 @@ pub(crate) fn stream_error(reaction: Reaction, status: Status) -> StreamError {
         Reaction::Slow => StreamError::Throttled { detail },
         Reaction::Allowance => StreamError::AllowanceUsedUp { detail },
         Reaction::Lost => StreamError::CursorLost { detail },
-        Reaction::Stop(mend) => StreamError::Denied {
-            detail: format!("Salesforce refuses the event stream ({detail}): {mend}"),
+        Reaction::Stop(fix) => StreamError::Denied {
+            detail: format!("Salesforce refused the event stream ({detail}): {fix}"),
         },
     }
 }
 
-/// No token, so no stream.
+/// Converts a login error to a stream error.
 pub(crate) fn no_token(error: AuthError) -> StreamError {
     match error {
         AuthError::Unreachable { .. } => StreamError::Disconnected {
@@ -144,7 +144,7 @@ pub(crate) fn no_token(error: AuthError) -> StreamError {
     }
 }
 
-/// A plain break.
+/// A broken stream.
 pub(crate) fn disconnected(detail: impl Into<String>) -> StreamError {
     StreamError::Disconnected {
         detail: detail.into(),
@@ -152,11 +152,11 @@ pub(crate) fn disconnected(detail: impl Into<String>) -> StreamError {
     }
 }
 
-/// Refused right after a fresh login: not a matter of an old token.
+/// Refused right after a new login, so the token is not too old.
 pub(crate) fn refused_twice(status: &Status) -> StreamError {
     StreamError::Denied {
         detail: format!(
-            "Salesforce refuses the event stream with a fresh login too ({}): check that the user of SF_USERNAME has API access, that its sessions are not locked to an IP address, and that SF_PUBSUB_ENDPOINT serves this org",
+            "Salesforce refused the event stream again after a new login ({}): check that the user of SF_USERNAME has API access, that its sessions are not locked to an IP address, and that SF_PUBSUB_ENDPOINT serves this org",
             describe(status)
         ),
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn each_code_of_the_table_has_its_reaction() {
+    fn error_codes_have_the_expected_reaction() {
         for (code, error_code, expected) in [
             (Code::Internal, "service.unavailable", "disconnected"),
             (Code::Unavailable, "", "disconnected"),
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_goes_by_its_status_and_never_costs_the_position() {
+    fn unknown_code_falls_back_to_status_and_keeps_cursor() {
         let codes = (0..=16).map(Code::from);
         for code in codes {
             assert_ne!(class(code, "brand.new"), "position_lost", "{code:?}");

@@ -1,4 +1,4 @@
-//! A house of fakes, and ways to let time pass in it.
+//! Test environment of fakes with a manual clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::{JobOutcome, Lease};
 use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
+use domain::order::{WhmcsClient, Fact, MarkerCheck, WhmcsOrder, Outcome};
 use domain::ports::{
     CallError, CallRecord, CatalogueEntry, Claimed, Clock, JobIntake, JobQueue, JobReader,
     NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError, Wait,
 };
 use domain::time::Timestamp;
-use provisioning::{End, Hold, Ports, ProcessState, Settings, execute};
+use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
     owner,
@@ -30,7 +30,7 @@ pub(crate) struct TestEnv {
     pub(crate) ahead: Duration,
     store: Arc<MemoryStore>,
     pub(crate) process: Arc<ProcessState>,
-    /// How long WHMCS takes for a read that it then does not answer.
+    /// Duration of a WHMCS read that times out.
     hangs: Arc<Mutex<Option<Duration>>>,
 }
 
@@ -43,7 +43,7 @@ impl TestEnv {
             store: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
             clock,
             ahead: Duration::ZERO,
-            // The fake clock jumps while a job sleeps, and nobody renews its lease here.
+            // The fake clock jumps while a job sleeps, and leases are not renewed here.
             settings: Settings {
                 lease: Duration::from_secs(3600),
                 ..Settings::default()
@@ -53,12 +53,12 @@ impl TestEnv {
         }
     }
 
-    /// An approved order whose event has arrived.
+    /// An approved order with an enqueued job.
     pub(crate) async fn with_order() -> Self {
-        let house = Self::new().await;
-        house.crm.put(details(order_id(1)));
-        house.request("e1").await;
-        house
+        let env = Self::new().await;
+        env.crm.put(details(order_id(1)));
+        env.request("e1").await;
+        env
     }
 
     pub(crate) async fn request(&self, event: &str) {
@@ -100,7 +100,7 @@ impl TestEnv {
                 clock: Arc::clone(&self.clock),
                 hangs: Arc::clone(&self.hangs),
             }),
-            clock: Arc::new(WrongClock {
+            clock: Arc::new(SkewedClock {
                 right: Arc::clone(&self.clock),
                 ahead: self.ahead,
             }),
@@ -119,12 +119,16 @@ impl TestEnv {
         Arc::clone(&self.store)
     }
 
-    /// Reads of WHMCS take so long and are not answered; `None` ends it.
+    /// Makes reads of WHMCS time out after `time`; `None` stops it.
     pub(crate) fn whmcs_hangs(&self, time: Option<Duration>) {
         *self.hangs.lock().unwrap() = time;
     }
 
-    async fn execute(&self, claimed: Claimed, queue: Arc<dyn JobQueue>) -> Result<End, StoreError> {
+    async fn execute(
+        &self,
+        claimed: Claimed,
+        queue: Arc<dyn JobQueue>,
+    ) -> Result<AttemptResult, StoreError> {
         let until = self.clock.monotonic() + self.settings.lease;
         self.execute_until(claimed, queue, until).await
     }
@@ -134,114 +138,114 @@ impl TestEnv {
         claimed: Claimed,
         queue: Arc<dyn JobQueue>,
         until: Duration,
-    ) -> Result<End, StoreError> {
-        let hold = Hold::new(claimed.lease.clone(), until);
+    ) -> Result<AttemptResult, StoreError> {
+        let guard = LeaseGuard::new(claimed.lease.clone(), until);
         let draining = CancellationToken::new();
         execute(
             &self.ports(queue),
             &self.settings,
             &self.process,
             claimed,
-            &hold,
+            &guard,
             &draining,
         )
         .await
     }
 
-    /// The one job that is due, with another history.
+    /// Claims the one due job and replaces its facts.
     pub(crate) async fn claim_with_facts(&self, facts: &[Fact]) -> Claimed {
         let mut claimed = self.claim().await.pop().unwrap();
         claimed.facts = facts.to_vec();
         claimed
     }
 
-    /// Works on a claimed job, once.
-    pub(crate) async fn execute_here(&self, claimed: Claimed) -> End {
-        let ended = self.execute(claimed, Arc::clone(&self.store) as _).await;
-        ended.unwrap()
+    /// Runs one attempt of a claimed job.
+    pub(crate) async fn execute_here(&self, claimed: Claimed) -> AttemptResult {
+        let result = self.execute(claimed, Arc::clone(&self.store) as _).await;
+        result.unwrap()
     }
 
-    /// Works on what is due, once.
-    pub(crate) async fn attempt_once(&self) -> Vec<End> {
-        let mut ends = Vec::new();
+    /// Runs one attempt of each due job.
+    pub(crate) async fn attempt_once(&self) -> Vec<AttemptResult> {
+        let mut results = Vec::new();
         for claimed in self.claim().await {
-            let ended = self.execute(claimed, Arc::clone(&self.store) as _).await;
-            ends.push(ended.unwrap());
+            let result = self.execute(claimed, Arc::clone(&self.store) as _).await;
+            results.push(result.unwrap());
         }
-        ends
+        results
     }
 
-    /// As [`work`](Self::work), through another view of the store.
-    pub(crate) async fn work_through(&self, queue: Arc<dyn JobQueue>) -> Vec<End> {
-        let mut ends = Vec::new();
+    /// Like [`work`](Self::work), with the first attempts through `queue`.
+    pub(crate) async fn work_through(&self, queue: Arc<dyn JobQueue>) -> Vec<AttemptResult> {
+        let mut results = Vec::new();
         for claimed in self.claim().await {
-            ends.push(self.execute(claimed, Arc::clone(&queue)).await.unwrap());
+            results.push(self.execute(claimed, Arc::clone(&queue)).await.unwrap());
         }
-        ends.extend(self.work().await);
-        ends
+        results.extend(self.work().await);
+        results
     }
 
-    /// Works on what is due through this view of the store, which says that the lease is lost.
+    /// Runs the due jobs through `queue`, which reports a lost lease.
     pub(crate) async fn lose_lease_through(&self, queue: Arc<dyn JobQueue>) {
         for claimed in self.claim().await {
-            let ended = self.execute(claimed, Arc::clone(&queue)).await;
-            assert!(matches!(ended, Err(StoreError::LeaseLost)), "{ended:?}");
+            let result = self.execute(claimed, Arc::clone(&queue)).await;
+            assert!(matches!(result, Err(StoreError::LeaseLost)), "{result:?}");
         }
         self.clock.advance(self.settings.lease);
     }
 
-    /// Works on what is due while this process believes that its leases have run out.
-    pub(crate) async fn work_with_expired_hold(&self, queue: Arc<dyn JobQueue>) {
+    /// Runs the due jobs with leases that have expired by the process's own clock.
+    pub(crate) async fn work_with_expired_lease(&self, queue: Arc<dyn JobQueue>) {
         for claimed in self.claim().await {
-            let ended = self
+            let result = self
                 .execute_until(claimed, Arc::clone(&queue), Duration::ZERO)
                 .await;
-            assert!(matches!(ended, Ok(End::Released)), "{ended:?}");
+            assert!(matches!(result, Ok(AttemptResult::Released)), "{result:?}");
         }
     }
 
-    /// Works until every job is over, and nobody probes beside them.
-    pub(crate) async fn work_without_probes(&self) -> Vec<End> {
-        let mut ends = Vec::new();
+    /// Runs until every job is finished, without probes.
+    pub(crate) async fn work_without_probes(&self) -> Vec<AttemptResult> {
+        let mut results = Vec::new();
         for _ in 0..1_000 {
-            ends.extend(self.attempt_once().await);
+            results.extend(self.attempt_once().await);
             self.clock.advance(Duration::from_secs(1));
             let queue_stats = self.store.queue_stats().await.unwrap();
             if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
                 break;
             }
         }
-        ends
+        results
     }
 
-    /// Works on what is due, once, and lets a second pass.
-    pub(crate) async fn round(&self) -> Vec<End> {
-        let ends = self.attempt_once().await;
+    /// Runs one attempt of each due job, then advances the clock by a second.
+    pub(crate) async fn round(&self) -> Vec<AttemptResult> {
+        let results = self.attempt_once().await;
         self.clock.advance(Duration::from_secs(1));
-        // As the worker does beside its jobs.
+        // The worker probes like this.
         if self.process.whmcs.opened().is_some() && self.whmcs.probe().await.is_ok() {
             self.process.whmcs.succeeded();
         }
-        ends
+        results
     }
 
-    /// Works until every job is over.
-    pub(crate) async fn work(&self) -> Vec<End> {
-        let mut ends = Vec::new();
+    /// Runs until every job is finished.
+    pub(crate) async fn work(&self) -> Vec<AttemptResult> {
+        let mut results = Vec::new();
         for _ in 0..10_000 {
-            ends.extend(self.round().await);
+            results.extend(self.round().await);
             let queue_stats = self.store.queue_stats().await.unwrap();
             if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
-                return ends;
+                return results;
             }
         }
-        panic!("the jobs never end: {ends:?}");
+        panic!("the jobs never finish: {results:?}");
     }
 
-    /// Works until the `nth` write to the store, which fails, as does all that follows: the
-    /// process is gone. Says whether it came to that.
+    /// Crashes the process at the `nth` write to the store: it and all later writes fail. Returns
+    /// whether the crash happened.
     pub(crate) async fn crash_at_write(&self, nth: i64) -> bool {
-        let queue = Arc::new(Dying {
+        let queue = Arc::new(CrashingStore {
             store: Arc::clone(&self.store),
             left: AtomicI64::new(nth),
         });
@@ -256,7 +260,7 @@ impl TestEnv {
         crashed
     }
 
-    /// What order 1 waits for.
+    /// The wait of order 1.
     pub(crate) async fn wait(&self) -> Option<Wait> {
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         let facts = self.store.facts_of(order_id(1)).await.unwrap();
@@ -274,8 +278,8 @@ impl TestEnv {
             })
     }
 
-    /// Whether the store holds a proof that marks survive on this install.
-    pub(crate) async fn marks_are_proven(&self) -> bool {
+    /// Whether the facts prove that WHMCS keeps markers.
+    pub(crate) async fn markers_are_proven(&self) -> bool {
         let facts = self.store.facts_of(order_id(1)).await.unwrap();
         let proof = |fact: &Fact| {
             matches!(
@@ -289,7 +293,7 @@ impl TestEnv {
         facts.iter().any(|recorded| proof(&recorded.fact))
     }
 
-    /// The last write to the order is this failure, with or without a WHMCS order.
+    /// Asserts that the last report is this failure, with or without a WHMCS order.
     pub(crate) fn assert_failed(&self, code: Code, with_order: bool) {
         self.assert_order_failed(1, code, with_order);
     }
@@ -308,7 +312,7 @@ impl TestEnv {
     }
 }
 
-/// WHMCS, except that its reads may hang.
+/// A provisioner whose reads may hang.
 struct Hanging {
     inner: Arc<FakeProvisioner>,
     clock: Arc<FakeClock>,
@@ -387,14 +391,14 @@ impl Provisioner for Hanging {
     }
 }
 
-/// A clock whose date is wrong and whose seconds are right.
-struct WrongClock {
+/// A clock with a skewed wall time and a correct monotonic time.
+struct SkewedClock {
     right: Arc<FakeClock>,
     ahead: Duration,
 }
 
 #[async_trait]
-impl Clock for WrongClock {
+impl Clock for SkewedClock {
     fn now(&self) -> Timestamp {
         self.right.now() + self.ahead
     }
@@ -408,16 +412,16 @@ impl Clock for WrongClock {
     }
 }
 
-/// A store whose process dies at one of its writes.
-struct Dying {
+/// A store that crashes the process at one of its writes.
+struct CrashingStore {
     store: Arc<MemoryStore>,
     left: AtomicI64,
 }
 
-impl Dying {
-    fn alive(&self) -> Result<(), StoreError> {
+impl CrashingStore {
+    fn next_write(&self) -> Result<(), StoreError> {
         match self.left.fetch_sub(1, Ordering::SeqCst) {
-            // Whatever ends the work of a process at once will do.
+            // Any error that aborts the attempt at once works.
             ..=1 => Err(StoreError::LeaseLost),
             _ => Ok(()),
         }
@@ -425,7 +429,7 @@ impl Dying {
 }
 
 #[async_trait]
-impl JobQueue for Dying {
+impl JobQueue for CrashingStore {
     async fn claim(
         &self,
         owner: &Owner,
@@ -445,7 +449,7 @@ impl JobQueue for Dying {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.alive()?;
+        self.next_write()?;
         self.store.record(lease, facts, calls).await
     }
 
@@ -455,7 +459,7 @@ impl JobQueue for Dying {
         release: Release,
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.alive()?;
+        self.next_write()?;
         self.store.release(lease, release, calls).await
     }
 
@@ -466,7 +470,7 @@ impl JobQueue for Dying {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError> {
-        self.alive()?;
+        self.next_write()?;
         self.store.finish(lease, outcome, facts, calls).await
     }
 

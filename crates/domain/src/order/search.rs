@@ -1,29 +1,29 @@
-//! Judging what a search for our order has found.
+//! Matching WHMCS orders to ours.
 
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
-use crate::order::{OrderStatus, Plan, WhmcsOrder};
+use crate::order::{WhmcsOrder, OrderStatus, Plan};
 
-/// What was looked for.
+/// The search criteria.
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
-    /// Our mark.
+    /// Our marker.
     pub marker: Marker,
-    /// What a twin without a mark would look like.
+    /// The plan, which an unmarked duplicate would match.
     pub plan: &'a Plan,
-    /// The highest order id of the client before our first AddOrder; `None` when no AddOrder
-    /// was ever begun, and then an unmarked order cannot be ours.
+    /// The client's highest order id before our first AddOrder; `None` when there was no AddOrder,
+    /// and then an unmarked order cannot be ours.
     pub watermark: Option<WhmcsOrderId>,
-    /// The order that AddOrder named in its answer: ours whatever it carries, and no twin of
-    /// itself.
+    /// The order id that AddOrder returned: ours whatever its notes contain, and never its own
+    /// duplicate.
     pub answered: Option<WhmcsOrderId>,
-    /// Which orders show that WHMCS keeps our marker; `None` when it is not known to.
+    /// The orders that prove that WHMCS keeps our marker; `None` without proof.
     pub markers_kept: Option<MarkersKept>,
-    /// Orders that an operator told us to forget.
+    /// Orders that an operator made us forget.
     pub forgotten: &'a [WhmcsOrderId],
 }
 
-/// The newest orders that were read back and all had kept our marker.
+/// The newest orders that were read back, all of which had kept our marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkersKept {
     /// The first of them.
@@ -33,33 +33,33 @@ pub struct MarkersKept {
 }
 
 impl Search<'_> {
-    /// Whether an order without the marker cannot be ours, since WHMCS kept markers when it was
-    /// made: orders before and after it kept theirs. A proof from before says nothing, since
-    /// an upgrade or a hook can end it at any time.
+    /// Whether an order without the marker cannot be ours, because orders before and after it kept
+    /// theirs. Only an earlier proof is not enough: an upgrade or a hook can change that at any
+    /// time.
     fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
         let kept = self.markers_kept;
         kept.is_some_and(|kept| kept.from < unmarked && unmarked < kept.to)
     }
 }
 
-/// What the search means.
+/// The result of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MatchResult {
     /// No order of ours.
     Absent,
     /// Exactly one order of ours.
     Found(WhmcsOrderId),
-    /// More than one order, or one that may be ours: only a person can tell.
+    /// More than one order, or one that may be ours: only an operator can decide.
     Refused(Refusal),
 }
 
-/// Decides over the client's complete list of orders.
+/// Matches the client's complete list of orders.
 ///
-/// One order with our mark is ours, and so is the one that staff left standing of several.
-/// More are `WHMCS_DUPLICATE_FOUND`. None, but an order like ours without a mark above the
-/// watermark, while WHMCS is not known to keep marks, is `WHMCS_OUTCOME_UNKNOWN` and names it.
+/// One order with our marker is ours, and so is the only one of several that staff did not end.
+/// Several are `WHMCS_DUPLICATE_FOUND`. Without any, an unmarked order above the watermark that
+/// matches the plan is `WHMCS_OUTCOME_UNKNOWN`, unless WHMCS is proven to keep markers.
 #[must_use]
-pub fn match_orders(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
+pub fn judge(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
     let remembered = || {
         orders
             .iter()
@@ -75,14 +75,14 @@ pub fn match_orders(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
         .collect();
     match (ours.as_slice(), live.as_slice()) {
         ([], _) => {}
-        // One of several that staff left standing is the one; a single order is ours even
-        // when they ended it, and then it is for a person to say what follows.
+        // The only one of several that staff did not end is ours. A single order is ours even if
+        // staff ended it, and then an operator decides.
         ([one], _) | (_, [one]) => return MatchResult::Found(one.id),
         (several, _) => {
             return MatchResult::Refused(Refusal::new(
                 Code::WhmcsDuplicateFound,
                 format!(
-                    "WHMCS orders {} all carry the mark of this order",
+                    "WHMCS orders {} all carry the marker of this order",
                     ids(several)
                 ),
             ));
@@ -91,18 +91,18 @@ pub fn match_orders(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
     let Some(watermark) = search.watermark else {
         return MatchResult::Absent;
     };
-    let twins: Vec<_> = remembered()
+    let duplicates: Vec<_> = remembered()
         .filter(|order| order.id > watermark && Some(order.id) != search.answered)
         .filter(|order| !search.rules_out(order.id) && is_unmarked_duplicate(order, search.plan))
         .collect();
-    if twins.is_empty() {
+    if duplicates.is_empty() {
         return MatchResult::Absent;
     }
     MatchResult::Refused(Refusal::new(
         Code::WhmcsOutcomeUnknown,
         format!(
-            "WHMCS order {} has the same client, products and cycles, carries no mark, and may be this order. If it is, write {} into its notes in WHMCS; if it is another order's, write the mark of that one there",
-            ids(&twins),
+            "WHMCS order {} has the same client, products and cycles, carries no marker, and may be this order. If it is, add {} to its notes in WHMCS; if it belongs to another order, add the marker of that one",
+            ids(&duplicates),
             search.marker
         ),
     ))
@@ -111,12 +111,12 @@ pub fn match_orders(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
 fn is_ours(order: &WhmcsOrder, search: &Search<'_>) -> bool {
     search.marker.is_in(&order.notes)
         || order.lines.iter().any(|seen| {
-            seen.marker.is_some_and(|mark| {
+            seen.marker.is_some_and(|marker| {
                 search
                     .plan
                     .lines
                     .iter()
-                    .any(|line| line.marker.item == mark.item)
+                    .any(|line| line.marker.item == marker.item)
             })
         })
 }
@@ -134,7 +134,7 @@ fn is_unmarked_duplicate(order: &WhmcsOrder, plan: &Plan) -> bool {
     if is_ended(order) {
         return false;
     }
-    // A half-made order may be ours too, so fewer lines than planned still count.
+    // A partially created order may be ours too, so fewer lines than planned still match.
     let mut wanted: Vec<_> = plan
         .lines
         .iter()

@@ -1,16 +1,16 @@
-//! What is done about services that stay pending.
+//! Activation of services that stay pending.
 
 use std::time::Duration;
 
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ActivationAction, ActivationProgress, ActivationState, OrderStatus, ServiceStatus, WhmcsOrder,
-    WhmcsService, next_activation_action,
+    WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus, ActivationState, ActivationAction, ActivationProgress,
+    next_activation_action,
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
 
-/// Its module may be called again.
+/// Its module is listed as idempotent.
 const HOSTING: ProductId = ProductId(1);
 /// It has no module.
 const SUPPORT: ProductId = ProductId(2);
@@ -48,14 +48,14 @@ fn next(set_up: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
 }
 
 #[test]
-fn a_service_without_module_that_was_left_beside_a_failed_one_is_made_active_by_accepting_again() {
+fn pending_service_without_module_is_accepted_again() {
     use ServiceStatus::{Active, Pending};
-    let begun = ActivationState::Creating { tried: Vec::new() };
+    let creating = ActivationState::Creating { tried: Vec::new() };
     let both = order(
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Pending)],
     );
-    assert_eq!(next(&begun, &both), ActivationAction::Create(ServiceId(2)));
+    assert_eq!(next(&creating, &both), ActivationAction::Create(ServiceId(2)));
     let tried = ActivationState::Creating {
         tried: vec![(ServiceId(2), None)],
     };
@@ -63,14 +63,11 @@ fn a_service_without_module_that_was_left_beside_a_failed_one_is_made_active_by_
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Active)],
     );
-    assert_eq!(
-        next(&tried, &left),
-        ActivationAction::Accept { run_modules: true }
-    );
+    assert_eq!(next(&tried, &left), ActivationAction::Accept { run_modules: true });
 }
 
 #[test]
-fn accepting_again_that_changes_nothing_is_reported_and_not_repeated() {
+fn ineffective_accept_is_reported_not_repeated() {
     let left = |status| order(status, &[(SUPPORT, ServiceStatus::Pending)]);
     let failed = ActivationState::Failed {
         texts: vec!["no".to_owned()],
@@ -78,15 +75,9 @@ fn accepting_again_that_changes_nothing_is_reported_and_not_repeated() {
     for (set_up, status) in [
         (ActivationState::Answered, OrderStatus::Pending),
         (failed, OrderStatus::Pending),
-        (
-            ActivationState::Creating { tried: Vec::new() },
-            OrderStatus::Active,
-        ),
+        (ActivationState::Creating { tried: Vec::new() }, OrderStatus::Active),
     ] {
         let next = next(&set_up, &left(status));
-        assert!(
-            matches!(next, ActivationAction::Refuse(_)),
-            "{set_up:?}: {next:?}"
-        );
+        assert!(matches!(next, ActivationAction::Refuse(_)), "{set_up:?}: {next:?}");
     }
 }

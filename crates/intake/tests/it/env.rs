@@ -1,4 +1,4 @@
-//! A subscriber between a scripted bus and a store that can be away.
+//! Test environment: a subscriber between a scripted bus and a store that can be unavailable.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, Clock, CommandResult, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap,
-    JobIntake, JobReader, Leadership, Start, StoreError, StreamError, Undecodable,
+    AdminCommand, CommandResult, Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader,
+    Leadership, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
@@ -24,7 +24,7 @@ pub(crate) struct TestEnv {
     pub(crate) start: Start,
     pub(crate) on_loss: OnLoss,
     clock: Arc<PausedClock>,
-    entropy: Arc<Names>,
+    entropy: Arc<SequentialNames>,
 }
 
 /// A running subscriber.
@@ -40,10 +40,10 @@ impl TestEnv {
         Self {
             source: Arc::default(),
             store: Arc::new(Store {
-                books: MemoryStore::new(Arc::clone(&clock) as _),
+                inner: MemoryStore::new(Arc::clone(&clock) as _),
                 away: AtomicBool::new(false),
                 slow_to_lead: AtomicBool::new(false),
-                unrecorded: AtomicU64::new(0),
+                failing_loss_records: AtomicU64::new(0),
                 accepted: AtomicU64::new(0),
             }),
             start: Start::Latest,
@@ -76,41 +76,41 @@ impl TestEnv {
         }
     }
 
-    /// The stored position, as the event it stands for.
+    /// The stored cursor, as the number of its event.
     pub(crate) async fn position(&self) -> Option<u8> {
-        let cursor = self.store.books.cursor(&channel()).await.unwrap()?;
+        let cursor = self.store.inner.cursor(&channel()).await.unwrap()?;
         cursor.replay_id.as_bytes().first().copied()
     }
 
-    /// Whether the `n`th order has a job.
+    /// Whether order `n` has a job.
     pub(crate) async fn has_job(&self, n: u32) -> bool {
         !self
             .store
-            .books
+            .inner
             .jobs_of(order_id(n))
             .await
             .unwrap()
             .is_empty()
     }
 
-    /// Who leads, in which term.
+    /// The leader and its term.
     pub(crate) async fn leader(&self) -> Option<(Owner, Epoch)> {
-        let stream = self.store.books.stream(&channel()).await.unwrap();
+        let stream = self.store.inner.stream(&channel()).await.unwrap();
         stream.leader.map(|(owner, epoch, _)| (owner, epoch))
     }
 }
 
 impl TestEnv {
-    /// Whether the leader's lease still holds.
+    /// Whether the leader's lease is still valid.
     pub(crate) async fn is_led(&self) -> bool {
-        let stream = self.store.books.stream(&channel()).await.unwrap();
+        let stream = self.store.inner.stream(&channel()).await.unwrap();
         stream
             .leader
             .is_some_and(|(_, _, until)| until > self.clock.now())
     }
 }
 
-/// Lets virtual time pass.
+/// Advances virtual time.
 pub(crate) async fn pass(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
@@ -128,11 +128,11 @@ pub(crate) fn lost() -> StreamError {
     }
 }
 
-/// Another name for each process, and no jitter.
+/// A different token for each process, and no jitter.
 #[derive(Default)]
-struct Names(AtomicU64);
+struct SequentialNames(AtomicU64);
 
-impl Entropy for Names {
+impl Entropy for SequentialNames {
     fn token(&self) -> String {
         self.0.fetch_add(1, Ordering::SeqCst).to_string()
     }
@@ -142,13 +142,13 @@ impl Entropy for Names {
     }
 }
 
-/// A store that can be away, or slow to say who leads.
+/// A store that can be unavailable, or slow to grant leadership.
 pub(crate) struct Store {
-    pub(crate) books: MemoryStore,
+    pub(crate) inner: MemoryStore,
     pub(crate) away: AtomicBool,
     pub(crate) slow_to_lead: AtomicBool,
-    /// So many lost positions cannot be recorded.
-    pub(crate) unrecorded: AtomicU64,
+    /// Number of cursor losses that fail to be recorded.
+    pub(crate) failing_loss_records: AtomicU64,
     pub(crate) accepted: AtomicU64,
 }
 
@@ -160,7 +160,7 @@ impl Store {
     fn open(&self) -> Result<&MemoryStore, StoreError> {
         match self.away.load(Ordering::SeqCst) {
             true => Err(StoreError::Unavailable("away".into())),
-            false => Ok(&self.books),
+            false => Ok(&self.inner),
         }
     }
 }
@@ -188,7 +188,7 @@ impl JobIntake for Store {
     }
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
-        // As long as a flush takes, so that something could come in between.
+        // The duration of a flush, so that something can happen in between.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let admissions = self.open()?.accept(delivery).await?;
         self.accepted.fetch_add(1, Ordering::SeqCst);
@@ -201,9 +201,9 @@ impl JobIntake for Store {
         epoch: Epoch,
         gap: &Gap,
     ) -> Result<(), StoreError> {
-        let left = self.unrecorded.load(Ordering::SeqCst);
+        let left = self.failing_loss_records.load(Ordering::SeqCst);
         if left > 0 {
-            self.unrecorded.store(left - 1, Ordering::SeqCst);
+            self.failing_loss_records.store(left - 1, Ordering::SeqCst);
             return Err(StoreError::Unavailable("away".into()));
         }
         self.open()?.record_cursor_loss(channel, epoch, gap).await
@@ -231,12 +231,7 @@ impl JobIntake for Store {
         self.open()?.redrive(channel, epoch, letter, read).await
     }
 
-    async fn act(
-        &self,
-        act: &AdminCommand,
-        by: &str,
-        reason: &str,
-    ) -> Result<CommandResult, StoreError> {
+    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
         self.open()?.act(act, by, reason).await
     }
 }

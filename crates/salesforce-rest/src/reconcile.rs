@@ -1,5 +1,4 @@
-//! Orders that the bridge has to do with, for comparing the books of the systems; and what a
-//! report would write.
+//! Orders for reconciliation between the systems, and previews of reports.
 
 use domain::id::{OrderId, OrgId};
 use domain::key::ClientId;
@@ -10,11 +9,11 @@ use serde_json::{Map, Value};
 
 use crate::RestOrders;
 use crate::error::Failure;
-use crate::orders::adapting;
+use crate::orders::with_available_fields;
 use crate::shape::Shape;
 use crate::wire;
 
-/// An order as Salesforce's books have it.
+/// An order as recorded in Salesforce.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookedOrder {
     /// The order.
@@ -25,22 +24,22 @@ pub struct BookedOrder {
     pub activation: ActivationStatus,
     /// `WHMCS_Order_ID__c`.
     pub whmcs_order: Option<String>,
-    /// The account's `WHMCS_Client_ID__c`, where it is a number.
+    /// The account's `WHMCS_Client_ID__c`, if it is a number.
     pub client: Option<ClientId>,
 }
 
 impl RestOrders {
-    /// The org that the login belongs to.
+    /// The org of the login.
     ///
     /// # Errors
     /// [`CallError`].
     pub async fn org(&self) -> Result<OrgId, CallError> {
         let org = self.client.org().await?;
-        Ok(OrgId::parse(&org).map_err(|error| Failure::garbled(Box::new(error)))?)
+        Ok(OrgId::parse(&org).map_err(|error| Failure::unexpected(Box::new(error)))?)
     }
 
-    /// Orders that are `Activating`, and those that were `Activated` or `Failed` and have been
-    /// modified since then, by id, at most `limit`, after `after`.
+    /// Orders that are `Activating`, or `Activated` or `Failed` and modified after `since`, by id,
+    /// at most `limit`, starting after `after`.
     ///
     /// # Errors
     /// [`CallError`].
@@ -51,7 +50,10 @@ impl RestOrders {
         limit: usize,
     ) -> Result<Vec<BookedOrder>, CallError> {
         let shape = self.shape().await?;
-        Ok(adapting!(shape, self.read_booked(since, after, limit))?)
+        Ok(with_available_fields!(
+            shape,
+            self.read_booked(since, after, limit)
+        )?)
     }
 
     async fn read_booked(
@@ -86,7 +88,7 @@ impl RestOrders {
                 Ok(BookedOrder {
                     order: row
                         .id("Id")?
-                        .ok_or_else(|| Failure::garbled("an order without an id"))?,
+                        .ok_or_else(|| Failure::unexpected("an order without an id"))?,
                     number: row.text("OrderNumber")?,
                     activation: self.activation(row.text(&order.activation_status)?),
                     whmcs_order: row.text(&order.whmcs_order)?,
@@ -96,16 +98,16 @@ impl RestOrders {
             .collect()
     }
 
-    /// The fields that this report would write to the order, without writing them.
+    /// The fields that this report would write to the order.
     ///
     /// # Errors
-    /// [`CallError`]: the org could not be looked over.
+    /// [`CallError`]: the org's fields could not be read.
     pub async fn preview(&self, report: &Report) -> Result<Map<String, Value>, CallError> {
         let shape: &Shape = self.shape().await?;
         Ok(self.report_body(shape, report))
     }
 
-    /// The name of the field that takes a line's service ids.
+    /// The name of the field for a line's service ids.
     #[must_use]
     pub fn service_field(&self) -> &str {
         &self.names.order_item.whmcs_service

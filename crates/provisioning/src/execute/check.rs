@@ -1,4 +1,4 @@
-//! Whether there is anything to do, and beginning it.
+//! Checks the order and starts the attempt.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use domain::time::Timestamp;
 
 use super::{Attempt, Flow, Release};
 
-/// An event can overtake the commit it tells of: so long after its arrival an order that is
-/// not there, or not `Activating` yet, is looked at again at these ages.
-const SECOND_LOOKS: [Duration; 3] = [
+/// An event can arrive before its commit is visible: an order that does not exist or is not
+/// `Activating` yet is checked again at these ages of the job.
+const RECHECKS: [Duration; 3] = [
     Duration::from_millis(250),
     Duration::from_millis(1250),
     Duration::from_millis(5250),
@@ -20,27 +20,27 @@ const SECOND_LOOKS: [Duration; 3] = [
 
 impl Attempt<'_> {
     /// Reads the order and decides whether there is anything to do.
-    pub(super) async fn look(&mut self) -> Result<Flow, StoreError> {
+    pub(super) async fn check_order(&mut self) -> Result<Flow, StoreError> {
         let job = &self.claimed.job;
-        let begun = self
+        let started = self
             .state
             .attempt
             .as_ref()
             .is_some_and(|(current, _)| *current == job.id);
-        if let Some(flow) = self.salesforce_is_away() {
+        if let Some(flow) = self.salesforce_unavailable() {
             return Ok(flow);
         }
-        // Taken before the call: an answer that is slow to reach us says what was true then.
-        let asked = self.now();
+        // Taken before the call: a slow answer describes the state at this time.
+        let read_at = self.now();
         let details = match self.ports.crm.details(job.order).await {
             Ok(Some(details)) => details,
             Ok(None) => {
-                if let Some(flow) = self.second_look(asked) {
+                if let Some(flow) = self.recheck(read_at) {
                     return Ok(flow);
                 }
                 let refusal = Refusal::new(Code::OrderNotFound, format!("order {}", job.order));
                 let mut facts = Vec::new();
-                if !begun {
+                if !started {
                     facts.push(Fact::Checked {
                         job: job.id.clone(),
                         idem_key: None,
@@ -48,7 +48,7 @@ impl Attempt<'_> {
                         account: None,
                     });
                 }
-                if !begun || self.state.phase == Phase::Working {
+                if !started || self.state.phase == Phase::Working {
                     facts.push(Fact::Refused(refusal));
                 }
                 return Ok(Flow::Finish(JobOutcome::Failed, facts));
@@ -56,67 +56,67 @@ impl Attempt<'_> {
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
         let activating = details.activation == ActivationStatus::Activating;
-        // The order is `Activating` by another key than the event's: it was asked for again
-        // since, or this very request's commit is still to be seen. An attempt begun by the
-        // older key would be overtaken by its own request.
+        // The order is `Activating` with another key than the event's: it was requested again
+        // since, or this request's commit is not visible yet. An attempt started with the older key
+        // would be superseded by its own request.
         let other_key = details.idem_key.is_some()
             && job.idem_key.is_some()
             && details.idem_key != job.idem_key;
-        if !begun
+        if !started
             && activating
             && other_key
-            && let Some(later) = self.second_look(asked)
+            && let Some(later) = self.recheck(read_at)
         {
             return Ok(later);
         }
-        if !begun && !activating {
-            // What the event asked for is over only when the order says so of its very key;
-            // else it may be a new request whose commit is still to be seen.
-            let over = details.activation == ActivationStatus::Activated
+        if !started && !activating {
+            // The request is done only if the order is `Activated` with its own key; otherwise it
+            // may be a new request whose commit is not visible yet.
+            let done = details.activation == ActivationStatus::Activated
                 && details.idem_key.is_some()
                 && details.idem_key == job.idem_key;
-            let later = if over { None } else { self.second_look(asked) };
+            let later = if done { None } else { self.recheck(read_at) };
             return Ok(later.unwrap_or_else(|| Flow::Finish(JobOutcome::Skipped, Vec::new())));
         }
-        // An attempt that was begun and finds the order elsewhere still goes to its report,
-        // which tells a write of ours whose reply was lost from a stranger's.
+        // An attempt that is about to report continues even if the order changed: the report
+        // distinguishes our own write, whose reply was lost, from another's.
         let reporting = matches!(self.next(), Step::Report { .. });
         let same_key = self
             .state
             .attempt
             .as_ref()
             .is_some_and(|(_, idem_key)| *idem_key == details.idem_key);
-        if begun && !reporting && !(activating && same_key) {
+        if started && !reporting && !(activating && same_key) {
             return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new()));
         }
         self.details = Some(details);
         Ok(Flow::Continue)
     }
 
-    /// `asked`: when the order was looked at.
-    fn second_look(&self, asked: Timestamp) -> Option<Flow> {
-        let age = asked.since(self.claimed.enqueued_at);
-        let next = SECOND_LOOKS.into_iter().find(|look| *look > age)?;
+    /// Releases the job until the next recheck, if any is left. `read_at`: when the order was read.
+    fn recheck(&self, read_at: Timestamp) -> Option<Flow> {
+        let age = read_at.since(self.claimed.enqueued_at);
+        let next = RECHECKS.into_iter().find(|recheck| *recheck > age)?;
         Some(Flow::Release(Release {
             after: next - age,
             deferral: false,
         }))
     }
 
-    pub(super) async fn begin(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
+    pub(super) async fn start(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
         let job = self.claimed.job.id.clone();
-        self.learn(Fact::Checked {
+        self.record(Fact::Checked {
             job,
             idem_key: details.idem_key.clone(),
             number: details.number.clone(),
             account: Some(details.account.id),
         })
         .await?;
-        // What exists in WHMCS already is not measured against today's mapping.
+        // An existing WHMCS order is not checked against the current mapping.
         if self.state.whmcs_order().is_none()
             && let Err(refusal) = self.plan(details)
         {
-            return self.refuse(refusal).await;
+            return self.fail(refusal).await;
         }
         Ok(Flow::Continue)
     }

@@ -1,4 +1,4 @@
-//! The order's machine: every (state, fact) pair, and what holds for any history.
+//! The order's state machine: every (state, fact) pair, and invariants of any history.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 use domain::failure::{Code, Refusal};
@@ -83,7 +83,7 @@ fn every_fact() -> Vec<Fact> {
     ]
 }
 
-/// Every stage of the road, by the facts that lead there.
+/// Every state, by the facts that lead to it.
 fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
     let checked = Fact::Checked {
         job: job("j1"),
@@ -103,9 +103,9 @@ fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
         lines: lines(),
         marker: MarkerCheck::Kept,
     };
-    let road = [checked, client, placing, placed, verified];
+    let facts = [checked, client, placing, placed, verified];
     let with =
-        |n: usize, more: Vec<Fact>| road[..n].iter().cloned().chain(more).collect::<Vec<_>>();
+        |n: usize, more: Vec<Fact>| facts[..n].iter().cloned().chain(more).collect::<Vec<_>>();
     let refused = Fact::Refused(Refusal::new(Code::WhmcsRejected, "no"));
     vec![
         ("requested", vec![]),
@@ -169,7 +169,7 @@ fn every_stage() -> Vec<(&'static str, Vec<Fact>)> {
     ]
 }
 
-/// One row a stage; the facts that may follow it, in the sequence of `every_fact`.
+/// One row per state: the facts that may follow it, in the sequence of `every_fact`.
 #[rustfmt::skip]
 const TABLE: &[(&str, &str)] = &[
     ("requested", "checked checked forgotten"),
@@ -190,23 +190,23 @@ const TABLE: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_fact_meets_every_state_and_only_the_legal_ones_move_it() {
+fn only_legal_facts_apply_in_each_state() {
     let stages = every_stage();
     assert_eq!(stages.len(), TABLE.len());
     for ((stage, facts), (name, legal)) in stages.iter().zip(TABLE) {
         assert_eq!(stage, name);
         let state = OrderState::replay(facts).unwrap();
-        let moved: Vec<_> = every_fact()
+        let legal_here: Vec<_> = every_fact()
             .iter()
             .filter(|fact| facts.last() != Some(*fact) && state.clone().apply(fact).is_ok())
             .map(Fact::name)
             .collect();
-        assert_eq!(moved.join(" "), *legal, "after {stage}");
+        assert_eq!(legal_here.join(" "), *legal, "after {stage}");
     }
 }
 
 #[test]
-fn a_fact_that_is_recorded_twice_in_a_row_counts_once() {
+fn repeated_fact_counts_once() {
     for (stage, facts) in every_stage() {
         let mut state = OrderState::default();
         for fact in &facts {
@@ -217,7 +217,7 @@ fn a_fact_that_is_recorded_twice_in_a_row_counts_once() {
 }
 
 #[test]
-fn an_attempt_that_was_overtaken_leaves_an_unknown_call_to_be_waited_for() {
+fn superseded_attempt_keeps_unknown_call() {
     let again = |facts: &[Fact]| {
         let checked = Fact::Checked {
             job: job("j9"),
@@ -234,8 +234,8 @@ fn an_attempt_that_was_overtaken_leaves_an_unknown_call_to_be_waited_for() {
             "place unknown" => {
                 assert!(matches!(again(&facts), Step::ReconcilePlacement { .. }));
                 let refused = Fact::Refused(Refusal::new(Code::WhmcsOutcomeUnknown, "two"));
-                let judged: Vec<_> = facts.iter().cloned().chain([refused]).collect();
-                assert!(matches!(again(&judged), Step::Place { .. }));
+                let failed: Vec<_> = facts.iter().cloned().chain([refused]).collect();
+                assert!(matches!(again(&failed), Step::Place { .. }));
             }
             _ => {}
         }
@@ -243,7 +243,7 @@ fn an_attempt_that_was_overtaken_leaves_an_unknown_call_to_be_waited_for() {
 }
 
 #[test]
-fn an_illegal_fact_names_both_halves() {
+fn illegal_fact_error_names_state_and_fact() {
     let error = OrderState::default()
         .apply(&Fact::Placed { order: ORDER })
         .unwrap_err();
@@ -251,7 +251,7 @@ fn an_illegal_fact_names_both_halves() {
 }
 
 #[test]
-fn an_intent_without_an_outcome_is_doubted_and_never_repeated() {
+fn intent_without_outcome_is_never_repeated() {
     for (stage, facts) in every_stage() {
         let state = OrderState::replay(&facts).unwrap();
         let step = next(&state, &job("j1"));
@@ -266,10 +266,10 @@ fn an_intent_without_an_outcome_is_doubted_and_never_repeated() {
 }
 
 proptest! {
-    /// Any legal history, cut anywhere, replays to a state whose next step was not done yet:
-    /// an order that exists is never placed again, and a reported attempt asks for nothing.
+    /// Any prefix of a legal history replays to a state whose next step was not done yet: an
+    /// existing order is never placed again, and a reported attempt has no next step.
     #[test]
-    fn no_prefix_of_any_history_asks_for_what_was_done(
+    fn replay_never_repeats_a_done_step(
         picks in prop::collection::vec(any::<prop::sample::Index>(), 0..60),
     ) {
         let all = every_fact();
@@ -277,8 +277,8 @@ proptest! {
         let mut placed = false;
         for pick in picks {
             let fact = pick.get(&all);
-            let Ok(moved) = state.clone().apply(fact) else { continue };
-            state = moved;
+            let Ok(after) = state.clone().apply(fact) else { continue };
+            state = after;
             match fact {
                 Fact::Placed { .. } => placed = true,
                 Fact::Forgotten { .. } => placed = false,
@@ -295,7 +295,7 @@ proptest! {
                 prop_assert!(state.whmcs_order().is_some());
             }
             prop_assert_eq!(state.phase == Phase::Reported, step == Step::Done);
-            // Somebody else's job always begins with the guard.
+            // Another job always starts with the guard.
             prop_assert_eq!(next(&state, &job("stranger")), Step::Check);
         }
     }

@@ -1,16 +1,14 @@
-//! Accepting the order and creating what is pending, each after a read-back.
+//! Accepts the order and creates pending services, each after a read-back.
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{
-    ActivationAction, ActivationProgress, Fact, WhmcsService, next_activation_action,
-};
+use domain::order::{Fact, WhmcsService, ActivationAction, ActivationProgress, next_activation_action};
 use domain::ports::{CallError, CatalogueEntry, ModuleKind, StoreError};
 
 use super::{Attempt, Flow};
 
 impl Attempt<'_> {
-    pub(super) async fn set_up(
+    pub(super) async fn activate(
         &mut self,
         client: ClientId,
         order: WhmcsOrderId,
@@ -19,9 +17,9 @@ impl Attempt<'_> {
         let seen = match self.ports.provisioner.order(client, order).await {
             Ok(Some(seen)) => seen,
             Ok(None) => {
-                let detail = format!("WHMCS order {order} is not there any more");
+                let detail = format!("WHMCS order {order} does not exist any more");
                 return self
-                    .refuse(Refusal::new(Code::WhmcsOrderMismatch, detail))
+                    .fail(Refusal::new(Code::WhmcsOrderMismatch, detail))
                     .await;
             }
             Err(error) => return self.after_no_effect(error).await,
@@ -37,17 +35,17 @@ impl Attempt<'_> {
         let quiet = self.settings.quiet_period;
         let module = |line: &WhmcsService| module_of(line, &catalogue);
         match next_activation_action(so_far, &seen, module, self.now(), quiet) {
-            ActivationAction::Done => self.learn(Fact::Accepted).await,
+            ActivationAction::Done => self.record(Fact::Accepted).await,
             ActivationAction::Accept { run_modules } => self.accept(order, run_modules).await,
             ActivationAction::Create(service) => self.create(service).await,
             ActivationAction::Wait(due) => Ok(self.until(due)),
-            ActivationAction::Refuse(refusal) => self.refuse(refusal).await,
+            ActivationAction::Refuse(refusal) => self.fail(refusal).await,
         }
     }
 
     async fn accept(&mut self, order: WhmcsOrderId, run_modules: bool) -> Result<Flow, StoreError> {
         let intent = Fact::Accepting { at: self.now() };
-        if let Some(flow) = self.intend(intent).await? {
+        if let Some(flow) = self.record_intent(intent).await? {
             return Ok(flow);
         }
         match self
@@ -56,18 +54,18 @@ impl Attempt<'_> {
             .accept_order(order, run_modules)
             .await
         {
-            Ok(()) => self.learn(Fact::AcceptAnswered).await,
+            Ok(()) => self.record(Fact::AcceptAnswered).await,
             Err(CallError::Refused(refusal)) => {
-                self.learn(Fact::AcceptFailed {
+                self.record(Fact::AcceptFailed {
                     text: refusal.detail,
                 })
                 .await
             }
             Err(CallError::Unknown { .. }) => {
-                self.learn(Fact::AcceptUnknown { at: self.now() }).await
+                self.record(Fact::AcceptUnknown { at: self.now() }).await
             }
             Err(error) => {
-                self.learn(Fact::NotAccepted).await?;
+                self.record(Fact::NotAccepted).await?;
                 self.after_no_effect(error).await
             }
         }
@@ -78,23 +76,23 @@ impl Attempt<'_> {
             at: self.now(),
             service,
         };
-        if let Some(flow) = self.intend(intent).await? {
+        if let Some(flow) = self.record_intent(intent).await? {
             return Ok(flow);
         }
         match self.ports.provisioner.create_service(service).await {
-            Ok(()) => self.learn(Fact::Created { service }).await,
+            Ok(()) => self.record(Fact::Created { service }).await,
             Err(CallError::Refused(refusal)) => {
-                self.learn(Fact::CreateFailed {
+                self.record(Fact::CreateFailed {
                     service,
                     text: refusal.detail,
                 })
                 .await
             }
             Err(CallError::Unknown { .. }) => {
-                self.learn(Fact::CreateUnknown { at: self.now() }).await
+                self.record(Fact::CreateUnknown { at: self.now() }).await
             }
             Err(error) => {
-                self.learn(Fact::NotCreated).await?;
+                self.record(Fact::NotCreated).await?;
                 self.after_no_effect(error).await
             }
         }

@@ -1,4 +1,4 @@
-//! What people may do to the store.
+//! Operator commands and the audit log.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use crate::key::{Channel, ReplayId, WhmcsOrderId};
 use crate::order::RetryAnswer;
 use crate::time::Timestamp;
 
-/// What can be held back by a person.
+/// What an operator can pause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Pausable {
-    /// The intake of a channel: nobody leads it. Events stay on the bus meanwhile.
+    /// The intake of a channel: no subscriber leads it, and events stay on the bus.
     Intake(Channel),
-    /// The workers' claims: nobody takes a job. Jobs in hand go on.
+    /// The workers' claims: no job is claimed. Jobs in progress continue.
     Worker,
 }
 
 impl Pausable {
-    /// The form at rest and for people: `worker`, or `intake` and the channel.
+    /// Parses the stored and displayed form: `worker`, or `intake` and the channel.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(' ') {
@@ -37,65 +37,64 @@ impl fmt::Display for Pausable {
     }
 }
 
-/// What a person does.
+/// A command of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdminCommand {
-    /// A dead letter needs nobody any more.
+    /// Close a dead letter.
     Dismiss {
         /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
         letter: i64,
     },
-    /// Whoever leads the letter's channel is to read it again and make the job it asks for.
+    /// Redrive a dead letter: the leader of its channel decodes it again and enqueues its job.
     Redrive {
         /// Its number.
         letter: i64,
     },
-    /// The stream of a channel goes on behind this position. Whoever leads loses its term, so
-    /// that it cannot move the cursor back.
+    /// Set the cursor of a channel. The leader loses its term, so that it cannot overwrite the
+    /// cursor.
     SetCursor {
         /// The channel.
         channel: Channel,
         /// The position.
         replay_id: ReplayId,
     },
-    /// The stream of a channel starts as on the first day.
+    /// Delete the cursor of a channel: the stream starts as on the first start.
     ResetCursor {
         /// The channel.
         channel: Channel,
     },
-    /// A WHMCS order that staff ended stands in the way no more.
+    /// Forget a WHMCS order that staff ended, so that a new one may be placed.
     Forget {
         /// The order.
         order: OrderId,
         /// The WHMCS order to forget.
         whmcs_order: WhmcsOrderId,
     },
-    /// Somebody has seen to this order; it needs no attention until it is asked for again.
+    /// Acknowledge an order: it needs no attention until it is requested again.
     Handle {
         /// The order.
         order: OrderId,
     },
-    /// Salesforce is about to be asked for another attempt at this order: the intent, written
-    /// before the call. Without an [`RetryRequested`](Self::AskedAgain) behind it nobody knows
-    /// whether Salesforce was asked.
+    /// Intent to request another attempt for this order in Salesforce, written before the call.
+    /// Without an [`RetryRequested`](Self::AskedAgain) after it, the outcome of the call is unknown.
     RequestRetry {
         /// The order.
         order: OrderId,
     },
-    /// What came of it. An order that was asked for again needs no attention until the attempt
-    /// begins; one to which something happened since the intent stays as it is.
+    /// The result of that call. A retried order needs no attention until the attempt starts. An
+    /// order that changed since the intent is left as it is.
     RetryRequested {
         /// The order.
         order: OrderId,
-        /// What Salesforce answered; `None`: nothing, or a refusal.
+        /// The answer of Salesforce; `None` for an error or a refusal.
         answer: Option<RetryAnswer>,
     },
-    /// Hold back.
+    /// Pause intake or workers.
     Pause {
         /// What.
         what: Pausable,
     },
-    /// Let go on.
+    /// Resume intake or workers.
     Resume {
         /// What.
         what: Pausable,
@@ -120,7 +119,7 @@ impl AdminCommand {
         }
     }
 
-    /// What it is done to, for the audit log.
+    /// The subject, for the audit log.
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
@@ -132,30 +131,30 @@ impl AdminCommand {
             Self::Forget { order, whmcs_order } => format!("{order}, WHMCS order {whmcs_order}"),
             Self::Handle { order } | Self::RequestRetry { order } => order.to_string(),
             Self::RetryRequested { order, answer } => {
-                let came = match answer {
+                let result = match answer {
                     Some(RetryAnswer::Asked) => "asked",
                     Some(RetryAnswer::NotFailed) => "it has not failed any more",
                     None => "Salesforce did not do it",
                 };
-                format!("{order}: {came}")
+                format!("{order}: {result}")
             }
             Self::Pause { what } | Self::Resume { what } => what.to_string(),
         }
     }
 }
 
-/// What became of an act.
+/// The result of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandResult {
-    /// It is done and in the audit log.
+    /// It was carried out and recorded in the audit log.
     Done,
-    /// There is no such dead letter open, channel, order or pause. Nothing was written.
+    /// No such open dead letter, channel, order or pause. Nothing was written.
     NotFound,
-    /// A worker has a job of the order in hand. Nothing was written; try again afterwards.
+    /// A worker is running a job of the order. Nothing was written; try again afterwards.
     Running,
 }
 
-/// Something that is held back.
+/// An active pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     /// What.
@@ -168,7 +167,7 @@ pub struct Pause {
     pub since: Timestamp,
 }
 
-/// A line of the audit log.
+/// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
     /// When, by the store's clock.
@@ -188,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_paused_reads_back_as_it_was_written() {
+    fn pausable_round_trips() {
         let channel = Channel::new("/event/X__e").unwrap();
         for what in [Pausable::Worker, Pausable::Intake(channel)] {
             assert_eq!(Pausable::parse(&what.to_string()), Some(what));
