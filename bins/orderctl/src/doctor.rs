@@ -25,16 +25,16 @@ pub(crate) async fn run(asked: Doctor, screen: &mut Screen) -> Result<Exit, Stop
     found.extend(clocks(&asked, &systems).await);
     let well = found.iter().all(|(_, found)| found.is_ok());
     let rows = found.into_iter().map(|(check, found)| {
-        let (ok, detail, mend) = match found {
+        let (ok, detail, fix) = match found {
             Ok(detail) => (true, detail, None),
-            Err((detail, mend)) => (false, detail, Some(mend)),
+            Err((detail, fix)) => (false, detail, Some(fix)),
         };
         let word = if ok { "ok" } else { "FAIL" };
-        let cells = [word, check, &detail, mend.unwrap_or_default()];
+        let cells = [word, check, &detail, fix.unwrap_or_default()];
         let cells = cells.map(str::to_owned).to_vec();
         (
             cells,
-            json!({"check": check, "ok": ok, "detail": detail, "mend": mend}),
+            json!({"check": check, "ok": ok, "detail": detail, "mend": fix}),
         )
     });
     let table = Table {
@@ -50,8 +50,8 @@ async fn store(asked: &Doctor) -> Found {
     let config = connect::store_config(&asked.store);
     let config = config.map_err(|_| ("DATABASE_URL cannot be used".to_owned(), REACH))?;
     if !config.is_there().await {
-        let mend = "Mend DATABASE_URL, or create it with `orderctl db migrate`";
-        return Err((format!("{config} is not there"), mend));
+        let fix = "Mend DATABASE_URL, or create it with `orderctl db migrate`";
+        return Err((format!("{config} is not there"), fix));
     }
     let schema = job_store::schema_status(&config).await;
     let schema = schema.map_err(|error| (told(&error), REACH))?;

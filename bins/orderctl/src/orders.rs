@@ -4,7 +4,7 @@ use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{OrderState, OrderStatus, Progress, RetryAnswer};
 use domain::ports::{
-    AdminCommand, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align,
+    AdminCommand, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align_calls,
 };
 use job_store::Store;
 use runtime::rfc3339;
@@ -82,7 +82,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let jobs = store.reader.jobs_of(row.order).await?;
     let facts = store.reader.facts_of(row.order).await?;
     let mut calls = store.reader.calls_of(row.order).await?;
-    align(&facts, &mut calls);
+    align_calls(&facts, &mut calls);
     let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
     let wait = Wait::of(&jobs, &facts);
@@ -93,7 +93,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         ("WHMCS order", show::maybe(row.whmcs_order)),
         ("state", row.stage.name().to_owned()),
         ("code", show::maybe(row.code)),
-        ("to do", show::maybe(entry.map(|entry| entry.remedy))),
+        ("to do", show::maybe(entry.map(|entry| entry.remediation))),
         ("attempts", row.attempts.to_string()),
         (
             "waiting for",
@@ -175,7 +175,7 @@ async fn ended_in_whmcs(
 pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
     match progress {
         Progress::Nothing | Progress::CreatingClient(_) => None,
-        Progress::ClientKnown { client }
+        Progress::ClientResolved { client }
         | Progress::Placing { client, .. }
         | Progress::Placed { client, .. }
         | Progress::Activating { client, .. }

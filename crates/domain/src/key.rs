@@ -58,13 +58,13 @@ text_keys! {
 
 impl EventId {
     /// Maximum stored length in bytes. Salesforce's ids are UUIDs.
-    pub const LONGEST: usize = 255;
+    pub const MAX_LEN: usize = 255;
 
     /// Whether every job store can hold it: PostgreSQL limits the size of index entries and rejects
     /// NUL in text.
     #[must_use]
     pub fn is_storable(&self) -> bool {
-        self.0.len() <= Self::LONGEST && !self.0.contains(char::is_control)
+        self.0.len() <= Self::MAX_LEN && !self.0.contains(char::is_control)
     }
 
     /// A replacement for an id that cannot be stored: the digest of its text, so that a redelivery

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus, ActivationState, ActivationAction, ActivationProgress,
-    next_activation_action,
+    ActivationAction, ActivationProgress, ActivationState, OrderStatus, ServiceStatus, WhmcsOrder,
+    WhmcsService, next_activation_action,
 };
 use domain::ports::ModuleKind;
 use domain::time::Timestamp;
@@ -55,7 +55,10 @@ fn pending_service_without_module_is_accepted_again() {
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Pending)],
     );
-    assert_eq!(next(&creating, &both), ActivationAction::Create(ServiceId(2)));
+    assert_eq!(
+        next(&creating, &both),
+        ActivationAction::Create(ServiceId(2))
+    );
     let tried = ActivationState::Creating {
         tried: vec![(ServiceId(2), None)],
     };
@@ -63,7 +66,10 @@ fn pending_service_without_module_is_accepted_again() {
         OrderStatus::Pending,
         &[(SUPPORT, Pending), (HOSTING, Active)],
     );
-    assert_eq!(next(&tried, &left), ActivationAction::Accept { run_modules: true });
+    assert_eq!(
+        next(&tried, &left),
+        ActivationAction::Accept { run_modules: true }
+    );
 }
 
 #[test]
@@ -75,9 +81,15 @@ fn ineffective_accept_is_reported_not_repeated() {
     for (set_up, status) in [
         (ActivationState::Answered, OrderStatus::Pending),
         (failed, OrderStatus::Pending),
-        (ActivationState::Creating { tried: Vec::new() }, OrderStatus::Active),
+        (
+            ActivationState::Creating { tried: Vec::new() },
+            OrderStatus::Active,
+        ),
     ] {
         let next = next(&set_up, &left(status));
-        assert!(matches!(next, ActivationAction::Refuse(_)), "{set_up:?}: {next:?}");
+        assert!(
+            matches!(next, ActivationAction::Refuse(_)),
+            "{set_up:?}: {next:?}"
+        );
     }
 }

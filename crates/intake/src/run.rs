@@ -231,7 +231,7 @@ impl Intake {
         };
         match self.ports.source.open(channel, &start).await {
             Ok(stream) => {
-                if instead.is_some_and(|instead| instead.epoch == epoch) {
+                if restart.is_some_and(|restart| restart.epoch == epoch) {
                     // What was published until now is not in this stream.
                     self.missed.notify_one();
                 }
@@ -366,7 +366,12 @@ impl Intake {
             detail: format!("{detail}; starting again from {start:?}").replace('\0', "\u{fffd}"),
         };
         tracing::error!(detail = gap.detail, "cursor lost; events may be missing");
-        match self.ports.store.record_cursor_loss(channel, epoch, &gap).await {
+        match self
+            .ports
+            .store
+            .record_cursor_loss(channel, epoch, &gap)
+            .await
+        {
             Ok(()) => {
                 measure::cursor_lost(channel);
                 self.missed.notify_one();

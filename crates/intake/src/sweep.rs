@@ -392,7 +392,8 @@ mod tests {
         for number in 1..=450 {
             env.activating(number, env.salesforce.now());
         }
-        env.crm.set_activation(order_id(7), ActivationStatus::Failed);
+        env.crm
+            .set_activation(order_id(7), ActivationStatus::Failed);
         env.advance(Duration::from_secs(121));
         assert_eq!(env.run_sweep().await.enqueued, 449);
         let queue_stats = env.store.queue_stats().await.expect("the store answers");

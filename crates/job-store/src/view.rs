@@ -6,9 +6,9 @@ use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter,
-    DeadLetterView, FinishedJob, GapView, JobStage, MarkKind, OrderRow, Pausable, Pause,
-    RecordedCall, StoreError, Undecodable, UndecodableReason,
+    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorChange,
+    CursorHistoryEntry, DeadLetter, DeadLetterView, FinishedJob, GapView, JobStage, OrderRow,
+    Pausable, Pause, RecordedCall, StoreError, Undecodable, UndecodableReason,
 };
 
 use crate::error::corrupt;
@@ -120,11 +120,11 @@ pub(crate) fn gap(found: &impl Columns) -> Result<GapView, StoreError> {
     })
 }
 
-pub(crate) fn mark(found: &impl Columns) -> Result<CursorMark, StoreError> {
+pub(crate) fn mark(found: &impl Columns) -> Result<CursorHistoryEntry, StoreError> {
     let kind = found.text("kind")?;
-    Ok(CursorMark {
+    Ok(CursorHistoryEntry {
         at: found.time("at")?,
-        kind: MarkKind::parse(&kind)
+        kind: CursorChange::parse(&kind)
             .ok_or_else(|| corrupt("cursor_mark.kind", format!("`{kind}` is no kind")))?,
         replay_id: found.maybe_bytes("replay_id")?.and_then(ReplayId::new),
         detail: found.text("detail")?,

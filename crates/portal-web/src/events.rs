@@ -21,7 +21,7 @@ use crate::status::{Status, View};
 /// How often a stream looks.
 const LOOK: Duration = Duration::from_secs(2);
 /// A stream ends after so long; the browser opens it again, with a token that is checked.
-const LONGEST: Duration = Duration::from_secs(900);
+const MAX_LEN: Duration = Duration::from_secs(900);
 
 struct Follower {
     portal: Arc<Portal>,
@@ -64,7 +64,7 @@ pub(crate) async fn follow(
         .try_acquire_owned()
         .map_err(|_| Problem::unavailable("Too many orders are being followed."))?;
     let follower = Follower {
-        ends_at: portal.ports.clock.monotonic() + LONGEST,
+        ends_at: portal.ports.clock.monotonic() + MAX_LEN,
         portal,
         customer,
         order,

@@ -138,7 +138,7 @@ impl CircuitBreaker {
     }
 
     /// Requests a probe now, because the cause may have been fixed.
-    pub fn want_probe(&self) {
+    pub fn request_probe(&self) {
         self.probe_wanted.notify_one();
     }
 

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    RetryAnswer, WhmcsClient, CustomerOrder, ItemReport, OrderDetails, WhmcsOrder,
-    PlaceRequest, Placed, Report, OrderGuard,
+    CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report, RetryAnswer,
+    WhmcsClient, WhmcsOrder,
 };
 use domain::ports::{
     CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Claimed, Clock, CrmOrders,

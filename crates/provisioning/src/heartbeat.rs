@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use domain::job::{LeaseToken, Lease};
+use domain::job::{Lease, LeaseToken};
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;

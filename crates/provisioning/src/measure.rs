@@ -89,7 +89,12 @@ pub(crate) fn step(name: &'static str, took: Duration) {
 }
 
 /// Counts a finished order, with its latency since the request.
-pub(crate) fn finished(outcome: JobOutcome, code: Option<Code>, requested: Timestamp, now: Timestamp) {
+pub(crate) fn finished(
+    outcome: JobOutcome,
+    code: Option<Code>,
+    requested: Timestamp,
+    now: Timestamp,
+) {
     let label = match outcome {
         JobOutcome::Succeeded => "success",
         JobOutcome::Failed => "failure",

@@ -144,7 +144,7 @@ where
 ///
 /// # Errors
 /// The signal handler cannot be installed.
-pub fn on_hangup(handler: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
+pub fn on_sighup(handler: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
     let mut hangups = signal(SignalKind::hangup())?;
     let cancelled = CancellationToken::new();
     let guard = cancelled.clone().drop_guard();

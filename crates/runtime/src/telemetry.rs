@@ -123,7 +123,7 @@ impl Metrics {
 
     /// Adds the store's pool connections, idle and busy, read at each scrape.
     #[must_use]
-    pub fn of_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
+    pub fn with_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
         self.pool = Some(Arc::new(read));
         self
     }

@@ -159,11 +159,11 @@ pub(crate) fn request(
 
 /// Limits of the fields that are kept of an undecodable event.
 const FIELDS: usize = 50;
-const LONGEST: usize = 255;
+const MAX_LEN: usize = 255;
 
 /// Displayable names and values, bounded; values that are not plain are omitted.
 fn readable(fields: &[(String, Value)]) -> Vec<(String, String)> {
-    let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
+    let cut = |text: &str| text.chars().take(MAX_LEN).collect::<String>();
     let plain = fields.iter().filter_map(|(name, value)| {
         let text = match inner(value) {
             Value::String(text) => cut(text),

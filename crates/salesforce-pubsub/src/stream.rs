@@ -247,7 +247,7 @@ fn unstorable(id: &EventId, body: &ProducerEvent) -> Undecodable {
     let bytes = id.as_str().len();
     let detail = format!(
         "the event id has {bytes} bytes, with control characters or more than {}; it is stored under its digest",
-        EventId::LONGEST
+        EventId::MAX_LEN
     );
     Undecodable {
         reason: UndecodableReason::Malformed,

@@ -6,8 +6,8 @@ use domain::decimal::Decimal;
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId, PricebookEntryId, PricebookId};
 use domain::order::{
-    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey,
-    PlaceRequest, Placed,
+    ActivationStatus, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey,
+    PlaceRequest, Placed, RetryAnswer,
 };
 use domain::ports::CallError;
 use serde::Deserialize;
@@ -288,7 +288,8 @@ impl RestOrders {
     pub(crate) async fn ask_for_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         let shape = self.shape().await?;
         let standing = self.read_standing(shape, order).await?;
-        let Some(standing) = standing.filter(|now| now.activation == ActivationStatus::Failed) else {
+        let Some(standing) = standing.filter(|now| now.activation == ActivationStatus::Failed)
+        else {
             return Ok(RetryAnswer::NotFailed);
         };
         let mut body = Map::new();

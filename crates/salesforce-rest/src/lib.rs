@@ -28,4 +28,4 @@ pub use fields::{
 };
 pub use mapping::mapping_overrides;
 pub use orders::RestOrders;
-pub use reconcile::BookedOrder;
+pub use reconcile::ReconcileOrder;

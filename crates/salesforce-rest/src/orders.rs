@@ -8,8 +8,8 @@ use domain::failure::Code;
 use domain::id::{AccountId, OrderId, OrgId};
 use domain::key::{ClientId, IdemKey};
 use domain::order::{
-    Account, ActivationStatus, RetryAnswer, Contact, CustomerOrder, Item, ItemReport, OrderDetails,
-    PlaceRequest, Placed, Product, Report, OrderGuard,
+    Account, ActivationStatus, Contact, CustomerOrder, Item, ItemReport, OrderDetails, OrderGuard,
+    PlaceRequest, Placed, Product, Report, RetryAnswer,
 };
 use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
 use outbound::Roots;
@@ -49,7 +49,7 @@ impl RestOrders {
     /// A description of the remaining daily API calls when less than a tenth is left, as reported
     /// to this process within the last hour.
     #[must_use]
-    pub fn scarcity(&self) -> Option<String> {
+    pub fn low_allowance(&self) -> Option<String> {
         let remaining = self.client.allowance.scarce()?;
         Some(format!(
             "{:.0} % of the day's API calls are left",

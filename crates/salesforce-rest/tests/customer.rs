@@ -7,7 +7,8 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, PricebookEntryId};
 use domain::order::{
-    ActivationStatus, RetryAnswer, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
+    ActivationStatus, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
+    RetryAnswer,
 };
 use domain::ports::{CallError, CrmOrders};
 use outbound::Roots;
@@ -164,7 +165,10 @@ async fn only_failed_orders_are_retried() {
     );
     let set = |field: &str, value: &str| rig.sim.set_field(order.as_str(), field, value).unwrap();
     set("Activation_Status__c", "Failed");
-    assert_eq!(rig.orders.request_retry(order).await.unwrap(), RetryAnswer::Asked);
+    assert_eq!(
+        rig.orders.request_retry(order).await.unwrap(),
+        RetryAnswer::Asked
+    );
     let seen = rig.orders.customer_orders(&[order]).await.unwrap();
     assert_eq!(seen[0].activation, ActivationStatus::Activating);
     assert_eq!(rig.sim.published().len(), 1);

@@ -7,14 +7,14 @@ pub const EXIT_CONFIG: u8 = 64;
 
 /// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {what}. {mend}")]
+#[error("{name}: {what}. {fix}")]
 pub struct Problem {
     /// The setting, by its environment name.
     pub name: &'static str,
     /// What is wrong. Never contains the value of a secret.
     pub what: String,
     /// How to fix it.
-    pub mend: String,
+    pub fix: String,
 }
 
 /// A collection of problems, so that one start reports all of them.
@@ -29,11 +29,11 @@ impl Problems {
     }
 
     /// Adds a problem.
-    pub fn add(&mut self, name: &'static str, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn add(&mut self, name: &'static str, what: impl Into<String>, fix: impl Into<String>) {
         self.0.push(Problem {
             name,
             what: what.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         });
     }
 
@@ -63,7 +63,7 @@ impl Problems {
         name: &'static str,
         value: Option<&str>,
         default: &str,
-        mend: &str,
+        fix: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let text = value
@@ -72,7 +72,7 @@ impl Problems {
             .unwrap_or(default);
         let parsed = parse(text);
         if parsed.is_none() {
-            self.add(name, format!("`{text}` is not valid"), mend);
+            self.add(name, format!("`{text}` is not valid"), fix);
         }
         parsed
     }

@@ -52,10 +52,10 @@ impl Endpoint {
     /// # Errors
     /// A [`Problem`] of the setting.
     pub fn parse(name: &'static str, text: &str) -> Result<Self, Problem> {
-        let problem = |what: String, mend: &str| Problem {
+        let problem = |what: String, fix: &str| Problem {
             name,
             what,
-            mend: mend.to_owned(),
+            fix: fix.to_owned(),
         };
         // The value is not shown, because it may contain a password.
         let url = Url::parse(text.trim()).map_err(|error| {

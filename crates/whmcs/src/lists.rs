@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use domain::key::ClientId;
-use domain::order::{WhmcsService, WhmcsOrder};
+use domain::order::{WhmcsOrder, WhmcsService};
 use domain::ports::CallError;
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{WhmcsClient, ClientStatus, WhmcsOrder};
+use domain::order::{ClientStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
 use serde_json::{Map, Value};
 

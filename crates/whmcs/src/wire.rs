@@ -1,7 +1,7 @@
 //! Tolerant parsing of answers: ids as numbers or strings, lists in every PHP encoding.
 
 use domain::key::{ClientId, LineMarker, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus};
+use domain::order::{OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
 use serde_json::{Map, Value};
 
 /// An id, as number or string; `None` for zero and anything else.

@@ -52,7 +52,7 @@ async fn frozen_worker(engine: Engine) {
     let other = Process::start(WORKER, &settings, &log);
     env.until_activation(&order, "Activated").await;
     frozen.signal(Signal::CONT);
-    until_logged(&frozen_log, "job dropped").await;
+    until_logged(&frozen_log, "attempt aborted").await;
     env.assert_provisioned_once(&order);
     assert_eq!(env.whmcs.orders().len(), 1);
     frozen.stop().await;

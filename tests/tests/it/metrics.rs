@@ -66,7 +66,7 @@ async fn counters_are_exported_at_zero_and_then_count() {
     }
     let order = *env.approve(1).first().unwrap();
     env.until_activation(&order, "Activated").await;
-    until_logged(&worker_log, "job left our hands").await;
+    until_logged(&worker_log, "attempt finished").await;
     // Gauges are set every few seconds.
     env.until(async || {
         let shown = page(&subscriber_log, "subscriber", "/metrics").await.1;

@@ -24,7 +24,7 @@ async fn sighup_ends_wait_after_rejected_login() {
     let log = env.file("subscriber.log");
     let settings = env.without_crashes(env.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &log);
-    until_logged(&log, "no token from Salesforce").await;
+    until_logged(&log, "Salesforce login failed").await;
     let (status, ready) = page(&log, "subscriber", "/readyz").await;
     assert_eq!(status, 503);
     assert!(ready.contains("pre-authorise the user"), "{ready}");

@@ -99,7 +99,7 @@ pub(crate) enum Noun {
     Resume(Hold),
     /// Compare Salesforce, the store and WHMCS, and enqueue activations without a job
     #[command(
-        after_help = "Enqueues nothing with --check. What else differs is for people; each line names the mend.\n\nExample:\n  orderctl reconcile --check -o json"
+        after_help = "Enqueues nothing with --check. What else differs is for people; each line names the fix.\n\nExample:\n  orderctl reconcile --check -o json"
     )]
     Reconcile(Reconcile),
     /// What people did, newest first

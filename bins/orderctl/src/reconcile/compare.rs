@@ -1,12 +1,12 @@
 //! What differs between the books of one order. Pure.
 
 use domain::id::{OrderId, OrgId};
-use domain::job::{Admission, Earlier, NewJob, admit};
+use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Marker, WhmcsOrderId};
 use domain::order::{OrderState, OrderStatus, Phase, WhmcsOrder};
 use domain::ports::{JobView, Pending};
 use domain::time::Timestamp;
-use salesforce_rest::BookedOrder;
+use salesforce_rest::ReconcileOrder;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +40,15 @@ impl Kind {
         }
     }
 
-    pub(crate) const fn mend(self) -> &'static str {
+    pub(crate) const fn fix(self) -> &'static str {
         match self {
             Self::NoJob => "Run `orderctl reconcile` without --check, or wait for the sweep",
             Self::Duplicate => "Decide which WHMCS order is right and cancel the others",
             Self::GoneFromWhmcs => {
-                "Put the WHMCS order right; or, when it was ended on purpose, run `orderctl orders forget-whmcs` and set Activation Status back to Activating"
+                "Put the WHMCS order right; or, when it was ended on purpose, run `orderctl orders forget-whmcs` and set ActivationStatus Status back to Activating"
             }
             Self::NotWrittenBack => {
-                "Set Activation Status back to Activating: what exists is adopted and reported again"
+                "Set ActivationStatus Status back to Activating: what exists is adopted and reported again"
             }
         }
     }
@@ -57,7 +57,7 @@ impl Kind {
 /// Everything that is known of one order.
 pub(crate) struct Books<'a> {
     pub(crate) org: OrgId,
-    pub(crate) booked: &'a BookedOrder,
+    pub(crate) orders_to_reconcile: &'a ReconcileOrder,
     pub(crate) jobs: &'a [JobView],
     pub(crate) state: &'a OrderState,
     /// All orders of its WHMCS client; `None` where no client is known.
@@ -69,8 +69,8 @@ pub(crate) fn differences(books: &Books<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add = |kind, detail| {
         found.push(Difference {
-            order: books.booked.order,
-            number: books.booked.number.clone(),
+            order: books.orders_to_reconcile.order,
+            number: books.orders_to_reconcile.number.clone(),
             kind,
             detail,
         });
@@ -100,7 +100,11 @@ pub(crate) fn differences(books: &Books<'_>) -> Vec<Difference> {
             Some(_) => {}
         }
     }
-    let stands = books.booked.whmcs_order.as_deref().map(str::trim);
+    let stands = books
+        .orders_to_reconcile
+        .whmcs_order
+        .as_deref()
+        .map(str::trim);
     if books.state.phase == Phase::Reported && stands != Some(placed.to_string().as_str()) {
         let stands = stands.filter(|text| !text.is_empty()).unwrap_or("empty");
         add(
@@ -116,7 +120,7 @@ impl Books<'_> {
     fn ours(&self) -> Option<Vec<WhmcsOrderId>> {
         let marker = Marker {
             org: self.org,
-            order: self.booked.order,
+            order: self.orders_to_reconcile.order,
         };
         let ours = self.sightings?.iter();
         let ours = ours.filter(|sighting| marker.is_in(&sighting.notes) && is_live(sighting));
@@ -138,7 +142,7 @@ pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> 
     let job = NewJob::of_sweep(pending, now);
     let earlier: Vec<_> = jobs
         .iter()
-        .map(|view| Earlier {
+        .map(|view| EarlierJob {
             idem_key: view.job.idem_key.as_ref(),
             outcome: view.outcome,
             requested_at: view.job.requested_at,

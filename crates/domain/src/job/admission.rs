@@ -19,7 +19,7 @@ pub enum Admission {
 
 /// What deduplication needs to know of an earlier job of the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Earlier<'a> {
+pub struct EarlierJob<'a> {
     /// Its request's key.
     pub idem_key: Option<&'a IdemKey>,
     /// Its outcome; `None` while it is queued or running.
@@ -30,7 +30,7 @@ pub struct Earlier<'a> {
 
 /// Whether a new request becomes a job, given the order's earlier jobs, oldest first.
 #[must_use]
-pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
+pub fn admit(job: &NewJob, earlier: &[EarlierJob<'_>]) -> Admission {
     let duplicate = match job.source {
         Source::Event => is_duplicate_event(job, earlier),
         Source::Reconcile => is_duplicate_activation(job, earlier),
@@ -43,11 +43,11 @@ pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
 
 /// A job that is queued, running or succeeded with the same key is the same request. But when the
 /// order's last job failed, a new event is the operator's retry, whatever its key.
-fn is_duplicate_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+fn is_duplicate_event(job: &NewJob, earlier: &[EarlierJob<'_>]) -> bool {
     let last_failed = earlier
         .last()
         .is_some_and(|job| job.outcome == Some(JobOutcome::Failed));
-    let same_request = |earlier: &Earlier<'_>| {
+    let same_request = |earlier: &EarlierJob<'_>| {
         earlier.idem_key == job.idem_key.as_ref()
             && matches!(earlier.outcome, None | Some(JobOutcome::Succeeded))
     };
@@ -58,7 +58,7 @@ fn is_duplicate_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
 /// with its key succeeded, or when one requested since the activation began has succeeded or
 /// failed: only an operator starts a second attempt. Both times are Salesforce's. Jobs that were
 /// skipped or superseded did nothing for the activation and do not count.
-fn is_duplicate_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+fn is_duplicate_activation(job: &NewJob, earlier: &[EarlierJob<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
         let since_it_began = earlier.requested_at >= job.requested_at;
@@ -96,10 +96,14 @@ mod tests {
         }
     }
 
-    fn check(job: &NewJob, earlier: &[(Option<&IdemKey>, Option<JobOutcome>)], expected: Admission) {
+    fn check(
+        job: &NewJob,
+        earlier: &[(Option<&IdemKey>, Option<JobOutcome>)],
+        expected: Admission,
+    ) {
         let earlier: Vec<_> = earlier
             .iter()
-            .map(|(idem_key, outcome)| Earlier {
+            .map(|(idem_key, outcome)| EarlierJob {
                 idem_key: *idem_key,
                 outcome: *outcome,
                 requested_at: REQUESTED,

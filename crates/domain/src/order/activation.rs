@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::failure::{Code, Refusal};
 use crate::key::ServiceId;
-use crate::order::{Fact, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus};
+use crate::order::{Fact, OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
 use crate::ports::ModuleKind;
 use crate::time::Timestamp;
 
@@ -244,7 +244,9 @@ pub fn next_activation_action(
         .iter()
         .all(|line| module(line) != ModuleKind::Unlisted);
     let tried = match set_up {
-        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => tried.as_slice(),
+        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => {
+            tried.as_slice()
+        }
         _ => &[],
     };
     // ModuleCreate does nothing for a service without a module; AcceptOrder activates it. A call
@@ -259,10 +261,17 @@ pub fn next_activation_action(
         ActivationState::NotStarted if seen.status == OrderStatus::Pending => {
             ActivationAction::Accept { run_modules: true }
         }
-        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } | ActivationState::Creating { .. } if accept_again => {
+        ActivationState::Unknown { .. }
+        | ActivationState::InFlight { .. }
+        | ActivationState::Creating { .. }
+            if accept_again =>
+        {
             ActivationAction::Accept { run_modules: true }
         }
-        ActivationState::NotStarted | ActivationState::Answered | ActivationState::Unknown { .. } | ActivationState::InFlight { .. }
+        ActivationState::NotStarted
+        | ActivationState::Answered
+        | ActivationState::Unknown { .. }
+        | ActivationState::InFlight { .. }
             if repeatable =>
         {
             match first {
@@ -271,14 +280,16 @@ pub fn next_activation_action(
                 None => failed(seen, creation_report(&pending, tried)),
             }
         }
-        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => ActivationAction::Refuse(Refusal::new(
-            Code::WhmcsOutcomeUnknown,
-            format!(
-                "WHMCS order {}: the answer to creating {} was lost and it is still Pending; it may have been created",
-                seen.id,
-                services(&pending)
-            ),
-        )),
+        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => {
+            ActivationAction::Refuse(Refusal::new(
+                Code::WhmcsOutcomeUnknown,
+                format!(
+                    "WHMCS order {}: the answer to creating {} was lost and it is still Pending; it may have been created",
+                    seen.id,
+                    services(&pending)
+                ),
+            ))
+        }
         ActivationState::NotStarted | ActivationState::Answered => still_pending(seen, &pending),
         ActivationState::Failed { texts } => failed(
             seen,

@@ -8,30 +8,31 @@ mod customer;
 mod cycle;
 mod details;
 mod fact;
+mod match_orders;
 mod outcome;
 mod placed;
 mod plan;
 mod progress;
-mod search;
 mod state;
 mod step;
 mod whmcs;
 
-pub use activation::{MAX_UNKNOWN_CALLS, ActivationState, ActivationAction, ActivationProgress, next_activation_action};
+pub use activation::{
+    ActivationAction, ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS,
+    next_activation_action,
+};
 pub use customer::{
-    RetryAnswer, BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest,
-    Placed,
+    BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest, Placed,
+    RetryAnswer,
 };
 pub use cycle::{Cycle, UnknownCycle};
-pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, Product, OrderGuard};
+pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
+pub use match_orders::{MarkerProof, MatchResult, Search, match_orders};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use progress::{Placing, Progress, UnknownCall};
-pub use search::{MarkersKept, Search, MatchResult, judge};
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};
-pub use whmcs::{
-    WhmcsClient, ClientStatus, WhmcsService, WhmcsOrder, OrderStatus, ServiceStatus,
-};
+pub use whmcs::{ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, LineMarker, ServiceId};
-use crate::order::{Line, WhmcsService, WhmcsOrder, OrderStatus, Plan};
+use crate::order::{Line, OrderStatus, Plan, WhmcsOrder, WhmcsService};
 
 /// A planned line and the service that WHMCS created for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

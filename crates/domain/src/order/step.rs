@@ -2,7 +2,9 @@
 
 use crate::failure::Refusal;
 use crate::key::{ClientId, JobId, WhmcsOrderId};
-use crate::order::{OrderState, Phase, Placing, Progress, ActivationState, ActivationProgress, UnknownCall};
+use crate::order::{
+    ActivationProgress, ActivationState, OrderState, Phase, Placing, Progress, UnknownCall,
+};
 use crate::time::Timestamp;
 
 /// The next step for an order. Each step records at least one fact.
@@ -145,12 +147,14 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
     match &state.progress {
         Progress::Nothing => Step::ResolveClient,
         Progress::CreatingClient(Placing::InFlight { .. }) => Step::RecordClientUnknown,
-        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => Step::ReconcileClient {
-            since: *at,
-            empty_searches: *empty_searches,
-        },
+        Progress::CreatingClient(Placing::Unknown { at, empty_searches }) => {
+            Step::ReconcileClient {
+                since: *at,
+                empty_searches: *empty_searches,
+            }
+        }
         Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
-        Progress::ClientKnown { client } => Step::Place {
+        Progress::ClientResolved { client } => Step::Place {
             client: *client,
             watermark: state.watermark_of(*client),
             unknown: None,

@@ -222,12 +222,12 @@ pub struct CallRecord {
 impl CallRecord {
     /// Number of calls kept per job, the newest. Calls are numbered from 1 within their job, so
     /// that omitted ones can be counted.
-    pub const KEPT: usize = 200;
+    pub const MAX_KEPT: usize = 200;
 
     /// The newest calls of a commit that are kept, and the number of omitted ones before them.
     #[must_use]
     pub fn newest(calls: &[Self]) -> (usize, &[Self]) {
-        let skipped = calls.len().saturating_sub(Self::KEPT);
+        let skipped = calls.len().saturating_sub(Self::MAX_KEPT);
         (skipped, &calls[skipped..])
     }
 }
@@ -264,16 +264,16 @@ impl CallAction {
 /// a fact's time is the store's at its commit. So all calls of a job may appear early by the time
 /// between claim and start. An effect is never called before its intent is recorded, so the first
 /// such call reveals the offset.
-pub fn align(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
+pub fn align_calls(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
     for of_job in calls.chunk_by_mut(|one, next| one.job == next.job) {
         let early = of_job.iter().enumerate().filter_map(|(n, made)| {
             let action = made.call.action;
             let first = of_job
                 .iter()
                 .position(|other| other.call.action == action)?;
-            let intent = facts
-                .iter()
-                .find(|recorded| recorded.job == made.job && action.is_intended_by(&recorded.fact))?;
+            let intent = facts.iter().find(|recorded| {
+                recorded.job == made.job && action.is_intended_by(&recorded.fact)
+            })?;
             (first == n).then(|| intent.at.since(made.call.at))
         });
         let early = early.max().unwrap_or_default();
@@ -313,11 +313,11 @@ mod tests {
             made("a", 3, CallAction::AcceptOrder, 300),
             made("b", 1, CallAction::AcceptOrder, 50),
         ];
-        align(&facts, &mut calls);
+        align_calls(&facts, &mut calls);
         let aligned = calls.each_ref().map(|made| made.call.at.as_millis());
         assert_eq!(aligned, [112, 125, 322, 50]);
         let again = calls.clone();
-        align(&facts, &mut calls);
+        align_calls(&facts, &mut calls);
         assert_eq!(calls, again);
     }
 

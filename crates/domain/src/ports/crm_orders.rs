@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::id::{AccountId, OrderId};
 use crate::key::{ClientId, CorrelationId, IdemKey};
 use crate::order::{
-    RetryAnswer, CustomerOrder, ItemReport, OrderDetails, PlaceRequest, Placed, Report, OrderGuard,
+    CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report, RetryAnswer,
 };
 use crate::ports::CallError;
 use crate::time::Timestamp;

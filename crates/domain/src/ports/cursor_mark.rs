@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 /// Why an entry of the cursor history was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MarkKind {
+pub enum CursorChange {
     /// Sampled periodically as it moves.
     Sampled,
     /// A new term of leadership began.
@@ -20,7 +20,7 @@ pub enum MarkKind {
     Lost,
 }
 
-impl MarkKind {
+impl CursorChange {
     /// Every kind.
     pub const ALL: [Self; 5] = [
         Self::Sampled,
@@ -52,20 +52,20 @@ impl MarkKind {
 /// An entry of the cursor history. Written in the commit of the change it records; informational
 /// only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CursorMark {
+pub struct CursorHistoryEntry {
     /// When, by the store's clock.
     pub at: Timestamp,
     /// Why it was written.
-    pub kind: MarkKind,
+    pub kind: CursorChange,
     /// The cursor then; `None` while there was none.
     pub replay_id: Option<ReplayId>,
     /// Who, and what happened.
     pub detail: String,
 }
 
-impl CursorMark {
+impl CursorHistoryEntry {
     /// Minimum interval between samples.
     pub const EVERY: Duration = Duration::from_secs(600);
     /// Number of entries kept per channel, the newest.
-    pub const KEPT: usize = 1000;
+    pub const MAX_KEPT: usize = 1000;
 }

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
 use crate::key::{Channel, EventId, Owner, ReplayId};
-use crate::ports::{AdminCommand, CommandResult, Alert, DeadLetterView, ProcessReport, StoreError, Undecodable};
+use crate::ports::{
+    AdminCommand, Alert, CommandResult, DeadLetterView, ProcessReport, StoreError, Undecodable,
+};
 use crate::time::Timestamp;
 
 /// A stored cursor.
@@ -87,7 +89,7 @@ pub struct Gap {
 }
 
 /// Minimum age for pruning: the bus may redeliver events of the last three days.
-pub const SHORTEST_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const MIN_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Minimum age for pruning entries of the audit log.
 pub const AUDIT_RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -211,13 +213,18 @@ pub trait JobIntake: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`]: whether it was carried out is unknown; check before repeating
     /// it.
-    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError>;
+    async fn act(
+        &self,
+        act: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError>;
 
     /// Deletes, in small commits, rows older than `older_than` that are no longer needed: finished
     /// jobs with their calls, event ids, the facts of orders without a job and without a binding
     /// fact ([`Fact::binds`](crate::order::Fact::binds)), closed dead letters, gaps except the
     /// newest of each channel, and entries of the audit log. The facts of every other order are
-    /// kept forever: they prove that it was already provisioned. [`SHORTEST_RETENTION`] and, for
+    /// kept forever: they prove that it was already provisioned. [`MIN_RETENTION`] and, for
     /// the audit log, [`AUDIT_RETENTION`] are lower bounds. May be repeated and interrupted. The
     /// default keeps everything.
     ///
@@ -229,7 +236,7 @@ pub trait JobIntake: Send + Sync {
     }
 
     /// Stores a process's heartbeat, replacing its previous one, and removes the processes without
-    /// one for [`PROCESS_FORGOTTEN_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
+    /// one for [`PROCESS_REMOVED_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
     /// crash; the next heartbeat makes up for it. The default stores nothing.
     ///
     /// # Errors

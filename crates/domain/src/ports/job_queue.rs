@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{JobOutcome, Lease, NewJob};
 use crate::key::Owner;
-use crate::order::{Fact, MarkersKept};
+use crate::order::{Fact, MarkerProof};
 use crate::ports::{CallRecord, StoreError};
 use crate::time::Timestamp;
 
@@ -28,7 +28,7 @@ pub struct Claimed {
     pub facts: Vec<Fact>,
     /// The orders that prove that WHMCS keeps our marker; `None` when there is no proof, or when
     /// the newest order that was read back had lost it.
-    pub markers_kept: Option<MarkersKept>,
+    pub marker_proof: Option<MarkerProof>,
 }
 
 /// Why and for how long a job is released.
@@ -44,7 +44,7 @@ pub struct Release {
 ///
 /// Call records are written in the next commit and need none of their own. They are informational:
 /// a record lost in a crash before that commit is missing in the timeline only. A job keeps its
-/// newest [`CallRecord::KEPT`].
+/// newest [`CallRecord::MAX_KEPT`].
 #[async_trait]
 pub trait JobQueue: Send + Sync {
     /// Claims up to `limit` due jobs, the longest due first, each with a new lease token and a

@@ -9,9 +9,9 @@ use crate::job::{JobOutcome, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::{Fact, OrderState, next};
 use crate::ports::{
-    Alert, AuditEntry, CallStats, Cursor, CursorMark, DeadLetterView, FinishedJob, Epoch, GapView,
-    JobStage, OrderQuery, OrderRow, AttemptStats, Pause, ProcessView, RecordedCall, UnreadableJobs,
-    StoreError, StuckOrders,
+    Alert, AttemptStats, AuditEntry, CallStats, Cursor, CursorHistoryEntry, DeadLetterView, Epoch,
+    FinishedJob, GapView, JobStage, OrderQuery, OrderRow, Pause, ProcessView, RecordedCall,
+    StoreError, StuckOrders, UnreadableJobs,
 };
 use crate::time::Timestamp;
 
@@ -120,7 +120,7 @@ pub trait JobReader: Send + Sync {
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
 
     /// The calls of the order's jobs, in sequence within each job: up to
-    /// [`CallRecord::KEPT`](crate::ports::CallRecord::KEPT) per job, and none of pruned jobs.
+    /// [`CallRecord::MAX_KEPT`](crate::ports::CallRecord::KEPT) per job, and none of pruned jobs.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -178,7 +178,7 @@ pub trait JobReader: Send + Sync {
         &self,
         channel: &Channel,
         limit: usize,
-    ) -> Result<Vec<CursorMark>, StoreError>;
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError>;
 
     /// A job.
     ///
@@ -230,7 +230,11 @@ pub trait JobReader: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn finished_jobs(&self, since: Timestamp, limit: usize) -> Result<Vec<FinishedJob>, StoreError>;
+    async fn finished_jobs(
+        &self,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<FinishedJob>, StoreError>;
 
     /// The active pauses.
     ///

@@ -18,27 +18,28 @@ mod listing;
 mod monitoring;
 mod provisioner;
 
-pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
+pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align_calls};
 pub use clock::{Clock, Entropy};
-pub use command::{AdminCommand, CommandResult, AuditEntry, Pausable, Pause};
+pub use command::{AdminCommand, AuditEntry, CommandResult, Pausable, Pause};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
-pub use cursor_mark::{CursorMark, MarkKind};
+pub use cursor_mark::{CursorChange, CursorHistoryEntry};
 pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_source::{
     BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
 pub use job_intake::{
     AUDIT_RETENTION, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership,
-    Pruned, SHORTEST_RETENTION,
+    MIN_RETENTION, Pruned,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
-pub use job_reader::{JobReader, JobView, RecordedFact, StreamView, QueueStats, Wait};
+pub use job_reader::{JobReader, JobView, QueueStats, RecordedFact, StreamView, Wait};
 pub use listing::{
-    DeadLetterView, FinishedJob, GapView, Acknowledgement, JobStage, OrderNames, OrderQuery, OrderRow,
+    Acknowledgement, DeadLetterView, FinishedJob, GapView, JobStage, OrderNames, OrderQuery,
+    OrderRow,
 };
 pub use monitoring::{
-    Alert, CallStats, Condition, AttemptStats, PROCESS_ALIVE, PROCESS_FORGOTTEN_AFTER, ProcessReport,
-    ProcessView, UnreadableJobs, Setting, ConditionKind, StuckOrders, Notified,
+    Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, PROCESS_ALIVE,
+    PROCESS_REMOVED_AFTER, ProcessReport, ProcessView, Setting, StuckOrders, UnreadableJobs,
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,

@@ -66,7 +66,7 @@ impl ConditionKind {
     /// The kind of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|sign| sign.name() == name)
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -129,7 +129,7 @@ impl ProcessView {
     #[must_use]
     pub fn shows(&self, kind: ConditionKind) -> Option<&Condition> {
         let mut conditions = self.report.conditions.iter();
-        conditions.find(|condition| condition.kind == sign)
+        conditions.find(|condition| condition.kind == kind)
     }
 }
 
@@ -137,7 +137,7 @@ impl ProcessView {
 pub const PROCESS_ALIVE: Duration = Duration::from_secs(45);
 
 /// A process without a heartbeat for this long is removed.
-pub const PROCESS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+pub const PROCESS_REMOVED_AFTER: Duration = Duration::from_secs(3600);
 
 /// What was notified of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -202,7 +202,7 @@ impl Alert {
     /// The next notification to send.
     #[must_use]
     pub fn pending_notification(&self) -> Option<Notified> {
-        match (self.firing_since, self.resolved_at, self.told) {
+        match (self.firing_since, self.resolved_at, self.notified) {
             (None, _, _) => None,
             (Some(_), _, Notified::Nothing) => Some(Notified::Firing),
             (Some(_), Some(_), Notified::Firing) => Some(Notified::Resolved),

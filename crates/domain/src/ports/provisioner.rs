@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::key::{ClientId, Marker, ProductId, ServiceId, WhmcsOrderId};
-use crate::order::{WhmcsClient, Contact, Cycle, WhmcsOrder, Plan};
+use crate::order::{Contact, Cycle, Plan, WhmcsClient, WhmcsOrder};
 use crate::ports::CallError;
 
 /// A client to create.

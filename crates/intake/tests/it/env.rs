@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, CommandResult, Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap, JobIntake, JobReader,
-    Leadership, Start, StoreError, StreamError, Undecodable,
+    AdminCommand, Clock, CommandResult, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap,
+    JobIntake, JobReader, Leadership, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
@@ -153,7 +153,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn set_away(&self, away: bool) {
+    pub(crate) fn set_unavailable(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 
@@ -231,7 +231,12 @@ impl JobIntake for Store {
         self.open()?.redrive(channel, epoch, letter, read).await
     }
 
-    async fn act(&self, act: &AdminCommand, by: &str, reason: &str) -> Result<CommandResult, StoreError> {
+    async fn act(
+        &self,
+        act: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError> {
         self.open()?.act(act, by, reason).await
     }
 }

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::{EventId, Owner};
-use domain::ports::{AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError};
-use env::{TestEnv, LEASE, broken, lost, pass};
+use domain::ports::{
+    AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError,
+};
+use env::{LEASE, TestEnv, broken, lost, pass};
 use intake::{OnLoss, Status};
 use testkit::source::{heartbeat, message, poison, position};
 use testkit::{channel, order_id};
@@ -232,13 +234,13 @@ async fn store_outage_loses_nothing() {
     while env.store.accepted.load(Ordering::SeqCst) == first {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    env.store.set_away(true);
+    env.store.set_unavailable(true);
     pass(60).await;
     assert!(!env.has_job(2).await);
     assert!(running.health.view().last_error.is_some());
     // An uncommitted message is requested and delivered again.
     env.source.script([Ok(message(2))]);
-    env.store.set_away(false);
+    env.store.set_unavailable(false);
     pass(5).await;
     assert!(env.has_job(2).await);
     assert_eq!(env.source.opened().last(), Some(&Start::After(position(1))));

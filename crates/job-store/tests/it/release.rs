@@ -35,7 +35,10 @@ async fn store_of_an_earlier_release_opens_and_every_row_is_read() {
     };
     let orders = store.orders(&query).await.unwrap();
     assert_eq!(orders.len(), 13);
-    let acknowledged: Vec<_> = orders.iter().filter_map(|row| row.handled.as_ref()).collect();
+    let acknowledged: Vec<_> = orders
+        .iter()
+        .filter_map(|row| row.handled.as_ref())
+        .collect();
     assert_eq!(acknowledged.len(), 1);
     assert_eq!(acknowledged[0].who, "ada");
     let mut kinds = std::collections::BTreeSet::new();

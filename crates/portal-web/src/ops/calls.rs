@@ -1,6 +1,6 @@
 //! The calls to Salesforce and WHMCS, as moments of an order's story.
 
-use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align};
+use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align_calls};
 
 use super::timeline::{Call, Moment, Rank};
 use crate::time;
@@ -8,7 +8,7 @@ use crate::time;
 /// The calls, with a word on those of each job that are not kept.
 pub(super) fn calls_made(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<Moment> {
     let mut calls = calls.to_vec();
-    align(facts, &mut calls);
+    align_calls(facts, &mut calls);
     let mut moments = Vec::with_capacity(calls.len());
     let mut job = None;
     for RecordedCall {

@@ -11,7 +11,7 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
 use domain::ports::{
-    Alert, AuditEntry, CursorMark, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow,
+    Alert, AuditEntry, CursorHistoryEntry, DeadLetterView, GapView, JobStage, OrderQuery, OrderRow,
     Pausable, Pause, ProcessView, QueueStats, StreamView, Wait,
 };
 use domain::time::Timestamp;
@@ -129,7 +129,7 @@ struct SystemPage {
     intake_paused: bool,
     letters: Vec<DeadLetterView>,
     gaps: Vec<GapView>,
-    marks: Vec<CursorMark>,
+    marks: Vec<CursorHistoryEntry>,
     audit: Vec<AuditEntry>,
     processes: Vec<ProcessView>,
 }

@@ -16,7 +16,7 @@ use crate::config::OpsAccess;
 
 pub(crate) const COOKIE: &str = "ops_session";
 /// A session ends after so long.
-const LONGEST: Duration = Duration::from_secs(12 * 3600);
+const MAX_LEN: Duration = Duration::from_secs(12 * 3600);
 /// So many wrong tokens are answered in one window, whoever sends them.
 const TRIES: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
@@ -100,7 +100,7 @@ impl Ops {
         let key = keys.all().find(signed).ok_or(Closed::Login)?;
         let issued = issued.parse().map_err(|_| Closed::Login)?;
         let age = now.since(Timestamp::from_millis(issued));
-        if age > LONGEST {
+        if age > MAX_LEN {
             return Err(Closed::Login);
         }
         Ok(Operator {

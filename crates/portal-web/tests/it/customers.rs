@@ -90,7 +90,7 @@ async fn salesforce_outage_serves_store_data_with_age() {
     let path = format!("/api/orders/{}", house.order());
     let token = house.token();
     let before = house.get(&path, Some(&token)).await.json();
-    house.crm.set_away(true);
+    house.crm.set_unavailable(true);
     house.clock.advance(Duration::from_secs(60));
     let after = house.get(&path, Some(&token)).await.json();
     assert_eq!(after, before);

@@ -2,7 +2,9 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, WhmcsService, ActivationAction, ActivationProgress, next_activation_action};
+use domain::order::{
+    ActivationAction, ActivationProgress, Fact, WhmcsService, next_activation_action,
+};
 use domain::ports::{CallError, CatalogueEntry, ModuleKind, StoreError};
 
 use super::{Attempt, Flow};

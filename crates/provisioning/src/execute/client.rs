@@ -2,7 +2,7 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::ClientId;
-use domain::order::{WhmcsClient, ClientStatus, Contact, Fact, OrderDetails};
+use domain::order::{ClientStatus, Contact, Fact, OrderDetails, WhmcsClient};
 use domain::ports::{CallError, NewClient, StoreError};
 use domain::time::Timestamp;
 

@@ -222,7 +222,9 @@ impl Attempt<'_> {
                 watermark,
                 unknown,
             } => self.place(&details, client, watermark, unknown).await,
-            Step::RecordPlacementUnknown => self.record(Fact::PlaceUnknown { at: self.now() }).await,
+            Step::RecordPlacementUnknown => {
+                self.record(Fact::PlaceUnknown { at: self.now() }).await
+            }
             Step::ReconcilePlacement {
                 client,
                 watermark,

@@ -3,8 +3,8 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkersKept, OrderDetails, Plan, Search, UnknownCall, MatchResult, judge,
-    verify as compare,
+    Fact, MarkerCheck, MarkerProof, MatchResult, OrderDetails, Plan, Search, UnknownCall,
+    match_orders, verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
 use domain::time::Timestamp;
@@ -41,14 +41,14 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, watermark), &orders) {
+        match match_orders(&self.search(details, &plan, watermark), &orders) {
             MatchResult::Found(order) => return self.record(Fact::Placed { order }).await,
             MatchResult::Refused(refusal) => return self.fail(refusal).await,
             MatchResult::Absent => {}
         }
         let settings = self.settings;
         let wait_until = unknown
-            .map(|call| call.settled_at(settings.call_timeout, settings.quiet_period))
+            .map(|call| call.expires_at(settings.call_timeout, settings.quiet_period))
             .filter(|until| self.now() < *until);
         if let Some(until) = wait_until {
             let wait = until.since(self.now());
@@ -119,7 +119,7 @@ impl Attempt<'_> {
         let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
             return self.record(Fact::PlaceUnknown { at: self.now() }).await;
         };
-        match judge(&self.search(details, plan, Some(watermark)), &orders) {
+        match match_orders(&self.search(details, plan, Some(watermark)), &orders) {
             MatchResult::Found(order) => self.record(Fact::Placed { order }).await,
             MatchResult::Absent => {
                 self.record(Fact::NotPlaced).await?;
@@ -163,7 +163,7 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        match judge(&self.search(details, &plan, Some(watermark)), &orders) {
+        match match_orders(&self.search(details, &plan, Some(watermark)), &orders) {
             MatchResult::Found(order) => self.record(Fact::Placed { order }).await,
             MatchResult::Refused(refusal) => self.fail(refusal).await,
             MatchResult::Absent => self.record(Fact::SearchedEmpty { at: self.now() }).await,
@@ -194,17 +194,17 @@ impl Attempt<'_> {
         let seen = orders.iter().find(|seen| seen.id == order);
         let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
         // The order itself is the newest evidence: a duplicate of it kept or lost its marker too.
-        let kept = self.claimed.markers_kept.filter(|_| is_marked);
-        let kept = kept.map(|kept| MarkersKept {
+        let kept = self.claimed.marker_proof.filter(|_| is_marked);
+        let kept = kept.map(|kept| MarkerProof {
             to: WhmcsOrderId(u64::MAX),
             ..kept
         });
         let search = Search {
             answered: Some(order),
-            markers_kept: kept,
+            marker_proof: kept,
             ..self.search(details, &plan, above)
         };
-        match judge(&search, &orders) {
+        match match_orders(&search, &orders) {
             MatchResult::Refused(refusal) => return self.fail(refusal).await,
             MatchResult::Found(found) if found != order => {
                 return self.record(Fact::Placed { order: found }).await;
@@ -241,7 +241,7 @@ impl Attempt<'_> {
             plan,
             watermark,
             answered: None,
-            markers_kept: self.claimed.markers_kept,
+            marker_proof: self.claimed.marker_proof,
             forgotten: &self.state.forgotten,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
-use domain::order::{ActivationStatus, Fact, ItemReport, Outcome, Report, OrderGuard};
+use domain::order::{ActivationStatus, Fact, ItemReport, OrderGuard, Outcome, Report};
 use domain::ports::{CallError, ReportAnswer, StoreError};
 
 use super::{Attempt, Flow};

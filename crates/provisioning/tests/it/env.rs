@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::{JobOutcome, Lease};
 use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{WhmcsClient, Fact, MarkerCheck, WhmcsOrder, Outcome};
+use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
 use domain::ports::{
     CallError, CallRecord, CatalogueEntry, Claimed, Clock, JobIntake, JobQueue, JobReader,
     NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError, Wait,

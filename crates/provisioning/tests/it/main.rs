@@ -44,8 +44,12 @@ async fn approved_order_is_provisioned_and_reported_once() {
 async fn order_not_activating_is_skipped() {
     let env = TestEnv::with_order().await;
     env.crm.retry(order_id(1), "e1");
-    env.crm.set_activation(order_id(1), ActivationStatus::Activated);
-    assert_eq!(env.work().await, [AttemptResult::Finished(JobOutcome::Skipped)]);
+    env.crm
+        .set_activation(order_id(1), ActivationStatus::Activated);
+    assert_eq!(
+        env.work().await,
+        [AttemptResult::Finished(JobOutcome::Skipped)]
+    );
     assert!(env.whmcs.all_orders().is_empty() && env.crm.written().is_empty());
 }
 
@@ -55,7 +59,8 @@ async fn event_before_its_commit_is_rechecked() {
     env.crm
         .set_activation(order_id(1), ActivationStatus::NotRequested);
     assert_eq!(env.round().await, [AttemptResult::Released]);
-    env.crm.set_activation(order_id(1), ActivationStatus::Activating);
+    env.crm
+        .set_activation(order_id(1), ActivationStatus::Activating);
     assert_eq!(env.work().await, [DONE]);
 }
 
@@ -188,8 +193,8 @@ async fn duplicate_marked_by_staff_is_adopted_or_ignored() {
             panic!("no failure reported: {outcomes:?}");
         };
         assert!(refusal.detail.contains(&our_marker), "{}", refusal.detail);
-        let remedy = refusal.code.entry().remedy;
-        assert!(remedy.contains("orderbridge:v1:none"), "{remedy}");
+        let remediation = refusal.code.entry().remediation;
+        assert!(remediation.contains("orderbridge:v1:none"), "{remediation}");
         env.whmcs.edit(|orders| orders[0].notes = marker.to_owned());
         env.retry("e2").await;
         assert_eq!(env.work().await.last(), Some(&DONE));
@@ -355,13 +360,13 @@ async fn cancelled_order_is_mismatch_on_retry() {
 #[tokio::test]
 async fn unavailable_salesforce_fails_no_order() {
     let env = TestEnv::with_order().await;
-    env.crm.set_away(true);
+    env.crm.set_unavailable(true);
     let mut results = Vec::new();
     while results.len() < 5 {
         results.extend(env.round().await);
     }
     assert_eq!(results, [AttemptResult::Released; 5]);
-    env.crm.set_away(false);
+    env.crm.set_unavailable(false);
     assert_eq!(env.work().await, [DONE]);
 }
 

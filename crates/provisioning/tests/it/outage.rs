@@ -57,7 +57,7 @@ async fn one_waiting_order_probes_salesforce() {
     for number in 1..=10 {
         env.order(number).await;
     }
-    env.crm.set_away(true);
+    env.crm.set_unavailable(true);
     env.round().await;
     let before = env.crm.calls();
     let minutes = 10;
@@ -68,7 +68,7 @@ async fn one_waiting_order_probes_salesforce() {
     let calls = env.crm.calls() - before;
     let every = env.settings.probe_every.as_secs();
     assert!(calls <= 60 * minutes / every + 1, "{calls} calls");
-    env.crm.set_away(false);
+    env.crm.set_unavailable(false);
     let results = env.work().await;
     assert_eq!(results.iter().filter(|result| **result == DONE).count(), 10);
 }

@@ -91,7 +91,7 @@ async fn retry_waits_while_lost_call_may_take_effect() {
     let wait = env.wait().await.unwrap();
     assert_eq!(wait.what, "next search");
     assert_eq!(wait.until, started + window);
-    env.whmcs.land_late();
+    env.whmcs.apply_late_effects();
     assert_eq!(env.work().await.last(), Some(&DONE));
     assert_eq!(env.whmcs.all_orders().len(), 1, "the late one was adopted");
 }

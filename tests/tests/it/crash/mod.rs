@@ -188,7 +188,7 @@ impl TestEnv {
         let code = self.field(order, "Activation_Error_Code__c");
         let n_orders = self.whmcs.orders_for(order.as_str()).len();
         let message = self.field(order, "Activation_Error_Message__c");
-        let crashed_while_activating = message.contains("calls to set it up got no answer");
+        let crashed_while_activating = message.contains("activation calls got no answer");
         let explained = match code.as_str() {
             "WHMCS_OUTCOME_UNKNOWN" => match kind {
                 Kind::ActivationFails { .. } => n_orders <= 1,

@@ -2,7 +2,7 @@
 
 use crate::failure::{Code, Refusal};
 use crate::key::{Marker, WhmcsOrderId};
-use crate::order::{WhmcsOrder, OrderStatus, Plan};
+use crate::order::{OrderStatus, Plan, WhmcsOrder};
 
 /// The search criteria.
 #[derive(Clone, Copy, Debug)]
@@ -18,14 +18,14 @@ pub struct Search<'a> {
     /// duplicate.
     pub answered: Option<WhmcsOrderId>,
     /// The orders that prove that WHMCS keeps our marker; `None` without proof.
-    pub markers_kept: Option<MarkersKept>,
+    pub marker_proof: Option<MarkerProof>,
     /// Orders that an operator made us forget.
     pub forgotten: &'a [WhmcsOrderId],
 }
 
 /// The newest orders that were read back, all of which had kept our marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MarkersKept {
+pub struct MarkerProof {
     /// The first of them.
     pub from: WhmcsOrderId,
     /// The last of them.
@@ -37,7 +37,7 @@ impl Search<'_> {
     /// theirs. Only an earlier proof is not enough: an upgrade or a hook can change that at any
     /// time.
     fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
-        let kept = self.markers_kept;
+        let kept = self.marker_proof;
         kept.is_some_and(|kept| kept.from < unmarked && unmarked < kept.to)
     }
 }
@@ -59,7 +59,7 @@ pub enum MatchResult {
 /// Several are `WHMCS_DUPLICATE_FOUND`. Without any, an unmarked order above the watermark that
 /// matches the plan is `WHMCS_OUTCOME_UNKNOWN`, unless WHMCS is proven to keep markers.
 #[must_use]
-pub fn judge(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
+pub fn match_orders(search: &Search<'_>, orders: &[WhmcsOrder]) -> MatchResult {
     let remembered = || {
         orders
             .iter()
