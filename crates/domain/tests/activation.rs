@@ -35,16 +35,22 @@ fn order(status: OrderStatus, lines: &[(ProductId, ServiceStatus)]) -> WhmcsOrde
     }
 }
 
-fn next(set_up: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
+fn next(state: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
     let module = |line: &WhmcsService| match line.product {
         Some(SUPPORT) => ModuleKind::None,
         _ => ModuleKind::Idempotent,
     };
-    let so_far = ActivationProgress {
-        set_up: set_up.clone(),
+    let progress = ActivationProgress {
+        state: state.clone(),
         unknown_calls: 0,
     };
-    next_activation_action(&so_far, seen, module, Timestamp::default(), Duration::ZERO)
+    next_activation_action(
+        &progress,
+        seen,
+        module,
+        Timestamp::default(),
+        Duration::ZERO,
+    )
 }
 
 #[test]
@@ -78,7 +84,7 @@ fn ineffective_accept_is_reported_not_repeated() {
     let failed = ActivationState::Failed {
         texts: vec!["no".to_owned()],
     };
-    for (set_up, status) in [
+    for (state, status) in [
         (ActivationState::Answered, OrderStatus::Pending),
         (failed, OrderStatus::Pending),
         (
@@ -86,10 +92,10 @@ fn ineffective_accept_is_reported_not_repeated() {
             OrderStatus::Active,
         ),
     ] {
-        let next = next(&set_up, &left(status));
+        let next = next(&state, &left(status));
         assert!(
             matches!(next, ActivationAction::Refuse(_)),
-            "{set_up:?}: {next:?}"
+            "{state:?}: {next:?}"
         );
     }
 }

@@ -235,7 +235,7 @@ fn superseded_attempt_keeps_unknown_call() {
                 assert!(matches!(again(&facts), Step::ReconcilePlacement { .. }));
                 let refused = Fact::Refused(Refusal::new(Code::WhmcsOutcomeUnknown, "two"));
                 let failed: Vec<_> = facts.iter().cloned().chain([refused]).collect();
-                assert!(matches!(again(&failed), Step::Place { .. }));
+                assert!(matches!(again(&failed), Step::PlaceOrder { .. }));
             }
             _ => {}
         }
@@ -289,7 +289,7 @@ proptest! {
             if placed {
                 let creates = matches!(
                     step,
-                    Step::ResolveClient | Step::Place { .. } | Step::RecordPlacementUnknown | Step::ReconcilePlacement { .. }
+                    Step::ResolveClient | Step::PlaceOrder { .. } | Step::RecordPlacementUnknown | Step::ReconcilePlacement { .. }
                 );
                 prop_assert!(!creates, "{step:?} although an order exists");
                 prop_assert!(state.whmcs_order().is_some());

@@ -1,14 +1,10 @@
-//! Activating a placed order: accepting it and creating the services that are still pending.
+//! State of activating a placed order: accepting it and creating the services still pending.
 //!
 //! AcceptOrder and ModuleCreate cannot be repeated blindly: neither WHMCS nor most modules lock,
 //! and a second call can create a second server. So every action follows a read-back.
 
-use std::time::Duration;
-
-use crate::failure::{Code, Refusal};
 use crate::key::ServiceId;
-use crate::order::{Fact, OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
-use crate::ports::ModuleKind;
+use crate::order::Fact;
 use crate::time::Timestamp;
 
 /// State of the activation.
@@ -53,7 +49,7 @@ pub const MAX_UNKNOWN_CALLS: u32 = 3;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActivationProgress {
     /// State of the last call.
-    pub set_up: ActivationState,
+    pub state: ActivationState,
     /// Calls of this attempt whose outcome is unknown.
     pub unknown_calls: u32,
 }
@@ -184,205 +180,4 @@ impl ActivationState {
             _ => Vec::new(),
         }
     }
-}
-
-/// The action that follows a read-back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ActivationAction {
-    /// Everything is active.
-    Done,
-    /// Call AcceptOrder.
-    Accept {
-        /// Whether to run the modules; `false` when every service is already active.
-        run_modules: bool,
-    },
-    /// Call ModuleCreate for this service.
-    Create(ServiceId),
-    /// Read back again at this time.
-    Wait(Timestamp),
-    /// Fail: only an operator can continue.
-    Refuse(Refusal),
-}
-
-/// Decides the next action from a read-back.
-///
-/// `module` returns whether a line's module is listed as idempotent, absent or neither. `quiet` is
-/// how long an unknown call may still take effect.
-#[must_use]
-pub fn next_activation_action(
-    so_far: &ActivationProgress,
-    seen: &WhmcsOrder,
-    module: impl Fn(&WhmcsService) -> ModuleKind,
-    now: Timestamp,
-    quiet: Duration,
-) -> ActivationAction {
-    if let Some(refusal) = ended_by_staff(seen) {
-        return ActivationAction::Refuse(refusal);
-    }
-    let set_up = &so_far.set_up;
-    let pending: Vec<_> = seen
-        .lines
-        .iter()
-        .filter(|line| line.status == ServiceStatus::Pending)
-        .collect();
-    if pending.is_empty() && seen.status == OrderStatus::Active {
-        return ActivationAction::Done;
-    }
-    if let ActivationState::Unknown { at, .. } | ActivationState::InFlight { at, .. } = set_up {
-        if now < *at + quiet {
-            return ActivationAction::Wait(*at + quiet);
-        }
-        if so_far.unknown_calls >= MAX_UNKNOWN_CALLS {
-            return unanswered(seen, so_far.unknown_calls);
-        }
-    }
-    if pending.is_empty() {
-        return all_services_active(set_up, seen);
-    }
-    let all = |kind: ModuleKind| pending.iter().all(|line| module(line) == kind);
-    let repeatable = pending
-        .iter()
-        .all(|line| module(line) != ModuleKind::Unlisted);
-    let tried = match set_up {
-        ActivationState::Creating { tried } | ActivationState::Unknown { tried, .. } => {
-            tried.as_slice()
-        }
-        _ => &[],
-    };
-    // ModuleCreate does nothing for a service without a module; AcceptOrder activates it. A call
-    // that was answered in this attempt is tried again only in a new attempt.
-    let first = pending
-        .iter()
-        .filter(|line| module(line) != ModuleKind::None)
-        .find(|line| !tried.iter().any(|(id, _)| *id == line.service))
-        .map(|line| line.service);
-    let accept_again = all(ModuleKind::None) && seen.status == OrderStatus::Pending;
-    match set_up {
-        ActivationState::NotStarted if seen.status == OrderStatus::Pending => {
-            ActivationAction::Accept { run_modules: true }
-        }
-        ActivationState::Unknown { .. }
-        | ActivationState::InFlight { .. }
-        | ActivationState::Creating { .. }
-            if accept_again =>
-        {
-            ActivationAction::Accept { run_modules: true }
-        }
-        ActivationState::NotStarted
-        | ActivationState::Answered
-        | ActivationState::Unknown { .. }
-        | ActivationState::InFlight { .. }
-            if repeatable =>
-        {
-            match first {
-                Some(service) => ActivationAction::Create(service),
-                None if tried.is_empty() => still_pending(seen, &pending),
-                None => failed(seen, creation_report(&pending, tried)),
-            }
-        }
-        ActivationState::Unknown { .. } | ActivationState::InFlight { .. } => {
-            ActivationAction::Refuse(Refusal::new(
-                Code::WhmcsOutcomeUnknown,
-                format!(
-                    "WHMCS order {}: the answer to creating {} was lost and it is still Pending; it may have been created",
-                    seen.id,
-                    services(&pending)
-                ),
-            ))
-        }
-        ActivationState::NotStarted | ActivationState::Answered => still_pending(seen, &pending),
-        ActivationState::Failed { texts } => failed(
-            seen,
-            format!("{} not created: {}", services(&pending), texts.join("; ")),
-        ),
-        ActivationState::Creating { .. } => match first {
-            Some(service) => ActivationAction::Create(service),
-            None => failed(seen, creation_report(&pending, tried)),
-        },
-    }
-}
-
-fn all_services_active(set_up: &ActivationState, seen: &WhmcsOrder) -> ActivationAction {
-    match set_up {
-        ActivationState::Answered => failed(
-            seen,
-            "AcceptOrder answered success but the order is still Pending".to_owned(),
-        ),
-        ActivationState::Failed { texts } if texts.len() > 1 => failed(seen, texts.join("; ")),
-        _ => ActivationAction::Accept { run_modules: false },
-    }
-}
-
-fn ended_by_staff(seen: &WhmcsOrder) -> Option<Refusal> {
-    let mismatch = |detail: String| {
-        Some(Refusal::new(
-            Code::WhmcsOrderMismatch,
-            format!("WHMCS order {}: {detail}", seen.id),
-        ))
-    };
-    match &seen.status {
-        OrderStatus::Pending | OrderStatus::Active => {}
-        OrderStatus::Cancelled => return mismatch("it was cancelled".to_owned()),
-        OrderStatus::Fraud => return mismatch("it was marked as fraud".to_owned()),
-        OrderStatus::Other(status) => {
-            return mismatch(format!("its status is `{status}`, which is unknown"));
-        }
-    }
-    seen.lines.iter().find_map(|line| match &line.status {
-        ServiceStatus::Other(status) => {
-            mismatch(format!("its service {} is {status}", line.service))
-        }
-        ServiceStatus::Pending | ServiceStatus::Active => None,
-    })
-}
-
-fn unanswered(seen: &WhmcsOrder, calls: u32) -> ActivationAction {
-    ActivationAction::Refuse(Refusal::new(
-        Code::WhmcsOutcomeUnknown,
-        format!(
-            "WHMCS order {}: {calls} activation calls got no answer, and it is not complete",
-            seen.id
-        ),
-    ))
-}
-
-fn still_pending(seen: &WhmcsOrder, pending: &[&WhmcsService]) -> ActivationAction {
-    failed(
-        seen,
-        format!(
-            "the order is accepted but {} is still Pending",
-            services(pending)
-        ),
-    )
-}
-
-fn failed(seen: &WhmcsOrder, detail: String) -> ActivationAction {
-    ActivationAction::Refuse(Refusal::new(
-        Code::WhmcsModuleFailed,
-        format!("WHMCS order {}: {detail}", seen.id),
-    ))
-}
-
-fn creation_report(pending: &[&WhmcsService], tried: &[(ServiceId, Option<String>)]) -> String {
-    pending
-        .iter()
-        .map(|line| {
-            let failure = tried.iter().find(|(id, _)| *id == line.service);
-            match failure.and_then(|(_, text)| text.as_deref()) {
-                Some(text) => format!("service {}: {text}", line.service),
-                None => format!("service {} is still Pending", line.service),
-            }
-        })
-        .collect::<Vec<_>>()
-        .join("; ")
-}
-
-fn services(lines: &[&WhmcsService]) -> String {
-    let ids: Vec<_> = lines.iter().map(|line| line.service.to_string()).collect();
-    let word = if ids.len() == 1 {
-        "service"
-    } else {
-        "services"
-    };
-    format!("{word} {}", ids.join(", "))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::decimal::Decimal;
 use crate::id::{AccountId, OrderId, OrderItemId, OrgId, Product2Id};
-use crate::key::IdemKey;
+use crate::key::{IdemKey, Marker};
 use crate::time::Timestamp;
 
 /// `Activation_Status__c`: the machine state that Flow, operator and worker share.
@@ -58,6 +58,17 @@ pub struct OrderDetails {
     pub bill_to: Option<Contact>,
     /// The lines, in a stable order.
     pub items: Vec<Item>,
+}
+
+impl OrderDetails {
+    /// The marker of its WHMCS order.
+    #[must_use]
+    pub fn marker(&self) -> Marker {
+        Marker {
+            org: self.org,
+            order: self.id,
+        }
+    }
 }
 
 /// The buying account.

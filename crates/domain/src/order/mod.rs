@@ -8,19 +8,13 @@ mod customer;
 mod cycle;
 mod details;
 mod fact;
-mod match_orders;
-mod outcome;
-mod placed;
 mod plan;
 mod progress;
 mod state;
 mod step;
 mod whmcs;
 
-pub use activation::{
-    ActivationAction, ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS,
-    next_activation_action,
-};
+pub use activation::{ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS};
 pub use customer::{
     BusinessStatus, CustomerOrder, MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest, Placed,
     RetryAnswer,
@@ -28,10 +22,12 @@ pub use customer::{
 pub use cycle::{Cycle, UnknownCycle};
 pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
-pub use match_orders::{MarkerProof, MatchResult, Search, match_orders};
-pub use outcome::{ItemReport, Outcome, Report};
-pub use placed::{PlacedLine, verify};
-pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};
+pub use plan::{
+    Action, ActivationAction, ClientDecision, ClientLookup, ClientRules, ItemReport, Line,
+    MAX_LINES, MappingOverrides, MarkerProof, MatchResult, Outcome, PlacedLine, Placement, Plan,
+    Report, Search, check_client, client_lookup, item_reports, match_orders, modules_in,
+    next_activation_action, place_order, report, resolve_client, verify,
+};
 pub use progress::{Placing, Progress, UnknownCall};
 pub use state::{IllegalFact, OrderState, Phase};
 pub use step::{Step, next};

@@ -49,7 +49,7 @@ pub enum Progress {
         /// Which service belongs to which line.
         lines: Vec<PlacedLine>,
         /// State of the activation.
-        set_up: ActivationState,
+        state: ActivationState,
         /// Calls of this attempt whose outcome is unknown.
         unknown_calls: u32,
     },
@@ -149,13 +149,13 @@ impl Progress {
                 client,
                 order,
                 lines,
-                set_up,
+                state,
                 ..
             } => Self::Activating {
                 client,
                 order,
                 lines,
-                set_up: set_up.reopened(previous == PreviousAttempt::ModuleFailed),
+                state: state.reopened(previous == PreviousAttempt::ModuleFailed),
                 unknown_calls: 0,
             },
             Self::Accepted {
@@ -166,7 +166,7 @@ impl Progress {
                 client,
                 order,
                 lines,
-                set_up: ActivationState::Answered,
+                state: ActivationState::Answered,
                 unknown_calls: 0,
             },
         }
@@ -231,7 +231,7 @@ impl Progress {
                     client,
                     order,
                     lines,
-                    set_up: ActivationState::NotStarted,
+                    state: ActivationState::NotStarted,
                     unknown_calls: 0,
                 })
             }
@@ -253,7 +253,7 @@ impl Progress {
                     client,
                     order,
                     lines,
-                    set_up,
+                    state,
                     unknown_calls,
                 },
                 fact,
@@ -261,7 +261,7 @@ impl Progress {
                 client,
                 order,
                 lines,
-                set_up: set_up.transition(fact)?,
+                state: state.transition(fact)?,
                 unknown_calls: match fact {
                     Fact::AcceptUnknown { .. } | Fact::CreateUnknown { .. } => unknown_calls + 1,
                     _ => unknown_calls,

@@ -97,7 +97,7 @@ impl OrderState {
                 Progress::CreatingClient(call) | Progress::Placing { call, .. } => {
                     matches!(call, Placing::InFlight { .. })
                 }
-                Progress::Activating { set_up, .. } => set_up.is_in_flight(),
+                Progress::Activating { state, .. } => state.is_in_flight(),
                 _ => false,
             }
     }

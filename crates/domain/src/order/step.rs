@@ -24,7 +24,7 @@ pub enum Step {
         empty_searches: u8,
     },
     /// Search for the order and place it when there is none.
-    Place {
+    PlaceOrder {
         /// For this client.
         client: ClientId,
         /// The watermark of an earlier AddOrder.
@@ -61,13 +61,13 @@ pub enum Step {
         creating: bool,
     },
     /// Read back, then accept the order or create what is pending.
-    ActivationState {
+    Activate {
         /// The client.
         client: ClientId,
         /// The order.
         order: WhmcsOrderId,
         /// Its progress.
-        so_far: ActivationProgress,
+        progress: ActivationProgress,
     },
     /// Write the outcome to the CRM.
     Report {
@@ -86,10 +86,10 @@ impl Step {
             Self::Check => "check",
             Self::ResolveClient => "know_client",
             Self::RecordClientUnknown | Self::ReconcileClient { .. } => "settle_client",
-            Self::Place { .. } => "place",
+            Self::PlaceOrder { .. } => "place",
             Self::RecordPlacementUnknown | Self::ReconcilePlacement { .. } => "settle_place",
             Self::Verify { .. } => "verify",
-            Self::RecordActivationUnknown { .. } | Self::ActivationState { .. } => "set_up",
+            Self::RecordActivationUnknown { .. } | Self::Activate { .. } => "set_up",
             Self::Report { .. } => "report",
             Self::Done => "done",
         }
@@ -101,10 +101,10 @@ impl Step {
         match self {
             Self::ReconcileClient { .. }
             | Self::ReconcilePlacement { .. }
-            | Self::Place {
+            | Self::PlaceOrder {
                 unknown: Some(_), ..
             } => "next search",
-            Self::ActivationState { .. } => "next read-back",
+            Self::Activate { .. } => "next read-back",
             _ => "next try",
         }
     }
@@ -116,10 +116,10 @@ impl Step {
             self,
             Self::ResolveClient
                 | Self::ReconcileClient { .. }
-                | Self::Place { .. }
+                | Self::PlaceOrder { .. }
                 | Self::ReconcilePlacement { .. }
                 | Self::Verify { .. }
-                | Self::ActivationState { .. }
+                | Self::Activate { .. }
         )
     }
 }
@@ -154,7 +154,7 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             }
         }
         Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
-        Progress::ClientResolved { client } => Step::Place {
+        Progress::ClientResolved { client } => Step::PlaceOrder {
             client: *client,
             watermark: state.watermark_of(*client),
             unknown: None,
@@ -172,7 +172,7 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
                 since: *at,
                 empty_searches: *empty_searches,
             },
-            Placing::Reopened => Step::Place {
+            Placing::Reopened => Step::PlaceOrder {
                 client: *client,
                 watermark: Some(*watermark),
                 unknown: *unknown,
@@ -188,7 +188,7 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             watermark: *watermark,
         },
         Progress::Activating {
-            set_up: ActivationState::InFlight { service, .. },
+            state: ActivationState::InFlight { service, .. },
             ..
         } => Step::RecordActivationUnknown {
             creating: service.is_some(),
@@ -196,14 +196,14 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
         Progress::Activating {
             client,
             order,
-            set_up,
+            state,
             unknown_calls,
             ..
-        } => Step::ActivationState {
+        } => Step::Activate {
             client: *client,
             order: *order,
-            so_far: ActivationProgress {
-                set_up: set_up.clone(),
+            progress: ActivationProgress {
+                state: state.clone(),
                 unknown_calls: *unknown_calls,
             },
         },

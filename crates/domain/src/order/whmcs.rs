@@ -87,6 +87,17 @@ pub struct WhmcsOrder {
     pub lines: Vec<WhmcsService>,
 }
 
+impl WhmcsOrder {
+    /// The distinct products of its services, ascending.
+    #[must_use]
+    pub fn products(&self) -> Vec<ProductId> {
+        let mut products: Vec<_> = self.lines.iter().filter_map(|line| line.product).collect();
+        products.sort_unstable();
+        products.dedup();
+        products
+    }
+}
+
 /// A service of an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhmcsService {

@@ -1,11 +1,11 @@
 //! Accepts the order and creates pending services, each after a read-back.
 
 use domain::failure::{Code, Refusal};
-use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::key::{ClientId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ActivationAction, ActivationProgress, Fact, WhmcsService, next_activation_action,
+    ActivationAction, ActivationProgress, Fact, modules_in, next_activation_action,
 };
-use domain::ports::{CallError, CatalogueEntry, ModuleKind, StoreError};
+use domain::ports::{CallError, StoreError};
 
 use super::{Attempt, Flow};
 
@@ -14,7 +14,7 @@ impl Attempt<'_> {
         &mut self,
         client: ClientId,
         order: WhmcsOrderId,
-        so_far: &ActivationProgress,
+        progress: &ActivationProgress,
     ) -> Result<Flow, StoreError> {
         let seen = match self.ports.provisioner.order(client, order).await {
             Ok(Some(seen)) => seen,
@@ -26,17 +26,13 @@ impl Attempt<'_> {
             }
             Err(error) => return self.after_no_effect(error).await,
         };
-        let mut products: Vec<ProductId> =
-            seen.lines.iter().filter_map(|line| line.product).collect();
-        products.sort_unstable();
-        products.dedup();
-        let catalogue = match self.ports.provisioner.catalogue(&products).await {
+        let catalogue = match self.ports.provisioner.catalogue(&seen.products()).await {
             Ok(entries) => entries.unwrap_or_default(),
             Err(error) => return self.after_no_effect(error).await,
         };
         let quiet = self.settings.quiet_period;
-        let module = |line: &WhmcsService| module_of(line, &catalogue);
-        match next_activation_action(so_far, &seen, module, self.now(), quiet) {
+        let modules = modules_in(&catalogue);
+        match next_activation_action(progress, &seen, modules, self.now(), quiet) {
             ActivationAction::Done => self.record(Fact::Accepted).await,
             ActivationAction::Accept { run_modules } => self.accept(order, run_modules).await,
             ActivationAction::Create(service) => self.create(service).await,
@@ -99,10 +95,4 @@ impl Attempt<'_> {
             }
         }
     }
-}
-
-fn module_of(line: &WhmcsService, catalogue: &[CatalogueEntry]) -> ModuleKind {
-    line.product
-        .and_then(|product| catalogue.iter().find(|entry| entry.product == product))
-        .map_or(ModuleKind::Unlisted, |entry| entry.module.kind)
 }

@@ -2,99 +2,68 @@
 
 use domain::failure::{Code, Refusal};
 use domain::key::ClientId;
-use domain::order::{ClientStatus, Contact, Fact, OrderDetails, WhmcsClient};
+use domain::order::{
+    ClientDecision, ClientLookup, ClientRules, ClientStatus, Fact, OrderDetails, WhmcsClient,
+    check_client, client_lookup, resolve_client,
+};
 use domain::ports::{CallError, NewClient, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
 
 impl Attempt<'_> {
+    fn client_rules(&self) -> ClientRules {
+        ClientRules {
+            create_clients: self.settings.create_clients,
+            override_prices: self.settings.override_prices,
+        }
+    }
+
     pub(super) async fn resolve_client(
         &mut self,
         details: &OrderDetails,
     ) -> Result<Flow, StoreError> {
-        let linked = details.account.whmcs_client.as_deref().map(str::trim);
-        if let Some(text) = linked.filter(|text| !text.is_empty()) {
-            return self.linked_client(details, text).await;
-        }
-        let contact = match self.bill_to(details) {
-            Ok(contact) => contact,
+        let rules = self.client_rules();
+        let lookup = match client_lookup(details, rules) {
+            Ok(lookup) => lookup,
             Err(refusal) => return self.fail(refusal).await,
         };
-        match self.ports.provisioner.client_by_email(&contact.email).await {
-            Ok(Some(client)) => self.adopt_client(details, client).await,
-            Ok(None) => self.create_client(details, contact).await,
-            Err(error) => self.after_no_effect(error).await,
-        }
-    }
-
-    async fn linked_client(
-        &mut self,
-        details: &OrderDetails,
-        text: &str,
-    ) -> Result<Flow, StoreError> {
-        let not_found = |text: &str| Refusal::new(Code::ClientNotFound, format!("client `{text}`"));
-        let Some(id) = text.parse().ok().filter(|id| *id > 0).map(ClientId) else {
-            return self.fail(not_found(text)).await;
+        let found = match &lookup {
+            ClientLookup::Linked(id) => self.ports.provisioner.client(*id).await,
+            ClientLookup::ByEmail(contact) => {
+                self.ports.provisioner.client_by_email(&contact.email).await
+            }
         };
-        match self.ports.provisioner.client(id).await {
-            Ok(Some(client)) => match self.usable(details, &client) {
-                Ok(()) => self.record(Fact::Client { client: client.id }).await,
-                Err(refusal) => self.fail(refusal).await,
-            },
-            Ok(None) => self.fail(not_found(text)).await,
-            Err(error) => self.after_no_effect(error).await,
-        }
-    }
-
-    /// Checks that this order may be placed for the client.
-    fn usable(&self, details: &OrderDetails, client: &WhmcsClient) -> Result<(), Refusal> {
-        if client.status == ClientStatus::Closed {
-            return Err(closed(client.id));
-        }
-        if self.settings.override_prices {
-            client.takes_prices_in(details.currency.as_deref())?;
-        }
-        Ok(())
-    }
-
-    fn bill_to(&self, details: &OrderDetails) -> Result<Contact, Refusal> {
-        let refused = |what: &str| Refusal::new(Code::ClientNotLinked, what);
-        if !self.settings.create_clients {
-            return Err(refused("the account has no WHMCS_Client_ID__c"));
-        }
-        let contact = details.bill_to.clone().ok_or_else(|| {
-            refused("the account has no WHMCS_Client_ID__c and the order no bill-to contact")
-        })?;
-        match contact.email.trim().is_empty() {
-            true => Err(refused("the bill-to contact has no e-mail address")),
-            false => Ok(contact),
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return self.after_no_effect(error).await,
+        };
+        match resolve_client(details, rules, lookup, found.as_ref()) {
+            Ok(ClientDecision::Use(client)) => self.record(Fact::Client { client }).await,
+            Ok(ClientDecision::Adopt(client)) => self.link_client(details, client).await,
+            Ok(ClientDecision::Create(client)) => self.create_client(details, client).await,
+            Err(refusal) => self.fail(refusal).await,
         }
     }
 
     async fn create_client(
         &mut self,
         details: &OrderDetails,
-        contact: Contact,
+        client: NewClient,
     ) -> Result<Flow, StoreError> {
         let intent = Fact::CreatingClient { at: self.now() };
         if let Some(flow) = self.record_intent(intent).await? {
             return Ok(flow);
         }
-        let email = contact.email.clone();
-        match self
-            .ports
-            .provisioner
-            .create_client(&NewClient { contact })
-            .await
-        {
+        match self.ports.provisioner.create_client(&client).await {
             Ok(id) => self.adopt_new_client(details, id).await,
             Err(CallError::Unknown { .. }) => {
                 self.record(Fact::ClientUnknown { at: self.now() }).await
             }
             Err(CallError::Refused(refusal)) => {
                 self.record(Fact::ClientNotCreated).await?;
-                self.created_by_another(details, &email, refusal).await
+                let email = &client.contact.email;
+                self.created_by_another(details, email, refusal).await
             }
             Err(error) => {
                 self.record(Fact::ClientNotCreated).await?;
@@ -148,8 +117,10 @@ impl Attempt<'_> {
         if self.now() < due {
             return Ok(self.until(due));
         }
-        let contact = match self.bill_to(details) {
-            Ok(contact) => contact,
+        let contact = match client_lookup(details, self.client_rules()) {
+            Ok(ClientLookup::ByEmail(contact)) => contact,
+            // Staff linked the account meanwhile.
+            Ok(ClientLookup::Linked(_)) => return self.resolve_client(details).await,
             Err(refusal) => return self.fail(refusal).await,
         };
         match self.ports.provisioner.client_by_email(&contact.email).await {
@@ -167,32 +138,32 @@ impl Attempt<'_> {
         }
     }
 
-    /// Links the account first: once the fact is recorded, the client is not searched for again.
     async fn adopt_client(
         &mut self,
         details: &OrderDetails,
         client: WhmcsClient,
     ) -> Result<Flow, StoreError> {
-        if let Err(refusal) = self.usable(details, &client) {
-            return self.fail(refusal).await;
+        match check_client(details, self.client_rules(), &client) {
+            Ok(()) => self.link_client(details, client.id).await,
+            Err(refusal) => self.fail(refusal).await,
         }
-        match self
-            .ports
-            .crm
-            .link_client(details.account.id, client.id)
-            .await
-        {
+    }
+
+    /// Links the account first: once the fact is recorded, the client is not searched for again.
+    async fn link_client(
+        &mut self,
+        details: &OrderDetails,
+        client: ClientId,
+    ) -> Result<Flow, StoreError> {
+        let account = details.account.id;
+        match self.ports.crm.link_client(account, client).await {
             Ok(()) => {}
             Err(CallError::Refused(refusal)) => {
-                let (account, detail) = (details.account.id, refusal.detail);
+                let detail = refusal.detail;
                 tracing::warn!(%account, detail, "Salesforce refused to store the client id on the account");
             }
             Err(error) => return Ok(self.wait_for_crm(&error)),
         }
-        self.record(Fact::Client { client: client.id }).await
+        self.record(Fact::Client { client }).await
     }
-}
-
-fn closed(client: ClientId) -> Refusal {
-    Refusal::new(Code::ClientClosed, format!("client {client}"))
 }

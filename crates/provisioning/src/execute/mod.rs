@@ -217,7 +217,7 @@ impl Attempt<'_> {
                 since,
                 empty_searches,
             } => self.reconcile_client(&details, since, empty_searches).await,
-            Step::Place {
+            Step::PlaceOrder {
                 client,
                 watermark,
                 unknown,
@@ -250,11 +250,11 @@ impl Attempt<'_> {
             Step::RecordActivationUnknown { creating: true } => {
                 self.record(Fact::CreateUnknown { at: self.now() }).await
             }
-            Step::ActivationState {
+            Step::Activate {
                 client,
                 order,
-                so_far,
-            } => self.activate(client, order, &so_far).await,
+                progress,
+            } => self.activate(client, order, &progress).await,
             Step::Report { refusal } => self.report(refusal).await,
             // Reporting and finishing the job are one commit, so only a job of an older release can
             // get here.

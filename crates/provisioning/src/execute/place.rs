@@ -1,12 +1,12 @@
 //! Places the order effectively once.
 
 use domain::failure::{Code, Refusal};
-use domain::key::{ClientId, Marker, WhmcsOrderId};
+use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkerProof, MatchResult, OrderDetails, Plan, Search, UnknownCall,
-    match_orders, verify as compare,
+    Fact, MarkerCheck, MarkerProof, MatchResult, OrderDetails, Placement, Plan, Search,
+    UnknownCall, match_orders, place_order, verify as compare,
 };
-use domain::ports::{CallError, NewOrder, StoreError};
+use domain::ports::{CallError, StoreError};
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow};
@@ -58,21 +58,22 @@ impl Attempt<'_> {
             );
             return Ok(self.until(until));
         }
-        match self.ports.provisioner.catalogue(&plan.products()).await {
-            Ok(Some(entries)) => {
-                if let Some(refusal) = unsellable(&plan, &entries) {
-                    return self.fail(refusal).await;
-                }
-            }
-            Ok(None) => {}
+        let catalogue = match self.ports.provisioner.catalogue(&plan.products()).await {
+            Ok(catalogue) => catalogue,
             Err(error) => return self.after_no_effect(error).await,
-        }
-        let highest = orders
-            .iter()
-            .map(|order| order.id)
-            .max()
-            .unwrap_or(WhmcsOrderId(0));
-        let watermark = watermark.unwrap_or(highest);
+        };
+        let planned = place_order(
+            details,
+            &plan,
+            client,
+            watermark,
+            &orders,
+            catalogue.as_deref(),
+        );
+        let Placement { order, watermark } = match planned {
+            Ok(placement) => placement,
+            Err(refusal) => return self.fail(refusal).await,
+        };
         let intent = Fact::Placing {
             at: self.now(),
             watermark,
@@ -80,11 +81,6 @@ impl Attempt<'_> {
         if let Some(flow) = self.record_intent(intent).await? {
             return Ok(flow);
         }
-        let order = NewOrder {
-            client,
-            marker: marker(details),
-            plan: plan.clone(),
-        };
         match self.ports.provisioner.place_order(&order).await {
             Ok(answer) => {
                 self.answered = Some(answer.order);
@@ -192,7 +188,7 @@ impl Attempt<'_> {
             Err(error) => return self.after_no_effect(error).await,
         };
         let seen = orders.iter().find(|seen| seen.id == order);
-        let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
+        let is_marked = seen.is_some_and(|seen| details.marker().is_in(&seen.notes));
         // The order itself is the newest evidence: a duplicate of it kept or lost its marker too.
         let kept = self.claimed.marker_proof.filter(|_| is_marked);
         let kept = kept.map(|kept| MarkerProof {
@@ -237,7 +233,7 @@ impl Attempt<'_> {
         watermark: Option<WhmcsOrderId>,
     ) -> Search<'s> {
         Search {
-            marker: marker(details),
+            marker: details.marker(),
             plan,
             watermark,
             answered: None,
@@ -245,29 +241,4 @@ impl Attempt<'_> {
             forgotten: &self.state.forgotten,
         }
     }
-}
-
-fn marker(details: &OrderDetails) -> Marker {
-    Marker {
-        org: details.org,
-        order: details.id,
-    }
-}
-
-/// The first line that cannot be ordered according to the catalogue, checked before anything is
-/// written.
-fn unsellable(plan: &Plan, entries: &[domain::ports::CatalogueEntry]) -> Option<Refusal> {
-    plan.lines.iter().find_map(|line| {
-        let Some(entry) = entries.iter().find(|entry| entry.product == line.product) else {
-            let detail = format!("WHMCS has no product {}", line.product);
-            return Some(Refusal::new(Code::MappingInvalid, detail));
-        };
-        entry.closed_cycles.contains(&line.cycle).then(|| {
-            let detail = format!(
-                "WHMCS does not sell product {} {}",
-                line.product, line.cycle
-            );
-            Refusal::new(Code::MappingInvalid, detail)
-        })
-    })
 }

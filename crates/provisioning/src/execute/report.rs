@@ -1,10 +1,8 @@
 //! Reports the outcome to Salesforce.
 
-use std::collections::BTreeMap;
-
 use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
-use domain::order::{ActivationStatus, Fact, ItemReport, OrderGuard, Outcome, Report};
+use domain::order::{ActivationStatus, Fact, OrderGuard, Report, item_reports, report};
 use domain::ports::{CallError, ReportAnswer, StoreError};
 
 use super::{Attempt, Flow};
@@ -17,18 +15,18 @@ impl Attempt<'_> {
         if let Some(flow) = self.salesforce_unavailable() {
             return Ok(flow);
         }
-        let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
-            Ok(Some(standing)) => standing,
+        let guard = match self.ports.crm.order_guard(self.claimed.job.order).await {
+            Ok(Some(guard)) => guard,
             Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Ok(self.wait_for_crm(&error)),
         };
-        if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
+        if let Some(flow) = self.superseded(&guard, refusal.as_ref()) {
             return Ok(flow);
         }
         if !self.state.items_reported && !self.state.placed_lines().is_empty() {
             return self.report_items(refusal.is_some()).await;
         }
-        self.report_outcome(refusal, standing).await
+        self.report_outcome(refusal, guard).await
     }
 
     fn job_outcome(refusal: Option<&Refusal>) -> JobOutcome {
@@ -41,21 +39,21 @@ impl Attempt<'_> {
 
     /// Finishes the attempt if another request took over the order, or if our own report was
     /// already written and only its reply was lost.
-    fn superseded(&self, standing: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
+    fn superseded(&self, guard: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
         let idem_key = self
             .state
             .attempt
             .as_ref()
             .and_then(|(_, idem_key)| idem_key.as_ref());
-        if standing.admits(idem_key) {
+        if guard.admits(idem_key) {
             return None;
         }
-        let ours = match standing.activation {
+        let ours = match guard.activation {
             ActivationStatus::Activated => refusal.is_none(),
             ActivationStatus::Failed => refusal.is_some(),
             _ => false,
         };
-        Some(if ours && standing.idem_key.as_ref() == idem_key {
+        Some(if ours && guard.idem_key.as_ref() == idem_key {
             Flow::Finish(Self::job_outcome(refusal), vec![Fact::Reported])
         } else {
             Flow::Finish(JobOutcome::Superseded, Vec::new())
@@ -63,20 +61,7 @@ impl Attempt<'_> {
     }
 
     async fn report_items(&mut self, failing: bool) -> Result<Flow, StoreError> {
-        let mut services = BTreeMap::<_, Vec<_>>::new();
-        for line in self.state.placed_lines() {
-            services
-                .entry(line.marker.item)
-                .or_default()
-                .push(line.service);
-        }
-        let items: Vec<_> = services
-            .into_iter()
-            .map(|(item, mut services)| {
-                services.sort_unstable();
-                ItemReport { item, services }
-            })
-            .collect();
+        let items = item_reports(self.state.placed_lines());
         match self.ports.crm.report_items(&items).await {
             Ok(()) => self.record(Fact::ItemsReported).await,
             Err(CallError::Refused(refusal)) if failing => {
@@ -97,28 +82,20 @@ impl Attempt<'_> {
     async fn report_outcome(
         &mut self,
         refusal: Option<Refusal>,
-        standing: OrderGuard,
+        guard: OrderGuard,
     ) -> Result<Flow, StoreError> {
         let job = &self.claimed.job;
-        let message = refusal
-            .as_ref()
-            .map(|refusal| refusal.message(&job.correlation))
-            .unwrap_or_default();
-        let order = self.state.whmcs_order();
-        let outcome = match (refusal.clone(), order) {
-            (None, Some(order)) => Outcome::Provisioned { order },
-            (Some(refusal), order) => Outcome::Failed { refusal, order },
-            (None, None) => {
-                return self
-                    .fail(Refusal::new(Code::Internal, "success without an order"))
-                    .await;
-            }
-        };
-        let report = Report {
-            outcome,
-            at: self.now(),
-            message,
-            version: standing.version,
+        let (order, version) = (self.state.whmcs_order(), guard.version);
+        let planned = report(
+            refusal.clone(),
+            order,
+            &job.correlation,
+            self.now(),
+            version,
+        );
+        let report = match planned {
+            Ok(report) => report,
+            Err(refusal) => return self.fail(refusal).await,
         };
         let mut answer = self.ports.crm.report(job.order, &report).await;
         if matches!(answer, Ok(ReportAnswer::Conflict)) {
@@ -161,22 +138,19 @@ impl Attempt<'_> {
         refusal: &Option<Refusal>,
         report: Report,
     ) -> Result<Option<Report>, Flow> {
-        let standing = match self.ports.crm.order_guard(self.claimed.job.order).await {
-            Ok(Some(standing)) => standing,
+        let guard = match self.ports.crm.order_guard(self.claimed.job.order).await {
+            Ok(Some(guard)) => guard,
             Ok(None) => return Err(Flow::Finish(JobOutcome::Superseded, Vec::new())),
             Err(error) => return Err(self.wait_for_crm(&error)),
         };
-        if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
+        if let Some(flow) = self.superseded(&guard, refusal.as_ref()) {
             return Err(flow);
         }
-        let unchanged = standing.version.is_some() && standing.version == report.version;
-        Ok(standing
-            .read_at
-            .filter(|_| unchanged)
-            .map(|read_at| Report {
-                version: Some(read_at),
-                ..report
-            }))
+        let unchanged = guard.version.is_some() && guard.version == report.version;
+        Ok(guard.read_at.filter(|_| unchanged).map(|read_at| Report {
+            version: Some(read_at),
+            ..report
+        }))
     }
 
     /// The CRM may have refused a stale version: then the order is not ours any more. Otherwise the
@@ -188,8 +162,8 @@ impl Attempt<'_> {
         reason: Refusal,
     ) -> Result<Flow, StoreError> {
         match self.ports.crm.order_guard(self.claimed.job.order).await {
-            Ok(Some(standing)) => {
-                if let Some(flow) = self.superseded(&standing, refusal.as_ref()) {
+            Ok(Some(guard)) => {
+                if let Some(flow) = self.superseded(&guard, refusal.as_ref()) {
                     return Ok(flow);
                 }
             }

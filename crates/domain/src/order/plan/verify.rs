@@ -25,23 +25,23 @@ pub struct PlacedLine {
 /// `WHMCS_ORDER_MISMATCH` with the exact difference: another client, cancelled, fraud, too
 /// few or too many services, another product or cycle.
 pub fn verify(
-    sighting: &WhmcsOrder,
+    order: &WhmcsOrder,
     plan: &Plan,
     client: ClientId,
 ) -> Result<Vec<PlacedLine>, Refusal> {
     let mismatch = |detail: String| {
         Refusal::new(
             Code::WhmcsOrderMismatch,
-            format!("WHMCS order {}: {detail}", sighting.id),
+            format!("WHMCS order {}: {detail}", order.id),
         )
     };
-    if sighting.client != client {
+    if order.client != client {
         return Err(mismatch(format!(
             "it belongs to client {} instead of {client}",
-            sighting.client
+            order.client
         )));
     }
-    match &sighting.status {
+    match &order.status {
         OrderStatus::Pending | OrderStatus::Active => {}
         OrderStatus::Cancelled => return Err(mismatch("it was cancelled".to_owned())),
         OrderStatus::Fraud => return Err(mismatch("it was marked as fraud".to_owned())),
@@ -51,7 +51,7 @@ pub fn verify(
             )));
         }
     }
-    let mut services: Vec<&WhmcsService> = sighting.lines.iter().collect();
+    let mut services: Vec<&WhmcsService> = order.lines.iter().collect();
     services.sort_unstable_by_key(|line| line.service);
     let mut placed = Vec::with_capacity(plan.lines.len());
     let mut missing = Vec::new();
