@@ -1,6 +1,7 @@
 //! Opening the store and the outside systems by their settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use domain::order::MappingOverrides;
@@ -20,6 +21,9 @@ pub(crate) struct Outside {
     /// Whether an account without a WHMCS client gets one [default: false]
     #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
     pub(crate) whmcs_create_clients: Option<String>,
+    /// Wait before each search for an order whose reply was lost [default: 180s]
+    #[arg(long, env = "WHMCS_QUIET_PERIOD")]
+    pub(crate) whmcs_quiet_period: Option<String>,
     /// TOML file: renamed fields, statuses, markers, mappings
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub(crate) orderbridge_config: Option<String>,
@@ -65,6 +69,14 @@ pub(crate) struct Systems {
     pub(crate) overrides: MappingOverrides,
     pub(crate) create_clients: bool,
     pub(crate) override_prices: bool,
+    pub(crate) timing: Timing,
+}
+
+/// How long calls to WHMCS may still take effect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    pub(crate) call_timeout: Duration,
+    pub(crate) quiet: Duration,
 }
 
 /// Where the store is, and the store: one that is there. A mistyped path must not make an
@@ -96,34 +108,29 @@ impl Outside {
     pub(crate) fn systems(&self) -> Result<Systems, Stop> {
         let mut problems = Problems::new();
         let checked = self.check(&mut problems);
-        let (auth, rest, whmcs, options, overrides, create_clients) =
-            problems.into_result(checked)?;
-        let salesforce_roots = Roots::load(auth.ca_file.as_deref())?;
-        let whmcs_roots = Roots::load(whmcs.ca_file.as_deref())?;
-        let tokens = Arc::new(TokenManager::new(auth, &salesforce_roots)?);
+        let checked = problems.into_result(checked)?;
+        let salesforce_roots = Roots::load(checked.auth.ca_file.as_deref())?;
+        let whmcs_roots = Roots::load(checked.whmcs.ca_file.as_deref())?;
+        let tokens = Arc::new(TokenManager::new(checked.auth, &salesforce_roots)?);
         Ok(Systems {
-            override_prices: whmcs.override_prices,
-            salesforce: RestOrders::new(rest, Arc::clone(&tokens), &salesforce_roots)?,
+            override_prices: checked.whmcs.override_prices,
+            timing: Timing {
+                call_timeout: checked.whmcs.timeout,
+                quiet: checked.quiet,
+            },
+            salesforce: RestOrders::new(checked.rest, Arc::clone(&tokens), &salesforce_roots)?,
             tokens,
-            whmcs: Whmcs::new(Api::new(whmcs, &whmcs_roots)?, options),
-            overrides,
-            create_clients,
+            whmcs: Whmcs::new(Api::new(checked.whmcs, &whmcs_roots)?, checked.options),
+            overrides: checked.overrides,
+            create_clients: checked.create_clients,
         })
     }
 
-    fn check(
-        &self,
-        problems: &mut Problems,
-    ) -> Option<(
-        salesforce_auth::Config,
-        RestConfig,
-        whmcs::Config,
-        Options,
-        MappingOverrides,
-        bool,
-    )> {
+    fn check(&self, problems: &mut Problems) -> Option<Checked> {
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
+        let quiet = self.whmcs_quiet_period.as_deref();
+        let quiet = problems.duration("WHMCS_QUIET_PERIOD", quiet, "180s");
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
         let fields = FieldNames::of(&file, problems);
         let options = Options::of(&file, problems);
@@ -134,11 +141,29 @@ impl Outside {
             "false",
         )?;
         let auth = auth?;
-        let rest = RestConfig {
-            fields: fields?,
-            bill_to: create_clients,
-            ..RestConfig::new(auth.api_version.clone())
-        };
-        Some((auth, rest, whmcs?, options?, overrides?, create_clients))
+        Some(Checked {
+            rest: RestConfig {
+                fields: fields?,
+                bill_to: create_clients,
+                ..RestConfig::new(auth.api_version.clone())
+            },
+            auth,
+            whmcs: whmcs?,
+            quiet: quiet?,
+            options: options?,
+            overrides: overrides?,
+            create_clients,
+        })
     }
+}
+
+/// Settings that were checked.
+struct Checked {
+    auth: salesforce_auth::Config,
+    rest: RestConfig,
+    whmcs: whmcs::Config,
+    quiet: Duration,
+    options: Options,
+    overrides: MappingOverrides,
+    create_clients: bool,
 }

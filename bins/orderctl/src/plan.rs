@@ -1,14 +1,20 @@
-//! What provisioning an order would produce, without producing it.
+//! Dry run of an order: the calls that a worker would make.
+//!
+//! Runs the domain's state machine and planner on what a worker would read, and continues after
+//! each call as if it had succeeded. Ids that WHMCS has yet to assign are zero.
 
-use std::collections::BTreeMap;
-
-use domain::failure::{Code, Refusal};
+use domain::failure::Refusal;
 use domain::id::OrderId;
-use domain::key::{ClientId, CorrelationId, Marker, WhmcsOrderId};
+use domain::key::{ClientId, CorrelationId, JobId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ActivationStatus, OrderDetails, OrderState, Outcome, Plan, Progress, Report, WhmcsClient,
+    Action, ActivationAction, ActivationStatus, ClientDecision, ClientLookup, ClientRules, Fact,
+    MarkerCheck, MarkerProof, MatchResult, OrderDetails, OrderState, OrderStatus, Phase,
+    PlacedLine, Plan, Search, ServiceStatus, Step, Verification, WhmcsOrder, WhmcsService,
+    client_lookup, gone, item_reports, match_orders, modules_in, next, next_activation_action,
+    place_order, report, resolve_client, verify_placed,
 };
-use domain::ports::{Clock, CrmOrders, NewClient, NewOrder, Provisioner};
+use domain::ports::{CatalogueEntry, Clock, CrmOrders, Provisioner};
+use domain::time::Timestamp;
 use runtime::SystemClock;
 use serde_json::{Value, json};
 use whmcs::PlannedCall;
@@ -18,20 +24,15 @@ use crate::connect::Systems;
 use crate::screen::{Exit, Screen, Stop, Table};
 use crate::{Format, connect, orders};
 
-/// What would happen.
-struct Planned {
-    /// What keeps it from succeeding.
-    refusal: Option<Refusal>,
-    calls: Vec<PlannedCall>,
-    /// Service ids, by line: as many as there will be.
-    services: BTreeMap<String, String>,
-    fields: serde_json::Map<String, Value>,
-}
+/// Stands for the client, order and services that WHMCS has yet to create.
+const NEW_CLIENT: ClientId = ClientId(0);
+const NEW_ORDER: WhmcsOrderId = WhmcsOrderId(0);
+const NEW_SERVICE: ServiceId = ServiceId(0);
 
 pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let systems = asked.outside.systems()?;
     let store = connect::store(&asked.one.store).await?;
-    // An order that no event came for is not in the store, and may be planned all the same.
+    // An order without an event is not in the store, and can be planned all the same.
     let order = match OrderId::parse(&asked.one.order) {
         Ok(order) => order,
         Err(_) => orders::find(&*store.reader, &asked.one.order).await?.order,
@@ -40,217 +41,498 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(details) = systems.salesforce.details(order).await? else {
         return Err(Stop::failed(format!(
-            "Salesforce has no order {order} that we may see"
+            "Salesforce has no order {order} that the integration user can read"
         )));
     };
     if details.activation != ActivationStatus::Activating {
         screen.note(&format!(
-            "Activation Status is {}: a worker would do nothing until it is Activating",
+            "Activation Status is {}: a worker does nothing until it is Activating",
             details.activation
         ));
     }
-    let planned = plan(&systems, &details, &state).await?;
-    write(&details, &planned, &systems, screen)?;
+    let planned = DryRun::new(&systems, &details, state, None).run().await?;
+    if let Some(wait) = &planned.wait {
+        screen.note(wait);
+    }
+    write(&details, &planned, &systems, screen).await?;
     Ok(match planned.refusal {
         None => Exit::Fine,
         Some(_) => Exit::Difference,
     })
 }
 
-async fn plan(
-    systems: &Systems,
-    details: &OrderDetails,
-    state: &OrderState,
-) -> Result<Planned, Stop> {
-    let mut planned = Planned {
-        refusal: None,
-        calls: Vec::new(),
-        services: BTreeMap::new(),
-        fields: serde_json::Map::new(),
-    };
-    let placed = state.whmcs_order();
-    if let Err(refusal) = steps(systems, details, state, &mut planned).await? {
-        planned.calls.clear();
-        planned.services.clear();
-        planned.refusal = Some(refusal);
-    }
-    planned.fields = fields(systems, placed, planned.refusal.as_ref()).await?;
-    Ok(planned)
+/// What a worker would do.
+#[derive(Default)]
+struct Planned {
+    /// Why the attempt would fail.
+    refusal: Option<Refusal>,
+    actions: Vec<Action>,
+    /// What the worker waits for first; later actions depend on it.
+    wait: Option<String>,
 }
 
-/// Adds calls and service ids; what refuses the order ends it.
-async fn steps(
-    systems: &Systems,
-    details: &OrderDetails,
-    state: &OrderState,
-    planned: &mut Planned,
-) -> Result<Result<(), Refusal>, Stop> {
-    let placed = state.whmcs_order();
-    let plan = match Plan::of(&details.items, &systems.overrides) {
-        Ok(plan) => Some(plan),
-        // What exists in WHMCS already is not measured against today's mapping.
-        Err(_) if placed.is_some() => None,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    if placed.is_none()
-        && let Some(plan) = &plan
-    {
-        let client = match client(systems, details, planned).await? {
-            Ok(client) => client,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let order = NewOrder {
-            client: client.unwrap_or(ClientId(0)),
-            marker: Marker {
-                org: details.org,
-                order: details.id,
-            },
-            plan: plan.clone(),
-        };
-        let mut call = systems.whmcs.preview_order(&order);
-        if client.is_none() {
-            for (name, value) in &mut call.fields {
-                if name == "clientid" {
-                    "(the new client)".clone_into(value);
+struct DryRun<'a> {
+    systems: &'a Systems,
+    details: &'a OrderDetails,
+    state: OrderState,
+    /// The running attempt, or the next one.
+    job: JobId,
+    now: Timestamp,
+    marker_proof: Option<MarkerProof>,
+    planned: Planned,
+}
+
+/// Whether the dry run continues after a step.
+enum Flow {
+    Continue(Vec<Fact>),
+    Fail(Refusal),
+    End,
+}
+
+impl<'a> DryRun<'a> {
+    fn new(
+        systems: &'a Systems,
+        details: &'a OrderDetails,
+        state: OrderState,
+        marker_proof: Option<MarkerProof>,
+    ) -> Self {
+        let running = state
+            .attempt
+            .as_ref()
+            .filter(|_| matches!(state.phase, Phase::Working | Phase::Refused(_)));
+        Self {
+            systems,
+            details,
+            job: running.map_or_else(JobId::of_operator, |(job, _)| job.clone()),
+            state,
+            now: SystemClock.now(),
+            marker_proof,
+            planned: Planned::default(),
+        }
+    }
+
+    async fn run(mut self) -> Result<Planned, Stop> {
+        loop {
+            let facts = match self.step().await? {
+                Flow::Continue(facts) => facts,
+                Flow::Fail(refusal) => vec![Fact::Refused(refusal)],
+                Flow::End => return Ok(self.planned),
+            };
+            for fact in &facts {
+                self.state = self.state.apply(fact)?;
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Flow, Stop> {
+        let at = self.now;
+        Ok(match next(&self.state, &self.job) {
+            Step::Check => self.check(),
+            Step::ResolveClient => self.resolve_client().await?,
+            Step::RecordClientUnknown => Flow::Continue(vec![Fact::ClientUnknown { at }]),
+            Step::ReconcileClient { .. } => self.reconcile_client().await?,
+            Step::PlaceOrder {
+                client,
+                watermark,
+                unknown,
+            } => {
+                let rules = &self.systems.timing;
+                let until = unknown.map(|call| call.expires_at(rules.call_timeout, rules.quiet));
+                if let Some(until) = until.filter(|until| at < *until) {
+                    self.wait_until(until, "an earlier AddOrder may still take effect");
                 }
+                self.place(client, watermark).await?
+            }
+            Step::RecordPlacementUnknown => Flow::Continue(vec![Fact::PlaceUnknown { at }]),
+            Step::ReconcilePlacement {
+                client, watermark, ..
+            } => self.reconcile_placement(client, watermark).await?,
+            Step::Verify {
+                client,
+                order,
+                watermark,
+            } => self.verify(client, order, watermark).await?,
+            Step::RecordActivationUnknown { creating: false } => {
+                Flow::Continue(vec![Fact::AcceptUnknown { at }])
+            }
+            Step::RecordActivationUnknown { creating: true } => {
+                Flow::Continue(vec![Fact::CreateUnknown { at }])
+            }
+            Step::Activate { client, order, .. } => self.activate(client, order).await?,
+            Step::Report { refusal } => self.report(refusal),
+            Step::Done => Flow::End,
+        })
+    }
+
+    fn plan(&self) -> Result<Plan, Refusal> {
+        Plan::of(&self.details.items, &self.systems.overrides)
+    }
+
+    fn wait_until(&mut self, until: Timestamp, why: &str) {
+        let text = format!("a worker waits until {}: {why}", runtime::rfc3339(until));
+        self.planned.wait.get_or_insert(text);
+    }
+
+    fn check(&self) -> Flow {
+        let checked = Fact::Checked {
+            job: self.job.clone(),
+            idem_key: self.details.idem_key.clone(),
+            number: self.details.number.clone(),
+            account: Some(self.details.account.id),
+        };
+        let mut facts = vec![checked];
+        // An existing WHMCS order is not checked against the current mapping.
+        if self.state.whmcs_order().is_none()
+            && let Err(refusal) = self.plan()
+        {
+            facts.push(Fact::Refused(refusal));
+        }
+        Flow::Continue(facts)
+    }
+
+    async fn resolve_client(&mut self) -> Result<Flow, Stop> {
+        let rules = ClientRules {
+            create_clients: self.systems.create_clients,
+            override_prices: self.systems.override_prices,
+        };
+        let lookup = match client_lookup(self.details, rules) {
+            Ok(lookup) => lookup,
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
+        };
+        let found = match &lookup {
+            ClientLookup::Linked(id) => self.systems.whmcs.client(*id).await?,
+            ClientLookup::ByEmail(contact) => {
+                self.systems.whmcs.client_by_email(&contact.email).await?
+            }
+        };
+        let decision = match resolve_client(self.details, rules, lookup, found.as_ref()) {
+            Ok(decision) => decision,
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
+        };
+        self.planned.actions.extend(decision.action(self.details));
+        let client = match decision {
+            ClientDecision::Use(client) | ClientDecision::Adopt(client) => client,
+            ClientDecision::Create(_) => {
+                let link = ClientDecision::Adopt(NEW_CLIENT).action(self.details);
+                self.planned.actions.extend(link);
+                NEW_CLIENT
+            }
+        };
+        Ok(Flow::Continue(vec![Fact::Client { client }]))
+    }
+
+    /// Searches now for what an unknown call may have created. A worker searches twice, so nothing
+    /// found is no result yet.
+    async fn reconcile_client(&mut self) -> Result<Flow, Stop> {
+        let email = self.details.bill_to.as_ref().map(|contact| &contact.email);
+        let found = match email {
+            Some(email) => self.systems.whmcs.client_by_email(email).await?,
+            None => None,
+        };
+        match found {
+            Some(_) => self.resolve_client().await,
+            None => {
+                let text = "the outcome of AddClient is unknown and no client is found; a worker searches again, then fails with WHMCS_OUTCOME_UNKNOWN";
+                self.planned.wait = Some(text.to_owned());
+                Ok(Flow::End)
             }
         }
-        planned.calls.push(call);
     }
-    if !matches!(state.progress, Progress::Accepted { .. }) {
-        planned
-            .calls
-            .push(systems.whmcs.preview_accept(placed, true));
-    }
-    let known = state.placed_lines();
-    for line in known {
-        let ids = planned
-            .services
-            .entry(line.marker.item.to_string())
-            .or_default();
-        let comma = if ids.is_empty() { "" } else { "," };
-        ids.push_str(&format!("{comma}{}", line.service));
-    }
-    if known.is_empty() {
-        let mut counts = BTreeMap::<_, u32>::new();
-        for line in plan.iter().flat_map(|plan| &plan.lines) {
-            *counts.entry(line.marker.item.to_string()).or_default() += 1;
-        }
-        let text = |(item, count)| (item, format!("({count} new service ids)"));
-        planned.services = counts.into_iter().map(text).collect();
-    }
-    Ok(Ok(()))
-}
 
-/// The client to order for; `None`: one that is to be created.
-async fn client(
-    systems: &Systems,
-    details: &OrderDetails,
-    planned: &mut Planned,
-) -> Result<Result<Option<ClientId>, Refusal>, Stop> {
-    let linked = details.account.whmcs_client.as_deref().map(str::trim);
-    let refuse = |code, detail: String| Ok(Err(Refusal::new(code, detail)));
-    if let Some(text) = linked.filter(|text| !text.is_empty()) {
-        let Ok(id) = text.parse() else {
-            return refuse(
-                Code::ClientNotFound,
-                format!("`{text}` on the account is no client id"),
-            );
+    fn search<'s>(&'s self, plan: &'s Plan, watermark: Option<WhmcsOrderId>) -> Search<'s> {
+        Search {
+            marker: self.details.marker(),
+            plan,
+            watermark,
+            answered: None,
+            marker_proof: self.marker_proof,
+            forgotten: &self.state.forgotten,
+        }
+    }
+
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+    ) -> Result<Vec<WhmcsOrder>, Stop> {
+        match client {
+            NEW_CLIENT => Ok(Vec::new()),
+            client => Ok(self.systems.whmcs.orders(client, above).await?),
+        }
+    }
+
+    async fn place(
+        &mut self,
+        client: ClientId,
+        watermark: Option<WhmcsOrderId>,
+    ) -> Result<Flow, Stop> {
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
         };
-        return match systems.whmcs.client(ClientId(id)).await? {
-            None => refuse(Code::ClientNotFound, format!("WHMCS has no client {id}")),
-            Some(found) if found.status == domain::order::ClientStatus::Closed => {
-                refuse(Code::ClientClosed, format!("client {id} is closed"))
+        let orders = self.orders(client, None).await?;
+        match match_orders(&self.search(&plan, watermark), &orders) {
+            MatchResult::Found(order) => return Ok(Flow::Continue(vec![Fact::Placed { order }])),
+            MatchResult::Refused(refusal) => return Ok(Flow::Fail(refusal)),
+            MatchResult::Absent => {}
+        }
+        let catalogue = self.systems.whmcs.catalogue(&plan.products()).await?;
+        let catalogue = catalogue.as_deref();
+        let placed = place_order(self.details, &plan, client, watermark, &orders, catalogue);
+        let placement = match placed {
+            Ok(placement) => placement,
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
+        };
+        self.planned
+            .actions
+            .push(Action::PlaceOrder(placement.order));
+        let watermark = placement.watermark;
+        Ok(Flow::Continue(vec![
+            Fact::Placing {
+                at: self.now,
+                watermark,
+            },
+            Fact::Placed { order: NEW_ORDER },
+        ]))
+    }
+
+    async fn reconcile_placement(
+        &mut self,
+        client: ClientId,
+        watermark: WhmcsOrderId,
+    ) -> Result<Flow, Stop> {
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
+        };
+        let orders = self.orders(client, Some(watermark)).await?;
+        match match_orders(&self.search(&plan, Some(watermark)), &orders) {
+            MatchResult::Found(order) => Ok(Flow::Continue(vec![Fact::Placed { order }])),
+            MatchResult::Refused(refusal) => Ok(Flow::Fail(refusal)),
+            MatchResult::Absent => {
+                let text = "the outcome of AddOrder is unknown and no order is found; a worker searches again, then fails with WHMCS_OUTCOME_UNKNOWN";
+                self.planned.wait = Some(text.to_owned());
+                Ok(Flow::End)
             }
-            Some(found) => Ok(priced(systems, details, &found)),
-        };
-    }
-    let Some(contact) = details.bill_to.clone().filter(|_| systems.create_clients) else {
-        let text = format!("account {} has no WHMCS client", details.account.id);
-        return refuse(Code::ClientNotLinked, text);
-    };
-    if let Some(found) = systems.whmcs.client_by_email(&contact.email).await? {
-        return Ok(priced(systems, details, &found));
-    }
-    planned
-        .calls
-        .push(systems.whmcs.preview_client(&NewClient { contact }));
-    Ok(Ok(None))
-}
-
-/// The client, unless the order's prices are in another currency than its invoices.
-fn priced(
-    systems: &Systems,
-    details: &OrderDetails,
-    found: &WhmcsClient,
-) -> Result<Option<ClientId>, Refusal> {
-    if systems.override_prices {
-        found.takes_prices_in(details.currency.as_deref())?;
-    }
-    Ok(Some(found.id))
-}
-
-/// What would be written to the order.
-async fn fields(
-    systems: &Systems,
-    placed: Option<WhmcsOrderId>,
-    refusal: Option<&Refusal>,
-) -> Result<serde_json::Map<String, Value>, Stop> {
-    let correlation = CorrelationId::new("of the attempt");
-    let correlation = correlation.expect("the text is not blank");
-    let outcome = match refusal {
-        None => Outcome::Provisioned {
-            order: placed.unwrap_or(WhmcsOrderId(0)),
-        },
-        Some(refusal) => Outcome::Failed {
-            refusal: refusal.clone(),
-            order: placed,
-        },
-    };
-    let report = Report {
-        outcome,
-        at: SystemClock.now(),
-        message: refusal
-            .map(|refusal| refusal.message(&correlation))
-            .unwrap_or_default(),
-        version: None,
-    };
-    let mut fields = systems.salesforce.preview(&report).await?;
-    if refusal.is_none() && placed.is_none() {
-        for value in fields.values_mut().filter(|value| **value == json!("0")) {
-            *value = json!("(the new order)");
         }
     }
-    Ok(fields)
+
+    async fn verify(
+        &mut self,
+        client: ClientId,
+        order: WhmcsOrderId,
+        watermark: Option<WhmcsOrderId>,
+    ) -> Result<Flow, Stop> {
+        let plan = match self.plan() {
+            Ok(plan) => plan,
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
+        };
+        let marker = MarkerCheck::Unchecked;
+        if order == NEW_ORDER {
+            let lines = plan.lines.iter().map(|line| PlacedLine {
+                marker: line.marker,
+                service: NEW_SERVICE,
+            });
+            let lines = lines.collect();
+            return Ok(Flow::Continue(vec![Fact::Verified { lines, marker }]));
+        }
+        let above = watermark.filter(|watermark| order > *watermark);
+        let orders = self.orders(client, above).await?;
+        let verified = verify_placed(self.search(&plan, above), client, order, &orders);
+        Ok(match verified {
+            Ok(Verification::Verified { lines, .. }) => {
+                Flow::Continue(vec![Fact::Verified { lines, marker }])
+            }
+            Ok(Verification::Replaced(order)) => Flow::Continue(vec![Fact::Placed { order }]),
+            Err(refusal) => Flow::Fail(refusal),
+        })
+    }
+
+    /// Every activation call, on a copy of the order in which each call succeeds.
+    async fn activate(&mut self, client: ClientId, order: WhmcsOrderId) -> Result<Flow, Stop> {
+        let mut seen = match order {
+            NEW_ORDER => new_order(client, &self.state),
+            order => match self.systems.whmcs.order(client, order).await? {
+                Some(seen) => seen,
+                None => return Ok(Flow::Fail(gone(order))),
+            },
+        };
+        let catalogue: Vec<CatalogueEntry> = match seen.products().as_slice() {
+            [] => Vec::new(),
+            products => (self.systems.whmcs.catalogue(products).await?).unwrap_or_default(),
+        };
+        let mut at = self.now;
+        loop {
+            let Step::Activate { progress, .. } = next(&self.state, &self.job) else {
+                return Ok(Flow::Continue(Vec::new()));
+            };
+            let quiet = self.systems.timing.quiet;
+            let modules = modules_in(&catalogue);
+            let facts = match next_activation_action(&progress, &seen, modules, at, quiet) {
+                ActivationAction::Done => return Ok(Flow::Continue(vec![Fact::Accepted])),
+                ActivationAction::Refuse(refusal) => return Ok(Flow::Fail(refusal)),
+                ActivationAction::Wait(until) => {
+                    self.wait_until(until, "an activation call may still take effect");
+                    at = until;
+                    continue;
+                }
+                ActivationAction::Accept { run_modules } => {
+                    let action = Action::AcceptOrder { order, run_modules };
+                    self.planned.actions.push(action);
+                    seen.status = OrderStatus::Active;
+                    for line in &mut seen.lines {
+                        line.status = ServiceStatus::Active;
+                    }
+                    vec![Fact::Accepting { at }, Fact::AcceptAnswered]
+                }
+                ActivationAction::Create(service) => {
+                    self.planned.actions.push(Action::CreateService(service));
+                    let line = seen.lines.iter_mut().find(|line| line.service == service);
+                    if let Some(line) = line {
+                        line.status = ServiceStatus::Active;
+                    }
+                    vec![Fact::Creating { at, service }, Fact::Created { service }]
+                }
+            };
+            for fact in &facts {
+                self.state = std::mem::take(&mut self.state).apply(fact)?;
+            }
+        }
+    }
+
+    fn report(&mut self, refusal: Option<Refusal>) -> Flow {
+        let lines = self.state.placed_lines();
+        if !self.state.items_reported && !lines.is_empty() {
+            let items = item_reports(lines);
+            self.planned.actions.push(Action::ReportItems(items));
+        }
+        let correlation = CorrelationId::new("of the attempt").expect("the text is not blank");
+        let order = self.state.whmcs_order();
+        match report(refusal.clone(), order, &correlation, self.now, None) {
+            Ok(report) => {
+                self.planned.refusal = refusal;
+                self.planned.actions.push(Action::Report(report));
+                Flow::End
+            }
+            Err(refusal) => Flow::Fail(refusal),
+        }
+    }
 }
 
-fn write(
+/// The order as it would look right after AddOrder.
+fn new_order(client: ClientId, state: &OrderState) -> WhmcsOrder {
+    let lines = state.placed_lines().iter().map(|line| WhmcsService {
+        service: NEW_SERVICE,
+        product: None,
+        cycle: None,
+        status: ServiceStatus::Pending,
+        marker: Some(line.marker),
+    });
+    WhmcsOrder {
+        id: NEW_ORDER,
+        client,
+        status: OrderStatus::Pending,
+        notes: String::new(),
+        lines: lines.collect(),
+    }
+}
+
+/// The calls to each system, with ids that do not exist yet in words.
+async fn write(
     details: &OrderDetails,
     planned: &Planned,
     systems: &Systems,
     screen: &mut Screen,
 ) -> Result<(), Stop> {
-    let call = |call: &PlannedCall| {
+    let crm = &systems.salesforce;
+    let mut calls: Vec<PlannedCall> = Vec::new();
+    let (mut account, mut items, mut order) = (None, Vec::new(), serde_json::Map::new());
+    for action in &planned.actions {
+        match action {
+            Action::LinkClient { client, .. } => {
+                account = Some((crm.client_field(), id(client.0, "(the new client)")));
+            }
+            Action::ReportItems(reports) => {
+                items = reports
+                    .iter()
+                    .map(|report| (report.item.to_string(), services(&report.services)))
+                    .collect();
+            }
+            Action::Report(report) => order = crm.preview(report).await?,
+            action => calls.extend(systems.whmcs.preview(action)),
+        }
+    }
+    for call in &mut calls {
+        for (name, value) in call.fields.iter_mut().filter(|(_, value)| value == "0") {
+            match name.as_str() {
+                "clientid" => "(the new client)".clone_into(value),
+                "orderid" => "(the new order)".clone_into(value),
+                _ => {}
+            }
+        }
+    }
+    if planned.refusal.is_none() {
+        for value in order.values_mut().filter(|value| **value == json!("0")) {
+            *value = json!("(the new order)");
+        }
+    }
+    let service_field = crm.service_field();
+    if screen.format == Format::Table {
+        return write_table(
+            planned,
+            &calls,
+            account,
+            (service_field, &items),
+            &order,
+            screen,
+        );
+    }
+    let calls = calls.iter().map(|call| {
         let fields = call.fields.iter().map(|(name, value)| json!([name, value]));
         json!({"action": call.action, "fields": fields.collect::<Vec<_>>()})
-    };
-    let service_field = systems.salesforce.service_field();
-    let items = planned
-        .services
+    });
+    let items = items
         .iter()
         .map(|(item, ids)| json!({"id": item, service_field: ids}));
-    let value = json!({
+    screen.value(&json!({
         "order": details.id.as_str(),
         "number": details.number,
+        "wait": planned.wait,
         "refusal": planned.refusal.as_ref().map(|refusal| json!({
             "code": refusal.code.as_str(), "detail": refusal.detail,
         })),
-        "whmcs": planned.calls.iter().map(call).collect::<Vec<_>>(),
-        "salesforce": {"items": items.collect::<Vec<_>>(), "order": planned.fields},
-    });
-    if screen.format != Format::Table {
-        return screen.value(&value);
+        "whmcs": calls.collect::<Vec<_>>(),
+        "salesforce": {
+            "account": account.map(|(field, client)| json!({field: client})),
+            "items": items.collect::<Vec<_>>(),
+            "order": order,
+        },
+    }))
+}
+
+fn id(number: u64, new: &str) -> String {
+    match number {
+        0 => new.to_owned(),
+        number => number.to_string(),
     }
+}
+
+fn services(ids: &[ServiceId]) -> String {
+    if ids.contains(&NEW_SERVICE) {
+        return format!("({} new service ids)", ids.len());
+    }
+    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
+    ids.join(",")
+}
+
+fn write_table(
+    planned: &Planned,
+    calls: &[PlannedCall],
+    account: Option<(&str, String)>,
+    (service_field, items): (&str, &[(String, String)]),
+    order: &serde_json::Map<String, Value>,
+    screen: &mut Screen,
+) -> Result<(), Stop> {
     let mut rows = Vec::new();
     let mut row = |place: &str, name: &str, value: String| {
         rows.push((vec![place.to_owned(), name.to_owned(), value], Value::Null));
@@ -258,15 +540,18 @@ fn write(
     if let Some(refusal) = &planned.refusal {
         row("refused", refusal.code.as_str(), refusal.detail.clone());
     }
-    for call in &planned.calls {
+    for call in calls {
         for (name, value) in &call.fields {
             row(call.action, name, value.clone());
         }
     }
-    for (item, ids) in &planned.services {
+    if let Some((field, client)) = account {
+        row("Account", field, client);
+    }
+    for (item, ids) in items {
         row(&format!("OrderItem {item}"), service_field, ids.clone());
     }
-    for (name, value) in &planned.fields {
+    for (name, value) in order {
         let text = value
             .as_str()
             .map_or_else(|| value.to_string(), str::to_owned);

@@ -107,6 +107,12 @@ impl RestOrders {
         Ok(self.report_body(shape, report))
     }
 
+    /// The name of the account's field for its WHMCS client.
+    #[must_use]
+    pub fn client_field(&self) -> &str {
+        &self.names.account.whmcs_client
+    }
+
     /// The name of the field for a line's service ids.
     #[must_use]
     pub fn service_field(&self) -> &str {

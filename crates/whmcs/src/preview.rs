@@ -1,7 +1,6 @@
 //! Previews of effects: what a call would send.
 
-use domain::key::WhmcsOrderId;
-use domain::ports::{NewClient, NewOrder};
+use domain::order::Action;
 
 use crate::Whmcs;
 use crate::form::Form;
@@ -15,30 +14,27 @@ pub struct PlannedCall {
     pub fields: Vec<(String, String)>,
 }
 
-fn planned(action: &'static str, form: Form) -> PlannedCall {
-    PlannedCall {
-        action,
-        fields: form.fields(),
-    }
-}
-
 impl Whmcs {
-    /// The call that creates this client. The real password is random.
+    /// The call that performs this action; `None` for one that is not WHMCS's. The real password
+    /// of a new client is random.
     #[must_use]
-    pub fn preview_client(&self, client: &NewClient) -> PlannedCall {
-        planned("AddClient", self.client_form(client, "(a random one)"))
-    }
-
-    /// The call that places this order.
-    #[must_use]
-    pub fn preview_order(&self, order: &NewOrder) -> PlannedCall {
-        planned("AddOrder", self.order_form(order))
-    }
-
-    /// The call that accepts an order; `None` for one that is still to be placed.
-    #[must_use]
-    pub fn preview_accept(&self, order: Option<WhmcsOrderId>, run_modules: bool) -> PlannedCall {
-        let order = order.map_or_else(|| "(the new order)".to_owned(), |order| order.to_string());
-        planned("AcceptOrder", self.accept_form(&order, run_modules))
+    pub fn preview(&self, action: &Action) -> Option<PlannedCall> {
+        let (action, form) = match action {
+            Action::CreateClient(client) => {
+                ("AddClient", self.client_form(client, "(a random one)"))
+            }
+            Action::PlaceOrder(order) => ("AddOrder", self.order_form(order)),
+            Action::AcceptOrder { order, run_modules } => {
+                ("AcceptOrder", self.accept_form(*order, *run_modules))
+            }
+            Action::CreateService(service) => {
+                ("ModuleCreate", Form::new().set("serviceid", service))
+            }
+            Action::LinkClient { .. } | Action::ReportItems(_) | Action::Report(_) => return None,
+        };
+        Some(PlannedCall {
+            action,
+            fields: form.fields(),
+        })
     }
 }

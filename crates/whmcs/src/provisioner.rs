@@ -68,7 +68,7 @@ impl Whmcs {
         form
     }
 
-    pub(crate) fn accept_form(&self, order: &str, run_modules: bool) -> Form {
+    pub(crate) fn accept_form(&self, order: WhmcsOrderId, run_modules: bool) -> Form {
         Form::new()
             .set("orderid", order)
             .flag("autosetup", run_modules)
@@ -236,7 +236,7 @@ impl Provisioner for Whmcs {
     }
 
     async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        let form = self.accept_form(&order.to_string(), run_modules);
+        let form = self.accept_form(order, run_modules);
         self.run_modules("AcceptOrder", form).await
     }
 

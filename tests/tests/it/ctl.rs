@@ -245,6 +245,62 @@ async fn plan_shows_rejection() {
     assert_eq!(fields["Status"], "Failed");
 }
 
+/// The plan fails with the code that a worker reports.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plan_rejects_what_the_worker_rejects() {
+    let env = TestEnv::new().await;
+    let client = env.whmcs.add_client("Ada", "Closed", "closed@example.com");
+    env.whmcs.set_client_status(client, "Closed");
+    let account = |whmcs_client| {
+        let created = env.salesforce.create_account("Ltd", whmcs_client);
+        created.unwrap()
+    };
+    let zero = env.place_for(&account(Some("0")), serde_json::Map::new());
+    let cases = [
+        (zero, "CLIENT_NOT_FOUND"),
+        (
+            env.place_billed_to(&account(None), " "),
+            "CLIENT_NOT_LINKED",
+        ),
+        (
+            env.place_billed_to(&account(None), "closed@example.com"),
+            "CLIENT_CLOSED",
+        ),
+    ];
+    let settings = [("WHMCS_CREATE_CLIENTS", "true")];
+    for (order, code) in &cases {
+        env.salesforce.approve(order.as_str()).unwrap();
+        let (ended, plan) = run_with(&env, &["orders", "plan", order.as_str()], &settings).await;
+        assert_eq!(ended.unwrap(), Exit::Difference);
+        assert_eq!(plan["refusal"]["code"], *code);
+    }
+    let (subscriber, worker) = (env.subscribe(), env.work_with(&settings));
+    for (order, code) in &cases {
+        env.until_activation(order, "Failed").await;
+        assert_eq!(env.field(order, "Activation_Error_Code__c"), *code);
+    }
+    subscriber.stop().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plan_of_a_new_client_shows_every_call() {
+    let env = TestEnv::new().await;
+    let account = env.salesforce.create_account("New Ltd", None).unwrap();
+    let order = env.place_billed(&account);
+    env.salesforce.approve(order.as_str()).unwrap();
+    let settings = [("WHMCS_CREATE_CLIENTS", "true")];
+    let (ended, plan) = run_with(&env, &["orders", "plan", order.as_str()], &settings).await;
+    assert_eq!(ended.unwrap(), Exit::Fine);
+    let calls = plan["whmcs"].as_array().unwrap();
+    let actions: Vec<_> = calls.iter().map(|call| &call["action"]).collect();
+    assert_eq!(actions, ["AddClient", "AddOrder", "AcceptOrder"]);
+    let fields = calls[1]["fields"].as_array().unwrap();
+    assert!(fields.contains(&json!(["clientid", "(the new client)"])));
+    let account = &plan["salesforce"]["account"];
+    assert_eq!(account["WHMCS_Client_ID__c"], "(the new client)");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plan_rejects_prices_in_other_currency_than_client() {
     let org = SalesforceOptions::default().multi_currency();

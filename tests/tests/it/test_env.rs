@@ -320,8 +320,13 @@ impl TestEnv {
 
     /// Places an order with the bill-to contact that client creation needs.
     pub(crate) fn place_billed(&self, account: &str) -> OrderId {
+        self.place_billed_to(account, &format!("{account}@example.com"))
+    }
+
+    /// As [`place_billed`](Self::place_billed), with the contact's e-mail address.
+    pub(crate) fn place_billed_to(&self, account: &str, email: &str) -> OrderId {
         let contact = json!({"AccountId": account, "FirstName": "Grace", "LastName": "Hopper",
-            "Email": format!("{account}@example.com"), "Phone": "+44 20 7946 0000"});
+            "Email": email, "Phone": "+44 20 7946 0000"});
         let contact = self.salesforce.create("Contact", contact).unwrap();
         let fields = [
             ("BillToContactId", contact.as_str()),

@@ -25,8 +25,8 @@ pub use fact::{Fact, MarkerCheck};
 pub use plan::{
     Action, ActivationAction, ClientDecision, ClientLookup, ClientRules, ItemReport, Line,
     MAX_LINES, MappingOverrides, MarkerProof, MatchResult, Outcome, PlacedLine, Placement, Plan,
-    Report, Search, check_client, client_lookup, item_reports, match_orders, modules_in,
-    next_activation_action, place_order, report, resolve_client, verify,
+    Report, Search, Verification, check_client, client_lookup, gone, item_reports, match_orders,
+    modules_in, next_activation_action, place_order, report, resolve_client, verify, verify_placed,
 };
 pub use progress::{Placing, Progress, UnknownCall};
 pub use state::{IllegalFact, OrderState, Phase};

@@ -1,9 +1,8 @@
 //! Accepts the order and creates pending services, each after a read-back.
 
-use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    ActivationAction, ActivationProgress, Fact, modules_in, next_activation_action,
+    ActivationAction, ActivationProgress, Fact, gone, modules_in, next_activation_action,
 };
 use domain::ports::{CallError, StoreError};
 
@@ -18,12 +17,7 @@ impl Attempt<'_> {
     ) -> Result<Flow, StoreError> {
         let seen = match self.ports.provisioner.order(client, order).await {
             Ok(Some(seen)) => seen,
-            Ok(None) => {
-                let detail = format!("WHMCS order {order} does not exist any more");
-                return self
-                    .fail(Refusal::new(Code::WhmcsOrderMismatch, detail))
-                    .await;
-            }
+            Ok(None) => return self.fail(gone(order)).await,
             Err(error) => return self.after_no_effect(error).await,
         };
         let catalogue = match self.ports.provisioner.catalogue(&seen.products()).await {

@@ -3,8 +3,8 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkerProof, MatchResult, OrderDetails, Placement, Plan, Search,
-    UnknownCall, match_orders, place_order, verify as compare,
+    Fact, MarkerCheck, MatchResult, OrderDetails, Placement, Plan, Search, UnknownCall,
+    Verification, match_orders, place_order, verify_placed,
 };
 use domain::ports::{CallError, StoreError};
 use domain::time::Timestamp;
@@ -187,41 +187,19 @@ impl Attempt<'_> {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
-        let seen = orders.iter().find(|seen| seen.id == order);
-        let is_marked = seen.is_some_and(|seen| details.marker().is_in(&seen.notes));
-        // The order itself is the newest evidence: a duplicate of it kept or lost its marker too.
-        let kept = self.claimed.marker_proof.filter(|_| is_marked);
-        let kept = kept.map(|kept| MarkerProof {
-            to: WhmcsOrderId(u64::MAX),
-            ..kept
-        });
-        let search = Search {
-            answered: Some(order),
-            marker_proof: kept,
-            ..self.search(details, &plan, above)
-        };
-        match match_orders(&search, &orders) {
-            MatchResult::Refused(refusal) => return self.fail(refusal).await,
-            MatchResult::Found(found) if found != order => {
-                return self.record(Fact::Placed { order: found }).await;
+        let search = self.search(details, &plan, above);
+        match verify_placed(search, client, order, &orders) {
+            // Staff may add the marker by hand where notes are dropped, so only an order that
+            // AddOrder just returned proves that WHMCS keeps it.
+            Ok(Verification::Verified { lines, is_marked }) => {
+                let marker = match is_marked {
+                    true if self.answered == Some(order) => MarkerCheck::Kept,
+                    true => MarkerCheck::Unchecked,
+                    false => MarkerCheck::Dropped,
+                };
+                self.record(Fact::Verified { lines, marker }).await
             }
-            MatchResult::Found(_) | MatchResult::Absent => {}
-        }
-        let Some(seen) = seen else {
-            let detail = format!("WHMCS order {order} does not exist any more");
-            return self
-                .fail(Refusal::new(Code::WhmcsOrderMismatch, detail))
-                .await;
-        };
-        // Staff may add the marker by hand where notes are dropped, so only an order that AddOrder
-        // just returned proves that WHMCS keeps it.
-        let marker = match is_marked {
-            true if self.answered == Some(order) => MarkerCheck::Kept,
-            true => MarkerCheck::Unchecked,
-            false => MarkerCheck::Dropped,
-        };
-        match compare(seen, &plan, client) {
-            Ok(lines) => self.record(Fact::Verified { lines, marker }).await,
+            Ok(Verification::Replaced(order)) => self.record(Fact::Placed { order }).await,
             Err(refusal) => self.fail(refusal).await,
         }
     }

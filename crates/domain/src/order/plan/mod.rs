@@ -21,4 +21,4 @@ pub use lines::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use match_orders::{MarkerProof, MatchResult, Search, match_orders};
 pub use placement::{Placement, place_order};
 pub use report::{ItemReport, Outcome, Report, item_reports, report};
-pub use verify::{PlacedLine, verify};
+pub use verify::{PlacedLine, Verification, gone, verify, verify_placed};

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::failure::{Code, Refusal};
-use crate::key::{ClientId, LineMarker, ServiceId};
-use crate::order::{Line, OrderStatus, Plan, WhmcsOrder, WhmcsService};
+use crate::key::{ClientId, LineMarker, ServiceId, WhmcsOrderId};
+use crate::order::{
+    Line, MarkerProof, MatchResult, OrderStatus, Plan, Search, WhmcsOrder, WhmcsService,
+    match_orders,
+};
 
 /// A planned line and the service that WHMCS created for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,65 @@ pub struct PlacedLine {
     pub marker: LineMarker,
     /// The service.
     pub service: ServiceId,
+}
+
+/// The result of reading a placed order back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// The order is ours and matches the plan.
+    Verified {
+        /// Which service belongs to which line.
+        lines: Vec<PlacedLine>,
+        /// Whether its notes contain our marker.
+        is_marked: bool,
+    },
+    /// Another order is ours: staff ended this one.
+    Replaced(WhmcsOrderId),
+}
+
+/// Checks the order that AddOrder returned or a search found, by the client's orders, and looks
+/// for a duplicate that a proxy created by repeating the call.
+///
+/// `search` is the search for this order; its [`Search::answered`] is set here.
+///
+/// # Errors
+/// `WHMCS_DUPLICATE_FOUND` or `WHMCS_OUTCOME_UNKNOWN` for a possible duplicate,
+/// `WHMCS_ORDER_MISMATCH` for an order that is gone or differs from the plan.
+pub fn verify_placed(
+    search: Search<'_>,
+    client: ClientId,
+    order: WhmcsOrderId,
+    orders: &[WhmcsOrder],
+) -> Result<Verification, Refusal> {
+    let seen = orders.iter().find(|seen| seen.id == order);
+    let is_marked = seen.is_some_and(|seen| search.marker.is_in(&seen.notes));
+    // The order itself is the newest evidence: a duplicate of it kept or lost its marker too.
+    let marker_proof = search.marker_proof.filter(|_| is_marked);
+    let search = Search {
+        answered: Some(order),
+        marker_proof: marker_proof.map(|proof| MarkerProof {
+            to: WhmcsOrderId(u64::MAX),
+            ..proof
+        }),
+        ..search
+    };
+    match match_orders(&search, orders) {
+        MatchResult::Refused(refusal) => return Err(refusal),
+        MatchResult::Found(found) if found != order => return Ok(Verification::Replaced(found)),
+        MatchResult::Found(_) | MatchResult::Absent => {}
+    }
+    let Some(seen) = seen else {
+        return Err(gone(order));
+    };
+    let lines = verify(seen, search.plan, client)?;
+    Ok(Verification::Verified { lines, is_marked })
+}
+
+/// The failure of an order that WHMCS does not have any more.
+#[must_use]
+pub fn gone(order: WhmcsOrderId) -> Refusal {
+    let detail = format!("WHMCS order {order} does not exist any more");
+    Refusal::new(Code::WhmcsOrderMismatch, detail)
 }
 
 /// Compares a placed order with the plan and maps services to lines.
