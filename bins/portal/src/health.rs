@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::{Clock, ConditionKind, JobReader};
+use error_chain::chain;
 use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
 use salesforce_auth::{LoginStatus, TokenManager};
@@ -48,7 +49,7 @@ impl Health {
         let login = match self.tokens.status() {
             LoginStatus::Failed(error) if error.needs_operator() => Some(ObservedCondition::words(
                 ConditionKind::SalesforceRefuses,
-                error.to_string(),
+                chain(&error).to_string(),
             )),
             _ => None,
         };
@@ -69,7 +70,7 @@ impl Health {
     async fn stream(&self) -> StreamHealth {
         let (stream, problem) = match self.store.stream(&self.channel).await {
             Ok(stream) => (stream, None),
-            Err(error) => (Default::default(), Some(error.to_string())),
+            Err(error) => (Default::default(), Some(chain(&error).to_string())),
         };
         let led = stream
             .leader

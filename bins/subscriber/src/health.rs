@@ -8,6 +8,7 @@ use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::{Clock, ConditionKind, JobReader};
+use error_chain::chain;
 use intake::{Health, Status};
 use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
@@ -77,7 +78,7 @@ impl HealthPage {
         {
             noticed.push(ObservedCondition::words(
                 ConditionKind::SalesforceRefuses,
-                error.to_string(),
+                chain(&error).to_string(),
             ));
         }
         if let Some(words) = self.crm.as_ref().and_then(|crm| crm.low_allowance()) {

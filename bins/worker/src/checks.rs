@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::ports::{ConditionKind, JobReader};
+use error_chain::chain;
 use monitoring::ObservedCondition;
 use provisioning::ProcessState;
 use runtime::{Check, Checks};
@@ -28,7 +29,7 @@ impl WorkerChecks {
         let login = match self.tokens.status() {
             LoginStatus::Failed(error) if error.needs_operator() => Some(ObservedCondition::words(
                 ConditionKind::SalesforceRefuses,
-                error.to_string(),
+                chain(&error).to_string(),
             )),
             _ => None,
         };

@@ -88,63 +88,63 @@ catalogue! {
     OrderEmpty = "ORDER_EMPTY", Operator,
         "Order without products",
         "The order has no lines, so there is nothing to provision.",
-        "Add products to the order, then set ActivationStatus Status back to Activating.";
+        "Add products to the order, then set Activation Status back to Activating.";
     MappingMissing = "MAPPING_MISSING", SalesforceAdmin,
         "Product not mapped",
         "A product of the order has no WHMCS product number or no billing cycle.",
-        "Fill in WHMCS_Product_Id__c and Billing_Cycle__c on the product, then set ActivationStatus Status back to Activating.";
+        "Fill in WHMCS_Product_Id__c and Billing_Cycle__c on the product, then set Activation Status back to Activating.";
     MappingInvalid = "MAPPING_INVALID", SalesforceAdmin,
         "Product mapping invalid",
         "A product's WHMCS product number, billing cycle or quantity is not valid in WHMCS, or the order's currency differs from the billing currency of its WHMCS client.",
-        "Correct the product, the cycle, the quantity or the currency, then set ActivationStatus Status back to Activating.";
+        "Correct the product, the cycle, the quantity or the currency, then set Activation Status back to Activating.";
     ClientNotLinked = "CLIENT_NOT_LINKED", SalesforceAdmin,
         "Account without WHMCS client",
         "The account has no WHMCS client, and orderbridge is not allowed to create one or lacks the data for it.",
-        "Fill in WHMCS_Client_ID__c on the account (or complete the bill-to contact where clients are created automatically), then set ActivationStatus Status back to Activating.";
+        "Fill in WHMCS_Client_ID__c on the account (or complete the bill-to contact where clients are created automatically), then set Activation Status back to Activating.";
     ClientNotFound = "CLIENT_NOT_FOUND", SalesforceAdmin,
         "WHMCS client not found",
         "WHMCS has no client with the number set on the account.",
-        "Correct WHMCS_Client_ID__c on the account, then set ActivationStatus Status back to Activating.";
+        "Correct WHMCS_Client_ID__c on the account, then set Activation Status back to Activating.";
     ClientClosed = "CLIENT_CLOSED", WhmcsAdmin,
         "WHMCS client closed",
         "The account's WHMCS client is closed, so WHMCS accepts no orders for it.",
-        "Reopen the client in WHMCS or link the account to another one, then set ActivationStatus Status back to Activating.";
+        "Reopen the client in WHMCS or link the account to another one, then set Activation Status back to Activating.";
     WhmcsRejected = "WHMCS_REJECTED", WhmcsAdmin,
         "Rejected by WHMCS",
         "WHMCS rejected the order; nothing was created.",
-        "Fix what the WHMCS message says, then set ActivationStatus Status back to Activating.";
+        "Fix what the WHMCS message says, then set Activation Status back to Activating.";
     WhmcsConfig = "WHMCS_CONFIG", BridgeAdmin,
         "WHMCS denies access",
         "WHMCS does not accept orderbridge's credential, address, role or settings.",
-        "Fix the API credential, the allowed IP address, the API role or the payment method, then set ActivationStatus Status back to Activating.";
+        "Fix the API credential, the allowed IP address, the API role or the payment method, then set Activation Status back to Activating.";
     WhmcsUnavailable = "WHMCS_UNAVAILABLE", WhmcsAdmin,
         "WHMCS unavailable",
         "WHMCS could not be reached, or answered that it is busy or in maintenance, for longer than one attempt may take.",
-        "Wait until WHMCS works again, then set ActivationStatus Status back to Activating.";
+        "Wait until WHMCS works again, then set Activation Status back to Activating.";
     WhmcsOutcomeUnknown = "WHMCS_OUTCOME_UNKNOWN", Operator,
         "WHMCS outcome unknown",
         "WHMCS did not answer a call that creates something, and orderbridge could not find out whether it was created.",
-        "Check the named order or service in WHMCS. If a named order has no marker in its notes, add the marker of the Salesforce order it belongs to, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each), or orderbridge:v1:none if it was placed by hand. Then set ActivationStatus Status back to Activating: what exists is adopted, what is missing is created.";
+        "Check the named order or service in WHMCS. If a named order has no marker in its notes, add the marker of the Salesforce order it belongs to, orderbridge:v1:ORG_ID:ORDER_ID (18 characters each), or orderbridge:v1:none if it was placed by hand. Then set Activation Status back to Activating: what exists is adopted, what is missing is created.";
     WhmcsDuplicateFound = "WHMCS_DUPLICATE_FOUND", WhmcsAdmin,
         "More than one WHMCS order",
         "WHMCS has several orders for this Salesforce order.",
-        "Decide which WHMCS order is the right one and cancel or delete the others, or remove the orderbridge marker from their notes, then set ActivationStatus Status back to Activating.";
+        "Decide which WHMCS order is the right one and cancel or delete the others, or remove the orderbridge marker from their notes, then set Activation Status back to Activating.";
     WhmcsOrderMismatch = "WHMCS_ORDER_MISMATCH", WhmcsAdmin,
         "WHMCS order differs",
         "The WHMCS order does not match the Salesforce order, or staff cancelled it, marked it as fraud or deleted it.",
-        "Correct the WHMCS order or, if staff ended it on purpose, make orderbridge forget it. Then set ActivationStatus Status back to Activating.";
+        "Correct the WHMCS order or, if staff ended it on purpose, make orderbridge forget it. Then set Activation Status back to Activating.";
     WhmcsModuleFailed = "WHMCS_MODULE_FAILED", WhmcsAdmin,
         "Service not provisioned",
         "The WHMCS order exists, but a provisioning module could not create a service.",
-        "Fix what the module reports (server, licence, name already taken), then set ActivationStatus Status back to Activating: only what is still pending is created.";
+        "Fix what the module reports (server, licence, name already taken), then set Activation Status back to Activating: only what is still pending is created.";
     SalesforceRejected = "SALESFORCE_REJECTED", SalesforceAdmin,
         "Rejected by Salesforce",
         "Salesforce refused to store the result on the order; everything created in WHMCS still exists.",
-        "Fix what Salesforce reports (field access, validation rule, picklist value), then set ActivationStatus Status back to Activating: nothing is created twice.";
+        "Fix what Salesforce reports (field access, validation rule, picklist value), then set Activation Status back to Activating: nothing is created twice.";
     SalesforceUnavailable = "SALESFORCE_UNAVAILABLE", SalesforceAdmin,
         "Salesforce unavailable",
         "Salesforce could not be reached for a long time.",
-        "Wait until Salesforce works again, then set ActivationStatus Status back to Activating.";
+        "Wait until Salesforce works again, then set Activation Status back to Activating.";
     Internal = "INTERNAL", BridgeAdmin,
         "Internal error",
         "orderbridge hit an unexpected condition.",

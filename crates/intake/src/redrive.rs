@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::job::{Admission, NewJob, Source};
 use domain::ports::{DeadLetterView, Epoch, StoreError};
+use error_chain::chain;
 
 use crate::store::refused;
 use crate::{Intake, measure};
@@ -23,13 +24,13 @@ impl Intake {
             let requested = match self.ports.store.requested_redrives(channel, BATCH).await {
                 Ok(requested) => requested,
                 Err(error) => {
-                    tracing::warn!(%error, "requested redrives not read");
+                    tracing::warn!(error = %chain(&error), "requested redrives not read");
                     continue;
                 }
             };
             for view in requested {
                 if let Err(error) = self.redrive(epoch, &view).await {
-                    tracing::warn!(dead_letter = view.number, %error, "redrive result not stored");
+                    tracing::warn!(dead_letter = view.number, error = %chain(&error), "redrive result not stored");
                     break;
                 }
             }
@@ -41,7 +42,7 @@ impl Intake {
         let decoded = match self.ports.source.read_again(&view.letter).await {
             Ok(decoded) => decoded.map(|request| NewJob::of_event(&view.letter.event, request)),
             Err(error) => {
-                tracing::warn!(dead_letter = number, %error, "dead letter cannot be decoded now; redrive waits");
+                tracing::warn!(dead_letter = number, error = %chain(&error), "dead letter cannot be decoded now; redrive waits");
                 return Ok(());
             }
         };

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::{Clock, JobIntake};
+use error_chain::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::Health;
@@ -60,7 +61,7 @@ impl Retention {
                         "store pruned"
                     );
                 }
-                Some(Err(error)) => tracing::warn!(%error, "pruning failed"),
+                Some(Err(error)) => tracing::warn!(error = %chain(&error), "pruning failed"),
             }
         }
     }

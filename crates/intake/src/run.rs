@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::job::backoff;
+use domain::job::{Admission, backoff};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Entropy, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Received, Start,
-    StoreError, StreamError,
+    Clock, Entropy, Entry, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Received,
+    Start, StoreError, StreamError,
 };
+use error_chain::chain;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +132,7 @@ impl Intake {
             .resign(&self.settings.channel, &self.owner)
             .await
         {
-            tracing::warn!(%error, "leadership not resigned; its lease will expire");
+            tracing::warn!(error = %chain(&error), "leadership not resigned; its lease will expire");
         }
     }
 
@@ -154,8 +155,9 @@ impl Intake {
                     self.health.paused(text);
                 }
                 Err(error) => {
-                    tracing::error!(%error, "leadership not acquired: store error");
-                    self.health.error(Status::Connecting, error.to_string());
+                    tracing::error!(error = %chain(&error), "leadership not acquired: store error");
+                    self.health
+                        .error(Status::Connecting, chain(&error).to_string());
                 }
             }
             self.ports.clock.sleep((*lease / 10).min(STORE_PAUSE)).await;
@@ -285,9 +287,18 @@ impl Intake {
                 if delivery.cursor.is_some() {
                     *restart = None;
                 }
-                admissions
-                    .into_iter()
-                    .for_each(|admission| measure::admitted(&self.settings.channel, admission));
+                for (entry, admission) in delivery.entries.iter().zip(admissions) {
+                    measure::admitted(&self.settings.channel, admission);
+                    if let (Entry::DeadLetter(letter), Admission::DeadLettered) = (entry, admission)
+                    {
+                        tracing::warn!(
+                            event = %letter.event,
+                            reason = letter.undecodable.reason.name(),
+                            detail = letter.undecodable.detail,
+                            "event became a dead letter"
+                        );
+                    }
+                }
                 None
             }
             Err(error) => Some(self.store_failed(&error).await),
@@ -303,14 +314,15 @@ impl Intake {
                 Ok(Leadership::Leader(current)) if current == epoch => {}
                 Ok(_) => return,
                 // Writes compare the term, and an unavailable store fails them anyway.
-                Err(error) => tracing::warn!(%error, "leadership renewal failed"),
+                Err(error) => tracing::warn!(error = %chain(&error), "leadership renewal failed"),
             }
         }
     }
 
     async fn store_failed(&self, error: &StoreError) -> StreamEnd {
-        tracing::error!(%error, "store error; restarting the stream from the stored cursor");
-        self.health.error(Status::Connecting, error.to_string());
+        tracing::error!(error = %chain(&error), "store error; restarting the stream from the stored cursor");
+        self.health
+            .error(Status::Connecting, chain(&error).to_string());
         self.ports.clock.sleep(STORE_PAUSE).await;
         StreamEnd::NotLeading
     }
@@ -325,7 +337,7 @@ impl Intake {
         measure::stream_ended(&self.settings.channel, &error);
         // A refused login is logged by the token manager at each try.
         if !matches!(error, StreamError::LoggedOut { .. }) {
-            tracing::warn!(%error, class = error.class(), failures, "stream ended");
+            tracing::warn!(error = %chain(&error), class = error.class(), failures, "stream ended");
         }
         let stopped = matches!(
             error,
@@ -336,10 +348,11 @@ impl Intake {
         } else {
             Status::Connecting
         };
-        self.health.error(status, error.to_string());
+        self.health.error(status, chain(&error).to_string());
         let restart = match (&error, self.settings.on_loss) {
             (StreamError::CursorLost { .. }, OnLoss::Stop) => {
-                self.health.error(Status::Stopped, error.to_string());
+                self.health
+                    .error(Status::Stopped, chain(&error).to_string());
                 self.wait(Pause::Fixed(Duration::from_secs(600)), epoch, failures)
                     .await;
                 return None;
@@ -378,7 +391,7 @@ impl Intake {
                 Some(RestartPoint { epoch, start })
             }
             Err(error) => {
-                tracing::error!(%error, "cursor loss not recorded");
+                tracing::error!(error = %chain(&error), "cursor loss not recorded");
                 None
             }
         }

@@ -5,6 +5,7 @@ use domain::key::EventId;
 use domain::ports::{
     DeadLetter, Delivery, Entry, JobIntake, StoreError, Undecodable, UndecodableReason,
 };
+use error_chain::chain;
 use sha2::{Digest, Sha256};
 
 use crate::measure;
@@ -25,7 +26,7 @@ pub async fn accept(
     match store.accept(delivery).await {
         Err(StoreError::Unstorable(error)) => {
             tracing::error!(
-                error = &*error as &dyn std::error::Error,
+                error = %chain(&*error),
                 events = delivery.entries.len(),
                 "message with an unstorable event; storing its events one by one"
             );
@@ -54,7 +55,7 @@ async fn one_by_one(
             let letter = fallback(entry, &error.to_string());
             tracing::error!(
                 event = %letter.event,
-                error = &**error as &dyn std::error::Error,
+                error = %chain(&**error),
                 "unstorable event becomes a dead letter"
             );
             measure::unstorable(1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::{Admission, NewJob, Source};
 use domain::ports::{CallError, Clock, CrmOrders, JobIntake, Pending, StoreError};
+use error_chain::chain;
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -127,11 +128,11 @@ impl Sweep {
                 "ok"
             }
             Err(SweepError::Crm(error)) => {
-                tracing::warn!(%error, class = error.class(), "sweep failed");
+                tracing::warn!(error = %chain(&error), class = error.class(), "sweep failed");
                 "failed"
             }
             Err(SweepError::Store(error)) => {
-                tracing::error!(%error, "sweep failed: jobs not enqueued");
+                tracing::error!(error = %chain(&error), "sweep failed: jobs not enqueued");
                 "failed"
             }
         };
@@ -191,7 +192,7 @@ impl Sweep {
             let enqueued = self.ports.store.enqueue(std::slice::from_ref(job)).await;
             admissions.push(match enqueued {
                 Err(StoreError::Unstorable(error)) => {
-                    tracing::error!(order = %job.order, error = &*error as &dyn std::error::Error,
+                    tracing::error!(order = %job.order, error = %chain(&*error),
                         "order skipped: the store cannot hold its data");
                     None
                 }

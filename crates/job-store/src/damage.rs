@@ -1,9 +1,7 @@
 //! Handling of rows that cannot be decoded.
 
-use std::error::Error;
-use std::fmt::Write;
-
 use domain::ports::{StoreError, UnreadableJobs};
+use error_chain::chain;
 
 use crate::row::Columns;
 
@@ -32,7 +30,7 @@ impl Damaged {
             seq: row.int("seq")?,
             job: text("id"),
             order: text("order_id"),
-            cause: storable(&chain(&error)),
+            cause: storable(&chain(&error).to_string()),
         })
     }
 
@@ -108,7 +106,7 @@ pub(crate) fn readable<R, T>(
     let found = rows.iter().filter_map(|row| match read(row) {
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::warn!(
-                cause = chain(&error),
+                cause = %chain(&error),
                 "a row cannot be read and is not shown"
             );
             None
@@ -116,17 +114,6 @@ pub(crate) fn readable<R, T>(
         read => Some(read),
     });
     found.collect()
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        // Writing to a String cannot fail.
-        let _ = write!(text, ": {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 fn storable(text: &str) -> String {

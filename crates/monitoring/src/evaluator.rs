@@ -9,6 +9,7 @@ use domain::key::{Channel, Owner};
 use domain::ports::{
     Alert, Clock, Entropy, Epoch, JobIntake, JobReader, Leadership, Notified, StoreError,
 };
+use error_chain::chain;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -131,7 +132,7 @@ impl AlertEvaluator {
             () = posting => {}
         }
         if let Err(error) = self.ports.store.resign(&self.lease_name, &self.owner).await {
-            tracing::warn!(%error, "resigning failed, the alert lease expires by itself");
+            tracing::warn!(error = %chain(&error), "resigning failed, the alert lease expires by itself");
         }
     }
 
@@ -141,11 +142,11 @@ impl AlertEvaluator {
         if let Err(error) = self.evaluate(&mut term).await {
             // The stored alerts may differ from those in memory: read them again next time.
             *term = None;
-            tracing::warn!(%error, "alert evaluation failed");
+            tracing::warn!(error = %chain(&error), "alert evaluation failed");
         }
         drop(term);
         if let Err(error) = self.measure().await {
-            tracing::debug!(%error, "alert metrics not updated");
+            tracing::debug!(error = %chain(&error), "alert metrics not updated");
         }
         self.changed.notify_one();
     }
@@ -294,7 +295,7 @@ impl AlertEvaluator {
                 true
             }
             Err(error) => {
-                tracing::warn!(alert = posted.name, %error,
+                tracing::warn!(alert = posted.name, error = %chain(&error),
                     "alert notification not recorded, may be posted again");
                 *term = None;
                 false

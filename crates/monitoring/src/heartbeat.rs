@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use domain::ports::{Clock, Condition, ConditionKind, JobIntake, ProcessReport};
 use domain::time::Timestamp;
+use error_chain::chain;
 use tokio_util::sync::CancellationToken;
 
 /// A condition that this process observes about itself.
@@ -76,7 +77,7 @@ impl Heartbeat {
         let now = self.clock.now();
         self.report.conditions = since_when(&self.report.conditions, observed, now);
         if let Err(error) = self.store.report_process(&self.report).await {
-            tracing::warn!(%error, "heartbeat not stored");
+            tracing::warn!(error = %chain(&error), "heartbeat not stored");
         }
     }
 }

@@ -15,6 +15,7 @@ use domain::ports::{
     NewClient, NewOrder, Pending, PlaceAnswer, Provisioner, ReportAnswer, System,
 };
 use domain::time::Timestamp;
+use error_chain::chain;
 use tracing::Instrument;
 
 use crate::stall::STALL_THRESHOLD;
@@ -123,7 +124,7 @@ impl Calls {
             Ok(_) | Err(CallError::Refused(_)) => breaker.succeeded(),
             Err(CallError::Denied { detail, .. }) => breaker.refused(now, detail),
             Err(error @ (CallError::NotSent { .. } | CallError::Unknown { .. })) => {
-                breaker.failed(self.order, now, &error.to_string());
+                breaker.failed(self.order, now, &chain(error).to_string());
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::job::{Lease, LeaseToken};
+use error_chain::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::worker::Ports;
@@ -104,7 +105,7 @@ impl HeldLeases {
                     }
                 }
             }
-            Err(error) => tracing::warn!(%error, "lease renewal failed"),
+            Err(error) => tracing::warn!(error = %chain(&error), "lease renewal failed"),
         }
     }
 

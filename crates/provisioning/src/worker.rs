@@ -9,6 +9,7 @@ use domain::ports::{
     CallError, Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, StoreError,
 };
 use domain::time::Timestamp;
+use error_chain::chain;
 use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -113,7 +114,7 @@ impl Worker {
                     };
                     breaker.refused(now, &detail);
                 }
-                Err(error) => tracing::debug!(%error, "probe failed"),
+                Err(error) => tracing::debug!(error = %chain(&error), "probe failed"),
             }
         }
     }
@@ -171,7 +172,7 @@ impl Worker {
         {
             Ok(claimed) => claimed,
             Err(error) => {
-                tracing::error!(%error, "claim failed");
+                tracing::error!(error = %chain(&error), "claim failed");
                 tokio::time::sleep(STORE_PAUSE).await;
                 Vec::new()
             }
@@ -232,7 +233,7 @@ fn log_result(result: &Result<AttemptResult, StoreError>, took: Duration) {
     match result {
         Ok(result) => tracing::info!(result = result.name(), "attempt finished"),
         Err(error) => {
-            tracing::error!(%error, "attempt aborted: store error; its lease will expire")
+            tracing::error!(error = %chain(&error), "attempt aborted: store error; its lease will expire")
         }
     }
 }

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
 use domain::ports::JobReader;
+use error_chain::chain;
 use serde_json::json;
 use settings::Problems;
 use tokio::net::TcpListener;
@@ -74,7 +75,11 @@ impl Check {
 
     /// The job store, which every program needs.
     pub async fn store(store: &dyn JobReader) -> Self {
-        let problem = store.ping().await.err().map(|error| error.to_string());
+        let problem = store
+            .ping()
+            .await
+            .err()
+            .map(|error| chain(&error).to_string());
         Self::required("store", problem)
     }
 }

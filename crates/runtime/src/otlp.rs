@@ -1,5 +1,6 @@
 //! Trace export by OTLP.
 
+use error_chain::chain;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -137,7 +138,9 @@ pub(crate) fn start() {
             // A second call changes nothing.
             let _ = deferred.exporting.set(exporting);
         }
-        Err(error) => tracing::error!(%error, "trace export disabled: exporter not created"),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "trace export disabled: exporter not created")
+        }
     }
 }
 
@@ -148,7 +151,7 @@ pub(crate) async fn shutdown() {
     };
     let flush = tokio::task::spawn_blocking(|| provider.shutdown_with_timeout(TIMEOUT));
     if let Ok(Err(error)) = flush.await {
-        tracing::warn!(%error, "last traces not exported");
+        tracing::warn!(error = %chain(&error), "last traces not exported");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The shared token: one login at a time, with a backoff after refused logins and sessions.
 
+use error_chain::chain;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -156,7 +157,7 @@ impl TokenManager {
             retry_at,
         });
         count(error.class(), 1);
-        tracing::warn!(%error, "session refused again after a new login");
+        tracing::warn!(error = %chain(&error), "session refused again after a new login");
         state.status = LoginStatus::Failed(error.clone());
         Some(error)
     }
@@ -309,7 +310,7 @@ impl TokenManager {
             }
         };
         count(error.class(), 1);
-        tracing::warn!(%error, "Salesforce login failed");
+        tracing::warn!(error = %chain(&error), "Salesforce login failed");
         state.status = LoginStatus::Failed(error.clone());
         Err(error)
     }

@@ -4,6 +4,7 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::order::{ItemReport, Outcome, Report};
 use domain::ports::{CallError, ReportAnswer};
+use error_chain::chain;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -73,7 +74,7 @@ impl RestOrders {
                 metrics::counter!("orderbridge_salesforce_status_pending_total").increment(1);
                 tracing::error!(
                     %order,
-                    %error,
+                    error = %chain(&error),
                     "the order is Activated but its Status could not be changed; change it by hand"
                 );
                 return;

@@ -3,6 +3,7 @@
 use domain::key::ProductId;
 use domain::order::Cycle;
 use domain::ports::{CallError, CatalogueEntry, Module, ModuleKind};
+use error_chain::chain;
 use serde_json::{Map, Value};
 
 use crate::answer::{Denial, Kind};
@@ -24,7 +25,7 @@ impl Whmcs {
         let answer = match self.api.call(Kind::Read, "GetProducts", form).await {
             Ok(answer) => answer,
             Err(error) if Denial::closes_one_action(&error) => {
-                tracing::warn!(%error, "catalogue not readable; mappings are not checked");
+                tracing::warn!(error = %chain(&error), "catalogue not readable; mappings are not checked");
                 return Ok(None);
             }
             Err(error) => return Err(error),

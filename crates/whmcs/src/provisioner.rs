@@ -5,6 +5,7 @@ use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{ClientStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
+use error_chain::chain;
 use serde_json::{Map, Value};
 
 use crate::answer::{self, Denial, Kind, unknown};
@@ -142,7 +143,7 @@ impl Whmcs {
         let answer = match answer.await {
             Ok(answer) => answer,
             Err(error) if Denial::closes_one_action(&error) => {
-                tracing::warn!(%error, "currencies not readable; client currencies are not checked");
+                tracing::warn!(error = %chain(&error), "currencies not readable; client currencies are not checked");
                 return Ok(None);
             }
             Err(error) => return Err(error),

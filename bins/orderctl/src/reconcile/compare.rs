@@ -45,10 +45,10 @@ impl Kind {
             Self::NoJob => "Run `orderctl reconcile` without --check, or wait for the sweep",
             Self::Duplicate => "Decide which WHMCS order is right and cancel the others",
             Self::GoneFromWhmcs => {
-                "Put the WHMCS order right; or, when it was ended on purpose, run `orderctl orders forget-whmcs` and set ActivationStatus Status back to Activating"
+                "Put the WHMCS order right; or, when it was ended on purpose, run `orderctl orders forget-whmcs` and set Activation Status back to Activating"
             }
             Self::NotWrittenBack => {
-                "Set ActivationStatus Status back to Activating: what exists is adopted and reported again"
+                "Set Activation Status back to Activating: what exists is adopted and reported again"
             }
         }
     }

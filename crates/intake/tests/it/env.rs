@@ -53,7 +53,7 @@ impl TestEnv {
         }
     }
 
-    pub(crate) fn subscribe(&self) -> Running {
+    pub(crate) fn intake(&self) -> Intake {
         let ports = Ports {
             source: Arc::clone(&self.source) as _,
             store: Arc::clone(&self.store) as _,
@@ -66,7 +66,11 @@ impl TestEnv {
             on_loss: self.on_loss,
             lease: LEASE,
         };
-        let intake = Intake::new(ports, settings);
+        Intake::new(ports, settings)
+    }
+
+    pub(crate) fn subscribe(&self) -> Running {
+        let intake = self.intake();
         let shutdown = CancellationToken::new();
         let (health, until) = (intake.health(), shutdown.clone());
         Running {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod env;
+mod logs;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -299,7 +300,7 @@ async fn paused_intake_stops_and_resumes() {
     pass(LEASE.as_secs()).await;
     let view = running.health.view();
     assert_eq!((view.status, view.leads), (Status::Stopped, false));
-    let text = "intake is paused by ada: moving env";
+    let text = "intake is paused by ada: database maintenance";
     assert_eq!(view.last_error.as_deref(), Some(text));
     assert!(!env.is_led().await && !env.has_job(2).await);
     let resume = AdminCommand::Resume { what };

@@ -6,6 +6,7 @@
 //! that others use afterwards, and its notifications would reach them in the middle of their
 //! own work, which ends their connection. So whether sessions are shared is found out first.
 
+use error_chain::chain;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -123,7 +124,7 @@ async fn listen_once(
         Ok(Ok(Some(listener))) => listener,
         Ok(Ok(None)) => return Stopped::Never,
         Ok(Err(error)) => {
-            tracing::debug!(%error, "nobody listens for jobs; the store is polled");
+            tracing::debug!(error = %chain(&error), "nobody listens for jobs; the store is polled");
             return Stopped::Nothing;
         }
         Err(_) => return Stopped::Nothing,

@@ -17,6 +17,7 @@ use domain::key::WhmcsOrderId;
 use domain::order::{Fact, IllegalFact, OrderDetails, OrderState, Phase, Plan, Step, next};
 use domain::ports::{CallError, Claimed, Release, StoreError};
 use domain::time::Timestamp;
+use error_chain::chain;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Calls;
@@ -118,7 +119,18 @@ pub async fn execute(
             Flow::Finish(outcome, facts) => {
                 let calls = attempt.calls.take();
                 ports.queue.finish(lease, outcome, &facts, &calls).await?;
-                let code = attempt.code(&facts);
+                let failure = attempt.failure(&facts);
+                if outcome == JobOutcome::Failed
+                    && let Some(refusal) = &failure
+                {
+                    tracing::warn!(
+                        order = %lease.order,
+                        code = refusal.code.as_str(),
+                        reason = refusal.detail,
+                        "order failed"
+                    );
+                }
+                let code = failure.map(|refusal| refusal.code);
                 let requested = attempt.claimed.job.requested_at;
                 measure::finished(outcome, code, requested, attempt.now());
                 return Ok(AttemptResult::Finished(outcome));
@@ -136,7 +148,7 @@ async fn set_aside(
     error: &IllegalFact,
 ) -> Result<AttemptResult, StoreError> {
     tracing::error!(
-        %error,
+        error = %chain(&error),
         code = Code::Internal.as_str(),
         "job set aside: the facts of its order cannot be replayed"
     );
@@ -173,16 +185,17 @@ impl Attempt<'_> {
         next(&self.state, &self.claimed.job.id)
     }
 
-    /// The failure code of the attempt, if it failed.
-    fn code(&self, last: &[Fact]) -> Option<Code> {
-        let code = last.iter().find_map(|fact| match fact {
-            Fact::Refused(refusal) => Some(refusal.code),
+    /// The failure of the attempt, if it failed.
+    fn failure(&self, last: &[Fact]) -> Option<Refusal> {
+        let refusal = last.iter().find_map(|fact| match fact {
+            Fact::Refused(refusal) => Some(refusal),
             _ => None,
         });
-        code.or(match &self.state.phase {
-            Phase::Refused(refusal) => Some(refusal.code),
+        let refusal = refusal.or(match &self.state.phase {
+            Phase::Refused(refusal) => Some(refusal),
             _ => None,
-        })
+        });
+        refusal.cloned()
     }
 
     async fn step(&mut self) -> Result<Flow, StoreError> {

@@ -7,6 +7,7 @@ use domain::job::backoff;
 use domain::order::{Fact, Placing, Progress};
 use domain::ports::{CallError, Release, StoreError, System};
 use domain::time::Timestamp;
+use error_chain::chain;
 
 use super::{Attempt, Flow};
 use crate::{FailureTime, Settings};
@@ -163,7 +164,7 @@ impl Attempt<'_> {
     /// An unavailable Salesforce never fails an order: the job keeps its facts and yields its slot.
     pub(super) fn wait_for_crm(&self, error: &CallError) -> Flow {
         tracing::warn!(
-            %error, class = error.class(), "Salesforce did not answer; job waits"
+            error = %chain(&error), class = error.class(), "Salesforce did not answer; job waits"
         );
         let requested = match error {
             CallError::NotSent { retry_after, .. } => retry_after.unwrap_or_default(),

@@ -246,16 +246,17 @@ impl ActivatingModel {
                 state.reported = false;
             }
             Step::ResolveClient => state.facts.push(Recorded::Client),
-            Step::Place { .. } => state.facts.push(Recorded::Placed),
+            Step::PlaceOrder { .. } => state.facts.push(Recorded::Placed),
             Step::Verify { .. } => state.facts.push(Recorded::Verified),
             Step::RecordActivationUnknown { creating } => state.unanswered(creating),
-            Step::ActivationState { mut so_far, .. } => {
+            Step::Activate { mut progress, .. } => {
                 if self.variant == Variant::UncountedCalls {
-                    so_far.unknown_calls = 0;
+                    progress.unknown_calls = 0;
                 }
                 let module = |_: &WhmcsService| self.module;
                 let quiet = TICK * u32::from(QUIET);
-                match next_activation_action(&so_far, &state.seen(), module, at(state.now), quiet) {
+                match next_activation_action(&progress, &state.seen(), module, at(state.now), quiet)
+                {
                     ActivationAction::Done => state.facts.push(Recorded::Accepted),
                     ActivationAction::Accept { run_modules } => {
                         state.call(Call::Accept { run_modules })

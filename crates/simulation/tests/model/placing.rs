@@ -247,7 +247,7 @@ impl PlacingModel {
             Step::Check => state.facts.push(Recorded::Checked(state.attempt)),
             Step::ResolveClient => state.facts.push(Recorded::Client),
             Step::RecordPlacementUnknown => state.facts.push(Recorded::PlaceUnknown(state.now)),
-            Step::Place {
+            Step::PlaceOrder {
                 watermark, unknown, ..
             } => {
                 let forgets = self.0 == Variant::PageMeansNoEffect;

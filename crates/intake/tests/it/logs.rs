@@ -1,0 +1,64 @@
+//! What intake logs.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use testkit::source::poison;
+use tracing::instrument::WithSubscriber;
+
+use crate::env::TestEnv;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The lines with this message that are logged while a subscriber runs.
+async fn lines(env: &TestEnv, message: &str) -> Vec<String> {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let intake = env.intake();
+    let running = intake.run(tokio_util::sync::CancellationToken::new());
+    let running = tokio::time::timeout(Duration::from_secs(5), running);
+    let _ = running.with_subscriber(subscriber).await;
+    let bytes = log.0.lock().unwrap().clone();
+    let text = String::from_utf8(bytes).unwrap();
+    let matching = text.lines().filter(|line| line.contains(message));
+    matching.map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn logged_store_error_ends_with_its_innermost_cause() {
+    let env = TestEnv::new();
+    env.store.set_unavailable(true);
+    let lines = lines(&env, "leadership not acquired").await;
+    assert!(
+        lines[0].contains("the job store is unavailable: away"),
+        "{lines:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn dead_letter_is_one_warning_with_event_and_reason() {
+    let env = TestEnv::new();
+    env.source.script([Ok(poison(1))]);
+    let lines = lines(&env, "event became a dead letter").await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("WARN") && lines[0].contains("malformed"),
+        "{lines:?}"
+    );
+}
