@@ -10,12 +10,18 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
 
-# All tests.
+# The quick tests: no PostgreSQL, no browser, nothing to install.
 test:
-    cargo nextest run --workspace
+    cargo nextest run --workspace --profile fast
 
-# Licences, bans and sources of every dependency.
-deny:
+# All tests.
+test-all:
+    cargo nextest run --workspace
+    cargo test --quiet --workspace --doc
+
+# Unused dependencies; licences, bans and sources of the others.
+deps:
+    cargo machete
     cargo deny check licenses bans sources
 
 # The documentation of our crates.

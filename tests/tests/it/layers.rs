@@ -17,7 +17,6 @@ const TABLE: &[(&str, &[&str])] = &[
         "salesforce-pubsub",
         &[
             "domain",
-            "error-chain",
             "outbound",
             "salesforce-auth",
             "settings",
