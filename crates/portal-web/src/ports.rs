@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::key::Channel;
-use domain::ports::{Clock, CrmOrders, JobIntake, JobReader};
+use domain::ports::{Clock, CrmOrders, Entropy, JobIntake, JobReader};
 
 /// Adapters that the portal calls.
 #[derive(Clone)]
@@ -16,6 +16,8 @@ pub struct Ports {
     pub intake: Arc<dyn JobIntake>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
     /// The channel whose stream the console shows.
     pub channel: Channel,
     /// Fetches the keys that customer tokens are verified with.

@@ -2,7 +2,7 @@
 
 use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align};
 
-use super::timeline::{Call, Entry, Rank};
+use super::entry::{Call, Entry, Rank};
 use crate::time;
 
 /// Entries of the calls, and one for the dropped calls of each job.

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum_extra::extract::Form;
 use domain::failure::Code;
 use domain::id::OrderId;
 use domain::order::RetryAnswer;
@@ -34,40 +35,36 @@ struct CommandRequest {
     /// How many orders the operator expects.
     count: Option<usize>,
     letter: Option<i64>,
-    #[serde(skip_deserializing)]
+}
+
+/// A command with the fields of the console's forms, which may repeat `order`.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct CommandForm {
+    act: String,
+    reason: String,
+    order: Vec<String>,
+    code: String,
+    count: String,
+    letter: Option<i64>,
     csrf: String,
-    #[serde(skip_deserializing)]
     back: String,
 }
 
-impl CommandRequest {
-    /// Parses a form, which may repeat `order`.
-    fn from_form_body(body: &[u8]) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> = axum::extract::Query::try_from_uri(
-            &format!("/?{}", String::from_utf8_lossy(body))
-                .parse()
-                .map_err(|_| Problem::invalid("The form cannot be read."))?,
-        )
-        .map_err(|_| Problem::invalid("The form cannot be read."))?
-        .0;
-        let mut request = Self::default();
-        for (name, value) in pairs {
-            match name.as_str() {
-                "act" => request.act = value,
-                "reason" => request.reason = value,
-                "order" => request.order.push(value),
-                "code" => request.code = value,
-                "count" => request.count = value.trim().parse().ok(),
-                "letter" => request.letter = value.parse().ok(),
-                "csrf" => request.csrf = value,
-                // Never redirects to another site.
-                "back" if value.starts_with("/ops") => request.back = value,
-                _ => {}
-            }
+impl From<CommandForm> for CommandRequest {
+    fn from(form: CommandForm) -> Self {
+        Self {
+            act: form.act,
+            reason: form.reason,
+            order: form.order,
+            code: form.code,
+            count: form.count.trim().parse().ok(),
+            letter: form.letter,
         }
-        Ok(request)
     }
+}
 
+impl CommandRequest {
     fn reason(&self) -> Result<&str, Problem> {
         let reason = self.reason.trim();
         if reason.is_empty() || reason.chars().count() > 500 {
@@ -98,22 +95,22 @@ fn require_operator(operator: &Operator) -> Result<(), Problem> {
 pub(super) async fn from_form(
     State(state): State<Arc<Console>>,
     headers: HeaderMap,
-    body: Bytes,
+    Form(form): Form<CommandForm>,
 ) -> Result<Response, PageError> {
     let operator = state.for_screen(&headers)?;
     require_operator(&operator)?;
-    let request = CommandRequest::from_form_body(&body)?;
-    if !is_csrf_valid(&operator, &request.csrf, &headers) {
+    if !is_csrf_valid(&operator, &form.csrf, &headers) {
         return Err(Problem::forbidden(
             "The form does not belong to your session. Reload the page.",
         )
         .into());
     }
-    let text = state.execute(&request, &operator).await?;
-    let back = match request.back {
-        back if back.is_empty() => "/ops".to_owned(),
-        back => back,
+    // Never leads to another site.
+    let back = match form.back.starts_with("/ops") {
+        true => form.back.clone(),
+        false => "/ops".to_owned(),
     };
+    let text = state.execute(&form.into(), &operator).await?;
     Ok(render(&ResultPage { text, back }))
 }
 

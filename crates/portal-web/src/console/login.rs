@@ -5,9 +5,10 @@ use std::sync::Arc;
 use askama::Template;
 use axum::Form;
 use axum::extract::State;
-use axum::http::header::SET_COOKIE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::{Cookie, SameSite};
 use serde::Deserialize;
 
 use super::session::{COOKIE, Denied};
@@ -52,8 +53,8 @@ pub(super) async fn log_in(
         .log_in(&form.token, &form.name, now, monotonic);
     let (status, error) = match session {
         Ok(session) => {
-            let cookie = cookie(&session, state.secure_cookies);
-            return ([(SET_COOKIE, cookie)], Redirect::to("/ops")).into_response();
+            let jar = CookieJar::new().add(cookie(session, state.secure_cookies));
+            return (jar, Redirect::to("/ops")).into_response();
         }
         Err(Denied::Disabled) => return Problem::from(Denied::Disabled).into_response(),
         Err(Denied::LoginRequired) => (StatusCode::UNAUTHORIZED, "The token is not valid."),
@@ -70,11 +71,16 @@ pub(super) async fn log_out(State(state): State<Arc<Console>>, headers: HeaderMa
     if is_cross_site(&headers) {
         return Problem::forbidden("Log out from the console itself.").into_response();
     }
-    let expired = format!("{}; Max-Age=0", cookie("", state.secure_cookies));
-    ([(SET_COOKIE, expired)], Redirect::to("/ops/login")).into_response()
+    let mut expired = cookie(String::new(), state.secure_cookies);
+    expired.make_removal();
+    (CookieJar::new().add(expired), Redirect::to("/ops/login")).into_response()
 }
 
-fn cookie(value: &str, secure: bool) -> String {
-    let secure = if secure { "; Secure" } else { "" };
-    format!("{COOKIE}={value}; Path=/ops; HttpOnly; SameSite=Strict{secure}")
+fn cookie(value: String, secure: bool) -> Cookie<'static> {
+    Cookie::build((COOKIE, value))
+        .path("/ops")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .secure(secure)
+        .build()
 }

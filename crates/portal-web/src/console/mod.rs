@@ -4,6 +4,7 @@ mod calls;
 mod changes;
 mod charts;
 mod commands;
+mod entry;
 mod error;
 mod json;
 mod login;

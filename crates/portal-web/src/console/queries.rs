@@ -12,9 +12,10 @@ use domain::time::Timestamp;
 use serde::Deserialize;
 
 use super::charts::Charts;
+use super::entry::Entry;
 use super::state::Console;
 use super::stats::{Stats, stream_status};
-use super::timeline::{Entry, timeline};
+use super::timeline::timeline;
 use crate::problem::Problem;
 use crate::time;
 

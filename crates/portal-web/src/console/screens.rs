@@ -15,13 +15,14 @@ use domain::ports::{
 };
 use domain::time::Timestamp;
 
+use super::entry::Entry;
 use super::error::PageError;
 use super::processes;
 use super::queries::{OrderFilter, Overview, PAGE, next_page, store_error};
 use super::session::Operator;
 use super::state::Console;
 use super::stats::{Cause, causes};
-use super::timeline::{Entry, Total};
+use super::timeline::Total;
 use crate::config::Links;
 use crate::html::render;
 use crate::problem::Problem;

@@ -1,19 +1,19 @@
 //! Authentication of operators: login form and strict cookie for browsers, bearer token for
 //! programs.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
+use axum_extra::extract::CookieJar;
+use domain::ports::Entropy;
 use domain::time::Timestamp;
+use hmac::{Hmac, Mac};
 use settings::Secret;
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
+use sha2::Sha256;
 
 use crate::config::OpsAccess;
-use crate::request::{bearer, cookie, has_local_host, is_cross_site};
+use crate::request::{bearer, has_local_host, is_cross_site};
 
 pub(super) const COOKIE: &str = "ops_session";
 /// Lifetime of a session.
@@ -54,10 +54,10 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
-    pub(super) fn new(access: OpsAccess) -> Self {
+    pub(super) fn new(access: OpsAccess, entropy: &dyn Entropy) -> Self {
         Self {
             access,
-            local_csrf: format!("{:016x}{:016x}", chance(), chance()),
+            local_csrf: entropy.token(),
             failures: Mutex::default(),
         }
     }
@@ -92,11 +92,12 @@ impl Sessions {
                 may_command,
             });
         }
-        let session = cookie(headers, COOKIE).ok_or(Denied::LoginRequired)?;
+        let jar = CookieJar::from_headers(headers);
+        let session = jar.get(COOKIE).ok_or(Denied::LoginRequired)?.value();
         let (text, mac) = session.rsplit_once('.').ok_or(Denied::LoginRequired)?;
         let (issued, name) = text.split_once('.').ok_or(Denied::LoginRequired)?;
         // A session is signed with the token it was created by, which determines the role.
-        let signed = |key: &&Secret| same(&sign(key, text), mac);
+        let signed = |key: &&Secret| is_signature(key, text, mac);
         let key = keys.all().find(signed).ok_or(Denied::LoginRequired)?;
         let issued = issued.parse().map_err(|_| Denied::LoginRequired)?;
         let age = now.since(Timestamp::from_millis(issued));
@@ -139,7 +140,7 @@ impl Sessions {
             return Err(Denied::RateLimited(WINDOW - age));
         }
         // Digests have equal lengths, so that timing does not reveal the length.
-        let matches = |key: &Secret| same(&sign(key, given), &sign(key, key.expose()));
+        let matches = |key: &Secret| is_signature(key, key.expose(), &sign(key, given));
         let (operator, viewer) = (
             matches(keys.operator),
             keys.viewer.as_ref().is_some_and(matches),
@@ -174,30 +175,26 @@ impl<'a> Keys<'a> {
 /// Whether a form was submitted from a page of this session.
 pub(super) fn is_csrf_valid(operator: &Operator, given: &str, headers: &HeaderMap) -> bool {
     let expected = operator.csrf.as_deref();
-    !is_cross_site(headers) && expected.is_some_and(|expected| same(expected, given))
+    !is_cross_site(headers)
+        && expected.is_some_and(|expected| {
+            let key = Secret::new(expected);
+            is_signature(&key, expected, &sign(&key, given))
+        })
 }
 
-/// The standard library's seed for hash maps comes from the system's dice.
-fn chance() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.as_bytes().ct_eq(other.as_bytes()).into()
-}
-
-/// Keyed twice, so that a longer text cannot be signed from a shorter one's signature.
-fn sign(key: &Secret, text: &str) -> String {
-    let key = Sha256::digest(key.expose().as_bytes());
-    let inner = Sha256::new()
-        .chain_update(key)
+fn mac(key: &Secret, text: &str) -> Hmac<Sha256> {
+    let mac = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes());
+    mac.expect("HMAC accepts keys of any length")
         .chain_update(text)
-        .finalize();
-    let outer = Sha256::new()
-        .chain_update(key)
-        .chain_update(inner)
-        .finalize();
-    outer.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn sign(key: &Secret, text: &str) -> String {
+    hex::encode(mac(key, text).finalize().into_bytes())
+}
+
+/// Compares in constant time.
+fn is_signature(key: &Secret, text: &str, signature: &str) -> bool {
+    hex::decode(signature).is_ok_and(|signature| mac(key, text).verify_slice(&signature).is_ok())
 }
 
 /// Restricts a name to characters that are safe in a cookie and in the audit log.
@@ -220,6 +217,7 @@ fn sanitized_name(name: &str) -> String {
 mod tests {
     use super::*;
     use axum::http::HeaderValue;
+    use testkit::FakeEntropy;
 
     const TOKEN: &str = "a token of some length";
 
@@ -232,7 +230,7 @@ mod tests {
 
     #[test]
     fn viewer_session_stays_read_only() {
-        let sessions = Sessions::new(access());
+        let sessions = Sessions::new(access(), &FakeEntropy::default());
         let session = sessions.log_in("another token", "Bo", at(0), Duration::ZERO);
         let viewer = sessions.authenticate(&with_cookie(&session.unwrap()), at(1), Duration::ZERO);
         assert!(!viewer.unwrap().may_command);
@@ -256,7 +254,7 @@ mod tests {
 
     #[test]
     fn session_carries_name_and_expires() {
-        let sessions = Sessions::new(access());
+        let sessions = Sessions::new(access(), &FakeEntropy::default());
         let session = sessions
             .log_in(TOKEN, "Ada B", at(0), Duration::ZERO)
             .unwrap();
@@ -282,7 +280,7 @@ mod tests {
 
     #[test]
     fn failed_logins_are_rate_limited_per_window() {
-        let sessions = Sessions::new(access());
+        let sessions = Sessions::new(access(), &FakeEntropy::default());
         let log_in_at = |seconds: u64, token: &str| {
             sessions
                 .log_in(token, "x", at(0), Duration::from_secs(seconds))

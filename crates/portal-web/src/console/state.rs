@@ -36,7 +36,7 @@ impl Console {
             channel: ports.channel,
             links: config.links,
             streams,
-            sessions: Sessions::new(config.ops),
+            sessions: Sessions::new(config.ops, &*ports.entropy),
             secure_cookies: config.secure_cookies,
         }
     }

@@ -5,53 +5,15 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{CallAction, CallOutcome, JobView, RecordedCall, RecordedFact};
+use domain::ports::{JobView, RecordedCall, RecordedFact};
 use domain::time::Timestamp;
 
 use super::calls::call_entries;
+use super::entry::{Entry, Rank};
 use crate::time;
 
 /// Shorter waits are not shown.
 const MIN_GAP: Duration = Duration::from_secs(1);
-
-/// An entry of the timeline.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
-    pub(crate) at: Timestamp,
-    /// The wait before it.
-    pub(crate) gap: Option<Duration>,
-    /// What was waited for.
-    pub(crate) waited_for: &'static str,
-    /// The call, if it is one.
-    pub(crate) call: Option<Call>,
-    /// The system that it happened in.
-    pub(crate) source: &'static str,
-    pub(crate) text: String,
-    /// CSS class: `good`, `bad`, `warn` or `plain`.
-    pub(crate) tone: &'static str,
-    /// Order among entries of the same millisecond.
-    pub(super) rank: Rank,
-}
-
-/// Order of entries with equal times: an attempt starts, reads, records an intent, performs
-/// it, records the fact, and ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Rank {
-    Start,
-    Read,
-    Intent,
-    Effect,
-    Fact,
-    End,
-}
-
-/// A call and its outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Call {
-    pub(crate) action: CallAction,
-    pub(crate) outcome: CallOutcome,
-    pub(crate) elapsed: Duration,
-}
 
 /// An order's total time, and the share of calls to other systems.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,24 +48,6 @@ impl Total {
             time::span(self.whole),
             time::span(self.in_calls)
         )
-    }
-}
-
-impl Entry {
-    fn end(&self) -> Timestamp {
-        self.at + self.call.map_or(Duration::ZERO, |call| call.elapsed)
-    }
-
-    pub(crate) fn time(&self) -> String {
-        time::millis(self.at)
-    }
-
-    pub(crate) fn gap_label(&self) -> String {
-        let gap = self.gap.map(time::span).unwrap_or_default();
-        match self.waited_for {
-            "" => format!("{gap} later"),
-            what => format!("waited {gap} for {what}"),
-        }
     }
 }
 

@@ -242,11 +242,7 @@ fn place_key(account: AccountId, key: &str) -> Result<PlaceKey, Problem> {
         .chain_update(account.as_str())
         .chain_update(key)
         .finalize();
-    let hex: String = hash
-        .iter()
-        .take(30)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    PlaceKey::new(format!("p1-{hex}"))
+    let hash = hex::encode(hash.get(..30).unwrap_or_default());
+    PlaceKey::new(format!("p1-{hash}"))
         .ok_or_else(|| Problem::unavailable("The order could not be created."))
 }

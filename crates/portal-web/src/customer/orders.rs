@@ -72,12 +72,8 @@ pub(crate) fn body(view: &View) -> OrderBody {
 fn etag(view: &View) -> String {
     let text = format!("{} {:?} {}", view.id, view.number, view.status.name());
     let hash = Sha256::digest(text.as_bytes());
-    let hex: String = hash
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("W/\"{hex}-{}\"", view.updated_at.as_millis())
+    let hash = hex::encode(hash.get(..8).unwrap_or_default());
+    format!("W/\"{hash}-{}\"", view.updated_at.as_millis())
 }
 
 const fn retry_after(status: Status) -> Option<Duration> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
+use axum_extra::extract::CookieJar;
 use domain::id::OrderId;
 use domain::ports::{Clock, CrmOrders};
 use tokio::sync::Semaphore;
@@ -16,7 +17,7 @@ use crate::config::{Config, TokenKeys};
 use crate::event_stream::EventStreams;
 use crate::ports::Ports;
 use crate::problem::Problem;
-use crate::request::{bearer, cookie};
+use crate::request::bearer;
 
 /// Orders that are created in Salesforce at once.
 const MAX_CREATING: usize = 16;
@@ -47,7 +48,7 @@ impl Customers {
             clock: clock(),
             statuses: StatusCache::new(Arc::clone(&ports.crm), reader, clock()),
             creating: Semaphore::new(MAX_CREATING),
-            rate_limit: OrderRateLimit::new(),
+            rate_limit: OrderRateLimit::new(clock()),
             streams,
             secure_cookies: config.secure_cookies,
             tokens: Tokens {
@@ -65,8 +66,9 @@ impl Customers {
 
     /// The customer by the `Authorization` header or the page's cookie; for reads only.
     pub(super) async fn by_any(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
-        let token = bearer(headers).or_else(|| cookie(headers, COOKIE_NAME));
-        self.authenticate(token).await
+        let jar = CookieJar::from_headers(headers);
+        let cookie = || jar.get(COOKIE_NAME).map(|cookie| cookie.value());
+        self.authenticate(bearer(headers).or_else(cookie)).await
     }
 
     pub(super) async fn authenticate(&self, token: Option<&str>) -> Result<Customer, Problem> {

@@ -1,228 +1,226 @@
-//! StatusCache for many who ask often: one Salesforce read per order and half minute, whoever
-//! asks, and all orders that are due together in one call.
+//! Cached statuses: one Salesforce read per order and half minute, however many clients poll,
+//! and one call for all orders that are due at the same time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::order::CustomerOrder;
 use domain::ports::{CallError, Clock, CrmOrders, JobReader, OrderQuery, OrderRow};
-use domain::time::Timestamp;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use moka::future::Cache;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::status::{CrmSnapshot, View, view};
 
-/// What Salesforce said holds so long.
-const CRM_HOLDS: Duration = Duration::from_secs(30);
-/// After Salesforce did not answer, nobody asks it for so long.
-const CRM_REST: Duration = Duration::from_secs(5);
-/// What the store said holds so long.
-const STORE_HOLDS: Duration = Duration::from_secs(1);
-/// Orders that are remembered.
-const CAPACITY: usize = 10_000;
+const CRM_TTL: Duration = Duration::from_secs(30);
+/// After a failed call Salesforce is not called for this long.
+const CRM_BACKOFF: Duration = Duration::from_secs(5);
+const STORE_TTL: Duration = Duration::from_secs(1);
+const MAX_ORDERS: u64 = 10_000;
 /// Orders in one call to Salesforce.
 const BATCH: usize = 200;
 
-/// Nobody can say how the order stands: Salesforce is away, and the store does not know.
+/// Neither Salesforce nor the store can provide the status at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Unavailable;
+pub(super) struct Unavailable;
 
-struct Ask {
+struct Lookup {
     order: OrderId,
-    answer: oneshot::Sender<Result<Option<CustomerOrder>, Unavailable>>,
+    reply: oneshot::Sender<Result<Option<CustomerOrder>, Unavailable>>,
 }
 
-/// What is known of one order. Times are the monotonic clock's.
-#[derive(Default)]
-struct Slot {
+/// Cached data of one order, with monotonic times of the reads.
+#[derive(Clone, Default)]
+struct CachedStatus {
     snapshot: Option<CrmSnapshot>,
-    /// When Salesforce answered last.
-    crm_at: Option<Duration>,
+    crm_read_at: Option<Duration>,
+    crm_failed: bool,
     row: Option<OrderRow>,
-    store_at: Option<Duration>,
+    store_read_at: Option<Duration>,
     store_failed: bool,
 }
 
-type Slots = HashMap<OrderId, (Arc<AsyncMutex<Slot>>, Duration)>;
-
-/// StatusCache of orders.
-pub(crate) struct StatusCache {
+/// Statuses of orders. Freshness follows the injected clock; the cache bounds the number of
+/// orders and serializes refreshes of the same order.
+pub(super) struct StatusCache {
     reader: Arc<dyn JobReader>,
     clock: Arc<dyn Clock>,
-    slots: Mutex<Slots>,
-    asks: mpsc::Sender<Ask>,
-    _over: DropGuard,
+    cache: Cache<OrderId, CachedStatus>,
+    lookups: mpsc::Sender<Lookup>,
+    _stop: DropGuard,
 }
 
 impl StatusCache {
-    /// Starts the task that asks Salesforce; it ends when the last handle is dropped.
-    pub(crate) fn new(
+    /// Starts the task that calls Salesforce; it ends when the cache is dropped.
+    pub(super) fn new(
         crm: Arc<dyn CrmOrders>,
         reader: Arc<dyn JobReader>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
-        let (asks, asked) = mpsc::channel(1024);
-        let over = CancellationToken::new();
-        let work = ask_in_batches(crm, Arc::clone(&clock), asked);
-        tokio::spawn(over.clone().run_until_cancelled_owned(work));
+        let (lookups, receiver) = mpsc::channel(1024);
+        let stop = CancellationToken::new();
+        let batches = run_batches(crm, Arc::clone(&clock), receiver);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(batches));
         Arc::new(Self {
             reader,
             clock,
-            slots: Mutex::default(),
-            asks,
-            _over: over.drop_guard(),
+            cache: Cache::builder()
+                .max_capacity(MAX_ORDERS)
+                .eviction_policy(EvictionPolicy::lru())
+                .build(),
+            lookups,
+            _stop: stop.drop_guard(),
         })
     }
 
-    /// How the order stands; `None` when there is no such order.
-    pub(crate) async fn get(self: &Arc<Self>, order: OrderId) -> Result<Option<View>, Unavailable> {
-        let slot = self.slot(order);
-        let this = Arc::clone(self);
-        // A task of its own: whoever hangs up while Salesforce is asked must not waste the
-        // answer, or the next one would have to ask again.
-        let looked = tokio::spawn(async move { this.refreshed(order, &slot).await });
-        looked.await.unwrap_or(Err(Unavailable))
-    }
-
-    /// What was just read or made need not be read again.
-    pub(crate) async fn insert(&self, order: CustomerOrder) {
-        let slot = self.slot(order.id);
-        let mut slot = slot.lock().await;
-        slot.crm_at = Some(self.clock.monotonic());
-        slot.snapshot = Some(CrmSnapshot {
-            order,
-            read_at: self.clock.now(),
-        });
-    }
-
-    async fn refreshed(
-        &self,
-        order: OrderId,
-        slot: &AsyncMutex<Slot>,
-    ) -> Result<Option<View>, Unavailable> {
-        let mut slot = slot.lock().await;
-        let mut away = false;
-        if self.is_due(slot.crm_at, CRM_HOLDS) {
-            let asked_at: Timestamp = self.clock.now();
-            match self.ask(order).await {
-                Ok(found) => {
-                    slot.snapshot = found.map(|order| CrmSnapshot {
-                        order,
-                        read_at: asked_at,
-                    });
-                    slot.crm_at = Some(self.clock.monotonic());
-                }
-                Err(Unavailable) => away = true,
+    /// The status of an order; `None` when the order does not exist.
+    pub(super) async fn get(self: &Arc<Self>, order: OrderId) -> Result<Option<View>, Unavailable> {
+        let cached = self.cache.get(&order).await;
+        let status = match cached.filter(|cached| self.is_fresh(cached)) {
+            Some(cached) => cached,
+            None => {
+                let this = Arc::clone(self);
+                // A task of its own: a client that disconnects must not discard the response.
+                let refresh = tokio::spawn(async move { this.refresh(order).await });
+                refresh.await.map_err(|_| Unavailable)?
             }
-        }
-        if !away && slot.snapshot.is_none() {
+        };
+        if !status.crm_failed && status.snapshot.is_none() {
             return Ok(None);
         }
-        if self.is_due(slot.store_at, STORE_HOLDS) {
-            self.read_store(order, &mut slot).await;
-        }
-        let told = view(
-            order,
-            slot.snapshot.as_ref(),
-            slot.row.as_ref(),
-            self.clock.now(),
-        );
-        if told.is_none() || (away && slot.store_failed) {
+        if status.crm_failed && status.store_failed {
             return Err(Unavailable);
         }
-        Ok(told)
+        let now = self.clock.now();
+        match view(order, status.snapshot.as_ref(), status.row.as_ref(), now) {
+            Some(view) => Ok(Some(view)),
+            None => Err(Unavailable),
+        }
     }
 
-    async fn read_store(&self, order: OrderId, slot: &mut Slot) {
+    /// Caches an order that was just created.
+    pub(super) async fn insert(&self, order: CustomerOrder) {
+        let id = order.id;
+        let (read_at, now) = (self.clock.now(), self.clock.monotonic());
+        let entry = self.cache.entry(id);
+        entry
+            .and_compute_with(|cached| {
+                let status = CachedStatus {
+                    snapshot: Some(CrmSnapshot { order, read_at }),
+                    crm_read_at: Some(now),
+                    crm_failed: false,
+                    ..cached.map(|cached| cached.into_value()).unwrap_or_default()
+                };
+                std::future::ready(Op::Put(status))
+            })
+            .await;
+    }
+
+    async fn refresh(&self, order: OrderId) -> CachedStatus {
+        let entry = self.cache.entry(order);
+        let computed = entry
+            .and_compute_with(async |cached| {
+                let mut status = cached.map(|cached| cached.into_value()).unwrap_or_default();
+                self.refresh_crm(order, &mut status).await;
+                if status.crm_failed || status.snapshot.is_some() {
+                    self.refresh_store(order, &mut status).await;
+                }
+                Op::Put(status)
+            })
+            .await;
+        computed
+            .into_entry()
+            .map(|entry| entry.into_value())
+            .unwrap_or_default()
+    }
+
+    async fn refresh_crm(&self, order: OrderId, status: &mut CachedStatus) {
+        if !self.is_due(status.crm_read_at, CRM_TTL) {
+            return;
+        }
+        let read_at = self.clock.now();
+        let found = self.look_up(order).await;
+        status.crm_failed = found.is_err();
+        if let Ok(found) = found {
+            status.snapshot = found.map(|order| CrmSnapshot { order, read_at });
+            status.crm_read_at = Some(self.clock.monotonic());
+        }
+    }
+
+    async fn refresh_store(&self, order: OrderId, status: &mut CachedStatus) {
+        if !self.is_due(status.store_read_at, STORE_TTL) {
+            return;
+        }
         let query = OrderQuery {
             text: Some(order.to_string()),
             limit: 1,
             ..OrderQuery::default()
         };
-        let read = self.reader.orders(&query).await;
-        slot.store_failed = read.is_err();
-        match read {
-            Ok(rows) => slot.row = rows.into_iter().find(|row| row.order == order),
-            Err(error) => {
-                tracing::warn!(%order, %error, "the store did not tell an order's status");
-            }
+        let rows = self.reader.orders(&query).await;
+        status.store_failed = rows.is_err();
+        match rows {
+            Ok(rows) => status.row = rows.into_iter().find(|row| row.order == order),
+            Err(error) => tracing::warn!(%order, %error, "store query failed"),
         }
-        slot.store_at = Some(self.clock.monotonic());
+        status.store_read_at = Some(self.clock.monotonic());
     }
 
-    async fn ask(&self, order: OrderId) -> Result<Option<CustomerOrder>, Unavailable> {
-        let (answer, answered) = oneshot::channel();
-        let ask = Ask { order, answer };
-        self.asks.send(ask).await.map_err(|_| Unavailable)?;
-        answered.await.unwrap_or(Err(Unavailable))
+    async fn look_up(&self, order: OrderId) -> Result<Option<CustomerOrder>, Unavailable> {
+        let (reply, response) = oneshot::channel();
+        let lookup = Lookup { order, reply };
+        self.lookups.send(lookup).await.map_err(|_| Unavailable)?;
+        response.await.unwrap_or(Err(Unavailable))
     }
 
-    fn is_due(&self, at: Option<Duration>, holds: Duration) -> bool {
-        at.is_none_or(|at| self.clock.monotonic().saturating_sub(at) >= holds)
+    fn is_fresh(&self, status: &CachedStatus) -> bool {
+        !self.is_due(status.crm_read_at, CRM_TTL)
+            && (status.snapshot.is_none() || !self.is_due(status.store_read_at, STORE_TTL))
     }
 
-    fn slot(&self, order: OrderId) -> Arc<AsyncMutex<Slot>> {
-        let now = self.clock.monotonic();
-        let mut slots = self.slots();
-        if slots.len() >= CAPACITY && !slots.contains_key(&order) {
-            forget_some(&mut slots);
-        }
-        let (slot, used) = slots.entry(order).or_default();
-        *used = now;
-        Arc::clone(slot)
-    }
-
-    fn slots(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_due(&self, read_at: Option<Duration>, ttl: Duration) -> bool {
+        read_at.is_none_or(|at| self.clock.monotonic().saturating_sub(at) >= ttl)
     }
 }
 
-/// Forgets the quarter that nobody has asked for the longest.
-fn forget_some(slots: &mut Slots) {
-    let mut uses: Vec<_> = slots.values().map(|(_, used)| *used).collect();
-    uses.sort_unstable();
-    let line = uses.get(uses.len() / 4).copied().unwrap_or_default();
-    slots.retain(|_, (_, used)| *used > line);
-}
-
-/// Asks for everything that came in while the last call was out: never more than one call at
-/// a time, however many orders are due.
-async fn ask_in_batches(
+/// Reads in one call all orders that arrived during the previous one: never more than one call
+/// at a time.
+async fn run_batches(
     crm: Arc<dyn CrmOrders>,
     clock: Arc<dyn Clock>,
-    mut asked: mpsc::Receiver<Ask>,
+    mut lookups: mpsc::Receiver<Lookup>,
 ) {
     let mut batch = Vec::new();
-    let mut resting: Option<Duration> = None;
-    while asked.recv_many(&mut batch, BATCH).await > 0 {
-        let orders: Vec<_> = batch.iter().map(|ask| ask.order).collect();
-        let rests = resting.is_some_and(|since| clock.monotonic().saturating_sub(since) < CRM_REST);
-        let read = if rests {
+    let mut failed_at: Option<Duration> = None;
+    while lookups.recv_many(&mut batch, BATCH).await > 0 {
+        let orders: Vec<_> = batch.iter().map(|lookup| lookup.order).collect();
+        let backs_off =
+            failed_at.is_some_and(|at| clock.monotonic().saturating_sub(at) < CRM_BACKOFF);
+        let read = if backs_off {
             None
         } else {
             let read = crm.customer_orders(&orders).await;
             let outcome = read.as_ref().map_or_else(CallError::class, |_| "ok");
             metrics::counter!("orderbridge_portal_status_reads_total", "outcome" => outcome)
                 .increment(1);
-            read.inspect_err(|error| {
-                tracing::warn!(%error, "Salesforce did not tell the status of orders");
-            })
-            .ok()
+            if let Err(error) = &read {
+                tracing::warn!(%error, "Salesforce status read failed");
+            }
+            failed_at = read.is_err().then(|| clock.monotonic());
+            read.ok()
         };
-        if !rests {
-            resting = read.is_none().then(|| clock.monotonic());
-        }
         let found: Option<HashMap<_, _>> =
             read.map(|orders| orders.into_iter().map(|order| (order.id, order)).collect());
-        for ask in batch.drain(..) {
-            let answer = match &found {
-                Some(found) => Ok(found.get(&ask.order).cloned()),
+        for lookup in batch.drain(..) {
+            let reply = match &found {
+                Some(found) => Ok(found.get(&lookup.order).cloned()),
                 None => Err(Unavailable),
             };
-            // Nobody may be waiting any more.
-            let _ = ask.answer.send(answer);
+            // The receiver may be gone.
+            let _ = lookup.reply.send(reply);
         }
     }
 }

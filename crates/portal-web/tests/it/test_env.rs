@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portal_web::{Config, Links, OpsAccess, Ports, TokenKeys, router};
 use serde_json::{Value, json};
 use settings::{Endpoint, Secret};
-use testkit::{FakeClock, FakeCrm, MemoryStore, channel, order_id};
+use testkit::{FakeClock, FakeCrm, FakeEntropy, MemoryStore, channel, order_id};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -75,6 +75,7 @@ impl TestEnv {
             reader: store.clone(),
             intake: store.clone(),
             clock: clock.clone(),
+            entropy: Arc::new(FakeEntropy::default()),
             channel: channel(),
             http: reqwest::Client::builder().build().unwrap(),
         };
