@@ -1,4 +1,4 @@
-//! What provisioning an order would produce, without producing it.
+//! `orderctl orders plan`: a dry run of provisioning.
 
 use std::collections::BTreeMap;
 
@@ -13,39 +13,41 @@ use runtime::SystemClock;
 use serde_json::{Value, json};
 use whmcs::PlannedCall;
 
+use crate::args::Format;
 use crate::cli::PlanOrder;
+use crate::connect;
 use crate::connect::Systems;
+use crate::lookup::find;
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{Format, connect, orders};
 
-/// What would happen.
+/// The effects of provisioning.
 struct Planned {
-    /// What keeps it from succeeding.
+    /// Why it would fail.
     refusal: Option<Refusal>,
     calls: Vec<PlannedCall>,
-    /// Service ids, by line: as many as there will be.
+    /// Service ids by order item.
     services: BTreeMap<String, String>,
     fields: serde_json::Map<String, Value>,
 }
 
 pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.outside.systems()?;
+    let systems = asked.systems.systems()?;
     let store = connect::store(&asked.one.store).await?;
-    // An order that no event came for is not in the store, and may be planned all the same.
+    // Orders without an event are not in the store and can be planned by id.
     let order = match OrderId::parse(&asked.one.order) {
         Ok(order) => order,
-        Err(_) => orders::find(&*store.reader, &asked.one.order).await?.order,
+        Err(_) => find(&*store.reader, &asked.one.order).await?.order,
     };
     let facts = store.reader.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(details) = systems.salesforce.details(order).await? else {
         return Err(Stop::failed(format!(
-            "Salesforce has no order {order} that we may see"
+            "Salesforce has no visible order {order}"
         )));
     };
     if details.activation != ActivationStatus::Activating {
         screen.note(&format!(
-            "Activation Status is {}: a worker would do nothing until it is Activating",
+            "Activation Status is {}: a worker skips the order until it is Activating",
             details.activation
         ));
     }
@@ -78,7 +80,7 @@ async fn plan(
     Ok(planned)
 }
 
-/// Adds calls and service ids; what refuses the order ends it.
+/// Adds calls and service ids up to the first refusal.
 async fn steps(
     systems: &Systems,
     details: &OrderDetails,
@@ -88,7 +90,7 @@ async fn steps(
     let placed = state.whmcs_order();
     let plan = match Plan::of(&details.items, &systems.overrides) {
         Ok(plan) => Some(plan),
-        // What exists in WHMCS already is not measured against today's mapping.
+        // A placed order is not validated against the current mapping.
         Err(_) if placed.is_some() => None,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -142,7 +144,7 @@ async fn steps(
     Ok(Ok(()))
 }
 
-/// The client to order for; `None`: one that is to be created.
+/// The WHMCS client; `None` when it would be created.
 async fn client(
     systems: &Systems,
     details: &OrderDetails,
@@ -154,7 +156,7 @@ async fn client(
         let Ok(id) = text.parse() else {
             return refuse(
                 Code::ClientNotFound,
-                format!("`{text}` on the account is no client id"),
+                format!("`{text}` on the account is not a valid client id"),
             );
         };
         return match systems.whmcs.client(ClientId(id)).await? {
@@ -178,7 +180,7 @@ async fn client(
     Ok(Ok(None))
 }
 
-/// The client, unless the order's prices are in another currency than its invoices.
+/// The client, unless the order's currency differs from the client's.
 fn priced(
     systems: &Systems,
     details: &OrderDetails,
@@ -190,7 +192,7 @@ fn priced(
     Ok(Some(found.id))
 }
 
-/// What would be written to the order.
+/// Fields that would be written to the order.
 async fn fields(
     systems: &Systems,
     placed: Option<WhmcsOrderId>,
@@ -273,7 +275,7 @@ fn write(
         row("Order", name, text);
     }
     screen.list(Table {
-        columns: &["WHERE", "FIELD", "VALUE"],
+        columns: &["TARGET", "FIELD", "VALUE"],
         rows,
     })
 }

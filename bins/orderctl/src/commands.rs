@@ -1,59 +1,62 @@
-//! What people do, with who and why.
+//! Operator commands, and the lists they are based on.
 
 use domain::ports::{AdminCommand, CommandResult, Pausable};
 use job_store::Store;
 use serde_json::json;
 
+use crate::args::{Care, Format, OfChannel, Person};
 use crate::cli::{
-    Care, CursorVerb, DeadLetters, Dismiss, EventsVerb, Hold, Lane, OfChannel, Person, Recent,
-    Redrive,
+    CursorVerb, DeadLetters, Dismiss, EventsVerb, PauseCommand, PauseTarget, Recent, Redrive,
 };
 use crate::screen::{Exit, Screen, Stop, Table};
 use crate::{connect, show, tail};
 
-/// Past positions that are shown.
+/// Rows of the cursor history.
 const HISTORY: usize = 20;
-/// Letters read at a time.
+/// Page size of store queries.
 const PAGE: usize = 500;
 
-/// Does it unless the person would rather not, and shows what was done.
+/// Runs a command after confirmation and prints the result.
 pub(crate) async fn perform(
     store: &Store,
-    act: &AdminCommand,
+    command: &AdminCommand,
     what: &str,
     person: &Person,
     care: Care,
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
-    let may = screen.may(what, care)?;
-    if may {
-        match store.intake.act(act, &person.who, &person.reason).await? {
+    let confirmed = screen.confirm(what, care)?;
+    if confirmed {
+        match store
+            .intake
+            .act(command, &person.who, &person.reason)
+            .await?
+        {
             CommandResult::Done => {}
             CommandResult::NotFound => {
                 return Err(Stop::failed(format!(
-                    "{}: there is no such thing",
-                    act.subject()
+                    "{} does not exist",
+                    command.subject()
                 )));
             }
             CommandResult::Running => {
-                let text = "a worker has a job of this order in hand. Wait until it has ended";
+                let text = "a worker is running a job of this order. Wait until it has finished";
                 return Err(Stop::failed(text));
             }
         }
     }
     let lines = [
-        ("act", act.name().to_owned()),
-        ("subject", act.subject()),
+        ("act", command.name().to_owned()),
+        ("subject", command.subject()),
         ("by", person.who.clone()),
         ("reason", person.reason.clone()),
-        ("done", may.to_string()),
+        ("done", confirmed.to_string()),
     ];
     let value = json!({
-        "act": act.name(), "subject": act.subject(), "who": person.who,
-        "reason": person.reason, "done": may,
+        "act": command.name(), "subject": command.subject(), "who": person.who,
+        "reason": person.reason, "done": confirmed,
     });
     screen.show(&lines, &value)?;
-    // Whoever said no, or only wanted to see, has got what was asked for.
     Ok(Exit::Fine)
 }
 
@@ -71,8 +74,8 @@ async fn dead_letters(asked: &DeadLetters, screen: &mut Screen) -> Result<Exit, 
     let store = connect::store(&asked.store).await?;
     let letters = store.reader.dead_letters(!asked.all, None, asked.limit);
     let table = Table {
-        columns: show::LETTERS,
-        rows: letters.await?.iter().map(show::letter).collect(),
+        columns: show::DEAD_LETTERS,
+        rows: letters.await?.iter().map(show::dead_letter).collect(),
     };
     screen.list(table)?;
     Ok(Exit::Fine)
@@ -94,7 +97,7 @@ async fn gaps(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
     Ok(Exit::Fine)
 }
 
-/// One letter is an act that can be asked for again; all of them are asked about first.
+/// Redriving one dead letter is repeatable and needs no confirmation; all of them do.
 async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     if let Some(letter) = asked.letter {
@@ -102,11 +105,11 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
             yes: true,
             ..asked.care
         };
-        let (act, what) = (
+        let (command, what) = (
             AdminCommand::Redrive { letter },
-            format!("have dead letter {letter} read again"),
+            format!("redrive dead letter {letter}"),
         );
-        return perform(&store, &act, &what, &asked.person, care, screen).await;
+        return perform(&store, &command, &what, &asked.person, care, screen).await;
     }
     let mut letters = Vec::new();
     let mut after = None;
@@ -118,19 +121,19 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
             None => break,
         };
     }
-    let what = format!("have {} dead letters read again", letters.len());
-    let may = screen.may(&what, asked.care)?;
+    let what = format!("redrive {} dead letters", letters.len());
+    let confirmed = screen.confirm(&what, asked.care)?;
     let mut done = 0;
-    if may {
+    if confirmed {
         let Person { who, reason } = &asked.person;
         for letter in letters.iter().rev() {
-            let act = AdminCommand::Redrive { letter: *letter };
-            let acted = store.intake.act(&act, who, reason).await?;
+            let command = AdminCommand::Redrive { letter: *letter };
+            let acted = store.intake.act(&command, who, reason).await?;
             done += usize::from(acted == CommandResult::Done);
         }
     }
-    let lines = [("asked for", format!("{done} of {}", letters.len()))];
-    let value = json!({"act": "redrive", "open": letters.len(), "asked": done, "done": may});
+    let lines = [("requested", format!("{done} of {}", letters.len()))];
+    let value = json!({"act": "redrive", "open": letters.len(), "asked": done, "done": confirmed});
     screen.show(&lines, &value)?;
     Ok(Exit::Fine)
 }
@@ -138,36 +141,36 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
 async fn dismiss(asked: &Dismiss, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     let letter = asked.letter;
-    let (act, what) = (
+    let (command, what) = (
         AdminCommand::Dismiss { letter },
         format!("close dead letter {letter}"),
     );
-    perform(&store, &act, &what, &asked.person, asked.care, screen).await
+    perform(&store, &command, &what, &asked.person, asked.care, screen).await
 }
 
 pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit, Stop> {
     match verb {
-        CursorVerb::Show(asked) => position(&asked, screen).await,
+        CursorVerb::Show(asked) => show_cursor(&asked, screen).await,
         CursorVerb::Set(asked) => {
             let store = connect::store(&asked.of.store).await?;
-            let act = AdminCommand::SetCursor {
+            let command = AdminCommand::SetCursor {
                 channel: asked.of.channel,
                 replay_id: asked.replay_id,
             };
-            let what = format!("move the cursor of {}", act.subject());
-            perform(&store, &act, &what, &asked.person, asked.care, screen).await
+            let what = format!("move the cursor of {}", command.subject());
+            perform(&store, &command, &what, &asked.person, asked.care, screen).await
         }
         CursorVerb::Reset(asked) => {
             let store = connect::store(&asked.of.store).await?;
             let channel = asked.of.channel;
-            let what = format!("forget the cursor of {channel}");
-            let act = AdminCommand::ResetCursor { channel };
-            perform(&store, &act, &what, &asked.person, asked.care, screen).await
+            let what = format!("remove the cursor of {channel}");
+            let command = AdminCommand::ResetCursor { channel };
+            perform(&store, &command, &what, &asked.person, asked.care, screen).await
         }
     }
 }
 
-async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> {
+async fn show_cursor(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     let view = store.reader.stream(&asked.channel).await?;
     let pauses = store.reader.pauses().await?;
@@ -203,38 +206,38 @@ async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> 
     let mut value = show::stream(asked.channel.as_str(), &view, paused);
     value["history"] = history.iter().map(|(_, value)| value.clone()).collect();
     screen.show(&lines, &value)?;
-    if screen.format == crate::Format::Table && !history.is_empty() {
+    if screen.format == Format::Table && !history.is_empty() {
         screen.line("")?;
         screen.list(Table {
-            columns: show::MARKS,
+            columns: show::CURSOR_HISTORY,
             rows: history,
         })?;
     }
     Ok(Exit::Fine)
 }
 
-fn held(asked: &Hold) -> Pausable {
+fn target(asked: &PauseCommand) -> Pausable {
     match asked.what {
-        Lane::Intake => Pausable::Intake(asked.of.channel.clone()),
-        Lane::Worker => Pausable::Worker,
+        PauseTarget::Intake => Pausable::Intake(asked.of.channel.clone()),
+        PauseTarget::Worker => Pausable::Worker,
     }
 }
 
-pub(crate) async fn pause(asked: Hold, screen: &mut Screen) -> Result<Exit, Stop> {
-    let what = held(&asked);
+pub(crate) async fn pause(asked: PauseCommand, screen: &mut Screen) -> Result<Exit, Stop> {
+    let what = target(&asked);
     let text = format!("pause {what}");
-    hold(&asked, &AdminCommand::Pause { what }, &text, screen).await
+    pause_or_resume(&asked, &AdminCommand::Pause { what }, &text, screen).await
 }
 
-pub(crate) async fn resume(asked: Hold, screen: &mut Screen) -> Result<Exit, Stop> {
-    let what = held(&asked);
-    let text = format!("let {what} go on");
-    hold(&asked, &AdminCommand::Resume { what }, &text, screen).await
+pub(crate) async fn resume(asked: PauseCommand, screen: &mut Screen) -> Result<Exit, Stop> {
+    let what = target(&asked);
+    let text = format!("resume {what}");
+    pause_or_resume(&asked, &AdminCommand::Resume { what }, &text, screen).await
 }
 
-async fn hold(
-    asked: &Hold,
-    act: &AdminCommand,
+async fn pause_or_resume(
+    asked: &PauseCommand,
+    command: &AdminCommand,
     text: &str,
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
@@ -243,7 +246,7 @@ async fn hold(
         dry_run: asked.dry_run,
         yes: true,
     };
-    perform(&store, act, text, &asked.person, care, screen).await
+    perform(&store, command, text, &asked.person, care, screen).await
 }
 
 pub(crate) async fn audit(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {

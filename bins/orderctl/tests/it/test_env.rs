@@ -36,15 +36,15 @@ pub(crate) struct Ran {
 
 /// A writer whose text can be looked at.
 #[derive(Clone, Default)]
-struct Paper(Arc<Mutex<Vec<u8>>>);
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Paper {
+impl SharedBuffer {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }
 
-impl Write for Paper {
+impl Write for SharedBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().write(bytes)
     }
@@ -57,7 +57,7 @@ impl Write for Paper {
 /// Runs a command where nobody sits.
 pub(crate) async fn run(words: &[&str]) -> Ran {
     let cli = Cli::try_parse_from(std::iter::once(&"orderctl").chain(words)).unwrap();
-    let (out, err) = (Paper::default(), Paper::default());
+    let (out, err) = (SharedBuffer::default(), SharedBuffer::default());
     let mut screen = Screen {
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
@@ -117,9 +117,9 @@ impl TestEnv {
         let store = job_store::open(&config, Arc::new(SystemClock))
             .await
             .unwrap();
-        let house = Self { store, folder };
-        house.fill().await;
-        house
+        let env = Self { store, folder };
+        env.fill().await;
+        env
     }
 
     async fn fill(&self) {
