@@ -1,4 +1,4 @@
-// Fetches the screen again when something has changed, unless somebody is filling in a form.
+// Fetches the screen again when something has changed, unless a form is being filled in.
 "use strict";
 (() => {
   const main = document.querySelector("main[data-live]");
@@ -11,7 +11,7 @@
     if (!answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const fresh = page.querySelector("main[data-live]");
-    // Whoever is about to click must not lose what is under the pointer for nothing.
+    // Identical content is not replaced, so that a pending click keeps its target.
     if (fresh && fresh.innerHTML !== main.innerHTML && !busy()) main.replaceChildren(...fresh.childNodes);
   };
   let source;

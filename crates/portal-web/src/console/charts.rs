@@ -59,7 +59,7 @@ impl Charts {
             };
             match view.outcome {
                 JobOutcome::Succeeded => {
-                    bucket.elapsed.push(view.ended_at.since(view.requested_at))
+                    bucket.elapsed.push(view.ended_at.since(view.requested_at));
                 }
                 JobOutcome::Failed => bucket.failed += 1,
                 JobOutcome::Skipped | JobOutcome::Superseded => {}

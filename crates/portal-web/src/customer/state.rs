@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum_extra::extract::CookieJar;
+use axum_extra::extract::cookie::Cookie;
 use domain::id::OrderId;
 use domain::ports::{Clock, CrmOrders};
 use tokio::sync::Semaphore;
@@ -67,7 +68,7 @@ impl Customers {
     /// The customer by the `Authorization` header or the page's cookie; for reads only.
     pub(super) async fn by_any(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
         let jar = CookieJar::from_headers(headers);
-        let cookie = || jar.get(COOKIE_NAME).map(|cookie| cookie.value());
+        let cookie = || jar.get(COOKIE_NAME).map(Cookie::value);
         self.authenticate(bearer(headers).or_else(cookie)).await
     }
 

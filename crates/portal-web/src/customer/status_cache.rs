@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::order::CustomerOrder;
 use domain::ports::{CallError, Clock, CrmOrders, JobReader, OrderQuery, OrderRow};
+use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
@@ -113,7 +114,7 @@ impl StatusCache {
                     snapshot: Some(CrmSnapshot { order, read_at }),
                     crm_read_at: Some(now),
                     crm_failed: false,
-                    ..cached.map(|cached| cached.into_value()).unwrap_or_default()
+                    ..cached.map(Entry::into_value).unwrap_or_default()
                 };
                 std::future::ready(Op::Put(status))
             })
@@ -124,7 +125,7 @@ impl StatusCache {
         let entry = self.cache.entry(order);
         let computed = entry
             .and_compute_with(async |cached| {
-                let mut status = cached.map(|cached| cached.into_value()).unwrap_or_default();
+                let mut status = cached.map(Entry::into_value).unwrap_or_default();
                 self.refresh_crm(order, &mut status).await;
                 if status.crm_failed || status.snapshot.is_some() {
                     self.refresh_store(order, &mut status).await;
@@ -134,7 +135,7 @@ impl StatusCache {
             .await;
         computed
             .into_entry()
-            .map(|entry| entry.into_value())
+            .map(Entry::into_value)
             .unwrap_or_default()
     }
 
