@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, SHORTEST_RETENTION};
+use domain::ports::{AUDIT_RETENTION, MIN_RETENTION};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use job_store::{Progress, StoreArgs, StoreConfig};
 use runtime::SystemClock;
@@ -198,8 +198,8 @@ async fn migrate(asked: &Migrate, screen: &mut Screen) -> Result<Exit, Stop> {
 }
 
 async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
-    if asked.older_than < SHORTEST_RETENTION {
-        let days = SHORTEST_RETENTION.as_secs() / 86_400;
+    if asked.older_than < MIN_RETENTION {
+        let days = MIN_RETENTION.as_secs() / 86_400;
         let text = format!(
             "--older-than: rows younger than {days} days are never deleted. Give {days}d or more"
         );

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
-use domain::ports::align;
+use domain::ports::align_calls;
 
 use crate::args::Format;
 use crate::cli::FollowOrder;
@@ -26,7 +26,7 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
         let jobs = store.reader.jobs_of(order).await?;
         let facts = store.reader.facts_of(order).await?;
         let mut calls = store.reader.calls_of(order).await?;
-        align(&facts, &mut calls);
+        align_calls(&facts, &mut calls);
         calls.retain(|call| {
             let last = last_calls.entry(call.job.clone()).or_insert(0);
             let new = call.number > *last;

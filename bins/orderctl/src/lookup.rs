@@ -29,7 +29,7 @@ pub(crate) async fn find(reader: &dyn JobReader, text: &str) -> Result<OrderRow,
 pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
     match progress {
         Progress::Nothing | Progress::CreatingClient(_) => None,
-        Progress::ClientKnown { client }
+        Progress::ClientResolved { client }
         | Progress::Placing { client, .. }
         | Progress::Placed { client, .. }
         | Progress::Activating { client, .. }

@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::WhmcsOrderId;
 use domain::order::{OrderState, OrderStatus, RetryAnswer};
-use domain::ports::{AdminCommand, CrmOrders, OrderQuery, Provisioner, Wait, align};
+use domain::ports::{AdminCommand, CrmOrders, OrderQuery, Provisioner, Wait, align_calls};
 use job_store::Store;
 use runtime::rfc3339;
 use serde_json::json;
@@ -60,7 +60,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let jobs = store.reader.jobs_of(row.order).await?;
     let facts = store.reader.facts_of(row.order).await?;
     let mut calls = store.reader.calls_of(row.order).await?;
-    align(&facts, &mut calls);
+    align_calls(&facts, &mut calls);
     let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
     let wait = Wait::of(&jobs, &facts);
@@ -71,7 +71,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         ("WHMCS order", show::maybe(row.whmcs_order)),
         ("state", row.stage.name().to_owned()),
         ("code", show::maybe(row.code)),
-        ("to do", show::maybe(entry.map(|entry| entry.remedy))),
+        ("to do", show::maybe(entry.map(|entry| entry.remediation))),
         ("attempts", row.attempts.to_string()),
         (
             "waiting for",

@@ -2,7 +2,7 @@
 
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    AuditEntry, CallAction, CursorMark, DeadLetterView, GapView, JobView, OrderRow, Pause,
+    AuditEntry, CallAction, CursorHistoryEntry, DeadLetterView, GapView, JobView, OrderRow, Pause,
     RecordedCall, RecordedFact, StreamView,
 };
 use domain::time::Timestamp;
@@ -196,7 +196,7 @@ pub(crate) fn dead_letter(view: &DeadLetterView) -> (Vec<String>, Value) {
     (cells, value)
 }
 
-pub(crate) fn mark(mark: &CursorMark) -> (Vec<String>, Value) {
+pub(crate) fn mark(mark: &CursorHistoryEntry) -> (Vec<String>, Value) {
     let position = mark.replay_id.as_ref().map(domain::key::ReplayId::to_hex);
     let cells = vec![
         rfc3339(mark.at),

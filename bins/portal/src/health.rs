@@ -52,7 +52,7 @@ impl Health {
             )),
             _ => None,
         };
-        let scarce = self.crm.scarcity();
+        let scarce = self.crm.low_allowance();
         let scarce = scarce.map(|words| ObservedCondition::words(ConditionKind::ApiScarce, words));
         disabled.into_iter().chain(login).chain(scarce).collect()
     }

@@ -88,13 +88,13 @@ async fn serve_with(
         Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
     });
     let pool = store.clone();
-    let metrics = metrics.of_pool(move || pool.connections().into());
+    let metrics = metrics.with_pool(move || pool.connections().into());
     let address = listener.address().map_err(Failure::run)?;
     let roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
     let tokens = TokenManager::new(config.auth, &roots).map_err(Failure::run)?;
     let tokens = Arc::new(tokens);
     let mended = Arc::clone(&tokens);
-    let _hangups = runtime::on_hangup(move || mended.reset()).map_err(Failure::run)?;
+    let _hangups = runtime::on_sighup(move || mended.reset()).map_err(Failure::run)?;
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
     let crm = Arc::new(crm);
     let options = ClientOptions {

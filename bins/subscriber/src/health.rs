@@ -80,7 +80,7 @@ impl HealthPage {
                 error.to_string(),
             ));
         }
-        if let Some(words) = self.crm.as_ref().and_then(|crm| crm.scarcity()) {
+        if let Some(words) = self.crm.as_ref().and_then(|crm| crm.low_allowance()) {
             noticed.push(ObservedCondition::words(ConditionKind::ApiScarce, words));
         }
         noticed

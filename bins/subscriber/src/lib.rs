@@ -58,7 +58,7 @@ pub async fn run_with(
         Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
     });
     let pool = store.clone();
-    let metrics = metrics.of_pool(move || pool.connections().into());
+    let metrics = metrics.with_pool(move || pool.connections().into());
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -80,7 +80,7 @@ pub async fn run_with(
         .as_ref()
         .map(|follower| Arc::clone(&follower.tokens));
     let mended = tokens.clone();
-    let _hangups = runtime::on_hangup(move || {
+    let _hangups = runtime::on_sighup(move || {
         if let Some(tokens) = &mended {
             tokens.reset();
         }

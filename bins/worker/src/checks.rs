@@ -32,7 +32,7 @@ impl WorkerChecks {
             )),
             _ => None,
         };
-        let scarce = self.crm.scarcity();
+        let scarce = self.crm.low_allowance();
         let scarce = scarce.map(|words| ObservedCondition::words(ConditionKind::ApiScarce, words));
         let panicked = self.process.last_panic().map(|panic| ObservedCondition {
             kind: ConditionKind::Panicked,

@@ -59,7 +59,7 @@ pub async fn run_with(
         Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Post>)
     });
     let pool = store.clone();
-    let metrics = metrics.of_pool(move || pool.connections().into());
+    let metrics = metrics.with_pool(move || pool.connections().into());
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
@@ -69,7 +69,7 @@ pub async fn run_with(
     let tokens = TokenManager::new(config.auth, &salesforce_roots).map_err(Failure::run)?;
     let tokens = Arc::new(tokens);
     let mended = Arc::clone(&tokens);
-    let _hangups = runtime::on_hangup(move || mended.reset()).map_err(Failure::run)?;
+    let _hangups = runtime::on_sighup(move || mended.reset()).map_err(Failure::run)?;
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &salesforce_roots)
         .map_err(Failure::run)?;
     let crm = Arc::new(crm);

@@ -28,7 +28,7 @@ pub(crate) async fn probe_on_resume(
         };
         let resumed = last_resume(&*reader).await.filter(|at| *at >= open.since);
         if resumed.is_some() && resumed != probed_for {
-            process.whmcs.want_probe();
+            process.whmcs.request_probe();
             probed_for = resumed;
         }
     }

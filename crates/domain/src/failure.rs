@@ -42,12 +42,12 @@ pub struct Entry {
     /// Who can mend it.
     pub fix_owner: FixOwner,
     /// What to do.
-    pub remedy: &'static str,
+    pub remediation: &'static str,
 }
 
 macro_rules! catalogue {
-    ($($variant:ident = $code:literal, $mender:ident,
-        $title:literal, $explanation:literal, $remedy:literal;)*) => {
+    ($($variant:ident = $code:literal, $fix_owner:ident,
+        $title:literal, $explanation:literal, $remediation:literal;)*) => {
         /// Why an order failed: `Activation_Error_Code__c`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
@@ -71,8 +71,8 @@ macro_rules! catalogue {
                     $(Self::$variant => Entry {
                         title: $title,
                         explanation: $explanation,
-                        fix_owner: FixOwner::$mender,
-                        remedy: $remedy,
+                        fix_owner: FixOwner::$fix_owner,
+                        remediation: $remediation,
                     },)*
                 }
             }
@@ -200,7 +200,7 @@ impl Refusal {
         let head = format!("{}. ", entry.title);
         let tail = format!(
             ". {} To do ({}): {} [correlation id {correlation}]",
-            entry.explanation, entry.fix_owner, entry.remedy
+            entry.explanation, entry.fix_owner, entry.remediation
         );
         let room = MAX_MESSAGE.saturating_sub(head.chars().count() + tail.chars().count());
         let mut detail: String = self.detail.trim().trim_end_matches('.').to_owned();
@@ -228,7 +228,7 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(code.as_str().parse(), Ok(*code));
             let entry = code.entry();
-            for text in [entry.title, entry.explanation, entry.remedy] {
+            for text in [entry.title, entry.explanation, entry.remediation] {
                 assert!(text.len() > 10 && text.len() < 400, "{code}: {text}");
             }
         }

@@ -58,13 +58,13 @@ text_keys! {
 
 impl EventId {
     /// The longest id that is kept, in bytes. Those of Salesforce are UUIDs.
-    pub const LONGEST: usize = 255;
+    pub const MAX_LEN: usize = 255;
 
     /// Whether every job store can keep it: an index of PostgreSQL takes no longer one, and its
     /// text no NUL.
     #[must_use]
     pub fn is_keepable(&self) -> bool {
-        self.0.len() <= Self::LONGEST && !self.0.contains(char::is_control)
+        self.0.len() <= Self::MAX_LEN && !self.0.contains(char::is_control)
     }
 
     /// What stands for an id that cannot be kept: the digest of its text, so that a repeat is

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, JobOutcome, NewJob, admit};
+use domain::job::{Admission, EarlierJob, JobOutcome, NewJob, admit};
 use domain::key::{IdemKey, JobId};
 use domain::time::Timestamp;
 
@@ -48,7 +48,7 @@ impl Books {
         }
         let earlier: Vec<_> = known
             .iter()
-            .map(|job| Earlier {
+            .map(|job| EarlierJob {
                 idem_key: job.idem_key.as_ref(),
                 outcome: job.outcome,
                 requested_at: job.requested_at,

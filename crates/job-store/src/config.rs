@@ -176,11 +176,11 @@ fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
     })
 }
 
-fn problem(what: String, mend: impl Into<String>) -> Problem {
+fn problem(what: String, fix: impl Into<String>) -> Problem {
     Problem {
         name: NAME,
         what,
-        mend: mend.into(),
+        fix: fix.into(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, Clock, Pruned, SHORTEST_RETENTION, StoreError};
+use domain::ports::{AUDIT_RETENTION, Clock, Pruned, MIN_RETENTION, StoreError};
 
 use crate::StoreConfig;
 use crate::config::Address;
@@ -80,7 +80,7 @@ pub async fn prunable(
     clock: Arc<dyn Clock>,
     older_than: Duration,
 ) -> Result<Pruned, StoreError> {
-    let age = older_than.max(SHORTEST_RETENTION);
+    let age = older_than.max(MIN_RETENTION);
     let (age, audit) = (age.as_millis(), age.max(AUDIT_RETENTION).as_millis());
     let mut end = End::connect(config).await?;
     let now = end.now(&*clock);

@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::job::{JobOutcome, Lease, LeaseToken, NewJob, Source};
 use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId, WhmcsOrderId};
-use domain::order::MarkersKept;
+use domain::order::MarkerProof;
 use domain::ports::{Claimed, Cursor, Epoch, JobView, RecordedFact, StoreError, StreamView};
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -114,13 +114,13 @@ pub(crate) fn outcome(state: &str) -> Option<JobOutcome> {
 }
 
 /// The columns of `kept_columns`.
-pub(crate) fn markers_kept(row: &impl Columns) -> Result<Option<MarkersKept>, StoreError> {
+pub(crate) fn marker_proof(row: &impl Columns) -> Result<Option<MarkerProof>, StoreError> {
     let order = |column| {
         let number = row.maybe_int(column)?;
         Ok::<_, StoreError>(number.and_then(|n| u64::try_from(n).ok()).map(WhmcsOrderId))
     };
     let (from, to) = (order("kept_from")?, order("kept_to")?);
-    Ok(from.zip(to).map(|(from, to)| MarkersKept { from, to }))
+    Ok(from.zip(to).map(|(from, to)| MarkerProof { from, to }))
 }
 
 /// A claimed job without the facts of its order.
@@ -128,7 +128,7 @@ pub(crate) fn claimed(
     row: &impl Columns,
     token: LeaseToken,
     at: Timestamp,
-    markers_kept: Option<MarkersKept>,
+    marker_proof: Option<MarkerProof>,
 ) -> Result<Claimed, StoreError> {
     let job = job(row)?;
     Ok(Claimed {
@@ -141,7 +141,7 @@ pub(crate) fn claimed(
         enqueued_at: row.time("enqueued_at")?,
         deferrals: u32::try_from(row.int("deferrals")?).unwrap_or(u32::MAX),
         facts: Vec::new(),
-        markers_kept,
+        marker_proof,
         job,
     })
 }

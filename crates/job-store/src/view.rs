@@ -6,8 +6,8 @@ use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorMark, DeadLetter,
-    DeadLetterView, FinishedJob, GapView, JobStage, MarkKind, OrderRow, Pausable, Pause,
+    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorHistoryEntry, DeadLetter,
+    DeadLetterView, FinishedJob, GapView, JobStage, CursorChange, OrderRow, Pausable, Pause,
     RecordedCall, StoreError, Undecodable, UndecodableReason,
 };
 
@@ -120,11 +120,11 @@ pub(crate) fn gap(found: &impl Columns) -> Result<GapView, StoreError> {
     })
 }
 
-pub(crate) fn mark(found: &impl Columns) -> Result<CursorMark, StoreError> {
+pub(crate) fn mark(found: &impl Columns) -> Result<CursorHistoryEntry, StoreError> {
     let kind = found.text("kind")?;
-    Ok(CursorMark {
+    Ok(CursorHistoryEntry {
         at: found.time("at")?,
-        kind: MarkKind::parse(&kind)
+        kind: CursorChange::parse(&kind)
             .ok_or_else(|| corrupt("cursor_mark.kind", format!("`{kind}` is no kind")))?,
         replay_id: found.maybe_bytes("replay_id")?.and_then(ReplayId::new),
         detail: found.text("detail")?,

@@ -94,7 +94,7 @@ fn check_url(text: &str) -> Result<Secret, Problem> {
     let problem = |what: &str| Problem {
         name: "ALERT_WEBHOOK_URL",
         what: what.to_owned(),
-        mend: "Give a URL such as https://example.com/hook; http is accepted for loopback \
+        fix: "Give a URL such as https://example.com/hook; http is accepted for loopback \
                addresses only"
             .to_owned(),
     };

@@ -139,7 +139,7 @@ impl CircuitBreaker {
     }
 
     /// Asks for a probe now: somebody says that the cause is gone.
-    pub fn want_probe(&self) {
+    pub fn request_probe(&self) {
         self.probe_wanted.notify_one();
     }
 

@@ -29,12 +29,12 @@ impl ListenerArgs {
     /// The address, or a noted problem.
     #[must_use]
     pub fn check(&self, default: &str, problems: &mut Problems) -> Option<SocketAddr> {
-        let mend = "Give an address such as 127.0.0.1:9101";
+        let fix = "Give an address such as 127.0.0.1:9101";
         problems.parse(
             "HTTP_ADDR",
             self.http_addr.as_deref(),
             default,
-            mend,
+            fix,
             |text| text.parse().ok(),
         )
     }

@@ -13,7 +13,7 @@ mod time;
 pub use clock::{OsEntropy, SystemClock};
 pub use http::{Check, Checks, Listener, ListenerArgs};
 pub use process::process_report;
-pub use program::{Failure, exit_code, on_hangup, parse_or_exit, run_until_signalled};
+pub use program::{Failure, exit_code, on_sighup, parse_or_exit, run_until_signalled};
 pub use sf_events::{
     DEFAULT_CHANNEL, RETENTION, SfEventsArgs, StreamHealth, event_channel, sf_events,
 };

@@ -39,12 +39,12 @@ impl Collector {
         problems: &mut Problems,
     ) -> Option<Self> {
         let endpoint = endpoint.filter(|text| !text.trim().is_empty())?;
-        let mend = "Give the collector's address, such as http://127.0.0.1:4317";
+        let fix = "Give the collector's address, such as http://127.0.0.1:4317";
         let url: url::Url = problems.parse(
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             Some(endpoint),
             "",
-            mend,
+            fix,
             |text| {
                 let url: url::Url = text.trim().parse().ok()?;
                 (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)

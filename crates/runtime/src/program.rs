@@ -147,7 +147,7 @@ where
 ///
 /// # Errors
 /// The system does not let us hear the signal.
-pub fn on_hangup(act: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
+pub fn on_sighup(act: impl Fn() + Send + 'static) -> std::io::Result<DropGuard> {
     let mut hangups = signal(SignalKind::hangup())?;
     let over = CancellationToken::new();
     let guard = over.clone().drop_guard();

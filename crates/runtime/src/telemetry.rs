@@ -123,7 +123,7 @@ impl Metrics {
 
     /// With the connections of the store's pool, idle and busy, read whenever somebody looks.
     #[must_use]
-    pub fn of_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
+    pub fn with_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
         self.pool = Some(Arc::new(read));
         self
     }

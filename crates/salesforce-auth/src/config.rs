@@ -127,7 +127,7 @@ impl SalesforceArgs {
         problems.take(signing_key(&secret).map(|_| ()).map_err(|what| Problem {
             name,
             what,
-            mend:
+            fix:
                 "Give an RSA private key in PEM, PKCS#1 or PKCS#8, without a passphrase".to_owned(),
         }))?;
         Some(

@@ -159,11 +159,11 @@ pub(crate) fn request(
 
 /// More fields than an event has, and longer values than one needs.
 const FIELDS: usize = 50;
-const LONGEST: usize = 255;
+const MAX_LEN: usize = 255;
 
 /// Names and values as people read them, bounded; what is no plain value is left out.
 fn readable(fields: &[(String, Value)]) -> Vec<(String, String)> {
-    let cut = |text: &str| text.chars().take(LONGEST).collect::<String>();
+    let cut = |text: &str| text.chars().take(MAX_LEN).collect::<String>();
     let plain = fields.iter().filter_map(|(name, value)| {
         let text = match inner(value) {
             Value::String(text) => cut(text),

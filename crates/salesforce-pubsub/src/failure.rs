@@ -125,8 +125,8 @@ pub(crate) fn stream_error(reaction: Reaction, status: Status) -> StreamError {
         Reaction::Slow => StreamError::Throttled { detail },
         Reaction::Allowance => StreamError::AllowanceUsedUp { detail },
         Reaction::Lost => StreamError::CursorLost { detail },
-        Reaction::Stop(mend) => StreamError::Denied {
-            detail: format!("Salesforce refuses the event stream ({detail}): {mend}"),
+        Reaction::Stop(fix) => StreamError::Denied {
+            detail: format!("Salesforce refuses the event stream ({detail}): {fix}"),
         },
     }
 }

@@ -17,7 +17,7 @@ use crate::{decode, rpc};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Far more than an event ever has; a server that makes ids up must not fill memory.
-const KEPT: usize = 1000;
+const MAX_KEPT: usize = 1000;
 
 /// A schema, or why an event that names it can never be decoded.
 pub(crate) type Known = Result<Arc<Schema>, String>;
@@ -57,7 +57,7 @@ impl Schemas {
             Err(why) => return Ok(Err(why)),
         };
         let mut kept = self.kept();
-        if kept.len() >= KEPT {
+        if kept.len() >= MAX_KEPT {
             kept.clear();
         }
         kept.insert(id.to_owned(), Arc::clone(&schema));

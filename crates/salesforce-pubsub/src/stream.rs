@@ -244,7 +244,7 @@ fn unkeepable(id: &EventId, body: &ProducerEvent) -> Undecodable {
     let bytes = id.as_str().len();
     let detail = format!(
         "the event's id has {bytes} bytes, with control characters or more than {}; it is kept under a digest of it",
-        EventId::LONGEST
+        EventId::MAX_LEN
     );
     Undecodable {
         reason: UndecodableReason::Malformed,

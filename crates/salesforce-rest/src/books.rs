@@ -16,7 +16,7 @@ use crate::wire;
 
 /// An order as Salesforce's books have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BookedOrder {
+pub struct ReconcileOrder {
     /// The order.
     pub order: OrderId,
     /// `OrderNumber`.
@@ -44,12 +44,12 @@ impl RestOrders {
     ///
     /// # Errors
     /// [`CallError`].
-    pub async fn booked(
+    pub async fn orders_to_reconcile(
         &self,
         since: Timestamp,
         after: Option<OrderId>,
         limit: usize,
-    ) -> Result<Vec<BookedOrder>, CallError> {
+    ) -> Result<Vec<ReconcileOrder>, CallError> {
         let shape = self.shape().await?;
         Ok(adapting!(shape, self.read_booked(since, after, limit))?)
     }
@@ -59,7 +59,7 @@ impl RestOrders {
         since: Timestamp,
         after: Option<OrderId>,
         limit: usize,
-    ) -> Result<Vec<BookedOrder>, Failure> {
+    ) -> Result<Vec<ReconcileOrder>, Failure> {
         let (order, status) = (&self.names.order, &self.names.status);
         let client = &self.names.account.whmcs_client;
         let next = after.map_or_else(String::new, |id| format!(" AND Id > '{id}'"));
@@ -83,7 +83,7 @@ impl RestOrders {
                     Some(account) => account.text(client)?,
                     None => None,
                 };
-                Ok(BookedOrder {
+                Ok(ReconcileOrder {
                     order: row
                         .id("Id")?
                         .ok_or_else(|| Failure::garbled("an order without an id"))?,

@@ -193,14 +193,14 @@ impl RestOrders {
             None => true,
         };
         let pricebook = row.id::<domain::id::kind::Pricebook>("Pricebook2Id")?;
-        let booked = request
+        let orders_to_reconcile = request
             .pricebook
             .is_none_or(|wanted| pricebook == Some(wanted));
         let mut lines = match row.page("OrderItems")? {
             Some(page) => page.records,
             None => Vec::new(),
         };
-        if !dated || !booked || lines.len() != request.items.len() {
+        if !dated || !orders_to_reconcile || lines.len() != request.items.len() {
             return Ok(false);
         }
         for item in &request.items {

@@ -21,7 +21,7 @@ mod shape;
 mod time;
 mod wire;
 
-pub use books::BookedOrder;
+pub use books::ReconcileOrder;
 pub use config::RestConfig;
 pub use error::{ConfigurationError, DescribeError, MissingField};
 pub use fields::{

@@ -49,7 +49,7 @@ impl RestOrders {
     /// In plain words, what is left of the day's API calls when that is less than a tenth; as
     /// Salesforce said it with an answer to this process within the last hour.
     #[must_use]
-    pub fn scarcity(&self) -> Option<String> {
+    pub fn low_allowance(&self) -> Option<String> {
         let left = self.client.allowance.scarce()?;
         Some(format!(
             "{:.0} % of the day's API calls are left",

@@ -7,14 +7,14 @@ pub const EXIT_CONFIG: u8 = 64;
 
 /// One setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {what}. {mend}")]
+#[error("{name}: {what}. {fix}")]
 pub struct Problem {
     /// The setting, by its environment name.
     pub name: &'static str,
     /// What was wrong. Never the value of a secret.
     pub what: String,
     /// How to mend it.
-    pub mend: String,
+    pub fix: String,
 }
 
 /// All problems found so far, so that one start shows every one of them.
@@ -29,11 +29,11 @@ impl Problems {
     }
 
     /// Notes a problem.
-    pub fn add(&mut self, name: &'static str, what: impl Into<String>, mend: impl Into<String>) {
+    pub fn add(&mut self, name: &'static str, what: impl Into<String>, fix: impl Into<String>) {
         self.0.push(Problem {
             name,
             what: what.into(),
-            mend: mend.into(),
+            fix: fix.into(),
         });
     }
 
@@ -63,7 +63,7 @@ impl Problems {
         name: &'static str,
         value: Option<&str>,
         default: &str,
-        mend: &str,
+        fix: &str,
         parse: impl FnOnce(&str) -> Option<T>,
     ) -> Option<T> {
         let text = value
@@ -72,7 +72,7 @@ impl Problems {
             .unwrap_or(default);
         let parsed = parse(text);
         if parsed.is_none() {
-            self.add(name, format!("`{text}` cannot be used"), mend);
+            self.add(name, format!("`{text}` cannot be used"), fix);
         }
         parsed
     }

@@ -51,7 +51,7 @@ impl SecretArgs<'_> {
                 return Err(Problem {
                     name: self.name,
                     what: format!("it is set together with {}", self.file_name),
-                    mend: "Set only one of the two".to_owned(),
+                    fix: "Set only one of the two".to_owned(),
                 });
             }
             (Some(text), None) => text,
@@ -60,13 +60,13 @@ impl SecretArgs<'_> {
                 let text = std::fs::read_to_string(&path).map_err(|error| Problem {
                     name: self.file_name,
                     what: format!("`{}` cannot be read: {error}", path.display()),
-                    mend: "Name a file that this program may read".to_owned(),
+                    fix: "Name a file that this program may read".to_owned(),
                 })?;
                 if text.trim().is_empty() {
                     return Err(Problem {
                         name: self.file_name,
                         what: format!("`{}` is empty", path.display()),
-                        mend: "Put the secret into it".to_owned(),
+                        fix: "Put the secret into it".to_owned(),
                     });
                 }
                 text
@@ -81,7 +81,7 @@ impl SecretArgs<'_> {
             secret.ok_or_else(|| Problem {
                 name: self.name,
                 what: "it is required and not set".to_owned(),
-                mend: format!("Set {} or {}", self.name, self.file_name),
+                fix: format!("Set {} or {}", self.name, self.file_name),
             })
         });
         problems.take(read)

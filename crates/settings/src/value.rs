@@ -52,10 +52,10 @@ impl Endpoint {
     /// # Errors
     /// Names the setting and what is wrong with it.
     pub fn parse(name: &'static str, text: &str) -> Result<Self, Problem> {
-        let problem = |what: String, mend: &str| Problem {
+        let problem = |what: String, fix: &str| Problem {
             name,
             what,
-            mend: mend.to_owned(),
+            fix: fix.to_owned(),
         };
         // The value is not shown: people do put passwords into URLs.
         let url = Url::parse(text.trim()).map_err(|error| {

@@ -4,7 +4,7 @@ use domain::job::JobState;
 use domain::key::JobId;
 use domain::order::{Fact, RetryAnswer};
 use domain::ports::{
-    Acknowledgement, AdminCommand, AuditEntry, CommandResult, Cursor, MarkKind, Pausable, Pause,
+    Acknowledgement, AdminCommand, AuditEntry, CommandResult, Cursor, CursorChange, Pausable, Pause,
 };
 use domain::time::Timestamp;
 
@@ -23,10 +23,10 @@ impl StoreState {
         match command {
             _ if acted != CommandResult::Done => {}
             AdminCommand::SetCursor { channel, .. } => {
-                self.mark(channel, MarkKind::Set, detail(), now)
+                self.mark(channel, CursorChange::Set, detail(), now)
             }
             AdminCommand::ResetCursor { channel } => {
-                self.mark(channel, MarkKind::Reset, detail(), now)
+                self.mark(channel, CursorChange::Reset, detail(), now)
             }
             _ => {}
         }

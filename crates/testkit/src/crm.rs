@@ -103,7 +103,7 @@ impl FakeCrm {
     }
 
     /// Sets whether calls fail without effect.
-    pub fn set_away(&self, away: bool) {
+    pub fn set_unavailable(&self, away: bool) {
         self.state().away = away;
     }
 

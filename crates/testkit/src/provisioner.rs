@@ -42,7 +42,7 @@ pub enum Fault {
     DeniedLate,
     /// It has its effect twice.
     Doubled,
-    /// The reply is lost, and the effect happens at [`FakeProvisioner::land_late`].
+    /// The reply is lost, and the effect happens at [`FakeProvisioner::apply_late_effects`].
     Late,
 }
 
@@ -85,7 +85,7 @@ impl FakeProvisioner {
     }
 
     /// Applies the effects of [`Fault::Late`] calls.
-    pub fn land_late(&self) {
+    pub fn apply_late_effects(&self) {
         let mut state = self.state();
         for order in std::mem::take(&mut state.late) {
             state.place(&order);

@@ -10,7 +10,7 @@ use domain::job::{JobOutcome, JobState};
 use domain::key::{Channel, JobId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    Alert, AttemptStats, AuditEntry, CallOutcome, CallStats, CursorMark, DeadLetterView,
+    Alert, AttemptStats, AuditEntry, CallOutcome, CallStats, CursorHistoryEntry, DeadLetterView,
     FinishedJob, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow, Pause, ProcessView,
     QueueStats, RecordedCall, RecordedFact, StoreError, StreamView, StuckOrders, System,
     UnreadableJobs,
@@ -173,7 +173,7 @@ impl JobReader for MemoryStore {
         &self,
         channel: &Channel,
         limit: usize,
-    ) -> Result<Vec<CursorMark>, StoreError> {
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
         let state = self.state();
         let marks = state.marks.iter().rev().filter(|(of, _)| of == channel);
         Ok(marks.take(limit).map(|(_, mark)| mark.clone()).collect())

@@ -11,8 +11,8 @@ use domain::order::Fact;
 use domain::ports::{
     AUDIT_RETENTION, AdminCommand, Alert, CallRecord, Claimed, Clock, CommandResult, Cursor,
     DeadLetterView, Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue, Leadership,
-    MarkKind, PROCESS_FORGOTTEN_AFTER, Pausable, ProcessReport, Pruned, Release,
-    SHORTEST_RETENTION, StoreError, Undecodable,
+    CursorChange, PROCESS_REMOVED_AFTER, Pausable, ProcessReport, Pruned, Release,
+    MIN_RETENTION, StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -110,7 +110,7 @@ impl JobIntake for MemoryStore {
         state.epochs = epoch.0.max(state.epochs);
         if epoch == next {
             let detail = format!("{owner} leads, term {}", epoch.0);
-            state.mark(channel, MarkKind::Term, detail, now);
+            state.mark(channel, CursorChange::Term, detail, now);
         }
         Ok(Leadership::Leader(epoch))
     }
@@ -198,7 +198,7 @@ impl JobIntake for MemoryStore {
             until,
             detail: gap.detail.clone(),
         });
-        state.mark(channel, MarkKind::Lost, gap.detail.clone(), until);
+        state.mark(channel, CursorChange::Lost, gap.detail.clone(), until);
         Ok(())
     }
 
@@ -270,7 +270,7 @@ impl JobIntake for MemoryStore {
     }
 
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
-        let (now, age) = (self.clock.now(), older_than.max(SHORTEST_RETENTION));
+        let (now, age) = (self.clock.now(), older_than.max(MIN_RETENTION));
         let audited = now - age.max(AUDIT_RETENTION);
         Ok(self.state().prune(now - age, audited))
     }
@@ -282,7 +282,7 @@ impl JobIntake for MemoryStore {
         state.processes.insert(report.id.to_string(), kept);
         state
             .processes
-            .retain(|_, (_, seen)| now.since(*seen) < PROCESS_FORGOTTEN_AFTER);
+            .retain(|_, (_, seen)| now.since(*seen) < PROCESS_REMOVED_AFTER);
         Ok(())
     }
 
@@ -319,7 +319,7 @@ impl JobQueue for MemoryStore {
         if state.paused(&Pausable::Worker).is_some() {
             return Ok(Vec::new());
         }
-        let markers_kept = state.markers_kept();
+        let marker_proof = state.marker_proof();
         let mut busy = HashSet::new();
         let mut due = Vec::new();
         for (at, row) in state.jobs.iter().enumerate() {
@@ -353,7 +353,7 @@ impl JobQueue for MemoryStore {
                 enqueued_at,
                 deferrals,
                 facts,
-                markers_kept,
+                marker_proof,
             });
         }
         Ok(claimed)

@@ -4,11 +4,11 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use domain::id::OrderId;
-use domain::job::{Admission, Earlier, JobOutcome, JobState, Lease, NewJob, admit};
+use domain::job::{Admission, EarlierJob, JobOutcome, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
-use domain::order::{Fact, MarkerCheck, MarkersKept};
+use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
-    Alert, AuditEntry, CallRecord, CursorMark, DeadLetterView, Epoch, GapView, JobStage, MarkKind,
+    Alert, AuditEntry, CallRecord, CursorHistoryEntry, DeadLetterView, Epoch, GapView, JobStage, CursorChange,
     OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StoreError,
     StreamView,
 };
@@ -29,7 +29,7 @@ pub(crate) struct StoreState {
     pub(crate) audit: Vec<AuditEntry>,
     pub(crate) pauses: Vec<Pause>,
     pub(crate) claims: u64,
-    pub(crate) marks: Vec<(Channel, CursorMark)>,
+    pub(crate) marks: Vec<(Channel, CursorHistoryEntry)>,
     pub(crate) calls: Vec<(OrderId, RecordedCall)>,
     pub(crate) processes: BTreeMap<String, (ProcessReport, Timestamp)>,
     pub(crate) alerts: BTreeMap<String, Alert>,
@@ -48,7 +48,7 @@ pub(crate) struct Row {
 
 impl StoreState {
     /// The range of orders that kept our marker since one lost it.
-    pub(crate) fn markers_kept(&self) -> Option<MarkersKept> {
+    pub(crate) fn marker_proof(&self) -> Option<MarkerProof> {
         let checks = self.facts.iter().rev().filter_map(|(order, recorded)| {
             let Fact::Verified { marker, .. } = recorded.fact else {
                 return None;
@@ -60,7 +60,7 @@ impl StoreState {
             .map(|(order, _)| self.orders.get(order).and_then(|row| row.whmcs_order))
             .collect();
         let (to, from) = ((*kept.first()?)?, (*kept.last()?)?);
-        Some(MarkersKept { from, to })
+        Some(MarkerProof { from, to })
     }
 }
 
@@ -87,7 +87,7 @@ impl StoreState {
             .jobs
             .iter()
             .filter(|row| row.job.order == job.order)
-            .map(|row| Earlier {
+            .map(|row| EarlierJob {
                 idem_key: row.job.idem_key.as_ref(),
                 outcome: match row.state {
                     JobState::Ended(outcome) => Some(outcome),
@@ -193,13 +193,13 @@ impl StoreState {
     pub(crate) fn mark(
         &mut self,
         channel: &Channel,
-        kind: MarkKind,
+        kind: CursorChange,
         detail: String,
         at: Timestamp,
     ) {
         let stream = self.streams.get(channel);
         let cursor = stream.and_then(|stream| stream.cursor.as_ref());
-        let mark = CursorMark {
+        let mark = CursorHistoryEntry {
             at,
             kind,
             replay_id: cursor.map(|cursor| cursor.replay_id.clone()),
@@ -207,7 +207,7 @@ impl StoreState {
         };
         self.marks.push((channel.clone(), mark));
         let of_channel = self.marks.iter().filter(|(of, _)| of == channel).count();
-        if of_channel > CursorMark::KEPT
+        if of_channel > CursorHistoryEntry::MAX_KEPT
             && let Some(oldest) = self.marks.iter().position(|(of, _)| of == channel)
         {
             self.marks.remove(oldest);
@@ -216,11 +216,11 @@ impl StoreState {
 
     /// Adds a moved cursor to the history unless one was sampled recently.
     pub(crate) fn sample(&mut self, channel: &Channel, at: Timestamp) {
-        let recent = |(of, mark): &(Channel, CursorMark)| {
-            of == channel && mark.kind == MarkKind::Sampled && mark.at > at - CursorMark::EVERY
+        let recent = |(of, mark): &(Channel, CursorHistoryEntry)| {
+            of == channel && mark.kind == CursorChange::Sampled && mark.at > at - CursorHistoryEntry::EVERY
         };
         if !self.marks.iter().any(recent) {
-            self.mark(channel, MarkKind::Sampled, String::new(), at);
+            self.mark(channel, CursorChange::Sampled, String::new(), at);
         }
     }
 
@@ -242,7 +242,7 @@ impl StoreState {
             };
             self.calls.push((lease.order, recorded));
         }
-        let kept = |call: &RecordedCall| call.number + CallRecord::KEPT as u64 > number;
+        let kept = |call: &RecordedCall| call.number + CallRecord::MAX_KEPT as u64 > number;
         self.calls
             .retain(|(_, call)| call.job != lease.job || kept(call));
     }

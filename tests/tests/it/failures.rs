@@ -7,14 +7,14 @@ use domain::failure::Code;
 
 fn page() -> String {
     let mut page = String::from(
-        "# Failures\n\nWhy an order can fail, who can mend it, and what to do.\nMade from the catalogue in `crates/domain/src/failure.rs`: `UPDATE_DOCS=1 cargo nextest run -p e2e failures` writes it anew.\n",
+        "# Failures\n\nWhy an order can fail, who can fix it, and what to do.\nMade from the catalogue in `crates/domain/src/failure.rs`: `UPDATE_DOCS=1 cargo nextest run -p e2e failures` writes it anew.\n",
     );
     for code in Code::ALL {
         let entry = code.entry();
         write!(
             page,
-            "\n## `{code}`: {}\n\n{}\n\nWho can mend it: {}.\n\nWhat to do: {}\n",
-            entry.title, entry.explanation, entry.fix_owner, entry.remedy
+            "\n## `{code}`: {}\n\n{}\n\nWho can fix it: {}.\n\nWhat to do: {}\n",
+            entry.title, entry.explanation, entry.fix_owner, entry.remediation
         )
         .unwrap();
     }

@@ -1,12 +1,12 @@
 //! Differences between the three records of one order. Pure.
 
 use domain::id::{OrderId, OrgId};
-use domain::job::{Admission, Earlier, NewJob, admit};
+use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Marker, WhmcsOrderId};
 use domain::order::{OrderState, OrderStatus, Phase, WhmcsOrder};
 use domain::ports::{JobView, Pending};
 use domain::time::Timestamp;
-use salesforce_rest::BookedOrder;
+use salesforce_rest::ReconcileOrder;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,10 +45,10 @@ impl Kind {
             Self::NoJob => "Run `orderctl reconcile` without --check, or wait for the sweep",
             Self::Duplicate => "Decide which WHMCS order is right and cancel the others",
             Self::GoneFromWhmcs => {
-                "Restore the WHMCS order; or, if it was cancelled on purpose, run `orderctl orders forget-whmcs` and set Activation Status back to Activating"
+                "Restore the WHMCS order; or, if it was cancelled on purpose, run `orderctl orders forget-whmcs` and set ActivationStatus Status back to Activating"
             }
             Self::NotWrittenBack => {
-                "Set Activation Status back to Activating: the existing order is adopted and reported again"
+                "Set ActivationStatus Status back to Activating: the existing order is adopted and reported again"
             }
         }
     }
@@ -57,7 +57,7 @@ impl Kind {
 /// One order in Salesforce, the store and WHMCS.
 pub(crate) struct OrderRecords<'a> {
     pub(crate) org: OrgId,
-    pub(crate) booked: &'a BookedOrder,
+    pub(crate) orders_to_reconcile: &'a ReconcileOrder,
     pub(crate) jobs: &'a [JobView],
     pub(crate) state: &'a OrderState,
     /// All orders of its WHMCS client; `None` without a client.
@@ -69,8 +69,8 @@ pub(crate) fn differences(records: &OrderRecords<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add = |kind, detail| {
         found.push(Difference {
-            order: records.booked.order,
-            number: records.booked.number.clone(),
+            order: records.orders_to_reconcile.order,
+            number: records.orders_to_reconcile.number.clone(),
             kind,
             detail,
         });
@@ -103,7 +103,7 @@ pub(crate) fn differences(records: &OrderRecords<'_>) -> Vec<Difference> {
             Some(_) => {}
         }
     }
-    let written = records.booked.whmcs_order.as_deref().map(str::trim);
+    let written = records.orders_to_reconcile.whmcs_order.as_deref().map(str::trim);
     if records.state.phase == Phase::Reported && written != Some(placed.to_string().as_str()) {
         let written = written.filter(|text| !text.is_empty()).unwrap_or("empty");
         add(
@@ -119,7 +119,7 @@ impl OrderRecords<'_> {
     fn ours(&self) -> Option<Vec<WhmcsOrderId>> {
         let marker = Marker {
             org: self.org,
-            order: self.booked.order,
+            order: self.orders_to_reconcile.order,
         };
         let ours = self.whmcs_orders?.iter();
         let ours =
@@ -145,7 +145,7 @@ pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> 
     let job = NewJob::of_sweep(pending, now);
     let earlier: Vec<_> = jobs
         .iter()
-        .map(|view| Earlier {
+        .map(|view| EarlierJob {
             idem_key: view.job.idem_key.as_ref(),
             outcome: view.outcome,
             requested_at: view.job.requested_at,

@@ -13,7 +13,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use job_store::Store;
 use runtime::SystemClock;
-use salesforce_rest::BookedOrder;
+use salesforce_rest::ReconcileOrder;
 use serde_json::json;
 
 use crate::args::Format;
@@ -31,7 +31,7 @@ const CONCURRENCY: usize = 4;
 
 /// An order in Salesforce and in the store.
 struct Known {
-    booked: BookedOrder,
+    orders_to_reconcile: ReconcileOrder,
     jobs: Vec<JobView>,
     state: OrderState,
 }
@@ -39,7 +39,7 @@ struct Known {
 impl Known {
     /// The WHMCS client: the one it was ordered for, else the account's.
     fn client(&self) -> Option<ClientId> {
-        client_of(&self.state.progress).or(self.booked.client)
+        client_of(&self.state.progress).or(self.orders_to_reconcile.client)
     }
 }
 
@@ -94,21 +94,21 @@ async fn compare_all(
     systems: &Systems,
     store: &Store,
     bar: &ProgressBar,
-) -> Result<(Vec<Difference>, Vec<BookedOrder>, bool), Stop> {
+) -> Result<(Vec<Difference>, Vec<ReconcileOrder>, bool), Stop> {
     let org = systems.salesforce.org().await?;
     let since = SystemClock.now() - asked.within;
-    let mut orders: Vec<BookedOrder> = Vec::new();
+    let mut orders: Vec<ReconcileOrder> = Vec::new();
     let mut found = Vec::new();
     // Each client is read once, however many orders it has.
     let mut clients: HashMap<ClientId, Vec<WhmcsOrder>> = HashMap::new();
     while orders.len() < asked.limit {
         let size = PAGE.min(asked.limit - orders.len());
         let after = orders.last().map(|last| last.order);
-        let page = systems.salesforce.booked(since, after, size).await?;
+        let page = systems.salesforce.orders_to_reconcile(since, after, size).await?;
         let last_page = page.len() < size;
         let mut known = Vec::new();
-        for booked in page {
-            known.push(look_up(store, booked).await?);
+        for orders_to_reconcile in page {
+            known.push(look_up(store, orders_to_reconcile).await?);
         }
         let new = known.iter().filter_map(Known::client);
         let mut new: Vec<_> = new.filter(|client| !clients.contains_key(client)).collect();
@@ -128,14 +128,14 @@ async fn compare_all(
             let whmcs_orders = known.client().and_then(|client| clients.get(&client));
             found.extend(differences(&OrderRecords {
                 org,
-                booked: &known.booked,
+                orders_to_reconcile: &known.orders_to_reconcile,
                 jobs: &known.jobs,
                 state: &known.state,
                 whmcs_orders: whmcs_orders.map(Vec::as_slice),
             }));
         }
         bar.inc(known.len() as u64);
-        orders.extend(known.into_iter().map(|known| known.booked));
+        orders.extend(known.into_iter().map(|known| known.orders_to_reconcile));
         if last_page {
             return Ok((found, orders, true));
         }
@@ -143,13 +143,13 @@ async fn compare_all(
     Ok((found, orders, false))
 }
 
-async fn look_up(store: &Store, booked: BookedOrder) -> Result<Known, Stop> {
+async fn look_up(store: &Store, orders_to_reconcile: ReconcileOrder) -> Result<Known, Stop> {
     // Facts before jobs: an order in progress still has its job.
-    let facts = store.reader.facts_of(booked.order).await?;
-    let jobs = store.reader.jobs_of(booked.order).await?;
+    let facts = store.reader.facts_of(orders_to_reconcile.order).await?;
+    let jobs = store.reader.jobs_of(orders_to_reconcile.order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     Ok(Known {
-        booked,
+        orders_to_reconcile,
         jobs,
         state,
     })

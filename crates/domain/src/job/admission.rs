@@ -19,7 +19,7 @@ pub enum Admission {
 
 /// What must be known of an earlier job of the same order to judge a new request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Earlier<'a> {
+pub struct EarlierJob<'a> {
     /// Its request's key.
     pub idem_key: Option<&'a IdemKey>,
     /// How it ended; `None` while it is queued or running.
@@ -30,7 +30,7 @@ pub struct Earlier<'a> {
 
 /// Whether a new request becomes a job, given the order's earlier jobs, oldest first.
 #[must_use]
-pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
+pub fn admit(job: &NewJob, earlier: &[EarlierJob<'_>]) -> Admission {
     let known = match job.source {
         Source::Event => is_known_event(job, earlier),
         Source::Reconcile => is_known_activation(job, earlier),
@@ -43,11 +43,11 @@ pub fn admit(job: &NewJob, earlier: &[Earlier<'_>]) -> Admission {
 
 /// The same key as a job that is queued, running or succeeded is the same request; but when
 /// the order's last job failed, a new event is the operator's retry, whatever its key.
-fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+fn is_known_event(job: &NewJob, earlier: &[EarlierJob<'_>]) -> bool {
     let last_failed = earlier
         .last()
         .is_some_and(|job| job.outcome == Some(JobOutcome::Failed));
-    let known = |earlier: &Earlier<'_>| {
+    let known = |earlier: &EarlierJob<'_>| {
         earlier.idem_key == job.idem_key.as_ref()
             && matches!(earlier.outcome, None | Some(JobOutcome::Succeeded))
     };
@@ -58,7 +58,7 @@ fn is_known_event(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
 /// its key succeeded, or when one that was requested since the activation began has succeeded or
 /// failed: a second attempt is only ever the operator's. Both times are Salesforce's. Jobs that
 /// were skipped or superseded did nothing for the activation and say nothing of it.
-fn is_known_activation(job: &NewJob, earlier: &[Earlier<'_>]) -> bool {
+fn is_known_activation(job: &NewJob, earlier: &[EarlierJob<'_>]) -> bool {
     earlier.iter().any(|earlier| {
         let same_key = job.idem_key.is_some() && earlier.idem_key == job.idem_key.as_ref();
         let since_it_began = earlier.requested_at >= job.requested_at;
@@ -103,7 +103,7 @@ mod tests {
     ) {
         let earlier: Vec<_> = earlier
             .iter()
-            .map(|(idem_key, outcome)| Earlier {
+            .map(|(idem_key, outcome)| EarlierJob {
                 idem_key: *idem_key,
                 outcome: *outcome,
                 requested_at: REQUESTED,

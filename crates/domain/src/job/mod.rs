@@ -10,7 +10,7 @@ use crate::key::{CorrelationId, EventId, IdemKey, JobId, Owner};
 use crate::ports::Pending;
 use crate::time::Timestamp;
 
-pub use admission::{Admission, Earlier, admit};
+pub use admission::{Admission, EarlierJob, admit};
 
 /// What an event asks for: provision this order.
 #[derive(Clone, Debug, PartialEq, Eq)]

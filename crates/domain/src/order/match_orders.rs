@@ -18,14 +18,14 @@ pub struct Search<'a> {
     /// itself.
     pub answered: Option<WhmcsOrderId>,
     /// Which orders show that WHMCS keeps our marker; `None` when it is not known to.
-    pub markers_kept: Option<MarkersKept>,
+    pub marker_proof: Option<MarkerProof>,
     /// Orders that an operator told us to forget.
     pub forgotten: &'a [WhmcsOrderId],
 }
 
 /// The newest orders that were read back and all had kept our marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MarkersKept {
+pub struct MarkerProof {
     /// The first of them.
     pub from: WhmcsOrderId,
     /// The last of them.
@@ -37,7 +37,7 @@ impl Search<'_> {
     /// made: orders before and after it kept theirs. A proof from before says nothing, since
     /// an upgrade or a hook can end it at any time.
     fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
-        let kept = self.markers_kept;
+        let kept = self.marker_proof;
         kept.is_some_and(|kept| kept.from < unmarked && unmarked < kept.to)
     }
 }

@@ -29,7 +29,7 @@ pub use customer::{
 pub use cycle::{Cycle, UnknownCycle};
 pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
-pub use match_orders::{MarkersKept, MatchResult, Search, match_orders};
+pub use match_orders::{MarkerProof, MatchResult, Search, match_orders};
 pub use outcome::{ItemReport, Outcome, Report};
 pub use placed::{PlacedLine, verify};
 pub use plan::{Line, MAX_LINES, MappingOverrides, Plan};

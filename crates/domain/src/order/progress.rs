@@ -15,7 +15,7 @@ pub enum Progress {
     /// A client may have been created.
     CreatingClient(Placing),
     /// The client is known.
-    ClientKnown {
+    ClientResolved {
         /// The client.
         client: ClientId,
     },
@@ -96,7 +96,7 @@ impl UnknownCall {
     /// From when on the call can take no effect any more: WHMCS is assumed to have done all it
     /// will do within the time limit of the call and two quiet periods.
     #[must_use]
-    pub fn settled_at(self, call_timeout: Duration, quiet: Duration) -> Timestamp {
+    pub fn expires_at(self, call_timeout: Duration, quiet: Duration) -> Timestamp {
         self.since + call_timeout + 2 * quiet
     }
 }
@@ -122,7 +122,7 @@ impl Progress {
     pub(super) fn reopened(self, ended: Ended) -> Self {
         match self {
             Self::Placing { .. } if ended == Ended::Overtaken => self,
-            Self::Nothing | Self::CreatingClient(_) | Self::ClientKnown { .. } => Self::Nothing,
+            Self::Nothing | Self::CreatingClient(_) | Self::ClientResolved { .. } => Self::Nothing,
             Self::Placing {
                 client,
                 watermark,
@@ -191,9 +191,9 @@ impl Progress {
                 Some(Self::CreatingClient(call.searched(*at)?))
             }
             (Self::Nothing | Self::CreatingClient(_), Fact::Client { client }) => {
-                Some(Self::ClientKnown { client: *client })
+                Some(Self::ClientResolved { client: *client })
             }
-            (Self::ClientKnown { client }, Fact::Placing { at, watermark }) => {
+            (Self::ClientResolved { client }, Fact::Placing { at, watermark }) => {
                 Some(Self::Placing {
                     client,
                     watermark: *watermark,
@@ -210,7 +210,7 @@ impl Progress {
                 },
                 fact,
             ) => Self::moved_in_placing(client, watermark, unknown, call, fact),
-            (Self::ClientKnown { client }, Fact::Placed { order }) => Some(Self::Placed {
+            (Self::ClientResolved { client }, Fact::Placed { order }) => Some(Self::Placed {
                 client,
                 order: *order,
                 watermark: None,
@@ -296,7 +296,7 @@ impl Progress {
             (Placing::InFlight { .. }, Fact::NotPlaced) if unknown.is_some() => {
                 with(Placing::Reopened, unknown)
             }
-            (Placing::InFlight { .. }, Fact::NotPlaced) => Some(Self::ClientKnown { client }),
+            (Placing::InFlight { .. }, Fact::NotPlaced) => Some(Self::ClientResolved { client }),
             (Placing::InFlight { .. }, Fact::PlaceUnknown { at }) => with(
                 Placing::Unknown {
                     at: *at,

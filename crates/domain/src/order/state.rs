@@ -117,7 +117,7 @@ impl OrderState {
             | Progress::Accepted { order, .. } => Some(*order),
             Progress::Nothing
             | Progress::CreatingClient(_)
-            | Progress::ClientKnown { .. }
+            | Progress::ClientResolved { .. }
             | Progress::Placing { .. } => None,
         }
     }

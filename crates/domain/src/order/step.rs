@@ -154,7 +154,7 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             }
         }
         Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
-        Progress::ClientKnown { client } => Step::Place {
+        Progress::ClientResolved { client } => Step::Place {
             client: *client,
             watermark: state.watermark_of(*client),
             unknown: None,

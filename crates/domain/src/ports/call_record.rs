@@ -222,12 +222,12 @@ pub struct CallRecord {
 impl CallRecord {
     /// The newest so many of a job are kept. Calls are numbered from 1 within their job, so
     /// that what was left out can be counted.
-    pub const KEPT: usize = 200;
+    pub const MAX_KEPT: usize = 200;
 
     /// Those of a commit's calls that can still be kept, and how many come before them.
     #[must_use]
     pub fn newest(calls: &[Self]) -> (usize, &[Self]) {
-        let skipped = calls.len().saturating_sub(Self::KEPT);
+        let skipped = calls.len().saturating_sub(Self::MAX_KEPT);
         (skipped, &calls[skipped..])
     }
 }
@@ -264,7 +264,7 @@ impl CallAction {
 /// fact's is the store's at its commit. So a job's calls may all look early, by as much as lay
 /// between the claim and that moment. No call with an effect is made before its intent stands
 /// in the store, and the first of them tells by how much.
-pub fn align(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
+pub fn align_calls(facts: &[RecordedFact], calls: &mut [RecordedCall]) {
     for of_job in calls.chunk_by_mut(|one, next| one.job == next.job) {
         let early = of_job.iter().enumerate().filter_map(|(n, made)| {
             let action = made.call.action;
@@ -313,11 +313,11 @@ mod tests {
             made("a", 3, CallAction::AcceptOrder, 300),
             made("b", 1, CallAction::AcceptOrder, 50),
         ];
-        align(&facts, &mut calls);
+        align_calls(&facts, &mut calls);
         let told = calls.each_ref().map(|made| made.call.at.as_millis());
         assert_eq!(told, [112, 125, 322, 50]);
         let again = calls.clone();
-        align(&facts, &mut calls);
+        align_calls(&facts, &mut calls);
         assert_eq!(calls, again);
     }
 

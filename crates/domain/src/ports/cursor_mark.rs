@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 /// Why a position is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MarkKind {
+pub enum CursorChange {
     /// Now and then, as it moves.
     Sampled,
     /// Somebody began to lead.
@@ -20,7 +20,7 @@ pub enum MarkKind {
     Lost,
 }
 
-impl MarkKind {
+impl CursorChange {
     /// Every kind.
     pub const ALL: [Self; 5] = [
         Self::Sampled,
@@ -52,20 +52,20 @@ impl MarkKind {
 /// A channel's position at some time. Written in the commit of what it tells of; nothing is
 /// decided by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CursorMark {
+pub struct CursorHistoryEntry {
     /// When, by the store's clock.
     pub at: Timestamp,
     /// Why it is remembered.
-    pub kind: MarkKind,
+    pub kind: CursorChange,
     /// The position then; `None` while there was none.
     pub replay_id: Option<ReplayId>,
     /// Who, and what happened.
     pub detail: String,
 }
 
-impl CursorMark {
+impl CursorHistoryEntry {
     /// A position that moves is sampled at most so often.
     pub const EVERY: Duration = Duration::from_secs(600);
     /// The newest so many of a channel are kept.
-    pub const KEPT: usize = 1000;
+    pub const MAX_KEPT: usize = 1000;
 }

@@ -90,7 +90,7 @@ pub struct Gap {
 
 /// Nothing younger than this is ever pruned: the bus may deliver events of the last three
 /// days again.
-pub const SHORTEST_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+pub const MIN_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// No line of the audit log is pruned before this age, whatever is asked for.
 pub const AUDIT_RETENTION: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -230,7 +230,7 @@ pub trait JobIntake: Send + Sync {
     /// which WHMCS was never asked to do anything ([`Fact::binds`](crate::order::Fact::binds)),
     /// dead letters that were closed, gaps but the newest of each channel, and lines of the audit
     /// log. The facts of every other order are kept for good: they tell that it was provisioned
-    /// already. [`SHORTEST_RETENTION`] and, for the audit log, [`AUDIT_RETENTION`] hold whatever
+    /// already. [`MIN_RETENTION`] and, for the audit log, [`AUDIT_RETENTION`] hold whatever
     /// is asked for. May be repeated, and stopped in
     /// between. A store that cannot forget keeps everything.
     ///
@@ -243,7 +243,7 @@ pub trait JobIntake: Send + Sync {
 
     /// Notes what a process says of itself, in place of what it said before, and forgets the
     /// processes that were not heard of for
-    /// [`PROCESS_FORGOTTEN_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
+    /// [`PROCESS_REMOVED_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
     /// crash; the next report makes up for it. A store that keeps none answers as well.
     ///
     /// # Errors

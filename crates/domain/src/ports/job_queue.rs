@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::job::{JobOutcome, Lease, NewJob};
 use crate::key::Owner;
-use crate::order::{Fact, MarkersKept};
+use crate::order::{Fact, MarkerProof};
 use crate::ports::{CallRecord, StoreError};
 use crate::time::Timestamp;
 
@@ -28,7 +28,7 @@ pub struct Claimed {
     pub facts: Vec<Fact>,
     /// The orders that show that WHMCS keeps our marker; `None` when none was seen to, or when
     /// the newest order that was read back had lost it.
-    pub markers_kept: Option<MarkersKept>,
+    pub marker_proof: Option<MarkerProof>,
 }
 
 /// Why and for how long a job is given back.
@@ -44,7 +44,7 @@ pub struct Release {
 ///
 /// Calls to the outside are written in the commits of what follows them, and cost none of
 /// their own. Nothing is decided by them: what is lost in a crash between a call and the next
-/// commit is lost for the timeline only. A job keeps its newest [`CallRecord::KEPT`].
+/// commit is lost for the timeline only. A job keeps its newest [`CallRecord::MAX_KEPT`].
 #[async_trait]
 pub trait JobQueue: Send + Sync {
     /// Takes up to `limit` jobs that are due, the longest due first, each with a fresh fence and a

@@ -9,7 +9,7 @@ use crate::job::{JobOutcome, NewJob};
 use crate::key::{Channel, JobId, Owner};
 use crate::order::{Fact, OrderState, next};
 use crate::ports::{
-    Alert, AttemptStats, AuditEntry, CallStats, Cursor, CursorMark, DeadLetterView, Epoch,
+    Alert, AttemptStats, AuditEntry, CallStats, Cursor, CursorHistoryEntry, DeadLetterView, Epoch,
     FinishedJob, GapView, JobStage, OrderQuery, OrderRow, Pause, ProcessView, RecordedCall,
     StoreError, StuckOrders, UnreadableJobs,
 };
@@ -178,7 +178,7 @@ pub trait JobReader: Send + Sync {
         &self,
         channel: &Channel,
         limit: usize,
-    ) -> Result<Vec<CursorMark>, StoreError>;
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError>;
 
     /// A job.
     ///

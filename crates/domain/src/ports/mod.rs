@@ -19,17 +19,17 @@ mod monitoring;
 mod provisioner;
 
 pub use admin_command::{AdminCommand, AuditEntry, CommandResult, Pausable, Pause};
-pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align};
+pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align_calls};
 pub use clock::{Clock, Entropy};
 pub use crm_orders::{CrmOrders, Pending, ReportAnswer};
-pub use cursor_mark::{CursorMark, MarkKind};
+pub use cursor_mark::{CursorHistoryEntry, CursorChange};
 pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_source::{
     BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
 pub use job_intake::{
     AUDIT_RETENTION, Cursor, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, Leadership,
-    Pruned, SHORTEST_RETENTION,
+    Pruned, MIN_RETENTION,
 };
 pub use job_queue::{Claimed, JobQueue, Release};
 pub use job_reader::{JobReader, JobView, QueueStats, RecordedFact, StreamView, Wait};
@@ -39,7 +39,7 @@ pub use listing::{
 };
 pub use monitoring::{
     Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, PROCESS_ALIVE,
-    PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView, Setting, StuckOrders, UnreadableJobs,
+    PROCESS_REMOVED_AFTER, ProcessReport, ProcessView, Setting, StuckOrders, UnreadableJobs,
 };
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,

@@ -137,7 +137,7 @@ impl ProcessView {
 pub const PROCESS_ALIVE: Duration = Duration::from_secs(45);
 
 /// A process that was not heard of for so long is forgotten.
-pub const PROCESS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+pub const PROCESS_REMOVED_AFTER: Duration = Duration::from_secs(3600);
 
 /// How much of an alert its receiver was told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -153,7 +153,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn set_away(&self, away: bool) {
+    pub(crate) fn set_unavailable(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
 

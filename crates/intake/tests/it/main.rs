@@ -242,13 +242,13 @@ async fn with_the_store_away_nothing_is_dropped_and_it_goes_on_by_itself() {
     while house.store.accepted.load(Ordering::SeqCst) == first {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    house.store.set_away(true);
+    house.store.set_unavailable(true);
     pass(60).await;
     assert!(!house.has_job(2).await);
     assert!(running.health.view().last_error.is_some());
     // What was not committed comes again, since it is asked for again.
     house.source.script([Ok(message(2))]);
-    house.store.set_away(false);
+    house.store.set_unavailable(false);
     pass(5).await;
     assert!(house.has_job(2).await);
     assert_eq!(

@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{AdminCommand, CommandResult, MarkKind, Pausable, StoreError};
+use domain::ports::{AdminCommand, CommandResult, CursorChange, Pausable, StoreError};
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 
@@ -202,8 +202,8 @@ async fn move_cursor(
     .or_unavailable()?;
     if found(&moved) == CommandResult::Done {
         let kind = match to {
-            Some(_) => MarkKind::Set,
-            None => MarkKind::Reset,
+            Some(_) => CursorChange::Set,
+            None => CursorChange::Reset,
         };
         cursor_history::mark(connection, shift, channel, kind, &format!("{by}: {reason}")).await?;
     }

@@ -11,7 +11,7 @@ use crate::postgres::transaction::statement;
 use crate::view::{self, limit};
 
 /// Appends calls of the job that a lease is for, and forgets its oldest beyond
-/// [`CallRecord::KEPT`]. The caller has locked the job's row in the same transaction, so that
+/// [`CallRecord::MAX_KEPT`]. The caller has locked the job's row in the same transaction, so that
 /// nobody else numbers its calls.
 pub(crate) async fn append(
     connection: &mut PgConnection,
@@ -58,7 +58,7 @@ pub(crate) async fn append(
             .map(|call| call.outcome.name())
             .collect::<Vec<_>>(),
     )
-    .bind(limit(CallRecord::KEPT))
+    .bind(limit(CallRecord::MAX_KEPT))
     .execute(connection)
     .await
     .or_unavailable()

@@ -88,7 +88,7 @@ pub(crate) async fn claim(
     let (mut claimed, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
     for found in &rows {
         let token = LeaseToken::stored(found.text("fence")?);
-        match row::claimed(found, token, found.time("now")?, row::markers_kept(found)?) {
+        match row::claimed(found, token, found.time("now")?, row::marker_proof(found)?) {
             Ok(job) => claimed.push((found, job)),
             Err(error) => damaged.push(Damaged::of(found, error)?),
         }

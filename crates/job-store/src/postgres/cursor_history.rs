@@ -1,7 +1,7 @@
 //! The history of a channel's cursor.
 
 use domain::key::Channel;
-use domain::ports::{CursorMark, Epoch, Gap, MarkKind, StoreError};
+use domain::ports::{CursorHistoryEntry, Epoch, Gap, CursorChange, StoreError};
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
@@ -18,7 +18,7 @@ pub(crate) async fn mark(
     connection: &mut PgConnection,
     shift: i64,
     channel: &Channel,
-    kind: MarkKind,
+    kind: CursorChange,
     detail: &str,
 ) -> Result<(), StoreError> {
     statement(concat!(
@@ -39,7 +39,7 @@ pub(crate) async fn mark(
              SELECT seq FROM cursor_mark WHERE channel = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2)",
     )
     .bind(channel.as_str())
-    .bind(limit(CursorMark::KEPT))
+    .bind(limit(CursorHistoryEntry::MAX_KEPT))
     .execute(connection)
     .await
     .or_unavailable()
@@ -81,7 +81,7 @@ pub(crate) async fn lose(
     .execute(&mut *connection)
     .await
     .or_unavailable()?;
-    mark(connection, shift, channel, MarkKind::Lost, &gap.detail).await
+    mark(connection, shift, channel, CursorChange::Lost, &gap.detail).await
 }
 
 /// Samples an advanced position, at most once per interval.
@@ -98,13 +98,13 @@ pub(crate) async fn sample(
     ))
     .bind(shift)
     .bind(channel.as_str())
-    .bind(millis(CursorMark::EVERY))
+    .bind(millis(CursorHistoryEntry::EVERY))
     .fetch_optional(&mut *connection)
     .await
     .or_unavailable()?;
     match recent {
         Some(_) => Ok(()),
-        None => mark(connection, shift, channel, MarkKind::Sampled, "").await,
+        None => mark(connection, shift, channel, CursorChange::Sampled, "").await,
     }
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn history(
     connection: &mut PgConnection,
     channel: &Channel,
     count: usize,
-) -> Result<Vec<CursorMark>, StoreError> {
+) -> Result<Vec<CursorHistoryEntry>, StoreError> {
     let rows = statement("SELECT * FROM cursor_mark WHERE channel = $1 ORDER BY seq DESC LIMIT $2")
         .bind(channel.as_str())
         .bind(limit(count))

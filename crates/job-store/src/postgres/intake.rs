@@ -7,7 +7,7 @@ use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
     AdminCommand, Alert, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake,
-    Leadership, MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
+    Leadership, CursorChange, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use sqlx::PgConnection;
 
@@ -246,7 +246,7 @@ async fn lead(
     let epoch = found.int("epoch")?;
     if epoch != before {
         let detail = format!("{owner} leads, term {epoch}");
-        cursor_history::mark(connection, shift, channel, MarkKind::Term, &detail).await?;
+        cursor_history::mark(connection, shift, channel, CursorChange::Term, &detail).await?;
     }
     Ok(
         if found.maybe_text("owner")?.as_deref() == Some(owner.as_str()) {

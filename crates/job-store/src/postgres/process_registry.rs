@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, AttemptStats, CallStats, Epoch, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    Alert, AttemptStats, CallStats, Epoch, PROCESS_REMOVED_AFTER, ProcessReport, ProcessView,
     StoreError,
 };
 use domain::time::Timestamp;
@@ -29,7 +29,7 @@ pub(crate) async fn report(
         " - $2"
     ))
     .bind(shift)
-    .bind(millis(PROCESS_FORGOTTEN_AFTER))
+    .bind(millis(PROCESS_REMOVED_AFTER))
     .execute(&mut *connection)
     .await
     .or_unavailable()?;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, Pruned, SHORTEST_RETENTION, StoreError};
+use domain::ports::{AUDIT_RETENTION, Pruned, MIN_RETENTION, StoreError};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
@@ -20,7 +20,7 @@ pub(crate) async fn prune(
     store: &PostgresStore,
     older_than: Duration,
 ) -> Result<Pruned, StoreError> {
-    let age = millis(older_than.max(SHORTEST_RETENTION));
+    let age = millis(older_than.max(MIN_RETENTION));
     let mut all = Pruned::default();
     loop {
         let (step, more) = store

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, AttemptStats, AuditEntry, CallStats, CursorMark, DeadLetterView, FinishedJob, GapView,
+    Alert, AttemptStats, AuditEntry, CallStats, CursorHistoryEntry, DeadLetterView, FinishedJob, GapView,
     JobReader, JobStage, JobView, OrderQuery, OrderRow, Pause, ProcessView, QueueStats,
     RecordedCall, RecordedFact, StoreError, StreamView, StuckOrders, UnreadableJobs,
 };
@@ -124,7 +124,7 @@ impl JobReader for PostgresStore {
         &self,
         channel: &Channel,
         limit: usize,
-    ) -> Result<Vec<CursorMark>, StoreError> {
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(cursor_history::history(session.connection, channel, limit))
         })

@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{AdminCommand, CommandResult, MarkKind, Pausable, StoreError};
+use domain::ports::{AdminCommand, CommandResult, CursorChange, Pausable, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
@@ -179,8 +179,8 @@ async fn move_cursor(
     .or_unavailable()?;
     if found(&moved) == CommandResult::Done {
         let kind = match to {
-            Some(_) => MarkKind::Set,
-            None => MarkKind::Reset,
+            Some(_) => CursorChange::Set,
+            None => CursorChange::Reset,
         };
         let detail = format!("{}: {}", operator.who, operator.reason);
         cursor_history::mark(connection, channel, kind, &detail, operator.now).await?;

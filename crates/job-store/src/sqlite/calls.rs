@@ -11,7 +11,7 @@ use crate::row::Columns;
 use crate::view::{self, limit};
 
 /// Appends calls of the job that a lease is for, and forgets its oldest beyond
-/// [`CallRecord::KEPT`]. The caller has made sure of the lease in the same transaction.
+/// [`CallRecord::MAX_KEPT`]. The caller has made sure of the lease in the same transaction.
 pub(crate) async fn append(
     connection: &mut SqliteConnection,
     lease: &Lease,
@@ -51,7 +51,7 @@ pub(crate) async fn append(
         .await
         .or_unavailable()?;
     }
-    let left_out = number - limit(CallRecord::KEPT);
+    let left_out = number - limit(CallRecord::MAX_KEPT);
     if left_out > 0 {
         sqlx::query("DELETE FROM outside_call WHERE order_id = ? AND job_id = ? AND number <= ?")
             .bind(order)

@@ -1,7 +1,7 @@
 //! The history of a channel's cursor.
 
 use domain::key::Channel;
-use domain::ports::{CursorMark, Epoch, Gap, MarkKind, StoreError};
+use domain::ports::{CursorHistoryEntry, Epoch, Gap, CursorChange, StoreError};
 use domain::time::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
 
@@ -13,7 +13,7 @@ use crate::view::{self, limit};
 pub(crate) async fn mark(
     connection: &mut SqliteConnection,
     channel: &Channel,
-    kind: MarkKind,
+    kind: CursorChange,
     detail: &str,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -33,7 +33,7 @@ pub(crate) async fn mark(
              SELECT seq FROM cursor_mark WHERE channel = ?1 ORDER BY seq DESC LIMIT 1 OFFSET ?2)",
     )
     .bind(channel.as_str().to_owned())
-    .bind(limit(CursorMark::KEPT))
+    .bind(limit(CursorHistoryEntry::MAX_KEPT))
     .execute(connection)
     .await
     .or_unavailable()
@@ -70,7 +70,7 @@ pub(crate) async fn lose(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-    mark(connection, channel, MarkKind::Lost, &gap.detail, now).await
+    mark(connection, channel, CursorChange::Lost, &gap.detail, now).await
 }
 
 /// Samples an advanced position, at most once per interval.
@@ -83,13 +83,13 @@ pub(crate) async fn sample(
         "SELECT 1 FROM cursor_mark WHERE channel = ? AND kind = 'sampled' AND at > ? LIMIT 1",
     )
     .bind(channel.as_str().to_owned())
-    .bind((now - CursorMark::EVERY).as_millis())
+    .bind((now - CursorHistoryEntry::EVERY).as_millis())
     .fetch_optional(&mut *connection)
     .await
     .or_unavailable()?;
     match recent {
         Some(_) => Ok(()),
-        None => mark(connection, channel, MarkKind::Sampled, "", now).await,
+        None => mark(connection, channel, CursorChange::Sampled, "", now).await,
     }
 }
 
@@ -97,7 +97,7 @@ pub(crate) async fn history(
     readers: &SqlitePool,
     channel: &Channel,
     count: usize,
-) -> Result<Vec<CursorMark>, StoreError> {
+) -> Result<Vec<CursorHistoryEntry>, StoreError> {
     let rows = sqlx::query("SELECT * FROM cursor_mark WHERE channel = ? ORDER BY seq DESC LIMIT ?")
         .bind(channel.as_str().to_owned())
         .bind(limit(count))

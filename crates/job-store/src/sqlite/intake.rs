@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, Earlier, NewJob, admit};
+use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
     AdminCommand, Alert, CommandResult, Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch,
-    Gap, JobIntake, Leadership, MarkKind, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
+    Gap, JobIntake, Leadership, CursorChange, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
@@ -215,7 +215,7 @@ async fn lead(
     let epoch = found.int("epoch")?;
     if epoch != before {
         let detail = format!("{owner} leads, term {epoch}");
-        cursor_history::mark(connection, &channel, MarkKind::Term, &detail, now).await?;
+        cursor_history::mark(connection, &channel, CursorChange::Term, &detail, now).await?;
     }
     Ok(if leader.as_deref() == Some(owner.as_str()) {
         Leadership::Leader(Epoch(epoch))
@@ -317,7 +317,7 @@ pub(crate) async fn admit_job(
     }
     let earlier: Vec<_> = earlier
         .iter()
-        .map(|(idem_key, outcome, requested_at)| Earlier {
+        .map(|(idem_key, outcome, requested_at)| EarlierJob {
             idem_key: idem_key.as_ref(),
             outcome: *outcome,
             requested_at: *requested_at,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, AttemptStats, CallStats, Epoch, PROCESS_FORGOTTEN_AFTER, ProcessReport, ProcessView,
+    Alert, AttemptStats, CallStats, Epoch, PROCESS_REMOVED_AFTER, ProcessReport, ProcessView,
     StoreError,
 };
 use domain::time::Timestamp;
@@ -28,7 +28,7 @@ async fn note(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     sqlx::query("DELETE FROM process WHERE seen_at <= ?")
-        .bind((now - PROCESS_FORGOTTEN_AFTER).as_millis())
+        .bind((now - PROCESS_REMOVED_AFTER).as_millis())
         .execute(&mut *connection)
         .await
         .or_unavailable()?;

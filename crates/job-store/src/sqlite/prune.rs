@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, Pruned, SHORTEST_RETENTION, StoreError};
+use domain::ports::{AUDIT_RETENTION, Pruned, MIN_RETENTION, StoreError};
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
@@ -15,7 +15,7 @@ use crate::sqlite::SqliteStore;
 const STEP: i64 = 500;
 
 pub(crate) async fn prune(store: &SqliteStore, older_than: Duration) -> Result<Pruned, StoreError> {
-    let age = older_than.max(SHORTEST_RETENTION);
+    let age = older_than.max(MIN_RETENTION);
     let mut all = Pruned::default();
     loop {
         let (step, more) = store

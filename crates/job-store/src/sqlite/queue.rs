@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{JobOutcome, Lease, LeaseToken};
 use domain::key::Owner;
-use domain::order::{Fact, MarkersKept};
+use domain::order::{Fact, MarkerProof};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 use sqlx::sqlite::SqliteRow;
@@ -253,11 +253,11 @@ async fn claim(
         .fetch_one(&mut *connection)
         .await
         .or_unavailable()?;
-    let markers_kept = row::markers_kept(&evidence)?;
+    let marker_proof = row::marker_proof(&evidence)?;
     let mut claimed = Vec::with_capacity(rows.len());
     let mut damaged = Vec::new();
     for (found, fence) in rows.iter().zip(fences) {
-        let job = match decode(connection, found, fence, now, markers_kept).await {
+        let job = match decode(connection, found, fence, now, marker_proof).await {
             Ok(job) => job,
             Err(error) => {
                 let job = Damaged::of(found, error)?;
@@ -288,9 +288,9 @@ async fn decode(
     found: &SqliteRow,
     token: LeaseToken,
     now: Timestamp,
-    markers_kept: Option<MarkersKept>,
+    marker_proof: Option<MarkerProof>,
 ) -> Result<Claimed, StoreError> {
-    let mut job = row::claimed(found, token, now, markers_kept)?;
+    let mut job = row::claimed(found, token, now, marker_proof)?;
     job.facts = facts::of_order(connection, job.job.order).await?;
     Ok(job)
 }

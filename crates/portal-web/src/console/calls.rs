@@ -1,6 +1,6 @@
 //! Timeline entries of the calls to Salesforce and WHMCS.
 
-use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align};
+use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align_calls};
 
 use super::entry::{Call, Entry, Rank};
 use crate::time;
@@ -8,7 +8,7 @@ use crate::time;
 /// Entries of the calls, and one for the dropped calls of each job.
 pub(super) fn call_entries(facts: &[RecordedFact], calls: &[RecordedCall]) -> Vec<Entry> {
     let mut calls = calls.to_vec();
-    align(facts, &mut calls);
+    align_calls(facts, &mut calls);
     let mut entries = Vec::with_capacity(calls.len());
     let mut job = None;
     for RecordedCall {

@@ -10,7 +10,7 @@ use axum::response::Response;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
 use domain::ports::{
-    Alert, AuditEntry, CursorMark, DeadLetterView, GapView, JobStage, OrderRow, Pausable, Pause,
+    Alert, AuditEntry, CursorHistoryEntry, DeadLetterView, GapView, JobStage, OrderRow, Pausable, Pause,
     ProcessView, QueueStats, StreamView, Wait,
 };
 use domain::time::Timestamp;
@@ -88,7 +88,7 @@ struct SystemPage {
     intake_paused: bool,
     dead_letters: Vec<DeadLetterView>,
     gaps: Vec<GapView>,
-    cursor_history: Vec<CursorMark>,
+    cursor_history: Vec<CursorHistoryEntry>,
     audit: Vec<AuditEntry>,
     processes: Vec<ProcessView>,
 }

@@ -90,7 +90,7 @@ async fn salesforce_outage_serves_store_data_with_age() {
     let path = format!("/api/orders/{}", env.order());
     let token = env.token();
     let before = env.get(&path, Some(&token)).await.json();
-    env.crm.set_away(true);
+    env.crm.set_unavailable(true);
     env.clock.advance(Duration::from_secs(60));
     let after = env.get(&path, Some(&token)).await.json();
     assert_eq!(after, before);

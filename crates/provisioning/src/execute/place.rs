@@ -3,7 +3,7 @@
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkerCheck, MarkersKept, MatchResult, OrderDetails, Plan, Search, UnknownCall,
+    Fact, MarkerCheck, MarkerProof, MatchResult, OrderDetails, Plan, Search, UnknownCall,
     match_orders, verify as compare,
 };
 use domain::ports::{CallError, NewOrder, StoreError};
@@ -48,7 +48,7 @@ impl Attempt<'_> {
         }
         let settings = self.settings;
         let settled = unknown
-            .map(|call| call.settled_at(settings.call_timeout, settings.quiet_period))
+            .map(|call| call.expires_at(settings.call_timeout, settings.quiet_period))
             .filter(|settled| self.now() < *settled);
         if let Some(settled) = settled {
             let wait = settled.since(self.now());
@@ -195,14 +195,14 @@ impl Attempt<'_> {
         let is_marked = seen.is_some_and(|seen| marker(details).is_in(&seen.notes));
         // The order itself is the newest evidence: what was made with it kept its marker or lost
         // it, too.
-        let kept = self.claimed.markers_kept.filter(|_| is_marked);
-        let kept = kept.map(|kept| MarkersKept {
+        let kept = self.claimed.marker_proof.filter(|_| is_marked);
+        let kept = kept.map(|kept| MarkerProof {
             to: WhmcsOrderId(u64::MAX),
             ..kept
         });
         let search = Search {
             answered: Some(order),
-            markers_kept: kept,
+            marker_proof: kept,
             ..self.search(details, &plan, above)
         };
         match match_orders(&search, &orders) {
@@ -242,7 +242,7 @@ impl Attempt<'_> {
             plan,
             watermark,
             answered: None,
-            markers_kept: self.claimed.markers_kept,
+            marker_proof: self.claimed.marker_proof,
             forgotten: &self.state.forgotten,
         }
     }

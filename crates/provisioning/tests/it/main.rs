@@ -190,8 +190,8 @@ async fn a_twin_that_staff_mark_as_told_is_adopted_or_stops_nothing() {
             panic!("it failed: {outcomes:?}");
         };
         assert!(refusal.detail.contains(&our_mark), "{}", refusal.detail);
-        let remedy = refusal.code.entry().remedy;
-        assert!(remedy.contains("orderbridge:v1:none"), "{remedy}");
+        let remediation = refusal.code.entry().remediation;
+        assert!(remediation.contains("orderbridge:v1:none"), "{remediation}");
         house.whmcs.edit(|orders| orders[0].notes = mark.to_owned());
         house.retry("e2").await;
         assert_eq!(house.work().await.last(), Some(&DONE));
@@ -360,13 +360,13 @@ async fn an_order_that_staff_cancelled_is_a_mismatch_on_the_retry() {
 #[tokio::test]
 async fn salesforce_away_fails_no_order() {
     let house = TestEnv::with_order().await;
-    house.crm.set_away(true);
+    house.crm.set_unavailable(true);
     let mut ends = Vec::new();
     while ends.len() < 5 {
         ends.extend(house.round().await);
     }
     assert_eq!(ends, [End::Released; 5]);
-    house.crm.set_away(false);
+    house.crm.set_unavailable(false);
     assert_eq!(house.work().await, [DONE]);
 }
 

@@ -57,7 +57,7 @@ async fn orders_that_wait_for_salesforce_have_one_of_them_ask() {
     for number in 1..=10 {
         house.order(number).await;
     }
-    house.crm.set_away(true);
+    house.crm.set_unavailable(true);
     house.round().await;
     let before = house.crm.calls();
     let minutes = 10;
@@ -68,7 +68,7 @@ async fn orders_that_wait_for_salesforce_have_one_of_them_ask() {
     let calls = house.crm.calls() - before;
     let every = house.settings.probe_every.as_secs();
     assert!(calls <= 60 * minutes / every + 1, "{calls} calls");
-    house.crm.set_away(false);
+    house.crm.set_unavailable(false);
     let ends = house.work().await;
     assert_eq!(ends.iter().filter(|end| **end == DONE).count(), 10);
 }

@@ -91,7 +91,7 @@ async fn a_retry_places_nothing_while_the_lost_call_may_still_take_effect() {
     let wait = house.wait().await.unwrap();
     assert_eq!(wait.what, "next search");
     assert_eq!(wait.until, begun + window);
-    house.whmcs.land_late();
+    house.whmcs.apply_late_effects();
     assert_eq!(house.work().await.last(), Some(&DONE));
     assert_eq!(
         house.whmcs.all_orders().len(),

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::job::{JobOutcome, Lease};
 use domain::key::{Owner, WhmcsOrderId};
-use domain::order::{Fact, MarkersKept};
+use domain::order::{Fact, MarkerProof};
 use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
 use domain::time::Timestamp;
 
@@ -62,11 +62,11 @@ impl MutatedClaims {
 pub(super) fn permanent_marker_proof() -> ClaimMutation {
     let seen = AtomicBool::new(false);
     Box::new(move |claimed| {
-        if claimed.markers_kept.is_some() {
+        if claimed.marker_proof.is_some() {
             seen.store(true, Ordering::Relaxed);
         }
         if seen.load(Ordering::Relaxed) {
-            claimed.markers_kept = Some(MarkersKept {
+            claimed.marker_proof = Some(MarkerProof {
                 from: WhmcsOrderId(0),
                 to: WhmcsOrderId(u64::MAX),
             });

@@ -6,7 +6,7 @@ use domain::failure::{Code, Refusal};
 use domain::id::{OrderId, OrgId};
 use domain::key::{ClientId, JobId, Marker, WhmcsOrderId};
 use domain::order::{
-    Fact, MarkersKept, MatchResult, OrderState, OrderStatus, Plan, Search, ServiceStatus, Step,
+    Fact, MarkerProof, MatchResult, OrderState, OrderStatus, Plan, Search, ServiceStatus, Step,
     WhmcsOrder, WhmcsService, match_orders, next,
 };
 use domain::time::Timestamp;
@@ -192,11 +192,11 @@ impl State {
     fn search(&self, variant: Variant, watermark: Option<WhmcsOrderId>) -> MatchResult {
         let orders: Vec<_> = self.orders.iter().zip(1_u64..).map(whmcs_order).collect();
         let kept = match variant {
-            Variant::PermanentMarkerProof if self.ever_kept => Some(MarkersKept {
+            Variant::PermanentMarkerProof if self.ever_kept => Some(MarkerProof {
                 from: WhmcsOrderId(0),
                 to: WhmcsOrderId(u64::MAX),
             }),
-            _ => self.kept.map(|(from, to)| MarkersKept {
+            _ => self.kept.map(|(from, to)| MarkerProof {
                 from: WhmcsOrderId(from.into()),
                 to: WhmcsOrderId(to.into()),
             }),
@@ -210,7 +210,7 @@ impl State {
             plan: &plan.expect("the test order is mapped"),
             watermark,
             answered: None,
-            markers_kept: kept,
+            marker_proof: kept,
             forgotten: &[],
         };
         match_orders(&search, &orders)
@@ -257,7 +257,7 @@ impl PlacingModel {
                     state.facts.push(recorded);
                     return Some(());
                 }
-                let over = unknown.map(|call| call.settled_at(timeout, quiet));
+                let over = unknown.map(|call| call.expires_at(timeout, quiet));
                 let open = over.is_some_and(|over| state.now < tick_of(over));
                 if open && self.0 != Variant::NoEffectWindow {
                     return None;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{JobIntake, JobQueue, JobReader, Release, SHORTEST_RETENTION};
+use domain::ports::{JobIntake, JobQueue, JobReader, Release, MIN_RETENTION};
 
 use super::Subject;
 use crate::{new_job, order_id};
@@ -22,7 +22,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             let lease = self.claim_one().await.lease;
             self.store.finish(&lease, outcome, &[], &[]).await.unwrap();
         }
-        self.clock.advance(SHORTEST_RETENTION);
+        self.clock.advance(MIN_RETENTION);
         for n in 11..=13 {
             let job = new_job(&format!("e{n}"), order_id(n), None);
             self.enqueue(job).await;

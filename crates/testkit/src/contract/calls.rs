@@ -6,7 +6,7 @@ use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{
     CallAction, CallOutcome, CallRecord, CallStats, Clock, JobIntake, JobQueue, JobReader, Release,
-    SHORTEST_RETENTION, StoreError,
+    MIN_RETENTION, StoreError,
 };
 
 use super::{Subject, TTL};
@@ -61,8 +61,8 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         );
         let other = self.store.calls_of(order_id(2)).await.unwrap();
         assert!(other.is_empty());
-        self.clock.advance(SHORTEST_RETENTION + TTL);
-        self.store.prune(SHORTEST_RETENTION).await.unwrap();
+        self.clock.advance(MIN_RETENTION + TTL);
+        self.store.prune(MIN_RETENTION).await.unwrap();
         assert!(self.calls().await.is_empty());
     }
 
@@ -113,7 +113,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let claimed = self.claim_one().await;
         let call = self.call(CallAction::OrderGuard, 1, CallOutcome::Ok);
         let last = self.call(CallAction::Report, 1, CallOutcome::Ok);
-        for many in [CallRecord::KEPT - 1, CallRecord::KEPT + 3] {
+        for many in [CallRecord::MAX_KEPT - 1, CallRecord::MAX_KEPT + 3] {
             self.store
                 .record(&claimed.lease, &[], &vec![call; many])
                 .await
@@ -124,9 +124,9 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             .await
             .unwrap();
         let calls = self.calls().await;
-        assert_eq!(calls.len(), CallRecord::KEPT);
-        let all = 2 * CallRecord::KEPT as u64 + 3;
-        assert_eq!(calls[0].0, all - CallRecord::KEPT as u64 + 1);
+        assert_eq!(calls.len(), CallRecord::MAX_KEPT);
+        let all = 2 * CallRecord::MAX_KEPT as u64 + 3;
+        assert_eq!(calls[0].0, all - CallRecord::MAX_KEPT as u64 + 1);
         assert_eq!(calls.last(), Some(&(all, last)));
     }
 }

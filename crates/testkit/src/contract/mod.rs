@@ -15,7 +15,7 @@ use std::time::Duration;
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
-use domain::order::{Fact, MarkerCheck, MarkersKept};
+use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
     Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
     Leadership, Release, StoreError, Undecodable, UndecodableReason,
@@ -376,7 +376,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         ];
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let mut claimed = self.claim_one().await;
-        assert_eq!(claimed.markers_kept, None);
+        assert_eq!(claimed.marker_proof, None);
         for ((marker, kept), number) in evidence.into_iter().zip(1_u32..) {
             let facts = [
                 Fact::Placed {
@@ -394,11 +394,11 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             let event = format!("e{next}");
             self.enqueue(new_job(&event, order_id(next), None)).await;
             claimed = self.claim_one().await;
-            let expected = kept.map(|(from, to)| MarkersKept {
+            let expected = kept.map(|(from, to)| MarkerProof {
                 from: order(from),
                 to: order(to),
             });
-            assert_eq!(claimed.markers_kept, expected, "after order {number}");
+            assert_eq!(claimed.marker_proof, expected, "after order {number}");
         }
     }
 }

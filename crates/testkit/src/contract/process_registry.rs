@@ -6,7 +6,7 @@ use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
 use domain::ports::{
     Alert, Clock, Condition, ConditionKind, Epoch, JobIntake, JobQueue, JobReader, Leadership,
-    Notified, PROCESS_FORGOTTEN_AFTER, ProcessReport, Setting, StoreError,
+    Notified, PROCESS_REMOVED_AFTER, ProcessReport, Setting, StoreError,
 };
 
 use super::{Subject, TTL};
@@ -89,7 +89,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.store.retire_process(&owner("b")).await.unwrap();
         self.store.retire_process(&owner("b")).await.unwrap();
         assert_eq!(self.listed_processes().await, both[..1]);
-        self.clock.advance(PROCESS_FORGOTTEN_AFTER);
+        self.clock.advance(PROCESS_REMOVED_AFTER);
         self.store.report_process(&other).await.unwrap();
         assert_eq!(self.listed_processes().await, both[1..]);
     }

@@ -8,7 +8,7 @@ use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
     AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader,
-    Pruned, SHORTEST_RETENTION, Undecodable, UndecodableReason,
+    Pruned, MIN_RETENTION, Undecodable, UndecodableReason,
 };
 
 use super::Subject;
@@ -53,13 +53,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let third = new_job("e3", order_id(3), None);
         self.enqueue(third).await;
         let hour = Duration::from_secs(3600);
-        self.clock.advance(SHORTEST_RETENTION / 2);
+        self.clock.advance(MIN_RETENTION / 2);
         assert_eq!(
             self.store.prune(hour).await.unwrap(),
             Pruned::default(),
             "the bus may still deliver all of it again"
         );
-        self.clock.advance(SHORTEST_RETENTION);
+        self.clock.advance(MIN_RETENTION);
         let pruned = Pruned {
             jobs: 2,
             events: 2,
@@ -75,7 +75,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(self.enqueue(again).await, Admission::Enqueued);
         let claimed = self.claim_one().await;
         assert_eq!(claimed.facts, provisioned);
-        assert!(claimed.markers_kept.is_some());
+        assert!(claimed.marker_proof.is_some());
     }
 
     async fn left(&self) -> [usize; 3] {
@@ -118,7 +118,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         self.store.act(&dismiss, "ada", "seen").await.unwrap();
         assert_eq!(self.left().await, [2, 2, 1]);
         let hour = Duration::from_secs(3600);
-        self.clock.advance(SHORTEST_RETENTION - hour);
+        self.clock.advance(MIN_RETENTION - hour);
         assert_eq!(self.store.prune(hour).await.unwrap(), Pruned::default());
         self.clock.advance(hour * 2);
         let pruned = self.store.prune(hour).await.unwrap();

@@ -3,8 +3,8 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    AdminCommand, CommandResult, CursorMark, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake,
-    JobQueue, JobReader, MarkKind, StoreError, Undecodable, UndecodableReason,
+    AdminCommand, CommandResult, CursorHistoryEntry, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake,
+    JobQueue, JobReader, CursorChange, StoreError, Undecodable, UndecodableReason,
 };
 
 use super::{Subject, TTL};
@@ -111,7 +111,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         epoch = self.lead().await;
         assert_eq!(lose(epoch).await, 1);
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();
-        let lost = marks.iter().filter(|mark| mark.kind == MarkKind::Lost);
+        let lost = marks.iter().filter(|mark| mark.kind == CursorChange::Lost);
         assert_eq!(lost.count(), 1);
         // The same replay id, stored again, can be lost again.
         self.store
@@ -154,7 +154,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
             replay_id: ReplayId::new(vec![9]).unwrap(),
         };
         self.execute(&set).await;
-        self.clock.advance(CursorMark::EVERY);
+        self.clock.advance(CursorHistoryEntry::EVERY);
         let epoch = self.lead().await;
         let moved = self.delivery(epoch, Vec::new(), 10);
         self.store.accept(&moved).await.unwrap();
@@ -172,13 +172,13 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         assert_eq!(
             marked,
             [
-                (MarkKind::Term, None),
-                (MarkKind::Sampled, Some(1)),
-                (MarkKind::Lost, Some(2)),
-                (MarkKind::Set, Some(9)),
-                (MarkKind::Term, Some(9)),
-                (MarkKind::Sampled, Some(10)),
-                (MarkKind::Reset, None),
+                (CursorChange::Term, None),
+                (CursorChange::Sampled, Some(1)),
+                (CursorChange::Lost, Some(2)),
+                (CursorChange::Set, Some(9)),
+                (CursorChange::Term, Some(9)),
+                (CursorChange::Sampled, Some(10)),
+                (CursorChange::Reset, None),
             ]
         );
         assert_eq!(marks[0].detail, "ada: because");
