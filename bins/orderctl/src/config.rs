@@ -1,56 +1,12 @@
-//! The settings as this command line sees them.
+//! `orderctl config`.
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde_json::json;
 use settings::SETTINGS;
 
-use crate::cli::{ConfigVerb, OfChannel};
-use crate::connect::Outside;
+use crate::cli::ConfigVerb;
 use crate::screen::{Exit, Screen, Stop, Table};
 
-/// The flags that are settings, whatever they are: which were given, by the name of their
-/// environment twin.
-#[derive(Clone)]
-pub(crate) struct Given(Vec<(String, String)>);
-
-impl std::fmt::Debug for Given {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Among the values are secrets.
-        f.debug_struct("Given").finish_non_exhaustive()
-    }
-}
-
-impl Args for Given {
-    fn augment_args(command: Command) -> Command {
-        Outside::augment_args(OfChannel::augment_args(command))
-    }
-
-    fn augment_args_for_update(command: Command) -> Command {
-        Self::augment_args(command)
-    }
-}
-
-impl FromArgMatches for Given {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let command = Self::augment_args(Command::new("settings"));
-        let given = command.get_arguments().filter_map(|arg| {
-            let id = arg.get_id().as_str();
-            let env = arg.get_env()?.to_str()?.to_owned();
-            let flag = matches.value_source(id) == Some(ValueSource::CommandLine);
-            let mut values = matches.get_raw(id).filter(|_| flag)?;
-            Some((env, values.next()?.to_string_lossy().into_owned()))
-        });
-        Ok(Self(given.collect()))
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
-
-/// Where the value of a setting comes from, and the value.
+/// The value of a setting and its origin.
 fn look(
     name: &str,
     given: &[(String, String)],
@@ -85,8 +41,8 @@ fn rows(
 }
 
 pub(crate) fn run(verb: ConfigVerb, screen: &mut Screen) -> Result<Exit, Stop> {
-    let ConfigVerb::Show(asked) = verb;
-    let rows = rows(&asked.given.0, &|name| std::env::var(name).ok());
+    let ConfigVerb::Show(args) = verb;
+    let rows = rows(&args.given.0, &|name| std::env::var(name).ok());
     let rows = rows.into_iter().map(|(name, value, origin)| {
         let cell = value.clone().unwrap_or_else(|| "-".to_owned());
         let json = json!({"name": name, "value": value, "origin": origin});
@@ -102,7 +58,10 @@ pub(crate) fn run(verb: ConfigVerb, screen: &mut Screen) -> Result<Exit, Stop> {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args, Command};
+
     use super::*;
+    use crate::given::Given;
 
     fn found(name: &str, environment: &[(&str, &str)]) -> (Option<String>, &'static str) {
         let given = [("WHMCS_URL".to_owned(), "https://flag.example".to_owned())];
@@ -132,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_shown_as_set_or_unset_wherever_it_comes_from() {
+    fn secret_is_shown_as_set_or_unset() {
         for name in ["WHMCS_SECRET", "WHMCS_SECRET_FILE"] {
             let set = (Some("set".to_owned()), "environment");
             assert_eq!(found("WHMCS_SECRET", &[(name, "hunter2")]), set);

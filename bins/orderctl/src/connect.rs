@@ -1,4 +1,4 @@
-//! Opening the store and the outside systems by their settings.
+//! Opening the store and the other systems by their settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use whmcs::{Api, Options, Whmcs, WhmcsArgs};
 
 use crate::screen::Stop;
 
-/// Settings of the outside systems, those of the worker.
+/// Settings of Salesforce and WHMCS, the same as the worker's.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Outside {
+pub(crate) struct SystemArgs {
     /// Whether an account without a WHMCS client gets one [default: false]
     #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
     pub(crate) whmcs_create_clients: Option<String>,
@@ -33,9 +33,9 @@ pub(crate) struct Outside {
     pub(crate) whmcs: WhmcsArgs,
 }
 
-/// Settings of Salesforce alone.
+/// Settings of Salesforce.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Crm {
+pub(crate) struct CrmArgs {
     /// TOML file: renamed fields and statuses
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub(crate) orderbridge_config: Option<String>,
@@ -43,8 +43,8 @@ pub(crate) struct Crm {
     pub(crate) salesforce: SalesforceArgs,
 }
 
-impl Crm {
-    /// Checks every setting; connects to nothing.
+impl CrmArgs {
+    /// Checks every setting without connecting.
     pub(crate) fn orders(&self) -> Result<RestOrders, Stop> {
         let mut problems = Problems::new();
         let auth = self.salesforce.check(&mut problems);
@@ -61,7 +61,7 @@ impl Crm {
     }
 }
 
-/// The outside systems, ready to be called.
+/// Clients of Salesforce and WHMCS.
 pub(crate) struct Systems {
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) salesforce: RestOrders,
@@ -79,20 +79,19 @@ pub(crate) struct Timing {
     pub(crate) quiet: Duration,
 }
 
-/// Where the store is, and the store: one that is there. A mistyped path must not make an
-/// empty one.
+/// Opens an existing store: a mistyped path must not create an empty one.
 pub(crate) async fn store(args: &StoreArgs) -> Result<Store, Stop> {
     let config = store_config(args)?;
-    there(&config).await?;
+    require_existing(&config).await?;
     Ok(job_store::open(&config, Arc::new(SystemClock)).await?)
 }
 
-pub(crate) async fn there(config: &StoreConfig) -> Result<(), Stop> {
+pub(crate) async fn require_existing(config: &StoreConfig) -> Result<(), Stop> {
     if config.is_there().await {
         return Ok(());
     }
     let text = format!(
-        "the store `{config}` is not there. Mend DATABASE_URL, or create it with `orderctl db migrate`"
+        "the store `{config}` does not exist. Correct DATABASE_URL, or create it with `orderctl db migrate`"
     );
     Err(Stop::failed(text))
 }
@@ -103,8 +102,8 @@ pub(crate) fn store_config(args: &StoreArgs) -> Result<StoreConfig, Stop> {
     Ok(problems.into_result(config)?)
 }
 
-impl Outside {
-    /// Checks every setting; connects to nothing.
+impl SystemArgs {
+    /// Checks every setting without connecting.
     pub(crate) fn systems(&self) -> Result<Systems, Stop> {
         let mut problems = Problems::new();
         let checked = self.check(&mut problems);

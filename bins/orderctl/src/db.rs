@@ -1,4 +1,4 @@
-//! The job store as a whole.
+//! `orderctl db`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,15 +23,15 @@ pub(crate) async fn run(verb: DbVerb, screen: &mut Screen) -> Result<Exit, Stop>
     }
 }
 
-/// Shows how far a copy is: a bar where a person sits, else a line when a table begins.
-struct Shown {
+/// Progress of a copy: a bar on a terminal, else a line per table.
+struct CopyProgress {
     bar: Option<ProgressBar>,
     table: &'static str,
-    /// What is to be written where there is no bar.
+    /// Pending lines where there is no bar.
     lines: Vec<String>,
 }
 
-impl Shown {
+impl CopyProgress {
     fn new(terminal: bool) -> Self {
         let bar = terminal.then(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
@@ -45,7 +45,7 @@ impl Shown {
         }
     }
 
-    fn at(&mut self, progress: Progress) {
+    fn update(&mut self, progress: Progress) {
         if let Some(bar) = &self.bar {
             bar.set_length(progress.total);
             bar.set_position(progress.done);
@@ -63,11 +63,11 @@ async fn copy(asked: &CopyStore, screen: &mut Screen) -> Result<Exit, Stop> {
         StoreConfig::parse(&asked.from)?,
         StoreConfig::parse(&asked.to)?,
     );
-    let mut shown = Shown::new(screen.terminal);
+    let mut shown = CopyProgress::new(screen.terminal);
     let copying = {
         let (shown, screen) = (&mut shown, &mut *screen);
         let mut progress = move |progress| {
-            shown.at(progress);
+            shown.update(progress);
             for line in shown.lines.drain(..) {
                 screen.note(&line);
             }
@@ -89,7 +89,7 @@ async fn copy(asked: &CopyStore, screen: &mut Screen) -> Result<Exit, Stop> {
         (cells, value)
     });
     let table = Table {
-        columns: &["TABLE", "ROWS", "SHA-256, THE SAME IN BOTH"],
+        columns: &["TABLE", "ROWS", "SHA-256"],
         rows: rows.collect(),
     };
     screen.list(table)?;
@@ -99,7 +99,7 @@ async fn copy(asked: &CopyStore, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn backup(asked: &Backup, screen: &mut Screen) -> Result<Exit, Stop> {
     let config = connect::store_config(&asked.store)?;
-    connect::there(&config).await?;
+    connect::require_existing(&config).await?;
     let counted = job_store::backup(&config, &asked.to).await?;
     let rows = counted.into_iter().map(|(table, rows)| {
         let cells = vec![table.to_owned(), rows.to_string()];
@@ -116,10 +116,10 @@ async fn backup(asked: &Backup, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
     let config = connect::store_config(store)?;
-    connect::there(&config).await?;
+    connect::require_existing(&config).await?;
     let schema = job_store::schema_status(&config).await?;
     let (pending, unknown) = (schema.pending(), schema.unknown());
-    let standing = match (pending.is_empty(), unknown.is_empty()) {
+    let status = match (pending.is_empty(), unknown.is_empty()) {
         (true, true) => "current",
         (_, false) => "newer than this release",
         (false, true) => "to be migrated",
@@ -127,19 +127,19 @@ async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut lines = vec![
         ("store", config.to_string()),
         ("engine", schema.engine.to_owned()),
-        ("schema", standing.to_owned()),
+        ("schema", status.to_owned()),
     ];
     let mut value = json!({
         "store": config.to_string(),
         "engine": schema.engine,
-        "schema": standing,
+        "schema": status,
         "applied": schema.applied,
         "pending": pending,
         "unknown": unknown,
         "jobs": null,
         "openDeadLetters": null,
     });
-    if standing == "current" {
+    if status == "current" {
         let reader = connect::store(store).await?.reader;
         let queue_stats = reader.queue_stats().await?;
         for (state, count) in &queue_stats.jobs {
@@ -155,7 +155,7 @@ async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
         value["openDeadLetters"] = json!(queue_stats.open_dead_letters);
     }
     screen.show(&lines, &value)?;
-    Ok(match standing {
+    Ok(match status {
         "current" => Exit::Fine,
         _ => Exit::Difference,
     })
@@ -163,17 +163,17 @@ async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn migrate(asked: &Migrate, screen: &mut Screen) -> Result<Exit, Stop> {
     let config = connect::store_config(&asked.store)?;
-    let (there, pending) = match config.is_there().await {
+    let (exists, pending) = match config.is_there().await {
         true => (true, job_store::schema_status(&config).await?.pending()),
         false => (false, Vec::new()),
     };
-    let todo = match (there, pending.is_empty()) {
+    let action = match (exists, pending.is_empty()) {
         (false, _) => "create the store",
         (true, false) => "bring the schema up to date",
         (true, true) => "change nothing: the schema is current",
     };
     if asked.dry_run {
-        screen.note(&format!("would {todo}"));
+        screen.note(&format!("would {action}"));
     } else {
         drop(job_store::open(&config, Arc::new(SystemClock)).await?);
     }
@@ -181,7 +181,7 @@ async fn migrate(asked: &Migrate, screen: &mut Screen) -> Result<Exit, Stop> {
         ("store", config.to_string()),
         (
             "migrations",
-            if there {
+            if exists {
                 format!("{pending:?}")
             } else {
                 "all".to_owned()
@@ -190,7 +190,7 @@ async fn migrate(asked: &Migrate, screen: &mut Screen) -> Result<Exit, Stop> {
         ("applied", (!asked.dry_run).to_string()),
     ];
     let value = json!({
-        "store": config.to_string(), "created": !there && !asked.dry_run,
+        "store": config.to_string(), "created": !exists && !asked.dry_run,
         "pending": pending, "applied": !asked.dry_run,
     });
     screen.show(&lines, &value)?;
@@ -201,7 +201,7 @@ async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
     if asked.older_than < MIN_RETENTION {
         let days = MIN_RETENTION.as_secs() / 86_400;
         let text = format!(
-            "--older-than: nothing younger than {days} days is forgotten. Give {days}d or more"
+            "--older-than: rows younger than {days} days are never deleted. Give {days}d or more"
         );
         return Err(Stop::Usage(text));
     }
@@ -210,7 +210,7 @@ async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
     let clock = Arc::new(SystemClock);
     let found = job_store::prunable(&config, clock, asked.older_than).await?;
     let what = format!(
-        "forget {} ended jobs, {} event ids, {} closed dead letters and {} gaps older than {}, and {} lines of the audit log older than {}",
+        "delete {} finished jobs, {} event ids, {} closed dead letters and {} gaps older than {}, and {} audit log entries older than {}",
         found.jobs,
         found.events,
         found.dead_letters,
@@ -219,7 +219,7 @@ async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
         found.audit,
         days(asked.older_than.max(AUDIT_RETENTION))
     );
-    let done = screen.may(&what, asked.care)?;
+    let done = screen.confirm(&what, asked.care)?;
     let pruned = match done {
         true => store.intake.prune(asked.older_than).await?,
         false => found,

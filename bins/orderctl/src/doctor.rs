@@ -1,4 +1,4 @@
-//! Whether all is in place, each check with its mend. Writes nothing anywhere.
+//! Read-only checks of the environment, each with its fix.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,19 +11,19 @@ use crate::cli::Doctor;
 use crate::connect::{self, Systems};
 use crate::screen::{Exit, Screen, Stop, Table};
 
-/// Clocks may differ by so much: Salesforce refuses a login signed further off.
+/// Largest difference of clocks: Salesforce rejects logins signed with more.
 const SKEW: Duration = Duration::from_secs(60);
 
-/// What a check has found: what is wrong, and the mend.
+/// The result of a check: the finding, and the fix if it failed.
 type Found = Result<String, (String, &'static str)>;
 
 pub(crate) async fn run(asked: Doctor, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.outside.systems()?;
+    let systems = asked.systems.systems()?;
     let mut found = vec![("store", store(&asked).await)];
     found.extend(salesforce(&systems).await);
     found.extend(whmcs(&systems).await);
     found.extend(clocks(&asked, &systems).await);
-    let well = found.iter().all(|(_, found)| found.is_ok());
+    let all_ok = found.iter().all(|(_, found)| found.is_ok());
     let rows = found.into_iter().map(|(check, found)| {
         let (ok, detail, fix) = match found {
             Ok(detail) => (true, detail, None),
@@ -38,23 +38,23 @@ pub(crate) async fn run(asked: Doctor, screen: &mut Screen) -> Result<Exit, Stop
         )
     });
     let table = Table {
-        columns: &["", "CHECK", "FOUND", "MEND"],
+        columns: &["", "CHECK", "RESULT", "FIX"],
         rows: rows.collect(),
     };
     screen.list(table)?;
-    Ok(if well { Exit::Fine } else { Exit::Difference })
+    Ok(if all_ok { Exit::Fine } else { Exit::Difference })
 }
 
 async fn store(asked: &Doctor) -> Found {
-    const REACH: &str = "Mend DATABASE_URL, or start the database";
+    const REACH: &str = "Correct DATABASE_URL, or start the database";
     let config = connect::store_config(&asked.store);
     let config = config.map_err(|_| ("DATABASE_URL cannot be used".to_owned(), REACH))?;
     if !config.is_there().await {
-        let fix = "Mend DATABASE_URL, or create it with `orderctl db migrate`";
-        return Err((format!("{config} is not there"), fix));
+        let fix = "Correct DATABASE_URL, or create it with `orderctl db migrate`";
+        return Err((format!("{config} does not exist"), fix));
     }
     let schema = job_store::schema_status(&config).await;
-    let schema = schema.map_err(|error| (told(&error), REACH))?;
+    let schema = schema.map_err(|error| (chain(&error), REACH))?;
     if !schema.unknown().is_empty() {
         let text = format!("{config}: its schema is newer than this release");
         return Err((text, "Install the release that the other programs have"));
@@ -72,7 +72,7 @@ async fn salesforce(systems: &Systems) -> Vec<(&'static str, Found)> {
     let login = match systems.tokens.token().await {
         Ok(_) => Ok("logged in".to_owned()),
         Err(error) => Err((
-            told(&error),
+            chain(&error),
             "Check SF_LOGIN_URL, SF_CLIENT_ID, SF_USERNAME, the key, and that the user is pre-authorized for the app",
         )),
     };
@@ -80,9 +80,9 @@ async fn salesforce(systems: &Systems) -> Vec<(&'static str, Found)> {
         return vec![("salesforce login", login)];
     }
     let described = match systems.salesforce.describe().await {
-        Ok(()) => Ok("every required field is there and may be written".to_owned()),
+        Ok(()) => Ok("every required field exists and is writable".to_owned()),
         Err(error) => Err((
-            told(&error),
+            chain(&error),
             "Add what is missing, give the user access to it, or rename it in ORDERBRIDGE_CONFIG",
         )),
     };
@@ -106,16 +106,16 @@ async fn whmcs(systems: &Systems) -> Vec<(&'static str, Found)> {
     ]
 }
 
-/// A business answer shows that we are let in.
+/// A business error proves that access is allowed.
 fn allowed<T>(answer: Result<T, CallError>) -> Found {
     match answer {
         Ok(_) | Err(CallError::Refused(_)) => Ok("allowed".to_owned()),
         Err(CallError::Denied { detail, .. }) => Err((
             detail,
-            "Check the credential, its role's API rights, and the addresses that WHMCS lets in",
+            "Check the credential, its role's API rights, and the addresses that WHMCS allows",
         )),
         Err(error) => Err((
-            told(&error),
+            chain(&error),
             "Check WHMCS_URL, and that WHMCS is up and reachable from here",
         )),
     }
@@ -123,9 +123,9 @@ fn allowed<T>(answer: Result<T, CallError>) -> Found {
 
 async fn clocks(asked: &Doctor, systems: &Systems) -> Vec<(&'static str, Found)> {
     let auth = systems.tokens.config();
-    let whmcs = asked.outside.whmcs.whmcs_url.clone().unwrap_or_default();
+    let whmcs = asked.systems.whmcs.whmcs_url.clone().unwrap_or_default();
     let whmcs_ca = asked
-        .outside
+        .systems
         .whmcs
         .whmcs_ca_file
         .as_deref()
@@ -140,7 +140,7 @@ async fn clocks(asked: &Doctor, systems: &Systems) -> Vec<(&'static str, Found)>
 }
 
 async fn clock(url: &str, ca_file: Option<&std::path::Path>) -> Found {
-    const MEND: &str = "Set this machine's clock by NTP";
+    const FIX: &str = "Set this machine's clock by NTP";
     let theirs = date(url, ca_file).await;
     let theirs = theirs.map_err(|text| (text, "Check that it is reachable from here"))?;
     let now = SystemTime::now();
@@ -150,31 +150,31 @@ async fn clock(url: &str, ca_file: Option<&std::path::Path>) -> Found {
     let apart = apart.unwrap_or_default();
     match apart <= SKEW {
         true => Ok(format!("{} s apart", apart.as_secs())),
-        false => Err((format!("{} s apart", apart.as_secs()), MEND)),
+        false => Err((format!("{} s apart", apart.as_secs()), FIX)),
     }
 }
 
-/// The time by the answer's `Date`.
+/// The time in the response's `Date`.
 async fn date(url: &str, ca_file: Option<&std::path::Path>) -> Result<SystemTime, String> {
     let options = ClientOptions {
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
         pool_idle: Duration::from_secs(1),
     };
-    let roots = Roots::load(ca_file).map_err(|error| told(&error))?;
-    let client = outbound::build(&options, &roots).map_err(|error| told(&error))?;
-    let answer = client.get(url).send().await;
-    let answer = answer.map_err(|error| told(&error.without_url()))?;
-    let date = answer
+    let roots = Roots::load(ca_file).map_err(|error| chain(&error))?;
+    let client = outbound::build(&options, &roots).map_err(|error| chain(&error))?;
+    let response = client.get(url).send().await;
+    let response = response.map_err(|error| chain(&error.without_url()))?;
+    let date = response
         .headers()
         .get("date")
         .and_then(|date| date.to_str().ok());
     date.and_then(|date| httpdate::parse_http_date(date).ok())
-        .ok_or_else(|| "its answer carries no date".to_owned())
+        .ok_or_else(|| "the response has no Date header".to_owned())
 }
 
-/// An error with its causes, in one line.
-fn told(error: &dyn std::error::Error) -> String {
+/// The error with its sources in one line.
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

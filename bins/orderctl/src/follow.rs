@@ -1,4 +1,4 @@
-//! One order's timeline as it grows.
+//! `orderctl orders follow`.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -6,42 +6,43 @@ use std::time::{Duration, Instant};
 use domain::job::JobOutcome;
 use domain::ports::align_calls;
 
+use crate::args::Format;
 use crate::cli::FollowOrder;
+use crate::lookup::find;
 use crate::screen::{Exit, Screen, Stop};
-use crate::{Format, connect, orders, show};
+use crate::{connect, show};
 
-/// How soon the store is looked at again when nothing says that it has changed.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = orders::find(&*store.reader, &asked.one.order).await?.order;
+    let order = find(&*store.reader, &asked.one.order).await?.order;
     let begun = Instant::now();
-    let mut told = 0;
-    // The last call of each job that was told.
-    let mut called = HashMap::new();
+    let mut printed = 0;
+    // The last printed call of each job.
+    let mut last_calls = HashMap::new();
     loop {
-        // Jobs before facts: a job that has ended has recorded its last fact.
+        // Jobs before facts: a finished job has recorded its last fact.
         let jobs = store.reader.jobs_of(order).await?;
         let facts = store.reader.facts_of(order).await?;
         let mut calls = store.reader.calls_of(order).await?;
         align_calls(&facts, &mut calls);
         calls.retain(|call| {
-            let last = called.entry(call.job.clone()).or_insert(0);
+            let last = last_calls.entry(call.job.clone()).or_insert(0);
             let new = call.number > *last;
             *last = call.number.max(*last);
             new
         });
-        let new = facts.get(told..).unwrap_or_default();
+        let new = facts.get(printed..).unwrap_or_default();
         for (cells, value) in show::timeline(new, &calls) {
             match screen.format {
                 Format::Table => screen.line(cells.join("  ").trim_end())?,
-                // A timeline has no end that one value could wait for.
+                // One value per line: the timeline is open-ended.
                 Format::Json | Format::Jsonl => writeln!(screen.out, "{value}")?,
             }
         }
         screen.out.flush()?;
-        told = facts.len();
+        printed = facts.len();
         let live = jobs.iter().any(|job| job.outcome.is_none());
         if let (false, Some(last)) = (live, jobs.last()) {
             screen.note(&format!("order {order}: {}", last.state));
@@ -51,9 +52,9 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
             });
         }
         let Some(left) = asked.timeout.checked_sub(begun.elapsed()) else {
-            screen.note("the time is up; the order is still on its way");
+            screen.note("timed out; the order's job has not finished");
             return Ok(Exit::Difference);
         };
-        tokio::time::sleep(LOOK.min(left)).await;
+        tokio::time::sleep(POLL_INTERVAL.min(left)).await;
     }
 }

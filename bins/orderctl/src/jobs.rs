@@ -1,4 +1,4 @@
-//! Jobs.
+//! `orderctl jobs`.
 
 use domain::key::JobId;
 
@@ -32,7 +32,7 @@ async fn one(asked: &OneJob, screen: &mut Screen) -> Result<Exit, Stop> {
     };
     let Some(view) = found else {
         return Err(Stop::failed(format!(
-            "the store has no job `{}`. Look with `orderctl jobs list`",
+            "no job `{}` in the store. Run `orderctl jobs list`",
             asked.job
         )));
     };

@@ -1,18 +1,20 @@
-//! The operator's command line: what stands in the store, what differs between the systems,
-//! and the acts that people may do, each with who did it and why.
+//! The operator's command line: inspects the store, compares the systems and runs audited
+//! commands.
 //!
 //! Results go to standard output and everything else to standard error. Exit codes: 0; 1 for a
-//! failure, or a difference that a check has found; 2 for wrong usage; 64 for a setting that
-//! cannot be used.
+//! failure or a difference that a check found; 2 for wrong usage; 64 for an invalid setting.
 
-mod acts;
+mod args;
 mod cli;
+mod commands;
 mod config;
 mod connect;
 mod db;
 mod doctor;
 mod follow;
+mod given;
 mod jobs;
+mod lookup;
 mod orders;
 mod plan;
 mod reconcile;
@@ -21,13 +23,14 @@ mod shell;
 mod show;
 mod tail;
 
-pub use cli::{Cli, Format};
+pub use args::Format;
+pub use cli::Cli;
 pub use screen::{Exit, Screen, Stop};
 
 use cli::Noun;
 use settings::Problems;
 
-/// Does what was asked.
+/// Runs a command.
 ///
 /// # Errors
 /// [`Stop`].
@@ -38,12 +41,12 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
     match cli.noun {
         Noun::Orders(verb) => orders::run(verb, screen).await,
         Noun::Jobs(verb) => jobs::run(verb, screen).await,
-        Noun::Events(verb) => acts::events(verb, screen).await,
-        Noun::Cursor(verb) => acts::cursor(verb, screen).await,
-        Noun::Pause(held) => acts::pause(held, screen).await,
-        Noun::Resume(held) => acts::resume(held, screen).await,
+        Noun::Events(verb) => commands::events(verb, screen).await,
+        Noun::Cursor(verb) => commands::cursor(verb, screen).await,
+        Noun::Pause(held) => commands::pause(held, screen).await,
+        Noun::Resume(held) => commands::resume(held, screen).await,
         Noun::Reconcile(asked) => reconcile::run(asked, screen).await,
-        Noun::AuditEntry(asked) => acts::audit(&asked, screen).await,
+        Noun::AuditEntry(asked) => commands::audit(&asked, screen).await,
         Noun::Db(verb) => db::run(verb, screen).await,
         Noun::Config(verb) => config::run(verb, screen),
         Noun::Doctor(asked) => doctor::run(asked, screen).await,

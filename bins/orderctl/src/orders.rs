@@ -1,23 +1,20 @@
-//! Orders as the store knows them.
+//! `orderctl orders`.
 
 use domain::id::OrderId;
-use domain::key::{ClientId, WhmcsOrderId};
-use domain::order::{OrderState, OrderStatus, Progress, RetryAnswer};
-use domain::ports::{
-    AdminCommand, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align_calls,
-};
+use domain::key::WhmcsOrderId;
+use domain::order::{OrderState, OrderStatus, RetryAnswer};
+use domain::ports::{AdminCommand, CrmOrders, OrderQuery, Provisioner, Wait, align_calls};
 use job_store::Store;
 use runtime::rfc3339;
 use serde_json::json;
 
-use crate::acts;
-use crate::cli::{
-    Care, ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb, Person, RetryOrder,
-};
+use crate::args::{Care, Format, Person};
+use crate::cli::{ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb, RetryOrder};
+use crate::lookup::{client_of, find};
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{connect, follow, plan, show};
+use crate::{commands, connect, follow, plan, show};
 
-/// Orders read at a time.
+/// Page size of store queries.
 const PAGE: usize = 500;
 
 pub(crate) async fn run(verb: OrdersVerb, screen: &mut Screen) -> Result<Exit, Stop> {
@@ -57,25 +54,6 @@ async fn list(asked: OrdersList, screen: &mut Screen) -> Result<Exit, Stop> {
     Ok(Exit::Fine)
 }
 
-/// The one order that this text means.
-pub(crate) async fn find(reader: &dyn JobReader, text: &str) -> Result<OrderRow, Stop> {
-    let query = OrderQuery {
-        text: Some(text.to_owned()),
-        limit: 2,
-        ..OrderQuery::default()
-    };
-    let mut found = reader.orders(&query).await?;
-    match (found.pop(), found.is_empty()) {
-        (Some(row), true) => Ok(row),
-        (None, _) => Err(Stop::failed(format!(
-            "the store knows no order `{text}`. Give a Salesforce order id or number, or a WHMCS order id"
-        ))),
-        (Some(_), false) => Err(Stop::failed(format!(
-            "`{text}` means more than one order. Look with `orderctl orders list --search {text}` and give an order id"
-        ))),
-    }
-}
-
 async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     let row = find(&*store.reader, &asked.order).await?;
@@ -111,7 +89,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         "timeline": timeline.iter().map(|(_, value)| value).collect::<Vec<_>>(),
     });
     screen.show(&lines, &value)?;
-    if screen.format == crate::Format::Table {
+    if screen.format == Format::Table {
         screen.line("")?;
         screen.list(Table {
             columns: show::JOBS,
@@ -132,31 +110,30 @@ async fn forget(asked: &ForgetWhmcs, screen: &mut Screen) -> Result<Exit, Stop> 
     let given = asked.whmcs_order.map(WhmcsOrderId);
     let Some(whmcs_order) = given.or(row.whmcs_order) else {
         return Err(Stop::failed(format!(
-            "order {} has no WHMCS order that could be forgotten",
+            "order {} has no recorded WHMCS order",
             row.order
         )));
     };
     let order = row.order;
-    ended_in_whmcs(&store, asked, order, whmcs_order).await?;
-    let what =
-        format!("let order {order} be placed anew, as if WHMCS order {whmcs_order} were not there");
-    let act = AdminCommand::Forget { order, whmcs_order };
-    acts::perform(&store, &act, &what, &asked.person, asked.care, screen).await
+    ensure_not_live(&store, asked, order, whmcs_order).await?;
+    let what = format!("forget WHMCS order {whmcs_order}, so that order {order} is placed again");
+    let command = AdminCommand::Forget { order, whmcs_order };
+    commands::perform(&store, &command, &what, &asked.person, asked.care, screen).await
 }
 
-/// That nothing lives in WHMCS that a new order would double.
-async fn ended_in_whmcs(
+/// Fails if the order is live in WHMCS: a new one would duplicate it.
+async fn ensure_not_live(
     store: &Store,
     asked: &ForgetWhmcs,
     order: OrderId,
     whmcs_order: WhmcsOrderId,
 ) -> Result<(), Stop> {
-    let systems = asked.outside.systems()?;
+    let systems = asked.systems.systems()?;
     let facts = store.reader.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(client) = client_of(&state.progress) else {
         return Err(Stop::failed(format!(
-            "the store does not know which WHMCS client order {order} is for; nothing was ever placed for it"
+            "no WHMCS client is recorded for order {order}; it was never placed"
         )));
     };
     match systems.whmcs.order(client, whmcs_order).await? {
@@ -171,52 +148,40 @@ async fn ended_in_whmcs(
     }
 }
 
-/// The WHMCS client, once it is known.
-pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
-    match progress {
-        Progress::Nothing | Progress::CreatingClient(_) => None,
-        Progress::ClientResolved { client }
-        | Progress::Placing { client, .. }
-        | Progress::Placed { client, .. }
-        | Progress::Activating { client, .. }
-        | Progress::Accepted { client, .. } => Some(*client),
-    }
-}
-
-/// The intent goes into the audit log first and the answer after it, as in the console.
+/// The audit log gets the intent before the call and the answer after it.
 async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
     let order = find(&*store.reader, &asked.one.order).await?.order;
     let crm = asked.crm.orders()?;
-    let may = screen.may(
-        &format!("ask Salesforce for another attempt at order {order}"),
+    let confirmed = screen.confirm(
+        &format!("request another attempt for order {order} in Salesforce"),
         asked.care,
     )?;
     let Person { who, reason } = &asked.person;
     let mut answer = None;
-    if may {
+    if confirmed {
         let intent = AdminCommand::RequestRetry { order };
         store.intake.act(&intent, who, reason).await?;
         let called = crm.request_retry(order).await;
         answer = called.as_ref().ok().copied();
-        let act = AdminCommand::RetryRequested { order, answer };
-        store.intake.act(&act, who, reason).await?;
+        let command = AdminCommand::RetryRequested { order, answer };
+        store.intake.act(&command, who, reason).await?;
         called?;
     }
-    let came = match answer {
+    let result = match answer {
         Some(RetryAnswer::Asked) => "asked",
         Some(RetryAnswer::NotFailed) => "not failed",
         None => "not asked",
     };
     let lines = [
         ("order", order.to_string()),
-        ("Salesforce", came.to_owned()),
+        ("Salesforce", result.to_owned()),
         ("by", who.clone()),
         ("reason", reason.clone()),
     ];
     let value = json!({
         "act": "ask_again", "subject": order.as_str(), "who": who, "reason": reason,
-        "answer": came, "done": answer == Some(RetryAnswer::Asked),
+        "answer": result, "done": answer == Some(RetryAnswer::Asked),
     });
     screen.show(&lines, &value)?;
     Ok(match answer {
@@ -232,9 +197,9 @@ async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> 
         dry_run: asked.dry_run,
         yes: true,
     };
-    let (act, what) = (
+    let (command, what) = (
         AdminCommand::Handle { order },
-        format!("mark order {order} as seen to"),
+        format!("acknowledge order {order}"),
     );
-    acts::perform(&store, &act, &what, &asked.person, care, screen).await
+    commands::perform(&store, &command, &what, &asked.person, care, screen).await
 }

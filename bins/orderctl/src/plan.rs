@@ -19,10 +19,12 @@ use runtime::SystemClock;
 use serde_json::{Value, json};
 use whmcs::PlannedCall;
 
+use crate::args::Format;
 use crate::cli::PlanOrder;
+use crate::connect;
 use crate::connect::Systems;
+use crate::lookup::find;
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{Format, connect, orders};
 
 /// Stands for the client, order and services that WHMCS has yet to create.
 const NEW_CLIENT: ClientId = ClientId(0);
@@ -30,12 +32,12 @@ const NEW_ORDER: WhmcsOrderId = WhmcsOrderId(0);
 const NEW_SERVICE: ServiceId = ServiceId(0);
 
 pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.outside.systems()?;
+    let systems = asked.systems.systems()?;
     let store = connect::store(&asked.one.store).await?;
     // An order without an event is not in the store, and can be planned all the same.
     let order = match OrderId::parse(&asked.one.order) {
         Ok(order) => order,
-        Err(_) => orders::find(&*store.reader, &asked.one.order).await?.order,
+        Err(_) => find(&*store.reader, &asked.one.order).await?.order,
     };
     let facts = store.reader.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;

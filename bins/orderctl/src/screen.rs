@@ -1,35 +1,35 @@
-//! Where results and words go, and how a command ends.
+//! Output and the result of a command.
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 use runtime::Failure;
 use serde_json::Value;
 use settings::{Problem, Problems};
 
-use crate::cli::{Care, Format};
+use crate::args::{Care, Format};
 
-/// How a command ended that was done.
+/// The result of a command that ran.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All is well: exit code 0.
+    /// Success: exit code 0.
     Fine,
-    /// A check has found a difference, or what was waited for did not come: exit code 1.
+    /// A check found a difference, or a wait timed out: exit code 1.
     Difference,
 }
 
-/// Why a command was not done.
+/// Why a command failed.
 #[derive(Debug)]
 pub enum Stop {
-    /// It failed, or a setting cannot be used: exit code 1 or 64.
+    /// A failure or an invalid setting: exit code 1 or 64.
     Failed(Failure),
-    /// It was asked for in the wrong way: exit code 2.
+    /// Wrong usage: exit code 2.
     Usage(String),
-    /// Whoever read the results has seen enough, as `head` does: exit code 0, without a word.
+    /// The reader closed the pipe, as `head` does: exit code 0.
     Unread,
 }
 
 impl Stop {
-    /// It failed, for this reason.
+    /// A failure with this text.
     pub(crate) fn failed(text: impl Into<String>) -> Self {
         Self::Failed(Failure::run(text.into()))
     }
@@ -56,38 +56,36 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Stop {
     }
 }
 
-/// Where results and words go.
+/// Where output goes.
 pub struct Screen {
     /// Results.
     pub out: Box<dyn Write + Send>,
     /// Everything else.
     pub err: Box<dyn Write + Send>,
-    /// Whether a person sits in front of it.
+    /// Whether input and output are a terminal.
     pub terminal: bool,
     /// How results are written.
     pub format: Format,
 }
 
-/// Things of one kind: cells for people, a value for programs.
+/// A list: cells for tables, a value for JSON.
 pub(crate) struct Table {
     pub(crate) columns: &'static [&'static str],
     pub(crate) rows: Vec<(Vec<String>, Value)>,
 }
 
 impl Screen {
-    /// A word to the person, not a result. Nobody is left to tell when it cannot be written.
+    /// Writes a note to standard error; a failure to do so is ignored.
     pub fn note(&mut self, text: &str) {
         let _ = writeln!(self.err, "{text}");
     }
 
-    /// Writes things of one kind.
+    /// Writes a list.
     pub(crate) fn list(&mut self, table: Table) -> Result<(), Stop> {
         match self.format {
             Format::Table => {
-                let cells = table.rows.into_iter().map(|(cells, _)| cells);
-                let head = table.columns.iter().map(|name| (*name).to_owned());
-                let rows: Vec<Vec<String>> = std::iter::once(head.collect()).chain(cells).collect();
-                self.grid(&rows)
+                let rows = table.rows.into_iter().map(|(cells, _)| cells);
+                self.grid(table.columns, rows.collect())
             }
             Format::Json => {
                 let values = table.rows.into_iter().map(|(_, value)| value);
@@ -100,14 +98,14 @@ impl Screen {
         }
     }
 
-    /// Writes one thing: named lines for people, a value for programs.
+    /// Writes one object: named lines in tables, a value in JSON.
     pub(crate) fn show(&mut self, lines: &[(&str, String)], value: &Value) -> Result<(), Stop> {
         match self.format {
             Format::Table => {
                 let rows = lines
                     .iter()
                     .map(|(name, text)| vec![format!("{name}:"), text.clone()]);
-                self.grid(&rows.collect::<Vec<_>>())
+                self.grid(&[], rows.collect())
             }
             Format::Json | Format::Jsonl => self.value(value),
         }
@@ -129,27 +127,25 @@ impl Screen {
         Ok(())
     }
 
-    /// Columns as wide as their widest cell; the last one as long as it is.
-    fn grid(&mut self, rows: &[Vec<String>]) -> Result<(), Stop> {
-        let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = |column: usize| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<_> = (0..columns).map(width).collect();
-        for row in rows {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:<width$}"));
-            let line = cells.collect::<Vec<_>>().join("  ");
-            writeln!(self.out, "{}", line.trim_end())?;
+    fn grid(&mut self, header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Stop> {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::NOTHING);
+        if !header.is_empty() {
+            table.set_header(header);
+        }
+        table.add_rows(rows);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        let text = table.trim_fmt();
+        if !text.is_empty() {
+            writeln!(self.out, "{text}")?;
         }
         Ok(())
     }
 
-    /// Whether to do it. Nobody is asked where nobody sits.
-    pub(crate) fn may(&mut self, what: &str, care: Care) -> Result<bool, Stop> {
+    /// Whether to run a command. Never prompts without a TTY.
+    pub(crate) fn confirm(&mut self, what: &str, care: Care) -> Result<bool, Stop> {
         if care.dry_run {
             self.note(&format!("would {what}"));
             return Ok(false);
@@ -158,21 +154,17 @@ impl Screen {
             return Ok(true);
         }
         if !self.terminal {
-            let text = format!("this would {what}; it cannot be undone. Add --yes to do it");
+            let text = format!("this would {what}; it cannot be undone. Add --yes to confirm");
             return Err(Stop::Usage(text));
         }
-        write!(
-            self.err,
-            "This will {what}, and cannot be undone. Go on? [y/N] "
-        )?;
-        self.err.flush()?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer)?;
-        let yes = matches!(answer.trim(), "y" | "Y" | "yes");
-        if !yes {
-            self.note("nothing was done");
+        let confirmed = dialoguer::Confirm::new()
+            .with_prompt(format!("This will {what} and cannot be undone. Continue?"))
+            .default(false)
+            .interact()?;
+        if !confirmed {
+            self.note("cancelled");
         }
-        Ok(yes)
+        Ok(confirmed)
     }
 }
 
@@ -180,10 +172,10 @@ impl Screen {
 mod tests {
     use super::*;
 
-    /// What a pipe is to its writer once the other end has gone.
-    struct Gone;
+    /// A pipe whose reader is closed.
+    struct ClosedPipe;
 
-    impl Write for Gone {
+    impl Write for ClosedPipe {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
             Err(std::io::ErrorKind::BrokenPipe.into())
         }
@@ -196,7 +188,7 @@ mod tests {
     #[test]
     fn broken_pipe_is_not_an_error() {
         let mut screen = Screen {
-            out: Box::new(Gone),
+            out: Box::new(ClosedPipe),
             err: Box::new(std::io::sink()),
             terminal: false,
             format: Format::Json,

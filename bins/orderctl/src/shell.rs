@@ -1,4 +1,4 @@
-//! Completions and the manual page.
+//! `orderctl completions` and `orderctl man`.
 
 use clap::CommandFactory;
 use clap_complete::Shell;

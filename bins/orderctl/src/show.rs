@@ -1,4 +1,4 @@
-//! What is shown of orders, jobs, facts and letters: cells for people, JSON for programs.
+//! Table cells and JSON of orders, jobs, facts and dead letters.
 
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
@@ -20,9 +20,10 @@ pub(crate) const ORDERS: &[&str] = &[
     "HANDLED BY",
 ];
 pub(crate) const JOBS: &[&str] = &["JOB", "ORDER", "STATE", "SOURCE", "REQUESTED", "ENDED"];
-pub(crate) const LETTERS: &[&str] = &["NUMBER", "EVENT", "REASON", "RECEIVED", "CLOSED", "DETAIL"];
+pub(crate) const DEAD_LETTERS: &[&str] =
+    &["NUMBER", "EVENT", "REASON", "RECEIVED", "CLOSED", "DETAIL"];
 pub(crate) const AUDIT: &[&str] = &["AT", "WHO", "ACT", "SUBJECT", "REASON"];
-pub(crate) const MARKS: &[&str] = &["AT", "WHAT", "REPLAY ID", "DETAIL"];
+pub(crate) const CURSOR_HISTORY: &[&str] = &["AT", "WHAT", "REPLAY ID", "DETAIL"];
 pub(crate) const GAPS: &[&str] = &["FROM", "UNTIL", "CHANNEL", "DETAIL"];
 
 pub(crate) fn maybe<T: ToString>(value: Option<T>) -> String {
@@ -118,13 +119,13 @@ pub(crate) fn call(recorded: &RecordedCall) -> (Vec<String>, Value) {
     (vec![at, name.to_owned(), detail], value)
 }
 
-/// Facts and the calls between them in the sequence of time.
+/// Facts and calls in order of time.
 pub(crate) fn timeline(
     facts: &[RecordedFact],
     calls: &[RecordedCall],
 ) -> Vec<(Vec<String>, Value)> {
     let is_intent = |fact: &Fact| CallAction::ALL.iter().any(|call| call.is_intended_by(fact));
-    // In the same moment a call comes behind its intent and before what was learnt from it.
+    // At equal times a call follows its intent and precedes its result.
     let facts = facts.iter().map(|recorded| {
         let rank = if is_intent(&recorded.fact) { 0 } else { 2 };
         ((recorded.at, rank), fact(recorded))
@@ -133,11 +134,11 @@ pub(crate) fn timeline(
         .iter()
         .map(|recorded| ((recorded.call.at, 1), call(recorded)));
     let mut lines: Vec<_> = calls.chain(facts).collect();
-    lines.sort_by_key(|(place, _)| *place);
+    lines.sort_by_key(|(key, _)| *key);
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-/// The particulars of a fact, for people.
+/// Details of a fact, for tables and JSON.
 fn detail(fact: &Fact) -> String {
     match fact {
         Fact::Checked { job, .. } => format!("attempt begun by job {job}"),
@@ -158,12 +159,12 @@ fn detail(fact: &Fact) -> String {
         Fact::AcceptFailed { text } => text.clone(),
         Fact::CreateFailed { service, text } => format!("service {service}: {text}"),
         Fact::Refused(refusal) => format!("{}: {}", refusal.code, refusal.detail),
-        Fact::Forgotten { order } => format!("WHMCS order {order} stands in the way no more"),
+        Fact::Forgotten { order } => format!("WHMCS order {order} forgotten"),
         _ => String::new(),
     }
 }
 
-pub(crate) fn letter(view: &DeadLetterView) -> (Vec<String>, Value) {
+pub(crate) fn dead_letter(view: &DeadLetterView) -> (Vec<String>, Value) {
     let (letter, reason) = (&view.letter, view.letter.undecodable.reason.name());
     let cells = vec![
         view.number.to_string(),

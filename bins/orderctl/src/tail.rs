@@ -1,4 +1,4 @@
-//! What comes in, as it comes.
+//! `orderctl events tail`.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -7,33 +7,33 @@ use domain::key::JobId;
 use domain::ports::JobReader;
 use serde_json::{Value, json};
 
+use crate::args::Format;
 use crate::cli::Tail;
 use crate::screen::{Exit, Screen, Stop};
-use crate::{Format, connect, show};
+use crate::{connect, show};
 
-/// How soon the store is looked at again.
-const LOOK: Duration = Duration::from_millis(500);
-/// Rows read at a time.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// Page size of store queries.
 const PAGE: usize = 200;
-/// Pages of one look at most: more than come in between two.
-const PAGES: usize = 50;
+/// Pages per poll: more than arrive between two polls.
+const MAX_PAGES: usize = 50;
 
-/// The newest job and letter that were told.
-struct Notified {
+/// The newest printed job and dead letter.
+struct Position {
     job: Option<JobId>,
-    letter: i64,
+    dead_letter: i64,
 }
 
 pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     let reader = &*store.reader;
     let begun = Instant::now();
-    let mut told = before(reader, asked.last).await?;
+    let mut position = start(reader, asked.last).await?;
     loop {
-        for (cells, value) in new(reader, &mut told).await? {
+        for (cells, value) in new(reader, &mut position).await? {
             match screen.format {
                 Format::Table => screen.line(cells.join("  ").trim_end())?,
-                // There is no end that one value could wait for.
+                // One value per line: the output is open-ended.
                 Format::Json | Format::Jsonl => writeln!(screen.out, "{value}")?,
             }
         }
@@ -44,34 +44,34 @@ pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop>
         if left == Some(Duration::ZERO) {
             return Ok(Exit::Fine);
         }
-        tokio::time::sleep(left.map_or(LOOK, |left| LOOK.min(left))).await;
+        tokio::time::sleep(left.map_or(POLL_INTERVAL, |left| POLL_INTERVAL.min(left))).await;
     }
 }
 
-/// What counts as told from the start: everything but the `last`.
-async fn before(reader: &dyn JobReader, last: usize) -> Result<Notified, Stop> {
+/// The position that leaves the `last` ones to be printed.
+async fn start(reader: &dyn JobReader, last: usize) -> Result<Position, Stop> {
     let jobs = reader.jobs(None, None, last.saturating_add(1)).await?;
-    let letters = reader
+    let dead_letters = reader
         .dead_letters(false, None, last.saturating_add(1))
         .await?;
-    Ok(Notified {
+    Ok(Position {
         job: jobs.get(last).map(|view| view.job.id.clone()),
-        letter: letters.get(last).map_or(0, |view| view.number),
+        dead_letter: dead_letters.get(last).map_or(0, |view| view.number),
     })
 }
 
-/// What came since, in the sequence of its coming.
+/// New jobs and dead letters in order of arrival.
 async fn new(
     reader: &dyn JobReader,
-    told: &mut Notified,
+    position: &mut Position,
 ) -> Result<Vec<(Vec<String>, Value)>, Stop> {
     let mut lines = Vec::new();
     let mut after: Option<JobId> = None;
     let mut newest = None;
-    'pages: for _ in 0..PAGES {
+    'pages: for _ in 0..MAX_PAGES {
         let page = reader.jobs(None, after.as_ref(), PAGE).await?;
         for view in &page {
-            if told.job.as_ref() == Some(&view.job.id) {
+            if position.job.as_ref() == Some(&view.job.id) {
                 break 'pages;
             }
             newest.get_or_insert_with(|| view.job.id.clone());
@@ -88,17 +88,17 @@ async fn new(
             _ => break,
         }
     }
-    told.job = newest.or(told.job.take());
+    position.job = newest.or(position.job.take());
     let mut after = None;
-    let mut newest = told.letter;
-    'letters: for _ in 0..PAGES {
+    let mut newest = position.dead_letter;
+    'dead_letters: for _ in 0..MAX_PAGES {
         let page = reader.dead_letters(false, after, PAGE).await?;
         for view in &page {
-            if view.number <= told.letter {
-                break 'letters;
+            if view.number <= position.dead_letter {
+                break 'dead_letters;
             }
             newest = newest.max(view.number);
-            let (mut cells, value) = show::letter(view);
+            let (mut cells, value) = show::dead_letter(view);
             cells.insert(0, "dead letter".to_owned());
             let value = json!({"kind": "dead_letter", "letter": value});
             lines.push((view.received_at, cells, value));
@@ -108,8 +108,8 @@ async fn new(
             _ => break,
         }
     }
-    told.letter = newest;
-    // The newest came first.
+    position.dead_letter = newest;
+    // Queries return the newest first.
     lines.reverse();
     lines.sort_by_key(|(at, ..)| *at);
     Ok(lines

@@ -107,6 +107,7 @@ async fn serve_with(
         reader: Arc::clone(&store.reader),
         intake: Arc::clone(&store.intake),
         clock: Arc::clone(&clock),
+        entropy: Arc::new(OsEntropy),
         channel: config.channel.clone(),
         http: outbound::build(&options, &roots).map_err(Failure::run)?,
     };

@@ -59,15 +59,15 @@ pub struct PortalArgs {
 
 impl std::fmt::Debug for PortalArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Secrets are among them.
+        // The values include secrets.
         f.write_str("PortalArgs")
     }
 }
 
-/// How customer tokens are checked.
+/// How customer tokens are verified.
 #[derive(Clone, Debug)]
 pub enum TokenKeys {
-    /// Not at all: everybody on this machine may see everything.
+    /// Not at all: everyone on this machine sees everything.
     Nobody,
     /// HS256 with this secret.
     Secret(Secret),
@@ -78,25 +78,25 @@ pub enum TokenKeys {
 /// Who may use the operator console.
 #[derive(Clone, Debug)]
 pub enum OpsAccess {
-    /// Nobody.
+    /// No access.
     Off,
-    /// Everybody on this machine.
+    /// Everyone on this machine.
     Open,
-    /// Whoever has one of these tokens.
+    /// Holders of one of these tokens.
     Tokens {
-        /// Sees and acts.
+        /// Reads and runs commands.
         operator: Secret,
-        /// Sees, and may do nothing.
+        /// Reads only.
         viewer: Option<Secret>,
     },
 }
 
-/// Where the console's links lead.
+/// Targets of the console's links.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
     /// The org.
     pub salesforce: Option<Endpoint>,
-    /// WHMCS, as staff see it.
+    /// The WHMCS admin area.
     pub whmcs_admin: Option<Endpoint>,
 }
 
@@ -117,7 +117,7 @@ impl Links {
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How customer tokens are checked.
+    /// How customer tokens are verified.
     pub keys: TokenKeys,
     /// Audience that they must name.
     pub audience: Option<String>,
@@ -179,7 +179,7 @@ impl PortalArgs {
         })
     }
 
-    /// Who may use the console; `None` when that cannot be told, with the problem noted.
+    /// Access to the console; `None` after a problem was noted.
     fn ops(&self, local: bool, problems: &mut Problems) -> Option<OpsAccess> {
         let mut token = |name, file_name, value: &Option<String>, file: &Option<String>| {
             let args = SecretArgs {

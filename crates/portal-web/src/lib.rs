@@ -1,27 +1,24 @@
-//! What customers and operators see, over HTTP: the customer API and page, and the operator
-//! console.
+//! Customer API, customer page and operator console over HTTP.
 //!
-//! It sees the store and Salesforce through their ports only. A customer gets a view type of
-//! its own (`status`); what operators may see is under `ops`.
+//! Two independent halves: `customer` serves customers their own orders, `console` serves
+//! operators everything. Both see the store and Salesforce through ports only, and each has a
+//! state of its own.
 
-mod api;
-mod auth;
 mod config;
-mod events;
-mod head;
-mod jwks;
-mod measure;
+mod console;
+mod customer;
+mod event_stream;
+mod headers;
+mod html;
+mod metrics;
 mod openapi;
-mod ops;
-mod pace;
-mod page;
-mod place;
-mod portal;
+mod ports;
 mod problem;
-mod status;
-mod statuses;
+mod request;
+mod router;
 mod time;
 
 pub use config::{Config, Links, OpsAccess, PortalArgs, TokenKeys};
 pub use openapi::openapi;
-pub use portal::{Ports, router};
+pub use ports::Ports;
+pub use router::router;

@@ -3,17 +3,17 @@
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::{api, events};
+use crate::customer::{create_order, events, orders};
 
-/// What `docs/openapi.json` holds.
+/// The content of `docs/openapi.json`.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "orderbridge customer API",
-        description = "Places orders and tells where they are.",
+        description = "Creates orders and reports their status.",
         license(name = "MIT OR Apache-2.0")
     ),
-    paths(api::place, api::show, events::follow),
+    paths(create_order::create, orders::show, events::follow),
     tags((name = "orders", description = "A customer's own orders")),
     security(("token" = [])),
     modifiers(&Token),
@@ -38,10 +38,10 @@ impl Modify for Token {
     }
 }
 
-/// The customer API as an OpenAPI document: JSON for people to read.
+/// The customer API as an OpenAPI document, pretty-printed JSON.
 ///
 /// # Errors
-/// It cannot be written as JSON.
+/// Serialization failed.
 pub fn openapi() -> Result<String, serde_json::Error> {
     Document::openapi().to_pretty_json()
 }

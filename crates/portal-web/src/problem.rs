@@ -7,8 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// What goes back when something does not go well. Written for whoever called; what only we
-/// may know is in the log.
+/// An error response. Its text is written for the caller; internal causes are only logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     status: StatusCode,
@@ -25,7 +24,23 @@ impl Problem {
         }
     }
 
-    /// The same words for an order that is not there and for somebody else's.
+    pub(crate) fn nothing_here() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "There is nothing here.")
+    }
+
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    pub(crate) fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// The response is the same for a missing order and for another customer's.
     pub(crate) fn no_such_order() -> Self {
         Self::new(StatusCode::NOT_FOUND, "There is no such order.")
     }
@@ -37,7 +52,7 @@ impl Problem {
         )
     }
 
-    /// Something outside is away; asking again later may help.
+    /// A dependency is unavailable; the caller may retry.
     pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         Self {
             retry_after: Some(Duration::from_secs(5)),
@@ -45,12 +60,12 @@ impl Problem {
         }
     }
 
-    pub(crate) fn too_many(wait: Duration) -> Self {
+    pub(crate) fn rate_limited(wait: Duration) -> Self {
         Self {
             retry_after: Some(wait),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "Too many requests. Wait a little and try again.",
+                "Too many requests. Try again later.",
             )
         }
     }

@@ -1,4 +1,4 @@
-//! Times for people and pages.
+//! Formatting of times.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ pub(crate) fn date(at: Timestamp) -> String {
 }
 
 /// `2026-11-24 01:51:16 UTC`.
-pub(crate) fn plain(at: Timestamp) -> String {
+pub(crate) fn seconds(at: Timestamp) -> String {
     instant(at).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// `2026-11-24 01:51:16.340 UTC`: where much happens in one second.
-pub(crate) fn exact(at: Timestamp) -> String {
+/// `2026-11-24 01:51:16.340 UTC`: for timelines.
+pub(crate) fn millis(at: Timestamp) -> String {
     instant(at)
         .strftime("%Y-%m-%d %H:%M:%S.%3f UTC")
         .to_string()

@@ -86,8 +86,10 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
     browser
         .fill("input[name=token]", "a token for operators")
         .await;
-    browser.click("form.act button").await;
-    browser.wait_for_text("h1", "One thing needs you").await;
+    browser.click("form.command button").await;
+    browser
+        .wait_for_text("h1", "One item needs attention")
+        .await;
     browser.click("a[href='/ops/failures']").await;
     browser
         .wait_for_text("section.cause h2", "Product not mapped")
@@ -96,16 +98,16 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
         .wait_for_text("section.cause", "WHMCS_Product_Id__c")
         .await;
     map(json!("5"));
-    browser.click(".picks a").await;
+    browser.click(".choices a").await;
     browser
-        .wait_for_text(".story", "Attempt ended: failed")
+        .wait_for_text(".timeline", "Attempt ended: failed")
         .await;
     browser.fill("input[name=reason]", "mapped it").await;
     browser.click("button[value=retry]").await;
     browser.wait_for_text("main", "1 of 1").await;
     browser.go(&format!("{url}/ops/orders/{second}")).await;
     browser
-        .wait_for_text(".story", "Attempt ended: provisioned")
+        .wait_for_text(".timeline", "Attempt ended: provisioned")
         .await;
     assert_eq!(env.whmcs.orders_for(&second).len(), 1);
     let audit = env.store.reader.audit(9).await.unwrap();

@@ -15,12 +15,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("salesforce-auth", &["error-chain", "outbound", "settings"]),
     (
         "salesforce-pubsub",
-        &[
-            "domain",
-            "outbound",
-            "salesforce-auth",
-            "settings",
-        ],
+        &["domain", "outbound", "salesforce-auth", "settings"],
     ),
     (
         "salesforce-rest",

@@ -1,4 +1,4 @@
-//! The job store as a whole.
+//! Commands on the job store.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use job_store::StoreArgs;
 
-use super::{Care, duration};
+use crate::args::{Care, duration};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum DbVerb {
-    /// Copy everything to another store, compared row by row
+    /// Copy everything to another store and compare row by row
     #[command(
-        after_help = "Stop all programs first: while one is registered with either store, or was within 45 s, nothing is copied. Stopped anywhere, a second run goes on from there.\n\nExample:\n  orderctl db copy --from sqlite:data/orderbridge.db --to postgres://orderbridge@db/orderbridge"
+        after_help = "Stop all programs first: nothing is copied while one is registered with either store or was within 45 s. An interrupted copy is continued by the next run.\n\nExample:\n  orderctl db copy --from sqlite:data/orderbridge.db --to postgres://orderbridge@db/orderbridge"
     )]
     Copy(CopyStore),
-    /// The store's schema and what is in it
+    /// The store's schema and row counts
     #[command(
         after_help = "Changes nothing, the schema included.\n\nExample:\n  orderctl db status"
     )]
@@ -25,12 +25,12 @@ pub(crate) enum DbVerb {
     Migrate(Migrate),
     /// Copy a SQLite store into a file while it is in use
     #[command(
-        after_help = "The file must not be there yet; its owner alone may read it. The copy is checked before the command ends. A PostgreSQL store is refused with exit code 1: use pg_dump.\n\nExample:\n  orderctl db backup --to orderbridge-backup.db"
+        after_help = "The file must not exist; only its owner may read it. The copy is checked before the command ends. PostgreSQL stores are not supported (exit code 1): use pg_dump.\n\nExample:\n  orderctl db backup --to orderbridge-backup.db"
     )]
     Backup(Backup),
-    /// Forget what is old and no longer needed
+    /// Delete old rows that are no longer needed
     #[command(
-        after_help = "Ended jobs, event ids, closed dead letters and gaps go. What tells that an order was provisioned is kept for good, the audit log for at least 400 days, and nothing younger than 7 days goes. The subscriber that leads does this by itself once a day, with 90d.\n\nExample:\n  orderctl db prune --older-than 90d --dry-run"
+        after_help = "Deletes finished jobs, event ids, closed dead letters and gaps. Facts about provisioned orders are kept forever, the audit log for at least 400 days, and everything for 7 days. The leading subscriber does this once a day with 90d.\n\nExample:\n  orderctl db prune --older-than 90d --dry-run"
     )]
     Prune(Prune),
 }
@@ -45,7 +45,7 @@ pub(crate) struct CopyStore {
         hide_env_values = true
     )]
     pub(crate) from: String,
-    /// The store to copy to, empty or begun
+    /// The store to copy to, empty or partly copied
     #[arg(
         long,
         value_name = "URL",
@@ -57,14 +57,14 @@ pub(crate) struct CopyStore {
 
 impl std::fmt::Debug for CopyStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // The addresses may hold passwords.
+        // The URLs may contain passwords.
         f.debug_struct("CopyStore").finish_non_exhaustive()
     }
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Migrate {
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub(crate) struct Migrate {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Backup {
-    /// The file to make
+    /// The file to create
     #[arg(long, value_name = "FILE")]
     pub(crate) to: PathBuf,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Events, and the position in their stream.
+//! Commands on events and the cursor.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use clap::{Args, Subcommand};
 use domain::key::ReplayId;
 use job_store::StoreArgs;
 
-use super::{Care, OfChannel, Person, duration, replay_id};
+use crate::args::{Care, OfChannel, Person, duration, replay_id};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum EventsVerb {
-    /// Events that nobody could act on, newest first
+    /// Events that could not be processed, newest first
     #[command(after_help = "Example:\n  orderctl events dead-letters --all")]
     DeadLetters(DeadLetters),
-    /// Have dead letters read again, once what was wrong is mended
+    /// Decode dead letters again after the cause is fixed
     #[command(
-        after_help = "The subscriber that leads reads them within seconds and makes their jobs, or keeps them with the new reason.\n\nExample:\n  orderctl events redrive 12 --reason 'schema is back'"
+        after_help = "The leading subscriber decodes them within seconds and enqueues their jobs, or keeps them with the new reason.\n\nExample:\n  orderctl events redrive 12 --reason 'schema is back'"
     )]
     Redrive(Redrive),
-    /// Accepted requests and dead letters as they come
+    /// Accepted requests and dead letters as they arrive
     #[command(
-        after_help = "Each as one line; goes on until it is interrupted or the time is up (exit code 0).\n\nExample:\n  orderctl events tail --last 10 -o jsonl"
+        after_help = "One line each, until interrupted or timed out (exit code 0).\n\nExample:\n  orderctl events tail --last 10 -o jsonl"
     )]
     Tail(Tail),
     /// Close a dead letter
     #[command(after_help = "Example:\n  orderctl events dismiss 12 --reason 'test event' --yes")]
     Dismiss(Dismiss),
-    /// Stretches of the stream that were lost, or may have been, newest first
+    /// Ranges of the stream that were or may have been lost, newest first
     #[command(after_help = "Example:\n  orderctl events gaps")]
     Gaps(Recent),
 }
@@ -36,7 +36,7 @@ pub(crate) struct DeadLetters {
     /// Closed ones too
     #[arg(long)]
     pub(crate) all: bool,
-    /// At most so many
+    /// Maximum number of rows
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -45,7 +45,7 @@ pub(crate) struct DeadLetters {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Recent {
-    /// At most so many
+    /// Maximum number of rows
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -54,10 +54,10 @@ pub(crate) struct Recent {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Tail {
-    /// So many of each that came before, first
+    /// Print this many earlier ones of each first
     #[arg(long, default_value_t = 0)]
     pub(crate) last: usize,
-    /// Stop after so long [default: never]
+    /// Stop after this time [default: never]
     #[arg(long, value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
@@ -66,10 +66,10 @@ pub(crate) struct Tail {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Redrive {
-    /// Its number
+    /// Number of the dead letter
     #[arg(required_unless_present = "all_open")]
     pub(crate) letter: Option<i64>,
-    /// All that are open
+    /// All open dead letters
     #[arg(long, conflicts_with = "letter")]
     pub(crate) all_open: bool,
     #[command(flatten)]
@@ -82,7 +82,7 @@ pub(crate) struct Redrive {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Dismiss {
-    /// Its number
+    /// Number of the dead letter
     pub(crate) letter: i64,
     #[command(flatten)]
     pub(crate) person: Person,
@@ -94,22 +94,22 @@ pub(crate) struct Dismiss {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum CursorVerb {
-    /// The stored position, and who leads
+    /// The stored cursor, the leader and the cursor history
     #[command(after_help = "Example:\n  orderctl cursor show -o json")]
     Show(OfChannel),
-    /// Go on behind another position
+    /// Continue after another replay id
     #[command(
-        after_help = "The subscriber that leads starts anew from there at once.\n\nExample:\n  orderctl cursor set 00000000000a3f10 --reason 'replay the morning' --yes"
+        after_help = "The leading subscriber restarts from there at once.\n\nExample:\n  orderctl cursor set 00000000000a3f10 --reason 'replay the morning' --yes"
     )]
     Set(SetCursor),
-    /// Start as on the first day, where SF_EVENTS_REPLAY says
+    /// Remove the cursor; start where SF_EVENTS_REPLAY says
     #[command(after_help = "Example:\n  orderctl cursor reset --reason 'new sandbox' --yes")]
     Reset(ResetCursor),
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SetCursor {
-    /// The position, in hexadecimal
+    /// The replay id, in hexadecimal
     #[arg(value_parser = replay_id)]
     pub(crate) replay_id: ReplayId,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What can be asked for: nouns and verbs, each with an example.
+//! The commands, each with an example.
 
 mod db;
 mod events;
@@ -6,12 +6,9 @@ mod orders;
 
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use domain::key::{Channel, ReplayId};
-use domain::ports::JobStage;
 use job_store::StoreArgs;
-use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
+use runtime::LogArgs;
 
 pub(crate) use db::{Backup, CopyStore, DbVerb, Migrate, Prune};
 pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive, Tail};
@@ -20,13 +17,14 @@ pub(crate) use orders::{
     OrdersVerb, PlanOrder, RetryOrder,
 };
 
-use crate::config::Given;
-use crate::connect::Outside;
+use crate::args::{Format, OfChannel, Person, duration};
+use crate::connect::SystemArgs;
+use crate::given::Given;
 
-/// Looks into orderbridge and acts on it.
+/// Inspects and operates orderbridge.
 ///
 /// Results go to standard output, everything else to standard error. Settings are those of the
-/// other programs: every flag has an environment variable as its twin.
+/// other programs: every flag has an environment variable.
 #[derive(Parser, Clone, Debug)]
 #[command(
     name = "orderctl",
@@ -42,18 +40,6 @@ pub struct Cli {
     pub(crate) logs: Logs,
     #[command(subcommand)]
     pub(crate) noun: Noun,
-}
-
-/// How results are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people. May change with any release.
-    #[default]
-    Table,
-    /// One JSON value. Keys are only ever added to.
-    Json,
-    /// One JSON value a line.
-    Jsonl,
 }
 
 /// What is logged, to standard error.
@@ -91,18 +77,18 @@ pub(crate) enum Noun {
     /// The position in the event stream
     #[command(subcommand, after_help = "Example:\n  orderctl cursor show")]
     Cursor(CursorVerb),
-    /// Hold back the intake of events or the workers' claims
+    /// Pause the intake of events or the workers' claims
     #[command(after_help = "Example:\n  orderctl pause worker --reason 'WHMCS is being upgraded'")]
-    Pause(Hold),
-    /// Let go on what was paused
+    Pause(PauseCommand),
+    /// Resume what was paused
     #[command(after_help = "Example:\n  orderctl resume worker --reason 'WHMCS is back'")]
-    Resume(Hold),
+    Resume(PauseCommand),
     /// Compare Salesforce, the store and WHMCS, and enqueue activations without a job
     #[command(
-        after_help = "Enqueues nothing with --check. What else differs is for people; each line names the fix.\n\nExample:\n  orderctl reconcile --check -o json"
+        after_help = "Enqueues nothing with --check. Other differences need an operator; each line names the next step.\n\nExample:\n  orderctl reconcile --check -o json"
     )]
     Reconcile(Reconcile),
-    /// What people did, newest first
+    /// The audit log, newest first
     #[command(after_help = "Example:\n  orderctl audit --limit 10")]
     AuditEntry(Recent),
     /// The job store
@@ -111,9 +97,9 @@ pub(crate) enum Noun {
     /// The settings
     #[command(subcommand, after_help = "Example:\n  orderctl config show")]
     Config(ConfigVerb),
-    /// Check the store and both outside systems, each with its mend
+    /// Check the store, Salesforce and WHMCS, each with the fix
     #[command(
-        after_help = "Writes nothing anywhere. WHMCS actions that change something are not tried.\n\nExample:\n  orderctl doctor"
+        after_help = "Writes nothing anywhere. WHMCS actions that change something are not called.\n\nExample:\n  orderctl doctor"
     )]
     Doctor(Doctor),
     /// Print completions for a shell
@@ -126,54 +112,23 @@ pub(crate) enum Noun {
     Man,
 }
 
-/// Who acts, and why.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Person {
-    /// Why, for the audit log
-    #[arg(long, value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) reason: String,
-    /// Who, for the audit log
-    #[arg(long = "as", env = "USER", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) who: String,
-}
-
-/// How carefully to act.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct Care {
-    /// Say what would be done, and do nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask whether you are sure
-    #[arg(long)]
-    pub(crate) yes: bool,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct OfChannel {
-    /// Platform event channel
-    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = channel)]
-    pub(crate) channel: Channel,
-    #[command(flatten)]
-    pub(crate) store: StoreArgs,
-}
-
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Lane {
+pub(crate) enum PauseTarget {
     /// The intake of the channel's events
     Intake,
-    /// The workers' claims; jobs in hand go on
+    /// The workers' claims; running jobs continue
     Worker,
 }
 
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Hold {
-    /// What
-    pub(crate) what: Lane,
+pub(crate) struct PauseCommand {
+    /// What to pause or resume
+    pub(crate) what: PauseTarget,
     #[command(flatten)]
     pub(crate) of: OfChannel,
     #[command(flatten)]
     pub(crate) person: Person,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -195,7 +150,7 @@ pub(crate) struct Reconcile {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
-    pub(crate) outside: Outside,
+    pub(crate) systems: SystemArgs,
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -216,64 +171,11 @@ pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
-    pub(crate) outside: Outside,
+    pub(crate) systems: SystemArgs,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Completions {
     /// The shell
     pub(crate) shell: clap_complete::Shell,
-}
-
-fn stage(text: &str) -> Result<JobStage, String> {
-    JobStage::parse(text).ok_or_else(|| {
-        let names = JobStage::ALL.map(JobStage::name);
-        format!("give one of {}", names.join(", "))
-    })
-}
-
-fn channel(text: &str) -> Result<Channel, String> {
-    event_channel(text).ok_or_else(|| format!("give a channel such as {DEFAULT_CHANNEL}"))
-}
-
-fn replay_id(text: &str) -> Result<ReplayId, String> {
-    let digits = text.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair)
-            .ok()
-            .filter(|pair| pair.len() == 2)?;
-        u8::from_str_radix(pair, 16).ok()
-    });
-    let bytes: Option<Vec<_>> = digits.collect();
-    bytes
-        .and_then(ReplayId::new)
-        .ok_or_else(|| "give a replay id in hexadecimal, as `cursor show` prints it".to_owned())
-}
-
-/// As settings are written, and days.
-fn duration(text: &str) -> Result<Duration, String> {
-    let days = text.trim().strip_suffix('d');
-    let days = days.and_then(|days| days.parse::<u32>().ok());
-    days.map(|days| Duration::from_secs(u64::from(days) * 86_400))
-        .or_else(|| settings::duration(text))
-        .ok_or_else(|| "give a duration such as 90s, 5m, 2h or 90d".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_may_be_days() {
-        assert_eq!(duration("90d"), Ok(Duration::from_secs(7_776_000)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(duration("d").is_err() && duration("-1d").is_err() && duration("5").is_err());
-    }
-
-    #[test]
-    fn replay_id_is_hex_with_whole_bytes() {
-        assert_eq!(replay_id("00ff").unwrap().as_bytes(), [0, 255]);
-        for text in ["", "0", "zz", "0x10", "ü"] {
-            assert!(replay_id(text).is_err(), "{text}");
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! Orders and their jobs.
+//! Commands on orders and jobs.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use domain::failure::Code;
 use domain::ports::JobStage;
 use job_store::StoreArgs;
 
-use super::{Care, Person, duration, stage};
-use crate::connect::{Crm, Outside};
+use crate::args::{Care, Person, duration, stage};
+use crate::connect::{CrmArgs, SystemArgs};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum OrdersVerb {
-    /// Orders, those with the newest activity first
+    /// Orders, last updated first
     #[command(
         after_help = "Example:\n  orderctl orders list --code WHMCS_OUTCOME_UNKNOWN -o jsonl"
     )]
@@ -20,28 +20,30 @@ pub(crate) enum OrdersVerb {
     /// One order with its jobs and its timeline
     #[command(after_help = "Example:\n  orderctl orders show 801000000000001AAA")]
     Show(OneOrder),
-    /// One order's timeline as it grows, until its last job has ended
+    /// Follow one order's timeline until its last job has finished
     #[command(
-        after_help = "Exit code 0 when the order succeeded, 1 when it ended otherwise or the time was up.\n\nExample:\n  orderctl orders follow 00000100 --timeout 5m"
+        after_help = "Exit code 0 when the order succeeded, 1 when it ended otherwise or timed out.\n\nExample:\n  orderctl orders follow 00000100 --timeout 5m"
     )]
     Follow(FollowOrder),
-    /// The calls to WHMCS and the fields in Salesforce that provisioning it would produce
+    /// The calls to WHMCS and the fields in Salesforce that provisioning would produce
     #[command(
         after_help = "Writes nothing.\n\nExample:\n  orderctl orders plan 801000000000001AAA"
     )]
     Plan(PlanOrder),
-    /// Allow a new WHMCS order after staff ended ours
+    /// Allow a new WHMCS order after staff cancelled ours
     #[command(
         after_help = "Refused while the order is live in WHMCS: that would place it twice.\n\nExample:\n  orderctl orders forget-whmcs 00000100 --reason 'cancelled by mistake' --yes"
     )]
     ForgetWhmcs(ForgetWhmcs),
-    /// Ask Salesforce for another attempt at an order that failed
+    /// Request another attempt for a failed order in Salesforce
     #[command(
-        after_help = "Sets Activation_Status__c back to Activating; the Flow makes the event. An order that has not failed is left alone.\n\nExit code 1 when Salesforce did not do it, or the order has not failed.\n\nExample:\n  orderctl orders retry 00000100 --reason 'mapping mended' --yes"
+        after_help = "Sets Activation_Status__c back to Activating; the Flow publishes the event. Orders that have not failed are not changed.\n\nExit code 1 when Salesforce did not accept it, or the order has not failed.\n\nExample:\n  orderctl orders retry 00000100 --reason 'mapping fixed' --yes"
     )]
     Retry(RetryOrder),
-    /// Mark an order as seen to, until it is asked for again
-    #[command(after_help = "Example:\n  orderctl orders handle 00000100 --reason 'customer told'")]
+    /// Acknowledge a failed order, until its next attempt
+    #[command(
+        after_help = "Example:\n  orderctl orders handle 00000100 --reason 'customer informed'"
+    )]
     Handle(HandleOrder),
 }
 
@@ -50,13 +52,13 @@ pub(crate) struct OrdersList {
     /// Last job is queued, leased, succeeded, failed, skipped or superseded
     #[arg(long, value_parser = stage)]
     pub(crate) state: Option<JobStage>,
-    /// Refused with this error code
+    /// Failed with this error code
     #[arg(long, value_parser = |text: &str| text.parse::<Code>())]
     pub(crate) code: Option<Code>,
-    /// Known by exactly this: Salesforce order id or number, WHMCS order id, account id
+    /// Exact match: Salesforce order id or number, WHMCS order id, account id
     #[arg(long)]
     pub(crate) search: Option<String>,
-    /// At most so many
+    /// Maximum number of rows
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -75,7 +77,7 @@ pub(crate) struct OneOrder {
 pub(crate) struct FollowOrder {
     #[command(flatten)]
     pub(crate) one: OneOrder,
-    /// Stop after so long
+    /// Stop after this time
     #[arg(long, value_parser = duration, default_value = "10m")]
     pub(crate) timeout: Duration,
 }
@@ -85,18 +87,18 @@ pub(crate) struct PlanOrder {
     #[command(flatten)]
     pub(crate) one: OneOrder,
     #[command(flatten)]
-    pub(crate) outside: Outside,
+    pub(crate) systems: SystemArgs,
 }
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ForgetWhmcs {
     #[command(flatten)]
     pub(crate) one: OneOrder,
-    /// The WHMCS order to forget [default: the one that the store knows]
+    /// The WHMCS order to forget [default: the recorded one]
     #[arg(long)]
     pub(crate) whmcs_order: Option<u64>,
     #[command(flatten)]
-    pub(crate) outside: Outside,
+    pub(crate) systems: SystemArgs,
     #[command(flatten)]
     pub(crate) person: Person,
     #[command(flatten)]
@@ -108,7 +110,7 @@ pub(crate) struct RetryOrder {
     #[command(flatten)]
     pub(crate) one: OneOrder,
     #[command(flatten)]
-    pub(crate) crm: Crm,
+    pub(crate) crm: CrmArgs,
     #[command(flatten)]
     pub(crate) person: Person,
     #[command(flatten)]
@@ -121,7 +123,7 @@ pub(crate) struct HandleOrder {
     pub(crate) one: OneOrder,
     #[command(flatten)]
     pub(crate) person: Person,
-    /// Say what would be done, and do nothing
+    /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -141,7 +143,7 @@ pub(crate) struct JobsList {
     /// queued, leased, succeeded, failed, skipped or superseded
     #[arg(long, value_parser = stage)]
     pub(crate) state: Option<JobStage>,
-    /// At most so many
+    /// Maximum number of rows
     #[arg(long, default_value_t = 50)]
     pub(crate) limit: usize,
     #[command(flatten)]
@@ -150,7 +152,7 @@ pub(crate) struct JobsList {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OneJob {
-    /// Its id
+    /// Job id
     pub(crate) job: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,

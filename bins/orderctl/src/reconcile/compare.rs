@@ -1,4 +1,4 @@
-//! What differs between the books of one order. Pure.
+//! Differences between the three records of one order. Pure.
 
 use domain::id::{OrderId, OrgId};
 use domain::job::{Admission, EarlierJob, NewJob, admit};
@@ -20,13 +20,13 @@ pub(crate) struct Difference {
 /// What kind of difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `Activating`, and no job that would come to it.
+    /// `Activating` without a job.
     NoJob,
-    /// More than one live WHMCS order carries its mark.
+    /// More than one live WHMCS order carries its marker.
     Duplicate,
-    /// The store knows a WHMCS order that is not there, or that staff have ended.
+    /// The recorded WHMCS order is missing, cancelled or fraud.
     GoneFromWhmcs,
-    /// The outcome does not stand on the order.
+    /// The outcome is missing on the Salesforce order.
     NotWrittenBack,
 }
 
@@ -45,91 +45,98 @@ impl Kind {
             Self::NoJob => "Run `orderctl reconcile` without --check, or wait for the sweep",
             Self::Duplicate => "Decide which WHMCS order is right and cancel the others",
             Self::GoneFromWhmcs => {
-                "Put the WHMCS order right; or, when it was ended on purpose, run `orderctl orders forget-whmcs` and set Activation Status back to Activating"
+                "Restore the WHMCS order; or, if it was cancelled on purpose, run `orderctl orders forget-whmcs` and set ActivationStatus Status back to Activating"
             }
             Self::NotWrittenBack => {
-                "Set Activation Status back to Activating: what exists is adopted and reported again"
+                "Set ActivationStatus Status back to Activating: the existing order is adopted and reported again"
             }
         }
     }
 }
 
-/// Everything that is known of one order.
-pub(crate) struct Books<'a> {
+/// One order in Salesforce, the store and WHMCS.
+pub(crate) struct OrderRecords<'a> {
     pub(crate) org: OrgId,
     pub(crate) orders_to_reconcile: &'a ReconcileOrder,
     pub(crate) jobs: &'a [JobView],
     pub(crate) state: &'a OrderState,
-    /// All orders of its WHMCS client; `None` where no client is known.
-    pub(crate) sightings: Option<&'a [WhmcsOrder]>,
+    /// All orders of its WHMCS client; `None` without a client.
+    pub(crate) whmcs_orders: Option<&'a [WhmcsOrder]>,
 }
 
-/// The differences of one order, but for its missing job ([`lacks_job`]).
-pub(crate) fn differences(books: &Books<'_>) -> Vec<Difference> {
+/// The differences of one order, except a missing job ([`lacks_job`]).
+pub(crate) fn differences(records: &OrderRecords<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut add = |kind, detail| {
         found.push(Difference {
-            order: books.orders_to_reconcile.order,
-            number: books.orders_to_reconcile.number.clone(),
+            order: records.orders_to_reconcile.order,
+            number: records.orders_to_reconcile.number.clone(),
             kind,
             detail,
         });
     };
-    if let Some(ours) = books.ours()
+    if let Some(ours) = records.ours()
         && ours.len() > 1
     {
         add(Kind::Duplicate, format!("WHMCS orders {}", list(&ours)));
     }
-    // Whatever is on its way has not been written yet.
-    if books.jobs.iter().any(|job| job.outcome.is_none()) {
+    // The outcome of an unfinished job is not written yet.
+    if records.jobs.iter().any(|job| job.outcome.is_none()) {
         return found;
     }
-    let Some(placed) = books.state.whmcs_order() else {
+    let Some(placed) = records.state.whmcs_order() else {
         return found;
     };
-    if let Some(sightings) = books.sightings {
-        match sightings.iter().find(|sighting| sighting.id == placed) {
+    if let Some(whmcs_orders) = records.whmcs_orders {
+        match whmcs_orders
+            .iter()
+            .find(|whmcs_order| whmcs_order.id == placed)
+        {
             None => add(
                 Kind::GoneFromWhmcs,
-                format!("WHMCS order {placed} is not there"),
+                format!("WHMCS order {placed} does not exist"),
             ),
-            Some(sighting) if !is_live(sighting) => {
-                let detail = format!("WHMCS order {placed} is {:?}", sighting.status);
+            Some(whmcs_order) if !is_live(whmcs_order) => {
+                let detail = format!("WHMCS order {placed} is {:?}", whmcs_order.status);
                 add(Kind::GoneFromWhmcs, detail);
             }
             Some(_) => {}
         }
     }
-    let stands = books
+    let written = records
         .orders_to_reconcile
         .whmcs_order
         .as_deref()
         .map(str::trim);
-    if books.state.phase == Phase::Reported && stands != Some(placed.to_string().as_str()) {
-        let stands = stands.filter(|text| !text.is_empty()).unwrap_or("empty");
+    if records.state.phase == Phase::Reported && written != Some(placed.to_string().as_str()) {
+        let written = written.filter(|text| !text.is_empty()).unwrap_or("empty");
         add(
             Kind::NotWrittenBack,
-            format!("WHMCS order {placed} was reported, and the field is {stands}"),
+            format!("WHMCS order {placed} was reported, and the field is {written}"),
         );
     }
     found
 }
 
-impl Books<'_> {
-    /// The live WHMCS orders that carry the order's mark.
+impl OrderRecords<'_> {
+    /// Live WHMCS orders that carry the order's marker.
     fn ours(&self) -> Option<Vec<WhmcsOrderId>> {
         let marker = Marker {
             org: self.org,
             order: self.orders_to_reconcile.order,
         };
-        let ours = self.sightings?.iter();
-        let ours = ours.filter(|sighting| marker.is_in(&sighting.notes) && is_live(sighting));
-        Some(ours.map(|sighting| sighting.id).collect())
+        let ours = self.whmcs_orders?.iter();
+        let ours =
+            ours.filter(|whmcs_order| marker.is_in(&whmcs_order.notes) && is_live(whmcs_order));
+        Some(ours.map(|whmcs_order| whmcs_order.id).collect())
     }
 }
 
-fn is_live(sighting: &WhmcsOrder) -> bool {
-    !matches!(sighting.status, OrderStatus::Cancelled | OrderStatus::Fraud)
+fn is_live(whmcs_order: &WhmcsOrder) -> bool {
+    !matches!(
+        whmcs_order.status,
+        OrderStatus::Cancelled | OrderStatus::Fraud
+    )
 }
 
 fn list(orders: &[WhmcsOrderId]) -> String {
@@ -137,7 +144,7 @@ fn list(orders: &[WhmcsOrderId]) -> String {
     orders.join(", ")
 }
 
-/// Whether an activation has no job that would come to it, by the rules of the sweep.
+/// Whether an activation needs a job, by the rules of the sweep.
 pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> bool {
     let job = NewJob::of_sweep(pending, now);
     let earlier: Vec<_> = jobs

@@ -1,4 +1,4 @@
-//! Salesforce, the store and WHMCS, compared.
+//! `orderctl reconcile`: compares Salesforce, the store and WHMCS.
 
 mod compare;
 
@@ -16,19 +16,20 @@ use runtime::SystemClock;
 use salesforce_rest::ReconcileOrder;
 use serde_json::json;
 
+use crate::args::Format;
 use crate::cli::Reconcile;
 use crate::connect::{self, Systems};
-use crate::orders::client_of;
+use crate::lookup::client_of;
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{Format, show};
-use compare::{Books, Difference, Kind, differences, lacks_job};
+use crate::show;
+use compare::{Difference, Kind, OrderRecords, differences, lacks_job};
 
-/// Orders read from Salesforce at a time.
+/// Page size of Salesforce queries.
 const PAGE: usize = 200;
-/// WHMCS clients whose orders are read at a time.
-const ABREAST: usize = 4;
+/// Concurrent WHMCS calls.
+const CONCURRENCY: usize = 4;
 
-/// An order with what the store knows of it.
+/// An order in Salesforce and in the store.
 struct Known {
     orders_to_reconcile: ReconcileOrder,
     jobs: Vec<JobView>,
@@ -43,7 +44,7 @@ impl Known {
 }
 
 pub(crate) async fn run(asked: Reconcile, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.outside.systems()?;
+    let systems = asked.systems.systems()?;
     let store = connect::store(&asked.store).await?;
     let bar = match screen.terminal {
         true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),
@@ -73,7 +74,7 @@ pub(crate) async fn run(asked: Reconcile, screen: &mut Screen) -> Result<Exit, S
     write(&found, &enqueued, orders.len(), complete, screen)?;
     if !complete {
         screen.note(&format!(
-            "cut short after {} orders; give a higher --limit or a shorter --within",
+            "stopped after {} orders; give a higher --limit or a shorter --within",
             asked.limit
         ));
     }
@@ -87,7 +88,7 @@ pub(crate) async fn run(asked: Reconcile, screen: &mut Screen) -> Result<Exit, S
 }
 
 /// Page by page: the orders in Salesforce, their jobs and facts, their WHMCS clients' orders.
-/// Answers also the orders, and whether they were all.
+/// Also returns the orders, and whether the list is complete.
 async fn compare_all(
     asked: &Reconcile,
     systems: &Systems,
@@ -122,18 +123,18 @@ async fn compare_all(
         };
         let read: Vec<_> = stream::iter(new)
             .map(read)
-            .buffer_unordered(ABREAST)
+            .buffer_unordered(CONCURRENCY)
             .try_collect()
             .await?;
         clients.extend(read);
         for known in &known {
-            let sightings = known.client().and_then(|client| clients.get(&client));
-            found.extend(differences(&Books {
+            let whmcs_orders = known.client().and_then(|client| clients.get(&client));
+            found.extend(differences(&OrderRecords {
                 org,
                 orders_to_reconcile: &known.orders_to_reconcile,
                 jobs: &known.jobs,
                 state: &known.state,
-                sightings: sightings.map(Vec::as_slice),
+                whmcs_orders: whmcs_orders.map(Vec::as_slice),
             }));
         }
         bar.inc(known.len() as u64);
@@ -146,7 +147,7 @@ async fn compare_all(
 }
 
 async fn look_up(store: &Store, orders_to_reconcile: ReconcileOrder) -> Result<Known, Stop> {
-    // Facts before jobs: what is on its way meanwhile still has its job.
+    // Facts before jobs: an order in progress still has its job.
     let facts = store.reader.facts_of(orders_to_reconcile.order).await?;
     let jobs = store.reader.jobs_of(orders_to_reconcile.order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
@@ -157,7 +158,7 @@ async fn look_up(store: &Store, orders_to_reconcile: ReconcileOrder) -> Result<K
     })
 }
 
-/// Activations that no job would come to, and whether all were looked at.
+/// Activations without a job, and whether the list is complete.
 async fn without_job(
     asked: &Reconcile,
     systems: &Systems,
@@ -184,7 +185,7 @@ async fn without_job(
     Ok((lacking, false))
 }
 
-/// Enqueues them; answers the orders that have a job now.
+/// Enqueues jobs; returns the orders that have one now.
 async fn enqueue(store: &Store, lacking: &[Pending]) -> Result<Vec<OrderId>, Stop> {
     let mut enqueued = Vec::new();
     for page in lacking.chunks(PAGE) {
@@ -192,7 +193,7 @@ async fn enqueue(store: &Store, lacking: &[Pending]) -> Result<Vec<OrderId>, Sto
         let jobs = page.iter().map(|pending| NewJob::of_sweep(pending, now));
         let jobs: Vec<_> = jobs.collect();
         let admissions = store.intake.enqueue(&jobs).await?;
-        // What is no news any more has got its job from somebody else meanwhile.
+        // A duplicate got its job from another process meanwhile.
         let has_job = |admission: &Admission| *admission != Admission::DeadLettered;
         let admitted = jobs
             .iter()
@@ -210,21 +211,21 @@ fn write(
     complete: bool,
     screen: &mut Screen,
 ) -> Result<(), Stop> {
-    let is_mended = |difference: &Difference| {
+    let is_enqueued = |difference: &Difference| {
         difference.kind == Kind::NoJob && enqueued.contains(&difference.order)
     };
     let rows: Vec<_> = found
         .iter()
         .map(|difference| {
-            let mended = is_mended(difference);
+            let enqueued_now = is_enqueued(difference);
             let (kind, fix) = (difference.kind.name(), difference.kind.fix());
-            let todo = if mended { "enqueued" } else { fix };
+            let next_step = if enqueued_now { "enqueued" } else { fix };
             let cells = vec![
                 difference.order.to_string(),
                 show::maybe(difference.number.as_ref()),
                 kind.to_owned(),
                 difference.detail.clone(),
-                todo.to_owned(),
+                next_step.to_owned(),
             ];
             let value = json!({
                 "order": difference.order.as_str(),
@@ -232,7 +233,7 @@ fn write(
                 "kind": kind,
                 "detail": difference.detail,
                 "mend": fix,
-                "enqueued": mended,
+                "enqueued": enqueued_now,
             });
             (cells, value)
         })
@@ -255,10 +256,10 @@ fn write(
         found.len()
     ));
     if screen.format == Format::Table && rows.is_empty() {
-        return screen.line("no difference");
+        return screen.line("no differences");
     }
     screen.list(Table {
-        columns: &["ORDER", "NUMBER", "DIFFERENCE", "DETAIL", "TO DO"],
+        columns: &["ORDER", "NUMBER", "DIFFERENCE", "DETAIL", "NEXT STEP"],
         rows,
     })
 }

@@ -2,6 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
 mod help;
-mod house;
 mod output;
 mod store;
+mod test_env;

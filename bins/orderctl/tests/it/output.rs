@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::order_id;
 
-use crate::house::TestEnv;
+use crate::test_env::TestEnv;
 
 fn row(n: u32, changes: Value) -> Value {
     let mut row = json!({
@@ -25,11 +25,11 @@ fn row(n: u32, changes: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_list_prints_json() {
-    let house = TestEnv::new().await;
+    let env = TestEnv::new().await;
     let third = json!({"number": null, "account": null, "state": "queued", "attempts": 0});
     let second = row(2, json!({"state": "failed", "code": "ORDER_EMPTY"}));
     let expected = json!([row(3, third), second, row(1, json!({"whmcsOrder": 41})),]);
-    assert_eq!(house.json(&["orders", "list"]).await, expected);
+    assert_eq!(env.json(&["orders", "list"]).await, expected);
     let failed = [
         "orders",
         "list",
@@ -38,10 +38,10 @@ async fn orders_list_prints_json() {
         "--code",
         "ORDER_EMPTY",
     ];
-    assert_eq!(house.json(&failed).await, json!([second]));
+    assert_eq!(env.json(&failed).await, json!([second]));
     let found = ["orders", "list", "--search", "41"];
-    assert_eq!(house.json(&found).await[0]["number"], "00000001");
-    let lines = house
+    assert_eq!(env.json(&found).await[0]["number"], "00000001");
+    let lines = env
         .run(&["orders", "list", "-o", "jsonl", "--limit", "2"])
         .await;
     assert_eq!(lines.out.lines().count(), 2);
@@ -50,8 +50,8 @@ async fn orders_list_prints_json() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_show_prints_json_with_jobs_and_timeline() {
-    let house = TestEnv::new().await;
-    let shown = house.json(&["orders", "show", "00000002"]).await;
+    let env = TestEnv::new().await;
+    let shown = env.json(&["orders", "show", "00000002"]).await;
     let job = shown["jobs"][0]["job"].as_str().unwrap().to_owned();
     let fact =
         |fact: &str, detail: &str| json!({"at": "T", "job": job, "fact": fact, "detail": detail});
@@ -70,26 +70,26 @@ async fn orders_show_prints_json_with_jobs_and_timeline() {
         ],
     });
     assert_eq!(shown, expected);
-    let alone = house.json(&["jobs", "show", &job]).await;
+    let alone = env.json(&["jobs", "show", &job]).await;
     assert_eq!(alone, expected["jobs"][0]);
-    let listed = house.json(&["jobs", "list", "--state", "failed"]).await;
+    let listed = env.json(&["jobs", "list", "--state", "failed"]).await;
     assert_eq!(listed, expected["jobs"]);
-    let table = house.run(&["orders", "show", "00000002"]).await;
+    let table = env.run(&["orders", "show", "00000002"]).await;
     assert!(table.out.contains("to do:"), "{}", table.out);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_gaps_and_cursor_print_json() {
-    let house = TestEnv::new().await;
+    let env = TestEnv::new().await;
     let channel = "/event/OrderProvisionRequested__e";
     let letters = json!([{
         "number": 1, "channel": channel, "event": "bad", "replayId": "01",
         "reason": "malformed", "detail": "3 bytes left over", "schemaId": "s", "bytes": 3,
         "fields": {}, "receivedAt": "T", "askedAt": null, "closedAt": null,
     }]);
-    assert_eq!(house.json(&["events", "dead-letters"]).await, letters);
+    assert_eq!(env.json(&["events", "dead-letters"]).await, letters);
     let gaps = json!([{"channel": channel, "from": null, "until": "T", "detail": "aged out"}]);
-    assert_eq!(house.json(&["events", "gaps"]).await, gaps);
+    assert_eq!(env.json(&["events", "gaps"]).await, gaps);
     let cursor = json!({
         "channel": channel,
         "cursor": {"replayId": "00ff", "committedAt": "T"},
@@ -102,19 +102,19 @@ async fn dead_letters_gaps_and_cursor_print_json() {
             {"at": "T", "kind": "term", "replayId": null, "detail": "s leads, term 1"},
         ],
     });
-    assert_eq!(house.json(&["cursor", "show"]).await, cursor);
+    assert_eq!(env.json(&["cursor", "show"]).await, cursor);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn db_status_prints_json() {
-    let house = TestEnv::new().await;
+    let env = TestEnv::new().await;
     let expected = json!({
-        "store": house.url(), "engine": "sqlite", "schema": "current",
+        "store": env.url(), "engine": "sqlite", "schema": "current",
         "pending": [], "unknown": [],
         "jobs": {"queued": 1, "leased": 0, "succeeded": 1, "failed": 1, "skipped": 0, "superseded": 0},
         "openDeadLetters": 1,
     });
-    let mut status = house.json(&["db", "status"]).await;
+    let mut status = env.json(&["db", "status"]).await;
     let applied = status.as_object_mut().unwrap().remove("applied").unwrap();
     let applied: Vec<i64> = serde_json::from_value(applied).unwrap();
     assert!(applied.starts_with(&[1, 2, 3]) && applied.is_sorted());

@@ -4,56 +4,56 @@ use orderctl::{Exit, Stop};
 use serde_json::json;
 use testkit::order_id;
 
-use crate::house::{TestEnv, run};
+use crate::test_env::{TestEnv, run};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn irreversible_command_without_tty_needs_yes_flag() {
-    let house = TestEnv::new().await;
+    let env = TestEnv::new().await;
     let set = ["cursor", "set", "0a"];
-    let refused = house.act(&set).await;
+    let refused = env.act(&set).await;
     assert!(matches!(refused.ended, Err(Stop::Usage(_))));
     assert!(refused.refused().contains("--yes"), "{}", refused.refused());
-    let dry = house.act(&["cursor", "set", "0a", "--dry-run"]).await;
+    let dry = env.act(&["cursor", "set", "0a", "--dry-run"]).await;
     assert_eq!(dry.json()["done"], false);
     assert!(dry.err.starts_with("would move the cursor"), "{}", dry.err);
-    let cursor = house.json(&["cursor", "show"]).await;
+    let cursor = env.json(&["cursor", "show"]).await;
     assert_eq!(cursor["cursor"]["replayId"], "00ff");
-    assert_eq!(house.json(&["audit"]).await, json!([]));
-    let done = house.act(&["cursor", "set", "0a", "--yes"]).await.json();
+    assert_eq!(env.json(&["audit"]).await, json!([]));
+    let done = env.act(&["cursor", "set", "0a", "--yes"]).await.json();
     let expected = json!({
         "act": "set_cursor", "subject": "/event/OrderProvisionRequested__e to 0a",
         "who": "ada", "reason": "because", "done": true,
     });
     assert_eq!(done, expected);
-    let cursor = house.json(&["cursor", "show"]).await;
+    let cursor = env.json(&["cursor", "show"]).await;
     assert_eq!(cursor["cursor"]["replayId"], "0a");
     assert_eq!(cursor["leader"], json!(null), "its term is over");
     let line = json!([{
         "at": "T", "who": "ada", "act": "set_cursor", "reason": "because",
         "subject": "/event/OrderProvisionRequested__e to 0a",
     }]);
-    assert_eq!(house.json(&["audit"]).await, line);
+    assert_eq!(env.json(&["audit"]).await, line);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pauses_and_resumes_workers_and_intake() {
-    let house = TestEnv::new().await;
-    house.act(&["pause", "worker"]).await.json();
-    house.act(&["pause", "intake"]).await.json();
-    let pauses = house.store.reader.pauses().await.unwrap();
+    let env = TestEnv::new().await;
+    env.act(&["pause", "worker"]).await.json();
+    env.act(&["pause", "intake"]).await.json();
+    let pauses = env.store.reader.pauses().await.unwrap();
     assert_eq!(pauses.len(), 2);
-    let paused = house.json(&["cursor", "show"]).await["paused"].clone();
+    let paused = env.json(&["cursor", "show"]).await["paused"].clone();
     let channel = "intake /event/OrderProvisionRequested__e";
     assert_eq!(
         paused,
         json!({"what": channel, "by": "ada", "reason": "because", "since": "T"})
     );
-    house.act(&["resume", "worker"]).await.json();
-    house.act(&["resume", "intake"]).await.json();
-    assert!(house.store.reader.pauses().await.unwrap().is_empty());
-    let again = house.act(&["resume", "worker"]).await;
+    env.act(&["resume", "worker"]).await.json();
+    env.act(&["resume", "intake"]).await.json();
+    assert!(env.store.reader.pauses().await.unwrap().is_empty());
+    let again = env.act(&["resume", "worker"]).await;
     assert!(
-        again.refused().contains("no such thing"),
+        again.refused().contains("does not exist"),
         "{}",
         again.refused()
     );
@@ -61,44 +61,44 @@ async fn pauses_and_resumes_workers_and_intake() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dismisses_dead_letter_and_acknowledges_order() {
-    let house = TestEnv::new().await;
-    house.act(&["events", "dismiss", "1", "--yes"]).await.json();
-    assert_eq!(house.json(&["events", "dead-letters"]).await, json!([]));
-    let all = house.json(&["events", "dead-letters", "--all"]).await;
+    let env = TestEnv::new().await;
+    env.act(&["events", "dismiss", "1", "--yes"]).await.json();
+    assert_eq!(env.json(&["events", "dead-letters"]).await, json!([]));
+    let all = env.json(&["events", "dead-letters", "--all"]).await;
     assert_eq!(all[0]["closedAt"], "T");
-    house.act(&["orders", "handle", "00000002"]).await.json();
-    let order = house.json(&["orders", "show", order_id(2).as_str()]).await;
+    env.act(&["orders", "handle", "00000002"]).await.json();
+    let order = env.json(&["orders", "show", order_id(2).as_str()]).await;
     let handled = json!({"who": "ada", "why": "because", "at": "T"});
     assert_eq!(order["order"]["handled"], handled);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn following_finished_order_prints_history_and_outcome() {
-    let house = TestEnv::new().await;
-    let good = house
+    let env = TestEnv::new().await;
+    let good = env
         .run(&["orders", "follow", "00000001", "-o", "jsonl"])
         .await;
     assert_eq!(good.ended.unwrap(), Exit::Fine);
     assert_eq!(good.out.lines().count(), 4);
-    let bad = house.run(&["orders", "follow", "00000002"]).await;
+    let bad = env.run(&["orders", "follow", "00000002"]).await;
     assert_eq!(bad.ended.unwrap(), Exit::Difference);
     assert!(bad.err.contains("failed"), "{}", bad.err);
     let order = order_id(3).to_string();
     let waiting = ["orders", "follow", &order, "--timeout", "1ms"];
-    assert_eq!(house.run(&waiting).await.ended.unwrap(), Exit::Difference);
+    assert_eq!(env.run(&waiting).await.ended.unwrap(), Exit::Difference);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_is_copied_after_leases_expire_with_equal_content() {
-    let house = TestEnv::new().await;
+    let env = TestEnv::new().await;
     let (from, to) = (
-        house.url(),
-        format!("sqlite:{}", house.file("copy.db").display()),
+        env.url(),
+        format!("sqlite:{}", env.file("copy.db").display()),
     );
     let copy = ["db", "copy", "--from", &from, "--to", &to, "-o", "json"];
     let in_use = run(&copy).await;
     assert!(in_use.refused().contains("still works with the source"));
-    house.act(&["pause", "intake"]).await.json();
+    env.act(&["pause", "intake"]).await.json();
     let copied = run(&copy).await;
     let tables = copied.json();
     let rows = tables.as_array().unwrap().iter();
@@ -110,19 +110,19 @@ async fn store_is_copied_after_leases_expire_with_equal_content() {
     let there = run(&["orders", "list", "-o", "json", "--database-url", &to])
         .await
         .json();
-    assert_eq!(there, house.json(&["orders", "list"]).await);
+    assert_eq!(there, env.json(&["orders", "list"]).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn inspecting_missing_store_does_not_create_it() {
-    let house = TestEnv::new().await;
-    let path = house.file("mistyped.db");
+    let env = TestEnv::new().await;
+    let path = env.file("mistyped.db");
     let url = format!("sqlite:{}", path.display());
     for command in [["orders", "list"], ["db", "status"]] {
         let [noun, verb] = command;
         let refused = run(&[noun, verb, "--database-url", &url]).await;
         assert!(
-            refused.refused().contains("is not there"),
+            refused.refused().contains("does not exist"),
             "{}",
             refused.refused()
         );
@@ -136,16 +136,16 @@ async fn inspecting_missing_store_does_not_create_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn prune_needs_confirmation_and_keeps_recent_rows() {
-    let house = TestEnv::new().await;
-    let young = house.run(&["db", "prune", "--older-than", "1d"]).await;
+    let env = TestEnv::new().await;
+    let young = env.run(&["db", "prune", "--older-than", "1d"]).await;
     assert!(young.refused().contains("7 days"), "{}", young.refused());
     let none = json!({"jobs": 0, "events": 0, "facts": 0, "deadLetters": 0, "gaps": 0,
         "auditLines": 0, "pruned": false});
     let dry = ["db", "prune", "--older-than", "90d", "--dry-run"];
-    assert_eq!(house.json(&dry).await, none);
-    let asked = house.run(&["db", "prune", "--older-than", "90d"]).await;
+    assert_eq!(env.json(&dry).await, none);
+    let asked = env.run(&["db", "prune", "--older-than", "90d"]).await;
     assert!(matches!(asked.ended, Err(Stop::Usage(_))));
-    let done = house
+    let done = env
         .json(&["db", "prune", "--older-than", "90d", "--yes"])
         .await;
     assert_eq!(done["pruned"], true);
@@ -163,10 +163,10 @@ async fn completions_and_man_page_name_every_command() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn online_backup_never_overwrites_a_file() {
-    let house = TestEnv::new().await;
-    let file = house.file("backup.db");
+    let env = TestEnv::new().await;
+    let file = env.file("backup.db");
     let to = file.to_str().unwrap();
-    let counted = house.json(&["db", "backup", "--to", to]).await;
+    let counted = env.json(&["db", "backup", "--to", to]).await;
     let rows = |table: &str| {
         let found = counted.as_array().unwrap().iter();
         let mut found = found.filter(|row| row["table"] == table);
@@ -176,7 +176,7 @@ async fn online_backup_never_overwrites_a_file() {
     let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     let before = std::fs::read(&file).unwrap();
-    let again = house.run(&["db", "backup", "--to", to]).await;
+    let again = env.run(&["db", "backup", "--to", to]).await;
     assert!(
         again.refused().contains("not there yet"),
         "{}",
@@ -187,7 +187,7 @@ async fn online_backup_never_overwrites_a_file() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tail_prints_events_line_by_line() {
-    let house = TestEnv::new().await;
+    let env = TestEnv::new().await;
     let words = [
         "events",
         "tail",
@@ -198,7 +198,7 @@ async fn tail_prints_events_line_by_line() {
         "-o",
         "jsonl",
     ];
-    let ran = house.run(&words).await;
+    let ran = env.run(&words).await;
     assert!(matches!(ran.ended, Ok(Exit::Fine)));
     let lines = ran
         .out
@@ -213,9 +213,5 @@ async fn tail_prints_events_line_by_line() {
         1
     );
     let none = ["events", "tail", "--timeout", "0s", "-o", "jsonl"];
-    assert_eq!(
-        house.run(&none).await.out,
-        "",
-        "only what comes from now on"
-    );
+    assert_eq!(env.run(&none).await.out, "", "only what comes from now on");
 }

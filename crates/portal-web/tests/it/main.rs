@@ -1,8 +1,8 @@
-//! What customers are told, and what nobody is told.
+//! The routes of both halves.
 #![expect(clippy::unwrap_used, reason = "a failing step fails its test")]
 
-mod customers;
+mod console;
+mod customer;
 mod denials;
-mod house;
 mod openapi;
-mod operators;
+mod test_env;

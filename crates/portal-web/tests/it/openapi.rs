@@ -1,4 +1,4 @@
-//! `docs/openapi.json` says what the routes do.
+//! `docs/openapi.json` is up to date.
 
 use std::path::Path;
 
@@ -12,6 +12,6 @@ fn openapi_document_matches_routes() {
     assert_eq!(
         std::fs::read_to_string(&path).unwrap(),
         document,
-        "write it anew: UPDATE_DOCS=1 cargo nextest run -p portal-web openapi"
+        "regenerate it: UPDATE_DOCS=1 cargo nextest run -p portal-web openapi"
     );
 }

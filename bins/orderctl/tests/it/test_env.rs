@@ -1,0 +1,248 @@
+//! A store in a folder, and the command line on it.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clap::Parser;
+use domain::failure::{Code, Refusal};
+use domain::id::AccountId;
+use domain::job::JobOutcome;
+use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::order::Fact;
+use domain::ports::{
+    Clock, DeadLetter, Delivery, Entry, Gap, Leadership, Undecodable, UndecodableReason,
+};
+use job_store::{Store, StoreConfig};
+use orderctl::{Cli, Exit, Screen, Stop};
+use runtime::SystemClock;
+use serde_json::Value;
+use testkit::{channel, new_job, order_id, owner};
+
+const TTL: Duration = Duration::from_secs(60);
+
+pub(crate) struct TestEnv {
+    pub(crate) store: Store,
+    folder: tempfile::TempDir,
+}
+
+/// What a command has left behind.
+pub(crate) struct Ran {
+    pub(crate) ended: Result<Exit, Stop>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// A writer whose text can be looked at.
+#[derive(Clone, Default)]
+struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
+
+impl SharedBuffer {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for SharedBuffer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a command where nobody sits.
+pub(crate) async fn run(words: &[&str]) -> Ran {
+    let cli = Cli::try_parse_from(std::iter::once(&"orderctl").chain(words)).unwrap();
+    let (out, err) = (SharedBuffer::default(), SharedBuffer::default());
+    let mut screen = Screen {
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        terminal: false,
+        format: cli.output,
+    };
+    let ended = orderctl::run(cli, &mut screen).await;
+    Ran {
+        ended,
+        out: out.text(),
+        err: err.text(),
+    }
+}
+
+impl Ran {
+    /// The result, of a command that went well.
+    pub(crate) fn json(&self) -> Value {
+        assert!(self.ended.is_ok(), "{:?}: {}", self.ended, self.err);
+        normal(serde_json::from_str(&self.out).unwrap())
+    }
+
+    /// Why it was not done.
+    pub(crate) fn refused(&self) -> String {
+        match &self.ended {
+            Err(Stop::Usage(text)) => text.clone(),
+            Err(Stop::Failed(runtime::Failure::Run(error))) => error.to_string(),
+            other => panic!("{other:?}: {}", self.out),
+        }
+    }
+}
+
+/// Times as `T`: they are new with every run.
+pub(crate) fn normal(value: Value) -> Value {
+    match value {
+        Value::Array(values) => values.into_iter().map(normal).collect(),
+        Value::Object(fields) => {
+            let field = |(name, value): (String, Value)| {
+                let is_time = name.ends_with("At")
+                    || matches!(name.as_str(), "at" | "until" | "since" | "leaseUntil");
+                match value {
+                    Value::String(_) if is_time => (name, "T".into()),
+                    other => (name, normal(other)),
+                }
+            };
+            Value::Object(fields.into_iter().map(field).collect())
+        }
+        other => other,
+    }
+}
+
+impl TestEnv {
+    /// Two orders that ended, one that waits, a dead letter, a gap and a cursor.
+    pub(crate) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("jobs.db").display());
+        let config = StoreConfig::parse(&url).unwrap();
+        let store = job_store::open(&config, Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let env = Self { store, folder };
+        env.fill().await;
+        env
+    }
+
+    async fn fill(&self) {
+        let Leadership::Leader(epoch) = self
+            .store
+            .intake
+            .lead(&channel(), &owner("s"), TTL)
+            .await
+            .unwrap()
+        else {
+            panic!("nobody else leads");
+        };
+        let letter = DeadLetter {
+            event: EventId::new("bad").unwrap(),
+            replay_id: ReplayId::new(vec![1]),
+            undecodable: Undecodable {
+                reason: UndecodableReason::Malformed,
+                detail: "3 bytes left over".to_owned(),
+                schema_id: "s".to_owned(),
+                payload: vec![1, 2, 3],
+                fields: Vec::new(),
+            },
+        };
+        let gap = Gap {
+            from: None,
+            detail: "aged out".to_owned(),
+        };
+        self.store
+            .intake
+            .record_cursor_loss(&channel(), epoch, &gap)
+            .await
+            .unwrap();
+        let delivery = Delivery {
+            channel: channel(),
+            epoch,
+            entries: vec![Entry::DeadLetter(letter)],
+            cursor: ReplayId::new(vec![0, 255]),
+        };
+        self.store.intake.accept(&delivery).await.unwrap();
+        let order = WhmcsOrderId(41);
+        self.work(1, JobOutcome::Succeeded, &[Fact::Placed { order }])
+            .await;
+        let refusal = Refusal::new(Code::OrderEmpty, "no products");
+        self.work(
+            2,
+            JobOutcome::Failed,
+            &[Fact::Refused(refusal), Fact::Reported],
+        )
+        .await;
+        self.store
+            .intake
+            .enqueue(&[new_job("e3", order_id(3), None)])
+            .await
+            .unwrap();
+    }
+
+    async fn work(&self, n: u32, outcome: JobOutcome, facts: &[Fact]) {
+        let job = new_job(&format!("e{n}"), order_id(n), Some("k"));
+        self.store.intake.enqueue(&[job]).await.unwrap();
+        let claimed = self
+            .store
+            .queue
+            .claim(&owner("w"), 1, TTL)
+            .await
+            .unwrap()
+            .pop()
+            .unwrap();
+        let mut all = vec![Fact::Checked {
+            job: claimed.job.id.clone(),
+            idem_key: None,
+            number: Some(format!("{n:08}")),
+            account: AccountId::parse("001000000000001").ok(),
+        }];
+        if n == 1 {
+            let client = domain::key::ClientId(7);
+            let at = claimed.at;
+            let watermark = WhmcsOrderId(0);
+            all.extend([Fact::Client { client }, Fact::Placing { at, watermark }]);
+        }
+        all.extend_from_slice(facts);
+        self.store
+            .queue
+            .finish(&claimed.lease, outcome, &all, &[])
+            .await
+            .unwrap();
+        // Activity of the next order is newer.
+        let before = claimed.at;
+        while SystemClock.now() <= before + Duration::from_millis(5) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite:{}", self.file("jobs.db").display())
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command on this store.
+    pub(crate) async fn run(&self, words: &[&str]) -> Ran {
+        let url = self.url();
+        let words: Vec<_> = words
+            .iter()
+            .copied()
+            .chain(["--database-url", &url])
+            .collect();
+        run(&words).await
+    }
+
+    pub(crate) async fn json(&self, words: &[&str]) -> Value {
+        let words: Vec<_> = words.iter().copied().chain(["-o", "json"]).collect();
+        self.run(&words).await.json()
+    }
+
+    /// Acts as Ada.
+    pub(crate) async fn act(&self, words: &[&str]) -> Ran {
+        let words: Vec<_> = words
+            .iter()
+            .copied()
+            .chain(["--as", "ada", "--reason", "because", "-o", "json"])
+            .collect();
+        self.run(&words).await
+    }
+}

@@ -1,0 +1,60 @@
+//! Notifies an open screen that its content has changed.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use axum::response::sse::Event;
+use domain::ports::OrderQuery;
+
+use super::state::Console;
+use crate::problem::Problem;
+
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Sends an event on each change; the page then reloads its content.
+pub(super) async fn follow(
+    State(state): State<Arc<Console>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    state.for_api(&headers)?;
+    let streams = state.streams.clone();
+    streams.open(POLL_INTERVAL, None, move |known| {
+        let state = Arc::clone(&state);
+        async move {
+            match fingerprint(&state).await {
+                Some(current) if known.as_ref() != Some(&current) => {
+                    // Browsers ignore an event without data.
+                    let event = Event::default().event("change").data("screen");
+                    (Some(current), ControlFlow::Continue(Some(event)))
+                }
+                _ => (known, ControlFlow::Continue(None)),
+            }
+        }
+    })
+}
+
+/// A value that differs whenever a screen would.
+async fn fingerprint(state: &Console) -> Option<String> {
+    let reader = &state.reader;
+    let query = OrderQuery {
+        limit: 1,
+        ..OrderQuery::default()
+    };
+    let newest = reader.orders(&query).await.ok()?;
+    let queue = reader.queue_stats().await.ok()?;
+    let pauses = reader.pauses().await.ok()?;
+    let alerts = reader.alerts().await.ok()?;
+    let firing = alerts.iter().filter(|alert| alert.is_firing());
+    let firing: Vec<_> = firing.map(|alert| &alert.name).collect();
+    let newest = newest.first().map(|row| (row.order, row.updated_at));
+    Some(format!(
+        "{newest:?} {:?} {} {} {firing:?}",
+        queue.jobs,
+        queue.open_dead_letters,
+        pauses.len()
+    ))
+}

@@ -1,0 +1,58 @@
+//! What the console handlers share.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use domain::key::Channel;
+use domain::ports::{Clock, CrmOrders, JobIntake, JobReader};
+
+use super::error::PageError;
+use super::session::{Denied, Operator, Sessions};
+use crate::config::{Config, Links};
+use crate::event_stream::EventStreams;
+use crate::ports::Ports;
+use crate::problem::Problem;
+
+/// State of the console handlers.
+pub(crate) struct Console {
+    pub(super) crm: Arc<dyn CrmOrders>,
+    pub(super) reader: Arc<dyn JobReader>,
+    pub(super) intake: Arc<dyn JobIntake>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) channel: Channel,
+    pub(super) links: Links,
+    pub(super) streams: EventStreams,
+    pub(super) sessions: Sessions,
+    pub(super) secure_cookies: bool,
+}
+
+impl Console {
+    pub(crate) fn new(ports: Ports, config: Config, streams: EventStreams) -> Self {
+        Self {
+            crm: ports.crm,
+            reader: ports.reader,
+            intake: ports.intake,
+            clock: ports.clock,
+            channel: ports.channel,
+            links: config.links,
+            streams,
+            sessions: Sessions::new(config.ops, &*ports.entropy),
+            secure_cookies: config.secure_cookies,
+        }
+    }
+
+    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Operator, Denied> {
+        self.sessions
+            .authenticate(headers, self.clock.now(), self.clock.monotonic())
+    }
+
+    /// For the API: a denial is a problem document.
+    pub(super) fn for_api(&self, headers: &HeaderMap) -> Result<Operator, Problem> {
+        self.authenticate(headers).map_err(Problem::from)
+    }
+
+    /// For screens: whoever is not logged in is redirected to the login form.
+    pub(super) fn for_screen(&self, headers: &HeaderMap) -> Result<Operator, PageError> {
+        self.authenticate(headers).map_err(PageError::from)
+    }
+}

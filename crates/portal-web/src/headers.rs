@@ -1,0 +1,61 @@
+//! Headers of every response, and checks of request headers.
+
+use axum::extract::Request;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use crate::problem::Problem;
+use crate::request::has_local_host;
+
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
+    connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+    frame-ancestors 'none'";
+
+/// Where no token is checked, only requests to a name of this machine are answered.
+pub(crate) async fn require_local_host(request: Request, next: Next) -> Response {
+    match has_local_host(request.headers()) {
+        true => next.run(request).await,
+        false => Problem::nothing_here().into_response(),
+    }
+}
+
+/// Adds security headers and turns the framework's own errors into problem documents.
+pub(crate) async fn secure(response: Response) -> Response {
+    let mut response = as_problem(response);
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Only responses that are the same for everyone allow caching.
+    let public = |value: &HeaderValue| value.as_bytes().starts_with(b"public");
+    if !headers.get(CACHE_CONTROL).is_some_and(public) {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+    response
+}
+
+/// The framework rejects requests in plain text.
+fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let plain = content_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !status.is_client_error() || !plain {
+        return response;
+    }
+    let detail = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "The body is too large.",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body has the wrong content type.",
+        _ => "The address or the body cannot be read.",
+    };
+    Problem::new(status, detail).into_response()
+}
