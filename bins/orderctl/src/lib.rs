@@ -46,7 +46,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
         Noun::Pause(held) => commands::pause(held, screen).await,
         Noun::Resume(held) => commands::resume(held, screen).await,
         Noun::Reconcile(asked) => reconcile::run(asked, screen).await,
-        Noun::AuditEntry(asked) => commands::audit(&asked, screen).await,
+        Noun::Audit(asked) => commands::audit(&asked, screen).await,
         Noun::Db(verb) => db::run(verb, screen).await,
         Noun::Config(verb) => config::run(verb, screen),
         Noun::Doctor(asked) => doctor::run(asked, screen).await,

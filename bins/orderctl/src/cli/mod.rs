@@ -90,7 +90,7 @@ pub(crate) enum Noun {
     Reconcile(Reconcile),
     /// The audit log, newest first
     #[command(after_help = "Example:\n  orderctl audit --limit 10")]
-    AuditEntry(Recent),
+    Audit(Recent),
     /// The job store
     #[command(subcommand, after_help = "Example:\n  orderctl db status")]
     Db(DbVerb),
