@@ -27,7 +27,11 @@ pub(crate) async fn perform(
 ) -> Result<Exit, Stop> {
     let may = screen.may(what, care)?;
     if may {
-        match store.intake.act(act, &person.who, &person.reason).await? {
+        match store
+            .ports
+            .execute(act, &person.who, &person.reason)
+            .await?
+        {
             CommandResult::Done => {}
             CommandResult::NotFound => {
                 return Err(Stop::failed(format!(
@@ -69,7 +73,7 @@ pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit
 
 async fn dead_letters(asked: &DeadLetters, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let letters = store.reader.dead_letters(!asked.all, None, asked.limit);
+    let letters = store.ports.dead_letters(!asked.all, None, asked.limit);
     let table = Table {
         columns: show::LETTERS,
         rows: letters.await?.iter().map(show::letter).collect(),
@@ -83,7 +87,7 @@ async fn gaps(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
     let table = Table {
         columns: show::GAPS,
         rows: store
-            .reader
+            .ports
             .gaps(asked.limit)
             .await?
             .iter()
@@ -111,7 +115,7 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut letters = Vec::new();
     let mut after = None;
     loop {
-        let page = store.reader.dead_letters(true, after, PAGE).await?;
+        let page = store.ports.dead_letters(true, after, PAGE).await?;
         letters.extend(page.iter().map(|view| view.number));
         after = match page.last() {
             Some(last) => Some(last.number),
@@ -125,7 +129,7 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
         let Person { who, reason } = &asked.person;
         for letter in letters.iter().rev() {
             let act = AdminCommand::Redrive { letter: *letter };
-            let acted = store.intake.act(&act, who, reason).await?;
+            let acted = store.ports.execute(&act, who, reason).await?;
             done += usize::from(acted == CommandResult::Done);
         }
     }
@@ -169,8 +173,8 @@ pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit
 
 async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let view = store.reader.stream(&asked.channel).await?;
-    let pauses = store.reader.pauses().await?;
+    let view = store.ports.stream(&asked.channel).await?;
+    let pauses = store.ports.pauses().await?;
     let intake = Pausable::Intake(asked.channel.clone());
     let paused = pauses.iter().find(|pause| pause.what == intake);
     let cursor = view.cursor.as_ref();
@@ -198,7 +202,7 @@ async fn position(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> 
             show::maybe(paused.map(|pause| format!("{}: {}", pause.by, pause.reason))),
         ),
     ];
-    let history = store.reader.cursor_history(&asked.channel, HISTORY).await?;
+    let history = store.ports.cursor_history(&asked.channel, HISTORY).await?;
     let history: Vec<_> = history.iter().map(show::mark).collect();
     let mut value = show::stream(asked.channel.as_str(), &view, paused);
     value["history"] = history.iter().map(|(_, value)| value.clone()).collect();
@@ -248,7 +252,7 @@ async fn hold(
 
 pub(crate) async fn audit(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let lines = store.reader.audit(asked.limit).await?;
+    let lines = store.ports.audit(asked.limit).await?;
     screen.list(Table {
         columns: show::AUDIT,
         rows: lines.iter().map(show::audit).collect(),

@@ -15,16 +15,16 @@ const LOOK: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = orders::find(&*store.reader, &asked.one.order).await?.order;
+    let order = orders::find(&*store.ports, &asked.one.order).await?.order;
     let begun = Instant::now();
     let mut told = 0;
     // The last call of each job that was told.
     let mut called = HashMap::new();
     loop {
         // Jobs before facts: a job that has ended has recorded its last fact.
-        let jobs = store.reader.jobs_of(order).await?;
-        let facts = store.reader.facts_of(order).await?;
-        let mut calls = store.reader.calls_of(order).await?;
+        let jobs = store.ports.jobs_of(order).await?;
+        let facts = store.ports.facts_of(order).await?;
+        let mut calls = store.ports.calls_of(order).await?;
         align_calls(&facts, &mut calls);
         calls.retain(|call| {
             let last = called.entry(call.job.clone()).or_insert(0);

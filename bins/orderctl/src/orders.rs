@@ -4,7 +4,8 @@ use domain::id::OrderId;
 use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{OrderState, OrderStatus, Progress, RetryAnswer};
 use domain::ports::{
-    AdminCommand, CrmOrders, JobReader, OrderQuery, OrderRow, Provisioner, Wait, align_calls,
+    AdminCommand, OrderQuery, OrderRow, OrderViews, ProvisionerReads, RetryRequests, Wait,
+    align_calls,
 };
 use job_store::Store;
 use runtime::rfc3339;
@@ -44,7 +45,7 @@ async fn list(asked: OrdersList, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut rows = Vec::new();
     while rows.len() < asked.limit {
         query.limit = PAGE.min(asked.limit - rows.len());
-        let page = store.reader.orders(&query).await?;
+        let page = store.ports.orders(&query).await?;
         let Some(last) = page.last() else { break };
         query.after = Some((last.updated_at, last.order));
         rows.extend(page.iter().map(show::order));
@@ -58,7 +59,7 @@ async fn list(asked: OrdersList, screen: &mut Screen) -> Result<Exit, Stop> {
 }
 
 /// The one order that this text means.
-pub(crate) async fn find(reader: &dyn JobReader, text: &str) -> Result<OrderRow, Stop> {
+pub(crate) async fn find(reader: &dyn OrderViews, text: &str) -> Result<OrderRow, Stop> {
     let query = OrderQuery {
         text: Some(text.to_owned()),
         limit: 2,
@@ -78,10 +79,10 @@ pub(crate) async fn find(reader: &dyn JobReader, text: &str) -> Result<OrderRow,
 
 async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let row = find(&*store.reader, &asked.order).await?;
-    let jobs = store.reader.jobs_of(row.order).await?;
-    let facts = store.reader.facts_of(row.order).await?;
-    let mut calls = store.reader.calls_of(row.order).await?;
+    let row = find(&*store.ports, &asked.order).await?;
+    let jobs = store.ports.jobs_of(row.order).await?;
+    let facts = store.ports.facts_of(row.order).await?;
+    let mut calls = store.ports.calls_of(row.order).await?;
     align_calls(&facts, &mut calls);
     let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
@@ -128,7 +129,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn forget(asked: &ForgetWhmcs, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let row = find(&*store.reader, &asked.one.order).await?;
+    let row = find(&*store.ports, &asked.one.order).await?;
     let given = asked.whmcs_order.map(WhmcsOrderId);
     let Some(whmcs_order) = given.or(row.whmcs_order) else {
         return Err(Stop::failed(format!(
@@ -152,7 +153,7 @@ async fn ended_in_whmcs(
     whmcs_order: WhmcsOrderId,
 ) -> Result<(), Stop> {
     let systems = asked.outside.systems()?;
-    let facts = store.reader.facts_of(order).await?;
+    let facts = store.ports.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(client) = client_of(&state.progress) else {
         return Err(Stop::failed(format!(
@@ -186,7 +187,7 @@ pub(crate) fn client_of(progress: &Progress) -> Option<ClientId> {
 /// The intent goes into the audit log first and the answer after it, as in the console.
 async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let order = find(&*store.ports, &asked.one.order).await?.order;
     let crm = asked.crm.orders()?;
     let may = screen.may(
         &format!("ask Salesforce for another attempt at order {order}"),
@@ -196,11 +197,11 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut answer = None;
     if may {
         let intent = AdminCommand::RequestRetry { order };
-        store.intake.act(&intent, who, reason).await?;
+        store.ports.execute(&intent, who, reason).await?;
         let called = crm.request_retry(order).await;
         answer = called.as_ref().ok().copied();
         let act = AdminCommand::RetryRequested { order, answer };
-        store.intake.act(&act, who, reason).await?;
+        store.ports.execute(&act, who, reason).await?;
         called?;
     }
     let came = match answer {
@@ -227,7 +228,7 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let order = find(&*store.ports, &asked.one.order).await?.order;
     let care = Care {
         dry_run: asked.dry_run,
         yes: true,

@@ -8,7 +8,7 @@ use domain::key::{ClientId, CorrelationId, Marker, WhmcsOrderId};
 use domain::order::{
     ActivationStatus, OrderDetails, OrderState, Outcome, Plan, Progress, Report, WhmcsClient,
 };
-use domain::ports::{Clock, CrmOrders, NewClient, NewOrder, Provisioner};
+use domain::ports::{Clock, CrmOrders, NewClient, NewOrder, ProvisionerReads};
 use runtime::SystemClock;
 use serde_json::{Value, json};
 use whmcs::PlannedCall;
@@ -34,9 +34,9 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
     // An order that no event came for is not in the store, and may be planned all the same.
     let order = match OrderId::parse(&asked.one.order) {
         Ok(order) => order,
-        Err(_) => orders::find(&*store.reader, &asked.one.order).await?.order,
+        Err(_) => orders::find(&*store.ports, &asked.one.order).await?.order,
     };
-    let facts = store.reader.facts_of(order).await?;
+    let facts = store.ports.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(details) = systems.salesforce.details(order).await? else {
         return Err(Stop::failed(format!(

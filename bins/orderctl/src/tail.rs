@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use domain::key::JobId;
-use domain::ports::JobReader;
+use job_store::JobStore;
 use serde_json::{Value, json};
 
 use crate::cli::Tail;
@@ -26,7 +26,7 @@ struct Notified {
 
 pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let reader = &*store.reader;
+    let reader = &*store.ports;
     let begun = Instant::now();
     let mut told = before(reader, asked.last).await?;
     loop {
@@ -49,7 +49,7 @@ pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop>
 }
 
 /// What counts as told from the start: everything but the `last`.
-async fn before(reader: &dyn JobReader, last: usize) -> Result<Notified, Stop> {
+async fn before(reader: &dyn JobStore, last: usize) -> Result<Notified, Stop> {
     let jobs = reader.jobs(None, None, last.saturating_add(1)).await?;
     let letters = reader
         .dead_letters(false, None, last.saturating_add(1))
@@ -62,7 +62,7 @@ async fn before(reader: &dyn JobReader, last: usize) -> Result<Notified, Stop> {
 
 /// What came since, in the sequence of its coming.
 async fn new(
-    reader: &dyn JobReader,
+    reader: &dyn JobStore,
     told: &mut Notified,
 ) -> Result<Vec<(Vec<String>, Value)>, Stop> {
     let mut lines = Vec::new();

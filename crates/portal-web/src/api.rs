@@ -229,7 +229,7 @@ pub(crate) async fn place(
     let _turn = tokio::time::timeout(TURN, portal.placings.acquire())
         .await
         .map_err(|_| Problem::too_many(TURN))?;
-    let placed = portal.ports.crm.place(&request).await.map_err(|error| {
+    let placed = portal.ports.customers.place(&request).await.map_err(|error| {
         tracing::warn!(account = %request.account, key = %request.key, %error, "an order could not be placed");
         match error {
             CallError::Refused(_) => Problem::new(

@@ -8,7 +8,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware;
 use axum::routing::{get, post};
 use domain::key::Channel;
-use domain::ports::{Clock, CrmOrders, JobIntake, JobReader};
+use domain::ports::{
+    AdminCommands, AlertStore, Clock, CustomerOrders, EventViews, OrderViews, ProcessRegistry,
+    RetryRequests, Statistics,
+};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -31,12 +34,22 @@ const PLACINGS: usize = 16;
 /// What the portal needs of the outside.
 #[derive(Clone)]
 pub struct Ports {
-    /// Salesforce.
-    pub crm: Arc<dyn CrmOrders>,
-    /// The store, to look at.
-    pub reader: Arc<dyn JobReader>,
-    /// The store, for what operators do.
-    pub intake: Arc<dyn JobIntake>,
+    /// Customers' orders in Salesforce.
+    pub customers: Arc<dyn CustomerOrders>,
+    /// Retries in Salesforce.
+    pub retries: Arc<dyn RetryRequests>,
+    /// Orders and jobs.
+    pub orders: Arc<dyn OrderViews>,
+    /// Channels, dead letters and gaps.
+    pub events: Arc<dyn EventViews>,
+    /// The figures of rules and screens.
+    pub statistics: Arc<dyn Statistics>,
+    /// Operator commands and their pauses.
+    pub commands: Arc<dyn AdminCommands>,
+    /// The process registry.
+    pub processes: Arc<dyn ProcessRegistry>,
+    /// The states of alerts.
+    pub alerts: Arc<dyn AlertStore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// The channel whose stream the console shows.
@@ -92,8 +105,8 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
         }
     };
     let statuses = Statuses::new(
-        Arc::clone(&ports.crm),
-        Arc::clone(&ports.reader),
+        Arc::clone(&ports.customers),
+        Arc::clone(&ports.orders),
         Arc::clone(&ports.clock),
     );
     let portal = Arc::new(Portal {

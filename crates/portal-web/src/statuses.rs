@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::order::CustomerOrder;
-use domain::ports::{CallError, Clock, CrmOrders, JobReader, OrderQuery, OrderRow};
+use domain::ports::{CallError, Clock, CustomerOrders, OrderQuery, OrderRow, OrderViews};
 use domain::time::Timestamp;
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -49,7 +49,7 @@ type Slots = HashMap<OrderId, (Arc<AsyncMutex<Slot>>, Duration)>;
 
 /// Statuses of orders.
 pub(crate) struct Statuses {
-    reader: Arc<dyn JobReader>,
+    reader: Arc<dyn OrderViews>,
     clock: Arc<dyn Clock>,
     slots: Mutex<Slots>,
     asks: mpsc::Sender<Ask>,
@@ -59,8 +59,8 @@ pub(crate) struct Statuses {
 impl Statuses {
     /// Starts the task that asks Salesforce; it ends when the last handle is dropped.
     pub(crate) fn new(
-        crm: Arc<dyn CrmOrders>,
-        reader: Arc<dyn JobReader>,
+        crm: Arc<dyn CustomerOrders>,
+        reader: Arc<dyn OrderViews>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (asks, asked) = mpsc::channel(1024);
@@ -193,7 +193,7 @@ fn forget_some(slots: &mut Slots) {
 /// Asks for everything that came in while the last call was out: never more than one call at
 /// a time, however many orders are due.
 async fn ask_in_batches(
-    crm: Arc<dyn CrmOrders>,
+    crm: Arc<dyn CustomerOrders>,
     clock: Arc<dyn Clock>,
     mut asked: mpsc::Receiver<Ask>,
 ) {

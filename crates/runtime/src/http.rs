@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
-use domain::ports::JobReader;
+use domain::ports::StoreHealth;
 use serde_json::json;
 use settings::Problems;
 use tokio::net::TcpListener;
@@ -73,7 +73,7 @@ impl Check {
     }
 
     /// The job store, which every program needs.
-    pub async fn store(store: &dyn JobReader) -> Self {
+    pub async fn store(store: &dyn StoreHealth) -> Self {
         let problem = store.ping().await.err().map(|error| error.to_string());
         Self::required("store", problem)
     }

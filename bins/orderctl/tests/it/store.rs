@@ -40,7 +40,7 @@ async fn pauses_and_resumes_workers_and_intake() {
     let house = TestEnv::new().await;
     house.act(&["pause", "worker"]).await.json();
     house.act(&["pause", "intake"]).await.json();
-    let pauses = house.store.reader.pauses().await.unwrap();
+    let pauses = house.store.ports.pauses().await.unwrap();
     assert_eq!(pauses.len(), 2);
     let paused = house.json(&["cursor", "show"]).await["paused"].clone();
     let channel = "intake /event/OrderProvisionRequested__e";
@@ -50,7 +50,7 @@ async fn pauses_and_resumes_workers_and_intake() {
     );
     house.act(&["resume", "worker"]).await.json();
     house.act(&["resume", "intake"]).await.json();
-    assert!(house.store.reader.pauses().await.unwrap().is_empty());
+    assert!(house.store.ports.pauses().await.unwrap().is_empty());
     let again = house.act(&["resume", "worker"]).await;
     assert!(
         again.refused().contains("no such thing"),

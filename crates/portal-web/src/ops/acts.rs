@@ -273,7 +273,7 @@ impl Portal {
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, Problem> {
-        let acted = self.ports.intake.act(act, by, reason).await;
+        let acted = self.ports.commands.execute(act, by, reason).await;
         acted.map_err(|error| {
             tracing::warn!(act = act.name(), %error, "an operator's act may not have been done");
             Problem::unavailable(
@@ -294,7 +294,7 @@ impl Portal {
         for &order in orders {
             self.store_act(&AdminCommand::RequestRetry { order }, by, reason)
                 .await?;
-            let answer = match self.ports.crm.request_retry(order).await {
+            let answer = match self.ports.retries.request_retry(order).await {
                 Ok(answer) => Some(answer),
                 Err(error) => {
                     tracing::warn!(%order, %error, "Salesforce was not asked for another attempt");

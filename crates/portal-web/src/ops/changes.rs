@@ -49,17 +49,17 @@ pub(super) async fn follow(
 
 /// What differs whenever a screen would.
 async fn print(portal: &Portal) -> Option<String> {
-    let reader = &portal.ports.reader;
+    let ports = &portal.ports;
     let query = OrderQuery {
         limit: 1,
         ..OrderQuery::default()
     };
-    let newest = reader.orders(&query).await.ok()?;
+    let newest = ports.orders.orders(&query).await.ok()?;
     let (queue_stats, pauses) = (
-        reader.queue_stats().await.ok()?,
-        reader.pauses().await.ok()?,
+        ports.statistics.queue_stats().await.ok()?,
+        ports.commands.pauses().await.ok()?,
     );
-    let alerts = reader.alerts().await.ok()?;
+    let alerts = ports.alerts.alerts().await.ok()?;
     let firing = alerts.iter().filter(|alert| alert.is_firing());
     let firing: Vec<_> = firing.map(|alert| &alert.name).collect();
     let newest = newest.first().map(|row| (row.order, row.updated_at));

@@ -66,7 +66,7 @@ pub(super) async fn orders(
     portal.operator_program(&headers)?;
     let rows = portal
         .ports
-        .reader
+        .orders
         .orders(&wanted.query())
         .await
         .map_err(store)?;

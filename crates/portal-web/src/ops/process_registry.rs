@@ -109,7 +109,7 @@ pub(super) async fn processes(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     portal.operator_program(&headers)?;
-    let views = portal.ports.reader.processes().await.map_err(store)?;
+    let views = portal.ports.processes.processes().await.map_err(store)?;
     let views: Vec<_> = views.iter().map(process).collect();
     Ok(Json(json!({"processes": views})))
 }
@@ -119,7 +119,7 @@ pub(super) async fn alerts(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     portal.operator_program(&headers)?;
-    let alerts = portal.ports.reader.alerts().await.map_err(store)?;
+    let alerts = portal.ports.alerts.alerts().await.map_err(store)?;
     let mut alerts: Vec<_> = alerts.iter().collect();
     // What fires comes first; what never fired and is calm says nothing.
     alerts.retain(|alert| alert.pending_since.is_some() || alert.firing_since.is_some());
@@ -131,7 +131,7 @@ pub(super) async fn alerts(
 impl Portal {
     /// The alerts that fire, the gravest first.
     pub(super) async fn firing(&self) -> Result<Vec<Alert>, Problem> {
-        let mut alerts = self.ports.reader.alerts().await.map_err(store)?;
+        let mut alerts = self.ports.alerts.alerts().await.map_err(store)?;
         alerts.retain(Alert::is_firing);
         alerts.sort_by_key(|alert| (alert.severity != "page", alert.firing_since));
         Ok(alerts)

@@ -149,11 +149,19 @@ fn token(operator: Operator) -> String {
 
 impl Portal {
     pub(super) async fn overview(&self) -> Result<Overview, Problem> {
-        let reader = &self.ports.reader;
+        let ports = &self.ports;
         let now = self.ports.clock.now();
-        let finished_jobs = reader.finished_jobs(now - DAY, MANY).await.map_err(store)?;
-        let stream = reader.stream(&self.ports.channel).await.map_err(store)?;
-        let queue_stats = reader.queue_stats().await.map_err(store)?;
+        let finished_jobs = ports
+            .statistics
+            .finished_jobs(now - DAY, MANY)
+            .await
+            .map_err(store)?;
+        let stream = ports
+            .events
+            .stream(&self.ports.channel)
+            .await
+            .map_err(store)?;
+        let queue_stats = ports.statistics.queue_stats().await.map_err(store)?;
         let attention = self.failed_orders(None, 100).await?;
         let (flow, hours_left) = stream_words(&stream, now);
         let need = attention.len() as u64 + queue_stats.open_dead_letters;
@@ -169,7 +177,7 @@ impl Portal {
             queue_stats,
             numbers: Numbers::of(&finished_jobs, now),
             charts: Charts::of(&finished_jobs, now),
-            pauses: reader.pauses().await.map_err(store)?,
+            pauses: ports.commands.pauses().await.map_err(store)?,
             attention,
             now,
         })
@@ -190,7 +198,7 @@ impl Portal {
         let mut open = Vec::new();
         // Those that were seen to must not hide the others behind them.
         for _ in 0..PAGES {
-            let rows = self.ports.reader.orders(&query).await.map_err(store)?;
+            let rows = self.ports.orders.orders(&query).await.map_err(store)?;
             query.after = rows
                 .last()
                 .filter(|_| rows.len() == limit)
@@ -209,21 +217,22 @@ impl Portal {
         &self,
         order: OrderId,
     ) -> Result<(Option<OrderRow>, Vec<Moment>, Option<Wait>), Problem> {
-        let reader = &self.ports.reader;
+        let ports = &self.ports;
         let query = OrderQuery {
             text: Some(order.to_string()),
             limit: 1,
             ..OrderQuery::default()
         };
-        let row = reader
+        let row = ports
+            .orders
             .orders(&query)
             .await
             .map_err(store)?
             .into_iter()
             .next();
-        let jobs = reader.jobs_of(order).await.map_err(store)?;
-        let facts = reader.facts_of(order).await.map_err(store)?;
-        let calls = reader.calls_of(order).await.map_err(store)?;
+        let jobs = ports.orders.jobs_of(order).await.map_err(store)?;
+        let facts = ports.orders.facts_of(order).await.map_err(store)?;
+        let calls = ports.orders.calls_of(order).await.map_err(store)?;
         let wait = Wait::of(&jobs, &facts);
         Ok((row, timeline(&jobs, &facts, &calls), wait))
     }
@@ -283,7 +292,7 @@ pub(super) async fn orders(
 ) -> Result<Response, Turned> {
     portal.operator_person(&headers)?;
     let query = wanted.query();
-    let rows = portal.ports.reader.orders(&query).await.map_err(store)?;
+    let rows = portal.ports.orders.orders(&query).await.map_err(store)?;
     Ok(html(&OrdersPage {
         links: portal.links.clone(),
         more: next_page(&rows),
@@ -341,10 +350,10 @@ pub(super) async fn system(
 }
 
 async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, Problem> {
-    let (reader, channel) = (&portal.ports.reader, &portal.ports.channel);
-    let pauses = reader.pauses().await.map_err(store)?;
+    let (ports, channel) = (&portal.ports, &portal.ports.channel);
+    let pauses = ports.commands.pauses().await.map_err(store)?;
     let held = |what: &Pausable| pauses.iter().any(|pause| pause.what == *what);
-    let stream = reader.stream(channel).await.map_err(store)?;
+    let stream = ports.events.stream(channel).await.map_err(store)?;
     Ok(SystemPage {
         may_act: operator.may_act,
         csrf: token(operator),
@@ -354,14 +363,22 @@ async fn system_page(portal: &Portal, operator: Operator) -> Result<SystemPage, 
             .as_ref()
             .map(|(owner, _, until)| (owner.to_string(), time::plain(*until))),
         stream,
-        queue_stats: reader.queue_stats().await.map_err(store)?,
+        queue_stats: ports.statistics.queue_stats().await.map_err(store)?,
         worker_paused: held(&Pausable::Worker),
         intake_paused: held(&Pausable::Intake(channel.clone())),
         pauses,
-        letters: reader.dead_letters(true, None, PAGE).await.map_err(store)?,
-        gaps: reader.gaps(20).await.map_err(store)?,
-        marks: reader.cursor_history(channel, 50).await.map_err(store)?,
-        audit: reader.audit(PAGE).await.map_err(store)?,
-        processes: reader.processes().await.map_err(store)?,
+        letters: ports
+            .events
+            .dead_letters(true, None, PAGE)
+            .await
+            .map_err(store)?,
+        gaps: ports.events.gaps(20).await.map_err(store)?,
+        marks: ports
+            .events
+            .cursor_history(channel, 50)
+            .await
+            .map_err(store)?,
+        audit: ports.commands.audit(PAGE).await.map_err(store)?,
+        processes: ports.processes.processes().await.map_err(store)?,
     })
 }

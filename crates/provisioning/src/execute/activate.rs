@@ -16,7 +16,7 @@ impl Attempt<'_> {
         order: WhmcsOrderId,
         so_far: &ActivationProgress,
     ) -> Result<Flow, StoreError> {
-        let seen = match self.ports.provisioner.order(client, order).await {
+        let seen = match self.ports.reads.order(client, order).await {
             Ok(Some(seen)) => seen,
             Ok(None) => {
                 let detail = format!("WHMCS order {order} does not exist any more");
@@ -30,7 +30,7 @@ impl Attempt<'_> {
             seen.lines.iter().filter_map(|line| line.product).collect();
         products.sort_unstable();
         products.dedup();
-        let catalogue = match self.ports.provisioner.catalogue(&products).await {
+        let catalogue = match self.ports.reads.catalogue(&products).await {
             Ok(entries) => entries.unwrap_or_default(),
             Err(error) => return self.after_no_effect(error).await,
         };

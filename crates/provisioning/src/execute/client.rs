@@ -21,7 +21,7 @@ impl Attempt<'_> {
             Ok(contact) => contact,
             Err(refusal) => return self.fail(refusal).await,
         };
-        match self.ports.provisioner.client_by_email(&contact.email).await {
+        match self.ports.reads.client_by_email(&contact.email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
             Ok(None) => self.create_client(details, contact).await,
             Err(error) => self.after_no_effect(error).await,
@@ -37,7 +37,7 @@ impl Attempt<'_> {
         let Some(id) = text.parse().ok().filter(|id| *id > 0).map(ClientId) else {
             return self.fail(not_found(text)).await;
         };
-        match self.ports.provisioner.client(id).await {
+        match self.ports.reads.client(id).await {
             Ok(Some(client)) => match self.usable(details, &client) {
                 Ok(()) => self.record(Fact::Client { client: client.id }).await,
                 Err(refusal) => self.fail(refusal).await,
@@ -117,7 +117,7 @@ impl Attempt<'_> {
         if !self.settings.override_prices || details.currency.is_none() {
             return self.adopt_client(details, created).await;
         }
-        match self.ports.provisioner.client(id).await {
+        match self.ports.reads.client(id).await {
             Ok(seen) => self.adopt_client(details, seen.unwrap_or(created)).await,
             Err(error) => self.after_no_effect(error).await,
         }
@@ -131,7 +131,7 @@ impl Attempt<'_> {
         email: &str,
         refusal: Refusal,
     ) -> Result<Flow, StoreError> {
-        match self.ports.provisioner.client_by_email(email).await {
+        match self.ports.reads.client_by_email(email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
             Ok(None) => self.fail(refusal).await,
             Err(error) => self.after_no_effect(error).await,
@@ -152,7 +152,7 @@ impl Attempt<'_> {
             Ok(contact) => contact,
             Err(refusal) => return self.fail(refusal).await,
         };
-        match self.ports.provisioner.client_by_email(&contact.email).await {
+        match self.ports.reads.client_by_email(&contact.email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
             Ok(None) if empty_searches == 0 => {
                 self.record(Fact::SearchedEmpty { at: self.now() }).await
