@@ -4,4 +4,6 @@ pub mod crash_points;
 mod ports;
 pub mod staff;
 
-pub use ports::{crashing_intake_ports, crashing_portal_ports, crashing_worker_ports};
+pub use ports::{
+    crashing_intake_ports, crashing_monitoring_ports, crashing_portal_ports, crashing_worker_ports,
+};

@@ -12,10 +12,12 @@ use domain::order::{
     RetryAnswer, WhmcsClient, WhmcsOrder,
 };
 use domain::ports::{
-    AdminCommand, Alert, Batch, CallError, CallRecord, CatalogueEntry, Claimed, CommandResult,
-    CrmOrders, Cursor, DeadLetter, DeadLetterView, Delivery, Epoch, EventSource, EventStream, Gap,
-    JobIntake, JobQueue, Leadership, NewClient, NewOrder, Pending, PlaceAnswer, ProcessReport,
-    Provisioner, Pruned, Release, ReportAnswer, Start, StoreError, StreamError, Undecodable,
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, Batch, CallError, CallRecord,
+    CatalogueEntry, Claimed, CommandResult, CrmOrders, Cursor, CustomerOrders, DeadLetter,
+    DeadLetterView, Delivery, Epoch, EventIntake, EventSource, EventStream, Gap, JobQueue,
+    LeaderElection, Leadership, NewClient, NewOrder, Pause, PlaceAnswer, Provisioner,
+    ProvisionerReads, Release, ReportAnswer, RetryRequests, Start, StoreError, StreamError,
+    Undecodable,
 };
 
 use crate::crash_points::{CrashPoints, Side};
@@ -29,6 +31,7 @@ pub fn crashing_worker_ports(
     provisioning::Ports {
         queue: Crashing::around(ports.queue, &crash_points),
         crm: Crashing::around(ports.crm, &crash_points),
+        reads: Crashing::around(ports.reads, &crash_points),
         provisioner: Crashing::around(ports.provisioner, &crash_points),
         ..ports
     }
@@ -42,6 +45,7 @@ pub fn crashing_intake_ports(
 ) -> intake::Ports {
     intake::Ports {
         source: Crashing::around(ports.source, &crash_points),
+        election: Crashing::around(ports.election, &crash_points),
         store: Crashing::around(ports.store, &crash_points),
         ..ports
     }
@@ -54,8 +58,22 @@ pub fn crashing_portal_ports(
     crash_points: Arc<CrashPoints>,
 ) -> portal_web::Ports {
     portal_web::Ports {
-        crm: Crashing::around(ports.crm, &crash_points),
-        intake: Crashing::around(ports.intake, &crash_points),
+        customers: Crashing::around(ports.customers, &crash_points),
+        retries: Crashing::around(ports.retries, &crash_points),
+        commands: Crashing::around(ports.commands, &crash_points),
+        ..ports
+    }
+}
+
+/// The ports of alerting, wrapped with crash points.
+#[must_use]
+pub fn crashing_monitoring_ports(
+    ports: monitoring::Ports,
+    crash_points: Arc<CrashPoints>,
+) -> monitoring::Ports {
+    monitoring::Ports {
+        election: Crashing::around(ports.election, &crash_points),
+        alerts: Crashing::around(ports.alerts, &crash_points),
         ..ports
     }
 }
@@ -142,8 +160,8 @@ impl JobQueue for Crashing<dyn JobQueue> {
         self.of(lease.order, "queue.finish", call).await
     }
 
-    async fn wait(&self, limit: Duration) {
-        self.inner.wait(limit).await;
+    async fn wait_for_work(&self, limit: Duration) {
+        self.inner.wait_for_work(limit).await;
     }
 }
 
@@ -175,16 +193,10 @@ impl CrmOrders for Crashing<dyn CrmOrders> {
         self.at("salesforce.report", self.inner.report(order, report))
             .await
     }
+}
 
-    async fn pending(
-        &self,
-        older_than: Duration,
-        after: Option<OrderId>,
-        limit: usize,
-    ) -> Result<Vec<Pending>, CallError> {
-        self.inner.pending(older_than, after, limit).await
-    }
-
+#[async_trait]
+impl CustomerOrders for Crashing<dyn CustomerOrders> {
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
         self.at("salesforce.place", self.inner.place(request)).await
     }
@@ -192,7 +204,10 @@ impl CrmOrders for Crashing<dyn CrmOrders> {
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
         self.inner.customer_orders(orders).await
     }
+}
 
+#[async_trait]
+impl RetryRequests for Crashing<dyn RetryRequests> {
     async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         self.at("salesforce.ask_again", self.inner.request_retry(order))
             .await
@@ -200,7 +215,7 @@ impl CrmOrders for Crashing<dyn CrmOrders> {
 }
 
 #[async_trait]
-impl Provisioner for Crashing<dyn Provisioner> {
+impl ProvisionerReads for Crashing<dyn ProvisionerReads> {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.at("whmcs.client", self.inner.client(client)).await
     }
@@ -236,6 +251,13 @@ impl Provisioner for Crashing<dyn Provisioner> {
             .await
     }
 
+    async fn probe(&self) -> Result<(), CallError> {
+        self.inner.probe().await
+    }
+}
+
+#[async_trait]
+impl Provisioner for Crashing<dyn Provisioner> {
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
         let call = self.inner.create_client(client);
         self.at("whmcs.create_client", call).await
@@ -254,10 +276,6 @@ impl Provisioner for Crashing<dyn Provisioner> {
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
         let call = self.inner.create_service(service);
         self.at("whmcs.create_service", call).await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.inner.probe().await
     }
 }
 
@@ -307,7 +325,7 @@ impl EventStream for CrashingStream {
 }
 
 #[async_trait]
-impl JobIntake for Crashing<dyn JobIntake> {
+impl LeaderElection for Crashing<dyn LeaderElection> {
     async fn lead(
         &self,
         channel: &Channel,
@@ -325,7 +343,10 @@ impl JobIntake for Crashing<dyn JobIntake> {
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
         self.inner.resign(channel, owner).await
     }
+}
 
+#[async_trait]
+impl EventIntake for Crashing<dyn EventIntake> {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         self.at("store.cursor", self.inner.cursor(channel)).await
     }
@@ -369,29 +390,32 @@ impl JobIntake for Crashing<dyn JobIntake> {
         let call = self.inner.redrive(channel, epoch, letter, read);
         self.at("store.redrive", call).await
     }
+}
 
-    async fn act(
+#[async_trait]
+impl AdminCommands for Crashing<dyn AdminCommands> {
+    async fn execute(
         &self,
         command: &AdminCommand,
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
         let name = format!("store.act {}", command.name());
-        self.at(&name, self.inner.act(command, by, reason)).await
+        self.at(&name, self.inner.execute(command, by, reason))
+            .await
     }
 
-    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
-        self.inner.prune(older_than).await
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        self.inner.pauses().await
     }
 
-    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
-        self.inner.report_process(report).await
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        self.inner.audit(limit).await
     }
+}
 
-    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
-        self.inner.retire_process(id).await
-    }
-
+#[async_trait]
+impl AlertStore for Crashing<dyn AlertStore> {
     async fn save_alerts(
         &self,
         watch: &Channel,
@@ -405,5 +429,9 @@ impl JobIntake for Crashing<dyn JobIntake> {
         let name = format!("store.save_alerts {state}");
         self.at(&name, self.inner.save_alerts(watch, epoch, alerts))
             .await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.inner.alerts().await
     }
 }

@@ -28,8 +28,8 @@ pub(crate) async fn perform(
     let confirmed = screen.confirm(what, care)?;
     if confirmed {
         match store
-            .intake
-            .act(command, &person.who, &person.reason)
+            .ports
+            .execute(command, &person.who, &person.reason)
             .await?
         {
             CommandResult::Done => {}
@@ -72,7 +72,7 @@ pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit
 
 async fn dead_letters(asked: &DeadLetters, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let letters = store.reader.dead_letters(!asked.all, None, asked.limit);
+    let letters = store.ports.dead_letters(!asked.all, None, asked.limit);
     let table = Table {
         columns: show::DEAD_LETTERS,
         rows: letters.await?.iter().map(show::dead_letter).collect(),
@@ -86,7 +86,7 @@ async fn gaps(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
     let table = Table {
         columns: show::GAPS,
         rows: store
-            .reader
+            .ports
             .gaps(asked.limit)
             .await?
             .iter()
@@ -114,7 +114,7 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut letters = Vec::new();
     let mut after = None;
     loop {
-        let page = store.reader.dead_letters(true, after, PAGE).await?;
+        let page = store.ports.dead_letters(true, after, PAGE).await?;
         letters.extend(page.iter().map(|view| view.number));
         after = match page.last() {
             Some(last) => Some(last.number),
@@ -128,7 +128,7 @@ async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
         let Person { who, reason } = &asked.person;
         for letter in letters.iter().rev() {
             let command = AdminCommand::Redrive { letter: *letter };
-            let acted = store.intake.act(&command, who, reason).await?;
+            let acted = store.ports.execute(&command, who, reason).await?;
             done += usize::from(acted == CommandResult::Done);
         }
     }
@@ -172,8 +172,8 @@ pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit
 
 async fn show_cursor(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let view = store.reader.stream(&asked.channel).await?;
-    let pauses = store.reader.pauses().await?;
+    let view = store.ports.stream(&asked.channel).await?;
+    let pauses = store.ports.pauses().await?;
     let intake = Pausable::Intake(asked.channel.clone());
     let paused = pauses.iter().find(|pause| pause.what == intake);
     let cursor = view.cursor.as_ref();
@@ -201,7 +201,7 @@ async fn show_cursor(asked: &OfChannel, screen: &mut Screen) -> Result<Exit, Sto
             show::maybe(paused.map(|pause| format!("{}: {}", pause.by, pause.reason))),
         ),
     ];
-    let history = store.reader.cursor_history(&asked.channel, HISTORY).await?;
+    let history = store.ports.cursor_history(&asked.channel, HISTORY).await?;
     let history: Vec<_> = history.iter().map(show::mark).collect();
     let mut value = show::stream(asked.channel.as_str(), &view, paused);
     value["history"] = history.iter().map(|(_, value)| value.clone()).collect();
@@ -251,7 +251,7 @@ async fn pause_or_resume(
 
 pub(crate) async fn audit(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let lines = store.reader.audit(asked.limit).await?;
+    let lines = store.ports.audit(asked.limit).await?;
     screen.list(Table {
         columns: show::AUDIT,
         rows: lines.iter().map(show::audit).collect(),

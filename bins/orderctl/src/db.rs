@@ -140,7 +140,7 @@ async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
         "openDeadLetters": null,
     });
     if status == "current" {
-        let reader = connect::store(store).await?.reader;
+        let reader = connect::store(store).await?.ports;
         let queue_stats = reader.queue_stats().await?;
         for (state, count) in &queue_stats.jobs {
             lines.push((*state, count.to_string()));
@@ -221,7 +221,7 @@ async fn prune(asked: &Prune, screen: &mut Screen) -> Result<Exit, Stop> {
     );
     let done = screen.confirm(&what, asked.care)?;
     let pruned = match done {
-        true => store.intake.prune(asked.older_than).await?,
+        true => store.ports.prune(asked.older_than).await?,
         false => found,
     };
     let lines = [

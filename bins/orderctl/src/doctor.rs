@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use domain::key::{ClientId, ProductId};
-use domain::ports::{CallError, Provisioner};
+use domain::ports::{CallError, ProvisionerReads};
 use outbound::{ClientOptions, Roots};
 use serde_json::json;
 

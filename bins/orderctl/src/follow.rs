@@ -16,16 +16,16 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let order = find(&*store.ports, &asked.one.order).await?.order;
     let begun = Instant::now();
     let mut printed = 0;
     // The last printed call of each job.
     let mut last_calls = HashMap::new();
     loop {
         // Jobs before facts: a finished job has recorded its last fact.
-        let jobs = store.reader.jobs_of(order).await?;
-        let facts = store.reader.facts_of(order).await?;
-        let mut calls = store.reader.calls_of(order).await?;
+        let jobs = store.ports.jobs_of(order).await?;
+        let facts = store.ports.facts_of(order).await?;
+        let mut calls = store.ports.calls_of(order).await?;
         align_calls(&facts, &mut calls);
         calls.retain(|call| {
             let last = last_calls.entry(call.job.clone()).or_insert(0);

@@ -15,7 +15,7 @@ pub(crate) async fn run(verb: JobsVerb, screen: &mut Screen) -> Result<Exit, Sto
 
 async fn list(asked: &JobsList, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let jobs = store.reader.jobs(asked.state, None, asked.limit).await?;
+    let jobs = store.ports.jobs(asked.state, None, asked.limit).await?;
     let table = Table {
         columns: show::JOBS,
         rows: jobs.iter().map(show::job).collect(),
@@ -27,7 +27,7 @@ async fn list(asked: &JobsList, screen: &mut Screen) -> Result<Exit, Stop> {
 async fn one(asked: &OneJob, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
     let found = match JobId::new(asked.job.as_str()) {
-        Some(id) => store.reader.job(&id).await?,
+        Some(id) => store.ports.job(&id).await?,
         None => None,
     };
     let Some(view) = found else {

@@ -2,12 +2,12 @@
 
 use domain::key::ClientId;
 use domain::order::Progress;
-use domain::ports::{JobReader, OrderQuery, OrderRow};
+use domain::ports::{OrderQuery, OrderRow, OrderViews};
 
 use crate::screen::Stop;
 
 /// Finds the one order with this id or number.
-pub(crate) async fn find(reader: &dyn JobReader, text: &str) -> Result<OrderRow, Stop> {
+pub(crate) async fn find(reader: &dyn OrderViews, text: &str) -> Result<OrderRow, Stop> {
     let query = OrderQuery {
         text: Some(text.to_owned()),
         limit: 2,

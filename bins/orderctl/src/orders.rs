@@ -3,7 +3,7 @@
 use domain::id::OrderId;
 use domain::key::WhmcsOrderId;
 use domain::order::{OrderState, OrderStatus, RetryAnswer};
-use domain::ports::{AdminCommand, CrmOrders, OrderQuery, Provisioner, Wait, align_calls};
+use domain::ports::{AdminCommand, OrderQuery, ProvisionerReads, RetryRequests, Wait, align_calls};
 use job_store::Store;
 use runtime::rfc3339;
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn list(asked: OrdersList, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut rows = Vec::new();
     while rows.len() < asked.limit {
         query.limit = PAGE.min(asked.limit - rows.len());
-        let page = store.reader.orders(&query).await?;
+        let page = store.ports.orders(&query).await?;
         let Some(last) = page.last() else { break };
         query.after = Some((last.updated_at, last.order));
         rows.extend(page.iter().map(show::order));
@@ -56,10 +56,10 @@ async fn list(asked: OrdersList, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let row = find(&*store.reader, &asked.order).await?;
-    let jobs = store.reader.jobs_of(row.order).await?;
-    let facts = store.reader.facts_of(row.order).await?;
-    let mut calls = store.reader.calls_of(row.order).await?;
+    let row = find(&*store.ports, &asked.order).await?;
+    let jobs = store.ports.jobs_of(row.order).await?;
+    let facts = store.ports.facts_of(row.order).await?;
+    let mut calls = store.ports.calls_of(row.order).await?;
     align_calls(&facts, &mut calls);
     let timeline = show::timeline(&facts, &calls);
     let entry = row.code.map(domain::failure::Code::entry);
@@ -106,7 +106,7 @@ async fn one(asked: &OneOrder, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn forget(asked: &ForgetWhmcs, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let row = find(&*store.reader, &asked.one.order).await?;
+    let row = find(&*store.ports, &asked.one.order).await?;
     let given = asked.whmcs_order.map(WhmcsOrderId);
     let Some(whmcs_order) = given.or(row.whmcs_order) else {
         return Err(Stop::failed(format!(
@@ -129,7 +129,7 @@ async fn ensure_not_live(
     whmcs_order: WhmcsOrderId,
 ) -> Result<(), Stop> {
     let systems = asked.systems.systems()?;
-    let facts = store.reader.facts_of(order).await?;
+    let facts = store.ports.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(client) = client_of(&state.progress) else {
         return Err(Stop::failed(format!(
@@ -151,7 +151,7 @@ async fn ensure_not_live(
 /// The audit log gets the intent before the call and the answer after it.
 async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let order = find(&*store.ports, &asked.one.order).await?.order;
     let crm = asked.crm.orders()?;
     let confirmed = screen.confirm(
         &format!("request another attempt for order {order} in Salesforce"),
@@ -161,11 +161,11 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let mut answer = None;
     if confirmed {
         let intent = AdminCommand::RequestRetry { order };
-        store.intake.act(&intent, who, reason).await?;
+        store.ports.execute(&intent, who, reason).await?;
         let called = crm.request_retry(order).await;
         answer = called.as_ref().ok().copied();
         let command = AdminCommand::RetryRequested { order, answer };
-        store.intake.act(&command, who, reason).await?;
+        store.ports.execute(&command, who, reason).await?;
         called?;
     }
     let result = match answer {
@@ -192,7 +192,7 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
-    let order = find(&*store.reader, &asked.one.order).await?.order;
+    let order = find(&*store.ports, &asked.one.order).await?.order;
     let care = Care {
         dry_run: asked.dry_run,
         yes: true,

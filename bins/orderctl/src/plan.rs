@@ -13,7 +13,7 @@ use domain::order::{
     client_lookup, gone, item_reports, match_orders, modules_in, next, next_activation_action,
     place_order, report, resolve_client, verify_placed,
 };
-use domain::ports::{CatalogueEntry, Clock, CrmOrders, Provisioner};
+use domain::ports::{CatalogueEntry, Clock, CrmOrders, ProvisionerReads};
 use domain::time::Timestamp;
 use runtime::SystemClock;
 use serde_json::{Value, json};
@@ -37,9 +37,9 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
     // An order without an event is not in the store, and can be planned all the same.
     let order = match OrderId::parse(&asked.one.order) {
         Ok(order) => order,
-        Err(_) => find(&*store.reader, &asked.one.order).await?.order,
+        Err(_) => find(&*store.ports, &asked.one.order).await?.order,
     };
-    let facts = store.reader.facts_of(order).await?;
+    let facts = store.ports.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(details) = systems.salesforce.details(order).await? else {
         return Err(Stop::failed(format!(

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use domain::key::JobId;
-use domain::ports::JobReader;
+use job_store::JobStore;
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -26,7 +26,7 @@ struct Position {
 
 pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let reader = &*store.reader;
+    let reader = &*store.ports;
     let begun = Instant::now();
     let mut position = start(reader, asked.last).await?;
     loop {
@@ -49,7 +49,7 @@ pub(crate) async fn run(asked: &Tail, screen: &mut Screen) -> Result<Exit, Stop>
 }
 
 /// The position that leaves the `last` ones to be printed.
-async fn start(reader: &dyn JobReader, last: usize) -> Result<Position, Stop> {
+async fn start(reader: &dyn JobStore, last: usize) -> Result<Position, Stop> {
     let jobs = reader.jobs(None, None, last.saturating_add(1)).await?;
     let dead_letters = reader
         .dead_letters(false, None, last.saturating_add(1))
@@ -62,7 +62,7 @@ async fn start(reader: &dyn JobReader, last: usize) -> Result<Position, Stop> {
 
 /// New jobs and dead letters in order of arrival.
 async fn new(
-    reader: &dyn JobReader,
+    reader: &dyn JobStore,
     position: &mut Position,
 ) -> Result<Vec<(Vec<String>, Value)>, Stop> {
     let mut lines = Vec::new();

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, ConditionKind, JobReader};
+use domain::ports::{Clock, ConditionKind, EventViews, StoreHealth};
 use error_chain::chain;
 use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
@@ -15,7 +15,8 @@ use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
 
 pub(crate) struct Health {
-    pub(crate) store: Arc<dyn JobReader>,
+    pub(crate) store: Arc<dyn StoreHealth>,
+    pub(crate) events: Arc<dyn EventViews>,
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) crm: Arc<RestOrders>,
     pub(crate) channel: Channel,
@@ -63,12 +64,12 @@ impl Health {
             true => Some(self.stream().await),
             false => None,
         };
-        runtime::sf_events(&*self.store, &self.channel, health, &*self.clock).await
+        runtime::sf_events(&*self.events, &self.channel, health, &*self.clock).await
     }
 
     /// Whoever leads holds a lease, and moves the cursor with every message.
     async fn stream(&self) -> StreamHealth {
-        let (stream, problem) = match self.store.stream(&self.channel).await {
+        let (stream, problem) = match self.events.stream(&self.channel).await {
             Ok(stream) => (stream, None),
             Err(error) => (Default::default(), Some(chain(&error).to_string())),
         };

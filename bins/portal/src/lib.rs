@@ -103,16 +103,22 @@ async fn serve_with(
         pool_idle: Duration::from_secs(20),
     };
     let ports = Ports {
-        crm: Arc::clone(&crm) as _,
-        reader: Arc::clone(&store.reader),
-        intake: Arc::clone(&store.intake),
+        customers: Arc::clone(&crm) as _,
+        retries: Arc::clone(&crm) as _,
+        orders: store.ports.clone(),
+        events: store.ports.clone(),
+        statistics: store.ports.clone(),
+        commands: store.ports.clone(),
+        processes: store.ports.clone(),
+        alerts: store.ports.clone(),
         clock: Arc::clone(&clock),
         entropy: Arc::new(OsEntropy),
         channel: config.channel.clone(),
         http: outbound::build(&options, &roots).map_err(Failure::run)?,
     };
     let health = Arc::new(Health {
-        store: Arc::clone(&store.reader),
+        store: store.ports.clone(),
+        events: store.ports.clone(),
         tokens,
         crm,
         channel: config.channel,
@@ -125,8 +131,13 @@ async fn serve_with(
     let observing = Arc::clone(&health);
     let watching = tokio::spawn(monitoring::run(
         monitoring::Ports {
-            store: store.intake,
-            reader: store.reader,
+            election: store.ports.clone(),
+            orders: store.ports.clone(),
+            events: store.ports.clone(),
+            statistics: store.ports.clone(),
+            commands: store.ports.clone(),
+            processes: store.ports.clone(),
+            alerts: store.ports,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             post: post.transpose()?,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::ports::{Clock, JobIntake};
+use domain::ports::Clock;
 use intake::{Intake, Retention, Sweep, SweepPorts};
+use job_store::JobStore;
 use outbound::Roots;
 use runtime::{Failure, OsEntropy};
 use salesforce_auth::TokenManager;
@@ -17,8 +18,6 @@ use crate::config::Salesforce;
 pub(crate) struct Follower {
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) crm: Arc<RestOrders>,
-    /// The store as `around` left it.
-    pub(crate) store: Arc<dyn JobIntake>,
     pub(crate) intake: Intake,
     sweep: Sweep,
     retention: Retention,
@@ -29,7 +28,7 @@ impl Follower {
     pub(crate) fn new(
         salesforce: &Salesforce,
         settings: intake::Settings,
-        store: Arc<dyn JobIntake>,
+        store: Arc<dyn JobStore>,
         clock: Arc<dyn Clock>,
         around: impl FnOnce(intake::Ports) -> intake::Ports,
     ) -> Result<Self, Failure> {
@@ -40,7 +39,8 @@ impl Follower {
             .map_err(Failure::run)?;
         let ports = around(intake::Ports {
             source: Arc::new(source),
-            store,
+            election: store.clone(),
+            store: store.clone(),
             clock,
             entropy: Arc::new(OsEntropy),
         });
@@ -52,14 +52,13 @@ impl Follower {
             store: Arc::clone(&ports.store),
             clock: Arc::clone(&ports.clock),
         };
-        let (store, clock) = (Arc::clone(&ports.store), Arc::clone(&ports.clock));
+        let clock = Arc::clone(&ports.clock);
         let intake = Intake::new(ports, settings);
-        let retention = Retention::new(Arc::clone(&store), clock, intake.health());
+        let retention = Retention::new(store, clock, intake.health());
         let sweep = Sweep::new(sweep, salesforce.sweep, intake.health(), intake.missed());
         Ok(Self {
             tokens,
             crm,
-            store,
             intake,
             sweep,
             retention,

@@ -34,7 +34,7 @@ async fn set(page: &HealthPage) {
             .set(at.as_millis() as f64 / 1000.0);
     }
     // A store that cannot be read shows in readiness; the numbers stay as they were.
-    let Ok(stream) = page.store.stream(&page.channel).await else {
+    let Ok(stream) = page.events.stream(&page.channel).await else {
         return;
     };
     if let Some(at) = stream.last_event_at {

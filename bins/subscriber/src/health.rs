@@ -7,7 +7,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, ConditionKind, JobReader};
+use domain::ports::{Clock, ConditionKind, EventViews, StoreHealth};
 use error_chain::chain;
 use intake::{Health, Status};
 use monitoring::ObservedCondition;
@@ -17,7 +17,8 @@ use salesforce_rest::RestOrders;
 
 /// What the health page is made from.
 pub(crate) struct HealthPage {
-    pub(crate) store: Arc<dyn JobReader>,
+    pub(crate) store: Arc<dyn StoreHealth>,
+    pub(crate) events: Arc<dyn EventViews>,
     pub(crate) channel: Channel,
     /// `None` while events are disabled.
     pub(crate) health: Option<Arc<Health>>,
@@ -96,6 +97,6 @@ impl HealthPage {
                 last_error: view.last_error,
             }
         });
-        runtime::sf_events(&*self.store, &self.channel, health, &*self.clock).await
+        runtime::sf_events(&*self.events, &self.channel, health, &*self.clock).await
     }
 }

@@ -26,6 +26,23 @@ pub fn start(args: &Args) -> Result<(), Failure> {
     runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
 }
 
+/// Wrappers of the ports, to observe or disturb calls and commits.
+pub struct WrapPorts {
+    /// Wraps the ports of intake.
+    pub intake: Box<dyn FnOnce(intake::Ports) -> intake::Ports + Send>,
+    /// Wraps the ports of alerting.
+    pub monitoring: Box<dyn FnOnce(monitoring::Ports) -> monitoring::Ports + Send>,
+}
+
+impl Default for WrapPorts {
+    fn default() -> Self {
+        Self {
+            intake: Box::new(|ports| ports),
+            monitoring: Box::new(|ports| ports),
+        }
+    }
+}
+
 /// Runs until `shutdown`.
 ///
 /// # Errors
@@ -35,10 +52,10 @@ pub async fn run(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    run_with(config, metrics, shutdown, |ports| ports).await
+    run_with(config, metrics, shutdown, WrapPorts::default()).await
 }
 
-/// As [`run`], over ports that `around` may wrap: to watch or disturb every call and commit.
+/// As [`run`], over wrapped ports.
 ///
 /// # Errors
 /// As [`run`].
@@ -46,7 +63,7 @@ pub async fn run_with(
     config: Config,
     metrics: Metrics,
     shutdown: CancellationToken,
-    around: impl FnOnce(intake::Ports) -> intake::Ports,
+    wrap: WrapPorts,
 ) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let store = job_store::open(&config.store, Arc::clone(&clock))
@@ -67,15 +84,12 @@ pub async fn run_with(
         Some(salesforce) => Some(Follower::new(
             salesforce,
             config.intake.clone(),
-            Arc::clone(&store.intake),
+            store.ports.clone(),
             Arc::clone(&clock),
-            around,
+            wrap.intake,
         )?),
         None => None,
     };
-    let intake = follower
-        .as_ref()
-        .map_or_else(|| store.intake, |follower| Arc::clone(&follower.store));
     let tokens = follower
         .as_ref()
         .map(|follower| Arc::clone(&follower.tokens));
@@ -88,7 +102,8 @@ pub async fn run_with(
     .map_err(Failure::run)?;
     let page = Arc::new(HealthPage {
         tokens,
-        store: Arc::clone(&store.reader),
+        store: store.ports.clone(),
+        events: store.ports.clone(),
         channel: config.intake.channel.clone(),
         health: follower.as_ref().map(|follower| follower.intake.health()),
         crm: follower.as_ref().map(|follower| Arc::clone(&follower.crm)),
@@ -98,13 +113,18 @@ pub async fn run_with(
     tokio::spawn(gauges::keep(Arc::clone(&page), shutdown.clone()));
     let observing = Arc::clone(&page);
     let watching = tokio::spawn(monitoring::run(
-        monitoring::Ports {
-            store: intake,
-            reader: store.reader,
+        (wrap.monitoring)(monitoring::Ports {
+            election: store.ports.clone(),
+            orders: store.ports.clone(),
+            events: store.ports.clone(),
+            statistics: store.ports.clone(),
+            commands: store.ports.clone(),
+            processes: store.ports.clone(),
+            alerts: store.ports,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             post: post.transpose()?,
-        },
+        }),
         config.alerts.settings,
         runtime::process_report("subscriber", &config.origins, &SystemClock, &OsEntropy),
         move || observing.conditions(),

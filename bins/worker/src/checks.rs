@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::ports::{ConditionKind, JobReader};
+use domain::ports::{ConditionKind, StoreHealth};
 use error_chain::chain;
 use monitoring::ObservedCondition;
 use provisioning::ProcessState;
@@ -12,7 +12,7 @@ use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::RestOrders;
 
 pub(crate) struct WorkerChecks {
-    pub(crate) store: Arc<dyn JobReader>,
+    pub(crate) store: Arc<dyn StoreHealth>,
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) process: Arc<ProcessState>,
     pub(crate) crm: Arc<RestOrders>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, JobReader};
+use domain::ports::{Clock, Statistics};
 use metrics::gauge;
 use provisioning::ProcessState;
 use runtime::SystemClock;
@@ -15,7 +15,7 @@ const KIND: &str = "provision";
 
 /// Sets them until `shutdown`.
 pub(crate) async fn keep(
-    store: Arc<dyn JobReader>,
+    store: Arc<dyn Statistics>,
     process: Arc<ProcessState>,
     shutdown: CancellationToken,
 ) {

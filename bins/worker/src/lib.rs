@@ -75,10 +75,12 @@ pub async fn run_with(
     let crm = Arc::new(crm);
     let call_timeout = config.whmcs.timeout;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
+    let whmcs = Arc::new(Whmcs::new(api, config.whmcs_options));
     let ports = Ports {
-        queue: store.queue,
+        queue: store.ports.clone(),
         crm: Arc::clone(&crm) as _,
-        provisioner: Arc::new(Whmcs::new(api, config.whmcs_options)),
+        reads: Arc::clone(&whmcs) as _,
+        provisioner: whmcs,
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
     };
@@ -89,17 +91,17 @@ pub async fn run_with(
     let worker = Worker::new(around(ports), provisioning);
     tracing::info!(%address, store = %config.store, "worker started");
     tokio::spawn(gauges::keep(
-        Arc::clone(&store.reader),
+        store.ports.clone(),
         worker.process(),
         shutdown.clone(),
     ));
     tokio::spawn(resume::probe_on_resume(
-        Arc::clone(&store.reader),
+        store.ports.clone(),
         worker.process(),
         shutdown.clone(),
     ));
     let checks = Arc::new(WorkerChecks {
-        store: Arc::clone(&store.reader),
+        store: store.ports.clone(),
         tokens,
         process: worker.process(),
         crm,
@@ -107,8 +109,13 @@ pub async fn run_with(
     let observing = Arc::clone(&checks);
     let watching = tokio::spawn(monitoring::run(
         monitoring::Ports {
-            store: store.intake,
-            reader: store.reader,
+            election: store.ports.clone(),
+            orders: store.ports.clone(),
+            events: store.ports.clone(),
+            statistics: store.ports.clone(),
+            commands: store.ports.clone(),
+            processes: store.ports.clone(),
+            alerts: store.ports,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
             post: post.transpose()?,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AdminCommand, JobReader, Pausable};
+use domain::ports::{AdminCommand, AdminCommands, Pausable};
 use domain::time::Timestamp;
 use provisioning::ProcessState;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,7 @@ const ENTRIES: usize = 50;
 /// Asks WHMCS at once, and not at the next probe, when an operator resumes the workers while
 /// calls to it are suspended: who resumes has fixed something. Runs until `shutdown`.
 pub(crate) async fn probe_on_resume(
-    reader: Arc<dyn JobReader>,
+    reader: Arc<dyn AdminCommands>,
     process: Arc<ProcessState>,
     shutdown: CancellationToken,
 ) {
@@ -36,7 +36,7 @@ pub(crate) async fn probe_on_resume(
 
 /// When an operator resumed the workers last; `None` also while the store cannot be read, which
 /// shows in readiness.
-async fn last_resume(reader: &dyn JobReader) -> Option<Timestamp> {
+async fn last_resume(reader: &dyn AdminCommands) -> Option<Timestamp> {
     let what = Pausable::Worker;
     let (subject, resume) = (what.to_string(), AdminCommand::Resume { what });
     let entries = reader.audit(ENTRIES).await.ok()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, JobIntake};
+use domain::ports::{Clock, Pruner};
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ const STANDBY_POLL: Duration = Duration::from_secs(60);
 /// Prunes the store while this process leads, a minute after it became the leader and then daily.
 /// Concurrent runs are harmless, and an interrupted one continues the next day.
 pub struct Retention {
-    store: Arc<dyn JobIntake>,
+    store: Arc<dyn Pruner>,
     clock: Arc<dyn Clock>,
     health: Arc<Health>,
 }
@@ -27,7 +27,7 @@ pub struct Retention {
 impl Retention {
     /// Creates the task for the intake with this health.
     #[must_use]
-    pub fn new(store: Arc<dyn JobIntake>, clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
+    pub fn new(store: Arc<dyn Pruner>, clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
         Self {
             store,
             clock,
@@ -70,7 +70,7 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use domain::job::JobOutcome;
-    use domain::ports::{JobQueue, JobReader};
+    use domain::ports::{EventIntake, JobQueue, OrderViews};
     use testkit::{MemoryStore, PausedClock, new_job, order_id, owner};
 
     use super::*;

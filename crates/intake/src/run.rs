@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::job::{Admission, backoff};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Entropy, Entry, Epoch, EventSource, EventStream, Gap, JobIntake, Leadership, Received,
-    Start, StoreError, StreamError,
+    Clock, Entropy, Entry, Epoch, EventIntake, EventSource, EventStream, Gap, LeaderElection,
+    Leadership, Received, Start, StoreError, StreamError,
 };
 use error_chain::chain;
 use tokio::sync::Notify;
@@ -26,8 +26,10 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 pub struct Ports {
     /// The event bus.
     pub source: Arc<dyn EventSource>,
+    /// Elects the subscriber that moves the cursor.
+    pub election: Arc<dyn LeaderElection>,
     /// The job store.
-    pub store: Arc<dyn JobIntake>,
+    pub store: Arc<dyn EventIntake>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -128,7 +130,7 @@ impl Intake {
         }
         if let Err(error) = self
             .ports
-            .store
+            .election
             .resign(&self.settings.channel, &self.owner)
             .await
         {
@@ -140,7 +142,7 @@ impl Intake {
         let Settings { channel, lease, .. } = &self.settings;
         let mut logged = false;
         loop {
-            match self.ports.store.lead(channel, &self.owner, *lease).await {
+            match self.ports.election.lead(channel, &self.owner, *lease).await {
                 Ok(Leadership::Leader(epoch)) => {
                     self.health.lead(true);
                     return epoch;
@@ -310,7 +312,7 @@ impl Intake {
         let Settings { channel, lease, .. } = &self.settings;
         loop {
             renewal.tick().await;
-            match self.ports.store.lead(channel, &self.owner, *lease).await {
+            match self.ports.election.lead(channel, &self.owner, *lease).await {
                 Ok(Leadership::Leader(current)) if current == epoch => {}
                 Ok(_) => return,
                 // Writes compare the term, and an unavailable store fails them anyway.

@@ -3,7 +3,7 @@
 use domain::job::{Admission, NewJob};
 use domain::key::EventId;
 use domain::ports::{
-    DeadLetter, Delivery, Entry, JobIntake, StoreError, Undecodable, UndecodableReason,
+    DeadLetter, Delivery, Entry, EventIntake, StoreError, Undecodable, UndecodableReason,
 };
 use error_chain::chain;
 use sha2::{Digest, Sha256};
@@ -18,9 +18,9 @@ use crate::measure;
 /// redelivers them; stored ones are recognised.
 ///
 /// # Errors
-/// As [`JobIntake::accept`].
+/// As [`EventIntake::accept`].
 pub async fn accept(
-    store: &dyn JobIntake,
+    store: &dyn EventIntake,
     delivery: &Delivery,
 ) -> Result<Vec<Admission>, StoreError> {
     match store.accept(delivery).await {
@@ -37,7 +37,7 @@ pub async fn accept(
 }
 
 async fn one_by_one(
-    store: &dyn JobIntake,
+    store: &dyn EventIntake,
     delivery: &Delivery,
 ) -> Result<Vec<Admission>, StoreError> {
     let alone = |entries: Vec<Entry>| Delivery {

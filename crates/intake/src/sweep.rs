@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::job::{Admission, NewJob, Source};
-use domain::ports::{CallError, Clock, CrmOrders, JobIntake, Pending, StoreError};
+use domain::ports::{CallError, Clock, EventIntake, Pending, PendingActivations, StoreError};
 use error_chain::chain;
 use metrics::counter;
 use tokio::sync::Notify;
@@ -35,9 +35,9 @@ pub struct SweepSettings {
 #[derive(Clone)]
 pub struct SweepPorts {
     /// The CRM.
-    pub crm: Arc<dyn CrmOrders>,
+    pub crm: Arc<dyn PendingActivations>,
     /// The job store.
-    pub store: Arc<dyn JobIntake>,
+    pub store: Arc<dyn EventIntake>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -208,7 +208,7 @@ mod tests {
     use domain::job::JobOutcome;
     use domain::key::IdemKey;
     use domain::order::ActivationStatus;
-    use domain::ports::{JobQueue, JobReader};
+    use domain::ports::{JobQueue, Statistics};
     use domain::time::Timestamp;
     use testkit::{FakeClock, FakeCrm, MemoryStore, PausedClock, details, order_id, owner};
 

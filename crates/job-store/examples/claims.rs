@@ -19,8 +19,7 @@ use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{JobIntake, JobQueue, JobReader};
-use job_store::{PostgresStore, SqliteStore, StoreConfig};
+use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
 use sqlx::{AssertSqlSafe, Connection};
 use testkit::{FakeClock, new_job, order_id, owner};
 
@@ -99,12 +98,7 @@ async fn flush(folder: &std::path::Path) -> Duration {
     tokio::task::spawn_blocking(probe).await.unwrap()
 }
 
-async fn measure<S: JobIntake + JobQueue + JobReader>(
-    name: &str,
-    store: &S,
-    other: &S,
-    queued: u32,
-) {
+async fn measure<S: JobStore>(name: &str, store: &S, other: &S, queued: u32) {
     let begun = Instant::now();
     for from in (0..queued).step_by(1000) {
         let jobs: Vec<_> = (from..(from + 1000).min(queued))
@@ -159,7 +153,7 @@ async fn measure<S: JobIntake + JobQueue + JobReader>(
     for n in 0..200 {
         let waiting = async {
             loop {
-                store.wait(Duration::from_secs(15)).await;
+                store.wait_for_work(Duration::from_secs(15)).await;
                 let claimed = store.claim(&owner("w"), 1, TTL).await.unwrap();
                 if !claimed.is_empty() {
                     return (Instant::now(), claimed);

@@ -15,8 +15,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use domain::ports::{JobIntake, JobReader};
-use job_store::{PostgresStore, SqliteStore, StoreConfig};
+use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
 use sqlx::{AssertSqlSafe, Connection};
 use testkit::{FakeClock, new_job, order_id};
 
@@ -83,7 +82,7 @@ async fn median(mut ask: impl AsyncFnMut()) -> Duration {
     times[TIMES / 2]
 }
 
-async fn measure(engine: &str, scan: Duration, store: &(impl JobIntake + JobReader)) {
+async fn measure(engine: &str, scan: Duration, store: &dyn JobStore) {
     let jobs: Vec<_> = (0..1000)
         .map(|n| new_job(&format!("e{n}"), order_id(n), None))
         .collect();

@@ -1,10 +1,10 @@
 //! Jobs, facts and the stream cursor, durably.
 //!
-//! [`PostgresStore`] implements the three store ports on a PostgreSQL database that any number
+//! [`PostgresStore`] implements the store's ports on a PostgreSQL database that any number
 //! of machines may share: jobs are claimed with `SKIP LOCKED`, leases and every other time go
 //! by the database's clock, and each call is one transaction with a deadline.
 //!
-//! [`SqliteStore`] implements the three store ports on one SQLite file that several
+//! [`SqliteStore`] implements the store's ports on one SQLite file that several
 //! processes may share. Every write goes through one writer per process, which commits what
 //! is waiting as a group; what must not be lost is flushed before its caller goes on.
 
@@ -33,4 +33,4 @@ pub use error::OpenError;
 pub use inspect::{SchemaStatus, prunable, schema_status};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
-pub use store::{Connections, Store, open};
+pub use store::{Connections, JobStore, Store, open};

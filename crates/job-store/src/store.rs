@@ -2,21 +2,52 @@
 
 use std::sync::Arc;
 
-use domain::ports::{Clock, JobIntake, JobQueue, JobReader};
+use domain::ports::{
+    AdminCommands, AlertStore, Clock, EventIntake, EventViews, JobQueue, LeaderElection,
+    OrderViews, ProcessRegistry, Pruner, Statistics, StoreHealth,
+};
 
 use crate::config::Address;
 use crate::damage;
 use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 
-/// A store as its ports. Cheap to clone.
+/// Every port of the store, for composition roots and operator tools. Code that uses the store takes
+/// the ports it needs: `Arc<dyn JobStore>` coerces to each of them.
+pub trait JobStore:
+    LeaderElection
+    + EventIntake
+    + JobQueue
+    + AdminCommands
+    + Pruner
+    + ProcessRegistry
+    + AlertStore
+    + OrderViews
+    + EventViews
+    + Statistics
+    + StoreHealth
+{
+}
+
+impl<S> JobStore for S where
+    S: LeaderElection
+        + EventIntake
+        + JobQueue
+        + AdminCommands
+        + Pruner
+        + ProcessRegistry
+        + AlertStore
+        + OrderViews
+        + EventViews
+        + Statistics
+        + StoreHealth
+{
+}
+
+/// An open store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    /// For the subscriber.
-    pub intake: Arc<dyn JobIntake>,
-    /// For the worker.
-    pub queue: Arc<dyn JobQueue>,
-    /// For views.
-    pub reader: Arc<dyn JobReader>,
+    /// The store as its ports.
+    pub ports: Arc<dyn JobStore>,
     connections: Arc<dyn Fn() -> Connections + Send + Sync>,
 }
 
@@ -52,18 +83,13 @@ impl Store {
         (self.connections)()
     }
 
-    fn of<S: JobIntake + JobQueue + JobReader + 'static>(
-        store: S,
-        connections: fn(&S) -> Connections,
-    ) -> Self {
+    fn of<S: JobStore + 'static>(store: S, connections: fn(&S) -> Connections) -> Self {
         damage::register();
         let store = Arc::new(store);
         let counted = Arc::clone(&store);
         Self {
             connections: Arc::new(move || connections(&counted)),
-            intake: Arc::clone(&store) as _,
-            queue: Arc::clone(&store) as _,
-            reader: store,
+            ports: store,
         }
     }
 }

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use domain::job::backoff;
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Clock, Entropy, Epoch, JobIntake, JobReader, Leadership, Notified, StoreError,
+    AdminCommands, Alert, AlertStore, Clock, Entropy, Epoch, EventViews, LeaderElection,
+    Leadership, Notified, OrderViews, ProcessRegistry, Statistics, StoreError,
 };
 use error_chain::chain;
 use tokio::sync::{Mutex, Notify};
@@ -52,10 +53,20 @@ where
 /// Ports of alerting and heartbeats.
 #[derive(Clone)]
 pub struct Ports {
-    /// Writes alerts and heartbeats, elects the evaluator.
-    pub store: Arc<dyn JobIntake>,
-    /// Reads what the rules need.
-    pub reader: Arc<dyn JobReader>,
+    /// Elects the evaluator.
+    pub election: Arc<dyn LeaderElection>,
+    /// Orders and jobs.
+    pub orders: Arc<dyn OrderViews>,
+    /// Channels, dead letters and gaps.
+    pub events: Arc<dyn EventViews>,
+    /// The figures of rules and screens.
+    pub statistics: Arc<dyn Statistics>,
+    /// The pauses.
+    pub commands: Arc<dyn AdminCommands>,
+    /// The process registry.
+    pub processes: Arc<dyn ProcessRegistry>,
+    /// The states of alerts.
+    pub alerts: Arc<dyn AlertStore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -131,7 +142,12 @@ impl AlertEvaluator {
             () = evaluating => {}
             () = posting => {}
         }
-        if let Err(error) = self.ports.store.resign(&self.lease_name, &self.owner).await {
+        if let Err(error) = self
+            .ports
+            .election
+            .resign(&self.lease_name, &self.owner)
+            .await
+        {
             tracing::warn!(error = %chain(&error), "resigning failed, the alert lease expires by itself");
         }
     }
@@ -152,12 +168,13 @@ impl AlertEvaluator {
     }
 
     async fn evaluate(&self, term: &mut Option<Term>) -> Result<(), StoreError> {
-        let Ports { store, reader, .. } = &self.ports;
+        let ports = &self.ports;
         if self.ports.post.is_none() && self.another_posts().await? {
             *term = None;
-            return store.resign(&self.lease_name, &self.owner).await;
+            return ports.election.resign(&self.lease_name, &self.owner).await;
         }
-        let leadership = store
+        let leadership = ports
+            .election
             .lead(&self.lease_name, &self.owner, self.settings.schedule.lease)
             .await?;
         let Leadership::Leader(epoch) = leadership else {
@@ -167,13 +184,13 @@ impl AlertEvaluator {
         if term.as_ref().is_none_or(|term| term.epoch != epoch) {
             *term = Some(Term {
                 epoch,
-                alerts: reader.alerts().await?,
+                alerts: ports.alerts.alerts().await?,
             });
         }
         let Some(term) = term else {
             return Ok(());
         };
-        let snapshot = Snapshot::read(&**reader, &self.settings).await?;
+        let snapshot = Snapshot::read(ports, &self.settings).await?;
         let mut changes = evaluate(&self.settings, &snapshot, &term.alerts);
         if self.ports.post.is_none() {
             // Without a webhook, the log and the console are the notification.
@@ -187,7 +204,10 @@ impl AlertEvaluator {
             return Ok(());
         }
         let alerts: Vec<_> = changes.iter().map(|(alert, _)| alert.clone()).collect();
-        store.save_alerts(&self.lease_name, epoch, &alerts).await?;
+        ports
+            .alerts
+            .save_alerts(&self.lease_name, epoch, &alerts)
+            .await?;
         for (alert, transition) in changes {
             log(&alert, transition);
             put(&mut term.alerts, alert);
@@ -197,7 +217,7 @@ impl AlertEvaluator {
 
     /// Whether a live process has a webhook: evaluation is left to that one.
     async fn another_posts(&self) -> Result<bool, StoreError> {
-        let views = self.ports.reader.processes().await?;
+        let views = self.ports.processes.processes().await?;
         Ok(views
             .iter()
             .filter(|view| view.unseen_for <= ALIVE)
@@ -209,20 +229,27 @@ impl AlertEvaluator {
     }
 
     async fn measure(&self) -> Result<(), StoreError> {
-        let reader = &self.ports.reader;
-        measure::alerts(&reader.alerts().await?);
+        let ports = &self.ports;
+        measure::alerts(&ports.alerts.alerts().await?);
         for (name, minutes) in [("15m", 15), ("1h", 60)] {
-            let outcomes = reader
+            let outcomes = ports
+                .statistics
                 .attempt_stats(Duration::from_secs(minutes * 60))
                 .await?;
             measure::ratio(name, &outcomes);
             if minutes == 60 {
-                let unacknowledged = unacknowledged(&**reader, outcomes.now).await?;
-                measure::waiting(unacknowledged, reader.open_dead_letters().await?);
+                let unacknowledged = unacknowledged(ports, outcomes.now).await?;
+                measure::waiting(unacknowledged, ports.events.open_dead_letters().await?);
             }
         }
-        measure::stuck(reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?.orders);
-        measure::marker_lost(reader.marker_lost().await?.is_some());
+        measure::stuck(
+            ports
+                .statistics
+                .stuck_orders(LIVE_FOR, IDLE_FOR)
+                .await?
+                .orders,
+        );
+        measure::marker_lost(ports.statistics.marker_lost().await?.is_some());
         Ok(())
     }
 
@@ -284,7 +311,7 @@ impl AlertEvaluator {
             notified: message,
             ..alert.clone()
         };
-        let kept = self.ports.store.save_alerts(
+        let kept = self.ports.alerts.save_alerts(
             &self.lease_name,
             current.epoch,
             std::slice::from_ref(&notified),

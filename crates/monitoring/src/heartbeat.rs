@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Condition, ConditionKind, JobIntake, ProcessReport};
+use domain::ports::{Clock, Condition, ConditionKind, ProcessRegistry, ProcessReport};
 use domain::time::Timestamp;
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
@@ -39,7 +39,7 @@ impl ObservedCondition {
 
 /// Writes this process's conditions to the process registry.
 pub struct Heartbeat {
-    store: Arc<dyn JobIntake>,
+    store: Arc<dyn ProcessRegistry>,
     clock: Arc<dyn Clock>,
     report: ProcessReport,
 }
@@ -47,7 +47,11 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// Creates the heartbeat of this process.
     #[must_use]
-    pub fn new(store: Arc<dyn JobIntake>, clock: Arc<dyn Clock>, report: ProcessReport) -> Self {
+    pub fn new(
+        store: Arc<dyn ProcessRegistry>,
+        clock: Arc<dyn Clock>,
+        report: ProcessReport,
+    ) -> Self {
         Self {
             store,
             clock,

@@ -37,7 +37,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) {
     let heartbeat = Heartbeat::new(
-        std::sync::Arc::clone(&ports.store),
+        std::sync::Arc::clone(&ports.processes),
         std::sync::Arc::clone(&ports.clock),
         report,
     );

@@ -5,12 +5,13 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
 use domain::ports::{
-    AttemptStats, BUS_RETENTION, CallStats, Condition, ConditionKind, GapView, JobReader, JobStage,
+    AttemptStats, BUS_RETENTION, CallStats, Condition, ConditionKind, GapView, JobStage,
     OrderQuery, PROCESS_ALIVE, Pausable, Pause, ProcessView, QueueStats, StoreError, StreamView,
     StuckOrders, UnreadableJobs,
 };
 use domain::time::Timestamp;
 
+use crate::Ports;
 use crate::rule::{
     CALLS_WINDOW, IDLE_FOR, LATENCY_WINDOW, LIVE_FOR, SET_ASIDE_SHOWN, Settings,
     UNACKNOWLEDGED_AFTER, words,
@@ -51,10 +52,7 @@ pub struct Snapshot {
 }
 
 /// Counts failed orders that no operator acknowledged in time.
-pub(crate) async fn unacknowledged(
-    reader: &dyn JobReader,
-    now: Timestamp,
-) -> Result<usize, StoreError> {
+pub(crate) async fn unacknowledged(ports: &Ports, now: Timestamp) -> Result<usize, StoreError> {
     let last = OrderId::parse(LAST_ID).expect("it has the form of an order's id");
     let failed = OrderQuery {
         stage: Some(JobStage::Ended(JobOutcome::Failed)),
@@ -62,7 +60,7 @@ pub(crate) async fn unacknowledged(
         limit: FAILED,
         ..OrderQuery::default()
     };
-    let failed = reader.orders(&failed).await?;
+    let failed = ports.orders.orders(&failed).await?;
     Ok(failed.iter().filter(|row| row.handled.is_none()).count())
 }
 
@@ -71,23 +69,23 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn read(reader: &dyn JobReader, settings: &Settings) -> Result<Self, StoreError> {
-        let outcomes = reader.attempt_stats(settings.window).await?;
-        let gaps = reader.gaps(20).await?;
-        let mut processes = reader.processes().await?;
+    pub async fn read(ports: &Ports, settings: &Settings) -> Result<Self, StoreError> {
+        let outcomes = ports.statistics.attempt_stats(settings.window).await?;
+        let gaps = ports.events.gaps(20).await?;
+        let mut processes = ports.processes.processes().await?;
         processes.retain(|view| view.unseen_for <= PROCESS_ALIVE);
         Ok(Self {
-            latency: reader.attempt_stats(LATENCY_WINDOW).await?,
-            calls: reader.call_stats(CALLS_WINDOW).await?,
-            queue_stats: reader.queue_stats().await?,
-            stream: reader.stream(&settings.channel).await?,
+            latency: ports.statistics.attempt_stats(LATENCY_WINDOW).await?,
+            calls: ports.statistics.call_stats(CALLS_WINDOW).await?,
+            queue_stats: ports.statistics.queue_stats().await?,
+            stream: ports.events.stream(&settings.channel).await?,
             gap: gaps.into_iter().find(|gap| gap.channel == settings.channel),
-            pauses: reader.pauses().await?,
+            pauses: ports.commands.pauses().await?,
             processes,
-            unacknowledged: unacknowledged(reader, outcomes.now).await?,
-            stuck: reader.stuck_orders(LIVE_FOR, IDLE_FOR).await?,
-            set_aside: reader.unreadable_jobs(SET_ASIDE_SHOWN).await?,
-            marker_lost: reader.marker_lost().await?,
+            unacknowledged: unacknowledged(ports, outcomes.now).await?,
+            stuck: ports.statistics.stuck_orders(LIVE_FOR, IDLE_FOR).await?,
+            set_aside: ports.statistics.unreadable_jobs(SET_ASIDE_SHOWN).await?,
+            marker_lost: ports.statistics.marker_lost().await?,
             outcomes,
         })
     }

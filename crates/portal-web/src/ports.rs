@@ -3,17 +3,30 @@
 use std::sync::Arc;
 
 use domain::key::Channel;
-use domain::ports::{Clock, CrmOrders, Entropy, JobIntake, JobReader};
+use domain::ports::{
+    AdminCommands, AlertStore, Clock, CustomerOrders, Entropy, EventViews, OrderViews,
+    ProcessRegistry, RetryRequests, Statistics,
+};
 
 /// Adapters that the portal calls.
 #[derive(Clone)]
 pub struct Ports {
-    /// Salesforce.
-    pub crm: Arc<dyn CrmOrders>,
-    /// The store, for queries.
-    pub reader: Arc<dyn JobReader>,
-    /// The store, for operator commands.
-    pub intake: Arc<dyn JobIntake>,
+    /// Customers' orders in Salesforce.
+    pub customers: Arc<dyn CustomerOrders>,
+    /// Retries in Salesforce.
+    pub retries: Arc<dyn RetryRequests>,
+    /// Orders and jobs.
+    pub orders: Arc<dyn OrderViews>,
+    /// Channels, dead letters and gaps.
+    pub events: Arc<dyn EventViews>,
+    /// Statistics of the queue, attempts and calls.
+    pub statistics: Arc<dyn Statistics>,
+    /// Operator commands, pauses and the audit log.
+    pub commands: Arc<dyn AdminCommands>,
+    /// The process registry.
+    pub processes: Arc<dyn ProcessRegistry>,
+    /// Alerts.
+    pub alerts: Arc<dyn AlertStore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -6,13 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{
-    CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report, RetryAnswer,
-    WhmcsClient, WhmcsOrder,
-};
+use domain::order::{ItemReport, OrderDetails, OrderGuard, Report, WhmcsClient, WhmcsOrder};
 use domain::ports::{
     CallAction, CallError, CallOutcome, CallRecord, CatalogueEntry, Claimed, Clock, CrmOrders,
-    NewClient, NewOrder, Pending, PlaceAnswer, Provisioner, ReportAnswer, System,
+    NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads, ReportAnswer, System,
 };
 use domain::time::Timestamp;
 use error_chain::chain;
@@ -50,6 +47,10 @@ impl Calls {
         let ports = Ports {
             crm: Arc::new(Recording {
                 port: Arc::clone(&ports.crm),
+                calls: Arc::clone(&calls),
+            }),
+            reads: Arc::new(Recording {
+                port: Arc::clone(&ports.reads),
                 calls: Arc::clone(&calls),
             }),
             provisioner: Arc::new(Recording {
@@ -162,33 +163,10 @@ impl CrmOrders for Recording<dyn CrmOrders> {
         let call = self.port.report(order, report);
         self.calls.time(CallAction::Report, call).await
     }
-
-    // The calls below are not part of an attempt.
-
-    async fn pending(
-        &self,
-        older_than: Duration,
-        after: Option<OrderId>,
-        limit: usize,
-    ) -> Result<Vec<Pending>, CallError> {
-        self.port.pending(older_than, after, limit).await
-    }
-
-    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
-        self.port.place(request).await
-    }
-
-    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
-        self.port.customer_orders(orders).await
-    }
-
-    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
-        self.port.request_retry(order).await
-    }
 }
 
 #[async_trait]
-impl Provisioner for Recording<dyn Provisioner> {
+impl ProvisionerReads for Recording<dyn ProvisionerReads> {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let call = self.port.client(client);
         self.calls.time(CallAction::GetClient, call).await
@@ -225,6 +203,13 @@ impl Provisioner for Recording<dyn Provisioner> {
         self.calls.time(CallAction::GetOrders, call).await
     }
 
+    async fn probe(&self) -> Result<(), CallError> {
+        self.port.probe().await
+    }
+}
+
+#[async_trait]
+impl Provisioner for Recording<dyn Provisioner> {
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
         let call = self.port.create_client(client);
         self.calls.time(CallAction::AddClient, call).await
@@ -243,9 +228,5 @@ impl Provisioner for Recording<dyn Provisioner> {
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
         let call = self.port.create_service(service);
         self.calls.time(CallAction::ModuleCreate, call).await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.port.probe().await
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use domain::job::NewJob;
 use domain::key::Owner;
 use domain::ports::{
-    CallError, Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, StoreError,
+    CallError, Claimed, Clock, CrmOrders, Entropy, JobQueue, Provisioner, ProvisionerReads,
+    StoreError,
 };
 use domain::time::Timestamp;
 use error_chain::chain;
@@ -30,7 +31,9 @@ pub struct Ports {
     pub queue: Arc<dyn JobQueue>,
     /// The CRM.
     pub crm: Arc<dyn CrmOrders>,
-    /// WHMCS.
+    /// Reads of WHMCS.
+    pub reads: Arc<dyn ProvisionerReads>,
+    /// Effects in WHMCS.
     pub provisioner: Arc<dyn Provisioner>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
@@ -104,7 +107,7 @@ impl Worker {
             if breaker.opened().is_none() {
                 continue;
             }
-            match self.ports.provisioner.probe().await {
+            match self.ports.reads.probe().await {
                 Ok(()) => breaker.succeeded(),
                 Err(CallError::Denied { detail, .. }) => {
                     let now = FailureTime {
@@ -140,7 +143,7 @@ impl Worker {
             let wait = async {
                 match free {
                     0 => std::future::pending().await,
-                    _ => self.ports.queue.wait(SLOW_POLL).await,
+                    _ => self.ports.queue.wait_for_work(SLOW_POLL).await,
                 }
             };
             tokio::select! {

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
-use domain::ports::JobReader;
+use domain::ports::StoreHealth;
 use error_chain::chain;
 use serde_json::json;
 use settings::Problems;
@@ -74,7 +74,7 @@ impl Check {
     }
 
     /// The job store, which every program needs.
-    pub async fn store(store: &dyn JobReader) -> Self {
+    pub async fn store(store: &dyn StoreHealth) -> Self {
         let problem = store
             .ping()
             .await

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::key::Channel;
 pub use domain::ports::BUS_RETENTION as RETENTION;
-use domain::ports::{Clock, JobReader};
+use domain::ports::{Clock, EventViews};
 use domain::time::Timestamp;
 use serde_json::{Value, json};
 use settings::Problems;
@@ -64,7 +64,7 @@ pub struct StreamHealth {
 /// Answers `GET /health/sf-events`: 200 while events are disabled or flowing, else 503. `health` is
 /// `None` while events are disabled. Values that the store does not return are null.
 pub async fn sf_events(
-    store: &dyn JobReader,
+    store: &dyn EventViews,
     channel: &Channel,
     health: Option<StreamHealth>,
     clock: &dyn Clock,

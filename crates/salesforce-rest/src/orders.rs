@@ -11,7 +11,9 @@ use domain::order::{
     Account, ActivationStatus, Contact, CustomerOrder, Item, ItemReport, OrderDetails, OrderGuard,
     PlaceRequest, Placed, Product, Report, RetryAnswer,
 };
-use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
+use domain::ports::{
+    CallError, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer, RetryRequests,
+};
 use outbound::Roots;
 use salesforce_auth::TokenManager;
 use serde_json::json;
@@ -360,7 +362,10 @@ impl CrmOrders for RestOrders {
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
         self.write_report(order, report).await
     }
+}
 
+#[async_trait]
+impl PendingActivations for RestOrders {
     async fn pending(
         &self,
         older_than: Duration,
@@ -379,7 +384,10 @@ impl CrmOrders for RestOrders {
             self.read_pending(shape, older_than, after, limit)
         )?)
     }
+}
 
+#[async_trait]
+impl CustomerOrders for RestOrders {
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
         self.place_order(request).await
     }
@@ -387,7 +395,10 @@ impl CrmOrders for RestOrders {
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
         Ok(self.read_customer_orders(orders).await?)
     }
+}
 
+#[async_trait]
+impl RetryRequests for RestOrders {
     async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         self.ask_for_retry(order).await
     }

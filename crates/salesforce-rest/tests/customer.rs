@@ -10,7 +10,7 @@ use domain::order::{
     ActivationStatus, BusinessStatus, CustomerOrder, PlaceItem, PlaceKey, PlaceRequest, Placed,
     RetryAnswer,
 };
-use domain::ports::{CallError, CrmOrders};
+use domain::ports::{CallError, CustomerOrders, RetryRequests};
 use outbound::Roots;
 use salesforce_auth::{SalesforceArgs, TokenManager};
 use salesforce_rest::{RestConfig, RestOrders};

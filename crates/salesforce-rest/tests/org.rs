@@ -8,7 +8,7 @@ use domain::failure::{Code, Refusal};
 use domain::id::OrderId;
 use domain::key::{ServiceId, WhmcsOrderId};
 use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
-use domain::ports::{CrmOrders, ReportAnswer};
+use domain::ports::{CrmOrders, PendingActivations, ReportAnswer};
 use domain::time::Timestamp;
 use outbound::Roots;
 use salesforce_auth::{SalesforceArgs, TokenManager};

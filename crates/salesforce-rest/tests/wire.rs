@@ -14,7 +14,7 @@ use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId, OrderItemId};
 use domain::key::{ClientId, ServiceId, WhmcsOrderId};
 use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
-use domain::ports::{CallError, CrmOrders, ReportAnswer};
+use domain::ports::{CallError, CrmOrders, PendingActivations, ReportAnswer};
 use domain::time::Timestamp;
 use outbound::Roots;
 use salesforce_auth::{SalesforceArgs, TokenManager};

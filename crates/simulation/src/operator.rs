@@ -7,7 +7,7 @@ use domain::id::OrderId;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, IdemKey, Marker};
 use domain::order::{ActivationStatus, Contact, OrderStatus, ServiceStatus};
-use domain::ports::{AdminCommand, JobIntake, Received, Undecodable, UndecodableReason};
+use domain::ports::{AdminCommand, Received, Undecodable, UndecodableReason};
 use testkit::{details, order_id};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -45,7 +45,8 @@ async fn redrive_dead_letters(world: Arc<World>) {
                 // It may be closed already.
                 let _ = world
                     .store
-                    .act(&command, "operator", "the schema is available")
+                    .inner
+                    .execute(&command, "operator", "the schema is available")
                     .await;
             }
         }

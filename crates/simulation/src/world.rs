@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::key::Channel;
-use domain::ports::{Clock, JobIntake, JobQueue};
+use domain::ports::{Clock, EventIntake, JobQueue, LeaderElection};
 use testkit::{PausedClock, channel};
 use tokio::time::Instant;
 
@@ -39,7 +39,8 @@ pub(crate) struct World {
     pub(crate) whmcs: Whmcs,
     pub(crate) store: Arc<AuditedStore>,
     /// The store as processes reach it, possibly mutated.
-    pub(crate) intake: Arc<dyn JobIntake>,
+    pub(crate) election: Arc<dyn LeaderElection>,
+    pub(crate) intake: Arc<dyn EventIntake>,
     pub(crate) queue: Arc<dyn JobQueue>,
     pub(crate) mutation: Mutation,
     started: Instant,
@@ -150,6 +151,7 @@ impl World {
             Arc::clone(&breaches),
         ));
         let now = Instant::now();
+        let (election, intake) = mutation.intake(&store);
         Self {
             started: now,
             faults_end: now + faults.fault_phase,
@@ -160,7 +162,8 @@ impl World {
             bus,
             crm: Crm::new(Arc::clone(&clock) as _, faults.coarse_versions),
             whmcs: Whmcs::default(),
-            intake: mutation.intake(&store),
+            election,
+            intake,
             queue: mutation.queue(&store),
             store,
             mutation,

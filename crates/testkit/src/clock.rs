@@ -39,6 +39,10 @@ impl Clock for FakeClock {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+
     async fn sleep(&self, duration: Duration) {
         self.advance(duration);
         tokio::task::yield_now().await;
@@ -60,6 +64,10 @@ impl Default for PausedClock {
 impl Clock for PausedClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(1_767_225_600_000) + self.0.elapsed()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
     }
 
     async fn sleep(&self, duration: Duration) {

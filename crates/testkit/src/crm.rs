@@ -11,7 +11,10 @@ use domain::order::{
     ActivationStatus, BusinessStatus, CustomerOrder, ItemReport, OrderDetails, OrderGuard, Outcome,
     PlaceRequest, Placed, Report, RetryAnswer,
 };
-use domain::ports::{CallError, Clock, CrmOrders, Pending, ReportAnswer};
+use domain::ports::{
+    CallError, Clock, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer,
+    RetryRequests,
+};
 use domain::time::Timestamp;
 
 use crate::order_id;
@@ -201,7 +204,10 @@ impl CrmOrders for FakeCrm {
         }
         Ok(ReportAnswer::Written)
     }
+}
 
+#[async_trait]
+impl PendingActivations for FakeCrm {
     async fn pending(
         &self,
         older_than: Duration,
@@ -230,7 +236,10 @@ impl CrmOrders for FakeCrm {
         pending.truncate(limit);
         Ok(pending)
     }
+}
 
+#[async_trait]
+impl CustomerOrders for FakeCrm {
     async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
         let mut state = self.open()?;
         let known = state
@@ -273,7 +282,10 @@ impl CrmOrders for FakeCrm {
         let found = orders.iter().filter_map(|order| state.customers.get(order));
         Ok(found.cloned().collect())
     }
+}
 
+#[async_trait]
+impl RetryRequests for FakeCrm {
     async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
         let mut state = self.open()?;
         let Some(found) = state.customers.get_mut(&order) else {

@@ -10,6 +10,7 @@ use domain::order::{
 };
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
+    ProvisionerReads,
 };
 
 /// The kinds of calls.
@@ -255,7 +256,7 @@ impl ProvisionerState {
 }
 
 #[async_trait]
-impl Provisioner for FakeProvisioner {
+impl ProvisionerReads for FakeProvisioner {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.call(Action::Read, |state| {
             (client == ClientId(7)).then(|| WhmcsClient {
@@ -317,6 +318,13 @@ impl Provisioner for FakeProvisioner {
         })
     }
 
+    async fn probe(&self) -> Result<(), CallError> {
+        self.call(Action::Read, |_| ())
+    }
+}
+
+#[async_trait]
+impl Provisioner for FakeProvisioner {
     async fn create_client(&self, _client: &NewClient) -> Result<ClientId, CallError> {
         Ok(ClientId(7))
     }
@@ -343,9 +351,5 @@ impl Provisioner for FakeProvisioner {
 
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
         self.call(Action::Create, |state| state.create(service))
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.call(Action::Read, |_| ())
     }
 }

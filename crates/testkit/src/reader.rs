@@ -1,4 +1,4 @@
-//! `JobReader` of the in-memory store.
+//! Views of the in-memory store.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -10,10 +10,10 @@ use domain::job::{JobOutcome, JobState};
 use domain::key::{Channel, JobId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    Alert, AttemptStats, AuditEntry, CallOutcome, CallStats, CursorHistoryEntry, DeadLetterView,
-    FinishedJob, GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow, Pause, ProcessView,
-    QueueStats, RecordedCall, RecordedFact, StoreError, StreamView, StuckOrders, System,
-    UnreadableJobs,
+    AttemptStats, CallOutcome, CallStats, CursorHistoryEntry, DeadLetterView, EventViews,
+    FinishedJob, GapView, JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats,
+    RecordedCall, RecordedFact, Statistics, StoreError, StoreHealth, StreamView, StuckOrders,
+    System, UnreadableJobs,
 };
 use domain::time::Timestamp;
 
@@ -69,7 +69,7 @@ fn outcome(state: &StoreState, row: &Row) -> Option<FinishedJob> {
 }
 
 #[async_trait]
-impl JobReader for MemoryStore {
+impl OrderViews for MemoryStore {
     async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
         let state = self.state();
         let of_order = state.jobs.iter().filter(|row| row.job.order == order);
@@ -90,10 +90,83 @@ impl JobReader for MemoryStore {
         Ok(calls)
     }
 
+    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
+        let state = self.state();
+        Ok(state.jobs.iter().find(|row| row.job.id == *job).map(view))
+    }
+
+    async fn jobs(
+        &self,
+        stage: Option<JobStage>,
+        after: Option<&JobId>,
+        limit: usize,
+    ) -> Result<Vec<JobView>, StoreError> {
+        let state = self.state();
+        let end = match after {
+            Some(id) => state.jobs.iter().position(|row| row.job.id == *id),
+            None => Some(state.jobs.len()),
+        };
+        let before = state.jobs[..end.unwrap_or(0)].iter().rev();
+        let matches = |row: &&Row| stage.is_none_or(|stage| row.state.name() == stage.name());
+        Ok(before.filter(matches).take(limit).map(view).collect())
+    }
+
+    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
+        let state = self.state();
+        let rows = state.orders.values().map(|row| OrderRow {
+            stage: state.stage(row),
+            ..row.clone()
+        });
+        let mut rows: Vec<_> = rows.filter(|row| matches(query, row)).collect();
+        rows.sort_by_key(|row| Reverse((row.updated_at, row.order)));
+        rows.truncate(query.limit);
+        Ok(rows)
+    }
+}
+
+#[async_trait]
+impl EventViews for MemoryStore {
     async fn open_dead_letters(&self) -> Result<u64, StoreError> {
         Ok(self.queue_stats().await?.open_dead_letters)
     }
 
+    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
+        let state = self.state();
+        Ok(state.streams.get(channel).cloned().unwrap_or_default())
+    }
+
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
+        let state = self.state();
+        let marks = state.marks.iter().rev().filter(|(of, _)| of == channel);
+        Ok(marks.take(limit).map(|(_, mark)| mark.clone()).collect())
+    }
+
+    async fn dead_letters(
+        &self,
+        open_only: bool,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetterView>, StoreError> {
+        let state = self.state();
+        let dead_letters = state.dead_letters.iter().rev().filter(|view| {
+            after.is_none_or(|after| view.number < after)
+                && !(open_only && view.closed_at.is_some())
+        });
+        Ok(dead_letters.take(limit).cloned().collect())
+    }
+
+    async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError> {
+        let state = self.state();
+        Ok(state.gaps.iter().rev().take(limit).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Statistics for MemoryStore {
     async fn unreadable_jobs(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
         // Everything in memory is readable.
         Ok(UnreadableJobs::default())
@@ -164,78 +237,6 @@ impl JobReader for MemoryStore {
         Ok(queue_stats)
     }
 
-    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
-        let state = self.state();
-        Ok(state.streams.get(channel).cloned().unwrap_or_default())
-    }
-
-    async fn cursor_history(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
-        let state = self.state();
-        let marks = state.marks.iter().rev().filter(|(of, _)| of == channel);
-        Ok(marks.take(limit).map(|(_, mark)| mark.clone()).collect())
-    }
-
-    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
-        let state = self.state();
-        Ok(state.jobs.iter().find(|row| row.job.id == *job).map(view))
-    }
-
-    async fn jobs(
-        &self,
-        stage: Option<JobStage>,
-        after: Option<&JobId>,
-        limit: usize,
-    ) -> Result<Vec<JobView>, StoreError> {
-        let state = self.state();
-        let end = match after {
-            Some(id) => state.jobs.iter().position(|row| row.job.id == *id),
-            None => Some(state.jobs.len()),
-        };
-        let before = state.jobs[..end.unwrap_or(0)].iter().rev();
-        let matches = |row: &&Row| stage.is_none_or(|stage| row.state.name() == stage.name());
-        Ok(before.filter(matches).take(limit).map(view).collect())
-    }
-
-    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
-        let state = self.state();
-        let rows = state.orders.values().map(|row| OrderRow {
-            stage: state.stage(row),
-            ..row.clone()
-        });
-        let mut rows: Vec<_> = rows.filter(|row| matches(query, row)).collect();
-        rows.sort_by_key(|row| Reverse((row.updated_at, row.order)));
-        rows.truncate(query.limit);
-        Ok(rows)
-    }
-
-    async fn dead_letters(
-        &self,
-        open_only: bool,
-        after: Option<i64>,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
-        let state = self.state();
-        let dead_letters = state.dead_letters.iter().rev().filter(|view| {
-            after.is_none_or(|after| view.number < after)
-                && !(open_only && view.closed_at.is_some())
-        });
-        Ok(dead_letters.take(limit).cloned().collect())
-    }
-
-    async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError> {
-        let state = self.state();
-        Ok(state.gaps.iter().rev().take(limit).cloned().collect())
-    }
-
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let state = self.state();
-        Ok(state.audit.iter().rev().take(limit).cloned().collect())
-    }
-
     async fn finished_jobs(
         &self,
         since: Timestamp,
@@ -249,10 +250,6 @@ impl JobReader for MemoryStore {
         finished_jobs.sort_by_key(|view| Reverse(view.ended_at));
         finished_jobs.truncate(limit);
         Ok(finished_jobs)
-    }
-
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        Ok(self.state().pauses.clone())
     }
 
     async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
@@ -291,27 +288,10 @@ impl JobReader for MemoryStore {
             errors: lately.iter().sum(),
         })
     }
+}
 
-    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
-        let now = self.clock.now();
-        let state = self.state();
-        let mut views: Vec<_> = state
-            .processes
-            .values()
-            .map(|(report, seen_at)| ProcessView {
-                report: report.clone(),
-                seen_at: *seen_at,
-                unseen_for: now.since(*seen_at),
-            })
-            .collect();
-        views.sort_by_key(|view| (view.report.role.clone(), view.report.started_at));
-        Ok(views)
-    }
-
-    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        Ok(self.state().alerts.values().cloned().collect())
-    }
-
+#[async_trait]
+impl StoreHealth for MemoryStore {
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }

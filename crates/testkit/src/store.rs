@@ -9,10 +9,11 @@ use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, Alert, CallRecord, Claimed, Clock, CommandResult, Cursor,
-    CursorChange, DeadLetterView, Delivery, Entry, Epoch, Gap, GapView, JobIntake, JobQueue,
-    Leadership, MIN_RETENTION, PROCESS_REMOVED_AFTER, Pausable, ProcessReport, Pruned, Release,
-    StoreError, Undecodable,
+    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CallRecord,
+    Claimed, Clock, CommandResult, Cursor, CursorChange, DeadLetterView, Delivery, Entry, Epoch,
+    EventIntake, Gap, GapView, JobQueue, LeaderElection, Leadership, MIN_RETENTION,
+    PROCESS_REMOVED_AFTER, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned,
+    Pruner, Release, StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -81,7 +82,7 @@ fn check_entry(entry: &Entry) -> Result<(), StoreError> {
 }
 
 #[async_trait]
-impl JobIntake for MemoryStore {
+impl LeaderElection for MemoryStore {
     async fn lead(
         &self,
         channel: &Channel,
@@ -126,7 +127,10 @@ impl JobIntake for MemoryStore {
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl EventIntake for MemoryStore {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         Ok(self
             .state()
@@ -256,8 +260,11 @@ impl JobIntake for MemoryStore {
         self.changed.notify_waiters();
         Ok(admission)
     }
+}
 
-    async fn act(
+#[async_trait]
+impl AdminCommands for MemoryStore {
+    async fn execute(
         &self,
         command: &AdminCommand,
         by: &str,
@@ -269,12 +276,27 @@ impl JobIntake for MemoryStore {
         Ok(acted)
     }
 
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let state = self.state();
+        Ok(state.audit.iter().rev().take(limit).cloned().collect())
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        Ok(self.state().pauses.clone())
+    }
+}
+
+#[async_trait]
+impl Pruner for MemoryStore {
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         let (now, age) = (self.clock.now(), older_than.max(MIN_RETENTION));
         let audited = now - age.max(AUDIT_RETENTION);
         Ok(self.state().prune(now - age, audited))
     }
+}
 
+#[async_trait]
+impl ProcessRegistry for MemoryStore {
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
@@ -291,6 +313,25 @@ impl JobIntake for MemoryStore {
         Ok(())
     }
 
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+        let now = self.clock.now();
+        let state = self.state();
+        let mut views: Vec<_> = state
+            .processes
+            .values()
+            .map(|(report, seen_at)| ProcessView {
+                report: report.clone(),
+                seen_at: *seen_at,
+                unseen_for: now.since(*seen_at),
+            })
+            .collect();
+        views.sort_by_key(|view| (view.report.role.clone(), view.report.started_at));
+        Ok(views)
+    }
+}
+
+#[async_trait]
+impl AlertStore for MemoryStore {
     async fn save_alerts(
         &self,
         watch: &Channel,
@@ -303,6 +344,10 @@ impl JobIntake for MemoryStore {
             state.alerts.insert(alert.name.clone(), alert.clone());
         }
         Ok(())
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        Ok(self.state().alerts.values().cloned().collect())
     }
 }
 
@@ -421,7 +466,7 @@ impl JobQueue for MemoryStore {
         Ok(())
     }
 
-    async fn wait(&self, limit: Duration) {
+    async fn wait_for_work(&self, limit: Duration) {
         let _ = tokio::time::timeout(limit, self.changed.notified()).await;
     }
 }

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{ClientStatus, WhmcsClient, WhmcsOrder};
-use domain::ports::{CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner};
+use domain::ports::{
+    CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads,
+};
 use error_chain::chain;
 use serde_json::{Map, Value};
 
@@ -157,7 +159,7 @@ impl Whmcs {
 }
 
 #[async_trait]
-impl Provisioner for Whmcs {
+impl ProvisionerReads for Whmcs {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let found = self
             .find_client(Form::new().set("clientid", client))
@@ -209,6 +211,16 @@ impl Provisioner for Whmcs {
         Ok(orders.pop())
     }
 
+    async fn probe(&self) -> Result<(), CallError> {
+        self.api
+            .call(Kind::Read, "GetOrderStatuses", Form::new())
+            .await
+            .map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Provisioner for Whmcs {
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
         // WHMCS 9 requires a password; this one is never used.
         let password = format!("{:032x}aA1!", rand::random::<u128>());
@@ -254,12 +266,5 @@ impl Provisioner for Whmcs {
             }
             result => result,
         }
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.api
-            .call(Kind::Read, "GetOrderStatuses", Form::new())
-            .await
-            .map(|_| ())
     }
 }

@@ -3,7 +3,7 @@
 
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{MappingOverrides, Plan};
-use domain::ports::{NewOrder, Provisioner};
+use domain::ports::{NewOrder, Provisioner, ProvisionerReads};
 use outbound::Roots;
 use settings::Problems;
 use simulators::When;

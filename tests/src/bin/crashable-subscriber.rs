@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use e2e::crash_points::{self, CrashPoints};
-use e2e::crashing_intake_ports;
+use e2e::{crashing_intake_ports, crashing_monitoring_ports};
 use runtime::{Failure, Metrics};
 
 fn main() -> ExitCode {
@@ -23,7 +23,11 @@ fn start(args: &subscriber::Args) -> Result<(), Failure> {
     }
     let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {
-        let ports = |ports| crashing_intake_ports(ports, crash_points);
-        subscriber::run_with(config, Metrics::install(), shutdown, ports)
+        let alerting = Arc::clone(&crash_points);
+        let wrap = subscriber::WrapPorts {
+            intake: Box::new(|ports| crashing_intake_ports(ports, crash_points)),
+            monitoring: Box::new(|ports| crashing_monitoring_ports(ports, alerting)),
+        };
+        subscriber::run_with(config, Metrics::install(), shutdown, wrap)
     })
 }

@@ -78,7 +78,7 @@ fn place_failing(env: &TestEnv, count: usize) {
 
 async fn until_ended(env: &TestEnv, succeeded: u64, failed: u64) {
     env.until(async || {
-        let queue_stats = env.store.reader.queue_stats().await.unwrap();
+        let queue_stats = env.store.ports.queue_stats().await.unwrap();
         queue_stats.count("succeeded") == succeeded && queue_stats.count("failed") == failed
     })
     .await;
@@ -124,13 +124,13 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
     let page = reqwest::get(format!("{portal_url}/ops")).await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("Too many orders fail"), "{page}");
-    let views = env.store.reader.processes().await.unwrap();
+    let views = env.store.ports.processes().await.unwrap();
     let roles: Vec<_> = views.iter().map(|view| view.report.role.as_str()).collect();
     assert_eq!(roles, ["portal", "subscriber", "worker"]);
     let shown = format!("{views:?}");
     assert!(!shown.contains(&url), "{shown}");
     let led = async || {
-        let views = env.store.reader.processes().await.unwrap();
+        let views = env.store.ports.processes().await.unwrap();
         views
             .iter()
             .any(|view| view.shows(ConditionKind::Leads).is_some())
@@ -145,7 +145,7 @@ async fn failure_rate_alert_fires_once_and_resolves_once() {
         program.stop().await;
     }
     assert_eq!(inbox.statuses(), ["firing", "resolved"]);
-    let views = env.store.reader.processes().await.unwrap();
+    let views = env.store.ports.processes().await.unwrap();
     assert!(views.is_empty(), "stopped processes are deregistered");
 }
 

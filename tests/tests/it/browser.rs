@@ -110,7 +110,7 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
         .wait_for_text(".timeline", "Attempt ended: provisioned")
         .await;
     assert_eq!(env.whmcs.orders_for(&second).len(), 1);
-    let audit = env.store.reader.audit(9).await.unwrap();
+    let audit = env.store.ports.audit(9).await.unwrap();
     assert_eq!(audit[0].who, "Ada");
     assert!(audit[0].reason.contains("mapped it"));
 

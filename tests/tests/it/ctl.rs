@@ -103,10 +103,10 @@ async fn activation_without_job_is_a_difference_until_enqueued() {
     let order = env.place();
     env.salesforce.approve(order.as_str()).unwrap();
     assert_eq!(check(&env).await, ["no_job"]);
-    assert!(env.store.reader.jobs_of(order).await.unwrap().is_empty());
+    assert!(env.store.ports.jobs_of(order).await.unwrap().is_empty());
     let (ended, _) = run(&env, &["reconcile"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine, "its event may still arrive");
-    assert!(env.store.reader.jobs_of(order).await.unwrap().is_empty());
+    assert!(env.store.ports.jobs_of(order).await.unwrap().is_empty());
     let (ended, found) = run(&env, &["reconcile", "--after", "0"]).await;
     assert_eq!(ended.unwrap(), Exit::Fine);
     let difference = &found["differences"][0];
@@ -187,7 +187,7 @@ async fn cancelled_whmcs_order_is_a_difference_and_can_be_forgotten() {
         env.field(&order, "WHMCS_Order_ID__c"),
         whmcs_order.to_string()
     );
-    let log = env.store.reader.audit(9).await.unwrap();
+    let log = env.store.ports.audit(9).await.unwrap();
     assert_eq!((log.len(), log[0].act.as_str()), (1, "forget"));
 }
 
@@ -375,14 +375,14 @@ async fn retry_requests_failed_order_and_skips_others() {
         (dry.unwrap(), &found["answer"]),
         (Exit::Fine, &json!("not asked"))
     );
-    assert!(env.store.reader.audit(9).await.unwrap().is_empty());
+    assert!(env.store.ports.audit(9).await.unwrap().is_empty());
     let (asked, found) = run(&env, &[&ask[..], &["--yes"]].concat()).await;
     assert_eq!((asked.unwrap(), &found["done"]), (Exit::Fine, &json!(true)));
     env.until_activation(&order, "Activated").await;
     let (again, found) = run(&env, &[&ask[..], &["--yes"]].concat()).await;
     assert_eq!(again.unwrap(), Exit::Difference);
     assert_eq!(found["answer"], "not failed");
-    let audit = env.store.reader.audit(9).await.unwrap();
+    let audit = env.store.ports.audit(9).await.unwrap();
     let commands: Vec<_> = audit.iter().rev().map(|line| line.act.as_str()).collect();
     assert_eq!(
         commands,

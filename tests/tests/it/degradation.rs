@@ -165,7 +165,7 @@ async fn consecutive_poison_events_do_not_block_stream() {
     let orders = env.approve(1);
     env.until_queued(1).await;
     env.assert_one_job_each(&orders).await;
-    let queue_stats = env.store.reader.queue_stats().await.unwrap();
+    let queue_stats = env.store.ports.queue_stats().await.unwrap();
     assert_eq!(queue_stats.open_dead_letters, 500);
     subscriber.stop().await;
 }

@@ -67,7 +67,7 @@ async fn freeze_between_commits(env: &TestEnv, process: &Process) {
         process.signal(Signal::STOP);
         let watch = Channel::new("write lock probe").unwrap();
         let owner = Owner::new("probe").unwrap();
-        if env.store.intake.resign(&watch, &owner).await.is_ok() {
+        if env.store.ports.resign(&watch, &owner).await.is_ok() {
             return;
         }
         process.signal(Signal::CONT);

@@ -53,7 +53,7 @@ async fn poison_event_becomes_dead_letter_and_stream_continues() {
     env.assert_one_job_each(&orders).await;
     assert_eq!(
         env.store
-            .reader
+            .ports
             .queue_stats()
             .await
             .unwrap()
@@ -124,7 +124,7 @@ async fn redrive_succeeds_once_schema_is_available() {
     let orders = env.approve(1);
     env.until(async || {
         env.store
-            .reader
+            .ports
             .queue_stats()
             .await
             .unwrap()
@@ -132,7 +132,7 @@ async fn redrive_succeeds_once_schema_is_available() {
             == 1
     })
     .await;
-    let dead_letters = env.store.reader.dead_letters(true, None, 9).await.unwrap();
+    let dead_letters = env.store.ports.dead_letters(true, None, 9).await.unwrap();
     assert_eq!(
         dead_letters[0].letter.undecodable.reason,
         UndecodableReason::UnknownSchema
@@ -141,13 +141,13 @@ async fn redrive_succeeds_once_schema_is_available() {
         letter: dead_letters[0].number,
     };
     env.store
-        .intake
-        .act(&command, "Ada", "fixed")
+        .ports
+        .execute(&command, "Ada", "fixed")
         .await
         .unwrap();
     env.until_queued(1).await;
     env.assert_one_job_each(&orders).await;
-    let queue_stats = env.store.reader.queue_stats().await.unwrap();
+    let queue_stats = env.store.ports.queue_stats().await.unwrap();
     assert_eq!(queue_stats.open_dead_letters, 0);
     subscriber.stop().await;
 }
@@ -163,7 +163,7 @@ async fn unstorable_event_is_dead_lettered_alone() {
     let channel = Channel::new("/event/X__e").unwrap();
     let owner = Owner::new("s").unwrap();
     let ttl = Duration::from_secs(60);
-    let Leadership::Leader(epoch) = store.intake.lead(&channel, &owner, ttl).await.unwrap() else {
+    let Leadership::Leader(epoch) = store.ports.lead(&channel, &owner, ttl).await.unwrap() else {
         panic!("expected leadership");
     };
     let order = |n: u32| OrderId::parse(&format!("801{n:012}")).unwrap();
@@ -199,12 +199,12 @@ async fn unstorable_event_is_dead_lettered_alone() {
         Admission::DeadLettered,
         Admission::Enqueued,
     ];
-    let admissions = intake::accept(&*store.intake, &delivery).await.unwrap();
+    let admissions = intake::accept(&*store.ports, &delivery).await.unwrap();
     assert_eq!(admissions, expected);
-    let cursor = store.intake.cursor(&channel).await.unwrap().unwrap();
+    let cursor = store.ports.cursor(&channel).await.unwrap().unwrap();
     assert_eq!(cursor.replay_id.as_bytes(), [7]);
-    assert_eq!(store.reader.open_dead_letters().await.unwrap(), 2);
+    assert_eq!(store.ports.open_dead_letters().await.unwrap(), 2);
     // The second delivery is deduplicated.
-    let again = intake::accept(&*store.intake, &delivery).await.unwrap();
+    let again = intake::accept(&*store.ports, &delivery).await.unwrap();
     assert_eq!(again, [Admission::SameDelivery; 4]);
 }

@@ -115,7 +115,7 @@ async fn operator_sees_failure_cause_and_retries() {
         .await;
     assert_eq!(response.unwrap().status(), StatusCode::OK);
     env.until_activation(&order, "Activated").await;
-    let audit = env.store.reader.audit(9).await.unwrap();
+    let audit = env.store.ports.audit(9).await.unwrap();
     assert_eq!(audit[0].who, "Ada");
     for program in [subscriber, worker, portal] {
         program.stop().await;

@@ -151,7 +151,7 @@ async fn rejected_sessions_do_not_cause_a_login_per_job() {
     let tried = async || {
         let mut n_tried = 0;
         for order in &orders {
-            let jobs = env.store.reader.jobs_of(*order).await.unwrap();
+            let jobs = env.store.ports.jobs_of(*order).await.unwrap();
             let waits =
                 |job: &domain::ports::JobView| job.state == "queued" && job.started_at.is_some();
             n_tried += usize::from(jobs.iter().all(waits));
@@ -202,11 +202,19 @@ async fn resuming_workers_probes_open_circuit_at_once() {
     env.until(async || env.facts_named("held").await == 1).await;
     let what = Pausable::Worker;
     let pause = AdminCommand::Pause { what: what.clone() };
-    let paused = env.store.intake.act(&pause, "Ada", "new credential").await;
+    let paused = env
+        .store
+        .ports
+        .execute(&pause, "Ada", "new credential")
+        .await;
     paused.unwrap();
     env.whmcs.clear_faults();
     let resume = AdminCommand::Resume { what };
-    env.store.intake.act(&resume, "Ada", "done").await.unwrap();
+    env.store
+        .ports
+        .execute(&resume, "Ada", "done")
+        .await
+        .unwrap();
     // The periodic probe is an hour away.
     let probed = async || {
         let calls = env.whmcs.calls();

@@ -190,7 +190,7 @@ impl TestEnv {
         let mut count = 0;
         for order in self.salesforce.records("Order") {
             let order = OrderId::parse(order["Id"].as_str().unwrap()).unwrap();
-            let facts = self.store.reader.facts_of(order).await.unwrap();
+            let facts = self.store.ports.facts_of(order).await.unwrap();
             count += facts.iter().filter(|fact| fact.fact.name() == name).count();
         }
         count
@@ -199,7 +199,7 @@ impl TestEnv {
     /// State of the event stream.
     pub(crate) async fn stream_view(&self) -> StreamView {
         let channel = Channel::new(self.salesforce.channel()).unwrap();
-        self.store.reader.stream(&channel).await.unwrap()
+        self.store.ports.stream(&channel).await.unwrap()
     }
 
     /// A path in the environment's folder.
@@ -355,7 +355,7 @@ impl TestEnv {
     pub(crate) async fn until_queued(&self, n_jobs: u64) {
         self.until(async || {
             self.store
-                .reader
+                .ports
                 .queue_stats()
                 .await
                 .unwrap()
@@ -367,7 +367,7 @@ impl TestEnv {
 
     /// Whether the store has this many jobs, in any state.
     pub(crate) async fn has_jobs(&self, n_jobs: u64) -> bool {
-        let queue_stats = self.store.reader.queue_stats().await.unwrap();
+        let queue_stats = self.store.ports.queue_stats().await.unwrap();
         queue_stats.jobs.iter().map(|(_, count)| count).sum::<u64>() >= n_jobs
     }
 
@@ -381,7 +381,10 @@ impl TestEnv {
     pub(crate) async fn until(&self, holds: impl AsyncFn() -> bool) {
         let waiting = async {
             while !holds().await {
-                self.store.queue.wait(Duration::from_millis(100)).await;
+                self.store
+                    .ports
+                    .wait_for_work(Duration::from_millis(100))
+                    .await;
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap();
@@ -400,7 +403,7 @@ impl TestEnv {
     pub(crate) async fn assert_one_job_each(&self, orders: &BTreeSet<OrderId>) {
         for order in orders {
             assert_eq!(
-                self.store.reader.jobs_of(*order).await.unwrap().len(),
+                self.store.ports.jobs_of(*order).await.unwrap().len(),
                 1,
                 "{order}"
             );

@@ -102,7 +102,7 @@ async fn attempt_trace_contains_calls_and_links_to_event_trace() {
     subscriber.stop().await;
     worker.stop().await;
 
-    let job = env.store.reader.jobs_of(order).await.unwrap().remove(0).job;
+    let job = env.store.ports.jobs_of(order).await.unwrap().remove(0).job;
     let event = uuid::Uuid::parse_str(job.event.unwrap().as_str()).unwrap();
     let received = collector.named("receive");
     assert_eq!(received.trace_id, event.as_bytes());

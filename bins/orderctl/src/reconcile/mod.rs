@@ -8,7 +8,7 @@ use domain::id::OrderId;
 use domain::job::{Admission, NewJob};
 use domain::key::ClientId;
 use domain::order::{OrderState, WhmcsOrder};
-use domain::ports::{Clock, CrmOrders, JobView, Pending, Provisioner};
+use domain::ports::{Clock, JobView, Pending, PendingActivations, ProvisionerReads};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use job_store::Store;
@@ -148,8 +148,8 @@ async fn compare_all(
 
 async fn look_up(store: &Store, orders_to_reconcile: ReconcileOrder) -> Result<Known, Stop> {
     // Facts before jobs: an order in progress still has its job.
-    let facts = store.reader.facts_of(orders_to_reconcile.order).await?;
-    let jobs = store.reader.jobs_of(orders_to_reconcile.order).await?;
+    let facts = store.ports.facts_of(orders_to_reconcile.order).await?;
+    let jobs = store.ports.jobs_of(orders_to_reconcile.order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     Ok(Known {
         orders_to_reconcile,
@@ -173,7 +173,7 @@ async fn without_job(
         seen += page.len();
         after = page.last().map(|last| last.order);
         for pending in page {
-            let jobs = store.reader.jobs_of(pending.order).await?;
+            let jobs = store.ports.jobs_of(pending.order).await?;
             if lacks_job(&pending, &jobs, SystemClock.now()) {
                 lacking.push(pending);
             }
@@ -192,7 +192,7 @@ async fn enqueue(store: &Store, lacking: &[Pending]) -> Result<Vec<OrderId>, Sto
         let now = SystemClock.now();
         let jobs = page.iter().map(|pending| NewJob::of_sweep(pending, now));
         let jobs: Vec<_> = jobs.collect();
-        let admissions = store.intake.enqueue(&jobs).await?;
+        let admissions = store.ports.enqueue(&jobs).await?;
         // A duplicate got its job from another process meanwhile.
         let has_job = |admission: &Admission| *admission != Admission::DeadLettered;
         let admitted = jobs

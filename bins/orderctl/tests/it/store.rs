@@ -40,7 +40,7 @@ async fn pauses_and_resumes_workers_and_intake() {
     let env = TestEnv::new().await;
     env.act(&["pause", "worker"]).await.json();
     env.act(&["pause", "intake"]).await.json();
-    let pauses = env.store.reader.pauses().await.unwrap();
+    let pauses = env.store.ports.pauses().await.unwrap();
     assert_eq!(pauses.len(), 2);
     let paused = env.json(&["cursor", "show"]).await["paused"].clone();
     let channel = "intake /event/OrderProvisionRequested__e";
@@ -50,7 +50,7 @@ async fn pauses_and_resumes_workers_and_intake() {
     );
     env.act(&["resume", "worker"]).await.json();
     env.act(&["resume", "intake"]).await.json();
-    assert!(env.store.reader.pauses().await.unwrap().is_empty());
+    assert!(env.store.ports.pauses().await.unwrap().is_empty());
     let again = env.act(&["resume", "worker"]).await;
     assert!(
         again.refused().contains("does not exist"),

@@ -125,7 +125,7 @@ impl TestEnv {
     async fn fill(&self) {
         let Leadership::Leader(epoch) = self
             .store
-            .intake
+            .ports
             .lead(&channel(), &owner("s"), TTL)
             .await
             .unwrap()
@@ -148,7 +148,7 @@ impl TestEnv {
             detail: "aged out".to_owned(),
         };
         self.store
-            .intake
+            .ports
             .record_cursor_loss(&channel(), epoch, &gap)
             .await
             .unwrap();
@@ -158,7 +158,7 @@ impl TestEnv {
             entries: vec![Entry::DeadLetter(letter)],
             cursor: ReplayId::new(vec![0, 255]),
         };
-        self.store.intake.accept(&delivery).await.unwrap();
+        self.store.ports.accept(&delivery).await.unwrap();
         let order = WhmcsOrderId(41);
         self.work(1, JobOutcome::Succeeded, &[Fact::Placed { order }])
             .await;
@@ -170,7 +170,7 @@ impl TestEnv {
         )
         .await;
         self.store
-            .intake
+            .ports
             .enqueue(&[new_job("e3", order_id(3), None)])
             .await
             .unwrap();
@@ -178,10 +178,10 @@ impl TestEnv {
 
     async fn work(&self, n: u32, outcome: JobOutcome, facts: &[Fact]) {
         let job = new_job(&format!("e{n}"), order_id(n), Some("k"));
-        self.store.intake.enqueue(&[job]).await.unwrap();
+        self.store.ports.enqueue(&[job]).await.unwrap();
         let claimed = self
             .store
-            .queue
+            .ports
             .claim(&owner("w"), 1, TTL)
             .await
             .unwrap()
@@ -201,7 +201,7 @@ impl TestEnv {
         }
         all.extend_from_slice(facts);
         self.store
-            .queue
+            .ports
             .finish(&claimed.lease, outcome, &all, &[])
             .await
             .unwrap();

@@ -15,9 +15,7 @@ pub trait Clock: Send + Sync {
 
     /// Time elapsed since a fixed moment of this process. Only differences are meaningful; it never
     /// goes back, whatever happens to the wall clock.
-    fn monotonic(&self) -> Duration {
-        self.now().since(Timestamp::default())
-    }
+    fn monotonic(&self) -> Duration;
 
     /// Returns after `duration`.
     async fn sleep(&self, duration: Duration);

@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
+
 use crate::id::OrderId;
 use crate::key::{Channel, ReplayId, WhmcsOrderId};
 use crate::order::RetryAnswer;
+use crate::ports::StoreError;
 use crate::time::Timestamp;
 
 /// What an operator can pause.
@@ -180,6 +183,37 @@ pub struct AuditEntry {
     pub subject: String,
     /// Why.
     pub reason: String,
+}
+
+/// Executes commands of operators.
+#[async_trait]
+pub trait AdminCommands: Send + Sync {
+    /// Carries out an operator's command, in ONE commit with its entry in the audit log. Pausing an
+    /// intake and setting or resetting a cursor end the leader's term, so that nothing of the old
+    /// term can be written afterwards. Repeating a command changes nothing but adds an entry to the
+    /// audit log, or returns [`CommandResult::NotFound`].
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: whether it was carried out is unknown; check before repeating
+    /// it.
+    async fn execute(
+        &self,
+        command: &AdminCommand,
+        by: &str,
+        reason: &str,
+    ) -> Result<CommandResult, StoreError>;
+
+    /// The active pauses.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError>;
+
+    /// The audit log, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError>;
 }
 
 #[cfg(test)]

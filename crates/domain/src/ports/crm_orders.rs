@@ -35,7 +35,7 @@ pub struct Pending {
     pub since: Timestamp,
 }
 
-/// The CRM's orders.
+/// The CRM's orders, for the worker.
 ///
 /// Every write sets absolute values and may be repeated after any error.
 #[async_trait]
@@ -69,7 +69,11 @@ pub trait CrmOrders: Send + Sync {
     /// # Errors
     /// [`CallError`].
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError>;
+}
 
+/// Activations in the CRM, for the sweep.
+#[async_trait]
+pub trait PendingActivations: Send + Sync {
     /// Orders that have been `Activating` for longer than `older_than` by the CRM's clock, by
     /// ascending id, at most `limit`, starting after `after`.
     ///
@@ -81,7 +85,11 @@ pub trait CrmOrders: Send + Sync {
         after: Option<OrderId>,
         limit: usize,
     ) -> Result<Vec<Pending>, CallError>;
+}
 
+/// A customer's orders in the CRM.
+#[async_trait]
+pub trait CustomerOrders: Send + Sync {
     /// Creates a customer's order with its lines, all or nothing, in the status that waits for an
     /// operator. The key is unique in the CRM: a repeat, also after a lost reply, finds the
     /// existing order and compares it with the request. If staff changed its lines since, the
@@ -96,7 +104,11 @@ pub trait CrmOrders: Send + Sync {
     /// # Errors
     /// [`CallError`].
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError>;
+}
 
+/// Retries that an operator requests in the CRM.
+#[async_trait]
+pub trait RetryRequests: Send + Sync {
     /// Requests another attempt for a failed order: sets it to `Activating`, guarded by its
     /// version. The CRM publishes the event. A repeat finds it `Activating` and writes nothing.
     ///

@@ -54,7 +54,7 @@ pub trait JobQueue: Send + Sync {
     ///
     /// An unreadable job, or one whose order has an unreadable fact, is set aside in the same
     /// commit: it ends `failed`, its order is listed with `INTERNAL`, no fact is recorded, and
-    /// [`JobReader::set_aside`](crate::ports::JobReader::set_aside) reports it. The other jobs are
+    /// [`Statistics::unreadable_jobs`](crate::ports::Statistics::unreadable_jobs) reports it. The other jobs are
     /// claimed as usual.
     ///
     /// # Errors
@@ -110,5 +110,5 @@ pub trait JobQueue: Send + Sync {
 
     /// Returns when a job may have become due, at the latest after `limit`. May return early; the
     /// caller then tries to claim.
-    async fn wait(&self, limit: Duration);
+    async fn wait_for_work(&self, limit: Duration);
 }

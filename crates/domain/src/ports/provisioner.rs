@@ -62,12 +62,9 @@ pub struct Module {
     pub kind: ModuleKind,
 }
 
-/// The provisioning system.
-///
-/// It has no idempotency keys: search for our marker first, commit an intent before the call, and
-/// never repeat an effect after [`CallError::Unknown`]. Each effect is one external call.
+/// Reads of the provisioning system. They have no effect and may be repeated.
 #[async_trait]
-pub trait Provisioner: Send + Sync {
+pub trait ProvisionerReads: Send + Sync {
     /// The client, or `None` when there is none.
     ///
     /// # Errors
@@ -111,33 +108,40 @@ pub trait Provisioner: Send + Sync {
         order: WhmcsOrderId,
     ) -> Result<Option<WhmcsOrder>, CallError>;
 
-    /// Effect: creates a client.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError>;
-
-    /// Effect: places an order. It activates nothing.
-    ///
-    /// # Errors
-    /// [`CallError`].
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError>;
-
-    /// Effect: accepts an order, with or without running the modules of its services.
-    ///
-    /// # Errors
-    /// [`CallError`]; `Refused` with the module's message when it failed.
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError>;
-
-    /// Effect: runs the module of one service. Succeeds for a service without a module.
-    ///
-    /// # Errors
-    /// As [`accept_order`](Self::accept_order).
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError>;
-
     /// A harmless read, to check whether we have access.
     ///
     /// # Errors
     /// [`CallError`].
     async fn probe(&self) -> Result<(), CallError>;
+}
+
+/// Effects of the provisioning system.
+///
+/// It has no idempotency keys: search for our marker first, commit an intent before the call, and
+/// never repeat an effect after [`CallError::Unknown`]. Each effect is one external call.
+#[async_trait]
+pub trait Provisioner: Send + Sync {
+    /// Creates a client.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError>;
+
+    /// Places an order. It activates nothing.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError>;
+
+    /// Accepts an order, with or without running the modules of its services.
+    ///
+    /// # Errors
+    /// [`CallError`]; `Refused` with the module's message when it failed.
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError>;
+
+    /// Runs the module of one service. Succeeds for a service without a module.
+    ///
+    /// # Errors
+    /// As [`accept_order`](Self::accept_order).
+    async fn create_service(&self, service: ServiceId) -> Result<(), CallError>;
 }

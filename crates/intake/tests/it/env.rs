@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, Clock, CommandResult, Cursor, DeadLetterView, Delivery, Entropy, Epoch, Gap,
-    JobIntake, JobReader, Leadership, Start, StoreError, StreamError, Undecodable,
+    Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, EventViews, Gap,
+    LeaderElection, Leadership, OrderViews, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
@@ -56,6 +56,7 @@ impl TestEnv {
     pub(crate) fn intake(&self) -> Intake {
         let ports = Ports {
             source: Arc::clone(&self.source) as _,
+            election: Arc::clone(&self.store) as _,
             store: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::clone(&self.entropy) as _,
@@ -170,7 +171,7 @@ impl Store {
 }
 
 #[async_trait]
-impl JobIntake for Store {
+impl LeaderElection for Store {
     async fn lead(
         &self,
         channel: &Channel,
@@ -186,7 +187,10 @@ impl JobIntake for Store {
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
         self.open()?.resign(channel, owner).await
     }
+}
 
+#[async_trait]
+impl EventIntake for Store {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         self.open()?.cursor(channel).await
     }
@@ -233,14 +237,5 @@ impl JobIntake for Store {
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         self.open()?.redrive(channel, epoch, letter, read).await
-    }
-
-    async fn act(
-        &self,
-        act: &AdminCommand,
-        by: &str,
-        reason: &str,
-    ) -> Result<CommandResult, StoreError> {
-        self.open()?.act(act, by, reason).await
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use domain::key::{EventId, Owner};
 use domain::ports::{
-    AdminCommand, Batch, Epoch, JobIntake, JobReader, Pausable, Start, StreamError,
+    AdminCommand, AdminCommands, Batch, Epoch, EventViews, LeaderElection, Pausable, Start,
+    Statistics, StreamError,
 };
 use env::{LEASE, TestEnv, broken, lost, pass};
 use intake::{OnLoss, Status};
@@ -294,7 +295,8 @@ async fn paused_intake_stops_and_resumes() {
     let what = Pausable::Intake(channel());
     let pause = AdminCommand::Pause { what: what.clone() };
     env.store
-        .act(&pause, "ada", "database maintenance")
+        .inner
+        .execute(&pause, "ada", "database maintenance")
         .await
         .unwrap();
     pass(LEASE.as_secs()).await;
@@ -304,7 +306,11 @@ async fn paused_intake_stops_and_resumes() {
     assert_eq!(view.last_error.as_deref(), Some(text));
     assert!(!env.is_led().await && !env.has_job(2).await);
     let resume = AdminCommand::Resume { what };
-    env.store.act(&resume, "ada", "finished").await.unwrap();
+    env.store
+        .inner
+        .execute(&resume, "ada", "finished")
+        .await
+        .unwrap();
     pass(2).await;
     assert!(env.has_job(2).await);
     assert_eq!(running.health.view().status, Status::Subscribed);

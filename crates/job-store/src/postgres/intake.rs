@@ -6,11 +6,14 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, Alert, CommandResult, Cursor, CursorChange, DeadLetterView, Delivery, Epoch, Gap,
-    JobIntake, Leadership, Pausable, ProcessReport, Pruned, StoreError, Undecodable,
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Cursor,
+    CursorChange, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
+    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner, StoreError,
+    Undecodable,
 };
 use sqlx::PgConnection;
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::postgres::accept::{accept, admit};
 use crate::postgres::prune::prune;
@@ -19,10 +22,10 @@ use crate::postgres::{
     PostgresStore, admin_commands, cursor_history, dead_letters, now, process_registry,
 };
 use crate::row::{self, Columns};
-use crate::view;
+use crate::view::{self, limit};
 
 #[async_trait]
-impl JobIntake for PostgresStore {
+impl LeaderElection for PostgresStore {
     async fn lead(
         &self,
         channel: &Channel,
@@ -53,7 +56,10 @@ impl JobIntake for PostgresStore {
         })
         .await
     }
+}
 
+#[async_trait]
+impl EventIntake for PostgresStore {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
@@ -131,8 +137,11 @@ impl JobIntake for PostgresStore {
         })
         .await
     }
+}
 
-    async fn act(
+#[async_trait]
+impl AdminCommands for PostgresStore {
+    async fn execute(
         &self,
         command: &AdminCommand,
         by: &str,
@@ -150,10 +159,27 @@ impl JobIntake for PostgresStore {
         .await
     }
 
+    async fn audit(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let text = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
+        let rows = self.rows(|| statement(text).bind(limit(count))).await?;
+        readable(&rows, view::audit)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        let rows = self.rows(|| statement("SELECT * FROM pause ORDER BY what"));
+        readable(&rows.await?, view::pause)
+    }
+}
+
+#[async_trait]
+impl Pruner for PostgresStore {
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
     }
+}
 
+#[async_trait]
+impl ProcessRegistry for PostgresStore {
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(process_registry::report(
@@ -173,6 +199,19 @@ impl JobIntake for PostgresStore {
         .await
     }
 
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(process_registry::processes(
+                session.connection,
+                session.shift,
+            ))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl AlertStore for PostgresStore {
     async fn save_alerts(
         &self,
         watch: &Channel,
@@ -182,6 +221,14 @@ impl JobIntake for PostgresStore {
         self.run(Commit::Flushed, move |session| {
             let (connection, _) = session.parts();
             Box::pin(process_registry::keep(connection, watch, epoch, alerts))
+        })
+        .await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, _) = session.parts();
+            Box::pin(process_registry::alerts(connection))
         })
         .await
     }

@@ -229,7 +229,7 @@ impl JobQueue for PostgresStore {
         .await
     }
 
-    async fn wait(&self, limit: Duration) {
+    async fn wait_for_work(&self, limit: Duration) {
         let limit = match self.health.is_good() {
             true => limit,
             false => limit.min(POLL),

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, AttemptStats, AuditEntry, CallStats, CursorHistoryEntry, DeadLetterView, FinishedJob,
-    GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow, Pause, ProcessView, QueueStats,
-    RecordedCall, RecordedFact, StoreError, StreamView, StuckOrders, UnreadableJobs,
+    AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
+    JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
+    Statistics, StoreError, StoreHealth, StreamView, StuckOrders, UnreadableJobs,
 };
 use domain::time::Timestamp;
 use sqlx::Postgres;
@@ -26,7 +26,7 @@ use crate::row::{self, Columns};
 use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
-impl JobReader for PostgresStore {
+impl OrderViews for PostgresStore {
     async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
@@ -56,77 +56,6 @@ impl JobReader for PostgresStore {
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(calls::of_order(session.connection, order))
-        })
-        .await
-    }
-
-    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
-        self.run(Commit::Relaxed, |session| {
-            Box::pin(queue_stats::all(session.connection, session.shift))
-        })
-        .await
-    }
-
-    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
-        let rows = self.rows(|| statement(open_letters!())).await?;
-        rows.first().map_or(Ok(0), letters_of)
-    }
-
-    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(queue_stats::set_aside(
-                session.connection,
-                session.shift,
-                window,
-            ))
-        })
-        .await
-    }
-
-    async fn stuck_orders(
-        &self,
-        live_for: Duration,
-        idle_for: Duration,
-    ) -> Result<StuckOrders, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            let (connection, shift) = session.parts();
-            Box::pin(queue_stats::stuck(connection, shift, live_for, idle_for))
-        })
-        .await
-    }
-
-    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
-        let rows = self.rows(|| statement(marker_lost!())).await?;
-        rows.first().map(|found| found.time("at")).transpose()
-    }
-
-    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(async move {
-                let (connection, _) = session.parts();
-                let found = statement(
-                    "SELECT replay_id, committed_at, last_event_at, owner, epoch, lease_until
-                     FROM stream WHERE channel = $1",
-                )
-                .bind(channel.as_str())
-                .fetch_optional(connection)
-                .await
-                .or_unavailable()?;
-                found
-                    .as_ref()
-                    .map_or_else(|| Ok(StreamView::default()), row::stream)
-            })
-        })
-        .await
-    }
-
-    async fn cursor_history(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(cursor_history::history(session.connection, channel, limit))
         })
         .await
     }
@@ -164,6 +93,45 @@ impl JobReader for PostgresStore {
         })
         .await
     }
+}
+
+#[async_trait]
+impl EventViews for PostgresStore {
+    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
+        let rows = self.rows(|| statement(open_letters!())).await?;
+        rows.first().map_or(Ok(0), letters_of)
+    }
+
+    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(async move {
+                let (connection, _) = session.parts();
+                let found = statement(
+                    "SELECT replay_id, committed_at, last_event_at, owner, epoch, lease_until
+                     FROM stream WHERE channel = $1",
+                )
+                .bind(channel.as_str())
+                .fetch_optional(connection)
+                .await
+                .or_unavailable()?;
+                found
+                    .as_ref()
+                    .map_or_else(|| Ok(StreamView::default()), row::stream)
+            })
+        })
+        .await
+    }
+
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(cursor_history::history(session.connection, channel, limit))
+        })
+        .await
+    }
 
     async fn dead_letters(
         &self,
@@ -188,11 +156,43 @@ impl JobReader for PostgresStore {
         let rows = self.rows(|| statement(text).bind(limit(count))).await?;
         readable(&rows, view::gap)
     }
+}
 
-    async fn audit(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let text = "SELECT * FROM audit ORDER BY seq DESC LIMIT $1";
-        let rows = self.rows(|| statement(text).bind(limit(count))).await?;
-        readable(&rows, view::audit)
+#[async_trait]
+impl Statistics for PostgresStore {
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
+        self.run(Commit::Relaxed, |session| {
+            Box::pin(queue_stats::all(session.connection, session.shift))
+        })
+        .await
+    }
+
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            Box::pin(queue_stats::set_aside(
+                session.connection,
+                session.shift,
+                window,
+            ))
+        })
+        .await
+    }
+
+    async fn stuck_orders(
+        &self,
+        live_for: Duration,
+        idle_for: Duration,
+    ) -> Result<StuckOrders, StoreError> {
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, shift) = session.parts();
+            Box::pin(queue_stats::stuck(connection, shift, live_for, idle_for))
+        })
+        .await
+    }
+
+    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = self.rows(|| statement(marker_lost!())).await?;
+        rows.first().map(|found| found.time("at")).transpose()
     }
 
     async fn finished_jobs(
@@ -206,11 +206,6 @@ impl JobReader for PostgresStore {
                 .bind(limit(count))
         });
         readable(&rows.await?, view::outcome)
-    }
-
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        let rows = self.rows(|| statement("SELECT * FROM pause ORDER BY what"));
-        readable(&rows.await?, view::pause)
     }
 
     async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
@@ -234,25 +229,10 @@ impl JobReader for PostgresStore {
         })
         .await
     }
+}
 
-    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(process_registry::processes(
-                session.connection,
-                session.shift,
-            ))
-        })
-        .await
-    }
-
-    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            let (connection, _) = session.parts();
-            Box::pin(process_registry::alerts(connection))
-        })
-        .await
-    }
-
+#[async_trait]
+impl StoreHealth for PostgresStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.run(Commit::Relaxed, move |session| {
             Box::pin(async move {
@@ -273,7 +253,10 @@ type Asked = Query<'static, Postgres, PgArguments>;
 
 impl PostgresStore {
     /// The rows of a query.
-    async fn rows(&self, ask: impl Fn() -> Asked + Send + Sync) -> Result<Vec<PgRow>, StoreError> {
+    pub(super) async fn rows(
+        &self,
+        ask: impl Fn() -> Asked + Send + Sync,
+    ) -> Result<Vec<PgRow>, StoreError> {
         let ask = &ask;
         self.run(Commit::Relaxed, move |session| {
             let (connection, _) = session.parts();

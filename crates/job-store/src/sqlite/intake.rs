@@ -6,23 +6,25 @@ use async_trait::async_trait;
 use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    AdminCommand, Alert, CommandResult, Cursor, CursorChange, DeadLetter, DeadLetterView, Delivery,
-    Entry, Epoch, Gap, JobIntake, Leadership, Pausable, ProcessReport, Pruned, StoreError,
-    Undecodable,
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Cursor,
+    CursorChange, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
+    LeaderElection, Leadership, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView,
+    Pruned, Pruner, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use sqlx::SqliteConnection;
 
+use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::record;
 use crate::row::{self, Columns};
 use crate::sqlite::admin_commands::{self, Operator};
 use crate::sqlite::prune::prune;
 use crate::sqlite::{SqliteStore, cursor_history, dead_letters, orders, process_registry};
-use crate::view;
+use crate::view::{self, limit};
 
 #[async_trait]
-impl JobIntake for SqliteStore {
+impl LeaderElection for SqliteStore {
     async fn lead(
         &self,
         channel: &Channel,
@@ -55,7 +57,10 @@ impl JobIntake for SqliteStore {
             })
             .await
     }
+}
 
+#[async_trait]
+impl EventIntake for SqliteStore {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         let found = sqlx::query("SELECT replay_id, committed_at FROM stream WHERE channel = ?")
             .bind(channel.as_str().to_owned())
@@ -123,8 +128,11 @@ impl JobIntake for SqliteStore {
         })
         .await
     }
+}
 
-    async fn act(
+#[async_trait]
+impl AdminCommands for SqliteStore {
+    async fn execute(
         &self,
         command: &AdminCommand,
         by: &str,
@@ -140,10 +148,33 @@ impl JobIntake for SqliteStore {
         .await
     }
 
+    async fn audit(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM audit ORDER BY seq DESC LIMIT ?")
+            .bind(limit(count))
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        readable(&rows, view::audit)
+    }
+
+    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM pause ORDER BY what")
+            .fetch_all(&self.readers)
+            .await
+            .or_unavailable()?;
+        readable(&rows, view::pause)
+    }
+}
+
+#[async_trait]
+impl Pruner for SqliteStore {
     async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
         prune(self, older_than).await
     }
+}
 
+#[async_trait]
+impl ProcessRegistry for SqliteStore {
     async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
         process_registry::report(self, report).await
     }
@@ -152,6 +183,13 @@ impl JobIntake for SqliteStore {
         process_registry::retire(self, id).await
     }
 
+    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+        process_registry::processes(self).await
+    }
+}
+
+#[async_trait]
+impl AlertStore for SqliteStore {
     async fn save_alerts(
         &self,
         watch: &Channel,
@@ -159,6 +197,10 @@ impl JobIntake for SqliteStore {
         alerts: &[Alert],
     ) -> Result<(), StoreError> {
         process_registry::keep(self, watch, epoch, alerts).await
+    }
+
+    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+        process_registry::alerts(self).await
     }
 }
 

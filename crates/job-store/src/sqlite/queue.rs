@@ -191,7 +191,7 @@ impl JobQueue for SqliteStore {
         .await
     }
 
-    async fn wait(&self, limit: Duration) {
+    async fn wait_for_work(&self, limit: Duration) {
         let limit = match self.next_due().await {
             // A job that may not be taken must not wake waiters again and again.
             _ if self.is_paused().await => limit.min(PAUSED),

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
 use domain::ports::{
-    Alert, AttemptStats, AuditEntry, CallStats, CursorHistoryEntry, DeadLetterView, FinishedJob,
-    GapView, JobReader, JobStage, JobView, OrderQuery, OrderRow, Pause, ProcessView, QueueStats,
-    RecordedCall, RecordedFact, StoreError, StreamView, StuckOrders, UnreadableJobs,
+    AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
+    JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
+    Statistics, StoreError, StoreHealth, StreamView, StuckOrders, UnreadableJobs,
 };
 use domain::time::Timestamp;
 use sqlx::Row;
@@ -23,7 +23,7 @@ use crate::sqlite::{SqliteStore, calls, cursor_history, facts, orders, process_r
 use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
-impl JobReader for SqliteStore {
+impl OrderViews for SqliteStore {
     async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
         let rows = sqlx::query(concat!(
             "SELECT ",
@@ -44,81 +44,6 @@ impl JobReader for SqliteStore {
 
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
         calls::of_order(&self.readers, order).await
-    }
-
-    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
-        let live = sqlx::query(live!())
-            .bind(self.clock.now().as_millis())
-            .fetch_one(&self.readers)
-            .await
-            .or_unavailable()?;
-        let ended = sqlx::query(ended!())
-            .fetch_all(&self.readers)
-            .await
-            .or_unavailable()?;
-        tally_of(&live, &ended)
-    }
-
-    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
-        let found = sqlx::query(open_letters!())
-            .fetch_one(&self.readers)
-            .await
-            .or_unavailable()?;
-        letters_of(&found)
-    }
-
-    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
-        let found = sqlx::query(set_aside_lately!())
-            .bind((self.clock.now() - window).as_millis())
-            .fetch_optional(&self.readers)
-            .await
-            .or_unavailable()?;
-        set_aside_of(found.as_ref())
-    }
-
-    async fn stuck_orders(
-        &self,
-        live_for: Duration,
-        idle_for: Duration,
-    ) -> Result<StuckOrders, StoreError> {
-        let now = self.clock.now();
-        let found = sqlx::query(stuck!())
-            .bind((now - live_for).as_millis())
-            .bind((now - idle_for).as_millis())
-            .fetch_optional(&self.readers)
-            .await
-            .or_unavailable()?;
-        stuck_of(found.as_ref())
-    }
-
-    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
-        let found = sqlx::query(marker_lost!())
-            .fetch_optional(&self.readers)
-            .await
-            .or_unavailable()?;
-        found.map(|found| found.time("at")).transpose()
-    }
-
-    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
-        let found = sqlx::query(
-            "SELECT replay_id, committed_at, last_event_at, owner, epoch, lease_until
-             FROM stream WHERE channel = ?",
-        )
-        .bind(channel.as_str().to_owned())
-        .fetch_optional(&self.readers)
-        .await
-        .or_unavailable()?;
-        found
-            .as_ref()
-            .map_or_else(|| Ok(StreamView::default()), row::stream)
-    }
-
-    async fn cursor_history(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
-        cursor_history::history(&self.readers, channel, limit).await
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
@@ -159,6 +84,39 @@ impl JobReader for SqliteStore {
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
         orders::list(&self.readers, query).await
     }
+}
+
+#[async_trait]
+impl EventViews for SqliteStore {
+    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
+        let found = sqlx::query(open_letters!())
+            .fetch_one(&self.readers)
+            .await
+            .or_unavailable()?;
+        letters_of(&found)
+    }
+
+    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
+        let found = sqlx::query(
+            "SELECT replay_id, committed_at, last_event_at, owner, epoch, lease_until
+             FROM stream WHERE channel = ?",
+        )
+        .bind(channel.as_str().to_owned())
+        .fetch_optional(&self.readers)
+        .await
+        .or_unavailable()?;
+        found
+            .as_ref()
+            .map_or_else(|| Ok(StreamView::default()), row::stream)
+    }
+
+    async fn cursor_history(
+        &self,
+        channel: &Channel,
+        limit: usize,
+    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
+        cursor_history::history(&self.readers, channel, limit).await
+    }
 
     async fn dead_letters(
         &self,
@@ -190,14 +148,53 @@ impl JobReader for SqliteStore {
             .or_unavailable()?;
         readable(&rows, view::gap)
     }
+}
 
-    async fn audit(&self, count: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM audit ORDER BY seq DESC LIMIT ?")
-            .bind(limit(count))
+#[async_trait]
+impl Statistics for SqliteStore {
+    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
+        let live = sqlx::query(live!())
+            .bind(self.clock.now().as_millis())
+            .fetch_one(&self.readers)
+            .await
+            .or_unavailable()?;
+        let ended = sqlx::query(ended!())
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        readable(&rows, view::audit)
+        tally_of(&live, &ended)
+    }
+
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+        let found = sqlx::query(set_aside_lately!())
+            .bind((self.clock.now() - window).as_millis())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        set_aside_of(found.as_ref())
+    }
+
+    async fn stuck_orders(
+        &self,
+        live_for: Duration,
+        idle_for: Duration,
+    ) -> Result<StuckOrders, StoreError> {
+        let now = self.clock.now();
+        let found = sqlx::query(stuck!())
+            .bind((now - live_for).as_millis())
+            .bind((now - idle_for).as_millis())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        stuck_of(found.as_ref())
+    }
+
+    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
+        let found = sqlx::query(marker_lost!())
+            .fetch_optional(&self.readers)
+            .await
+            .or_unavailable()?;
+        found.map(|found| found.time("at")).transpose()
     }
 
     async fn finished_jobs(
@@ -214,14 +211,6 @@ impl JobReader for SqliteStore {
         readable(&rows, view::outcome)
     }
 
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM pause ORDER BY what")
-            .fetch_all(&self.readers)
-            .await
-            .or_unavailable()?;
-        readable(&rows, view::pause)
-    }
-
     async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
         process_registry::lately(self, window).await
     }
@@ -229,15 +218,10 @@ impl JobReader for SqliteStore {
     async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
         process_registry::call_stats(self, window).await
     }
+}
 
-    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
-        process_registry::processes(self).await
-    }
-
-    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        process_registry::alerts(self).await
-    }
-
+#[async_trait]
+impl StoreHealth for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         let answer = sqlx::query("SELECT 1")
             .fetch_one(&self.readers)

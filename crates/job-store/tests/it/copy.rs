@@ -25,7 +25,7 @@ fn sqlite(folder: &Path, name: &str) -> StoreConfig {
 /// that is done.
 async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
     let store = open(config, Arc::clone(clock) as _).await.unwrap();
-    let epoch = match store.intake.lead(&channel(), &owner("s"), TTL).await {
+    let epoch = match store.ports.lead(&channel(), &owner("s"), TTL).await {
         Ok(Leadership::Leader(epoch)) => epoch,
         other => panic!("nobody else leads: {other:?}"),
     };
@@ -48,7 +48,7 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
         detail: "aged out".to_owned(),
     };
     store
-        .intake
+        .ports
         .record_cursor_loss(&channel(), epoch, &gap)
         .await
         .unwrap();
@@ -58,8 +58,8 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
         entries,
         cursor: ReplayId::new(vec![7]),
     };
-    store.intake.accept(&delivery).await.unwrap();
-    let claimed = store.queue.claim(&owner("w"), 2, TTL).await.unwrap();
+    store.ports.accept(&delivery).await.unwrap();
+    let claimed = store.ports.claim(&owner("w"), 2, TTL).await.unwrap();
     let placed = Fact::Placed {
         order: WhmcsOrderId(5),
     };
@@ -71,14 +71,14 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
     };
     for job in &claimed {
         store
-            .queue
+            .ports
             .record(&job.lease, std::slice::from_ref(&placed), &[call])
             .await
             .unwrap();
     }
     let reported = [Fact::Reported];
     store
-        .queue
+        .ports
         .finish(&claimed[1].lease, JobOutcome::Succeeded, &reported, &[])
         .await
         .unwrap();
@@ -94,24 +94,24 @@ async fn run(
 
 /// The copied store goes on where the other stopped.
 async fn goes_on(store: &Store) {
-    let cursor = store.intake.cursor(&channel()).await.unwrap().unwrap();
+    let cursor = store.ports.cursor(&channel()).await.unwrap().unwrap();
     assert_eq!(cursor.replay_id.as_bytes(), [7]);
-    let queue_stats = store.reader.queue_stats().await.unwrap();
+    let queue_stats = store.ports.queue_stats().await.unwrap();
     assert_eq!(
         (queue_stats.count("queued"), queue_stats.count("leased")),
         (2499, 0)
     );
     assert_eq!(queue_stats.open_dead_letters, 1);
     // The job that was leased is due, the first, and has its facts.
-    let claimed = store.queue.claim(&owner("w2"), 1, TTL).await.unwrap();
+    let claimed = store.ports.claim(&owner("w2"), 1, TTL).await.unwrap();
     assert_eq!(claimed[0].job.order, order_id(0));
     assert_eq!(claimed[0].facts.len(), 1);
-    let done = store.reader.facts_of(order_id(1)).await.unwrap();
+    let done = store.ports.facts_of(order_id(1)).await.unwrap();
     assert_eq!(done.len(), 2);
-    let calls = store.reader.calls_of(order_id(1)).await.unwrap();
+    let calls = store.ports.calls_of(order_id(1)).await.unwrap();
     assert_eq!(calls[0].call.action, CallAction::AddOrder);
     // Old events are known, new ones get numbers of their own.
-    let Ok(Leadership::Leader(epoch)) = store.intake.lead(&channel(), &owner("s2"), TTL).await
+    let Ok(Leadership::Leader(epoch)) = store.ports.lead(&channel(), &owner("s2"), TTL).await
     else {
         panic!("leases are not copied");
     };
@@ -124,12 +124,12 @@ async fn goes_on(store: &Store) {
         cursor: None,
     };
     assert_eq!(
-        store.intake.accept(&delivery).await.unwrap(),
+        store.ports.accept(&delivery).await.unwrap(),
         [Admission::SameDelivery, Admission::Enqueued]
     );
     let fact = [Fact::NotPlaced];
     store
-        .queue
+        .ports
         .record(&claimed[0].lease, &fact, &[])
         .await
         .unwrap();
@@ -236,12 +236,12 @@ async fn copy_refuses_foreign_target_and_source_in_use() {
     clock.advance(TTL);
     let other = open(&to, Arc::clone(&clock) as _).await.unwrap();
     let job = new_job("other", order_id(77), None);
-    other.intake.enqueue(&[job]).await.unwrap();
+    other.ports.enqueue(&[job]).await.unwrap();
     assert!(matches!(
         run(&from, &to, &clock).await,
         Err(CopyError::OtherData { table: "orders" })
     ));
-    let facts = other.reader.facts_of(order_id(0)).await.unwrap();
+    let facts = other.ports.facts_of(order_id(0)).await.unwrap();
     assert!(facts.is_empty(), "nothing was written");
 }
 
@@ -268,7 +268,7 @@ async fn copy_refuses_store_with_registered_idle_process() {
             conditions: Vec::new(),
             settings: Vec::new(),
         };
-        store.intake.report_process(&report).await.unwrap();
+        store.ports.report_process(&report).await.unwrap();
         for (from, to) in [(config, other), (other, config)] {
             let refused = run(from, to, &clock).await.unwrap_err();
             assert!(
@@ -278,7 +278,7 @@ async fn copy_refuses_store_with_registered_idle_process() {
             let text = refused.to_string();
             assert!(text.contains("worker") && text.contains("host-a"), "{text}");
         }
-        store.intake.retire_process(&owner("idle")).await.unwrap();
+        store.ports.retire_process(&owner("idle")).await.unwrap();
     }
     run(&sqlite, &postgres, &clock).await.unwrap();
 }
@@ -302,7 +302,7 @@ async fn killed_process_blocks_copy_only_until_its_heartbeat_expires() {
         conditions: Vec::new(),
         settings: Vec::new(),
     };
-    store.intake.report_process(&report).await.unwrap();
+    store.ports.report_process(&report).await.unwrap();
     clock.advance(PROCESS_ALIVE - Duration::from_millis(1));
     assert!(matches!(
         run(&from, &to, &clock).await,

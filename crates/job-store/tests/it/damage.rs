@@ -7,8 +7,8 @@ use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::key::JobId;
 use domain::order::Fact;
-use domain::ports::{JobIntake, JobQueue, JobReader, JobStage, OrderQuery, Release, StoreError};
-use job_store::{PostgresStore, SqliteStore, StoreConfig};
+use domain::ports::{EventIntake, JobQueue, JobStage, OrderQuery, Release, StoreError};
+use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use test_postgres::Database;
 use testkit::{FakeClock, new_job, order_id, owner};
@@ -41,7 +41,7 @@ impl Aside {
 /// The third of four orders is damaged; the others are claimed as if it were not there.
 async fn is_set_aside<S>(store: &S, mut aside: Aside, damage: &str)
 where
-    S: JobIntake + JobQueue + JobReader,
+    S: JobStore,
 {
     for n in 1..=4 {
         let job = new_job(&format!("e{n}"), order_id(n), Some("k"));

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::ReplayId;
 use domain::order::Fact;
-use domain::ports::{Delivery, Entry, JobIntake, JobQueue, JobReader, Leadership, StoreError};
+use domain::ports::{
+    Delivery, Entry, EventIntake, JobQueue, LeaderElection, Leadership, OrderViews, Statistics,
+    StoreError, StoreHealth,
+};
 use job_store::{PostgresStore, StoreConfig};
 use sqlx::{Connection, PgConnection};
 use test_postgres::Database;
@@ -124,7 +127,7 @@ async fn job_committed_by_another_process_wakes_waiting_worker() {
             .unwrap()
             .is_empty()
         {
-            opened.store.wait(far).await;
+            opened.store.wait_for_work(far).await;
         }
     };
     let job = jobs(1);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use domain::order::{OrderState, Phase};
-use domain::ports::{JobReader, OrderQuery, Pausable};
+use domain::ports::{AdminCommands, AlertStore, EventViews, OrderQuery, OrderViews, Pausable};
 use job_store::SqliteStore;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};

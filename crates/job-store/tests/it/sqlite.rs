@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
-use domain::ports::{AdminCommand, JobIntake, JobQueue, JobReader, OrderQuery, Pausable};
+use domain::ports::{
+    AdminCommand, AdminCommands, EventIntake, JobQueue, OrderQuery, OrderViews, Pausable,
+    Statistics,
+};
 use job_store::SqliteStore;
 use sqlx::{Connection, SqliteConnection};
 use testkit::contract::Subject;
@@ -105,7 +108,7 @@ async fn job_written_through_another_store_wakes_waiting_worker() {
     let writer = reopen(&folder, &clock).await;
     let far = Duration::from_secs(30);
     let begun = Instant::now();
-    let waiting = store.wait(far);
+    let waiting = store.wait_for_work(far);
     let writing = async {
         writer
             .enqueue(&[new_job("e1", order_id(1), None)])
@@ -141,14 +144,14 @@ async fn paused_worker_is_not_woken_by_jobs_it_may_not_claim() {
     store.enqueue(&[job]).await.unwrap();
     let what = Pausable::Worker;
     let pause = AdminCommand::Pause { what };
-    store.act(&pause, "ada", "because").await.unwrap();
+    store.execute(&pause, "ada", "because").await.unwrap();
     // The commits may wake it, a due job must not: of many waits in a row, some last.
     let begun = Instant::now();
     let pause = Duration::from_millis(50);
     let mut waits = Vec::new();
     for _ in 0..10 {
         let begun = Instant::now();
-        store.wait(pause).await;
+        store.wait_for_work(pause).await;
         waits.push(begun.elapsed());
     }
     assert!(begun.elapsed() >= pause * 5, "{waits:?}");

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, JobIntake, JobQueue, JobReader, Notified,
-    ProcessReport, Setting,
+    AlertStore, CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue, Notified,
+    ProcessRegistry, ProcessReport, Setting,
 };
 use monitoring::{AlertEvaluator, AlertRule, Ports, Schedule, Settings, Webhook};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
@@ -54,8 +54,13 @@ impl TestEnv {
 
     fn ports(&self, post: Option<Arc<dyn Webhook>>) -> Ports {
         Ports {
-            store: Arc::clone(&self.store) as _,
-            reader: Arc::clone(&self.store) as _,
+            election: Arc::clone(&self.store) as _,
+            orders: Arc::clone(&self.store) as _,
+            events: Arc::clone(&self.store) as _,
+            statistics: Arc::clone(&self.store) as _,
+            commands: Arc::clone(&self.store) as _,
+            processes: Arc::clone(&self.store) as _,
+            alerts: Arc::clone(&self.store) as _,
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::clone(&self.entropy) as _,
             post,

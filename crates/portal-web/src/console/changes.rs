@@ -39,15 +39,14 @@ pub(super) async fn follow(
 
 /// A value that differs whenever a screen would.
 async fn fingerprint(state: &Console) -> Option<String> {
-    let reader = &state.reader;
     let query = OrderQuery {
         limit: 1,
         ..OrderQuery::default()
     };
-    let newest = reader.orders(&query).await.ok()?;
-    let queue = reader.queue_stats().await.ok()?;
-    let pauses = reader.pauses().await.ok()?;
-    let alerts = reader.alerts().await.ok()?;
+    let newest = state.orders.orders(&query).await.ok()?;
+    let queue = state.statistics.queue_stats().await.ok()?;
+    let pauses = state.commands.pauses().await.ok()?;
+    let alerts = state.alerts.alerts().await.ok()?;
     let firing = alerts.iter().filter(|alert| alert.is_firing());
     let firing: Vec<_> = firing.map(|alert| &alert.name).collect();
     let newest = newest.first().map(|row| (row.order, row.updated_at));

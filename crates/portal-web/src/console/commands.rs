@@ -213,7 +213,7 @@ impl Console {
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, Problem> {
-        let result = self.intake.act(command, by, reason).await;
+        let result = self.commands.execute(command, by, reason).await;
         result.map_err(|error| {
             tracing::warn!(command = command.name(), %error, "command outcome unknown");
             Problem::unavailable(
@@ -234,7 +234,7 @@ impl Console {
         for &order in orders {
             self.record(&AdminCommand::RequestRetry { order }, by, reason)
                 .await?;
-            let answer = match self.crm.request_retry(order).await {
+            let answer = match self.retries.request_retry(order).await {
                 Ok(answer) => Some(answer),
                 Err(error) => {
                     tracing::warn!(%order, %error, "retry request failed");

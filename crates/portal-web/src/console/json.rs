@@ -68,7 +68,7 @@ pub(super) async fn orders(
 ) -> Result<Json<Value>, Problem> {
     state.for_api(&headers)?;
     let rows = state
-        .reader
+        .orders
         .orders(&filter.query())
         .await
         .map_err(store_error)?;
@@ -166,7 +166,7 @@ pub(super) async fn processes(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     state.for_api(&headers)?;
-    let views = state.reader.processes().await.map_err(store_error)?;
+    let views = state.processes.processes().await.map_err(store_error)?;
     let views: Vec<_> = views.iter().map(process).collect();
     Ok(Json(json!({"processes": views})))
 }
@@ -176,7 +176,7 @@ pub(super) async fn alerts(
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     state.for_api(&headers)?;
-    let alerts = state.reader.alerts().await.map_err(store_error)?;
+    let alerts = state.alerts.alerts().await.map_err(store_error)?;
     let mut alerts: Vec<_> = alerts.iter().collect();
     // Firing alerts first; alerts that never fired are omitted.
     alerts.retain(|alert| alert.pending_since.is_some() || alert.firing_since.is_some());

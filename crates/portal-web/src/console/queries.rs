@@ -69,14 +69,18 @@ impl Overview {
 
 impl Console {
     pub(super) async fn overview(&self) -> Result<Overview, Problem> {
-        let reader = &self.reader;
         let now = self.clock.now();
-        let finished_jobs = reader
+        let finished_jobs = self
+            .statistics
             .finished_jobs(now - DAY, MAX_FINISHED_JOBS)
             .await
             .map_err(store_error)?;
-        let stream = reader.stream(&self.channel).await.map_err(store_error)?;
-        let queue = reader.queue_stats().await.map_err(store_error)?;
+        let stream = self
+            .events
+            .stream(&self.channel)
+            .await
+            .map_err(store_error)?;
+        let queue = self.statistics.queue_stats().await.map_err(store_error)?;
         let attention = self.failed_orders(None, 100).await?;
         let (status, hours_left) = stream_status(&stream, now);
         let open = attention.len() as u64 + queue.open_dead_letters;
@@ -92,7 +96,7 @@ impl Console {
             queue,
             stats: Stats::of(&finished_jobs, now),
             charts: Charts::of(&finished_jobs, now),
-            pauses: reader.pauses().await.map_err(store_error)?,
+            pauses: self.commands.pauses().await.map_err(store_error)?,
             attention,
             now,
         })
@@ -113,7 +117,7 @@ impl Console {
         let mut open = Vec::new();
         // Acknowledged orders must not push older unacknowledged ones off the list.
         for _ in 0..MAX_PAGES {
-            let rows = self.reader.orders(&query).await.map_err(store_error)?;
+            let rows = self.orders.orders(&query).await.map_err(store_error)?;
             query.after = rows
                 .last()
                 .filter(|_| rows.len() == limit)
@@ -132,28 +136,28 @@ impl Console {
         &self,
         order: OrderId,
     ) -> Result<(Option<OrderRow>, Vec<Entry>, Option<Wait>), Problem> {
-        let reader = &self.reader;
         let query = OrderQuery {
             text: Some(order.to_string()),
             limit: 1,
             ..OrderQuery::default()
         };
-        let row = reader
+        let row = self
+            .orders
             .orders(&query)
             .await
             .map_err(store_error)?
             .into_iter()
             .next();
-        let jobs = reader.jobs_of(order).await.map_err(store_error)?;
-        let facts = reader.facts_of(order).await.map_err(store_error)?;
-        let calls = reader.calls_of(order).await.map_err(store_error)?;
+        let jobs = self.orders.jobs_of(order).await.map_err(store_error)?;
+        let facts = self.orders.facts_of(order).await.map_err(store_error)?;
+        let calls = self.orders.calls_of(order).await.map_err(store_error)?;
         let wait = Wait::of(&jobs, &facts);
         Ok((row, timeline(&jobs, &facts, &calls), wait))
     }
 
     /// Firing alerts, the most severe first.
     pub(super) async fn firing_alerts(&self) -> Result<Vec<Alert>, Problem> {
-        let mut alerts = self.reader.alerts().await.map_err(store_error)?;
+        let mut alerts = self.alerts.alerts().await.map_err(store_error)?;
         alerts.retain(Alert::is_firing);
         alerts.sort_by_key(|alert| (alert.severity != "page", alert.firing_since));
         Ok(alerts)

@@ -128,7 +128,7 @@ pub(super) async fn orders(
 ) -> Result<Response, PageError> {
     state.for_screen(&headers)?;
     let query = filter.query();
-    let rows = state.reader.orders(&query).await.map_err(store_error)?;
+    let rows = state.orders.orders(&query).await.map_err(store_error)?;
     Ok(render(&OrdersPage {
         links: state.links.clone(),
         more: next_page(&rows),
@@ -186,10 +186,10 @@ pub(super) async fn system(
 }
 
 async fn system_page(state: &Console, operator: Operator) -> Result<SystemPage, Problem> {
-    let (reader, channel) = (&state.reader, &state.channel);
-    let pauses = reader.pauses().await.map_err(store_error)?;
+    let channel = &state.channel;
+    let pauses = state.commands.pauses().await.map_err(store_error)?;
     let is_paused = |what: &Pausable| pauses.iter().any(|pause| pause.what == *what);
-    let stream = reader.stream(channel).await.map_err(store_error)?;
+    let stream = state.events.stream(channel).await.map_err(store_error)?;
     Ok(SystemPage {
         may_command: operator.may_command,
         csrf: csrf_token(operator),
@@ -199,20 +199,22 @@ async fn system_page(state: &Console, operator: Operator) -> Result<SystemPage, 
             .as_ref()
             .map(|(owner, _, until)| (owner.to_string(), time::seconds(*until))),
         stream,
-        queue: reader.queue_stats().await.map_err(store_error)?,
+        queue: state.statistics.queue_stats().await.map_err(store_error)?,
         worker_paused: is_paused(&Pausable::Worker),
         intake_paused: is_paused(&Pausable::Intake(channel.clone())),
         pauses,
-        dead_letters: reader
+        dead_letters: state
+            .events
             .dead_letters(true, None, PAGE)
             .await
             .map_err(store_error)?,
-        gaps: reader.gaps(20).await.map_err(store_error)?,
-        cursor_history: reader
+        gaps: state.events.gaps(20).await.map_err(store_error)?,
+        cursor_history: state
+            .events
             .cursor_history(channel, 50)
             .await
             .map_err(store_error)?,
-        audit: reader.audit(PAGE).await.map_err(store_error)?,
-        processes: reader.processes().await.map_err(store_error)?,
+        audit: state.commands.audit(PAGE).await.map_err(store_error)?,
+        processes: state.processes.processes().await.map_err(store_error)?,
     })
 }

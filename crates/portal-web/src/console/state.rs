@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use domain::key::Channel;
-use domain::ports::{Clock, CrmOrders, JobIntake, JobReader};
+use domain::ports::{
+    AdminCommands, AlertStore, Clock, EventViews, OrderViews, ProcessRegistry, RetryRequests,
+    Statistics,
+};
 
 use super::error::PageError;
 use super::session::{Denied, Operator, Sessions};
@@ -15,9 +18,13 @@ use crate::problem::Problem;
 
 /// State of the console handlers.
 pub(crate) struct Console {
-    pub(super) crm: Arc<dyn CrmOrders>,
-    pub(super) reader: Arc<dyn JobReader>,
-    pub(super) intake: Arc<dyn JobIntake>,
+    pub(super) retries: Arc<dyn RetryRequests>,
+    pub(super) orders: Arc<dyn OrderViews>,
+    pub(super) events: Arc<dyn EventViews>,
+    pub(super) statistics: Arc<dyn Statistics>,
+    pub(super) commands: Arc<dyn AdminCommands>,
+    pub(super) processes: Arc<dyn ProcessRegistry>,
+    pub(super) alerts: Arc<dyn AlertStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) channel: Channel,
     pub(super) links: Links,
@@ -29,9 +36,13 @@ pub(crate) struct Console {
 impl Console {
     pub(crate) fn new(ports: Ports, config: Config, streams: EventStreams) -> Self {
         Self {
-            crm: ports.crm,
-            reader: ports.reader,
-            intake: ports.intake,
+            retries: ports.retries,
+            orders: ports.orders,
+            events: ports.events,
+            statistics: ports.statistics,
+            commands: ports.commands,
+            processes: ports.processes,
+            alerts: ports.alerts,
             clock: ports.clock,
             channel: ports.channel,
             links: config.links,

@@ -117,7 +117,7 @@ pub(crate) async fn create(
     let _permit = tokio::time::timeout(MAX_WAIT, state.creating.acquire())
         .await
         .map_err(|_| Problem::rate_limited(MAX_WAIT))?;
-    let placed = state.crm.place(&request).await.map_err(|error| {
+    let placed = state.orders.place(&request).await.map_err(|error| {
         tracing::warn!(account = %request.account, key = %request.key, %error, "order creation failed");
         match error {
             CallError::Refused(_) => Problem::invalid(

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::Cookie;
 use domain::id::OrderId;
-use domain::ports::{Clock, CrmOrders};
+use domain::ports::{Clock, CustomerOrders};
 use tokio::sync::Semaphore;
 
 use super::auth::{COOKIE_NAME, Customer, Denial, Keys, Tokens};
@@ -25,7 +25,7 @@ const MAX_CREATING: usize = 16;
 
 /// State of the customer handlers.
 pub(crate) struct Customers {
-    pub(super) crm: Arc<dyn CrmOrders>,
+    pub(super) orders: Arc<dyn CustomerOrders>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) statuses: Arc<StatusCache>,
     pub(super) creating: Semaphore,
@@ -43,11 +43,11 @@ impl Customers {
             TokenKeys::Secret(secret) => Keys::Secret(secret.clone()),
             TokenKeys::Jwks(url) => Keys::Jwks(Jwks::new(ports.http.clone(), url.clone(), clock())),
         };
-        let reader = Arc::clone(&ports.reader);
+        let views = Arc::clone(&ports.orders);
         Self {
-            crm: Arc::clone(&ports.crm),
+            orders: Arc::clone(&ports.customers),
             clock: clock(),
-            statuses: StatusCache::new(Arc::clone(&ports.crm), reader, clock()),
+            statuses: StatusCache::new(Arc::clone(&ports.customers), views, clock()),
             creating: Semaphore::new(MAX_CREATING),
             rate_limit: OrderRateLimit::new(clock()),
             streams,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::order::CustomerOrder;
-use domain::ports::{CallError, Clock, CrmOrders, JobReader, OrderQuery, OrderRow};
+use domain::ports::{CallError, Clock, CustomerOrders, OrderQuery, OrderRow, OrderViews};
 use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::Op;
@@ -48,7 +48,7 @@ struct CachedStatus {
 /// Statuses of orders. Freshness follows the injected clock; the cache bounds the number of
 /// orders and serializes refreshes of the same order.
 pub(super) struct StatusCache {
-    reader: Arc<dyn JobReader>,
+    views: Arc<dyn OrderViews>,
     clock: Arc<dyn Clock>,
     cache: Cache<OrderId, CachedStatus>,
     lookups: mpsc::Sender<Lookup>,
@@ -58,8 +58,8 @@ pub(super) struct StatusCache {
 impl StatusCache {
     /// Starts the task that calls Salesforce; it ends when the cache is dropped.
     pub(super) fn new(
-        crm: Arc<dyn CrmOrders>,
-        reader: Arc<dyn JobReader>,
+        crm: Arc<dyn CustomerOrders>,
+        views: Arc<dyn OrderViews>,
         clock: Arc<dyn Clock>,
     ) -> Arc<Self> {
         let (lookups, receiver) = mpsc::channel(1024);
@@ -67,7 +67,7 @@ impl StatusCache {
         let batches = run_batches(crm, Arc::clone(&clock), receiver);
         tokio::spawn(stop.clone().run_until_cancelled_owned(batches));
         Arc::new(Self {
-            reader,
+            views,
             clock,
             cache: Cache::builder()
                 .max_capacity(MAX_ORDERS)
@@ -161,7 +161,7 @@ impl StatusCache {
             limit: 1,
             ..OrderQuery::default()
         };
-        let rows = self.reader.orders(&query).await;
+        let rows = self.views.orders(&query).await;
         status.store_failed = rows.is_err();
         match rows {
             Ok(rows) => status.row = rows.into_iter().find(|row| row.order == order),
@@ -190,7 +190,7 @@ impl StatusCache {
 /// Reads in one call all orders that arrived during the previous one: never more than one call
 /// at a time.
 async fn run_batches(
-    crm: Arc<dyn CrmOrders>,
+    crm: Arc<dyn CustomerOrders>,
     clock: Arc<dyn Clock>,
     mut lookups: mpsc::Receiver<Lookup>,
 ) {

@@ -7,8 +7,8 @@ use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::order::{ActivationStatus, Fact};
 use domain::ports::{
-    AdminCommand, Alert, Condition, ConditionKind, JobIntake, JobQueue, JobReader, Leadership,
-    Notified, ProcessReport, Setting,
+    AdminCommand, AdminCommands, Alert, AlertStore, Condition, ConditionKind, EventIntake,
+    JobQueue, LeaderElection, Leadership, Notified, ProcessRegistry, ProcessReport, Setting,
 };
 use domain::time::Timestamp;
 use portal_web::{OpsAccess, TokenKeys};
@@ -358,7 +358,7 @@ async fn unacknowledged_failure_is_listed_before_newer_acknowledged_ones() {
         let act = AdminCommand::Handle {
             order: claim.job.order,
         };
-        env.store.act(&act, "Ada", "by hand").await.unwrap();
+        env.store.execute(&act, "Ada", "by hand").await.unwrap();
     }
     let overview = env.get("/ops/api/overview", Some(TOKEN)).await.json();
     let attention = overview["attention"].as_array().unwrap();

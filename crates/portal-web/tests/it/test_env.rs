@@ -71,9 +71,14 @@ impl TestEnv {
         let crm = Arc::new(FakeCrm::default());
         let shutdown = CancellationToken::new();
         let ports = Ports {
-            crm: crm.clone(),
-            reader: store.clone(),
-            intake: store.clone(),
+            customers: crm.clone(),
+            retries: crm.clone(),
+            orders: store.clone(),
+            events: store.clone(),
+            statistics: store.clone(),
+            commands: store.clone(),
+            processes: store.clone(),
+            alerts: store.clone(),
             clock: clock.clone(),
             entropy: Arc::new(FakeEntropy::default()),
             channel: channel(),

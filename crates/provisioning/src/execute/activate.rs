@@ -15,12 +15,12 @@ impl Attempt<'_> {
         order: WhmcsOrderId,
         progress: &ActivationProgress,
     ) -> Result<Flow, StoreError> {
-        let seen = match self.ports.provisioner.order(client, order).await {
+        let seen = match self.ports.reads.order(client, order).await {
             Ok(Some(seen)) => seen,
             Ok(None) => return self.fail(gone(order)).await,
             Err(error) => return self.after_no_effect(error).await,
         };
-        let catalogue = match self.ports.provisioner.catalogue(&seen.products()).await {
+        let catalogue = match self.ports.reads.catalogue(&seen.products()).await {
             Ok(entries) => entries.unwrap_or_default(),
             Err(error) => return self.after_no_effect(error).await,
         };

@@ -29,9 +29,9 @@ impl Attempt<'_> {
             Err(refusal) => return self.fail(refusal).await,
         };
         let found = match &lookup {
-            ClientLookup::Linked(id) => self.ports.provisioner.client(*id).await,
+            ClientLookup::Linked(id) => self.ports.reads.client(*id).await,
             ClientLookup::ByEmail(contact) => {
-                self.ports.provisioner.client_by_email(&contact.email).await
+                self.ports.reads.client_by_email(&contact.email).await
             }
         };
         let found = match found {
@@ -86,7 +86,7 @@ impl Attempt<'_> {
         if !self.settings.override_prices || details.currency.is_none() {
             return self.adopt_client(details, created).await;
         }
-        match self.ports.provisioner.client(id).await {
+        match self.ports.reads.client(id).await {
             Ok(seen) => self.adopt_client(details, seen.unwrap_or(created)).await,
             Err(error) => self.after_no_effect(error).await,
         }
@@ -100,7 +100,7 @@ impl Attempt<'_> {
         email: &str,
         refusal: Refusal,
     ) -> Result<Flow, StoreError> {
-        match self.ports.provisioner.client_by_email(email).await {
+        match self.ports.reads.client_by_email(email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
             Ok(None) => self.fail(refusal).await,
             Err(error) => self.after_no_effect(error).await,
@@ -123,7 +123,7 @@ impl Attempt<'_> {
             Ok(ClientLookup::Linked(_)) => return self.resolve_client(details).await,
             Err(refusal) => return self.fail(refusal).await,
         };
-        match self.ports.provisioner.client_by_email(&contact.email).await {
+        match self.ports.reads.client_by_email(&contact.email).await {
             Ok(Some(client)) => self.adopt_client(details, client).await,
             Ok(None) if empty_searches == 0 => {
                 self.record(Fact::SearchedEmpty { at: self.now() }).await

@@ -37,7 +37,7 @@ impl Attempt<'_> {
             Ok(plan) => plan,
             Err(refusal) => return self.fail(refusal).await,
         };
-        let orders = match self.ports.provisioner.orders(client, None).await {
+        let orders = match self.ports.reads.orders(client, None).await {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
@@ -58,7 +58,7 @@ impl Attempt<'_> {
             );
             return Ok(self.until(until));
         }
-        let catalogue = match self.ports.provisioner.catalogue(&plan.products()).await {
+        let catalogue = match self.ports.reads.catalogue(&plan.products()).await {
             Ok(catalogue) => catalogue,
             Err(error) => return self.after_no_effect(error).await,
         };
@@ -112,7 +112,7 @@ impl Attempt<'_> {
         watermark: WhmcsOrderId,
         refusal: Refusal,
     ) -> Result<Flow, StoreError> {
-        let Ok(orders) = self.ports.provisioner.orders(client, Some(watermark)).await else {
+        let Ok(orders) = self.ports.reads.orders(client, Some(watermark)).await else {
             return self.record(Fact::PlaceUnknown { at: self.now() }).await;
         };
         match match_orders(&self.search(details, plan, Some(watermark)), &orders) {
@@ -155,7 +155,7 @@ impl Attempt<'_> {
             Ok(plan) => plan,
             Err(refusal) => return self.fail(refusal).await,
         };
-        let orders = match self.ports.provisioner.orders(client, Some(watermark)).await {
+        let orders = match self.ports.reads.orders(client, Some(watermark)).await {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };
@@ -183,7 +183,7 @@ impl Attempt<'_> {
             Err(refusal) => return self.fail(refusal).await,
         };
         let above = watermark.filter(|watermark| order > *watermark);
-        let orders = match self.ports.provisioner.orders(client, above).await {
+        let orders = match self.ports.reads.orders(client, above).await {
             Ok(orders) => orders,
             Err(error) => return self.after_no_effect(error).await,
         };

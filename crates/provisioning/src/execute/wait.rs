@@ -30,7 +30,7 @@ impl Attempt<'_> {
 
     /// Probes WHMCS and resumes calls on success.
     pub(super) async fn probe_whmcs(&self) -> Result<(), CallError> {
-        let answer = self.ports.provisioner.probe().await;
+        let answer = self.ports.reads.probe().await;
         match &answer {
             Ok(()) => self.process.whmcs.succeeded(),
             Err(CallError::Denied { detail, .. }) => {

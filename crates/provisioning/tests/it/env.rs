@@ -10,8 +10,9 @@ use domain::job::{JobOutcome, Lease};
 use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
 use domain::ports::{
-    CallError, CallRecord, CatalogueEntry, Claimed, Clock, JobIntake, JobQueue, JobReader,
-    NewClient, NewOrder, PlaceAnswer, Provisioner, Release, StoreError, Wait,
+    CallError, CallRecord, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, NewClient,
+    NewOrder, OrderViews, PlaceAnswer, Provisioner, ProvisionerReads, Release, Statistics,
+    StoreError, Wait,
 };
 use domain::time::Timestamp;
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
@@ -92,14 +93,16 @@ impl TestEnv {
     }
 
     fn ports(&self, queue: Arc<dyn JobQueue>) -> Ports {
+        let whmcs = Arc::new(Hanging {
+            inner: Arc::clone(&self.whmcs),
+            clock: Arc::clone(&self.clock),
+            hangs: Arc::clone(&self.hangs),
+        });
         Ports {
             queue,
             crm: Arc::clone(&self.crm) as _,
-            provisioner: Arc::new(Hanging {
-                inner: Arc::clone(&self.whmcs),
-                clock: Arc::clone(&self.clock),
-                hangs: Arc::clone(&self.hangs),
-            }),
+            reads: Arc::clone(&whmcs) as _,
+            provisioner: whmcs,
             clock: Arc::new(SkewedClock {
                 right: Arc::clone(&self.clock),
                 ahead: self.ahead,
@@ -332,7 +335,7 @@ impl Hanging {
 }
 
 #[async_trait]
-impl Provisioner for Hanging {
+impl ProvisionerReads for Hanging {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.read()?;
         self.inner.client(client).await
@@ -369,6 +372,14 @@ impl Provisioner for Hanging {
         self.inner.order(client, order).await
     }
 
+    async fn probe(&self) -> Result<(), CallError> {
+        self.read()?;
+        self.inner.probe().await
+    }
+}
+
+#[async_trait]
+impl Provisioner for Hanging {
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
         self.inner.create_client(client).await
     }
@@ -383,11 +394,6 @@ impl Provisioner for Hanging {
 
     async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
         self.inner.create_service(service).await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.read()?;
-        self.inner.probe().await
     }
 }
 
@@ -474,7 +480,7 @@ impl JobQueue for CrashingStore {
         self.store.finish(lease, outcome, facts, calls).await
     }
 
-    async fn wait(&self, limit: Duration) {
-        self.store.wait(limit).await;
+    async fn wait_for_work(&self, limit: Duration) {
+        self.store.wait_for_work(limit).await;
     }
 }

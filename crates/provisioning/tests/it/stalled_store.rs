@@ -83,8 +83,8 @@ impl JobQueue for Stalling {
         self.store.finish(lease, outcome, facts, calls).await
     }
 
-    async fn wait(&self, limit: Duration) {
-        self.store.wait(limit).await;
+    async fn wait_for_work(&self, limit: Duration) {
+        self.store.wait_for_work(limit).await;
     }
 }
 

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::key::{ClientId, ProductId, WhmcsOrderId};
 use domain::order::{ActivationStatus, WhmcsClient, WhmcsOrder};
-use domain::ports::{
-    CallError, CatalogueEntry, CrmOrders, JobIntake, NewClient, NewOrder, PlaceAnswer, Provisioner,
-};
+use domain::ports::{CallError, CatalogueEntry, CrmOrders, EventIntake, ProvisionerReads};
 use provisioning::{Ports, ProcessState, Settings, Worker};
 use testkit::{
     FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, PausedClock, details, new_job, order_id,
@@ -26,12 +24,12 @@ enum Behaviour {
 
 /// A provisioner whose reads of client 8 misbehave.
 struct Whmcs {
-    inner: FakeProvisioner,
+    inner: Arc<FakeProvisioner>,
     of_client_8: std::sync::Mutex<Option<Behaviour>>,
 }
 
 #[async_trait]
-impl Provisioner for Whmcs {
+impl ProvisionerReads for Whmcs {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         if client == ClientId(8) {
             let behaviour = *self.of_client_8.lock().unwrap();
@@ -74,22 +72,6 @@ impl Provisioner for Whmcs {
         self.inner.order(client, order).await
     }
 
-    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
-        self.inner.create_client(client).await
-    }
-
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
-        self.inner.place_order(order).await
-    }
-
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        self.inner.accept_order(order, run_modules).await
-    }
-
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
-        self.inner.create_service(service).await
-    }
-
     async fn probe(&self) -> Result<(), CallError> {
         self.inner.probe().await
     }
@@ -108,13 +90,15 @@ impl Rig {
         let clock = Arc::new(PausedClock::default());
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock) as _));
         let crm = Arc::<FakeCrm>::default();
+        let whmcs = Arc::<FakeProvisioner>::default();
         let ports = Ports {
             queue: Arc::clone(&store) as _,
             crm: Arc::clone(&crm) as Arc<dyn CrmOrders>,
-            provisioner: Arc::new(Whmcs {
-                inner: FakeProvisioner::default(),
+            reads: Arc::new(Whmcs {
+                inner: Arc::clone(&whmcs),
                 of_client_8: std::sync::Mutex::new(Some(behaviour)),
             }),
+            provisioner: whmcs,
             clock,
             entropy: Arc::new(FakeEntropy::default()),
         };

@@ -193,7 +193,7 @@ impl JobQueue for MutatedClaims {
         self.inner.finish(lease, outcome, facts, calls).await
     }
 
-    async fn wait(&self, limit: Duration) {
-        self.inner.wait(limit).await;
+    async fn wait_for_work(&self, limit: Duration) {
+        self.inner.wait_for_work(limit).await;
     }
 }

@@ -1,16 +1,12 @@
 //! Removes the order guard.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
-use domain::order::{
-    ActivationStatus, CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed,
-    Report, RetryAnswer,
-};
-use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
+use domain::order::{ActivationStatus, ItemReport, OrderDetails, OrderGuard, Report};
+use domain::ports::{CallError, CrmOrders, ReportAnswer};
 
 use crate::trace::lock;
 
@@ -69,26 +65,5 @@ impl CrmOrders for NoGuard {
 
     async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
         self.inner.report(order, report).await
-    }
-
-    async fn pending(
-        &self,
-        older_than: Duration,
-        after: Option<OrderId>,
-        limit: usize,
-    ) -> Result<Vec<Pending>, CallError> {
-        self.inner.pending(older_than, after, limit).await
-    }
-
-    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
-        self.inner.place(request).await
-    }
-
-    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
-        self.inner.customer_orders(orders).await
-    }
-
-    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
-        self.inner.request_retry(order).await
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobIntake, JobView,
-    Leadership, StoreError, Undecodable,
+    AdminCommand, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobView,
+    LeaderElection, Leadership, StoreError, Undecodable,
 };
 
 use crate::state::audited_store::AuditedStore;
@@ -50,7 +50,7 @@ impl MutatedIntake {
 }
 
 #[async_trait]
-impl JobIntake for MutatedIntake {
+impl LeaderElection for MutatedIntake {
     async fn lead(
         &self,
         channel: &Channel,
@@ -67,7 +67,10 @@ impl JobIntake for MutatedIntake {
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
         self.store.resign(channel, owner).await
     }
+}
 
+#[async_trait]
+impl EventIntake for MutatedIntake {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         self.store.cursor(channel).await
     }
@@ -137,21 +140,15 @@ impl JobIntake for MutatedIntake {
             && let Ok(job) = read
         {
             let closed = AdminCommand::Dismiss { letter };
-            self.store.act(&closed, "simulation", "redriven").await?;
+            self.store
+                .inner
+                .execute(&closed, "simulation", "redriven")
+                .await?;
             tokio::time::sleep(Duration::from_millis(250)).await;
             let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
             return Ok(admissions[0]);
         }
         let epoch = self.epoch(epoch);
         self.store.redrive(channel, epoch, letter, read).await
-    }
-
-    async fn act(
-        &self,
-        command: &AdminCommand,
-        by: &str,
-        reason: &str,
-    ) -> Result<CommandResult, StoreError> {
-        self.store.act(command, by, reason).await
     }
 }

@@ -11,7 +11,9 @@ mod queue;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{CallError, CrmOrders, JobIntake, JobQueue, Provisioner};
+use domain::ports::{
+    CallError, CrmOrders, EventIntake, JobQueue, LeaderElection, ProvisionerReads,
+};
 use whmcs::CallKind;
 
 use self::claim::MutatedClaims;
@@ -84,15 +86,19 @@ impl Mutation {
         Self::SkippedCounts,
     ];
 
-    pub(crate) fn intake(self, store: &Arc<AuditedStore>) -> Arc<dyn JobIntake> {
+    pub(crate) fn intake(
+        self,
+        store: &Arc<AuditedStore>,
+    ) -> (Arc<dyn LeaderElection>, Arc<dyn EventIntake>) {
         let mutation = match self {
             Self::CursorFirst => IntakeMutation::CursorFirst,
             Self::NoEpoch => IntakeMutation::NoEpoch,
             Self::DeadLetterFirst => IntakeMutation::DeadLetterFirst,
             Self::SkippedCounts => IntakeMutation::SkippedCounts,
-            _ => return Arc::clone(store) as _,
+            _ => return (Arc::clone(store) as _, Arc::clone(store) as _),
         };
-        Arc::new(MutatedIntake::new(store, mutation))
+        let mutated = Arc::new(MutatedIntake::new(store, mutation));
+        (Arc::clone(&mutated) as _, mutated)
     }
 
     pub(crate) fn queue(self, store: &Arc<AuditedStore>) -> Arc<dyn JobQueue> {
@@ -147,11 +153,11 @@ impl Mutation {
         }
     }
 
-    pub(crate) fn provisioner(
+    pub(crate) fn reads(
         self,
-        inner: Arc<dyn Provisioner>,
+        inner: Arc<dyn ProvisionerReads>,
         world: &Arc<World>,
-    ) -> Arc<dyn Provisioner> {
+    ) -> Arc<dyn ProvisionerReads> {
         match self {
             Self::BlindSearch => Arc::new(provisioner::MutatedReads::blind(inner, world)),
             Self::NoReadBack => Arc::new(provisioner::MutatedReads::unread(inner, world)),

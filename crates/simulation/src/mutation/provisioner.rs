@@ -3,17 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
+use domain::key::{ClientId, ProductId, WhmcsOrderId};
 use domain::order::{ServiceStatus, WhmcsClient, WhmcsOrder};
-use domain::ports::{
-    CallError, CatalogueEntry, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-};
+use domain::ports::{CallError, CatalogueEntry, ModuleKind, ProvisionerReads};
 
 use crate::world::World;
 
 /// A provisioner whose reads are mutated.
 pub(super) struct MutatedReads {
-    inner: Arc<dyn Provisioner>,
+    inner: Arc<dyn ProvisionerReads>,
     world: Arc<World>,
     /// Hides orders whose id no response has named.
     blind: bool,
@@ -22,7 +20,7 @@ pub(super) struct MutatedReads {
 }
 
 impl MutatedReads {
-    pub(super) fn blind(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
+    pub(super) fn blind(inner: Arc<dyn ProvisionerReads>, world: &Arc<World>) -> Self {
         Self {
             inner,
             world: Arc::clone(world),
@@ -31,7 +29,7 @@ impl MutatedReads {
         }
     }
 
-    pub(super) fn unread(inner: Arc<dyn Provisioner>, world: &Arc<World>) -> Self {
+    pub(super) fn unread(inner: Arc<dyn ProvisionerReads>, world: &Arc<World>) -> Self {
         Self {
             inner,
             world: Arc::clone(world),
@@ -42,7 +40,7 @@ impl MutatedReads {
 }
 
 #[async_trait]
-impl Provisioner for MutatedReads {
+impl ProvisionerReads for MutatedReads {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         self.inner.client(client).await
     }
@@ -93,22 +91,6 @@ impl Provisioner for MutatedReads {
             }
         }
         Ok(seen)
-    }
-
-    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
-        self.inner.create_client(client).await
-    }
-
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
-        self.inner.place_order(order).await
-    }
-
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        self.inner.accept_order(order, run_modules).await
-    }
-
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
-        self.inner.create_service(service).await
     }
 
     async fn probe(&self) -> Result<(), CallError> {

@@ -74,8 +74,8 @@ impl JobQueue for NoLeaseToken {
         self.0.finish(&lease, outcome, facts, calls).await
     }
 
-    async fn wait(&self, limit: Duration) {
-        self.0.wait(limit).await;
+    async fn wait_for_work(&self, limit: Duration) {
+        self.0.wait_for_work(limit).await;
     }
 }
 
@@ -134,7 +134,7 @@ impl JobQueue for NoIntent {
         self.0.finish(lease, outcome, facts, calls).await
     }
 
-    async fn wait(&self, limit: Duration) {
-        self.0.wait(limit).await;
+    async fn wait_for_work(&self, limit: Duration) {
+        self.0.wait_for_work(limit).await;
     }
 }

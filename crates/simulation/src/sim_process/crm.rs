@@ -5,10 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
-use domain::order::{
-    CustomerOrder, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report, RetryAnswer,
-};
-use domain::ports::{CallError, CrmOrders, Pending, ReportAnswer};
+use domain::order::{ItemReport, OrderDetails, OrderGuard, Report};
+use domain::ports::{CallError, CrmOrders, Pending, PendingActivations, ReportAnswer};
 
 use super::{SimProcess, not_sent, unknown};
 use crate::promise::Promise;
@@ -89,7 +87,10 @@ impl CrmOrders for SimProcess {
             ReportResult::Written | ReportResult::Unguarded => ReportAnswer::Written,
         })
     }
+}
 
+#[async_trait]
+impl PendingActivations for SimProcess {
     async fn pending(
         &self,
         older_than: Duration,
@@ -103,18 +104,5 @@ impl CrmOrders for SimProcess {
             crm.pending(world.now() - older_than, after, limit)
         })
         .await
-    }
-
-    async fn place(&self, _request: &PlaceRequest) -> Result<Placed, CallError> {
-        // The simulation has no customers and no console.
-        Err(not_sent())
-    }
-
-    async fn customer_orders(&self, _orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
-        Err(not_sent())
-    }
-
-    async fn request_retry(&self, _order: OrderId) -> Result<RetryAnswer, CallError> {
-        Err(not_sent())
     }
 }

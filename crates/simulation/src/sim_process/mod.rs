@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{CallError, Clock, Entropy, JobIntake, JobQueue, Provisioner};
+use domain::ports::{CallError, Clock, Entropy, JobQueue};
 use domain::time::Timestamp;
 use tokio::sync::Notify;
 
@@ -58,10 +58,10 @@ impl SimProcess {
     }
 
     pub(crate) fn intake_ports(self: &Arc<Self>) -> intake::Ports {
-        let store = Arc::clone(self) as Arc<dyn JobIntake>;
         intake::Ports {
             source: Arc::new(bus::BusClient(Arc::clone(self))),
-            store,
+            election: Arc::clone(self) as _,
+            store: Arc::clone(self) as _,
             clock: Arc::clone(self) as _,
             entropy: Arc::clone(self) as _,
         }
@@ -77,11 +77,11 @@ impl SimProcess {
 
     pub(crate) fn worker_ports(self: &Arc<Self>) -> provisioning::Ports {
         let mutation = self.world.mutation;
-        let provisioner = Arc::clone(self) as Arc<dyn Provisioner>;
         provisioning::Ports {
             queue: mutation.worker_queue(Arc::clone(self) as Arc<dyn JobQueue>),
             crm: mutation.crm(Arc::clone(self) as _, &self.world),
-            provisioner: mutation.provisioner(provisioner, &self.world),
+            reads: mutation.reads(Arc::clone(self) as _, &self.world),
+            provisioner: Arc::clone(self) as _,
             clock: Arc::clone(self) as _,
             entropy: Arc::clone(self) as _,
         }
@@ -135,6 +135,10 @@ impl Clock for SimProcess {
     fn now(&self) -> Timestamp {
         let now = self.world.clock.now();
         Timestamp::from_millis(now.as_millis() + self.skew)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
     }
 
     async fn sleep(&self, duration: Duration) {

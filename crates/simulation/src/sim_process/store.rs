@@ -7,8 +7,8 @@ use domain::job::{Admission, JobOutcome, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
-    AdminCommand, CallRecord, Claimed, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap,
-    JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
+    CallRecord, Claimed, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobQueue,
+    LeaderElection, Leadership, Release, StoreError, Undecodable,
 };
 
 use super::{SimProcess, cause};
@@ -71,22 +71,25 @@ impl SimProcess {
 }
 
 #[async_trait]
-impl JobIntake for SimProcess {
+impl LeaderElection for SimProcess {
     async fn lead(
         &self,
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
-        let call = self.world.intake.lead(channel, owner, ttl);
+        let call = self.world.election.lead(channel, owner, ttl);
         self.ask(|| "lead".to_owned(), call).await
     }
 
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        let call = self.world.intake.resign(channel, owner);
+        let call = self.world.election.resign(channel, owner);
         self.ask(|| "resign".to_owned(), call).await
     }
+}
 
+#[async_trait]
+impl EventIntake for SimProcess {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         let call = self.world.intake.cursor(channel);
         self.ask(|| "cursor".to_owned(), call).await
@@ -142,16 +145,6 @@ impl JobIntake for SimProcess {
             Ok(made)
         };
         self.ask(|| format!("redrive {letter}"), call).await
-    }
-
-    async fn act(
-        &self,
-        command: &AdminCommand,
-        by: &str,
-        reason: &str,
-    ) -> Result<CommandResult, StoreError> {
-        let call = self.world.intake.act(command, by, reason);
-        self.ask(|| command.name().to_owned(), call).await
     }
 }
 
@@ -215,9 +208,9 @@ impl JobQueue for SimProcess {
         self.leased_write(what, lease, call).await
     }
 
-    async fn wait(&self, limit: Duration) {
+    async fn wait_for_work(&self, limit: Duration) {
         self.until_resumed().await;
-        self.world.queue.wait(limit).await;
+        self.world.queue.wait_for_work(limit).await;
         self.until_resumed().await;
     }
 }

@@ -10,6 +10,7 @@ use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{OrderStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{
     CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
+    ProvisionerReads,
 };
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -255,7 +256,7 @@ async fn accept(
 }
 
 #[async_trait]
-impl Provisioner for SimProcess {
+impl ProvisionerReads for SimProcess {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         let what = || format!("client {client}");
         self.read(what, |whmcs| whmcs.client(client)).await
@@ -320,6 +321,13 @@ impl Provisioner for SimProcess {
         .await
     }
 
+    async fn probe(&self) -> Result<(), CallError> {
+        self.read(|| "probe".to_owned(), |_| ()).await
+    }
+}
+
+#[async_trait]
+impl Provisioner for SimProcess {
     async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
         let world = Arc::clone(&self.world);
         let email = client.contact.email.clone();
@@ -396,9 +404,5 @@ impl Provisioner for SimProcess {
         };
         let what = format!("ModuleCreate {service}");
         self.activation_call(what, sf_order, true, action).await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.read(|| "probe".to_owned(), |_| ()).await
     }
 }

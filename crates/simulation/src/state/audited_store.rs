@@ -10,8 +10,8 @@ use domain::job::{Admission, JobOutcome, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
-    Entry, Epoch, Gap, JobIntake, JobQueue, Leadership, Release, StoreError, Undecodable,
+    CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
+    JobQueue, LeaderElection, Leadership, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -197,7 +197,7 @@ impl AuditedStore {
 }
 
 #[async_trait]
-impl JobIntake for AuditedStore {
+impl LeaderElection for AuditedStore {
     async fn lead(
         &self,
         channel: &Channel,
@@ -210,7 +210,10 @@ impl JobIntake for AuditedStore {
     async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
         self.inner.resign(channel, owner).await
     }
+}
 
+#[async_trait]
+impl EventIntake for AuditedStore {
     async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
         self.inner.cursor(channel).await
     }
@@ -283,15 +286,6 @@ impl JobIntake for AuditedStore {
             self.breaches.record(Promise::DeadLettersOnce, detail);
         }
         Ok(admission)
-    }
-
-    async fn act(
-        &self,
-        command: &AdminCommand,
-        by: &str,
-        reason: &str,
-    ) -> Result<CommandResult, StoreError> {
-        self.inner.act(command, by, reason).await
     }
 }
 
@@ -366,7 +360,7 @@ impl JobQueue for AuditedStore {
     }
 
     /// Also wakes when a job becomes due, like the real stores and unlike the in-memory one.
-    async fn wait(&self, limit: Duration) {
+    async fn wait_for_work(&self, limit: Duration) {
         let now = self.clock.now();
         let next = {
             let mut committed = lock(&self.committed);
@@ -376,6 +370,6 @@ impl JobQueue for AuditedStore {
             committed.wake_at.first().copied()
         };
         let limit = next.map_or(limit, |next| limit.min(next.since(now)));
-        self.inner.wait(limit).await;
+        self.inner.wait_for_work(limit).await;
     }
 }

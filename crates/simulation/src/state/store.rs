@@ -15,10 +15,10 @@ use domain::key::{Channel, Owner};
 use domain::order::Fact;
 use domain::ports::{
     AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
-    Epoch, Gap, JobIntake, JobQueue, JobReader, JobView, Leadership, QueueStats, RecordedFact,
-    Release, StoreError, Undecodable,
+    Epoch, Gap, JobView, Leadership, QueueStats, RecordedFact, Release, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
+use job_store::JobStore;
 use job_store::StoreConfig;
 use testkit::MemoryStore;
 use tokio::sync::Notify;
@@ -34,9 +34,7 @@ pub enum Engine {
 
 /// The job store of a schedule.
 pub(crate) struct Store {
-    intake: Arc<dyn JobIntake>,
-    queue: Arc<dyn JobQueue>,
-    reader: Arc<dyn JobReader>,
+    ports: Arc<dyn JobStore>,
     file: Option<File>,
 }
 
@@ -60,6 +58,10 @@ impl Clock for WorldTime {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
     }
 
+    fn monotonic(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
+
     async fn sleep(&self, _duration: Duration) {
         // The store never sleeps in virtual time.
     }
@@ -69,13 +71,8 @@ impl Store {
     pub(crate) fn new(engine: Engine, clock: Arc<dyn Clock>) -> Self {
         match engine {
             Engine::Memory => {
-                let store = Arc::new(MemoryStore::new(clock));
-                Self {
-                    intake: Arc::clone(&store) as _,
-                    queue: Arc::clone(&store) as _,
-                    reader: store,
-                    file: None,
-                }
+                let ports = Arc::new(MemoryStore::new(clock));
+                Self { ports, file: None }
             }
             Engine::Sqlite => Self::in_file(clock),
         }
@@ -98,9 +95,7 @@ impl Store {
             futures::executor::block_on(opening).expect("a new file can be opened")
         };
         Self {
-            intake: store.intake,
-            queue: store.queue,
-            reader: store.reader,
+            ports: store.ports,
             file: Some(File {
                 runtime,
                 time,
@@ -125,9 +120,9 @@ impl Store {
         answer
     }
 
-    pub(crate) async fn wait(&self, limit: Duration) {
+    pub(crate) async fn wait_for_work(&self, limit: Duration) {
         match &self.file {
-            None => self.queue.wait(limit).await,
+            None => self.ports.wait_for_work(limit).await,
             Some(file) => {
                 let _ = tokio::time::timeout(limit, file.changed.notified()).await;
             }
@@ -137,32 +132,32 @@ impl Store {
 
 /// Forwards the calls of the ports.
 macro_rules! calls {
-    ($($port:ident: $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
+    ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         impl Store {
             $(pub(crate) async fn $name(&self, $($argument: $kind),*) -> Result<$answer, StoreError> {
-                self.ask(self.$port.$name($($argument),*)).await
+                self.ask(self.ports.$name($($argument),*)).await
             })*
         }
     };
 }
 
 calls! {
-    intake: lead(channel: &Channel, owner: &Owner, ttl: Duration) -> Leadership;
-    intake: resign(channel: &Channel, owner: &Owner) -> ();
-    intake: cursor(channel: &Channel) -> Option<Cursor>;
-    intake: accept(delivery: &Delivery) -> Vec<Admission>;
-    intake: record_cursor_loss(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
-    intake: enqueue(jobs: &[NewJob]) -> Vec<Admission>;
-    intake: requested_redrives(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
-    intake: redrive(channel: &Channel, epoch: Epoch, letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
-    intake: act(command: &AdminCommand, by: &str, reason: &str) -> CommandResult;
-    queue: claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
-    queue: renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
-    queue: record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();
-    queue: release(lease: &Lease, release: Release, calls: &[CallRecord]) -> ();
-    queue: finish(lease: &Lease, outcome: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
-    reader: queue_stats() -> QueueStats;
-    reader: dead_letters(open_only: bool, after: Option<i64>, limit: usize) -> Vec<DeadLetterView>;
-    reader: facts_of(order: OrderId) -> Vec<RecordedFact>;
-    reader: jobs_of(order: OrderId) -> Vec<JobView>;
+    lead(channel: &Channel, owner: &Owner, ttl: Duration) -> Leadership;
+    resign(channel: &Channel, owner: &Owner) -> ();
+    cursor(channel: &Channel) -> Option<Cursor>;
+    accept(delivery: &Delivery) -> Vec<Admission>;
+    record_cursor_loss(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
+    enqueue(jobs: &[NewJob]) -> Vec<Admission>;
+    requested_redrives(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
+    redrive(channel: &Channel, epoch: Epoch, letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
+    execute(command: &AdminCommand, by: &str, reason: &str) -> CommandResult;
+    claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
+    renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
+    record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();
+    release(lease: &Lease, release: Release, calls: &[CallRecord]) -> ();
+    finish(lease: &Lease, outcome: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
+    queue_stats() -> QueueStats;
+    dead_letters(open_only: bool, after: Option<i64>, limit: usize) -> Vec<DeadLetterView>;
+    facts_of(order: OrderId) -> Vec<RecordedFact>;
+    jobs_of(order: OrderId) -> Vec<JobView>;
 }

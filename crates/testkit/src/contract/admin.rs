@@ -8,12 +8,11 @@ use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
 use domain::ports::{
-    AdminCommand, Clock, CommandResult, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader,
-    JobStage, Leadership, OrderQuery, OrderRow, Pausable, StoreError, Undecodable,
-    UndecodableReason,
+    AdminCommand, Clock, CommandResult, DeadLetter, Entry, Gap, JobStage, Leadership, OrderQuery,
+    OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
 };
 
-use super::{Subject, TTL};
+use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
 
 const MOMENT: Duration = Duration::from_secs(1);
@@ -29,7 +28,7 @@ fn account() -> AccountId {
     AccountId::parse("001000000000001").unwrap()
 }
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     async fn listed(&self, query: &OrderQuery) -> Vec<OrderRow> {
         self.store.orders(query).await.unwrap()
     }
@@ -40,7 +39,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
     }
 
     pub(super) async fn execute(&self, command: &AdminCommand) -> CommandResult {
-        self.store.act(command, "ada", "because").await.unwrap()
+        self.store.execute(command, "ada", "because").await.unwrap()
     }
 
     /// Enqueues the order and finishes its job with this outcome.

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{JobIntake, JobQueue, JobReader, MIN_RETENTION, Release};
+use domain::ports::{MIN_RETENTION, Release};
 
-use super::Subject;
+use super::{JobStore, Subject};
 use crate::{new_job, order_id};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const HALF: Duration = Duration::from_secs(1800);
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     /// Every job counts once, in its current state, until it is pruned.
     pub async fn jobs_are_counted_by_state_until_pruned(&self) {
         let finished_jobs = JobOutcome::ALL.into_iter().chain([JobOutcome::Succeeded]);

@@ -5,14 +5,13 @@ use std::time::Duration;
 use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, CallStats, Clock, JobIntake, JobQueue, JobReader,
-    MIN_RETENTION, Release, StoreError,
+    CallAction, CallOutcome, CallRecord, CallStats, Clock, MIN_RETENTION, Release, StoreError,
 };
 
-use super::{Subject, TTL};
+use super::{JobStore, Subject, TTL};
 use crate::{new_job, order_id};
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     fn call(&self, action: CallAction, took: u64, outcome: CallOutcome) -> CallRecord {
         CallRecord {
             at: self.clock.now(),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
-use domain::ports::{Entry, JobIntake, JobQueue, JobReader, Leadership, Release, StoreError};
+use domain::ports::{Entry, Leadership, Release, StoreError};
 
-use super::{Subject, TTL};
+use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
 
 /// Jobs and orders claimed at the same time.
@@ -19,7 +19,7 @@ struct Claims {
     jobs: HashSet<JobId>,
 }
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     async fn claim_until_done(&self, name: &str, claims: &Mutex<Claims>) {
         let owner = owner(name);
         loop {

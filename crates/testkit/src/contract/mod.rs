@@ -17,13 +17,45 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
-    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobIntake, JobQueue, JobReader,
-    Leadership, Release, StoreError, Undecodable, UndecodableReason,
+    AdminCommands, AlertStore, Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake,
+    EventViews, Gap, JobQueue, LeaderElection, Leadership, OrderViews, ProcessRegistry, Pruner,
+    Release, Statistics, StoreError, StoreHealth, Undecodable, UndecodableReason,
 };
 
 use crate::{FakeClock, channel, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(15);
+
+/// Every port of a job store.
+pub trait JobStore:
+    LeaderElection
+    + EventIntake
+    + JobQueue
+    + AdminCommands
+    + Pruner
+    + ProcessRegistry
+    + AlertStore
+    + OrderViews
+    + EventViews
+    + Statistics
+    + StoreHealth
+{
+}
+
+impl<S> JobStore for S where
+    S: LeaderElection
+        + EventIntake
+        + JobQueue
+        + AdminCommands
+        + Pruner
+        + ProcessRegistry
+        + AlertStore
+        + OrderViews
+        + EventViews
+        + Statistics
+        + StoreHealth
+{
+}
 
 /// A store under test and its clock.
 #[derive(Debug)]
@@ -34,7 +66,7 @@ pub struct Subject<'a, S> {
     pub clock: &'a FakeClock,
 }
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     async fn lead(&self) -> Epoch {
         match self
             .store

@@ -5,18 +5,18 @@ use std::time::Duration;
 use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Clock, Condition, ConditionKind, Epoch, JobIntake, JobQueue, JobReader, Leadership,
-    Notified, PROCESS_REMOVED_AFTER, ProcessReport, Setting, StoreError,
+    Alert, Clock, Condition, ConditionKind, Epoch, Leadership, Notified, PROCESS_REMOVED_AFTER,
+    ProcessReport, Setting, StoreError,
 };
 
-use super::{Subject, TTL};
+use super::{JobStore, Subject, TTL};
 use crate::{new_job, order_id, owner};
 
 fn watch() -> Channel {
     Channel::new("watch").unwrap()
 }
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     fn report(&self, id: &str, conditions: Vec<Condition>) -> ProcessReport {
         ProcessReport {
             id: owner(id),

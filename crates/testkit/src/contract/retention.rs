@@ -7,14 +7,14 @@ use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, JobIntake, JobQueue, JobReader,
-    MIN_RETENTION, Pruned, Undecodable, UndecodableReason,
+    AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, MIN_RETENTION, Pruned,
+    Undecodable, UndecodableReason,
 };
 
-use super::Subject;
+use super::{JobStore, Subject};
 use crate::{channel, new_job, order_id};
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     /// Old finished jobs, event ids and unneeded facts are pruned; facts that identify a
     /// provisioned order and everything live are kept.
     pub async fn pruning_keeps_facts_of_provisioned_orders(&self) {
@@ -115,7 +115,7 @@ impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
         let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
         let (open, closed) = (dead_letters[0].number, dead_letters[1].number);
         let dismiss = AdminCommand::Dismiss { letter: closed };
-        self.store.act(&dismiss, "ada", "seen").await.unwrap();
+        self.store.execute(&dismiss, "ada", "seen").await.unwrap();
         assert_eq!(self.left().await, [2, 2, 1]);
         let hour = Duration::from_secs(3600);
         self.clock.advance(MIN_RETENTION - hour);

@@ -4,13 +4,13 @@ use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
     AdminCommand, CommandResult, CursorChange, CursorHistoryEntry, DeadLetter, Delivery, Entry,
-    Epoch, Gap, JobIntake, JobQueue, JobReader, StoreError, Undecodable, UndecodableReason,
+    Epoch, Gap, StoreError, Undecodable, UndecodableReason,
 };
 
-use super::{Subject, TTL};
+use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id};
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     /// A requested dead letter is decoded again under the leader's epoch, then closed with its
     /// job or left open with the new reason, exactly once.
     pub async fn dead_letter_is_redriven_once_when_requested(&self) {

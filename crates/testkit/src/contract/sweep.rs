@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::IdemKey;
-use domain::ports::{JobIntake, JobQueue, JobReader, Pending};
+use domain::ports::Pending;
 use domain::time::Timestamp;
 
-use super::Subject;
+use super::{JobStore, Subject};
 use crate::{new_job, order_id};
 
 /// Start of the activation by Salesforce's clock, as in [`new_job`].
@@ -24,7 +24,7 @@ fn swept(n: u64, idem_key: Option<&str>, since: Timestamp) -> NewJob {
     NewJob::of_sweep(&pending, BEGAN + Duration::from_secs(300 * n))
 }
 
-impl<S: JobIntake + JobQueue + JobReader> Subject<'_, S> {
+impl<S: JobStore> Subject<'_, S> {
     async fn end_one(&self, outcome: JobOutcome) {
         let claimed = self.claim_one().await;
         let ended = self.store.finish(&claimed.lease, outcome, &[], &[]);

@@ -38,12 +38,16 @@ async fn crash_before_alert_is_saved(engine: Engine) {
     env.restart_until(SUBSCRIBER, &settings, resent).await;
     let reached = fs::read_to_string(reached_file(&crash_points)).unwrap();
     assert_eq!(reached.trim(), point);
-    let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
+    let dead_letters = env.store.ports.dead_letters(true, None, 9).await;
     let letter = dead_letters.unwrap()[0].number;
     let command = AdminCommand::Dismiss { letter };
-    env.store.intake.act(&command, "Ada", "seen").await.unwrap();
+    env.store
+        .ports
+        .execute(&command, "Ada", "seen")
+        .await
+        .unwrap();
     let marked = async || {
-        let alerts = env.store.reader.alerts().await.unwrap();
+        let alerts = env.store.ports.alerts().await.unwrap();
         let alert = alerts.iter().find(|alert| alert.name == ALERT);
         alert.is_some_and(|alert| alert.notified == Notified::Resolved)
     };

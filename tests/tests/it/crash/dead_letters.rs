@@ -37,7 +37,7 @@ async fn crash_during_redrive(engine: Engine) {
     let order = *env.approve(1).first().unwrap();
     let open = async || {
         env.store
-            .reader
+            .ports
             .queue_stats()
             .await
             .unwrap()
@@ -45,12 +45,12 @@ async fn crash_during_redrive(engine: Engine) {
     };
     let kept = async || open().await == 1;
     env.restart_until(SUBSCRIBER, &settings, kept).await;
-    let dead_letters = env.store.reader.dead_letters(true, None, 9).await;
+    let dead_letters = env.store.ports.dead_letters(true, None, 9).await;
     let letter = dead_letters.unwrap()[0].number;
     let command = AdminCommand::Redrive { letter };
     env.store
-        .intake
-        .act(&command, "Ada", "fixed")
+        .ports
+        .execute(&command, "Ada", "fixed")
         .await
         .unwrap();
     let reached = async || {
@@ -70,11 +70,11 @@ async fn crash_during_redrive(engine: Engine) {
     subscriber.stop().await;
     for order in [order, next] {
         env.assert_provisioned_once(&order);
-        let jobs = env.store.reader.jobs_of(order).await.unwrap();
+        let jobs = env.store.ports.jobs_of(order).await.unwrap();
         let finished_jobs: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
         assert_eq!(finished_jobs, [Some(JobOutcome::Succeeded)]);
     }
-    let dead_letters = env.store.reader.dead_letters(false, None, 9).await;
+    let dead_letters = env.store.ports.dead_letters(false, None, 9).await;
     let dead_letters = dead_letters.unwrap();
     assert_eq!(dead_letters.len(), 1);
     assert!(dead_letters[0].closed_at.is_some());

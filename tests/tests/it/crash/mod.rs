@@ -269,7 +269,7 @@ impl TestEnv {
 
     /// Whether every order has one of these activation statuses and no job is left.
     async fn all_ended(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
-        let queue_stats = self.store.reader.queue_stats().await.unwrap();
+        let queue_stats = self.store.ports.queue_stats().await.unwrap();
         let left = queue_stats.count("queued") + queue_stats.count("leased");
         let has_ended = |order: &OrderId| {
             statuses.contains(&self.field(order, "Activation_Status__c").as_str())

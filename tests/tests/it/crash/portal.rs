@@ -68,7 +68,7 @@ async fn portal_crash_during_retry(engine: Engine) {
     for order in &orders {
         env.until_activation(order, "Activated").await;
         env.assert_provisioned_once(order);
-        let jobs = env.store.reader.jobs_of(*order).await.unwrap();
+        let jobs = env.store.ports.jobs_of(*order).await.unwrap();
         assert_eq!(jobs.len(), 2, "the failed attempt and the retry");
         let audit = audit_of(&env, order).await;
         assert_eq!(audit[audit.len() - 2..], ["ask_again", "asked_again"]);
@@ -115,7 +115,7 @@ async fn crash_during_retry(env: &TestEnv, order: &OrderId, point: &str, at: usi
 
 /// Audit log entries of the order, oldest first.
 async fn audit_of(env: &TestEnv, order: &OrderId) -> Vec<String> {
-    let audit = env.store.reader.audit(99).await.unwrap();
+    let audit = env.store.ports.audit(99).await.unwrap();
     let lines = audit.into_iter().rev();
     lines
         .filter(|line| line.subject.starts_with(order.as_str()))

@@ -1,10 +1,13 @@
-//! Lists of the store's content, for consoles and the command line.
+//! Orders and jobs, for consoles, customers and the command line.
+
+use async_trait::async_trait;
 
 use crate::failure::Code;
 use crate::id::{AccountId, OrderId};
-use crate::job::JobOutcome;
-use crate::key::{Channel, JobId, WhmcsOrderId};
-use crate::ports::DeadLetter;
+use crate::job::{JobOutcome, NewJob};
+use crate::key::{JobId, WhmcsOrderId};
+use crate::order::{Fact, OrderState, next};
+use crate::ports::{RecordedCall, StoreError};
 use crate::time::Timestamp;
 
 /// The stage of a job.
@@ -123,51 +126,105 @@ pub struct Acknowledgement {
     pub at: Timestamp,
 }
 
-/// The state of a dead letter.
+/// The current state of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetterView {
-    /// Its number in this store.
-    pub number: i64,
-    /// The channel it came from.
-    pub channel: Channel,
-    /// The dead letter.
-    pub letter: DeadLetter,
-    /// When it was received.
-    pub received_at: Timestamp,
-    /// When it was closed.
-    pub closed_at: Option<Timestamp>,
-    /// When a redrive was requested.
-    pub asked_at: Option<Timestamp>,
-}
-
-/// A part of a stream that was, or may have been, lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GapView {
-    /// The channel.
-    pub channel: Channel,
-    /// Events before this time were received.
-    pub from: Option<Timestamp>,
-    /// When it was recorded.
-    pub until: Timestamp,
-    /// What happened and what was done about it.
-    pub detail: String,
-}
-
-/// A finished job, for rates and latencies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FinishedJob {
+pub struct JobView {
     /// The job.
-    pub job: JobId,
-    /// Its order.
-    pub order: OrderId,
-    /// Its outcome.
-    pub outcome: JobOutcome,
-    /// Its failure code.
-    pub code: Option<Code>,
-    /// When it was requested, by Salesforce's clock.
-    pub requested_at: Timestamp,
+    pub job: NewJob,
+    /// `queued`, `leased`, or its outcome.
+    pub state: &'static str,
+    /// Its outcome; `None` while it is live.
+    pub outcome: Option<JobOutcome>,
+    /// When it was enqueued.
+    pub enqueued_at: Timestamp,
+    /// While it is queued: when it may be claimed.
+    pub due_at: Option<Timestamp>,
+    /// When it was first claimed.
+    pub started_at: Option<Timestamp>,
     /// When it ended.
-    pub ended_at: Timestamp,
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What an order waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// What happens next, in a few words: `next search`, `next read-back`, `next try`.
+    pub what: &'static str,
+    /// When, by the store's clock.
+    pub until: Timestamp,
+}
+
+impl Wait {
+    /// The wait of an order of which a started job was released. Takes its jobs and its facts,
+    /// oldest first.
+    #[must_use]
+    pub fn of(jobs: &[JobView], facts: &[RecordedFact]) -> Option<Self> {
+        let waiting = jobs
+            .iter()
+            .find(|view| view.state == "queued" && view.started_at.is_some())?;
+        let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact)).ok()?;
+        Some(Self {
+            what: next(&state, &waiting.job.id).wait_description(),
+            until: waiting.due_at?,
+        })
+    }
+}
+
+/// A fact with its place in the order's history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedFact {
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// By which job.
+    pub job: JobId,
+    /// The fact.
+    pub fact: Fact,
+}
+
+/// Lists and histories of orders and jobs. Unreadable rows are logged and omitted.
+#[async_trait]
+pub trait OrderViews: Send + Sync {
+    /// Orders, latest activity first. An order that changes between two pages may appear on both.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError>;
+
+    /// A job.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError>;
+
+    /// Jobs, newest first, starting after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn jobs(
+        &self,
+        stage: Option<JobStage>,
+        after: Option<&JobId>,
+        limit: usize,
+    ) -> Result<Vec<JobView>, StoreError>;
+
+    /// The order's jobs, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError>;
+
+    /// The order's facts, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
+
+    /// The calls of the order's jobs, in sequence within each job: up to
+    /// [`CallRecord::MAX_KEPT`](crate::ports::CallRecord::KEPT) per job, and none of pruned jobs.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError>;
 }
 
 #[cfg(test)]
