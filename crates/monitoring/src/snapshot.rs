@@ -148,7 +148,6 @@ impl Snapshot {
     }
 
     /// Applies while intake is paused as well: events that Salesforce drops meanwhile are lost.
-
     pub(crate) fn window_below(&self, settings: &Settings, least: Duration) -> Option<String> {
         let left = BUS_RETENTION.saturating_sub(self.lag()?);
         if left >= least || !self.is_enabled(settings) {

@@ -236,7 +236,7 @@ fn log_result(result: &Result<AttemptResult, StoreError>, took: Duration) {
     match result {
         Ok(result) => tracing::info!(result = result.name(), "attempt finished"),
         Err(error) => {
-            tracing::error!(error = %chain(&error), "attempt aborted: store error; its lease will expire")
+            tracing::error!(error = %chain(&error), "attempt aborted: store error; its lease will expire");
         }
     }
 }

@@ -139,7 +139,7 @@ pub(crate) fn start() {
             let _ = deferred.exporting.set(exporting);
         }
         Err(error) => {
-            tracing::error!(error = %chain(&error), "trace export disabled: exporter not created")
+            tracing::error!(error = %chain(&error), "trace export disabled: exporter not created");
         }
     }
 }

@@ -24,7 +24,7 @@ pub fn mapping_overrides(file: &ConfigFile, problems: &mut Problems) -> Option<M
                 overrides.insert(id, (part.whmcs_product, part.billing_cycle));
             }
             Err(error) => {
-                problems.add("ORDERBRIDGE_CONFIG", error.to_string(), "Use a Product2 id")
+                problems.add("ORDERBRIDGE_CONFIG", error.to_string(), "Use a Product2 id");
             }
         }
     }

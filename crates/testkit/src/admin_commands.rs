@@ -23,10 +23,10 @@ impl StoreState {
         match command {
             _ if acted != CommandResult::Done => {}
             AdminCommand::SetCursor { channel, .. } => {
-                self.mark(channel, CursorChange::Set, detail(), now)
+                self.mark(channel, CursorChange::Set, detail(), now);
             }
             AdminCommand::ResetCursor { channel } => {
-                self.mark(channel, CursorChange::Reset, detail(), now)
+                self.mark(channel, CursorChange::Reset, detail(), now);
             }
             _ => {}
         }

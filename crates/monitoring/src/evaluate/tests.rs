@@ -197,7 +197,7 @@ fn each_rule_fires_alone_on_its_condition() {
             with(|snapshot| {
                 snapshot
                     .processes
-                    .push(process("subscriber", &[ConditionKind::Standby]))
+                    .push(process("subscriber", &[ConditionKind::Standby]));
             }),
             vec![],
         ),
@@ -310,7 +310,7 @@ fn each_rule_fires_alone_on_its_condition() {
         (
             "Salesforce refuses the login",
             with(|snapshot| {
-                snapshot.processes[1] = process("worker", &[ConditionKind::SalesforceRefuses])
+                snapshot.processes[1] = process("worker", &[ConditionKind::SalesforceRefuses]);
             }),
             vec![CredentialFailure],
         ),

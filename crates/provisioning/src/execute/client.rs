@@ -41,7 +41,7 @@ impl Attempt<'_> {
         match resolve_client(details, rules, lookup, found.as_ref()) {
             Ok(ClientDecision::Use(client)) => self.record(Fact::Client { client }).await,
             Ok(ClientDecision::Adopt(client)) => self.link_client(details, client).await,
-            Ok(ClientDecision::Create(client)) => self.create_client(details, client).await,
+            Ok(ClientDecision::Create(client)) => self.create_client(details, *client).await,
             Err(refusal) => self.fail(refusal).await,
         }
     }

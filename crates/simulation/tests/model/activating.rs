@@ -259,7 +259,7 @@ impl ActivatingModel {
                 {
                     ActivationAction::Done => state.facts.push(Recorded::Accepted),
                     ActivationAction::Accept { run_modules } => {
-                        state.call(Call::Accept { run_modules })
+                        state.call(Call::Accept { run_modules });
                     }
                     ActivationAction::Create(_) => state.call(Call::Create),
                     ActivationAction::Wait(_) => return None,

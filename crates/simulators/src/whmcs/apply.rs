@@ -120,7 +120,7 @@ fn apply_to_context(context: &mut Context, fault: &Fault) {
         FaultId::F29 => match style {
             Some("custom_fields") => runtime.custom_fields_stored = false,
             Some("domain") => {
-                runtime.rewrite_domain = Some("rewritten.simulated.example".to_owned())
+                runtime.rewrite_domain = Some("rewritten.simulated.example".to_owned());
             }
             _ => runtime.notes_stored = false,
         },

@@ -20,7 +20,7 @@ pub enum ClientLookup {
     /// The client linked to the account.
     Linked(ClientId),
     /// The client with the bill-to contact's e-mail address.
-    ByEmail(Contact),
+    ByEmail(Box<Contact>),
 }
 
 /// What to do about the client.
@@ -31,7 +31,7 @@ pub enum ClientDecision {
     /// Link the account to this client, which exists.
     Adopt(ClientId),
     /// Create this client, then link the account to it.
-    Create(NewClient),
+    Create(Box<NewClient>),
 }
 
 impl ClientDecision {
@@ -44,7 +44,7 @@ impl ClientDecision {
                 account: details.account.id,
                 client: *client,
             }),
-            Self::Create(client) => Some(Action::CreateClient(client.clone())),
+            Self::Create(client) => Some(Action::CreateClient(NewClient::clone(client))),
         }
     }
 }
@@ -69,7 +69,7 @@ pub fn client_lookup(details: &OrderDetails, rules: ClientRules) -> Result<Clien
     })?;
     match contact.email.trim().is_empty() {
         true => Err(not_linked("the bill-to contact has no e-mail address")),
-        false => Ok(ClientLookup::ByEmail(contact)),
+        false => Ok(ClientLookup::ByEmail(Box::new(contact))),
     }
 }
 
@@ -93,7 +93,9 @@ pub fn resolve_client(
             check_client(details, rules, client)?;
             Ok(ClientDecision::Adopt(client.id))
         }
-        (ClientLookup::ByEmail(contact), None) => Ok(ClientDecision::Create(NewClient { contact })),
+        (ClientLookup::ByEmail(contact), None) => Ok(ClientDecision::Create(Box::new(NewClient {
+            contact: *contact,
+        }))),
     }
 }
 
