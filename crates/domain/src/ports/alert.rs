@@ -82,7 +82,7 @@ impl Alert {
 #[async_trait]
 pub trait AlertStore: Send + Sync {
     /// Saves alerts, each replacing the one of the same name, in ONE commit that compares the term
-    /// of the `watch` leader (see [`lead`](Self::lead); a watch is led like a channel). May be
+    /// of the `watch` leader (see [`LeaderElection::lead`](crate::ports::LeaderElection::lead); a watch is led like a channel). May be
     /// repeated.
     ///
     /// # Errors

@@ -79,7 +79,7 @@ pub enum AdminCommand {
         order: OrderId,
     },
     /// Intent to request another attempt for this order in Salesforce, written before the call.
-    /// Without an [`RetryRequested`](Self::AskedAgain) after it, the outcome of the call is unknown.
+    /// Without an [`RetryRequested`](Self::RetryRequested) after it, the outcome of the call is unknown.
     RequestRetry {
         /// The order.
         order: OrderId,

@@ -220,7 +220,7 @@ pub trait OrderViews: Send + Sync {
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
 
     /// The calls of the order's jobs, in sequence within each job: up to
-    /// [`CallRecord::MAX_KEPT`](crate::ports::CallRecord::KEPT) per job, and none of pruned jobs.
+    /// [`CallRecord::MAX_KEPT`](crate::ports::CallRecord::MAX_KEPT) per job, and none of pruned jobs.
     ///
     /// # Errors
     /// [`StoreError`].

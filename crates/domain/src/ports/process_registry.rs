@@ -145,7 +145,7 @@ pub const PROCESS_REMOVED_AFTER: Duration = Duration::from_secs(3600);
 #[async_trait]
 pub trait ProcessRegistry: Send + Sync {
     /// Stores a process's heartbeat, replacing its previous one, and removes the processes without
-    /// one for [`PROCESS_REMOVED_AFTER`](crate::ports::PROCESS_FORGOTTEN_AFTER). May be lost in a
+    /// one for [`PROCESS_REMOVED_AFTER`](crate::ports::PROCESS_REMOVED_AFTER). May be lost in a
     /// crash; the next heartbeat makes up for it. The default stores nothing.
     ///
     /// # Errors
