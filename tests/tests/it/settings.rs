@@ -48,7 +48,7 @@ fn usages() -> BTreeMap<String, Usage> {
             if !usage.programs.contains(&role) {
                 usage.programs.push(role);
             }
-            if setting == name {
+            if setting == name && usage.help.is_empty() {
                 usage.help = flag.get_help().map(ToString::to_string).unwrap_or_default();
             }
         }
@@ -105,6 +105,8 @@ fn every_setting_read_is_listed_with_its_default() {
     assert_eq!(read, listed);
     for (name, default, _) in settings::SETTINGS {
         if let (_, Some(shown)) = split_default(&usages[*name].help) {
+            // rustdoc wants URLs in angle brackets.
+            let shown = shown.trim_matches(['<', '>']);
             assert_eq!(shown, *default, "default of {name} in --help");
         }
     }
