@@ -298,9 +298,9 @@ impl EventSource for Crashing<dyn EventSource> {
 
     async fn read_again(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        let call = self.inner.read_again(letter);
+        let call = self.inner.read_again(dead_letter);
         self.at("source.read_again", call).await
     }
 }
@@ -384,10 +384,10 @@ impl EventIntake for Crashing<dyn EventIntake> {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        let call = self.inner.redrive(channel, epoch, letter, read);
+        let call = self.inner.redrive(channel, epoch, dead_letter, read);
         self.at("store.redrive", call).await
     }
 }

@@ -23,7 +23,7 @@ pub enum Format {
 
 /// The operator, and the reason of a command.
 #[derive(Args, Clone, Debug)]
-pub(crate) struct Person {
+pub(crate) struct OperatorArgs {
     /// Reason, for the audit log
     #[arg(long, value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reason: String,

@@ -4,7 +4,7 @@ use domain::ports::{AdminCommand, CommandResult, Pausable};
 use job_store::Store;
 use serde_json::json;
 
-use crate::args::{Care, Format, OfChannel, Person};
+use crate::args::{Care, Format, OfChannel, OperatorArgs};
 use crate::cli::{
     CursorVerb, DeadLetters, Dismiss, EventsVerb, PauseCommand, PauseTarget, Recent, Redrive,
 };
@@ -21,7 +21,7 @@ pub(crate) async fn perform(
     store: &Store,
     command: &AdminCommand,
     what: &str,
-    person: &Person,
+    operator: &OperatorArgs,
     care: Care,
     screen: &mut Screen,
 ) -> Result<Exit, Stop> {
@@ -29,7 +29,7 @@ pub(crate) async fn perform(
     if confirmed {
         match store
             .ports
-            .execute(command, &person.who, &person.reason)
+            .execute(command, &operator.who, &operator.reason)
             .await?
         {
             CommandResult::Done => {}
@@ -48,13 +48,13 @@ pub(crate) async fn perform(
     let lines = [
         ("act", command.name().to_owned()),
         ("subject", command.subject()),
-        ("by", person.who.clone()),
-        ("reason", person.reason.clone()),
+        ("by", operator.who.clone()),
+        ("reason", operator.reason.clone()),
         ("done", confirmed.to_string()),
     ];
     let value = json!({
-        "act": command.name(), "subject": command.subject(), "who": person.who,
-        "reason": person.reason, "done": confirmed,
+        "act": command.name(), "subject": command.subject(), "who": operator.who,
+        "reason": operator.reason, "done": confirmed,
     });
     screen.show(&lines, &value)?;
     Ok(Exit::Fine)
@@ -72,10 +72,10 @@ pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit
 
 async fn dead_letters(asked: &DeadLetters, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let letters = store.ports.dead_letters(!asked.all, None, asked.limit);
+    let dead_letters = store.ports.dead_letters(!asked.all, None, asked.limit);
     let table = Table {
         columns: show::DEAD_LETTERS,
-        rows: letters.await?.iter().map(show::dead_letter).collect(),
+        rows: dead_letters.await?.iter().map(show::dead_letter).collect(),
     };
     screen.list(table)?;
     Ok(Exit::Fine)
@@ -100,52 +100,55 @@ async fn gaps(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {
 /// Redriving one dead letter is repeatable and needs no confirmation; all of them do.
 async fn redrive(asked: Redrive, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    if let Some(letter) = asked.letter {
+    if let Some(dead_letter) = asked.dead_letter {
         let care = Care {
             yes: true,
             ..asked.care
         };
         let (command, what) = (
-            AdminCommand::Redrive { letter },
-            format!("redrive dead letter {letter}"),
+            AdminCommand::Redrive { dead_letter },
+            format!("redrive dead letter {dead_letter}"),
         );
-        return perform(&store, &command, &what, &asked.person, care, screen).await;
+        return perform(&store, &command, &what, &asked.operator, care, screen).await;
     }
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     let mut after = None;
     loop {
         let page = store.ports.dead_letters(true, after, PAGE).await?;
-        letters.extend(page.iter().map(|view| view.number));
+        dead_letters.extend(page.iter().map(|view| view.number));
         after = match page.last() {
             Some(last) => Some(last.number),
             None => break,
         };
     }
-    let what = format!("redrive {} dead letters", letters.len());
+    let what = format!("redrive {} dead letters", dead_letters.len());
     let confirmed = screen.confirm(&what, asked.care)?;
     let mut done = 0;
     if confirmed {
-        let Person { who, reason } = &asked.person;
-        for letter in letters.iter().rev() {
-            let command = AdminCommand::Redrive { letter: *letter };
+        let OperatorArgs { who, reason } = &asked.operator;
+        for dead_letter in dead_letters.iter().rev() {
+            let command = AdminCommand::Redrive {
+                dead_letter: *dead_letter,
+            };
             let acted = store.ports.execute(&command, who, reason).await?;
             done += usize::from(acted == CommandResult::Done);
         }
     }
-    let lines = [("requested", format!("{done} of {}", letters.len()))];
-    let value = json!({"act": "redrive", "open": letters.len(), "asked": done, "done": confirmed});
+    let lines = [("requested", format!("{done} of {}", dead_letters.len()))];
+    let value =
+        json!({"act": "redrive", "open": dead_letters.len(), "asked": done, "done": confirmed});
     screen.show(&lines, &value)?;
     Ok(Exit::Fine)
 }
 
 async fn dismiss(asked: &Dismiss, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.store).await?;
-    let letter = asked.letter;
+    let dead_letter = asked.dead_letter;
     let (command, what) = (
-        AdminCommand::Dismiss { letter },
-        format!("close dead letter {letter}"),
+        AdminCommand::Dismiss { dead_letter },
+        format!("close dead letter {dead_letter}"),
     );
-    perform(&store, &command, &what, &asked.person, asked.care, screen).await
+    perform(&store, &command, &what, &asked.operator, asked.care, screen).await
 }
 
 pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit, Stop> {
@@ -158,14 +161,14 @@ pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit
                 replay_id: asked.replay_id,
             };
             let what = format!("move the cursor of {}", command.subject());
-            perform(&store, &command, &what, &asked.person, asked.care, screen).await
+            perform(&store, &command, &what, &asked.operator, asked.care, screen).await
         }
         CursorVerb::Reset(asked) => {
             let store = connect::store(&asked.of.store).await?;
             let channel = asked.of.channel;
             let what = format!("remove the cursor of {channel}");
             let command = AdminCommand::ResetCursor { channel };
-            perform(&store, &command, &what, &asked.person, asked.care, screen).await
+            perform(&store, &command, &what, &asked.operator, asked.care, screen).await
         }
     }
 }
@@ -246,7 +249,7 @@ async fn pause_or_resume(
         dry_run: asked.dry_run,
         yes: true,
     };
-    perform(&store, command, text, &asked.person, care, screen).await
+    perform(&store, command, text, &asked.operator, care, screen).await
 }
 
 pub(crate) async fn audit(asked: &Recent, screen: &mut Screen) -> Result<Exit, Stop> {

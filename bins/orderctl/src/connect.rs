@@ -18,7 +18,7 @@ use crate::screen::Stop;
 /// Settings of Salesforce and WHMCS, the same as the worker's.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SystemArgs {
-    /// Whether an account without a WHMCS client gets one [default: false]
+    /// Whether to create a WHMCS client for an account without one [default: false]
     #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
     pub(crate) whmcs_create_clients: Option<String>,
     /// Wait before each search for an order whose reply was lost [default: 180s]

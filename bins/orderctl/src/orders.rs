@@ -8,7 +8,7 @@ use job_store::Store;
 use runtime::rfc3339;
 use serde_json::json;
 
-use crate::args::{Care, Format, Person};
+use crate::args::{Care, Format, OperatorArgs};
 use crate::cli::{ForgetWhmcs, HandleOrder, OneOrder, OrdersList, OrdersVerb, RetryOrder};
 use crate::lookup::{client_of, find};
 use crate::screen::{Exit, Screen, Stop, Table};
@@ -118,7 +118,7 @@ async fn forget(asked: &ForgetWhmcs, screen: &mut Screen) -> Result<Exit, Stop> 
     ensure_not_live(&store, asked, order, whmcs_order).await?;
     let what = format!("forget WHMCS order {whmcs_order}, so that order {order} is placed again");
     let command = AdminCommand::Forget { order, whmcs_order };
-    commands::perform(&store, &command, &what, &asked.person, asked.care, screen).await
+    commands::perform(&store, &command, &what, &asked.operator, asked.care, screen).await
 }
 
 /// Fails if the order is live in WHMCS: a new one would duplicate it.
@@ -157,7 +157,7 @@ async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
         &format!("request another attempt for order {order} in Salesforce"),
         asked.care,
     )?;
-    let Person { who, reason } = &asked.person;
+    let OperatorArgs { who, reason } = &asked.operator;
     let mut answer = None;
     if confirmed {
         let intent = AdminCommand::RequestRetry { order };
@@ -201,5 +201,5 @@ async fn handle(asked: &HandleOrder, screen: &mut Screen) -> Result<Exit, Stop> 
         AdminCommand::Handle { order },
         format!("acknowledge order {order}"),
     );
-    commands::perform(&store, &command, &what, &asked.person, care, screen).await
+    commands::perform(&store, &command, &what, &asked.operator, care, screen).await
 }

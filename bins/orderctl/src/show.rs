@@ -165,29 +165,32 @@ fn detail(fact: &Fact) -> String {
 }
 
 pub(crate) fn dead_letter(view: &DeadLetterView) -> (Vec<String>, Value) {
-    let (letter, reason) = (&view.letter, view.letter.undecodable.reason.name());
+    let (dead_letter, reason) = (
+        &view.dead_letter,
+        view.dead_letter.undecodable.reason.name(),
+    );
     let cells = vec![
         view.number.to_string(),
-        letter.event.to_string(),
+        dead_letter.event.to_string(),
         reason.to_owned(),
         rfc3339(view.received_at),
         when(view.closed_at),
-        letter.undecodable.detail.clone(),
+        dead_letter.undecodable.detail.clone(),
     ];
-    let fields = letter.undecodable.fields.iter();
+    let fields = dead_letter.undecodable.fields.iter();
     let fields: serde_json::Map<_, _> = fields
         .map(|(name, value)| (name.clone(), json!(value)))
         .collect();
-    let position = letter.replay_id.as_ref();
+    let position = dead_letter.replay_id.as_ref();
     let value = json!({
         "number": view.number,
         "channel": view.channel.as_str(),
-        "event": letter.event.as_str(),
+        "event": dead_letter.event.as_str(),
         "replayId": position.map(domain::key::ReplayId::to_hex),
         "reason": reason,
-        "detail": letter.undecodable.detail,
-        "schemaId": letter.undecodable.schema_id,
-        "bytes": letter.undecodable.payload.len(),
+        "detail": dead_letter.undecodable.detail,
+        "schemaId": dead_letter.undecodable.schema_id,
+        "bytes": dead_letter.undecodable.payload.len(),
         "fields": fields,
         "receivedAt": rfc3339(view.received_at),
         "askedAt": view.asked_at.map(rfc3339),

@@ -12,7 +12,7 @@ use whmcs::Options;
 
 /// Customer API and page, operator console.
 ///
-/// Every flag has an environment variable as its twin.
+/// Every flag is also an environment variable.
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "portal", version)]
 pub struct Args {

@@ -58,7 +58,7 @@ pub async fn run_with(
     serve_with(config, listener, metrics, shutdown, around).await
 }
 
-/// As [`run`], on a listener that is bound already: for whoever must know its port.
+/// As [`run`], on a listener that is already bound, for callers that need its port.
 ///
 /// # Errors
 /// As [`run`].
@@ -93,8 +93,8 @@ async fn serve_with(
     let roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
     let tokens = TokenManager::new(config.auth, &roots).map_err(Failure::run)?;
     let tokens = Arc::new(tokens);
-    let mended = Arc::clone(&tokens);
-    let _hangups = runtime::on_sighup(move || mended.reset()).map_err(Failure::run)?;
+    let reset = Arc::clone(&tokens);
+    let _hangups = runtime::on_sighup(move || reset.reset()).map_err(Failure::run)?;
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
     let crm = Arc::new(crm);
     let options = ClientOptions {

@@ -11,7 +11,7 @@ use settings::{ConfigFile, Problems};
 
 /// Follows the Salesforce channel and turns every event into a job.
 ///
-/// Every flag has an environment variable as its twin.
+/// Every flag is also an environment variable.
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "subscriber", version)]
 pub struct Args {
@@ -33,10 +33,10 @@ pub struct Args {
     /// Lease of the one active subscriber [default: 10s]
     #[arg(long, env = "SUBSCRIBER_LEASE")]
     pub subscriber_lease: Option<String>,
-    /// How often to look for orders whose event never came; 0 is off [default: 5m]
+    /// Interval of the sweep for orders without a job; 0 disables it [default: 5m]
     #[arg(long, env = "RECONCILE_EVERY")]
     pub reconcile_every: Option<String>,
-    /// How long an order waits before its event counts as missing [default: 2m]
+    /// How long an order must be `Activating` before its event counts as missing [default: 2m]
     #[arg(long, env = "RECONCILE_AFTER")]
     pub reconcile_after: Option<String>,
     /// TOML file: renamed fields and statuses

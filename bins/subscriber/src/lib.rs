@@ -93,9 +93,9 @@ pub async fn run_with(
     let tokens = follower
         .as_ref()
         .map(|follower| Arc::clone(&follower.tokens));
-    let mended = tokens.clone();
+    let reset = tokens.clone();
     let _hangups = runtime::on_sighup(move || {
-        if let Some(tokens) = &mended {
+        if let Some(tokens) = &reset {
             tokens.reset();
         }
     })
@@ -140,7 +140,7 @@ pub async fn run_with(
         Some(follower) => follower.run(shutdown.clone()).await,
         None => shutdown.cancelled().await,
     }
-    // Neither open connections to the health page nor a goodbye may hold the end up.
+    // Neither open connections nor leaving the process registry may delay the exit.
     let outcome = async { tokio::join!(serving, watching) };
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), outcome).await;
     tracing::info!("subscriber stopped");

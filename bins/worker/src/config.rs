@@ -8,7 +8,7 @@ use settings::{ConfigFile, Problems};
 
 /// Claims jobs, provisions them in WHMCS, reports to Salesforce.
 ///
-/// Every flag has an environment variable as its twin.
+/// Every flag is also an environment variable.
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "worker", version)]
 pub struct Args {
@@ -18,31 +18,31 @@ pub struct Args {
     /// Job store.
     #[command(flatten)]
     pub store: StoreArgs,
-    /// Whether an account without a WHMCS client gets one [default: false]
+    /// Whether to create a WHMCS client for an account without one [default: false]
     #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
     pub whmcs_create_clients: Option<String>,
-    /// How long orders wait while WHMCS refuses us as such [default: 15m]
+    /// How long orders wait while WHMCS denies access [default: 15m]
     #[arg(long, env = "WHMCS_PAUSE_LIMIT")]
     pub whmcs_pause_limit: Option<String>,
     /// Wait before each search for an order whose reply was lost [default: 180s]
     #[arg(long, env = "WHMCS_QUIET_PERIOD")]
     pub whmcs_quiet_period: Option<String>,
-    /// Jobs in hand at once [default: 8]
+    /// Number of concurrent jobs [default: 8]
     #[arg(long, env = "WORKER_CONCURRENCY")]
     pub worker_concurrency: Option<String>,
     /// Lease of a claimed job [default: 15s]
     #[arg(long, env = "WORKER_LEASE")]
     pub worker_lease: Option<String>,
-    /// How long one attempt may repeat calls without effect [default: 60s]
+    /// How long one attempt may repeat calls that had no effect [default: 60s]
     #[arg(long, env = "WORKER_RETRY_BUDGET")]
     pub worker_retry_budget: Option<String>,
-    /// Time for jobs in hand after SIGTERM [default: 30s]
+    /// Time for running jobs to finish after SIGTERM [default: 30s]
     #[arg(long, env = "WORKER_DRAIN")]
     pub worker_drain: Option<String>,
     /// TOML file: renamed fields, statuses, markers, mappings
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub orderbridge_config: Option<String>,
-    /// Which event stream; the alerts about it may be judged here.
+    /// The event stream, for the alerts about it.
     #[command(flatten)]
     pub events: runtime::SfEventsArgs,
     /// Salesforce login.

@@ -68,8 +68,8 @@ pub async fn run_with(
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let tokens = TokenManager::new(config.auth, &salesforce_roots).map_err(Failure::run)?;
     let tokens = Arc::new(tokens);
-    let mended = Arc::clone(&tokens);
-    let _hangups = runtime::on_sighup(move || mended.reset()).map_err(Failure::run)?;
+    let reset = Arc::clone(&tokens);
+    let _hangups = runtime::on_sighup(move || reset.reset()).map_err(Failure::run)?;
     let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &salesforce_roots)
         .map_err(Failure::run)?;
     let crm = Arc::new(crm);
@@ -128,7 +128,7 @@ pub async fn run_with(
     let serving =
         tokio::spawn(listener.serve(checks, metrics, axum::Router::new(), shutdown.clone()));
     worker.run(shutdown).await;
-    // Neither open connections to the probes nor a goodbye may hold the end up.
+    // Neither open connections nor leaving the process registry may delay the exit.
     let outcome = async { tokio::join!(serving, watching) };
     let _ = tokio::time::timeout(std::time::Duration::from_secs(2), outcome).await;
     tracing::info!("worker stopped");

@@ -39,8 +39,10 @@ impl Intake {
 
     async fn redrive(&self, epoch: Epoch, view: &DeadLetterView) -> Result<(), StoreError> {
         let number = view.number;
-        let decoded = match self.ports.source.read_again(&view.letter).await {
-            Ok(decoded) => decoded.map(|request| NewJob::of_event(&view.letter.event, request)),
+        let decoded = match self.ports.source.read_again(&view.dead_letter).await {
+            Ok(decoded) => {
+                decoded.map(|request| NewJob::of_event(&view.dead_letter.event, request))
+            }
             Err(error) => {
                 tracing::warn!(dead_letter = number, error = %chain(&error), "dead letter cannot be decoded now; redrive waits");
                 return Ok(());
@@ -59,7 +61,7 @@ impl Intake {
             }
             (result, _) => result?,
         };
-        tracing::info!(dead_letter = number, event = %view.letter.event, ?admission, "dead letter redriven");
+        tracing::info!(dead_letter = number, event = %view.dead_letter.event, ?admission, "dead letter redriven");
         if admission == Admission::Enqueued {
             measure::enqueued(Source::Event, 1);
         }

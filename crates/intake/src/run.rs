@@ -291,12 +291,13 @@ impl Intake {
                 }
                 for (entry, admission) in delivery.entries.iter().zip(admissions) {
                     measure::admitted(&self.settings.channel, admission);
-                    if let (Entry::DeadLetter(letter), Admission::DeadLettered) = (entry, admission)
+                    if let (Entry::DeadLetter(dead_letter), Admission::DeadLettered) =
+                        (entry, admission)
                     {
                         tracing::warn!(
-                            event = %letter.event,
-                            reason = letter.undecodable.reason.name(),
-                            detail = letter.undecodable.detail,
+                            event = %dead_letter.event,
+                            reason = dead_letter.undecodable.reason.name(),
+                            detail = dead_letter.undecodable.detail,
                             "event became a dead letter"
                         );
                     }

@@ -52,15 +52,15 @@ async fn one_by_one(
             let Err(StoreError::Unstorable(error)) = &admitted else {
                 break;
             };
-            let letter = fallback(entry, &error.to_string());
+            let dead_letter = fallback(entry, &error.to_string());
             tracing::error!(
-                event = %letter.event,
+                event = %dead_letter.event,
                 error = %chain(&**error),
                 "unstorable event becomes a dead letter"
             );
             measure::unstorable(1);
-            let letter = Entry::DeadLetter(letter);
-            admitted = store.accept(&alone(vec![letter])).await;
+            let dead_letter = Entry::DeadLetter(dead_letter);
+            admitted = store.accept(&alone(vec![dead_letter])).await;
         }
         admissions.extend(admitted?);
     }
@@ -83,10 +83,10 @@ fn storable_id(event: &EventId) -> EventId {
 /// The event as a dead letter, with texts that every store can hold.
 fn storable(entry: &Entry, why: &str) -> DeadLetter {
     match entry {
-        Entry::DeadLetter(letter) => DeadLetter {
-            event: storable_id(&letter.event),
-            undecodable: letter.undecodable.clone().storable(),
-            ..letter.clone()
+        Entry::DeadLetter(dead_letter) => DeadLetter {
+            event: storable_id(&dead_letter.event),
+            undecodable: dead_letter.undecodable.clone().storable(),
+            ..dead_letter.clone()
         },
         Entry::Job(job) => DeadLetter {
             event: storable_id(&event_of(job)),
@@ -98,9 +98,9 @@ fn storable(entry: &Entry, why: &str) -> DeadLetter {
 
 /// A dead letter with the minimum that identifies the event.
 fn minimal(entry: &Entry, why: &str) -> DeadLetter {
-    let letter = storable(entry, why);
+    let dead_letter = storable(entry, why);
     DeadLetter {
-        event: EventId::from_digest(&format!("{:x}", Sha256::digest(letter.event.as_str()))),
+        event: EventId::from_digest(&format!("{:x}", Sha256::digest(dead_letter.event.as_str()))),
         replay_id: None,
         undecodable: Undecodable {
             reason: UndecodableReason::Malformed,

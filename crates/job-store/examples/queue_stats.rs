@@ -1,4 +1,4 @@
-//! How long the counts take that people and monitors ask for often, beside a million jobs that
+//! Benchmark of the statistics that consoles and monitors read often, with a million jobs that
 //! have ended.
 //!
 //! ```sh

@@ -9,7 +9,7 @@ use domain::time::Timestamp;
 
 /// The jobs of the orders in question, each order's oldest first.
 #[derive(Default)]
-pub(crate) struct Books(HashMap<OrderId, Vec<Known>>);
+pub(crate) struct EarlierJobs(HashMap<OrderId, Vec<Known>>);
 
 struct Known {
     /// `None` where it cannot be read; no new job matches it.
@@ -19,7 +19,7 @@ struct Known {
     requested_at: Timestamp,
 }
 
-impl Books {
+impl EarlierJobs {
     /// Adds a job that is stored.
     pub(crate) fn add(
         &mut self,

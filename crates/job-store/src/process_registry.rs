@@ -133,7 +133,7 @@ pub(crate) fn process(found: &impl Columns, now: Timestamp) -> Result<ProcessVie
 }
 
 pub(crate) fn alert(found: &impl Columns) -> Result<Alert, StoreError> {
-    let told = found.text("told")?;
+    let notified = found.text("told")?;
     Ok(Alert {
         name: found.text("name")?,
         severity: found.text("severity")?,
@@ -142,8 +142,12 @@ pub(crate) fn alert(found: &impl Columns) -> Result<Alert, StoreError> {
         pending_since: found.maybe_time("pending_since")?,
         firing_since: found.maybe_time("firing_since")?,
         resolved_at: found.maybe_time("resolved_at")?,
-        notified: Notified::parse(&told)
-            .ok_or_else(|| corrupt("alert.notified", format!("`{told}` is nothing to be told")))?,
+        notified: Notified::parse(&notified).ok_or_else(|| {
+            corrupt(
+                "alert.notified",
+                format!("`{notified}` is not a notification state"),
+            )
+        })?,
     })
 }
 

@@ -87,14 +87,14 @@ fn channel(found: &impl Columns) -> Result<Channel, StoreError> {
     Channel::new(found.text("channel")?).ok_or_else(|| corrupt("channel", "it is blank"))
 }
 
-pub(crate) fn letter(found: &impl Columns) -> Result<DeadLetterView, StoreError> {
+pub(crate) fn dead_letter(found: &impl Columns) -> Result<DeadLetterView, StoreError> {
     let reason = found.text("reason")?;
     let unknown = || corrupt("dead_letter.reason", format!("`{reason}` is no reason"));
     let event = EventId::new(found.text("event_id")?);
     Ok(DeadLetterView {
         number: found.int("seq")?,
         channel: channel(found)?,
-        letter: DeadLetter {
+        dead_letter: DeadLetter {
             event: event.ok_or_else(|| corrupt("dead_letter.event_id", "it is blank"))?,
             replay_id: found.maybe_bytes("replay_id")?.and_then(ReplayId::new),
             undecodable: Undecodable {

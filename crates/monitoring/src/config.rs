@@ -11,16 +11,16 @@ use crate::{Schedule, Settings};
 /// Settings of the alert rules.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct AlertArgs {
-    /// Where alerts are posted as JSON; may hold a secret
+    /// URL to which alerts are posted as JSON; may hold a secret
     #[arg(long, env = "ALERT_WEBHOOK_URL", hide_env_values = true)]
     pub alert_webhook_url: Option<String>,
-    /// The share of attempts that may fail, from 0 to 1 [default: 0.10]
+    /// Tolerated share of failed attempts, from 0 to 1 [default: 0.10]
     #[arg(long, env = "ALERT_FAILURE_RATE")]
     pub alert_failure_rate: Option<String>,
-    /// Over which time attempts are counted [default: 15m]
+    /// Window in which attempts are counted [default: 15m]
     #[arg(long, env = "ALERT_WINDOW")]
     pub alert_window: Option<String>,
-    /// Fewer attempts than this raise no alert about their share [default: 10]
+    /// Minimum number of attempts for the failure rate alert [default: 10]
     #[arg(long, env = "ALERT_MIN_ATTEMPTS")]
     pub alert_min_attempts: Option<String>,
 }

@@ -93,7 +93,7 @@ fn since_when(
     now: Timestamp,
 ) -> Vec<Condition> {
     let conditions = observed.into_iter().map(|observed| {
-        let stood = before
+        let known = before
             .iter()
             .find(|condition| condition.kind == observed.kind)
             .filter(|condition| {
@@ -103,7 +103,7 @@ fn since_when(
             kind: observed.kind,
             since: observed
                 .since
-                .or(stood.map(|condition| condition.since))
+                .or(known.map(|condition| condition.since))
                 .unwrap_or(now),
             detail: observed.detail,
         }

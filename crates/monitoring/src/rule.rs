@@ -255,7 +255,7 @@ impl AlertRule {
                 Some(format!("Nothing was stored from it for {}.", words(lag)))
             }
             Self::QueueStuck => {
-                // Each has an alert, or a person, of its own.
+                // Each has an alert of its own, or was paused by an operator.
                 if snapshot.worker_paused().is_some()
                     || snapshot.first(ConditionKind::WhmcsRefuses).is_some()
                 {
@@ -276,7 +276,7 @@ impl AlertRule {
             }
             Self::NeedsAttention => (snapshot.unacknowledged > 0).then(|| {
                 format!(
-                    "{} orders failed more than {} ago and were snapshot to by nobody.",
+                    "{} orders failed more than {} ago and were not acknowledged.",
                     snapshot.unacknowledged,
                     words(UNACKNOWLEDGED_AFTER)
                 )

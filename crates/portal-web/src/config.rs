@@ -21,7 +21,7 @@ pub struct PortalArgs {
     /// File holding the secret
     #[arg(long, env = "PORTAL_JWT_SECRET_FILE")]
     pub portal_jwt_secret_file: Option<String>,
-    /// Where the keys of RS256 or ES256 customer tokens are
+    /// URL of the key set (JWKS) of RS256 or ES256 customer tokens
     #[arg(long, env = "PORTAL_JWKS_URL")]
     pub portal_jwks_url: Option<String>,
     /// Audience that customer tokens must name
@@ -44,7 +44,7 @@ pub struct PortalArgs {
     /// File holding the token
     #[arg(long, env = "OPS_TOKEN_FILE")]
     pub ops_token_file: Option<String>,
-    /// Token of those who may look at the operator console and do nothing
+    /// Read-only token of the operator console
     #[arg(
         long,
         env = "OPS_VIEWER_TOKEN",

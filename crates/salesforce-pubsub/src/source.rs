@@ -81,12 +81,12 @@ impl EventSource for PubSub {
 
     async fn read_again(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        let event = &letter.undecodable;
+        let event = &dead_letter.undecodable;
         let schema = self.schemas.get(&event.schema_id).await?;
         Ok(read(
-            &letter.event,
+            &dead_letter.event,
             schema,
             &event.schema_id,
             &event.payload,

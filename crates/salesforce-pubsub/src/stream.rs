@@ -351,18 +351,18 @@ mod tests {
             assert_eq!(first.event, event(wrong).event, "a repeat is recognised");
             assert!(first.event.as_str().len() <= 255);
             assert!(!first.event.as_str().contains(char::is_control));
-            let letter = first.request.unwrap_err();
-            assert_eq!(letter.reason, UndecodableReason::Malformed);
-            assert!(letter.detail.contains("id"), "{}", letter.detail);
-            assert_eq!(letter.payload, [1, 2]);
-            assert!(!letter.schema_id.contains(char::is_control));
+            let dead_letter = first.request.unwrap_err();
+            assert_eq!(dead_letter.reason, UndecodableReason::Malformed);
+            assert!(dead_letter.detail.contains("id"), "{}", dead_letter.detail);
+            assert_eq!(dead_letter.payload, [1, 2]);
+            assert!(!dead_letter.schema_id.contains(char::is_control));
         }
         assert_ne!(event(&long).event, event(&format!("{long}x")).event);
-        let letter = event("e").request.unwrap_err();
+        let dead_letter = event("e").request.unwrap_err();
         assert!(
-            !letter.detail.contains(char::is_control),
+            !dead_letter.detail.contains(char::is_control),
             "{}",
-            letter.detail
+            dead_letter.detail
         );
     }
 

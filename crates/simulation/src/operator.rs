@@ -37,11 +37,11 @@ async fn redrive_dead_letters(world: Arc<World>) {
         let open = world.store.inner.dead_letters(true, None, 100).await;
         for view in open.unwrap_or_default() {
             if world.rng.chance(500) {
-                let letter = view.number;
+                let dead_letter = view.number;
                 world
                     .trace
-                    .say("operator", || format!("redrives dead letter {letter}"));
-                let command = AdminCommand::Redrive { letter };
+                    .say("operator", || format!("redrives dead letter {dead_letter}"));
+                let command = AdminCommand::Redrive { dead_letter };
                 // It may be closed already.
                 let _ = world
                     .store

@@ -58,7 +58,7 @@ async fn decodable_dead_letters(world: &World) -> Vec<i64> {
     let store = &world.store.inner;
     let open = store.dead_letters(true, None, usize::MAX).await;
     let mut open = open.unwrap_or_default();
-    open.retain(|view| !malformed.contains(&view.letter.event));
+    open.retain(|view| !malformed.contains(&view.dead_letter.event));
     open.iter().map(|view| view.number).collect()
 }
 

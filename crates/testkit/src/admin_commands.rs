@@ -50,19 +50,19 @@ impl StoreState {
         now: Timestamp,
     ) -> CommandResult {
         match command {
-            AdminCommand::Dismiss { letter } => {
+            AdminCommand::Dismiss { dead_letter } => {
                 let mut dead_letters = self.dead_letters.iter_mut();
-                let open =
-                    dead_letters.find(|view| view.number == *letter && view.closed_at.is_none());
+                let open = dead_letters
+                    .find(|view| view.number == *dead_letter && view.closed_at.is_none());
                 let Some(view) = open else {
                     return CommandResult::NotFound;
                 };
                 view.closed_at = Some(now);
             }
-            AdminCommand::Redrive { letter } => {
+            AdminCommand::Redrive { dead_letter } => {
                 let mut dead_letters = self.dead_letters.iter_mut();
-                let open =
-                    dead_letters.find(|view| view.number == *letter && view.closed_at.is_none());
+                let open = dead_letters
+                    .find(|view| view.number == *dead_letter && view.closed_at.is_none());
                 let Some(view) = open else {
                     return CommandResult::NotFound;
                 };

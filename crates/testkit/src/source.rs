@@ -93,11 +93,11 @@ impl EventSource for FakeSource {
 
     async fn read_again(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
         let state = lock(&self.0);
-        let read = state.readable.get(&letter.event).cloned();
-        Ok(read.map_or_else(|| Err(letter.undecodable.clone()), Ok))
+        let read = state.readable.get(&dead_letter.event).cloned();
+        Ok(read.map_or_else(|| Err(dead_letter.undecodable.clone()), Ok))
     }
 }
 

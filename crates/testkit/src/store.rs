@@ -72,10 +72,13 @@ fn check_id(id: &str) -> Result<(), StoreError> {
 fn check_entry(entry: &Entry) -> Result<(), StoreError> {
     match entry {
         Entry::Job(job) => check_job(job),
-        Entry::DeadLetter(letter) => {
-            check_id(letter.event.as_str())?;
-            check_text(&[&letter.undecodable.detail, &letter.undecodable.schema_id])?;
-            let mut fields = letter.undecodable.fields.iter();
+        Entry::DeadLetter(dead_letter) => {
+            check_id(dead_letter.event.as_str())?;
+            check_text(&[
+                &dead_letter.undecodable.detail,
+                &dead_letter.undecodable.schema_id,
+            ])?;
+            let mut fields = dead_letter.undecodable.fields.iter();
             fields.try_for_each(|(name, value)| check_text(&[name, value]))
         }
     }
@@ -156,7 +159,7 @@ impl EventIntake for MemoryStore {
         for entry in &delivery.entries {
             let event = match entry {
                 Entry::Job(job) => job.event.clone(),
-                Entry::DeadLetter(letter) => Some(letter.event.clone()),
+                Entry::DeadLetter(dead_letter) => Some(dead_letter.event.clone()),
             };
             if event.is_some_and(|event| !state.remember(event, now)) {
                 admissions.push(Admission::SameDelivery);
@@ -164,13 +167,13 @@ impl EventIntake for MemoryStore {
             }
             admissions.push(match entry {
                 Entry::Job(job) => state.admit(job, now),
-                Entry::DeadLetter(letter) => {
+                Entry::DeadLetter(dead_letter) => {
                     let last = state.dead_letters.last();
                     let number = last.map_or(0, |view| view.number) + 1;
                     state.dead_letters.push(DeadLetterView {
                         number,
                         channel: delivery.channel.clone(),
-                        letter: letter.clone(),
+                        dead_letter: dead_letter.clone(),
                         received_at: now,
                         closed_at: None,
                         asked_at: None,
@@ -232,7 +235,7 @@ impl EventIntake for MemoryStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let now = self.clock.now();
@@ -240,7 +243,7 @@ impl EventIntake for MemoryStore {
         state.led_stream(channel, epoch)?;
         read.as_ref().ok().map_or(Ok(()), check_job)?;
         let waits = |view: &&mut DeadLetterView| {
-            view.number == letter && view.asked_at.is_some() && view.closed_at.is_none()
+            view.number == dead_letter && view.asked_at.is_some() && view.closed_at.is_none()
         };
         let Some(view) = state.dead_letters.iter_mut().find(waits) else {
             return Ok(Admission::SameDelivery);
@@ -252,7 +255,7 @@ impl EventIntake for MemoryStore {
                 state.admit(job, now)
             }
             Err(undecodable) => {
-                view.letter.undecodable = undecodable.clone();
+                view.dead_letter.undecodable = undecodable.clone();
                 Admission::DeadLettered
             }
         };

@@ -134,11 +134,11 @@ async fn redrive_succeeds_once_schema_is_available() {
     .await;
     let dead_letters = env.store.ports.dead_letters(true, None, 9).await.unwrap();
     assert_eq!(
-        dead_letters[0].letter.undecodable.reason,
+        dead_letters[0].dead_letter.undecodable.reason,
         UndecodableReason::UnknownSchema
     );
     let command = AdminCommand::Redrive {
-        letter: dead_letters[0].number,
+        dead_letter: dead_letters[0].number,
     };
     env.store
         .ports

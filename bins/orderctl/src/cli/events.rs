@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use domain::key::ReplayId;
 use job_store::StoreArgs;
 
-use crate::args::{Care, OfChannel, Person, duration, replay_id};
+use crate::args::{Care, OfChannel, OperatorArgs, duration, replay_id};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum EventsVerb {
@@ -68,12 +68,12 @@ pub(crate) struct Tail {
 pub(crate) struct Redrive {
     /// Number of the dead letter
     #[arg(required_unless_present = "all_open")]
-    pub(crate) letter: Option<i64>,
+    pub(crate) dead_letter: Option<i64>,
     /// All open dead letters
-    #[arg(long, conflicts_with = "letter")]
+    #[arg(long, conflicts_with = "dead_letter")]
     pub(crate) all_open: bool,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
     #[command(flatten)]
@@ -83,9 +83,9 @@ pub(crate) struct Redrive {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Dismiss {
     /// Number of the dead letter
-    pub(crate) letter: i64,
+    pub(crate) dead_letter: i64,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub(crate) struct SetCursor {
     #[command(flatten)]
     pub(crate) of: OfChannel,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
 }
@@ -125,7 +125,7 @@ pub(crate) struct ResetCursor {
     #[command(flatten)]
     pub(crate) of: OfChannel,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
 }

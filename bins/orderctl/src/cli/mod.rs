@@ -17,7 +17,7 @@ pub(crate) use orders::{
     OrdersVerb, PlanOrder, RetryOrder,
 };
 
-use crate::args::{Format, OfChannel, Person, duration};
+use crate::args::{Format, OfChannel, OperatorArgs, duration};
 use crate::connect::SystemArgs;
 use crate::given::Given;
 
@@ -127,7 +127,7 @@ pub(crate) struct PauseCommand {
     #[command(flatten)]
     pub(crate) of: OfChannel,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -7,7 +7,7 @@ use domain::failure::Code;
 use domain::ports::JobStage;
 use job_store::StoreArgs;
 
-use crate::args::{Care, Person, duration, stage};
+use crate::args::{Care, OperatorArgs, duration, stage};
 use crate::connect::{CrmArgs, SystemArgs};
 
 #[derive(Subcommand, Clone, Debug)]
@@ -100,7 +100,7 @@ pub(crate) struct ForgetWhmcs {
     #[command(flatten)]
     pub(crate) systems: SystemArgs,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
 }
@@ -112,7 +112,7 @@ pub(crate) struct RetryOrder {
     #[command(flatten)]
     pub(crate) crm: CrmArgs,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
 }
@@ -122,7 +122,7 @@ pub(crate) struct HandleOrder {
     #[command(flatten)]
     pub(crate) one: OneOrder,
     #[command(flatten)]
-    pub(crate) person: Person,
+    pub(crate) operator: OperatorArgs,
     /// Print what would be done, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -82,12 +82,12 @@ async fn orders_show_prints_json_with_jobs_and_timeline() {
 async fn dead_letters_gaps_and_cursor_print_json() {
     let env = TestEnv::new().await;
     let channel = "/event/OrderProvisionRequested__e";
-    let letters = json!([{
+    let dead_letters = json!([{
         "number": 1, "channel": channel, "event": "bad", "replayId": "01",
         "reason": "malformed", "detail": "3 bytes left over", "schemaId": "s", "bytes": 3,
         "fields": {}, "receivedAt": "T", "askedAt": null, "closedAt": null,
     }]);
-    assert_eq!(env.json(&["events", "dead-letters"]).await, letters);
+    assert_eq!(env.json(&["events", "dead-letters"]).await, dead_letters);
     let gaps = json!([{"channel": channel, "from": null, "until": "T", "detail": "aged out"}]);
     assert_eq!(env.json(&["events", "gaps"]).await, gaps);
     let cursor = json!({

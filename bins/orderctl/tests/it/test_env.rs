@@ -54,7 +54,7 @@ impl Write for SharedBuffer {
     }
 }
 
-/// Runs a command where nobody sits.
+/// Runs a command without a TTY.
 pub(crate) async fn run(words: &[&str]) -> Ran {
     let cli = Cli::try_parse_from(std::iter::once(&"orderctl").chain(words)).unwrap();
     let (out, err) = (SharedBuffer::default(), SharedBuffer::default());
@@ -132,7 +132,7 @@ impl TestEnv {
         else {
             panic!("nobody else leads");
         };
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             event: EventId::new("bad").unwrap(),
             replay_id: ReplayId::new(vec![1]),
             undecodable: Undecodable {
@@ -155,7 +155,7 @@ impl TestEnv {
         let delivery = Delivery {
             channel: channel(),
             epoch,
-            entries: vec![Entry::DeadLetter(letter)],
+            entries: vec![Entry::DeadLetter(dead_letter)],
             cursor: ReplayId::new(vec![0, 255]),
         };
         self.store.ports.accept(&delivery).await.unwrap();

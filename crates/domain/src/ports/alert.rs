@@ -34,7 +34,7 @@ impl Notified {
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Nothing, Self::Firing, Self::Resolved]
             .into_iter()
-            .find(|told| told.name() == name)
+            .find(|notified| notified.name() == name)
     }
 }
 

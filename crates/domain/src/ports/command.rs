@@ -46,12 +46,12 @@ pub enum AdminCommand {
     /// Close a dead letter.
     Dismiss {
         /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
-        letter: i64,
+        dead_letter: i64,
     },
     /// Redrive a dead letter: the leader of its channel decodes it again and enqueues its job.
     Redrive {
         /// Its number.
-        letter: i64,
+        dead_letter: i64,
     },
     /// Set the cursor of a channel. The leader loses its term, so that it cannot overwrite the
     /// cursor.
@@ -126,7 +126,9 @@ impl AdminCommand {
     #[must_use]
     pub fn subject(&self) -> String {
         match self {
-            Self::Dismiss { letter } | Self::Redrive { letter } => format!("dead letter {letter}"),
+            Self::Dismiss { dead_letter } | Self::Redrive { dead_letter } => {
+                format!("dead letter {dead_letter}")
+            }
             Self::SetCursor { channel, replay_id } => {
                 format!("{channel} to {}", replay_id.to_hex())
             }

@@ -1,4 +1,4 @@
-//! The store, for whoever turns events into jobs.
+//! The store, for intake.
 
 use async_trait::async_trait;
 
@@ -57,7 +57,7 @@ pub struct DeadLetterView {
     /// The channel it came from.
     pub channel: Channel,
     /// The dead letter.
-    pub letter: DeadLetter,
+    pub dead_letter: DeadLetter,
     /// When it was received.
     pub received_at: Timestamp,
     /// When it was closed.
@@ -138,7 +138,7 @@ pub trait EventIntake: Send + Sync {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError>;
 }

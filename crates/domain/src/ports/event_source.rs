@@ -44,7 +44,7 @@ pub trait EventSource: Send + Sync {
     /// A [`StreamError`]: decoding is not possible now, and nothing may be decided about the event.
     async fn read_again(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError>;
 }
 

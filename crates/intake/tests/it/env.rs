@@ -233,9 +233,11 @@ impl EventIntake for Store {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        self.open()?.redrive(channel, epoch, letter, read).await
+        self.open()?
+            .redrive(channel, epoch, dead_letter, read)
+            .await
     }
 }

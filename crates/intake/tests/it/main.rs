@@ -342,11 +342,23 @@ async fn unstorable_event_becomes_dead_letter() {
         assert_eq!(env.has_job(n).await, has_job, "{n}");
     }
     assert_eq!(env.position().await, Some(5));
-    let letters = env.store.inner.dead_letters(true, None, 9).await.unwrap();
-    assert_eq!(letters.len(), 2);
+    let dead_letters = env.store.inner.dead_letters(true, None, 9).await.unwrap();
+    assert_eq!(dead_letters.len(), 2);
     let order = ("OrderId__c".to_owned(), order_id(2).to_string());
-    assert!(letters[1].letter.undecodable.fields.contains(&order));
-    assert!(letters[0].letter.event.as_str().starts_with("sha256:"));
+    assert!(
+        dead_letters[1]
+            .dead_letter
+            .undecodable
+            .fields
+            .contains(&order)
+    );
+    assert!(
+        dead_letters[0]
+            .dead_letter
+            .event
+            .as_str()
+            .starts_with("sha256:")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,6 +368,6 @@ async fn redelivered_unstorable_event_is_kept_once() {
     env.source.script([Ok(unstorable(1))]);
     let _running = env.subscribe();
     pass(5).await;
-    let letters = env.store.inner.dead_letters(true, None, 9).await.unwrap();
-    assert_eq!(letters.len(), 1);
+    let dead_letters = env.store.inner.dead_letters(true, None, 9).await.unwrap();
+    assert_eq!(dead_letters.len(), 1);
 }

@@ -195,7 +195,7 @@ async fn common_beginning(
             return Ok(after);
         };
         let last = key(table, last);
-        let here = settled(source, table, after.as_deref(), there.len()).await?;
+        let here = page_without_leases(source, table, after.as_deref(), there.len()).await?;
         if here != there {
             return Err(CopyError::OtherData { table: table.name });
         }
@@ -218,7 +218,7 @@ async fn carry(
             done,
             total,
         });
-        let rows = settled(source, table, after.as_deref(), PAGE).await?;
+        let rows = page_without_leases(source, table, after.as_deref(), PAGE).await?;
         let Some(last) = rows.last() else {
             return Ok(());
         };
@@ -228,7 +228,7 @@ async fn carry(
     }
 }
 
-async fn settled(
+async fn page_without_leases(
     source: &mut End,
     table: &Table,
     after: Option<&[Cell]>,
@@ -236,7 +236,7 @@ async fn settled(
 ) -> Result<Vec<Row>, StoreError> {
     let mut rows = source.page(table, after, limit).await?;
     for row in &mut rows {
-        table.settle(row);
+        table.clear_leases(row);
     }
     Ok(rows)
 }
@@ -248,14 +248,14 @@ fn key(table: &Table, row: &Row) -> Row {
 async fn checksum(
     end: &mut End,
     table: &'static Table,
-    settle: bool,
+    clear_leases: bool,
 ) -> Result<CopiedTable, StoreError> {
     let mut hash = Sha256::new();
     let mut rows = 0;
     let mut after = None;
     loop {
-        let page = match settle {
-            true => settled(end, table, after.as_deref(), PAGE).await?,
+        let page = match clear_leases {
+            true => page_without_leases(end, table, after.as_deref(), PAGE).await?,
             false => end.page(table, after.as_deref(), PAGE).await?,
         };
         let Some(last) = page.last() else { break };

@@ -210,7 +210,7 @@ impl Table {
 
     /// Takes leases off a row: they belong to processes of the source. A leased job becomes
     /// due, and a channel has no leader; its epoch is kept.
-    pub(crate) fn settle(&self, row: &mut Row) {
+    pub(crate) fn clear_leases(&self, row: &mut Row) {
         let mut set = |column, value| {
             if let Some(place) = self.place(column) {
                 row[place] = value;

@@ -7,7 +7,7 @@ use domain::key::{Channel, IdemKey, JobId};
 use domain::ports::{DeadLetter, Delivery, Entry, StoreError};
 use sqlx::PgConnection;
 
-use crate::admission::Books;
+use crate::admission::EarlierJobs;
 use crate::error::OrUnavailable;
 use crate::postgres::transaction::statement;
 use crate::postgres::{cursor_history, now, orders};
@@ -29,7 +29,7 @@ pub(crate) async fn accept(
     }
     let mut new = remember(connection, shift, delivery).await?;
     let mut jobs = Vec::new();
-    let mut letters = Vec::new();
+    let mut dead_letters = Vec::new();
     // Which entries are new, in the stream's order; the second of two in one delivery is not.
     let fresh: Vec<_> = delivery
         .entries
@@ -40,13 +40,13 @@ pub(crate) async fn accept(
                 jobs.push(job);
                 true
             }
-            (Entry::DeadLetter(letter), _) => {
-                letters.push(letter);
+            (Entry::DeadLetter(dead_letter), _) => {
+                dead_letters.push(dead_letter);
                 true
             }
         })
         .collect();
-    keep(connection, shift, &delivery.channel, &letters).await?;
+    keep(connection, shift, &delivery.channel, &dead_letters).await?;
     let mut admitted = admit(connection, shift, &jobs).await?.into_iter();
     Ok(delivery
         .entries
@@ -55,7 +55,7 @@ pub(crate) async fn accept(
         .map(|(entry, fresh)| match entry {
             _ if !fresh => Admission::SameDelivery,
             Entry::DeadLetter(_) => Admission::DeadLettered,
-            Entry::Job(_) => admitted.next().expect("each fresh job was judged"),
+            Entry::Job(_) => admitted.next().expect("each new job was admitted"),
         })
         .collect())
 }
@@ -63,7 +63,7 @@ pub(crate) async fn accept(
 fn event(entry: &Entry) -> Option<&str> {
     match entry {
         Entry::Job(job) => job.event.as_ref().map(domain::key::EventId::as_str),
-        Entry::DeadLetter(letter) => Some(letter.event.as_str()),
+        Entry::DeadLetter(dead_letter) => Some(dead_letter.event.as_str()),
     }
 }
 
@@ -162,9 +162,9 @@ pub(crate) async fn admit(
     .fetch_all(&mut *connection)
     .await
     .or_unavailable()?;
-    let mut books = Books::default();
+    let mut earlier = EarlierJobs::default();
     for found in &rows {
-        books.add(
+        earlier.add(
             row::order(found)?,
             JobId::new(found.text("id").unwrap_or_default()),
             found.maybe_text("idem_key")?.and_then(IdemKey::new),
@@ -172,7 +172,7 @@ pub(crate) async fn admit(
             found.maybe_time("requested_at")?.unwrap_or_default(),
         );
     }
-    let admissions: Vec<_> = jobs.iter().map(|job| books.admit(job)).collect();
+    let admissions: Vec<_> = jobs.iter().map(|job| earlier.admit(job)).collect();
     let new: Vec<_> = jobs
         .iter()
         .zip(&admissions)
@@ -242,9 +242,9 @@ async fn keep(
     connection: &mut PgConnection,
     shift: i64,
     channel: &Channel,
-    letters: &[&DeadLetter],
+    dead_letters: &[&DeadLetter],
 ) -> Result<(), StoreError> {
-    for letter in letters {
+    for dead_letter in dead_letters {
         statement(concat!(
             "INSERT INTO dead_letter (channel, event_id, replay_id, reason, detail, schema_id,
                  payload, fields, received_at)
@@ -254,18 +254,18 @@ async fn keep(
         ))
         .bind(shift)
         .bind(channel.as_str())
-        .bind(letter.event.as_str())
+        .bind(dead_letter.event.as_str())
         .bind(
-            letter
+            dead_letter
                 .replay_id
                 .as_ref()
                 .map(|position| position.as_bytes().to_vec()),
         )
-        .bind(letter.undecodable.reason.name())
-        .bind(letter.undecodable.detail.as_str())
-        .bind(letter.undecodable.schema_id.as_str())
-        .bind(letter.undecodable.payload.as_slice())
-        .bind(record::encode_fields(&letter.undecodable.fields))
+        .bind(dead_letter.undecodable.reason.name())
+        .bind(dead_letter.undecodable.detail.as_str())
+        .bind(dead_letter.undecodable.schema_id.as_str())
+        .bind(dead_letter.undecodable.payload.as_slice())
+        .bind(record::encode_fields(&dead_letter.undecodable.fields))
         .execute(&mut *connection)
         .await
         .or_unavailable()?;

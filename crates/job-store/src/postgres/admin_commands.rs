@@ -56,24 +56,24 @@ async fn carry_out(
     reason: &str,
 ) -> Result<CommandResult, StoreError> {
     match command {
-        AdminCommand::Dismiss { letter } => statement(concat!(
+        AdminCommand::Dismiss { dead_letter } => statement(concat!(
             "UPDATE dead_letter SET closed_at = ",
             now!(),
             " WHERE seq = $2 AND closed_at IS NULL"
         ))
         .bind(shift)
-        .bind(*letter)
+        .bind(*dead_letter)
         .execute(connection)
         .await
         .or_unavailable()
         .map(|result| found(&result)),
-        AdminCommand::Redrive { letter } => statement(concat!(
+        AdminCommand::Redrive { dead_letter } => statement(concat!(
             "UPDATE dead_letter SET asked_at = ",
             now!(),
             " WHERE seq = $2 AND closed_at IS NULL"
         ))
         .bind(shift)
-        .bind(*letter)
+        .bind(*dead_letter)
         .execute(connection)
         .await
         .or_unavailable()

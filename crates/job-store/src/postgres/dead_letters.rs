@@ -27,7 +27,7 @@ pub(crate) async fn requested(
     .fetch_all(connection)
     .await
     .or_unavailable()?;
-    readable(&rows, view::letter)
+    readable(&rows, view::dead_letter)
 }
 
 pub(crate) async fn redrive(
@@ -35,7 +35,7 @@ pub(crate) async fn redrive(
     shift: i64,
     channel: &Channel,
     epoch: Epoch,
-    letter: i64,
+    dead_letter: i64,
     read: &Result<NewJob, Undecodable>,
 ) -> Result<Admission, StoreError> {
     // The row stays locked until the commit, so that no other leader can come in between.
@@ -59,7 +59,7 @@ pub(crate) async fn redrive(
          WHERE seq = $2 AND channel = $3 AND asked_at IS NOT NULL AND closed_at IS NULL"
     ))
     .bind(shift)
-    .bind(letter)
+    .bind(dead_letter)
     .bind(channel.as_str())
     .bind(read.is_ok())
     .bind(unreadable.map(|new| new.reason.name()))
@@ -72,7 +72,7 @@ pub(crate) async fn redrive(
         _ if waited.rows_affected() == 0 => Ok(Admission::SameDelivery),
         Ok(job) => {
             let admitted = admit(connection, shift, &[job]).await?;
-            Ok(admitted.into_iter().next().expect("one job was judged"))
+            Ok(admitted.into_iter().next().expect("one job was admitted"))
         }
         Err(_) => Ok(Admission::DeadLettered),
     }

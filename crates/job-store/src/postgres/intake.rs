@@ -122,7 +122,7 @@ impl EventIntake for PostgresStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         self.run(Commit::Flushed, move |session| {
@@ -131,7 +131,7 @@ impl EventIntake for PostgresStore {
                 session.shift,
                 channel,
                 epoch,
-                letter,
+                dead_letter,
                 read,
             ))
         })

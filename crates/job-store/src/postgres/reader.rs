@@ -148,7 +148,7 @@ impl EventViews for PostgresStore {
         };
         let after = after.unwrap_or(i64::MAX);
         let rows = self.rows(|| statement(text).bind(after).bind(limit(count)));
-        readable(&rows.await?, view::letter)
+        readable(&rows.await?, view::dead_letter)
     }
 
     async fn gaps(&self, count: usize) -> Result<Vec<GapView>, StoreError> {

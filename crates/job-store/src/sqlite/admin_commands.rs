@@ -54,19 +54,19 @@ async fn carry_out(
 ) -> Result<CommandResult, StoreError> {
     let now = operator.now.as_millis();
     match command {
-        AdminCommand::Dismiss { letter } => {
+        AdminCommand::Dismiss { dead_letter } => {
             sqlx::query("UPDATE dead_letter SET closed_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
-                .bind(*letter)
+                .bind(*dead_letter)
                 .execute(connection)
                 .await
                 .or_unavailable()
                 .map(|result| found(&result))
         }
-        AdminCommand::Redrive { letter } => {
+        AdminCommand::Redrive { dead_letter } => {
             sqlx::query("UPDATE dead_letter SET asked_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
-                .bind(*letter)
+                .bind(*dead_letter)
                 .execute(connection)
                 .await
                 .or_unavailable()

@@ -26,14 +26,14 @@ pub(crate) async fn requested(
     .fetch_all(readers)
     .await
     .or_unavailable()?;
-    readable(&rows, view::letter)
+    readable(&rows, view::dead_letter)
 }
 
 pub(crate) async fn redrive(
     connection: &mut SqliteConnection,
     channel: &Channel,
     epoch: Epoch,
-    letter: i64,
+    dead_letter: i64,
     read: &Result<NewJob, Undecodable>,
     now: Timestamp,
 ) -> Result<Admission, StoreError> {
@@ -53,7 +53,7 @@ pub(crate) async fn redrive(
              fields = CASE WHEN ?4 IS NULL THEN fields ELSE ?6 END
          WHERE seq = ?1 AND channel = ?2 AND asked_at IS NOT NULL AND closed_at IS NULL",
     )
-    .bind(letter)
+    .bind(dead_letter)
     .bind(channel.as_str().to_owned())
     .bind(read.is_ok().then_some(now.as_millis()))
     .bind(unreadable.map(|new| new.reason.name()))

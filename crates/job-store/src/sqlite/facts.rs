@@ -65,5 +65,5 @@ pub(crate) async fn append(
         .await
         .or_unavailable()?;
     }
-    orders::learnt(connection, order, facts, now).await
+    orders::recorded(connection, order, facts, now).await
 }

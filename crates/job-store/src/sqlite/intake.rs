@@ -117,13 +117,13 @@ impl EventIntake for SqliteStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let (channel, read) = (channel.clone(), read.clone());
         self.write_now(move |connection, now| {
             Box::pin(async move {
-                dead_letters::redrive(connection, &channel, epoch, letter, &read, now).await
+                dead_letters::redrive(connection, &channel, epoch, dead_letter, &read, now).await
             })
         })
         .await
@@ -310,7 +310,7 @@ async fn accept(
     for entry in &delivery.entries {
         let event = match entry {
             Entry::Job(job) => job.event.as_ref(),
-            Entry::DeadLetter(letter) => Some(&letter.event),
+            Entry::DeadLetter(dead_letter) => Some(&dead_letter.event),
         };
         if let Some(event) = event {
             let new = sqlx::query(
@@ -330,7 +330,9 @@ async fn accept(
         }
         admissions.push(match entry {
             Entry::Job(job) => admit_job(connection, job, now).await?,
-            Entry::DeadLetter(letter) => keep(connection, &delivery.channel, letter, now).await?,
+            Entry::DeadLetter(dead_letter) => {
+                keep(connection, &delivery.channel, dead_letter, now).await?
+            }
         });
     }
     Ok(admissions)
@@ -402,7 +404,7 @@ async fn insert(
 async fn keep(
     connection: &mut SqliteConnection,
     channel: &Channel,
-    letter: &DeadLetter,
+    dead_letter: &DeadLetter,
     at: Timestamp,
 ) -> Result<Admission, StoreError> {
     sqlx::query(
@@ -411,19 +413,19 @@ async fn keep(
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(channel.as_str().to_owned())
-    .bind(letter.event.as_str().to_owned())
+    .bind(dead_letter.event.as_str().to_owned())
     .bind(
-        letter
+        dead_letter
             .replay_id
             .as_ref()
             .map(|position| position.as_bytes().to_vec()),
     )
-    .bind(letter.undecodable.reason.name())
-    .bind(letter.undecodable.detail.clone())
-    .bind(letter.undecodable.schema_id.clone())
-    .bind(letter.undecodable.payload.clone())
+    .bind(dead_letter.undecodable.reason.name())
+    .bind(dead_letter.undecodable.detail.clone())
+    .bind(dead_letter.undecodable.schema_id.clone())
+    .bind(dead_letter.undecodable.payload.clone())
     .bind(at.as_millis())
-    .bind(record::encode_fields(&letter.undecodable.fields))
+    .bind(record::encode_fields(&dead_letter.undecodable.fields))
     .execute(connection)
     .await
     .or_unavailable()?;

@@ -32,7 +32,7 @@ pub(crate) async fn asked_for(
 }
 
 /// Facts of the order were recorded.
-pub(crate) async fn learnt(
+pub(crate) async fn recorded(
     connection: &mut SqliteConnection,
     order: OrderId,
     facts: &[Fact],

@@ -137,7 +137,7 @@ impl EventViews for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .or_unavailable()?;
-        readable(&rows, view::letter)
+        readable(&rows, view::dead_letter)
     }
 
     async fn gaps(&self, count: usize) -> Result<Vec<GapView>, StoreError> {

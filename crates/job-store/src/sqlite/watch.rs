@@ -22,13 +22,13 @@ const SETTLE_EVERY: Duration = Duration::from_millis(2);
 pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifier> {
     let notifier = Arc::new(Notifier::default());
     let weak = Arc::downgrade(&notifier);
-    let words = log_written(database);
+    let events = log_written(database);
     tokio::spawn(async move {
-        let mut words = words;
+        let mut events = events;
         let mut connection = connection;
         let mut seen = data_version(&mut connection).await;
         loop {
-            words.next_or(SLOW_POLL).await;
+            events.next_or(SLOW_POLL).await;
             let Some(notifier) = weak.upgrade() else {
                 return;
             };
@@ -39,7 +39,7 @@ pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifi
                     notifier.now();
                     break;
                 }
-                if !words.told {
+                if !events.received {
                     break;
                 }
                 tokio::time::sleep(SETTLE_EVERY).await;
@@ -57,30 +57,30 @@ async fn data_version(connection: &mut SqliteConnection) -> Option<i64> {
     row.try_get(0).ok()
 }
 
-struct Words {
+struct Events {
     #[cfg(target_os = "linux")]
     stream: Option<inotify::EventStream<[u8; 4096]>>,
-    told: bool,
+    received: bool,
 }
 
-impl Words {
+impl Events {
     async fn next_or(&mut self, limit: Duration) {
         #[cfg(target_os = "linux")]
         if let Some(stream) = &mut self.stream {
             use tokio_stream::StreamExt;
-            self.told = matches!(
+            self.received = matches!(
                 tokio::time::timeout(limit, stream.next()).await,
                 Ok(Some(Ok(_)))
             );
             return;
         }
-        self.told = false;
+        self.received = false;
         tokio::time::sleep(limit).await;
     }
 }
 
 #[cfg(target_os = "linux")]
-fn log_written(database: &Path) -> Words {
+fn log_written(database: &Path) -> Events {
     let mut log = database.as_os_str().to_owned();
     log.push("-wal");
     let stream = inotify::Inotify::init().ok().and_then(|inotify| {
@@ -90,13 +90,13 @@ fn log_written(database: &Path) -> Words {
             .ok()?;
         inotify.into_event_stream([0; 4096]).ok()
     });
-    Words {
+    Events {
         stream,
-        told: false,
+        received: false,
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn log_written(_database: &Path) -> Words {
-    Words { told: false }
+fn log_written(_database: &Path) -> Events {
+    Events { received: false }
 }

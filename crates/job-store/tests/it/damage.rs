@@ -1,4 +1,4 @@
-//! Rows that cannot be read: set aside, and in nobody's way.
+//! Rows that cannot be decoded are set aside and block nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +66,7 @@ where
     let found = store.unreadable_jobs(DAY).await.unwrap();
     assert_eq!(found.jobs, 1, "{damage}");
     assert!(!found.cause.is_empty());
-    // What people see does not fail because of it.
+    // Views do not fail because of it.
     let facts_are_damaged = damage.starts_with("UPDATE fact");
     let facts = store.facts_of(order_id(3)).await.unwrap();
     assert_eq!(

@@ -202,7 +202,7 @@ fn each_rule_fires_alone_on_its_condition() {
             vec![],
         ),
         (
-            "nobody is there",
+            "no process is alive",
             with(|snapshot| {
                 snapshot.processes.clear();
                 snapshot.stream.leader = None;
@@ -227,7 +227,7 @@ fn each_rule_fires_alone_on_its_condition() {
             vec![],
         ),
         (
-            "a person holds intake back",
+            "paused intake",
             with(|snapshot| {
                 snapshot.processes[0] = process("subscriber", &[]);
                 snapshot.stream.leader = None;
@@ -236,7 +236,7 @@ fn each_rule_fires_alone_on_its_condition() {
             vec![],
         ),
         (
-            "a person holds intake back until events are lost",
+            "paused intake until events are lost",
             with(|snapshot| {
                 snapshot.processes[0] = process("subscriber", &[]);
                 snapshot.stream.leader = None;
@@ -269,7 +269,7 @@ fn each_rule_fires_alone_on_its_condition() {
             vec![],
         ),
         (
-            "a person holds the workers back",
+            "paused workers",
             with(|snapshot| {
                 snapshot.queue_stats.oldest_due = Some(ago(901));
                 snapshot.pauses = vec![pause(Pausable::Worker)];
@@ -342,7 +342,7 @@ fn each_rule_fires_alone_on_its_condition() {
             vec![OrderStuck],
         ),
         (
-            "an order is stuck while a person holds the workers back and WHMCS refuses",
+            "an order is stuck while paused workers and WHMCS refuses",
             with(|snapshot| {
                 snapshot.stuck = stuck(1);
                 snapshot.pauses = vec![pause(Pausable::Worker)];

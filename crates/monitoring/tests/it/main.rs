@@ -125,112 +125,112 @@ const RESOLVED: &str = "ProvisioningFailureRateHigh resolved";
 
 #[tokio::test]
 async fn failure_rate_raises_one_alert_and_recovery_resolves_it_once() {
-    let house = TestEnv::new();
-    let watches = [house.evaluator(), house.evaluator(), house.evaluator()];
-    house.attempts(JobOutcome::Succeeded, 7).await;
-    house.attempts(JobOutcome::Failed, 2).await;
+    let env = TestEnv::new();
+    let watches = [env.evaluator(), env.evaluator(), env.evaluator()];
+    env.attempts(JobOutcome::Succeeded, 7).await;
+    env.attempts(JobOutcome::Failed, 2).await;
     for evaluator in &watches {
         evaluate_and_notify(evaluator).await;
     }
     assert_eq!(
-        house.taken(),
+        env.taken(),
         [""; 0],
         "there are fewer attempts than it takes"
     );
-    house.attempts(JobOutcome::Succeeded, 3).await;
+    env.attempts(JobOutcome::Succeeded, 3).await;
     for _ in 0..5 {
         for evaluator in &watches {
             evaluate_and_notify(evaluator).await;
         }
-        house.clock.advance(Duration::from_secs(10));
+        env.clock.advance(Duration::from_secs(10));
     }
-    assert_eq!(house.taken(), [FIRING]);
-    house.attempts(JobOutcome::Succeeded, 8).await;
+    assert_eq!(env.taken(), [FIRING]);
+    env.attempts(JobOutcome::Succeeded, 8).await;
     for _ in 0..5 {
         for evaluator in &watches {
             evaluate_and_notify(evaluator).await;
         }
-        house.clock.advance(Duration::from_secs(10));
+        env.clock.advance(Duration::from_secs(10));
     }
-    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+    assert_eq!(env.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn alert_resolves_when_failures_leave_window() {
-    let house = TestEnv::new();
-    let evaluator = house.evaluator();
-    house.attempts(JobOutcome::Failed, 10).await;
+    let env = TestEnv::new();
+    let evaluator = env.evaluator();
+    env.attempts(JobOutcome::Failed, 10).await;
     evaluate_and_notify(&evaluator).await;
-    house.clock.advance(Duration::from_secs(901));
+    env.clock.advance(Duration::from_secs(901));
     evaluate_and_notify(&evaluator).await;
-    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+    assert_eq!(env.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn successor_posts_nothing_twice_and_resolves_alert() {
-    let house = TestEnv::new();
-    let (first, second) = (house.evaluator(), house.evaluator());
-    house.attempts(JobOutcome::Failed, 10).await;
+    let env = TestEnv::new();
+    let (first, second) = (env.evaluator(), env.evaluator());
+    env.attempts(JobOutcome::Failed, 10).await;
     evaluate_and_notify(&first).await;
     evaluate_and_notify(&second).await;
     // The first one dies; its lease runs out.
-    house.clock.advance(Duration::from_secs(31));
+    env.clock.advance(Duration::from_secs(31));
     evaluate_and_notify(&second).await;
-    assert_eq!(house.taken(), [FIRING]);
-    house.attempts(JobOutcome::Succeeded, 90).await;
-    // The first one was only asleep: it can neither judge nor mark.
+    assert_eq!(env.taken(), [FIRING]);
+    env.attempts(JobOutcome::Succeeded, 90).await;
+    // The first one was only asleep: it can neither evaluate nor record.
     evaluate_and_notify(&first).await;
     evaluate_and_notify(&second).await;
     evaluate_and_notify(&first).await;
-    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+    assert_eq!(env.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn unreachable_webhook_delays_no_evaluation_and_is_notified_later() {
-    let house = TestEnv::new();
-    let evaluator = house.evaluator();
-    house.down(true);
-    house.attempts(JobOutcome::Failed, 10).await;
+    let env = TestEnv::new();
+    let evaluator = env.evaluator();
+    env.down(true);
+    env.attempts(JobOutcome::Failed, 10).await;
     evaluate_and_notify(&evaluator).await;
-    let stored = house.store.alerts().await.unwrap();
+    let stored = env.store.alerts().await.unwrap();
     assert!(stored[0].is_firing());
     assert_eq!(stored[0].notified, Notified::Nothing);
-    house.attempts(JobOutcome::Succeeded, 90).await;
-    house.clock.advance(Duration::from_secs(10));
+    env.attempts(JobOutcome::Succeeded, 90).await;
+    env.clock.advance(Duration::from_secs(10));
     evaluate_and_notify(&evaluator).await;
-    assert!(!house.store.alerts().await.unwrap()[0].is_firing());
-    house.down(false);
+    assert!(!env.store.alerts().await.unwrap()[0].is_firing());
+    env.down(false);
     assert!(
         !evaluator.post_next().await,
         "it waits before it tries again"
     );
-    house.clock.advance(Duration::from_secs(300));
+    env.clock.advance(Duration::from_secs(300));
     evaluate_and_notify(&evaluator).await;
-    assert_eq!(house.taken(), [FIRING, RESOLVED]);
+    assert_eq!(env.taken(), [FIRING, RESOLVED]);
 }
 
 #[tokio::test]
 async fn notification_posted_but_not_recorded_is_posted_again() {
-    let house = TestEnv::new();
-    let (first, second) = (house.evaluator(), house.evaluator());
-    house.attempts(JobOutcome::Failed, 10).await;
+    let env = TestEnv::new();
+    let (first, second) = (env.evaluator(), env.evaluator());
+    env.attempts(JobOutcome::Failed, 10).await;
     first.evaluate_once().await;
     // The first one loses its lease between its judgement and its mark.
-    house.clock.advance(Duration::from_secs(31));
+    env.clock.advance(Duration::from_secs(31));
     second.evaluate_once().await;
     assert!(!first.post_next().await);
     assert!(second.post_next().await);
-    assert_eq!(house.taken(), [FIRING, FIRING]);
+    assert_eq!(env.taken(), [FIRING, FIRING]);
     evaluate_and_notify(&first).await;
     evaluate_and_notify(&second).await;
-    assert_eq!(house.taken().len(), 2);
+    assert_eq!(env.taken().len(), 2);
 }
 
 #[tokio::test]
 async fn process_without_webhook_yields_leadership_to_one_with_webhook() {
-    let house = TestEnv::new();
-    let without = house.watch_of(None);
-    house.attempts(JobOutcome::Failed, 10).await;
+    let env = TestEnv::new();
+    let without = env.watch_of(None);
+    env.attempts(JobOutcome::Failed, 10).await;
     let report = ProcessReport {
         id: owner("w"),
         role: "worker".to_owned(),
@@ -245,21 +245,21 @@ async fn process_without_webhook_yields_leadership_to_one_with_webhook() {
             origin: "environment".to_owned(),
         }],
     };
-    house.store.report_process(&report).await.unwrap();
+    env.store.report_process(&report).await.unwrap();
     evaluate_and_notify(&without).await;
-    assert!(house.store.alerts().await.unwrap().is_empty());
-    let with = house.evaluator();
+    assert!(env.store.alerts().await.unwrap().is_empty());
+    let with = env.evaluator();
     evaluate_and_notify(&with).await;
-    assert_eq!(house.taken(), [FIRING]);
+    assert_eq!(env.taken(), [FIRING]);
 }
 
 #[tokio::test]
 async fn alert_without_webhook_is_on_console() {
-    let house = TestEnv::new();
-    let evaluator = house.watch_of(None);
-    house.attempts(JobOutcome::Failed, 10).await;
+    let env = TestEnv::new();
+    let evaluator = env.watch_of(None);
+    env.attempts(JobOutcome::Failed, 10).await;
     evaluate_and_notify(&evaluator).await;
-    let stored = house.store.alerts().await.unwrap();
+    let stored = env.store.alerts().await.unwrap();
     let rule = AlertRule::ProvisioningFailureRateHigh;
     assert_eq!(stored[0].name, rule.name());
     assert!(stored[0].is_firing());
@@ -268,17 +268,16 @@ async fn alert_without_webhook_is_on_console() {
 
 #[tokio::test]
 async fn lasting_whmcs_call_failures_raise_alert() {
-    let house = TestEnv::new();
-    let evaluator = house.evaluator();
-    house
-        .store
+    let env = TestEnv::new();
+    let evaluator = env.evaluator();
+    env.store
         .enqueue(&[new_job("e1", order_id(1), None)])
         .await
         .unwrap();
     let ttl = Duration::from_secs(3600);
-    let claimed = house.store.claim(&owner("w"), 1, ttl).await.unwrap();
+    let claimed = env.store.claim(&owner("w"), 1, ttl).await.unwrap();
     let call = |outcome| CallRecord {
-        at: house.clock.now(),
+        at: env.clock.now(),
         took: Duration::ZERO,
         action: CallAction::GetOrders,
         outcome,
@@ -291,17 +290,17 @@ async fn lasting_whmcs_call_failures_raise_alert() {
             false => CallOutcome::Ok,
         };
         let calls = [call(outcome), call(CallOutcome::Ok), call(CallOutcome::Ok)];
-        let recorded = house.store.record(&claimed[0].lease, &[], &calls);
+        let recorded = env.store.record(&claimed[0].lease, &[], &calls);
         recorded.await.unwrap();
         evaluate_and_notify(&evaluator).await;
-        notified.push(house.taken().len());
-        house.clock.advance(Duration::from_secs(60));
+        notified.push(env.taken().len());
+        env.clock.advance(Duration::from_secs(60));
     }
     // Twelve calls are there in the fourth minute, and the share is on the line again when the
     // first two are out of the window.
     assert_eq!(notified[7..9], [0, 1], "it fires when it has lasted");
     assert_eq!(
-        house.taken(),
+        env.taken(),
         ["WhmcsErrorsHigh firing", "WhmcsErrorsHigh resolved"]
     );
 }

@@ -34,7 +34,8 @@ struct CommandRequest {
     code: String,
     /// How many orders the operator expects.
     count: Option<usize>,
-    letter: Option<i64>,
+    #[serde(rename = "letter")]
+    dead_letter: Option<i64>,
 }
 
 /// A command with the fields of the console's forms, which may repeat `order`.
@@ -46,7 +47,8 @@ pub(super) struct CommandForm {
     order: Vec<String>,
     code: String,
     count: String,
-    letter: Option<i64>,
+    #[serde(rename = "letter")]
+    dead_letter: Option<i64>,
     csrf: String,
     back: String,
 }
@@ -59,7 +61,7 @@ impl From<CommandForm> for CommandRequest {
             order: form.order,
             code: form.code,
             count: form.count.trim().parse().ok(),
-            letter: form.letter,
+            dead_letter: form.dead_letter,
         }
     }
 }
@@ -143,8 +145,8 @@ impl Console {
         let reason = request.reason()?;
         let intake = || Pausable::Intake(self.channel.clone());
         let worker = || Pausable::Worker;
-        let letter = || {
-            let number = request.letter;
+        let dead_letter = || {
+            let number = request.dead_letter;
             number.ok_or_else(|| Problem::invalid("No dead letter was given."))
         };
         let command = match request.act.as_str() {
@@ -154,8 +156,12 @@ impl Console {
                 return self.request_retry(&orders, by, reason).await;
             }
             "handle" => return self.acknowledge(&request.orders()?, by, reason).await,
-            "dismiss" => AdminCommand::Dismiss { letter: letter()? },
-            "redrive" => AdminCommand::Redrive { letter: letter()? },
+            "dismiss" => AdminCommand::Dismiss {
+                dead_letter: dead_letter()?,
+            },
+            "redrive" => AdminCommand::Redrive {
+                dead_letter: dead_letter()?,
+            },
             "pause_worker" => AdminCommand::Pause { what: worker() },
             "resume_worker" => AdminCommand::Resume { what: worker() },
             "pause_intake" => AdminCommand::Pause { what: intake() },

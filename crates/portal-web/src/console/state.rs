@@ -62,7 +62,7 @@ impl Console {
         self.authenticate(headers).map_err(Problem::from)
     }
 
-    /// For screens: whoever is not logged in is redirected to the login form.
+    /// For screens: redirects to the login form without a session.
     pub(super) fn for_screen(&self, headers: &HeaderMap) -> Result<Operator, PageError> {
         self.authenticate(headers).map_err(PageError::from)
     }

@@ -133,13 +133,13 @@ impl EventIntake for MutatedIntake {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         if self.mutation == IntakeMutation::DeadLetterFirst
             && let Ok(job) = read
         {
-            let closed = AdminCommand::Dismiss { letter };
+            let closed = AdminCommand::Dismiss { dead_letter };
             self.store
                 .inner
                 .execute(&closed, "simulation", "redriven")
@@ -149,6 +149,6 @@ impl EventIntake for MutatedIntake {
             return Ok(admissions[0]);
         }
         let epoch = self.epoch(epoch);
-        self.store.redrive(channel, epoch, letter, read).await
+        self.store.redrive(channel, epoch, dead_letter, read).await
     }
 }

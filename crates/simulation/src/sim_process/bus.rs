@@ -66,20 +66,20 @@ impl EventSource for BusClient {
 
     async fn read_again(
         &self,
-        letter: &DeadLetter,
+        dead_letter: &DeadLetter,
     ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
         let (process, world) = (&self.0, &self.0.world);
         process.until_resumed().await;
         process.network_delay().await;
         if process.injects(world.faults.bus_cut) {
-            process.say(|| format!("{} has no schema now", letter.event));
+            process.say(|| format!("{} has no schema now", dead_letter.event));
             return Err(cut("unavailable"));
         }
-        let read = world.bus.decode_again(&letter.event);
-        let read = read.unwrap_or_else(|| Err(letter.undecodable.clone()));
+        let read = world.bus.decode_again(&dead_letter.event);
+        let read = read.unwrap_or_else(|| Err(dead_letter.undecodable.clone()));
         process.say(|| match &read {
-            Ok(_) => format!("{} is decodable now", letter.event),
-            Err(_) => format!("{} is still undecodable", letter.event),
+            Ok(_) => format!("{} is decodable now", dead_letter.event),
+            Err(_) => format!("{} is still undecodable", dead_letter.event),
         });
         process.until_resumed().await;
         Ok(read)

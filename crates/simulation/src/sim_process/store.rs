@@ -135,16 +135,16 @@ impl EventIntake for SimProcess {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let call = async {
-            let made = self.world.intake.redrive(channel, epoch, letter, read);
+            let made = self.world.intake.redrive(channel, epoch, dead_letter, read);
             let made = made.await?;
-            self.say(|| format!("dead letter {letter} became {made:?}"));
+            self.say(|| format!("dead letter {dead_letter} became {made:?}"));
             Ok(made)
         };
-        self.ask(|| format!("redrive {letter}"), call).await
+        self.ask(|| format!("redrive {dead_letter}"), call).await
     }
 }
 

@@ -224,7 +224,7 @@ impl EventIntake for AuditedStore {
         for entry in &delivery.entries {
             let event = match entry {
                 Entry::Job(job) => job.event.clone(),
-                Entry::DeadLetter(letter) => Some(letter.event.clone()),
+                Entry::DeadLetter(dead_letter) => Some(dead_letter.event.clone()),
             };
             committed.stored.extend(event);
         }
@@ -277,12 +277,15 @@ impl EventIntake for AuditedStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        letter: i64,
+        dead_letter: i64,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        let admission = self.inner.redrive(channel, epoch, letter, read).await?;
-        if admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(letter) {
-            let detail = format!("dead letter {letter} created another job");
+        let admission = self
+            .inner
+            .redrive(channel, epoch, dead_letter, read)
+            .await?;
+        if admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(dead_letter) {
+            let detail = format!("dead letter {dead_letter} created another job");
             self.breaches.record(Promise::DeadLettersOnce, detail);
         }
         Ok(admission)

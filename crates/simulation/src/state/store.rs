@@ -149,7 +149,7 @@ calls! {
     record_cursor_loss(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
     enqueue(jobs: &[NewJob]) -> Vec<Admission>;
     requested_redrives(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
-    redrive(channel: &Channel, epoch: Epoch, letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
+    redrive(channel: &Channel, epoch: Epoch, dead_letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
     execute(command: &AdminCommand, by: &str, reason: &str) -> CommandResult;
     claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
     renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;

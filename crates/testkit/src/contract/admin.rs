@@ -253,7 +253,7 @@ impl<S: JobStore> Subject<'_, S> {
     /// Open and closed dead dead_letters.
     pub async fn dead_letter_is_dismissed_once_and_gaps_are_listed(&self) {
         let epoch = self.lead().await;
-        let letter = |event: &str| DeadLetter {
+        let dead_letter = |event: &str| DeadLetter {
             event: EventId::new(event).unwrap(),
             replay_id: ReplayId::new(vec![1]),
             undecodable: Undecodable {
@@ -264,14 +264,14 @@ impl<S: JobStore> Subject<'_, S> {
                 fields: Vec::new(),
             },
         };
-        let entries = ["bad", "worse"].map(|event| Entry::DeadLetter(letter(event)));
+        let entries = ["bad", "worse"].map(|event| Entry::DeadLetter(dead_letter(event)));
         let delivery = self.delivery(epoch, entries.into(), 2);
         self.store.accept(&delivery).await.unwrap();
         let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(dead_letters.len(), 2);
-        assert_eq!(dead_letters[0].letter, letter("worse"));
+        assert_eq!(dead_letters[0].dead_letter, dead_letter("worse"));
         let dismiss = AdminCommand::Dismiss {
-            letter: dead_letters[0].number,
+            dead_letter: dead_letters[0].number,
         };
         assert_eq!(self.execute(&dismiss).await, CommandResult::Done);
         assert_eq!(self.execute(&dismiss).await, CommandResult::NotFound);

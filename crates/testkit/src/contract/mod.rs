@@ -125,7 +125,7 @@ impl<S: JobStore> Subject<'_, S> {
     /// A poison event is stored as a dead letter, and later events are processed.
     pub async fn dead_letter_does_not_block_stream(&self) {
         let epoch = self.lead().await;
-        let letter = Entry::DeadLetter(DeadLetter {
+        let dead_letter = Entry::DeadLetter(DeadLetter {
             event: EventId::new("bad").unwrap(),
             replay_id: ReplayId::new(vec![1]),
             undecodable: Undecodable {
@@ -137,7 +137,7 @@ impl<S: JobStore> Subject<'_, S> {
             },
         });
         let job = Entry::Job(new_job("e1", order_id(1), None));
-        let delivery = self.delivery(epoch, vec![letter, job], 2);
+        let delivery = self.delivery(epoch, vec![dead_letter, job], 2);
         let admissions = self.store.accept(&delivery).await.unwrap();
         assert_eq!(admissions, [Admission::DeadLettered, Admission::Enqueued]);
         assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
@@ -155,7 +155,7 @@ impl<S: JobStore> Subject<'_, S> {
         let noise: String = (0..20_000_u32).map(number).collect();
         let long = new_job(&noise[..20_000], order_id(2), None);
         let field = ("RequestedBy__c\0".to_owned(), "\0".to_owned());
-        let letter = DeadLetter {
+        let dead_letter = DeadLetter {
             event: EventId::new("bad").unwrap(),
             replay_id: None,
             undecodable: Undecodable {
@@ -166,7 +166,11 @@ impl<S: JobStore> Subject<'_, S> {
                 fields: vec![field],
             },
         };
-        let hard = [Entry::Job(nul), Entry::Job(long), Entry::DeadLetter(letter)];
+        let hard = [
+            Entry::Job(nul),
+            Entry::Job(long),
+            Entry::DeadLetter(dead_letter),
+        ];
         for (n, entry) in (1..).zip(hard) {
             let good = Entry::Job(new_job(&format!("g{n}"), order_id(10), None));
             let entries = vec![good.clone(), entry];

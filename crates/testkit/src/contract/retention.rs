@@ -88,7 +88,7 @@ impl<S: JobStore> Subject<'_, S> {
     /// Open dead dead_letters and the newest gap are kept; audit log entries are kept longer.
     pub async fn pruning_removes_closed_dead_letters_gaps_and_audit_entries(&self) {
         let epoch = self.lead().await;
-        let letter = |event: &str| {
+        let dead_letter = |event: &str| {
             Entry::DeadLetter(DeadLetter {
                 event: EventId::new(event).unwrap(),
                 replay_id: None,
@@ -106,7 +106,7 @@ impl<S: JobStore> Subject<'_, S> {
             detail: "aged out".to_owned(),
         };
         for (cursor, event) in [(1, "bad"), (2, "worse")] {
-            let delivery = self.delivery(epoch, vec![letter(event)], cursor);
+            let delivery = self.delivery(epoch, vec![dead_letter(event)], cursor);
             self.store.accept(&delivery).await.unwrap();
             let channel = channel();
             let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
@@ -114,7 +114,9 @@ impl<S: JobStore> Subject<'_, S> {
         }
         let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
         let (open, closed) = (dead_letters[0].number, dead_letters[1].number);
-        let dismiss = AdminCommand::Dismiss { letter: closed };
+        let dismiss = AdminCommand::Dismiss {
+            dead_letter: closed,
+        };
         self.store.execute(&dismiss, "ada", "seen").await.unwrap();
         assert_eq!(self.left().await, [2, 2, 1]);
         let hour = Duration::from_secs(3600);

@@ -38,15 +38,17 @@ impl<S: JobStore> Subject<'_, S> {
         all.sort_by_key(|view| view.number);
         let (first, second) = (all[0].number, all[1].number);
         let job = Ok(new_job("a", order_id(1), None));
-        let redrive = |letter, epoch, read| async move {
-            self.store.redrive(&channel(), epoch, letter, read).await
+        let redrive = |dead_letter, epoch, read| async move {
+            self.store
+                .redrive(&channel(), epoch, dead_letter, read)
+                .await
         };
         assert!(requested().await.is_empty());
         let idle = redrive(first, epoch, &job).await.unwrap();
         assert_eq!(idle, Admission::SameDelivery, "no redrive requested");
-        for letter in [second, first, first] {
+        for dead_letter in [second, first, first] {
             assert_eq!(
-                self.execute(&AdminCommand::Redrive { letter }).await,
+                self.execute(&AdminCommand::Redrive { dead_letter }).await,
                 CommandResult::Done
             );
         }
@@ -74,9 +76,9 @@ impl<S: JobStore> Subject<'_, S> {
         assert!(requested().await.is_empty());
         let open = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(open.len(), 1);
-        assert_eq!(Err(open[0].letter.undecodable.clone()), unreadable);
-        assert_eq!(open[0].letter.replay_id, ReplayId::new(vec![1]));
-        let gone = AdminCommand::Redrive { letter: first };
+        assert_eq!(Err(open[0].dead_letter.undecodable.clone()), unreadable);
+        assert_eq!(open[0].dead_letter.replay_id, ReplayId::new(vec![1]));
+        let gone = AdminCommand::Redrive { dead_letter: first };
         assert_eq!(self.execute(&gone).await, CommandResult::NotFound);
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs.len(), 1);

@@ -39,8 +39,8 @@ async fn crash_before_alert_is_saved(engine: Engine) {
     let reached = fs::read_to_string(reached_file(&crash_points)).unwrap();
     assert_eq!(reached.trim(), point);
     let dead_letters = env.store.ports.dead_letters(true, None, 9).await;
-    let letter = dead_letters.unwrap()[0].number;
-    let command = AdminCommand::Dismiss { letter };
+    let dead_letter = dead_letters.unwrap()[0].number;
+    let command = AdminCommand::Dismiss { dead_letter };
     env.store
         .ports
         .execute(&command, "Ada", "seen")

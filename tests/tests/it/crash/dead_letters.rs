@@ -46,8 +46,8 @@ async fn crash_during_redrive(engine: Engine) {
     let kept = async || open().await == 1;
     env.restart_until(SUBSCRIBER, &settings, kept).await;
     let dead_letters = env.store.ports.dead_letters(true, None, 9).await;
-    let letter = dead_letters.unwrap()[0].number;
-    let command = AdminCommand::Redrive { letter };
+    let dead_letter = dead_letters.unwrap()[0].number;
+    let command = AdminCommand::Redrive { dead_letter };
     env.store
         .ports
         .execute(&command, "Ada", "fixed")
