@@ -1,4 +1,4 @@
-//! Jobs: their states and transitions, and which requests become one.
+//! Jobs: their states, and which requests become one.
 
 mod admission;
 
@@ -160,27 +160,6 @@ pub enum JobState {
     Ended(JobOutcome),
 }
 
-/// A transition of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum JobTransition {
-    /// A worker claims it.
-    Claim(Lease),
-    /// Its worker releases it, or its lease expired.
-    Release,
-    /// Its worker finishes it.
-    Finish(JobOutcome),
-}
-
-/// A transition that the job's state does not allow.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{attempted:?} cannot follow {state:?}")]
-pub struct IllegalTransition {
-    /// The state.
-    pub state: Box<JobState>,
-    /// The attempted transition.
-    pub attempted: Box<JobTransition>,
-}
-
 impl JobState {
     /// Stable name for storage and metric labels.
     #[must_use]
@@ -189,22 +168,6 @@ impl JobState {
             Self::Queued => "queued",
             Self::Leased(_) => "leased",
             Self::Ended(outcome) => outcome.name(),
-        }
-    }
-
-    /// The state after a transition: `queued → leased → ended`, and back on release.
-    ///
-    /// # Errors
-    /// [`IllegalTransition`] with the state and the attempted transition.
-    pub fn transition(self, to: JobTransition) -> Result<Self, IllegalTransition> {
-        match (self, to) {
-            (Self::Queued, JobTransition::Claim(lease)) => Ok(Self::Leased(lease)),
-            (Self::Leased(_), JobTransition::Release) => Ok(Self::Queued),
-            (Self::Leased(_), JobTransition::Finish(outcome)) => Ok(Self::Ended(outcome)),
-            (state, attempted) => Err(IllegalTransition {
-                state: Box::new(state),
-                attempted: Box::new(attempted),
-            }),
         }
     }
 }
@@ -268,41 +231,6 @@ pub fn backoff(base: Duration, cap: Duration, tries: u32, fraction: f64) -> Dura
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn only_legal_job_transitions_are_allowed() {
-        let lease = Lease {
-            job: JobId::of_event(&EventId::new("e").unwrap()),
-            order: OrderId::parse("801000000000001").unwrap(),
-            token: LeaseToken::of(&Owner::new("w").unwrap(), 1),
-        };
-        let states = [
-            JobState::Queued,
-            JobState::Leased(lease.clone()),
-            JobState::Ended(JobOutcome::Succeeded),
-            JobState::Ended(JobOutcome::Failed),
-        ];
-        let transitions = [
-            JobTransition::Claim(lease),
-            JobTransition::Release,
-            JobTransition::Finish(JobOutcome::Failed),
-        ];
-        let legal: Vec<_> = states
-            .iter()
-            .flat_map(|state| {
-                transitions
-                    .iter()
-                    .map(move |to| state.clone().transition(to.clone()).is_ok())
-            })
-            .collect();
-        #[rustfmt::skip]
-        assert_eq!(legal, [
-            true, false, false,
-            false, true, true,
-            false, false, false,
-            false, false, false,
-        ]);
-    }
 
     proptest! {
         #[test]
