@@ -1,7 +1,8 @@
-//! Readiness, and the health of the event stream as the store tells it.
+//! Readiness, and the health of the event stream as stored.
 
 use std::sync::Arc;
 
+use app::Salesforce;
 use async_trait::async_trait;
 use axum::Router;
 use axum::response::Response;
@@ -11,14 +12,11 @@ use domain::ports::{Clock, ConditionKind, EventViews, StoreHealth};
 use error_chain::chain;
 use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
-use salesforce_auth::{LoginStatus, TokenManager};
-use salesforce_rest::RestOrders;
 
 pub(crate) struct Health {
     pub(crate) store: Arc<dyn StoreHealth>,
     pub(crate) events: Arc<dyn EventViews>,
-    pub(crate) tokens: Arc<TokenManager>,
-    pub(crate) crm: Arc<RestOrders>,
+    pub(crate) salesforce: Salesforce,
     pub(crate) channel: Channel,
     pub(crate) enabled: bool,
     pub(crate) clock: Arc<dyn Clock>,
@@ -29,8 +27,8 @@ impl Checks for Health {
     async fn look(&self) -> Vec<Check> {
         vec![
             Check::store(&*self.store).await,
-            // Without Salesforce the portal still tells what the store knows.
-            Check::optional("salesforce", self.tokens.problem()),
+            // Without Salesforce the portal still serves what is stored.
+            Check::optional("salesforce", self.salesforce.tokens.problem()),
         ]
     }
 }
@@ -43,20 +41,12 @@ pub(crate) fn routes(health: Arc<Health>) -> Router {
 }
 
 impl Health {
-    /// What this process alone knows.
+    /// The conditions of this process.
     pub(crate) fn conditions(&self) -> Vec<ObservedCondition> {
         let disabled =
             (!self.enabled).then(|| ObservedCondition::bare(ConditionKind::EventsDisabled));
-        let login = match self.tokens.status() {
-            LoginStatus::Failed(error) if error.needs_operator() => Some(ObservedCondition::words(
-                ConditionKind::SalesforceRefuses,
-                chain(&error).to_string(),
-            )),
-            _ => None,
-        };
-        let scarce = self.crm.low_allowance();
-        let scarce = scarce.map(|words| ObservedCondition::words(ConditionKind::ApiScarce, words));
-        disabled.into_iter().chain(login).chain(scarce).collect()
+        let disabled = disabled.into_iter();
+        disabled.chain(self.salesforce.conditions()).collect()
     }
 
     async fn events(&self) -> Response {
@@ -67,7 +57,7 @@ impl Health {
         runtime::sf_events(&*self.events, &self.channel, health, &*self.clock).await
     }
 
-    /// Whoever leads holds a lease, and moves the cursor with every message.
+    /// The leader holds a lease and advances the cursor with every message.
     async fn stream(&self) -> StreamHealth {
         let (stream, problem) = match self.events.stream(&self.channel).await {
             Ok(stream) => (stream, None),

@@ -6,12 +6,11 @@ mod health;
 use std::sync::Arc;
 use std::time::Duration;
 
+use app::{Program, Salesforce};
 use domain::ports::Clock;
-use outbound::{ClientOptions, Roots};
+use outbound::ClientOptions;
 use portal_web::Ports;
 use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
-use salesforce_auth::TokenManager;
-use salesforce_rest::RestOrders;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -78,84 +77,53 @@ async fn serve_with(
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
+    let settings = app::Settings {
+        store: config.store,
+        alerts: config.alerts,
+        origins: config.origins,
+    };
+    let program = Program::open("portal", settings, listener, metrics).await?;
+    let salesforce = Salesforce::new(config.auth, config.rest)?;
+    let store = Arc::clone(&program.store.ports);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = job_store::open(&config.store, Arc::clone(&clock))
-        .await
-        .map_err(Failure::run)?;
-    let post = config.alerts.webhook.as_ref().map(|url| {
-        let roots = Roots::load(None).map_err(Failure::run)?;
-        let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Webhook>)
-    });
-    let pool = store.clone();
-    let metrics = metrics.with_pool(move || pool.connections().into());
-    let address = listener.address().map_err(Failure::run)?;
-    let roots = Roots::load(config.auth.ca_file.as_deref()).map_err(Failure::run)?;
-    let tokens = TokenManager::new(config.auth, &roots).map_err(Failure::run)?;
-    let tokens = Arc::new(tokens);
-    let reset = Arc::clone(&tokens);
-    let _hangups = runtime::on_sighup(move || reset.reset()).map_err(Failure::run)?;
-    let crm = RestOrders::new(config.rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
-    let crm = Arc::new(crm);
     let options = ClientOptions {
         connect_timeout: Duration::from_secs(5),
         timeout: Duration::from_secs(10),
         pool_idle: Duration::from_secs(20),
     };
     let ports = Ports {
-        customers: Arc::clone(&crm) as _,
-        retries: Arc::clone(&crm) as _,
-        orders: store.ports.clone(),
-        events: store.ports.clone(),
-        statistics: store.ports.clone(),
-        commands: store.ports.clone(),
-        processes: store.ports.clone(),
-        alerts: store.ports.clone(),
+        customers: Arc::clone(&salesforce.crm) as _,
+        retries: Arc::clone(&salesforce.crm) as _,
+        orders: store.clone(),
+        events: store.clone(),
+        statistics: store.clone(),
+        commands: store.clone(),
+        processes: store.clone(),
+        alerts: store.clone(),
         clock: Arc::clone(&clock),
         entropy: Arc::new(OsEntropy),
         channel: config.channel.clone(),
-        http: outbound::build(&options, &roots).map_err(Failure::run)?,
+        http: outbound::build(&options, &salesforce.roots).map_err(Failure::run)?,
     };
     let health = Arc::new(Health {
-        store: store.ports.clone(),
-        events: store.ports.clone(),
-        tokens,
-        crm,
+        store: store.clone(),
+        events: store,
+        salesforce,
         channel: config.channel,
         enabled: config.events_enabled,
         clock,
     });
     let routes = portal_web::router(around(ports), config.portal, shutdown.clone())
         .merge(health::routes(Arc::clone(&health)));
-    tracing::info!(%address, store = %config.store, "portal started");
     let observing = Arc::clone(&health);
-    let watching = tokio::spawn(monitoring::run(
-        monitoring::Ports {
-            election: store.ports.clone(),
-            orders: store.ports.clone(),
-            events: store.ports.clone(),
-            statistics: store.ports.clone(),
-            commands: store.ports.clone(),
-            processes: store.ports.clone(),
-            alerts: store.ports,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy),
-            post: post.transpose()?,
-        },
-        config.alerts.settings,
-        runtime::process_report("portal", &config.origins, &SystemClock, &OsEntropy),
-        move || observing.conditions(),
-        shutdown.clone(),
-    ));
-    let serving = listener.serve(health, metrics, routes, shutdown.clone());
-    let mut serving = std::pin::pin!(serving);
+    let conditions = move || observing.conditions();
+    let monitoring = program.monitoring_ports()?;
+    let mut running = program.start(health, routes, monitoring, conditions, &shutdown);
     tokio::select! {
-        ended = &mut serving => return ended.map_err(Failure::run),
+        failed = running.failed() => return failed,
         () = shutdown.cancelled() => {}
     }
-    // An answer that takes longer must not hold the end up.
-    let outcome = async { tokio::join!(serving, watching) };
-    let _ = tokio::time::timeout(DRAIN, outcome).await;
+    running.stop(DRAIN).await;
     tracing::info!("portal stopped");
     Ok(())
 }

@@ -1,30 +1,26 @@
-//! Everything that follows Salesforce: the stream, and the sweep for what it did not bring.
+//! What follows Salesforce: the stream, and the sweep for missed events.
 
 use std::sync::Arc;
 
 use domain::ports::Clock;
 use intake::{Intake, Retention, Sweep, SweepPorts};
 use job_store::JobStore;
-use outbound::Roots;
 use runtime::{Failure, OsEntropy};
-use salesforce_auth::TokenManager;
 use salesforce_pubsub::PubSub;
-use salesforce_rest::RestOrders;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Salesforce;
 
 /// The stream and the sweep, over one login.
 pub(crate) struct Follower {
-    pub(crate) tokens: Arc<TokenManager>,
-    pub(crate) crm: Arc<RestOrders>,
+    pub(crate) clients: Arc<app::Salesforce>,
     pub(crate) intake: Intake,
     sweep: Sweep,
     retention: Retention,
 }
 
 impl Follower {
-    /// Puts the parts together; connects to nothing.
+    /// Builds the parts without connecting.
     pub(crate) fn new(
         salesforce: &Salesforce,
         settings: intake::Settings,
@@ -32,11 +28,10 @@ impl Follower {
         clock: Arc<dyn Clock>,
         around: impl FnOnce(intake::Ports) -> intake::Ports,
     ) -> Result<Self, Failure> {
-        let roots = Roots::load(salesforce.auth.ca_file.as_deref()).map_err(Failure::run)?;
-        let tokens = TokenManager::new(salesforce.auth.clone(), &roots).map_err(Failure::run)?;
-        let tokens = Arc::new(tokens);
-        let source = PubSub::new(salesforce.pubsub.clone(), Arc::clone(&tokens), &roots)
-            .map_err(Failure::run)?;
+        let clients = app::Salesforce::new(salesforce.auth.clone(), salesforce.rest.clone())?;
+        let tokens = Arc::clone(&clients.tokens);
+        let source =
+            PubSub::new(salesforce.pubsub.clone(), tokens, &clients.roots).map_err(Failure::run)?;
         let ports = around(intake::Ports {
             source: Arc::new(source),
             election: store.clone(),
@@ -44,11 +39,8 @@ impl Follower {
             clock,
             entropy: Arc::new(OsEntropy),
         });
-        let crm = RestOrders::new(salesforce.rest.clone(), Arc::clone(&tokens), &roots)
-            .map_err(Failure::run)?;
-        let crm = Arc::new(crm);
         let sweep = SweepPorts {
-            crm: Arc::clone(&crm) as _,
+            crm: Arc::clone(&clients.crm) as _,
             store: Arc::clone(&ports.store),
             clock: Arc::clone(&ports.clock),
         };
@@ -57,8 +49,7 @@ impl Follower {
         let retention = Retention::new(store, clock, intake.health());
         let sweep = Sweep::new(sweep, salesforce.sweep, intake.health(), intake.missed());
         Ok(Self {
-            tokens,
-            crm,
+            clients: Arc::new(clients),
             intake,
             sweep,
             retention,

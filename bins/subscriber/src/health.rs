@@ -2,20 +2,18 @@
 
 use std::sync::Arc;
 
+use app::Salesforce;
 use async_trait::async_trait;
 use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::{Clock, ConditionKind, EventViews, StoreHealth};
-use error_chain::chain;
 use intake::{Health, Status};
 use monitoring::ObservedCondition;
 use runtime::{Check, Checks, StreamHealth};
-use salesforce_auth::{LoginStatus, TokenManager};
-use salesforce_rest::RestOrders;
 
-/// What the health page is made from.
+/// What the health page reads.
 pub(crate) struct HealthPage {
     pub(crate) store: Arc<dyn StoreHealth>,
     pub(crate) events: Arc<dyn EventViews>,
@@ -23,9 +21,7 @@ pub(crate) struct HealthPage {
     /// `None` while events are disabled.
     pub(crate) health: Option<Arc<Health>>,
     /// `None` while events are disabled.
-    pub(crate) tokens: Option<Arc<TokenManager>>,
-    /// `None` while events are disabled.
-    pub(crate) crm: Option<Arc<RestOrders>>,
+    pub(crate) clients: Option<Arc<Salesforce>>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -43,7 +39,7 @@ impl Checks for HealthPage {
             Check::store(&*self.store).await,
             Check::required(
                 "salesforce",
-                self.tokens.as_ref().and_then(|tokens| tokens.problem()),
+                (self.clients.as_ref()).and_then(|clients| clients.tokens.problem()),
             ),
             Check::required("stream", stream),
         ]
@@ -55,37 +51,26 @@ pub(crate) fn routes(page: Arc<HealthPage>) -> Router {
 }
 
 impl HealthPage {
-    /// What this process alone knows.
+    /// The conditions of this process.
     pub(crate) fn conditions(&self) -> Vec<ObservedCondition> {
         let Some(view) = self.health.as_ref().map(|health| health.view()) else {
             return vec![ObservedCondition::bare(ConditionKind::EventsDisabled)];
         };
-        let sign = match view.status {
+        let kind = match view.status {
             Status::Subscribed => ConditionKind::Subscribed,
             Status::Connecting => ConditionKind::Connecting,
             Status::Standby => ConditionKind::Standby,
             Status::Stopped => ConditionKind::Stopped,
         };
-        let mut noticed = vec![ObservedCondition::words(
-            sign,
+        let mut conditions = vec![ObservedCondition::words(
+            kind,
             view.last_error.unwrap_or_default(),
         )];
         if view.leads {
-            noticed.push(ObservedCondition::bare(ConditionKind::Leads));
+            conditions.push(ObservedCondition::bare(ConditionKind::Leads));
         }
-        let status = self.tokens.as_ref().map(|tokens| tokens.status());
-        if let Some(LoginStatus::Failed(error)) = status
-            && error.needs_operator()
-        {
-            noticed.push(ObservedCondition::words(
-                ConditionKind::SalesforceRefuses,
-                chain(&error).to_string(),
-            ));
-        }
-        if let Some(words) = self.crm.as_ref().and_then(|crm| crm.low_allowance()) {
-            noticed.push(ObservedCondition::words(ConditionKind::ApiScarce, words));
-        }
-        noticed
+        conditions.extend(self.clients.iter().flat_map(|clients| clients.conditions()));
+        conditions
     }
 
     async fn events(&self) -> Response {

@@ -6,10 +6,11 @@ mod gauges;
 mod health;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use app::Program;
 use domain::ports::Clock;
-use outbound::Roots;
-use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
+use runtime::{Failure, Listener, Metrics, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -65,84 +66,54 @@ pub async fn run_with(
     shutdown: CancellationToken,
     wrap: WrapPorts,
 ) -> Result<(), Failure> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = job_store::open(&config.store, Arc::clone(&clock))
-        .await
-        .map_err(Failure::run)?;
-    let post = config.alerts.webhook.as_ref().map(|url| {
-        let roots = Roots::load(None).map_err(Failure::run)?;
-        let post = outbound::webhook(url.expose(), &roots).map_err(Failure::run)?;
-        Ok::<_, Failure>(Arc::new(post) as Arc<dyn monitoring::Webhook>)
-    });
-    let pool = store.clone();
-    let metrics = metrics.with_pool(move || pool.connections().into());
     let listener = Listener::bind(config.http_addr)
         .await
         .map_err(Failure::run)?;
-    let address = listener.address().map_err(Failure::run)?;
+    let settings = app::Settings {
+        store: config.store,
+        alerts: config.alerts,
+        origins: config.origins,
+    };
+    let program = Program::open("subscriber", settings, listener, metrics).await?;
+    let store = Arc::clone(&program.store.ports);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let channel = config.intake.channel.clone();
     let follower = match &config.salesforce {
         Some(salesforce) => Some(Follower::new(
             salesforce,
-            config.intake.clone(),
-            store.ports.clone(),
+            config.intake,
+            store.clone(),
             Arc::clone(&clock),
             wrap.intake,
         )?),
         None => None,
     };
-    let tokens = follower
-        .as_ref()
-        .map(|follower| Arc::clone(&follower.tokens));
-    let reset = tokens.clone();
-    let _hangups = runtime::on_sighup(move || {
-        if let Some(tokens) = &reset {
-            tokens.reset();
-        }
-    })
-    .map_err(Failure::run)?;
+    // Without events there is no login to reset, and SIGHUP must not end the process.
+    let _sighup = match &follower {
+        Some(_) => None,
+        None => Some(runtime::on_sighup(|| {}).map_err(Failure::run)?),
+    };
     let page = Arc::new(HealthPage {
-        tokens,
-        store: store.ports.clone(),
-        events: store.ports.clone(),
-        channel: config.intake.channel.clone(),
+        store: store.clone(),
+        events: store,
+        channel,
         health: follower.as_ref().map(|follower| follower.intake.health()),
-        crm: follower.as_ref().map(|follower| Arc::clone(&follower.crm)),
+        clients: follower
+            .as_ref()
+            .map(|follower| Arc::clone(&follower.clients)),
         clock,
     });
-    tracing::info!(%address, store = %config.store, enabled = follower.is_some(), "subscriber started");
     tokio::spawn(gauges::keep(Arc::clone(&page), shutdown.clone()));
     let observing = Arc::clone(&page);
-    let watching = tokio::spawn(monitoring::run(
-        (wrap.monitoring)(monitoring::Ports {
-            election: store.ports.clone(),
-            orders: store.ports.clone(),
-            events: store.ports.clone(),
-            statistics: store.ports.clone(),
-            commands: store.ports.clone(),
-            processes: store.ports.clone(),
-            alerts: store.ports,
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(OsEntropy),
-            post: post.transpose()?,
-        }),
-        config.alerts.settings,
-        runtime::process_report("subscriber", &config.origins, &SystemClock, &OsEntropy),
-        move || observing.conditions(),
-        shutdown.clone(),
-    ));
-    let serving = tokio::spawn(listener.serve(
-        Arc::clone(&page) as _,
-        metrics,
-        health::routes(page),
-        shutdown.clone(),
-    ));
+    let conditions = move || observing.conditions();
+    let monitoring = (wrap.monitoring)(program.monitoring_ports()?);
+    let routes = health::routes(Arc::clone(&page));
+    let running = program.start(page, routes, monitoring, conditions, &shutdown);
     match follower {
         Some(follower) => follower.run(shutdown.clone()).await,
         None => shutdown.cancelled().await,
     }
-    // Neither open connections nor leaving the process registry may delay the exit.
-    let outcome = async { tokio::join!(serving, watching) };
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), outcome).await;
+    running.stop(Duration::from_secs(2)).await;
     tracing::info!("subscriber stopped");
     Ok(())
 }

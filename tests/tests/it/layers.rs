@@ -49,8 +49,23 @@ const TABLE: &[(&str, &[&str])] = &[
     ),
     ("portal-web", &["domain", "outbound", "settings"]),
     (
+        "app",
+        &[
+            "domain",
+            "error-chain",
+            "job-store",
+            "monitoring",
+            "outbound",
+            "runtime",
+            "salesforce-auth",
+            "salesforce-rest",
+            "settings",
+        ],
+    ),
+    (
         "portal",
         &[
+            "app",
             "domain",
             "error-chain",
             "job-store",
@@ -67,8 +82,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "subscriber",
         &[
+            "app",
             "domain",
-            "error-chain",
             "intake",
             "job-store",
             "monitoring",
@@ -96,8 +111,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "worker",
         &[
+            "app",
             "domain",
-            "error-chain",
             "job-store",
             "monitoring",
             "outbound",

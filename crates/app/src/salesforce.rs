@@ -1,0 +1,63 @@
+//! The login to Salesforce and the REST client.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use domain::ports::ConditionKind;
+use error_chain::chain;
+use monitoring::ObservedCondition;
+use outbound::Roots;
+use runtime::Failure;
+use salesforce_auth::{LoginStatus, TokenManager};
+use salesforce_rest::{RestConfig, RestOrders};
+use tokio_util::sync::DropGuard;
+
+/// Clients of Salesforce over one login.
+pub struct Salesforce {
+    /// The certificate authorities.
+    pub roots: Roots,
+    /// The login.
+    pub tokens: Arc<TokenManager>,
+    /// Orders.
+    pub crm: Arc<RestOrders>,
+    _sighup: DropGuard,
+}
+
+impl Salesforce {
+    /// Builds the clients without connecting. SIGHUP ends the backoff after a rejected login.
+    ///
+    /// # Errors
+    /// The certificates or a setting cannot be used.
+    pub fn new(auth: salesforce_auth::Config, rest: RestConfig) -> Result<Self, Failure> {
+        let roots = roots(auth.ca_file.as_deref())?;
+        let tokens = Arc::new(TokenManager::new(auth, &roots).map_err(Failure::run)?);
+        let crm = RestOrders::new(rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
+        let reset = Arc::clone(&tokens);
+        Ok(Self {
+            _sighup: runtime::on_sighup(move || reset.reset()).map_err(Failure::run)?,
+            crm: Arc::new(crm),
+            tokens,
+            roots,
+        })
+    }
+
+    /// What this process observes of Salesforce: a rejected login, few API calls left.
+    #[must_use]
+    pub fn conditions(&self) -> Vec<ObservedCondition> {
+        let login = match self.tokens.status() {
+            LoginStatus::Failed(error) if error.needs_operator() => Some(ObservedCondition::words(
+                ConditionKind::SalesforceRefuses,
+                chain(&error).to_string(),
+            )),
+            _ => None,
+        };
+        let allowance = self.crm.low_allowance();
+        let allowance =
+            allowance.map(|detail| ObservedCondition::words(ConditionKind::ApiScarce, detail));
+        login.into_iter().chain(allowance).collect()
+    }
+}
+
+fn roots(ca_file: Option<&Path>) -> Result<Roots, Failure> {
+    Roots::load(ca_file).map_err(Failure::run)
+}
