@@ -40,6 +40,7 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
         Err(_) => find(&*store.ports, &asked.one.order).await?.order,
     };
     let facts = store.ports.facts_of(order).await?;
+    let marker_proof = store.ports.marker_proof().await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(details) = systems.salesforce.details(order).await? else {
         return Err(Stop::failed(format!(
@@ -52,7 +53,9 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
             details.activation
         ));
     }
-    let planned = DryRun::new(&systems, &details, state, None).run().await?;
+    let planned = DryRun::new(&systems, &details, state, marker_proof)
+        .run()
+        .await?;
     if let Some(wait) = &planned.wait {
         screen.note(wait);
     }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::{JobOutcome, JobState};
 use domain::key::{Channel, JobId};
+use domain::order::MarkerProof;
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
     AttemptStats, CallOutcome, CallStats, CursorHistoryEntry, DeadLetterView, EventViews,
@@ -88,6 +89,10 @@ impl OrderViews for MemoryStore {
         let mut calls: Vec<_> = of_order.map(|(_, call)| call.clone()).collect();
         calls.sort_by(|a, b| (&a.job, a.number).cmp(&(&b.job, b.number)));
         Ok(calls)
+    }
+
+    async fn marker_proof(&self) -> Result<Option<MarkerProof>, StoreError> {
+        Ok(self.state().marker_proof())
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {

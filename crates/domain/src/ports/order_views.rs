@@ -6,7 +6,7 @@ use crate::failure::Code;
 use crate::id::{AccountId, OrderId};
 use crate::job::{JobOutcome, NewJob};
 use crate::key::{JobId, WhmcsOrderId};
-use crate::order::{Fact, OrderState, next};
+use crate::order::{Fact, MarkerProof, OrderState, next};
 use crate::ports::{RecordedCall, StoreError};
 use crate::time::Timestamp;
 
@@ -189,6 +189,13 @@ pub trait OrderViews: Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError>;
+
+    /// The newest evidence that WHMCS keeps markers, as a claim returns it
+    /// ([`Claimed::marker_proof`](crate::ports::Claimed::marker_proof)).
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn marker_proof(&self) -> Result<Option<MarkerProof>, StoreError>;
 
     /// A job.
     ///

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
+use domain::order::MarkerProof;
 use domain::ports::{
     AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
     JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
@@ -22,7 +23,7 @@ use crate::postgres::{
     PostgresStore, calls, cursor_history, facts, orders, process_registry, queue_stats,
 };
 use crate::queue_stats::{letters_of, marker_lost, open_letters};
-use crate::row::{self, Columns};
+use crate::row::{self, Columns, kept_columns};
 use crate::view::{self, finished_jobs, limit, view_columns};
 
 #[async_trait]
@@ -58,6 +59,12 @@ impl OrderViews for PostgresStore {
             Box::pin(calls::of_order(session.connection, order))
         })
         .await
+    }
+
+    async fn marker_proof(&self) -> Result<Option<MarkerProof>, StoreError> {
+        const EVIDENCE: &str = concat!("SELECT ", kept_columns!());
+        let rows = self.rows(|| statement(EVIDENCE)).await?;
+        rows.first().map_or(Ok(None), row::marker_proof)
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
+use domain::order::MarkerProof;
 use domain::ports::{
     AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
     JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
@@ -44,6 +45,14 @@ impl OrderViews for SqliteStore {
 
     async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
         calls::of_order(&self.readers, order).await
+    }
+
+    async fn marker_proof(&self) -> Result<Option<MarkerProof>, StoreError> {
+        let evidence = sqlx::query(concat!("SELECT ", kept_columns!()))
+            .fetch_one(&self.readers)
+            .await
+            .or_unavailable()?;
+        row::marker_proof(&evidence)
     }
 
     async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {

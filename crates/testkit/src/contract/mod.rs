@@ -435,6 +435,7 @@ impl<S: JobStore> Subject<'_, S> {
                 to: order(to),
             });
             assert_eq!(claimed.marker_proof, expected, "after order {number}");
+            assert_eq!(self.store.marker_proof().await.unwrap(), expected);
         }
     }
 }
