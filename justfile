@@ -17,7 +17,7 @@ test:
 # All tests.
 test-all:
     cargo nextest run --workspace
-    cargo test --quiet --workspace --doc
+    cargo test --quiet -p error-chain --doc
 
 # Unused dependencies; licences, bans and sources of the others.
 deps:
