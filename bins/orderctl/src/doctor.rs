@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use domain::key::{ClientId, ProductId};
 use domain::ports::{CallError, ProvisionerReads};
+use error_chain::chain;
 use outbound::{ClientOptions, Roots};
 use serde_json::json;
 
@@ -54,7 +55,7 @@ async fn store(asked: &Doctor) -> Found {
         return Err((format!("{config} does not exist"), fix));
     }
     let schema = job_store::schema_status(&config).await;
-    let schema = schema.map_err(|error| (chain(&error), REACH))?;
+    let schema = schema.map_err(|error| (chain(&error).to_string(), REACH))?;
     if !schema.unknown().is_empty() {
         let text = format!("{config}: its schema is newer than this release");
         return Err((text, "Install the release that the other programs have"));
@@ -72,7 +73,7 @@ async fn salesforce(systems: &Systems) -> Vec<(&'static str, Found)> {
     let login = match systems.tokens.token().await {
         Ok(_) => Ok("logged in".to_owned()),
         Err(error) => Err((
-            chain(&error),
+            chain(&error).to_string(),
             "Check SF_LOGIN_URL, SF_CLIENT_ID, SF_USERNAME, the key, and that the user is pre-authorized for the app",
         )),
     };
@@ -82,7 +83,7 @@ async fn salesforce(systems: &Systems) -> Vec<(&'static str, Found)> {
     let described = match systems.salesforce.describe().await {
         Ok(()) => Ok("every required field exists and is writable".to_owned()),
         Err(error) => Err((
-            chain(&error),
+            chain(&error).to_string(),
             "Add what is missing, give the user access to it, or rename it in ORDERBRIDGE_CONFIG",
         )),
     };
@@ -115,7 +116,7 @@ fn allowed<T>(answer: Result<T, CallError>) -> Found {
             "Check the credential, its role's API rights, and the addresses that WHMCS allows",
         )),
         Err(error) => Err((
-            chain(&error),
+            chain(&error).to_string(),
             "Check WHMCS_URL, and that WHMCS is up and reachable from here",
         )),
     }
@@ -161,25 +162,14 @@ async fn date(url: &str, ca_file: Option<&std::path::Path>) -> Result<SystemTime
         timeout: Duration::from_secs(10),
         pool_idle: Duration::from_secs(1),
     };
-    let roots = Roots::load(ca_file).map_err(|error| chain(&error))?;
-    let client = outbound::build(&options, &roots).map_err(|error| chain(&error))?;
+    let roots = Roots::load(ca_file).map_err(|error| chain(&error).to_string())?;
+    let client = outbound::build(&options, &roots).map_err(|error| chain(&error).to_string())?;
     let response = client.get(url).send().await;
-    let response = response.map_err(|error| chain(&error.without_url()))?;
+    let response = response.map_err(|error| chain(&error.without_url()).to_string())?;
     let date = response
         .headers()
         .get("date")
         .and_then(|date| date.to_str().ok());
     date.and_then(|date| httpdate::parse_http_date(date).ok())
         .ok_or_else(|| "the response has no Date header".to_owned())
-}
-
-/// The error with its sources in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

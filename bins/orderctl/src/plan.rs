@@ -195,11 +195,15 @@ impl<'a> DryRun<'a> {
         Flow::Continue(facts)
     }
 
-    async fn resolve_client(&mut self) -> Result<Flow, Stop> {
-        let rules = ClientRules {
+    fn client_rules(&self) -> ClientRules {
+        ClientRules {
             create_clients: self.systems.create_clients,
             override_prices: self.systems.override_prices,
-        };
+        }
+    }
+
+    async fn resolve_client(&mut self) -> Result<Flow, Stop> {
+        let rules = self.client_rules();
         let lookup = match client_lookup(self.details, rules) {
             Ok(lookup) => lookup,
             Err(refusal) => return Ok(Flow::Fail(refusal)),
@@ -229,10 +233,13 @@ impl<'a> DryRun<'a> {
     /// Searches now for what an unknown call may have created. A worker searches twice, so nothing
     /// found is no result yet.
     async fn reconcile_client(&mut self) -> Result<Flow, Stop> {
-        let email = self.details.bill_to.as_ref().map(|contact| &contact.email);
-        let found = match email {
-            Some(email) => self.systems.whmcs.client_by_email(email).await?,
-            None => None,
+        let found = match client_lookup(self.details, self.client_rules()) {
+            // Staff linked the account meanwhile.
+            Ok(ClientLookup::Linked(_)) => return self.resolve_client().await,
+            Ok(ClientLookup::ByEmail(contact)) => {
+                self.systems.whmcs.client_by_email(&contact.email).await?
+            }
+            Err(refusal) => return Ok(Flow::Fail(refusal)),
         };
         match found {
             Some(_) => self.resolve_client().await,
@@ -442,7 +449,7 @@ fn new_order(client: ClientId, state: &OrderState) -> WhmcsOrder {
     }
 }
 
-/// The calls to each system, with ids that do not exist yet in words.
+/// Prints the calls per system; ids not assigned yet are described in words.
 async fn write(
     details: &OrderDetails,
     planned: &Planned,

@@ -1,7 +1,7 @@
-//! Composition root: what subscriber, worker and portal build alike from their settings.
+//! Composition root: what subscriber, worker and portal have in common.
 //!
 //! [`Program`] opens the store and serves probes, metrics and alerts; [`Salesforce`] is the login
-//! and the REST client. The programs add the use case that is theirs.
+//! and the REST client. Each program adds its own use case.
 
 mod program;
 mod salesforce;

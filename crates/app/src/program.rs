@@ -66,7 +66,7 @@ impl Program {
         })
     }
 
-    /// The ports of heartbeats and alerts, all of them the store's.
+    /// The ports of heartbeats and alerts.
     ///
     /// # Errors
     /// The webhook's client cannot be built.

@@ -11,11 +11,11 @@ use crate::snapshot::Snapshot;
 pub enum Transition {
     /// Its condition holds; it fires when that lasts.
     Pending,
-    /// Its condition is gone before it fired.
+    /// Its condition ended before it fired.
     Cleared,
     /// It fires.
     Fired,
-    /// Its condition is gone after it fired.
+    /// Its condition ended after it fired.
     Resolved,
     /// It keeps firing with a new description.
     Updated,

@@ -20,11 +20,11 @@ use crate::snapshot::unacknowledged;
 use crate::{Settings, Snapshot, body, measure};
 
 /// A process with a webhook is alive when its last heartbeat is younger than this.
-const ALIVE: Duration = Duration::from_secs(30);
+const WEBHOOK_PROCESS_ALIVE: Duration = Duration::from_secs(30);
 /// Polling interval for notifications when no evaluation wakes the sender.
-const REST: Duration = Duration::from_secs(5);
+const NOTIFICATION_POLL: Duration = Duration::from_secs(5);
 /// Base and cap of the backoff after a failed post.
-const POST_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const POST_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// Name of the lease; Salesforce channels begin with a slash. Stored: never change it.
 const LEASE_NAME: &str = "watch";
 
@@ -133,7 +133,7 @@ impl AlertEvaluator {
                 if self.post_next().await {
                     continue;
                 }
-                let _ = tokio::time::timeout(REST, self.changed.notified()).await;
+                let _ = tokio::time::timeout(NOTIFICATION_POLL, self.changed.notified()).await;
             }
         };
         tokio::select! {
@@ -220,7 +220,7 @@ impl AlertEvaluator {
         let views = self.ports.processes.processes().await?;
         Ok(views
             .iter()
-            .filter(|view| view.unseen_for <= ALIVE)
+            .filter(|view| view.unseen_for <= WEBHOOK_PROCESS_ALIVE)
             .any(|view| {
                 view.report.settings.iter().any(|setting| {
                     setting.name == "ALERT_WEBHOOK_URL" && setting.value.as_deref() == Some("set")
@@ -277,7 +277,7 @@ impl AlertEvaluator {
         let posted = post.post(body(&alert, message)).await;
         let mut failures = self.failures.lock().await;
         if let Err(why) = posted {
-            let (base, cap) = POST_AGAIN;
+            let (base, cap) = POST_BACKOFF;
             let wait = backoff(base, cap, failures.count, self.ports.entropy.fraction());
             failures.count += 1;
             failures.not_before = self.ports.clock.monotonic() + wait;

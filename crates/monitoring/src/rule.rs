@@ -202,7 +202,7 @@ impl AlertRule {
                 let enough = firing || outcomes.finished() >= settings.min_attempts;
                 (enough && outcomes.failure_ratio() > settings.failure_rate).then(|| {
                     format!(
-                        "{} of the last {} attempts failed ({:.0} %), within {}; the line is {:.0} %.",
+                        "{} of the last {} attempts failed ({:.0} %), within {}; the threshold is {:.0} %.",
                         outcomes.failed,
                         outcomes.finished(),
                         outcomes.failure_ratio() * 100.0,
@@ -252,10 +252,10 @@ impl AlertRule {
                 let up = snapshot.is_followed(settings)
                     && snapshot.first(ConditionKind::Subscribed).is_some();
                 let lag = snapshot.lag().filter(|lag| up && *lag > LAG)?;
-                Some(format!("Nothing was stored from it for {}.", words(lag)))
+                Some(format!("No message has been stored for {}.", words(lag)))
             }
             Self::QueueStuck => {
-                // Each has an alert of its own, or was paused by an operator.
+                // WHMCS denying access has its own alert, and a pause is intentional.
                 if snapshot.worker_paused().is_some()
                     || snapshot.first(ConditionKind::WhmcsRefuses).is_some()
                 {
@@ -268,7 +268,7 @@ impl AlertRule {
                     .is_none_or(|at| snapshot.now().since(at) > IDLE);
                 (waits > STUCK && idle).then(|| {
                     format!(
-                        "{} jobs are queued; the oldest is due for {}.",
+                        "{} jobs are queued; the oldest has been due for {}.",
                         snapshot.queue_stats.count("queued"),
                         words(waits)
                     )
@@ -288,7 +288,7 @@ impl AlertRule {
                 let enough = firing || calls.calls >= least;
                 (enough && calls.error_ratio() > line).then(|| {
                     format!(
-                        "{} of the last {} calls to WHMCS ended in an error ({:.0} %), within {}; the line is {:.0} %.",
+                        "{} of the last {} calls to WHMCS ended in an error ({:.0} %), within {}; the threshold is {:.0} %.",
                         calls.errors,
                         calls.calls,
                         calls.error_ratio() * 100.0,
@@ -329,7 +329,7 @@ impl AlertRule {
             Self::MarkerLost => {
                 let lost = snapshot.now().since(snapshot.marker_lost?);
                 Some(format!(
-                    "The newest order that was read back from WHMCS, {} ago, had lost it.",
+                    "The order read back most recently from WHMCS, {} ago, had lost its marker.",
                     words(lost)
                 ))
             }
@@ -364,7 +364,7 @@ pub(crate) fn words(length: Duration) -> String {
     }
 }
 
-/// A moment as RFC 3339 says it, UTC.
+/// Formats a timestamp as RFC 3339, UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.as_millis())
         .map(|time| format!("{time:.3}"))

@@ -4,13 +4,14 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
+use error_chain::chain;
 
 /// A rendered page.
 pub(crate) fn render(page: &impl Template) -> Response {
     match page.render() {
         Ok(text) => Html(text).into_response(),
         Err(error) => {
-            tracing::error!(%error, "page rendering failed");
+            tracing::error!(error = %chain(&error), "page rendering failed");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -47,7 +47,10 @@ const TABLE: &[(&str, &[&str])] = &[
             "whmcs",
         ],
     ),
-    ("portal-web", &["domain", "outbound", "settings"]),
+    (
+        "portal-web",
+        &["domain", "error-chain", "outbound", "settings"],
+    ),
     (
         "app",
         &[
@@ -99,6 +102,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "orderctl",
         &[
             "domain",
+            "error-chain",
             "job-store",
             "outbound",
             "runtime",

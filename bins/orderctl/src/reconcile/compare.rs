@@ -45,10 +45,10 @@ impl Kind {
             Self::NoJob => "Run `orderctl reconcile` without --check, or wait for the sweep",
             Self::Duplicate => "Decide which WHMCS order is right and cancel the others",
             Self::GoneFromWhmcs => {
-                "Restore the WHMCS order; or, if it was cancelled on purpose, run `orderctl orders forget-whmcs` and set ActivationStatus Status back to Activating"
+                "Restore the WHMCS order; or, if it was cancelled on purpose, run `orderctl orders forget-whmcs` and set Activation Status back to Activating"
             }
             Self::NotWrittenBack => {
-                "Set ActivationStatus Status back to Activating: the existing order is adopted and reported again"
+                "Set Activation Status back to Activating: the existing order is adopted and reported again"
             }
         }
     }

@@ -74,9 +74,9 @@ pub enum Placing {
     },
     /// It may have taken effect.
     Unknown {
-        /// When the outcome became unknown.
+        /// Time of the last search, or when the outcome became unknown.
         at: Timestamp,
-        /// Complete searches since then that found nothing.
+        /// Complete searches so far that found nothing.
         empty_searches: u8,
     },
     /// Its outcome was unknown in an earlier attempt and the operator retried: once it can take no

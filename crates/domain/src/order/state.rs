@@ -63,7 +63,7 @@ impl OrderState {
         facts.into_iter().try_fold(Self::default(), Self::apply)
     }
 
-    /// The state after one more fact. A fact repeated in a row counts once: a caller that did not
+    /// The state after one more fact. A fact recorded twice in succession counts once: a caller that did not
     /// learn whether a fact was stored records it again.
     ///
     /// # Errors
@@ -102,9 +102,9 @@ impl OrderState {
             }
     }
 
-    /// Whether the order had an attempt before the one of this job.
+    /// Whether an attempt of this order has failed.
     #[must_use]
-    pub fn has_earlier_attempt(&self) -> bool {
+    pub fn has_failed_before(&self) -> bool {
         self.last_refusal.is_some()
     }
 

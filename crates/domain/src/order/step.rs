@@ -18,7 +18,7 @@ pub enum Step {
     RecordClientUnknown,
     /// Search for the client that an unknown call may have created.
     ReconcileClient {
-        /// When the outcome became unknown.
+        /// Time of the last search, or when the outcome became unknown.
         since: Timestamp,
         /// Complete searches that found nothing.
         empty_searches: u8,
@@ -41,7 +41,7 @@ pub enum Step {
         client: ClientId,
         /// Only orders with a higher id can be ours.
         watermark: WhmcsOrderId,
-        /// When the outcome became unknown.
+        /// Time of the last search, or when the outcome became unknown.
         since: Timestamp,
         /// Complete searches that found nothing.
         empty_searches: u8,

@@ -11,6 +11,7 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::order::RetryAnswer;
 use domain::ports::{AdminCommand, CommandResult, Pausable};
+use error_chain::chain;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -221,7 +222,7 @@ impl Console {
     ) -> Result<CommandResult, Problem> {
         let result = self.commands.execute(command, by, reason).await;
         result.map_err(|error| {
-            tracing::warn!(command = command.name(), %error, "command outcome unknown");
+            tracing::warn!(command = command.name(), error = %chain(&error), "command outcome unknown");
             Problem::unavailable(
                 "The store did not respond. Check whether it was done before you repeat it.",
             )
@@ -243,7 +244,7 @@ impl Console {
             let answer = match self.retries.request_retry(order).await {
                 Ok(answer) => Some(answer),
                 Err(error) => {
-                    tracing::warn!(%order, %error, "retry request failed");
+                    tracing::warn!(%order, error = %chain(&error), "retry request failed");
                     None
                 }
             };

@@ -9,6 +9,7 @@ use domain::ports::{
     Alert, JobStage, OrderQuery, OrderRow, Pause, QueueStats, StoreError, StreamView, Wait,
 };
 use domain::time::Timestamp;
+use error_chain::chain;
 use serde::Deserialize;
 
 use super::charts::Charts;
@@ -28,7 +29,7 @@ pub(super) const PAGE: usize = 50;
 const MAX_PAGES: usize = 100;
 
 pub(super) fn store_error(error: StoreError) -> Problem {
-    tracing::warn!(%error, "store query failed");
+    tracing::warn!(error = %chain(&error), "store query failed");
     Problem::unavailable(error.to_string())
 }
 

@@ -14,6 +14,7 @@ use domain::id::{AccountId, PricebookEntryId, PricebookId};
 use domain::order::{MAX_PLACED_ITEMS, PlaceItem, PlaceKey, PlaceRequest, Placed};
 use domain::ports::CallError;
 use domain::time::Timestamp;
+use error_chain::chain;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -118,7 +119,7 @@ pub(crate) async fn create(
         .await
         .map_err(|_| Problem::rate_limited(MAX_WAIT))?;
     let placed = state.orders.place(&request).await.map_err(|error| {
-        tracing::warn!(account = %request.account, key = %request.key, %error, "order creation failed");
+        tracing::warn!(account = %request.account, key = %request.key, error = %chain(&error), "order creation failed");
         match error {
             CallError::Refused(_) => Problem::invalid(
                 "The order was not accepted: check the products, quantities, prices and dates.",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::ports::Clock;
+use error_chain::chain;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use settings::Endpoint;
@@ -85,10 +86,10 @@ impl Jwks {
         let sent = self.http.get(self.url.base()).send().await;
         let response = sent
             .and_then(reqwest::Response::error_for_status)
-            .map_err(|error| error.without_url().to_string())?;
+            .map_err(|error| chain(&error.without_url()).to_string())?;
         let body = outbound::read_capped(response, MAX_BODY)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| chain(&error).to_string())?;
         serde_json::from_slice(&body)
             .map_err(|error| format!("the body is not a valid key set: {error}"))
     }

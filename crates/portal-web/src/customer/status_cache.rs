@@ -8,6 +8,7 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::order::CustomerOrder;
 use domain::ports::{CallError, Clock, CustomerOrders, OrderQuery, OrderRow, OrderViews};
+use error_chain::chain;
 use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::Op;
@@ -165,7 +166,7 @@ impl StatusCache {
         status.store_failed = rows.is_err();
         match rows {
             Ok(rows) => status.row = rows.into_iter().find(|row| row.order == order),
-            Err(error) => tracing::warn!(%order, %error, "store query failed"),
+            Err(error) => tracing::warn!(%order, error = %chain(&error), "store query failed"),
         }
         status.store_read_at = Some(self.clock.monotonic());
     }
@@ -208,7 +209,7 @@ async fn run_batches(
             metrics::counter!("orderbridge_portal_status_reads_total", "outcome" => outcome)
                 .increment(1);
             if let Err(error) = &read {
-                tracing::warn!(%error, "Salesforce status read failed");
+                tracing::warn!(error = %chain(&error), "Salesforce status read failed");
             }
             failed_at = read.is_err().then(|| clock.monotonic());
             read.ok()

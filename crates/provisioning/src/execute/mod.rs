@@ -208,7 +208,7 @@ impl Attempt<'_> {
             && let Some(open) = self.process.whmcs.opened()
         {
             // An operator's retry suggests that the cause was fixed just now.
-            let is_retry = self.state.held.is_none() && self.state.has_earlier_attempt();
+            let is_retry = self.state.held.is_none() && self.state.has_failed_before();
             if !is_retry {
                 return self.wait_for_whmcs(&open.detail).await;
             }

@@ -1,4 +1,4 @@
-//! Waiting: to repeat a call, for access to WHMCS, for Salesforce to answer.
+//! Waiting before a retry, for access to WHMCS, and for Salesforce.
 
 use std::time::Duration;
 

@@ -250,7 +250,7 @@ impl<S: JobStore> Subject<'_, S> {
         rows.iter().map(|row| row.order).collect()
     }
 
-    /// Open and closed dead dead_letters.
+    /// Open and closed dead letters.
     pub async fn dead_letter_is_dismissed_once_and_gaps_are_listed(&self) {
         let epoch = self.lead().await;
         let dead_letter = |event: &str| DeadLetter {

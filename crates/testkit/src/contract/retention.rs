@@ -85,7 +85,7 @@ impl<S: JobStore> Subject<'_, S> {
         [dead_letters.len(), gaps.len(), audit.len()]
     }
 
-    /// Open dead dead_letters and the newest gap are kept; audit log entries are kept longer.
+    /// Open dead letters and the newest gap are kept; audit log entries are kept longer.
     pub async fn pruning_removes_closed_dead_letters_gaps_and_audit_entries(&self) {
         let epoch = self.lead().await;
         let dead_letter = |event: &str| {

@@ -1,4 +1,4 @@
-//! Redrives of dead dead_letters, and the cursor history.
+//! Redrives of dead letters, and the cursor history.
 
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};

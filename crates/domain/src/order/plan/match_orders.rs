@@ -14,8 +14,7 @@ pub struct Search<'a> {
     /// The client's highest order id before our first AddOrder; `None` when there was no AddOrder,
     /// and then an unmarked order cannot be ours.
     pub watermark: Option<WhmcsOrderId>,
-    /// The order id that AddOrder returned: ours whatever its notes contain, and never its own
-    /// duplicate.
+    /// The order id that AddOrder returned or a search found: never counted as its own duplicate.
     pub answered: Option<WhmcsOrderId>,
     /// The orders that prove that WHMCS keeps our marker; `None` without proof.
     pub marker_proof: Option<MarkerProof>,
@@ -34,7 +33,7 @@ pub struct MarkerProof {
 
 impl Search<'_> {
     /// Whether an order without the marker cannot be ours, because orders before and after it kept
-    /// theirs. Only an earlier proof is not enough: an upgrade or a hook can change that at any
+    /// theirs. An earlier proof alone is not enough: an upgrade or a hook can change that at any
     /// time.
     fn rules_out(&self, unmarked: WhmcsOrderId) -> bool {
         let kept = self.marker_proof;
@@ -53,7 +52,7 @@ pub enum MatchResult {
     Refused(Refusal),
 }
 
-/// Matches the client's complete list of orders.
+/// Matches the client's orders: all those above the watermark, or all of them without one.
 ///
 /// One order with our marker is ours, and so is the only one of several that staff did not end.
 /// Several are `WHMCS_DUPLICATE_FOUND`. Without any, an unmarked order above the watermark that

@@ -10,11 +10,11 @@ use crate::ports::{CatalogueEntry, NewOrder};
 pub struct Placement {
     /// The order to place.
     pub order: NewOrder,
-    /// The client's highest order id before the call, zero when there is none.
+    /// The client's highest order id before our first AddOrder, zero when there was none.
     pub watermark: WhmcsOrderId,
 }
 
-/// The AddOrder call, once a search found no order of ours among `orders`, all of the client's.
+/// Plans the AddOrder call. `orders` are all of the client's; none of them is ours.
 /// `watermark` is that of an earlier AddOrder, if there was one. `catalogue` is `None` where the
 /// installation does not show it.
 ///
