@@ -116,6 +116,8 @@ impl Progress {
     /// The progress a new attempt starts from. A client that was only resolved is looked up again,
     /// since the account may have been corrected meanwhile; nothing that exists is forgotten.
     ///
+    /// An intent without a recorded outcome counts from the intent: R9 in `docs/RELIABILITY.md`.
+    ///
     /// An attempt that was superseded decided nothing: its AddOrder of unknown outcome may still
     /// take effect, so waiting and searching continue.
     pub(super) fn reopened(self, previous: PreviousAttempt) -> Self {
