@@ -79,6 +79,11 @@ impl FakeCrm {
         self.state().orders.insert(details.id, details);
     }
 
+    /// Removes an order, as when the integration user loses access to it.
+    pub fn remove(&self, order: OrderId) {
+        self.state().orders.remove(&order);
+    }
+
     /// Adds or replaces an order as customers see it.
     pub fn put_customer(&self, order: CustomerOrder) {
         self.state().customers.insert(order.id, order);

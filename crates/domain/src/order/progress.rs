@@ -79,6 +79,9 @@ pub enum Placing {
         /// Complete searches so far that found nothing.
         empty_searches: u8,
     },
+    /// An earlier attempt ended with its intent recorded and its outcome not, and the operator
+    /// retried: the outcome is recorded as unknown first.
+    ReopenedInFlight,
     /// Its outcome was unknown in an earlier attempt and the operator retried: once it can take no
     /// effect any more, one complete search follows, and then it may be called again.
     Reopened,
@@ -116,8 +119,6 @@ impl Progress {
     /// The progress a new attempt starts from. A client that was only resolved is looked up again,
     /// since the account may have been corrected meanwhile; nothing that exists is forgotten.
     ///
-    /// An intent without a recorded outcome counts from the intent: R9 in `docs/RELIABILITY.md`.
-    ///
     /// An attempt that was superseded decided nothing: its AddOrder of unknown outcome may still
     /// take effect, so waiting and searching continue.
     pub(super) fn reopened(self, previous: PreviousAttempt) -> Self {
@@ -132,11 +133,13 @@ impl Progress {
             } => Self::Placing {
                 client,
                 watermark,
-                unknown: match call {
-                    Placing::InFlight { started_at } => Some(UnknownCall { since: started_at }),
-                    Placing::Unknown { .. } | Placing::Reopened => unknown,
+                unknown,
+                call: match call {
+                    Placing::InFlight { .. } | Placing::ReopenedInFlight => {
+                        Placing::ReopenedInFlight
+                    }
+                    Placing::Unknown { .. } | Placing::Reopened => Placing::Reopened,
                 },
-                call: Placing::Reopened,
             },
             Self::Placed {
                 client,
@@ -305,12 +308,16 @@ impl Progress {
                 },
                 Some(UnknownCall { since: *at }),
             ),
+            (Placing::ReopenedInFlight, Fact::PlaceUnknown { at }) => {
+                with(Placing::Reopened, Some(UnknownCall { since: *at }))
+            }
             (Placing::Unknown { .. }, Fact::SearchedEmpty { at }) => {
                 with(call.searched(*at)?, unknown)
             }
             // The watermark of the first call is kept: an order that it may have created has a
-            // higher id.
-            (Placing::Reopened, Fact::Placing { at, .. }) => {
+            // higher id. An earlier release recorded it after a retry without the unknown outcome of the
+            // call in flight.
+            (Placing::Reopened | Placing::ReopenedInFlight, Fact::Placing { at, .. }) => {
                 with(Placing::InFlight { started_at: *at }, unknown)
             }
             _ => None,
@@ -325,7 +332,7 @@ impl Placing {
                 at,
                 empty_searches: empty_searches.saturating_add(1),
             }),
-            Self::InFlight { .. } | Self::Reopened => None,
+            Self::InFlight { .. } | Self::ReopenedInFlight | Self::Reopened => None,
         }
     }
 }

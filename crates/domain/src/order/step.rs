@@ -153,7 +153,8 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
                 empty_searches: *empty_searches,
             }
         }
-        Progress::CreatingClient(Placing::Reopened) => Step::ResolveClient,
+        // Never: a retry forgets a client that was not resolved.
+        Progress::CreatingClient(Placing::Reopened | Placing::ReopenedInFlight) => Step::ResolveClient,
         Progress::ClientResolved { client } => Step::PlaceOrder {
             client: *client,
             watermark: state.watermark_of(*client),
@@ -165,7 +166,7 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             unknown,
             call,
         } => match call {
-            Placing::InFlight { .. } => Step::RecordPlacementUnknown,
+            Placing::InFlight { .. } | Placing::ReopenedInFlight => Step::RecordPlacementUnknown,
             Placing::Unknown { at, empty_searches } => Step::ReconcilePlacement {
                 client: *client,
                 watermark: *watermark,

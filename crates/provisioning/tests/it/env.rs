@@ -248,9 +248,17 @@ impl TestEnv {
     /// Crashes the process at the `nth` write to the store: it and all later writes fail. Returns
     /// whether the crash happened.
     pub(crate) async fn crash_at_write(&self, nth: i64) -> bool {
+        self.crash_at_slow_write(nth, Duration::ZERO).await
+    }
+
+    /// Like [`crash_at_write`](Self::crash_at_write), with a store that takes `commit` for each
+    /// write.
+    pub(crate) async fn crash_at_slow_write(&self, nth: i64, commit: Duration) -> bool {
         let queue = Arc::new(CrashingStore {
             store: Arc::clone(&self.store),
             left: AtomicI64::new(nth),
+            clock: Arc::clone(&self.clock),
+            commit,
         });
         let mut crashed = false;
         for claimed in self.claim().await {
@@ -422,10 +430,13 @@ impl Clock for SkewedClock {
 struct CrashingStore {
     store: Arc<MemoryStore>,
     left: AtomicI64,
+    clock: Arc<FakeClock>,
+    commit: Duration,
 }
 
 impl CrashingStore {
     fn next_write(&self) -> Result<(), StoreError> {
+        self.clock.advance(self.commit);
         match self.left.fetch_sub(1, Ordering::SeqCst) {
             // Any error that aborts the attempt at once works.
             ..=1 => Err(StoreError::LeaseLost),

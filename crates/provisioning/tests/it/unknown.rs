@@ -6,7 +6,7 @@ use domain::failure::Code;
 use domain::key::WhmcsOrderId;
 use domain::order::{OrderStatus, ServiceStatus};
 use domain::ports::Clock;
-use testkit::{Action, Fault};
+use testkit::{Action, Fault, details, order_id};
 
 use crate::env::TestEnv;
 use crate::{DONE, FAILED};
@@ -108,6 +108,36 @@ async fn retry_after_window_places_after_one_search() {
     let window = settings.call_timeout + 2 * settings.quiet_period;
     assert!(env.clock.now().since(started) >= window);
     assert_eq!(env.whmcs.all_orders().len(), 1);
+}
+
+/// The worker crashes after a call that it sent 30 s after recording the intent, and the next attempt
+/// fails before it looks at the call.
+#[tokio::test]
+async fn retry_after_failed_job_waits_while_crashed_call_may_take_effect() {
+    let mut env = TestEnv::with_order().await;
+    env.settings.lease = Duration::from_secs(300);
+    env.whmcs.fail_next(Action::Place, Fault::Late);
+    let commit = Duration::from_secs(30);
+    // The writes before the call: the check, the client and the intent.
+    let sent = env.clock.now() + 3 * commit;
+    assert!(env.crash_at_slow_write(4, commit).await);
+    assert_eq!(env.whmcs.calls_of(Action::Place), 1);
+    env.crm.remove(order_id(1));
+    assert_eq!(env.work().await.last(), Some(&FAILED));
+    assert_eq!(env.refusal().await, Some(Code::OrderNotFound));
+    env.crm.put(details(order_id(1)));
+    env.retry("e2").await;
+    let settings = &env.settings;
+    let window = settings.call_timeout + 2 * settings.quiet_period;
+    let last_moment = sent + window - Duration::from_secs(5);
+    assert!(env.clock.now() < last_moment, "the window is open");
+    while env.clock.now() < last_moment {
+        env.round().await;
+    }
+    assert_eq!(env.whmcs.calls_of(Action::Place), 1, "no second call");
+    env.whmcs.apply_late_effects();
+    assert_eq!(env.work().await.last(), Some(&DONE));
+    assert_eq!(env.whmcs.all_orders().len(), 1, "the late one was adopted");
 }
 
 #[tokio::test]

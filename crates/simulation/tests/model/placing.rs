@@ -37,6 +37,8 @@ enum Variant {
     NoEffectWindow,
     /// A crash loses an intent without an outcome.
     IntentForgotten,
+    /// A retry counts the window of a call without an outcome from its intent.
+    WindowFromIntent,
 }
 
 struct PlacingModel(Variant);
@@ -106,6 +108,8 @@ enum Action {
     Land,
     Die,
     Restart,
+    /// Salesforce does not show the order: the job fails before its next step.
+    OrderNotFound,
     /// The operator retries.
     Retry,
     /// An upgrade stops keeping notes.
@@ -170,6 +174,21 @@ impl State {
 
     fn next(&self) -> Step {
         next(&self.folded(), &job(self.attempt))
+    }
+
+    /// Whether the attempt is over: an order that Salesforce does not show gets no report.
+    fn failed(&self) -> bool {
+        let last = self.facts.last();
+        last == Some(&Recorded::Reported) || last == Some(&Recorded::Refused(Code::OrderNotFound))
+    }
+
+    /// When the last intent was recorded.
+    fn intended_at(&self) -> u8 {
+        let intent = |fact: &Recorded| match fact {
+            Recorded::Placing { at, .. } => Some(*at),
+            _ => None,
+        };
+        self.facts.iter().rev().find_map(intent).unwrap_or(self.now)
     }
 
     fn place(&mut self, ours: bool) -> u8 {
@@ -246,7 +265,13 @@ impl PlacingModel {
         match state.next() {
             Step::Check => state.facts.push(Recorded::Checked(state.attempt)),
             Step::ResolveClient => state.facts.push(Recorded::Client),
-            Step::RecordPlacementUnknown => state.facts.push(Recorded::PlaceUnknown(state.now)),
+            Step::RecordPlacementUnknown => {
+                let since = match self.0 {
+                    Variant::WindowFromIntent if state.attempt > 1 => state.intended_at(),
+                    _ => state.now,
+                };
+                state.facts.push(Recorded::PlaceUnknown(since));
+            }
             Step::PlaceOrder {
                 watermark, unknown, ..
             } => {
@@ -351,7 +376,10 @@ impl Model for PlacingModel {
         if !state.in_flight.is_empty() {
             actions.push(Action::Land);
         }
-        if state.facts.last() == Some(&Recorded::Reported) && state.attempt < ATTEMPTS {
+        if state.worker == Worker::Ready && state.next() == Step::RecordPlacementUnknown {
+            actions.push(Action::OrderNotFound);
+        }
+        if state.failed() && state.attempt < ATTEMPTS {
             actions.push(Action::Retry);
         }
         if state.notes_kept {
@@ -434,6 +462,7 @@ impl Model for PlacingModel {
                     state.facts.pop();
                 }
             }
+            Action::OrderNotFound => state.facts.push(Recorded::Refused(Code::OrderNotFound)),
             Action::Retry => state.attempt += 1,
             Action::LoseNotes => state.notes_kept = false,
             Action::Sibling => {
@@ -495,6 +524,11 @@ fn permanent_marker_proof_places_second_order() {
 #[test]
 fn retry_inside_effect_window_places_second_order() {
     gives_a_counterexample(Variant::NoEffectWindow);
+}
+
+#[test]
+fn window_counted_from_intent_places_second_order() {
+    gives_a_counterexample(Variant::WindowFromIntent);
 }
 
 #[test]
