@@ -1,11 +1,18 @@
 //! Settings of the portal.
 
+mod access;
+mod limits;
+
 use std::net::SocketAddr;
 
+use axum::http::HeaderValue;
 use clap::Args;
 use domain::id::OrderId;
 use domain::key::WhmcsOrderId;
-use settings::{Endpoint, Problems, Secret, SecretArgs};
+use settings::{Endpoint, Problems};
+
+pub use access::{OpsAccess, ProxyNames, TokenKeys};
+pub use limits::{LimitArgs, Limits, Rate};
 
 /// The settings as they were given.
 #[derive(Args, Clone, Default)]
@@ -21,6 +28,17 @@ pub struct PortalArgs {
     /// File holding the secret
     #[arg(long, env = "PORTAL_JWT_SECRET_FILE")]
     pub portal_jwt_secret_file: Option<String>,
+    /// Secret that is accepted beside PORTAL_JWT_SECRET while that is rotated
+    #[arg(
+        long,
+        env = "PORTAL_JWT_SECRET_PREVIOUS",
+        hide_env_values = true,
+        allow_hyphen_values = true
+    )]
+    pub portal_jwt_secret_previous: Option<String>,
+    /// File holding the previous secret
+    #[arg(long, env = "PORTAL_JWT_SECRET_PREVIOUS_FILE")]
+    pub portal_jwt_secret_previous_file: Option<String>,
     /// URL of the key set (JWKS) of RS256 or ES256 customer tokens
     #[arg(long, env = "PORTAL_JWKS_URL")]
     pub portal_jwks_url: Option<String>,
@@ -33,6 +51,20 @@ pub struct PortalArgs {
     /// jwt or none; none on a loopback listener only [default: jwt]
     #[arg(long, env = "PORTAL_AUTH")]
     pub portal_auth: Option<String>,
+    /// Whether new orders may name their prices, by tokens with the scope orders:price
+    /// [default: false]
+    #[arg(long, env = "PORTAL_ACCEPT_PRICES")]
+    pub portal_accept_prices: Option<String>,
+    /// Limits per account.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Comma-separated origins whose pages may call the customer API
+    #[arg(long, env = "PORTAL_CORS_ORIGINS")]
+    pub portal_cors_origins: Option<String>,
+    /// Whether cookies are for encrypted connections only [default: true; false with
+    /// PORTAL_AUTH=none]
+    #[arg(long, env = "PORTAL_COOKIE_SECURE")]
+    pub portal_cookie_secure: Option<String>,
     /// Token of the operator console; without it the console is off
     #[arg(
         long,
@@ -55,6 +87,12 @@ pub struct PortalArgs {
     /// File holding the token
     #[arg(long, env = "OPS_VIEWER_TOKEN_FILE")]
     pub ops_viewer_token_file: Option<String>,
+    /// Header in which an authenticating proxy gives the operator's name
+    #[arg(long, env = "OPS_AUTH_HEADER")]
+    pub ops_auth_header: Option<String>,
+    /// Comma-separated addresses or networks of the proxies that OPS_AUTH_HEADER is believed from
+    #[arg(long, env = "OPS_TRUSTED_PROXIES")]
+    pub ops_trusted_proxies: Option<String>,
 }
 
 impl std::fmt::Debug for PortalArgs {
@@ -62,33 +100,6 @@ impl std::fmt::Debug for PortalArgs {
         // The values include secrets.
         f.write_str("PortalArgs")
     }
-}
-
-/// How customer tokens are verified.
-#[derive(Clone, Debug)]
-pub enum TokenKeys {
-    /// Not at all: everyone on this machine sees everything.
-    Nobody,
-    /// HS256 with this secret.
-    Secret(Secret),
-    /// RS256 or ES256 with the keys behind this address.
-    Jwks(Endpoint),
-}
-
-/// Who may use the operator console.
-#[derive(Clone, Debug)]
-pub enum OpsAccess {
-    /// No access.
-    Off,
-    /// Everyone on this machine.
-    Open,
-    /// Holders of one of these tokens.
-    Tokens {
-        /// Reads and runs commands.
-        operator: Secret,
-        /// Reads only.
-        viewer: Option<Secret>,
-    },
 }
 
 /// Targets of the console's links.
@@ -125,15 +136,19 @@ pub struct Config {
     pub issuer: Option<String>,
     /// Who may use the operator console.
     pub ops: OpsAccess,
-    /// Whether cookies are for encrypted connections only: everywhere but on this machine.
+    /// Which proxies give the names of operators.
+    pub proxy_names: Option<ProxyNames>,
+    /// Whether cookies are for encrypted connections only.
     pub secure_cookies: bool,
+    /// Whether new orders may name their prices, where the token permits it.
+    pub accept_prices: bool,
+    /// Limits per account.
+    pub limits: Limits,
+    /// Origins whose pages may call the customer API.
+    pub cors_origins: Vec<HeaderValue>,
     /// Where the console's links lead; nowhere unless the program says so.
     pub links: Links,
 }
-
-/// Shorter secrets can be guessed from one token.
-const SHORTEST_SECRET: usize = 32;
-const SHORTEST_OPS_TOKEN: usize = 16;
 
 impl PortalArgs {
     /// Checks the settings for a listener on `address`, noting every problem.
@@ -151,18 +166,23 @@ impl PortalArgs {
                 _ => None,
             },
         );
-        let secret = problems.take(
-            SecretArgs {
-                name: "PORTAL_JWT_SECRET",
-                file_name: "PORTAL_JWT_SECRET_FILE",
-                value: self.portal_jwt_secret.as_deref(),
-                file: self.portal_jwt_secret_file.as_deref(),
-            }
-            .read(),
-        )?;
+        let accept_prices = problems.flag(
+            "PORTAL_ACCEPT_PRICES",
+            self.portal_accept_prices.as_deref(),
+            "false",
+        );
+        let limits = self.limits.check(problems);
+        let cors_origins = self.cors_origins(problems);
+        let proxy_names = self.proxy_names(problems);
         let open = open?;
-        let keys = self.keys(open, loopback, secret, problems);
-        let ops = self.ops(open && loopback, problems)?;
+        let secure = if open { "false" } else { "true" };
+        let secure_cookies = problems.flag(
+            "PORTAL_COOKIE_SECURE",
+            self.portal_cookie_secure.as_deref(),
+            secure,
+        );
+        let keys = self.keys(open, loopback, problems);
+        let ops = self.ops(open && loopback, loopback, problems);
         let given = |text: &Option<String>| {
             text.as_deref()
                 .map(str::trim)
@@ -173,122 +193,32 @@ impl PortalArgs {
             keys: keys?,
             audience: given(&self.portal_jwt_audience),
             issuer: given(&self.portal_jwt_issuer),
-            ops,
-            secure_cookies: !loopback,
+            ops: ops?,
+            proxy_names: proxy_names?,
+            secure_cookies: secure_cookies?,
+            accept_prices: accept_prices?,
+            limits: limits?,
+            cors_origins: cors_origins?,
             links: Links::default(),
         })
     }
 
-    /// Access to the console; `None` after a problem was noted.
-    fn ops(&self, local: bool, problems: &mut Problems) -> Option<OpsAccess> {
-        let mut token = |name, file_name, value: &Option<String>, file: &Option<String>| {
-            let args = SecretArgs {
-                name,
-                file_name,
-                value: value.as_deref(),
-                file: file.as_deref(),
-            };
-            let token = problems.take(args.read())?;
-            if token
-                .as_ref()
-                .is_some_and(|token| token.expose().len() < SHORTEST_OPS_TOKEN)
-            {
-                problems.add(
-                    name,
-                    format!("it is shorter than {SHORTEST_OPS_TOKEN} characters"),
-                    "Make one with `openssl rand -hex 32`",
-                );
+    /// The origins of other pages; `None` after a problem was noted.
+    fn cors_origins(&self, problems: &mut Problems) -> Option<Vec<HeaderValue>> {
+        const NAME: &str = "PORTAL_CORS_ORIGINS";
+        let origin = |text: &str, problems: &mut Problems| {
+            let origin = problems.take(Endpoint::parse(NAME, text))?;
+            if origin.base() != origin.origin() {
+                let what = format!("`{text}` has a path");
+                problems.add(NAME, what, "Use origins such as https://shop.example");
                 return None;
             }
-            Some(token)
+            HeaderValue::try_from(origin.origin()).ok()
         };
-        let operator = token(
-            "OPS_TOKEN",
-            "OPS_TOKEN_FILE",
-            &self.ops_token,
-            &self.ops_token_file,
-        );
-        let viewer = token(
-            "OPS_VIEWER_TOKEN",
-            "OPS_VIEWER_TOKEN_FILE",
-            &self.ops_viewer_token,
-            &self.ops_viewer_token_file,
-        );
-        let wrong = match (operator?, viewer?) {
-            (None, None) if local => return Some(OpsAccess::Open),
-            (None, None) => return Some(OpsAccess::Off),
-            (None, Some(_)) => "it is set without OPS_TOKEN",
-            (Some(operator), Some(viewer)) if operator.expose() == viewer.expose() => {
-                "it is the same as OPS_TOKEN: every viewer could act"
-            }
-            (Some(operator), viewer) => return Some(OpsAccess::Tokens { operator, viewer }),
-        };
-        problems.add(
-            "OPS_VIEWER_TOKEN",
-            wrong,
-            "Give each role a token of its own, made with `openssl rand -hex 32`",
-        );
-        None
-    }
-
-    fn keys(
-        &self,
-        open: bool,
-        loopback: bool,
-        secret: Option<Secret>,
-        problems: &mut Problems,
-    ) -> Option<TokenKeys> {
-        let url = self.portal_jwks_url.as_deref().map(str::trim);
-        let url = url.filter(|text| !text.is_empty());
-        if open {
-            if !loopback {
-                problems.add(
-                    "PORTAL_AUTH",
-                    "`none` would show every order to everybody who reaches HTTP_ADDR",
-                    "Listen on a loopback address, or set PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
-                );
-                return None;
-            }
-            if secret.is_some() || url.is_some() {
-                problems.add(
-                    "PORTAL_AUTH",
-                    "`none` is set together with PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
-                    "Set only one of them",
-                );
-                return None;
-            }
-            return Some(TokenKeys::Nobody);
-        }
-        match (secret, url) {
-            (Some(_), Some(_)) => {
-                problems.add(
-                    "PORTAL_JWT_SECRET",
-                    "it is set together with PORTAL_JWKS_URL",
-                    "Set only one of the two",
-                );
-                None
-            }
-            (Some(secret), None) if secret.expose().len() < SHORTEST_SECRET => {
-                problems.add(
-                    "PORTAL_JWT_SECRET",
-                    format!("it is shorter than {SHORTEST_SECRET} characters"),
-                    "Make one with `openssl rand -hex 32`",
-                );
-                None
-            }
-            (Some(secret), None) => Some(TokenKeys::Secret(secret)),
-            (None, Some(url)) => problems
-                .take(Endpoint::parse("PORTAL_JWKS_URL", url))
-                .map(TokenKeys::Jwks),
-            (None, None) => {
-                problems.add(
-                    "PORTAL_JWT_SECRET",
-                    "neither it nor PORTAL_JWKS_URL is set",
-                    "Set one of the two, or PORTAL_AUTH=none on a loopback listener",
-                );
-                None
-            }
-        }
+        let given = self.portal_cors_origins.as_deref().unwrap_or_default();
+        let origins = access::list(given).map(|text| origin(text, problems));
+        // Every origin is checked, so that one start reports all problems.
+        origins.collect::<Vec<_>>().into_iter().collect()
     }
 }
 
@@ -325,6 +255,11 @@ mod tests {
             ..PortalArgs::default()
         };
         let one = "0123456789abcdef";
+        let previous = |previous: &str, edit: fn(&mut PortalArgs)| {
+            let mut args = args(edit);
+            args.portal_jwt_secret_previous = Some(previous.to_owned());
+            args
+        };
         for (args, address, words) in [
             (
                 tokens(Some(one), one),
@@ -333,7 +268,48 @@ mod tests {
             ),
             (tokens(None, one), "127.0.0.1:0", "without OPS_TOKEN"),
             (tokens(Some(one), "short"), "127.0.0.1:0", "shorter than 16"),
+            (tokens(Some(one), "short"), "0.0.0.0:80", "shorter than 24"),
             (PortalArgs::default(), "127.0.0.1:0", "neither it nor"),
+            (
+                previous("hunter2", |args| {
+                    args.portal_jwt_secret = Some("s".repeat(32));
+                }),
+                "127.0.0.1:0",
+                "PORTAL_JWT_SECRET_PREVIOUS: it is shorter than 32",
+            ),
+            (
+                previous(&"t".repeat(32), |args| {
+                    args.portal_jwks_url = Some("https://id.example/keys".to_owned());
+                }),
+                "127.0.0.1:0",
+                "without PORTAL_JWT_SECRET",
+            ),
+            (
+                args(|args| {
+                    args.portal_jwt_secret = Some("s".repeat(32));
+                    args.ops_auth_header = Some("X-User".to_owned());
+                }),
+                "127.0.0.1:0",
+                "OPS_TRUSTED_PROXIES",
+            ),
+            (
+                args(|args| {
+                    args.portal_jwt_secret = Some("s".repeat(32));
+                    args.ops_auth_header = Some("X-User".to_owned());
+                    args.ops_trusted_proxies = Some("10.0.0.0/8, proxy".to_owned());
+                }),
+                "127.0.0.1:0",
+                "`proxy` is not",
+            ),
+            (
+                args(|args| {
+                    args.portal_jwt_secret = Some("s".repeat(32));
+                    args.portal_cors_origins =
+                        Some("https://a.example,https://shop.example/cart".to_owned());
+                }),
+                "127.0.0.1:0",
+                "has a path",
+            ),
             (none.clone(), "0.0.0.0:80", "loopback"),
             (short, "127.0.0.1:0", "shorter than 32"),
             (both, "127.0.0.1:0", "only one"),
@@ -345,6 +321,10 @@ mod tests {
         assert_eq!(problems(&none, "127.0.0.1:0"), "");
         assert_eq!(problems(&secret, "0.0.0.0:80"), "");
         let config = secret.check("0.0.0.0:80".parse().unwrap(), &mut Problems::new());
-        assert!(matches!(config.unwrap().ops, OpsAccess::Off));
+        let config = config.unwrap();
+        assert!(matches!(config.ops, OpsAccess::Off));
+        assert!(config.secure_cookies && !config.accept_prices);
+        let config = none.check("127.0.0.1:0".parse().unwrap(), &mut Problems::new());
+        assert!(!config.unwrap().secure_cookies);
     }
 }

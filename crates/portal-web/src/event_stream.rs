@@ -1,59 +1,128 @@
 //! Server-sent events, produced by polling.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use domain::id::AccountId;
 use domain::ports::Clock;
-use tokio::sync::Semaphore;
+use domain::time::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::problem::Problem;
 
-/// Streams that are open at once.
-const MAX_STREAMS: usize = 4096;
+/// Streams of customers that are open at once.
+const MAX_CUSTOMERS: usize = 4032;
+/// Streams of operators that are open at once: customers cannot use them up.
+const MAX_OPERATORS: usize = 64;
 /// A stream ends after this; the client reconnects and its credentials are checked again.
 const MAX_AGE: Duration = Duration::from_secs(900);
+/// When to try again after too many streams were open.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// What a poll returns: an event, nothing new, or the end of the stream.
 pub(crate) type Polled = ControlFlow<(), Option<Event>>;
 
-/// Opens event streams within a limit and ends them at shutdown.
+/// How many streams each account has open.
+type OpenStreams = Mutex<HashMap<AccountId, usize>>;
+
+/// Opens event streams within limits and ends them at shutdown.
 #[derive(Clone)]
 pub(crate) struct EventStreams {
     clock: Arc<dyn Clock>,
-    permits: Arc<Semaphore>,
+    customers: Arc<Semaphore>,
+    operators: Arc<Semaphore>,
+    per_account: NonZeroUsize,
+    accounts: Arc<OpenStreams>,
     shutdown: CancellationToken,
 }
 
+/// Permission for one open stream, given back when it is dropped.
+pub(crate) struct StreamPermit {
+    _total: OwnedSemaphorePermit,
+    account: Option<(AccountId, Arc<OpenStreams>)>,
+}
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        let Some((account, accounts)) = self.account.take() else {
+            return;
+        };
+        let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = accounts.get_mut(&account) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                accounts.remove(&account);
+            }
+        }
+    }
+}
+
 impl EventStreams {
-    pub(crate) fn new(clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
+    /// At most `per_account` streams of one account are open at once.
+    pub(crate) fn new(
+        clock: Arc<dyn Clock>,
+        per_account: NonZeroUsize,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             clock,
-            permits: Arc::new(Semaphore::new(MAX_STREAMS)),
+            customers: Arc::new(Semaphore::new(MAX_CUSTOMERS)),
+            operators: Arc::new(Semaphore::new(MAX_OPERATORS)),
+            per_account,
+            accounts: Arc::default(),
             shutdown,
         }
     }
 
+    /// Permission for a stream of an operator.
+    pub(crate) fn for_operator(&self) -> Result<StreamPermit, Problem> {
+        Ok(StreamPermit {
+            _total: permit(&self.operators)?,
+            account: None,
+        })
+    }
+
+    /// Permission for a stream of a customer; without an account only the total is limited.
+    pub(crate) fn for_customer(&self, account: Option<AccountId>) -> Result<StreamPermit, Problem> {
+        let total = permit(&self.customers)?;
+        if let Some(account) = account {
+            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = accounts.entry(account).or_default();
+            if *open >= self.per_account.get() {
+                return Err(Problem::rate_limited(RETRY_AFTER));
+            }
+            *open += 1;
+        }
+        Ok(StreamPermit {
+            _total: total,
+            account: account.map(|account| (account, Arc::clone(&self.accounts))),
+        })
+    }
+
     /// A stream of the events that `poll` returns, which receives the state of its previous
-    /// call. It is called again at once after an event and after `interval` without one.
+    /// call. It is called again at once after an event and after `interval` without one. The
+    /// stream ends when the credentials of the client expire, and earlier after [`MAX_AGE`].
     pub(crate) fn open<S, F>(
         &self,
+        permit: StreamPermit,
+        expires_at: Option<Timestamp>,
         interval: Duration,
         state: S,
         poll: impl Fn(S) -> F + Send + 'static,
-    ) -> Result<Response, Problem>
+    ) -> Response
     where
         S: Send + 'static,
         F: Future<Output = (S, Polled)> + Send + 'static,
     {
-        let permit = Arc::clone(&self.permits)
-            .try_acquire_owned()
-            .map_err(|_| Problem::unavailable("Too many event streams are open."))?;
-        let ends_at = self.clock.monotonic() + MAX_AGE;
+        let left = expires_at.map(|at| at.since(self.clock.now()));
+        let ends_at = self.clock.monotonic() + left.unwrap_or(MAX_AGE).min(MAX_AGE);
         let Self {
             clock, shutdown, ..
         } = self.clone();
@@ -68,14 +137,20 @@ impl EventStreams {
                         if let Some(event) = polled.continue_value()? {
                             return Some((Ok::<_, Infallible>(event), (state, poll, permit)));
                         }
-                        let wait = clock.sleep(interval);
+                        let left = ends_at.saturating_sub(clock.monotonic());
+                        let wait = clock.sleep(interval.min(left));
                         shutdown.run_until_cancelled(wait).await?;
                     }
                     None
                 }
             });
-        Ok(Sse::new(stream)
+        Sse::new(stream)
             .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
-            .into_response())
+            .into_response()
     }
+}
+
+fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
+    let permit = Arc::clone(permits).try_acquire_owned();
+    permit.map_err(|_| Problem::unavailable("Too many event streams are open."))
 }

@@ -18,7 +18,9 @@ mod request;
 mod router;
 mod time;
 
-pub use config::{Config, Links, OpsAccess, PortalArgs, TokenKeys};
+pub use config::{
+    Config, LimitArgs, Limits, Links, OpsAccess, PortalArgs, ProxyNames, Rate, TokenKeys,
+};
 pub use openapi::openapi;
 pub use ports::Ports;
 pub use router::router;

@@ -28,7 +28,7 @@ impl Modify for Token {
             .scheme(HttpAuthScheme::Bearer)
             .bearer_format("JWT")
             .description(Some(
-                "From the customers' identity provider, with the claims exp and account_id",
+                "From the customers' identity provider, with the claims exp and account_id. The claim scope limits it to orders:read, orders:write and orders:price, the claim order_id to reading one order",
             ))
             .build();
         document

@@ -22,8 +22,13 @@ const BODY_LIMIT: usize = 64 * 1024;
 /// runtime.
 pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Router {
     let clock = Arc::clone(&ports.clock);
-    let streams = EventStreams::new(Arc::clone(&clock), shutdown);
+    let streams = EventStreams::new(Arc::clone(&clock), config.limits.streams, shutdown);
     let is_open = matches!(config.keys, TokenKeys::Nobody);
+    if matches!(config.keys, TokenKeys::Jwks(_)) && config.audience.is_none() {
+        tracing::warn!(
+            "PORTAL_JWT_AUDIENCE is not set: tokens that the identity provider issued for other services are accepted. Set PORTAL_JWT_AUDIENCE"
+        );
+    }
     let mut routes = Router::new()
         .merge(customer::routes(Customers::new(
             &ports,

@@ -22,7 +22,8 @@ pub(super) async fn follow(
 ) -> Result<Response, Problem> {
     state.for_api(&headers)?;
     let streams = state.streams.clone();
-    streams.open(POLL_INTERVAL, None, move |known| {
+    let permit = streams.for_operator()?;
+    let stream = streams.open(permit, None, POLL_INTERVAL, None, move |known| {
         let state = Arc::clone(&state);
         async move {
             match fingerprint(&state).await {
@@ -34,7 +35,8 @@ pub(super) async fn follow(
                 _ => (known, ControlFlow::Continue(None)),
             }
         }
-    })
+    });
+    Ok(stream)
 }
 
 /// A value that differs whenever a screen would.

@@ -1,52 +1,119 @@
 //! Verification of customer tokens.
 
-use domain::id::AccountId;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::id::{AccountId, OrderId};
 use domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 use settings::Secret;
 
 use super::jwks::{Jwks, KeyError};
+use super::scopes::{ScopeClaim, Scopes};
 
-/// The cookie of the customer page.
-pub(crate) const COOKIE_NAME: &str = "portal_token";
+/// The cookie of the customer page. Browsers accept the prefix only from an encrypted
+/// connection to this very host.
+pub(crate) const fn cookie_name(secure: bool) -> &'static str {
+    match secure {
+        true => "__Host-portal_token",
+        false => "portal_token",
+    }
+}
 
 /// The caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Customer {
-    /// The customer with this account.
-    Account(AccountId),
-    /// Anyone, on a loopback listener without authentication.
-    Anybody,
+pub(crate) struct Customer {
+    /// The caller's account; `None` for anyone, on a loopback listener without authentication.
+    pub(crate) account: Option<AccountId>,
+    /// The only order that the token is for, if it names one.
+    order: Option<OrderId>,
+    pub(crate) scopes: Scopes,
+    /// When the token expires; `None` for never, or further in the future than can be counted.
+    pub(crate) expires_at: Option<Timestamp>,
 }
 
 impl Customer {
+    const ANYBODY: Self = Self {
+        account: None,
+        order: None,
+        scopes: Scopes::ALL,
+        expires_at: None,
+    };
+
     /// Whether orders of this account belong to the customer.
     pub(crate) fn owns(self, account: AccountId) -> bool {
-        match self {
-            Self::Account(own) => own == account,
-            Self::Anybody => true,
-        }
+        self.account.is_none_or(|own| own == account)
+    }
+
+    /// Whether the token is for this order, among others or alone.
+    pub(crate) fn may_see(self, order: OrderId) -> bool {
+        self.order.is_none_or(|only| only == order)
+    }
+
+    /// Whether the token is for new orders.
+    pub(crate) fn may_create(self) -> bool {
+        self.scopes.write && self.order.is_none()
     }
 }
 
 /// Why a request is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Denial {
-    /// No valid token.
-    Token,
+    /// No token.
+    NoToken,
+    /// Not a token.
+    Malformed,
+    /// It names extensions that must be understood.
+    CriticalHeader,
+    /// Not the algorithm of the keys.
+    Algorithm,
+    /// No such key.
+    UnknownKey,
+    /// The signature, the audience or the issuer is wrong, or a claim is missing.
+    Invalid,
+    /// Expired, or not valid yet.
+    Expired,
+    /// A claim is malformed.
+    Claims,
     /// The verification keys are not available.
     NoKeys,
+}
+
+impl Denial {
+    /// The reason in logs, which callers are not told.
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Self::NoToken => "no token",
+            Self::Malformed => "not a token",
+            Self::CriticalHeader => "crit header",
+            Self::Algorithm => "wrong algorithm",
+            Self::UnknownKey => "unknown key id",
+            Self::Invalid => "wrong signature, audience, issuer or a missing claim",
+            Self::Expired => "expired or not valid yet",
+            Self::Claims => "malformed account_id or order_id",
+            Self::NoKeys => "no verification keys",
+        }
+    }
+}
+
+impl From<KeyError> for Denial {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Unknown => Self::UnknownKey,
+            KeyError::Unavailable => Self::NoKeys,
+        }
+    }
 }
 
 /// How tokens are verified.
 pub(crate) enum Keys {
     /// Not at all.
     Nobody,
-    /// HS256 with this secret.
-    Secret(Secret),
+    /// HS256 with one of these secrets.
+    Secrets(Vec<Secret>),
     /// RS256 or ES256 with the keys of an identity provider.
-    Jwks(Jwks),
+    Jwks(Arc<Jwks>),
 }
 
 /// Verifies tokens.
@@ -62,6 +129,10 @@ struct Claims {
     #[serde(default)]
     nbf: Option<f64>,
     account_id: String,
+    #[serde(default)]
+    scope: Option<ScopeClaim>,
+    #[serde(default)]
+    order_id: Option<String>,
 }
 
 impl Tokens {
@@ -72,35 +143,44 @@ impl Tokens {
         now: Timestamp,
     ) -> Result<Customer, Denial> {
         if matches!(self.keys, Keys::Nobody) {
-            return Ok(Customer::Anybody);
+            return Ok(Customer::ANYBODY);
         }
-        let token = token.ok_or(Denial::Token)?;
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Denial::Token)?;
+        let token = token.ok_or(Denial::NoToken)?;
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Denial::Malformed)?;
+        // Extensions that must be understood (RFC 7515, 4.1.11) are not.
+        if header.crit.is_some() {
+            return Err(Denial::CriticalHeader);
+        }
         // The key decides on the algorithm, never the token.
-        let key = match &self.keys {
-            Keys::Nobody => return Ok(Customer::Anybody),
-            Keys::Secret(secret) if header.alg == Algorithm::HS256 => {
-                DecodingKey::from_secret(secret.expose().as_bytes())
+        let keys = match &self.keys {
+            Keys::Secrets(secrets) if header.alg == Algorithm::HS256 => secrets
+                .iter()
+                .map(|secret| DecodingKey::from_secret(secret.expose().as_bytes()))
+                .collect(),
+            Keys::Jwks(jwks) if matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) => {
+                let key = jwks.key(header.kid.as_deref(), header.alg).await;
+                vec![key.map_err(Denial::from)?]
             }
-            Keys::Jwks(jwks) if matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) => jwks
-                .key(header.kid.as_deref(), header.alg)
-                .await
-                .map_err(|refused| match refused {
-                    KeyError::Unknown => Denial::Token,
-                    KeyError::Unreachable => Denial::NoKeys,
-                })?,
-            Keys::Secret(_) | Keys::Jwks(_) => return Err(Denial::Token),
+            Keys::Nobody | Keys::Secrets(_) | Keys::Jwks(_) => return Err(Denial::Algorithm),
         };
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.validation(header.alg))
-            .map_err(|_| Denial::Token)?
-            .claims;
-        let now = now.as_millis() as f64 / 1000.0;
-        let is_valid_now = claims.exp > now && claims.nbf.is_none_or(|from| from <= now + 60.0);
-        if !is_valid_now {
-            return Err(Denial::Token);
+        let validation = self.validation(header.alg);
+        let decoded = keys
+            .iter()
+            .find_map(|key| jsonwebtoken::decode::<Claims>(token, key, &validation).ok());
+        let claims = decoded.ok_or(Denial::Invalid)?.claims;
+        let now_seconds = now.as_millis() as f64 / 1000.0;
+        if claims.exp <= now_seconds || claims.nbf.is_some_and(|from| from > now_seconds + 60.0) {
+            return Err(Denial::Expired);
         }
-        let account = AccountId::parse(&claims.account_id).map_err(|_| Denial::Token)?;
-        Ok(Customer::Account(account))
+        let account = AccountId::parse(&claims.account_id).map_err(|_| Denial::Claims)?;
+        let order = claims.order_id.as_deref().map(OrderId::parse);
+        let lifetime = Duration::try_from_secs_f64(claims.exp - now_seconds);
+        Ok(Customer {
+            account: Some(account),
+            order: order.transpose().map_err(|_| Denial::Claims)?,
+            scopes: Scopes::of(claims.scope.as_ref()),
+            expires_at: lifetime.ok().map(|lifetime| now + lifetime),
+        })
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {

@@ -55,7 +55,8 @@ struct Item {
     // Raw: binary floats would change the numbers.
     #[schema(value_type = u32, minimum = 1)]
     quantity: Box<RawValue>,
-    /// The price book's by default.
+    /// The price book's by default. Accepted only where the portal permits it
+    /// (PORTAL_ACCEPT_PRICES), from tokens with the scope `orders:price`.
     #[schema(value_type = Option<f64>, minimum = 0)]
     unit_price: Option<Box<RawValue>>,
     /// The product's by default: `onetime`, `monthly`, `quarterly`, `semiannually`,
@@ -79,7 +80,7 @@ struct Item {
         (status = 200, description = "Created before with this key", body = OrderBody, headers(("Location" = String))),
         (status = 400, description = "No key, or invalid JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "Another account than the token's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "Another account than the token's, or a token that cannot create orders", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "The key was used for another order", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not application/json", body = ProblemBody, content_type = "application/problem+json"),
@@ -93,8 +94,7 @@ pub(crate) async fn create(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    // Never by cookie: another site could make the browser send it.
-    let customer = state.by_bearer(&headers).await?;
+    let customer = state.creator(&headers).await?;
     let body = body.map_err(|rejection| {
         Problem::new(rejection.status(), "The body is too large or incomplete.")
     })?;
@@ -111,10 +111,14 @@ pub(crate) async fn create(
     }
     let key = header(IDEMPOTENCY_KEY);
     let request = parse(customer, key, &body, state.clock.now())?;
-    state
-        .rate_limit
-        .check(request.account)
-        .map_err(Problem::rate_limited)?;
+    let priced = request.items.iter().any(|item| item.unit_price.is_some());
+    if priced && !(state.accept_prices && customer.scopes.price) {
+        return Err(Problem::invalid(
+            "unitPrice is not accepted: the price book decides. Send the items without it.",
+        ));
+    }
+    let limited = state.order_limit.check(Some(request.account));
+    limited.map_err(Problem::rate_limited)?;
     let _permit = tokio::time::timeout(MAX_WAIT, state.creating.acquire())
         .await
         .map_err(|_| Problem::rate_limited(MAX_WAIT))?;
@@ -142,6 +146,7 @@ pub(crate) async fn create(
         }
     };
     let id = order.id;
+    tracing::info!(order = %id, account = %request.account, key = %request.key, new = status == StatusCode::CREATED, "order placed");
     state.statuses.insert(*order).await;
     let view = state.order_of(customer, id).await?;
     let location = format!("/api/orders/{id}");
@@ -174,15 +179,15 @@ fn parse(
         .account_id
         .map(|text| AccountId::parse(&text).map_err(|error| Problem::invalid(error.to_string())))
         .transpose()?;
-    let account = match (customer, named) {
-        (Customer::Account(own), Some(named)) if own != named => {
+    let account = match (customer.account, named) {
+        (Some(own), Some(named)) if own != named => {
             return Err(Problem::forbidden(
                 "Orders can be created for the token's own account only.",
             ));
         }
-        (Customer::Account(own), _) => own,
-        (Customer::Anybody, Some(named)) => named,
-        (Customer::Anybody, None) => return Err(Problem::invalid("accountId is required.")),
+        (Some(own), _) => own,
+        (None, Some(named)) => named,
+        (None, None) => return Err(Problem::invalid("accountId is required.")),
     };
     if body.items.is_empty() || body.items.len() > MAX_PLACED_ITEMS {
         return Err(Problem::invalid(format!(

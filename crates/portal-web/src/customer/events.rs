@@ -34,7 +34,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
         (status = 200, description = "Events", body = OrderBody, content_type = "text/event-stream"),
         (status = 400, description = "Not an order id", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks the scope orders:read", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "Unknown, or another customer's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests, or event streams", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The status is not available at the moment", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -43,14 +45,18 @@ pub(crate) async fn follow(
     Path(order): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let customer = state.by_any(&headers).await?;
+    let customer = state.reader(&headers).await?;
     let order = order_id(&order)?;
     state.order_of(customer, order).await?;
     let streams = state.streams.clone();
-    streams.open(POLL_INTERVAL, None, move |last| {
-        let state = Arc::clone(&state);
-        async move { poll(&state, customer, order, last).await }
-    })
+    let permit = streams.for_customer(customer.account)?;
+    let expires_at = customer.expires_at;
+    Ok(
+        streams.open(permit, expires_at, POLL_INTERVAL, None, move |last| {
+            let state = Arc::clone(&state);
+            async move { poll(&state, customer, order, last).await }
+        }),
+    )
 }
 
 async fn poll(

@@ -7,6 +7,7 @@ mod jwks;
 pub(crate) mod orders;
 mod page;
 mod rate_limit;
+mod scopes;
 mod state;
 mod status;
 mod status_cache;

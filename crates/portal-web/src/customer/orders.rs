@@ -104,7 +104,9 @@ const fn retry_after(status: Status) -> Option<Duration> {
         (status = 304, description = "Unchanged since that ETag"),
         (status = 400, description = "Not an order id", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No valid token", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token lacks the scope orders:read", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "Unknown, or another customer's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests", body = ProblemBody, content_type = "application/problem+json"),
         (status = 503, description = "The status is not available at the moment", body = ProblemBody, content_type = "application/problem+json"),
     ),
 )]
@@ -113,7 +115,7 @@ pub(crate) async fn show(
     Path(order): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let customer = state.by_any(&headers).await?;
+    let customer = state.reader(&headers).await?;
     let view = state.order_of(customer, order_id(&order)?).await?;
     let tag = etag(&view);
     let known = headers

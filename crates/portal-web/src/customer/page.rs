@@ -15,7 +15,7 @@ use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use serde::Deserialize;
 
-use super::auth::COOKIE_NAME;
+use super::auth::cookie_name;
 use super::orders::FAILED;
 use super::state::Customers;
 use super::status::{Status, View};
@@ -117,6 +117,7 @@ fn error_page(problem: &Problem) -> Response {
     let title = match problem.status() {
         StatusCode::UNAUTHORIZED => "Please sign in",
         StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => "Order not found",
+        StatusCode::TOO_MANY_REQUESTS => "One moment, please",
         _ => "Not available right now",
     };
     let text = match problem.status() {
@@ -152,9 +153,13 @@ async fn respond(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     if let Some(token) = token {
-        state.authenticate(Some(token)).await?;
+        let customer = state.reader_by(Some(token)).await?;
         let order = order_id(order)?;
-        let cookie = Cookie::build((COOKIE_NAME, token.to_owned()))
+        if !customer.may_see(order) {
+            return Err(Problem::no_such_order());
+        }
+        let name = cookie_name(state.secure_cookies);
+        let cookie = Cookie::build((name, token.to_owned()))
             .path("/")
             .http_only(true)
             .same_site(SameSite::Strict)
@@ -167,7 +172,7 @@ async fn respond(
         };
         return Ok((CookieJar::new().add(cookie), render(&page)).into_response());
     }
-    let customer = state.by_any(headers).await?;
+    let customer = state.reader(headers).await?;
     let view = state.order_of(customer, order_id(order)?).await?;
     Ok(order_page(&view))
 }

@@ -1,19 +1,16 @@
-//! Limit on the orders that one account creates.
+//! Limits on what accounts do, within this process.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::id::AccountId;
 use domain::ports::Clock;
+use governor::RateLimiter;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DefaultKeyedStateStore;
-use governor::{Quota, RateLimiter};
 
-/// Orders in one burst.
-const BURST: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
-/// Sustained rate.
-const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+use crate::config::Rate;
+
 /// Accounts that are tracked before idle ones are dropped.
 const MAX_ACCOUNTS: usize = 10_000;
 
@@ -36,27 +33,30 @@ type Limiter = RateLimiter<
     NoOpMiddleware<Duration>,
 >;
 
-/// Rate limits by account, within this process.
-pub(super) struct OrderRateLimit {
+/// A limit on each account's requests of one kind.
+pub(super) struct AccountLimit {
     limiter: Limiter,
     clock: Arc<dyn Clock>,
 }
 
-impl OrderRateLimit {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let quota = Quota::per_second(PER_SECOND).allow_burst(BURST);
+impl AccountLimit {
+    pub(super) fn new(rate: Rate, clock: Arc<dyn Clock>) -> Self {
         let limiter_clock = MonotonicClock(Arc::clone(&clock));
+        let accounts = DefaultKeyedStateStore::default();
         Self {
-            limiter: RateLimiter::new(quota, DefaultKeyedStateStore::default(), limiter_clock),
+            limiter: RateLimiter::new(rate.quota(), accounts, limiter_clock),
             clock,
         }
     }
 
-    /// Counts an order of this account.
+    /// Counts a request of this account; without an account there is no limit.
     ///
     /// # Errors
     /// The limit is reached; how long to wait.
-    pub(super) fn check(&self, account: AccountId) -> Result<(), Duration> {
+    pub(super) fn check(&self, account: Option<AccountId>) -> Result<(), Duration> {
+        let Some(account) = account else {
+            return Ok(());
+        };
         if self.limiter.len() > MAX_ACCOUNTS {
             self.limiter.retain_recent();
         }
@@ -73,14 +73,15 @@ mod tests {
     #[test]
     fn rate_limit_is_per_account() {
         let clock = Arc::new(FakeClock::default());
-        let limit = OrderRateLimit::new(clock.clone());
-        let [busy, idle] = ["001000000000001", "001000000000002"]
-            .map(|account| AccountId::parse(account).unwrap());
-        for _ in 0..BURST.get() {
+        let limit = AccountLimit::new(Rate::parse("600/m").unwrap(), clock.clone());
+        let [busy, idle] =
+            ["001000000000001", "001000000000002"].map(|account| AccountId::parse(account).ok());
+        for _ in 0..600 {
             assert_eq!(limit.check(busy), Ok(()));
         }
         assert_eq!(limit.check(busy), Err(Duration::from_millis(100)));
         assert_eq!(limit.check(idle), Ok(()));
+        assert_eq!(limit.check(None), Ok(()));
         clock.advance(Duration::from_millis(100));
         assert_eq!(limit.check(busy), Ok(()));
     }

@@ -9,9 +9,9 @@ use domain::id::OrderId;
 use domain::ports::{Clock, CustomerOrders};
 use tokio::sync::Semaphore;
 
-use super::auth::{COOKIE_NAME, Customer, Denial, Keys, Tokens};
+use super::auth::{Customer, Denial, Keys, Tokens, cookie_name};
 use super::jwks::Jwks;
-use super::rate_limit::OrderRateLimit;
+use super::rate_limit::AccountLimit;
 use super::status::View;
 use super::status_cache::{StatusCache, Unavailable};
 use crate::config::{Config, TokenKeys};
@@ -29,7 +29,9 @@ pub(crate) struct Customers {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) statuses: Arc<StatusCache>,
     pub(super) creating: Semaphore,
-    pub(super) rate_limit: OrderRateLimit,
+    pub(super) order_limit: AccountLimit,
+    read_limit: AccountLimit,
+    pub(super) accept_prices: bool,
     pub(super) streams: EventStreams,
     pub(super) secure_cookies: bool,
     tokens: Tokens,
@@ -40,7 +42,9 @@ impl Customers {
         let clock = || Arc::clone(&ports.clock);
         let keys = match &config.keys {
             TokenKeys::Nobody => Keys::Nobody,
-            TokenKeys::Secret(secret) => Keys::Secret(secret.clone()),
+            TokenKeys::Secret { current, previous } => {
+                Keys::Secrets(std::iter::once(current).chain(previous).cloned().collect())
+            }
             TokenKeys::Jwks(url) => Keys::Jwks(Jwks::new(ports.http.clone(), url.clone(), clock())),
         };
         let views = Arc::clone(&ports.orders);
@@ -49,7 +53,9 @@ impl Customers {
             clock: clock(),
             statuses: StatusCache::new(Arc::clone(&ports.customers), views, clock()),
             creating: Semaphore::new(MAX_CREATING),
-            rate_limit: OrderRateLimit::new(clock()),
+            order_limit: AccountLimit::new(config.limits.orders, clock()),
+            read_limit: AccountLimit::new(config.limits.reads, clock()),
+            accept_prices: config.accept_prices,
             streams,
             secure_cookies: config.secure_cookies,
             tokens: Tokens {
@@ -60,32 +66,60 @@ impl Customers {
         }
     }
 
-    /// The customer by the `Authorization` header.
-    pub(super) async fn by_bearer(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
-        self.authenticate(bearer(headers)).await
+    /// The customer who creates orders, by the `Authorization` header. Never by cookie: another
+    /// site could make the browser send it.
+    pub(super) async fn creator(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
+        let customer = self.authenticate(bearer(headers)).await?;
+        match customer.may_create() {
+            true => Ok(customer),
+            false => Err(Problem::forbidden(
+                "This token cannot create orders: it lacks the scope orders:write, or is for one order.",
+            )),
+        }
     }
 
-    /// The customer by the `Authorization` header or the page's cookie; for reads only.
-    pub(super) async fn by_any(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
+    /// The customer who reads, by the `Authorization` header or the page's cookie.
+    pub(super) async fn reader(&self, headers: &HeaderMap) -> Result<Customer, Problem> {
         let jar = CookieJar::from_headers(headers);
-        let cookie = || jar.get(COOKIE_NAME).map(Cookie::value);
-        self.authenticate(bearer(headers).or_else(cookie)).await
+        let cookie = || jar.get(cookie_name(self.secure_cookies)).map(Cookie::value);
+        self.reader_by(bearer(headers).or_else(cookie)).await
     }
 
-    pub(super) async fn authenticate(&self, token: Option<&str>) -> Result<Customer, Problem> {
+    /// The customer who reads with this token; counts as a read.
+    pub(super) async fn reader_by(&self, token: Option<&str>) -> Result<Customer, Problem> {
+        let customer = self.authenticate(token).await?;
+        if !customer.scopes.read {
+            return Err(Problem::forbidden(
+                "This token cannot read orders: it lacks the scope orders:read.",
+            ));
+        }
+        let limited = self.read_limit.check(customer.account);
+        limited.map_err(Problem::rate_limited)?;
+        Ok(customer)
+    }
+
+    async fn authenticate(&self, token: Option<&str>) -> Result<Customer, Problem> {
         let customer = self.tokens.customer(token, self.clock.now()).await;
-        customer.map_err(|denial| match denial {
-            Denial::Token => Problem::unauthorized(),
-            Denial::NoKeys => Problem::unavailable("Tokens cannot be verified at the moment."),
+        customer.map_err(|denial| {
+            if denial != Denial::NoToken {
+                tracing::info!(reason = denial.reason(), "token refused");
+            }
+            match denial {
+                Denial::NoKeys => Problem::unavailable("Tokens cannot be verified at the moment."),
+                _ => Problem::unauthorized(),
+            }
         })
     }
 
-    /// The order, if it belongs to this customer.
+    /// The order, if it belongs to this customer and the token is for it.
     pub(super) async fn order_of(
         &self,
         customer: Customer,
         order: OrderId,
     ) -> Result<View, Problem> {
+        if !customer.may_see(order) {
+            return Err(Problem::no_such_order());
+        }
         let view = self.statuses.get(order).await?;
         view.filter(|view| customer.owns(view.account))
             .ok_or_else(Problem::no_such_order)

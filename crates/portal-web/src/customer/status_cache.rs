@@ -19,6 +19,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::status::{CrmSnapshot, View, view};
 
 const CRM_TTL: Duration = Duration::from_secs(30);
+/// An id that Salesforce does not know is not looked up again for this long.
+const UNKNOWN_TTL: Duration = Duration::from_secs(60);
 /// After a failed call Salesforce is not called for this long.
 const CRM_BACKOFF: Duration = Duration::from_secs(5);
 const STORE_TTL: Duration = Duration::from_secs(1);
@@ -141,7 +143,7 @@ impl StatusCache {
     }
 
     async fn refresh_crm(&self, order: OrderId, status: &mut CachedStatus) {
-        if !self.is_due(status.crm_read_at, CRM_TTL) {
+        if !self.is_crm_due(status) {
             return;
         }
         let read_at = self.clock.now();
@@ -179,8 +181,16 @@ impl StatusCache {
     }
 
     fn is_fresh(&self, status: &CachedStatus) -> bool {
-        !self.is_due(status.crm_read_at, CRM_TTL)
+        !self.is_crm_due(status)
             && (status.snapshot.is_none() || !self.is_due(status.store_read_at, STORE_TTL))
+    }
+
+    fn is_crm_due(&self, status: &CachedStatus) -> bool {
+        let ttl = match status.snapshot {
+            Some(_) => CRM_TTL,
+            None => UNKNOWN_TTL,
+        };
+        self.is_due(status.crm_read_at, ttl)
     }
 
     fn is_due(&self, read_at: Option<Duration>, ttl: Duration) -> bool {

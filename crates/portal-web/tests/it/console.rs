@@ -11,18 +11,18 @@ use domain::ports::{
     JobQueue, LeaderElection, Leadership, Notified, ProcessRegistry, ProcessReport, Setting,
 };
 use domain::time::Timestamp;
-use portal_web::{OpsAccess, TokenKeys};
+use portal_web::OpsAccess;
 use settings::Secret;
 use std::time::Duration;
 use testkit::{Written, new_job, order_id, owner};
 
-use crate::test_env::{OWN, Response, SECRET, TestEnv, config};
+use crate::test_env::{OWN, Response, TestEnv, config, secret};
 
 const TOKEN: &str = "the operators' token";
 const VIEWER: &str = "the viewers' token";
 
 fn console_env() -> TestEnv {
-    let mut config = config(TokenKeys::Secret(Secret::new(SECRET)));
+    let mut config = config(secret());
     config.ops = OpsAccess::Tokens {
         operator: Secret::new(TOKEN),
         viewer: Some(Secret::new(VIEWER)),

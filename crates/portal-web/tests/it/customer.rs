@@ -11,7 +11,7 @@ use crate::test_env::{OWN, TestEnv};
 
 fn body(quantity: u32) -> String {
     json!({"items": [{"pricebookEntryId": "01u000000000001", "quantity": quantity,
-        "unitPrice": 9.50, "billingCycle": "monthly"}]})
+        "billingCycle": "monthly"}]})
     .to_string()
 }
 

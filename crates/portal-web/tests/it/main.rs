@@ -4,5 +4,9 @@
 mod console;
 mod customer;
 mod denials;
+mod jwks;
+mod limits;
+mod logs;
 mod openapi;
+mod scopes;
 mod test_env;

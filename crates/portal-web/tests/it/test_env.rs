@@ -9,7 +9,7 @@ use domain::id::{AccountId, OrderId};
 use domain::order::{ActivationStatus, BusinessStatus, CustomerOrder};
 use domain::ports::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use portal_web::{Config, Links, OpsAccess, Ports, TokenKeys, router};
+use portal_web::{Config, Limits, Links, OpsAccess, Ports, TokenKeys, router};
 use serde_json::{Value, json};
 use settings::{Endpoint, Secret};
 use testkit::{FakeClock, FakeCrm, FakeEntropy, MemoryStore, channel, order_id};
@@ -46,13 +46,24 @@ impl Response {
     }
 }
 
+pub(crate) fn secret() -> TokenKeys {
+    TokenKeys::Secret {
+        current: Secret::new(SECRET),
+        previous: None,
+    }
+}
+
 pub(crate) fn config(keys: TokenKeys) -> Config {
     Config {
         keys,
         audience: Some("shop".to_owned()),
         issuer: None,
         ops: OpsAccess::Off,
+        proxy_names: None,
         secure_cookies: true,
+        accept_prices: false,
+        limits: Limits::default(),
+        cors_origins: Vec::new(),
         links: Links {
             salesforce: Endpoint::parse("X", "https://acme.my.salesforce.com").ok(),
             whmcs_admin: Endpoint::parse("X", "https://billing.example/admin").ok(),
@@ -62,7 +73,7 @@ pub(crate) fn config(keys: TokenKeys) -> Config {
 
 impl TestEnv {
     pub(crate) fn new() -> Self {
-        Self::with(config(TokenKeys::Secret(Secret::new(SECRET))))
+        Self::with(config(secret()))
     }
 
     pub(crate) fn with(config: Config) -> Self {
@@ -100,7 +111,15 @@ impl TestEnv {
     }
 
     pub(crate) fn put(&self, account: &str, activation: ActivationStatus) -> OrderId {
-        let id = order_id(1);
+        self.put_as(order_id(1), account, activation)
+    }
+
+    pub(crate) fn put_as(
+        &self,
+        id: OrderId,
+        account: &str,
+        activation: ActivationStatus,
+    ) -> OrderId {
         self.crm.put_customer(CustomerOrder {
             id,
             account: AccountId::parse(account).unwrap(),
@@ -110,6 +129,13 @@ impl TestEnv {
             updated_at: self.clock.now(),
         });
         id
+    }
+
+    /// A response whose body is left open.
+    pub(crate) async fn open(&self, path: &str, token: &str) -> axum::response::Response {
+        let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::empty()).unwrap();
+        self.routes.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Response {
