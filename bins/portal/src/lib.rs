@@ -93,6 +93,7 @@ async fn serve_with(
     };
     let ports = Ports {
         customers: Arc::clone(&salesforce.crm) as _,
+        allowance: Arc::clone(&salesforce.crm) as _,
         retries: Arc::clone(&salesforce.crm) as _,
         orders: store.clone(),
         events: store.clone(),

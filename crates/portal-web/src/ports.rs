@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use domain::key::Channel;
 use domain::ports::{
-    AdminCommands, AlertStore, Clock, CustomerOrders, Entropy, EventViews, OrderViews,
-    ProcessRegistry, RetryRequests, Statistics,
+    AdminCommands, AlertStore, ApiAllowance, Clock, CustomerOrders, Entropy, EventViews,
+    OrderViews, ProcessRegistry, RetryRequests, Statistics,
 };
 
 /// Adapters that the portal calls.
@@ -13,6 +13,8 @@ use domain::ports::{
 pub struct Ports {
     /// Customers' orders in Salesforce.
     pub customers: Arc<dyn CustomerOrders>,
+    /// How many API calls Salesforce has left.
+    pub allowance: Arc<dyn ApiAllowance>,
     /// Retries in Salesforce.
     pub retries: Arc<dyn RetryRequests>,
     /// Orders and jobs.

@@ -3,49 +3,60 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use domain::ports::ReportedAllowance;
 use reqwest::header::HeaderMap;
 use tokio::time::Instant;
 
-/// Below this share, deferrable calls are not made.
-const SCARCE: f64 = 0.1;
 /// How long a value is used; then one call may refresh it.
 const BELIEVED: Duration = Duration::from_secs(3600);
 
 /// The last value reported by Salesforce.
 #[derive(Debug, Default)]
-pub(crate) struct Allowance(Mutex<Option<(f64, Instant)>>);
+pub(crate) struct Allowance(Mutex<Option<(ReportedAllowance, Instant)>>);
 
 impl Allowance {
     /// Records an answer's `Sforce-Limit-Info`.
     pub(crate) fn note(&self, headers: &HeaderMap) {
-        let remaining = headers
+        let info = headers
             .get("Sforce-Limit-Info")
             .and_then(|value| value.to_str().ok())
-            .and_then(remaining_ratio);
-        let Some(ratio) = remaining else {
+            .and_then(parse);
+        let Some(info) = info else {
             return;
         };
         metrics::gauge!("orderbridge_salesforce_api_remaining_ratio", "limit" => "daily")
-            .set(ratio);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((ratio, Instant::now()));
+            .set(remaining_ratio(info));
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((info, Instant::now()));
+    }
+
+    /// The last value, unless it is too old.
+    pub(crate) fn reported(&self) -> Option<ReportedAllowance> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (info, at) = last?;
+        (at.elapsed() < BELIEVED).then_some(info)
     }
 
     /// The remaining share, from 0 to 1, when it is so low that it is reserved for running jobs.
     pub(crate) fn scarce(&self) -> Option<f64> {
-        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (ratio, at) = last?;
-        (ratio < SCARCE && at.elapsed() < BELIEVED).then_some(ratio)
+        let reported = self.reported();
+        reported
+            .filter(ReportedAllowance::is_low)
+            .map(remaining_ratio)
     }
 }
 
-/// Parses the remaining share from `api-usage=18/5000; per-app-api-usage=…`.
-fn remaining_ratio(info: &str) -> Option<f64> {
+/// Parses `api-usage=18/5000; per-app-api-usage=…`.
+fn parse(info: &str) -> Option<ReportedAllowance> {
     let (used, limit) = info
         .split(';')
         .find_map(|part| part.trim().strip_prefix("api-usage="))?
         .split_once('/')?;
-    let (used, limit): (f64, f64) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
-    (limit > 0.0).then(|| ((limit - used) / limit).clamp(0.0, 1.0))
+    let (used, limit) = (used.trim().parse().ok()?, limit.trim().parse().ok()?);
+    (limit > 0).then_some(ReportedAllowance { used, limit })
+}
+
+fn remaining_ratio(info: ReportedAllowance) -> f64 {
+    info.limit.saturating_sub(info.used) as f64 / info.limit as f64
 }
 
 #[cfg(test)]
@@ -54,12 +65,12 @@ mod tests {
 
     #[test]
     fn remaining_calls_are_parsed_from_header() {
-        assert_eq!(
-            remaining_ratio("api-usage=50/200; per-app-api-usage=17/250(appName=x)"),
-            Some(0.75)
-        );
-        assert_eq!(remaining_ratio("per-app-api-usage=17/250"), None);
-        assert_eq!(remaining_ratio("api-usage=a/b"), None);
+        let info = parse("api-usage=50/200; per-app-api-usage=17/250(appName=x)").unwrap();
+        assert_eq!((info.used, info.limit), (50, 200));
+        assert_eq!(remaining_ratio(info), 0.75);
+        for text in ["per-app-api-usage=17/250", "api-usage=a/b", "api-usage=1/0"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

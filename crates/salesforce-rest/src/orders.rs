@@ -12,7 +12,8 @@ use domain::order::{
     PlaceRequest, Placed, Product, Report, RetryAnswer,
 };
 use domain::ports::{
-    CallError, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer, RetryRequests,
+    ApiAllowance, CallError, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer,
+    ReportedAllowance, RetryRequests,
 };
 use outbound::Roots;
 use salesforce_auth::TokenManager;
@@ -394,6 +395,12 @@ impl CustomerOrders for RestOrders {
 
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
         Ok(self.read_customer_orders(orders).await?)
+    }
+}
+
+impl ApiAllowance for RestOrders {
+    fn reported(&self) -> Option<ReportedAllowance> {
+        self.client.allowance.reported()
     }
 }
 

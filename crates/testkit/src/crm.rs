@@ -12,8 +12,8 @@ use domain::order::{
     PlaceRequest, Placed, Report, RetryAnswer,
 };
 use domain::ports::{
-    CallError, Clock, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer,
-    RetryRequests,
+    ApiAllowance, CallError, Clock, CrmOrders, CustomerOrders, Pending, PendingActivations,
+    ReportAnswer, ReportedAllowance, RetryRequests,
 };
 use domain::time::Timestamp;
 
@@ -56,6 +56,7 @@ struct CrmState {
     away: bool,
     lost_replies: u32,
     later_stamp: bool,
+    allowance: Option<ReportedAllowance>,
 }
 
 impl FakeCrm {
@@ -124,6 +125,11 @@ impl FakeCrm {
     /// with the time of the read is written.
     pub fn compare_with_later_stamp(&self) {
         self.state().later_stamp = true;
+    }
+
+    /// Reports this many used and granted API calls.
+    pub fn set_allowance(&self, used: u64, limit: u64) {
+        self.state().allowance = Some(ReportedAllowance { used, limit });
     }
 
     /// Every write, in order.
@@ -286,6 +292,12 @@ impl CustomerOrders for FakeCrm {
         state.reads += orders.len() as u64;
         let found = orders.iter().filter_map(|order| state.customers.get(order));
         Ok(found.cloned().collect())
+    }
+}
+
+impl ApiAllowance for FakeCrm {
+    fn reported(&self) -> Option<ReportedAllowance> {
+        self.state().allowance
     }
 }
 

@@ -106,6 +106,30 @@ pub trait CustomerOrders: Send + Sync {
     async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError>;
 }
 
+/// API calls that the CRM grants to all its clients together, per 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportedAllowance {
+    /// Calls made by all clients within the last 24 hours.
+    pub used: u64,
+    /// Calls granted.
+    pub limit: u64,
+}
+
+impl ReportedAllowance {
+    /// Whether less than a tenth is left, which is reserved for jobs in progress.
+    #[must_use]
+    pub const fn is_low(&self) -> bool {
+        self.limit.saturating_sub(self.used).saturating_mul(10) < self.limit
+    }
+}
+
+/// How many API calls are left.
+pub trait ApiAllowance: Send + Sync {
+    /// What the CRM reported last to this process; `None` when that is unknown or more than an
+    /// hour ago.
+    fn reported(&self) -> Option<ReportedAllowance>;
+}
+
 /// Retries that an operator requests in the CRM.
 #[async_trait]
 pub trait RetryRequests: Send + Sync {

@@ -26,7 +26,8 @@ pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System,
 pub use clock::{Clock, Entropy};
 pub use command::{AdminCommand, AdminCommands, AuditEntry, CommandResult, Pausable, Pause};
 pub use crm_orders::{
-    CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer, RetryRequests,
+    ApiAllowance, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer,
+    ReportedAllowance, RetryRequests,
 };
 pub use error::{BoxError, CallError, StoreError, StreamError};
 pub use event_intake::{Cursor, DeadLetter, DeadLetterView, Delivery, Entry, EventIntake, Gap};

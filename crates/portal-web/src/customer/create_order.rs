@@ -1,5 +1,6 @@
 //! Creating an order by the customer API.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use crate::problem::{Problem, ProblemBody};
 use crate::time;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Calls to Salesforce that a new order costs at most: its price book entries, the order, and
+/// reading it back.
+const CRM_CALLS: NonZeroU32 = NonZeroU32::new(4).expect("not zero");
 /// How long a request waits while others are created before it is rejected.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
@@ -122,6 +126,12 @@ pub(crate) async fn create(
     let _permit = tokio::time::timeout(MAX_WAIT, state.creating.acquire())
         .await
         .map_err(|_| Problem::rate_limited(MAX_WAIT))?;
+    if !state.create_budget.take(CRM_CALLS) {
+        tracing::warn!(account = %request.account, "order not created: the portal's share of Salesforce's API calls is used up");
+        return Err(Problem::unavailable(
+            "New orders cannot be created at the moment. Send it again later with the same Idempotency-Key.",
+        ));
+    }
     let placed = state.orders.place(&request).await.map_err(|error| {
         tracing::warn!(account = %request.account, key = %request.key, error = %chain(&error), "order creation failed");
         match error {

@@ -2,6 +2,7 @@
 
 mod auth;
 pub(crate) mod create_order;
+mod crm_budget;
 pub(crate) mod events;
 mod jwks;
 pub(crate) mod orders;

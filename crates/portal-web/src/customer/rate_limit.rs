@@ -16,7 +16,7 @@ const MAX_ACCOUNTS: usize = 10_000;
 
 /// The injected clock, for the rate limiter.
 #[derive(Clone)]
-struct MonotonicClock(Arc<dyn Clock>);
+pub(super) struct MonotonicClock(pub(super) Arc<dyn Clock>);
 
 impl governor::clock::Clock for MonotonicClock {
     type Instant = Duration;

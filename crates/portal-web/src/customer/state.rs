@@ -10,6 +10,7 @@ use domain::ports::{Clock, CustomerOrders};
 use tokio::sync::Semaphore;
 
 use super::auth::{Customer, Denial, Keys, Tokens, cookie_name};
+use super::crm_budget::CrmBudget;
 use super::jwks::Jwks;
 use super::rate_limit::AccountLimit;
 use super::status::View;
@@ -31,6 +32,8 @@ pub(crate) struct Customers {
     pub(super) creating: Semaphore,
     pub(super) order_limit: AccountLimit,
     read_limit: AccountLimit,
+    /// The calls to Salesforce for new orders.
+    pub(super) create_budget: CrmBudget,
     pub(super) accept_prices: bool,
     pub(super) streams: EventStreams,
     pub(super) secure_cookies: bool,
@@ -51,7 +54,13 @@ impl Customers {
         Self {
             orders: Arc::clone(&ports.customers),
             clock: clock(),
-            statuses: StatusCache::new(Arc::clone(&ports.customers), views, clock()),
+            statuses: StatusCache::new(
+                Arc::clone(&ports.customers),
+                Arc::clone(&ports.allowance),
+                views,
+                clock(),
+            ),
+            create_budget: CrmBudget::new(Arc::clone(&ports.allowance), clock()),
             creating: Semaphore::new(MAX_CREATING),
             order_limit: AccountLimit::new(config.limits.orders, clock()),
             read_limit: AccountLimit::new(config.limits.reads, clock()),
@@ -120,14 +129,19 @@ impl Customers {
         if !customer.may_see(order) {
             return Err(Problem::no_such_order());
         }
-        let view = self.statuses.get(order).await?;
-        view.filter(|view| customer.owns(view.account))
-            .ok_or_else(Problem::no_such_order)
+        let owns = |account| customer.owns(account);
+        let view = self.statuses.get(order, customer.account, owns).await?;
+        view.ok_or_else(Problem::no_such_order)
     }
 }
 
 impl From<Unavailable> for Problem {
-    fn from(Unavailable: Unavailable) -> Self {
-        Self::unavailable("The order's status is not available at the moment.")
+    fn from(unavailable: Unavailable) -> Self {
+        match unavailable {
+            Unavailable::Down => {
+                Self::unavailable("The order's status is not available at the moment.")
+            }
+            Unavailable::Limited(wait) => Self::rate_limited(wait),
+        }
     }
 }

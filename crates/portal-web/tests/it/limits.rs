@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use domain::id::OrderId;
 use domain::order::ActivationStatus;
 use domain::ports::Clock;
+use portal_web::TokenKeys;
 use serde_json::json;
 use testkit::order_id;
 
-use crate::test_env::{OTHER, OWN, TestEnv, signed};
+use crate::test_env::{OTHER, OWN, TestEnv, config, signed};
 
 fn other_token(env: &TestEnv) -> String {
     let mut claims = env.claims();
@@ -109,4 +111,99 @@ async fn stream_ends_when_its_token_does() {
     assert_eq!(stream.status, StatusCode::OK);
     let lasted = env.clock.now().since(started);
     assert_eq!(lasted, Duration::from_secs(600));
+}
+
+/// Everyone on this machine, whom no limit per account applies to.
+fn open_env() -> TestEnv {
+    TestEnv::with(config(TokenKeys::Nobody))
+}
+
+async fn status(env: &TestEnv, order: OrderId, token: &str) -> StatusCode {
+    let path = format!("/api/orders/{order}");
+    env.get(&path, Some(token)).await.status
+}
+
+#[tokio::test]
+async fn salesforce_reads_are_limited_per_account() {
+    let env = TestEnv::new();
+    let token = env.token();
+    for n in 100..160 {
+        let unknown = status(&env, order_id(n), &token).await;
+        assert_eq!(unknown, StatusCode::NOT_FOUND);
+    }
+    let limited = status(&env, order_id(160), &token).await;
+    assert_eq!(limited, StatusCode::TOO_MANY_REQUESTS);
+    // What was already answered stays answered.
+    let known = status(&env, order_id(100), &token).await;
+    assert_eq!(known, StatusCode::NOT_FOUND);
+    assert_eq!(env.crm.customer_reads(), 60);
+    let other = env.put_as(order_id(2), OTHER, ActivationStatus::Activating);
+    let read = status(&env, other, &other_token(&env)).await;
+    assert_eq!(read, StatusCode::OK);
+    // The limit does not tell whether another customer's order exists.
+    let foreign = status(&env, other, &token).await;
+    assert_eq!(foreign, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn own_order_is_answered_with_its_age_beyond_the_limit_of_salesforce_reads() {
+    let env = TestEnv::new();
+    let (order, token) = (env.order(), env.token());
+    assert_eq!(status(&env, order, &token).await, StatusCode::OK);
+    env.clock.advance(Duration::from_secs(31));
+    for n in 100..160 {
+        status(&env, order_id(n), &token).await;
+    }
+    assert_eq!(status(&env, order, &token).await, StatusCode::OK);
+    assert_eq!(env.crm.customer_reads(), 61);
+}
+
+#[tokio::test]
+async fn low_allowance_is_left_to_jobs_in_progress() {
+    let env = TestEnv::new();
+    let (path, token) = (format!("/api/orders/{}", env.order()), env.token());
+    env.crm.set_allowance(90, 100);
+    let before = env.get(&path, Some(&token)).await.json();
+    env.crm.set_allowance(91, 100);
+    env.clock.advance(Duration::from_secs(60));
+    let after = env.get(&path, Some(&token)).await;
+    assert_eq!(after.json(), before);
+    let unknown = status(&env, order_id(9), &token).await;
+    assert_eq!(unknown, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(env.crm.customer_reads(), 1);
+}
+
+#[tokio::test]
+async fn portal_uses_a_share_of_the_allowance() {
+    let env = open_env();
+    // A quarter of it for reads, a quarter of that in one burst.
+    env.crm.set_allowance(0, 1600);
+    for n in 100..200 {
+        let unknown = status(&env, order_id(n), "").await;
+        assert_eq!(unknown, StatusCode::NOT_FOUND);
+    }
+    let beyond = status(&env, order_id(200), "").await;
+    assert_eq!(beyond, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(env.crm.calls(), 100);
+    env.clock.advance(Duration::from_secs(24 * 3600 / 400));
+    let later = status(&env, order_id(200), "").await;
+    assert_eq!(later, StatusCode::NOT_FOUND);
+    let again = status(&env, order_id(201), "").await;
+    assert_eq!(again, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn new_orders_use_a_share_of_the_allowance() {
+    let env = open_env();
+    env.crm.set_allowance(0, 160);
+    let body = json!({"accountId": OWN,
+        "items": [{"pricebookEntryId": "01u000000000001", "quantity": 1}]});
+    let body = body.to_string();
+    for key in ["k1", "k2"] {
+        let placed = env.place(key, "", &body).await;
+        assert_eq!(placed.status, StatusCode::CREATED, "{}", placed.text);
+    }
+    let beyond = env.place("k3", "", &body).await;
+    assert_eq!(beyond.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(env.crm.written().len(), 2);
 }

@@ -83,6 +83,7 @@ impl TestEnv {
         let shutdown = CancellationToken::new();
         let ports = Ports {
             customers: crm.clone(),
+            allowance: crm.clone(),
             retries: crm.clone(),
             orders: store.clone(),
             events: store.clone(),
