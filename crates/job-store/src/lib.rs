@@ -17,6 +17,7 @@ mod error;
 mod inspect;
 mod list;
 mod notifier;
+mod operator_sessions;
 mod postgres;
 mod process_registry;
 mod queue_stats;

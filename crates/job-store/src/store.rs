@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::ports::{
     AdminCommands, AlertStore, Clock, EventIntake, EventViews, JobQueue, LeaderElection,
-    OrderViews, ProcessRegistry, Pruner, Statistics, StoreHealth,
+    OperatorSessions, OrderViews, ProcessRegistry, Pruner, Statistics, StoreHealth,
 };
 
 use crate::config::Address;
@@ -21,6 +21,7 @@ pub trait JobStore:
     + Pruner
     + ProcessRegistry
     + AlertStore
+    + OperatorSessions
     + OrderViews
     + EventViews
     + Statistics
@@ -36,6 +37,7 @@ impl<S> JobStore for S where
         + Pruner
         + ProcessRegistry
         + AlertStore
+        + OperatorSessions
         + OrderViews
         + EventViews
         + Statistics

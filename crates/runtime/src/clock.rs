@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use domain::ports::{Clock, Entropy};
+use domain::ports::{Clock, Entropy, SecretSource};
 use domain::time::Timestamp;
 
 /// The system clock.
@@ -33,6 +33,14 @@ impl Clock for SystemClock {
 /// Randomness from the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsEntropy;
+
+impl SecretSource for OsEntropy {
+    fn secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret).expect("the operating system has random bytes");
+        secret
+    }
+}
 
 impl Entropy for OsEntropy {
     fn token(&self) -> String {

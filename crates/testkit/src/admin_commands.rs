@@ -99,7 +99,10 @@ impl StoreState {
                 };
                 self.append(*order, &JobId::of_operator(), &[forgotten], now);
             }
-            AdminCommand::RequestRetry { .. } => {}
+            AdminCommand::RequestRetry { .. }
+            | AdminCommand::LogIn { .. }
+            | AdminCommand::LogOut { .. }
+            | AdminCommand::LoginFailed { .. } => {}
             AdminCommand::RetryRequested { order, answer } => {
                 let requested = self
                     .audit

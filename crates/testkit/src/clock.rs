@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{Clock, Entropy};
+use domain::ports::{Clock, Entropy, SecretSource};
 use domain::time::Timestamp;
 
 const START: i64 = 1_767_225_600_000;
@@ -72,6 +72,15 @@ impl Clock for PausedClock {
 
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+}
+
+impl SecretSource for FakeEntropy {
+    fn secret(&self) -> [u8; 32] {
+        let mut secret = [0; 32];
+        let number = self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes();
+        secret[..8].copy_from_slice(&number);
+        secret
     }
 }
 

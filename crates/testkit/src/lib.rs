@@ -7,6 +7,7 @@ mod clock;
 pub mod contract;
 mod crm;
 pub mod fuzz;
+mod operator_sessions;
 mod provisioner;
 mod reader;
 pub mod source;

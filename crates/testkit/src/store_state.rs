@@ -9,8 +9,8 @@ use domain::key::{Channel, EventId, JobId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
     Alert, AuditEntry, CallRecord, CursorChange, CursorHistoryEntry, DeadLetterView, Epoch,
-    GapView, JobStage, OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall,
-    RecordedFact, StoreError, StreamView,
+    GapView, JobStage, OperatorSession, OrderRow, Pausable, Pause, ProcessReport, Pruned,
+    RecordedCall, RecordedFact, StoreError, StreamView,
 };
 use domain::time::Timestamp;
 
@@ -33,6 +33,7 @@ pub(crate) struct StoreState {
     pub(crate) calls: Vec<(OrderId, RecordedCall)>,
     pub(crate) processes: BTreeMap<String, (ProcessReport, Timestamp)>,
     pub(crate) alerts: BTreeMap<String, Alert>,
+    pub(crate) sessions: Vec<OperatorSession>,
 }
 
 pub(crate) struct Row {

@@ -21,6 +21,12 @@ pub trait Clock: Send + Sync {
     async fn sleep(&self, duration: Duration);
 }
 
+/// Randomness that secrets are made of.
+pub trait SecretSource: Send + Sync {
+    /// 256 bits that nobody can guess.
+    fn secret(&self) -> [u8; 32];
+}
+
 /// Randomness.
 pub trait Entropy: Send + Sync {
     /// A unique token: 128 random bits as text.

@@ -102,6 +102,21 @@ pub enum AdminCommand {
         /// What.
         what: Pausable,
     },
+    /// Note that the operator logged in to the console.
+    LogIn {
+        /// The address it came from.
+        peer: String,
+    },
+    /// Note that the operator logged out.
+    LogOut {
+        /// The address it came from.
+        peer: String,
+    },
+    /// Note that somebody gave a wrong token.
+    LoginFailed {
+        /// The address it came from.
+        peer: String,
+    },
 }
 
 impl AdminCommand {
@@ -119,6 +134,9 @@ impl AdminCommand {
             Self::RetryRequested { .. } => "asked_again",
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
+            Self::LogIn { .. } => "login",
+            Self::LogOut { .. } => "logout",
+            Self::LoginFailed { .. } => "login_failed",
         }
     }
 
@@ -144,6 +162,9 @@ impl AdminCommand {
                 format!("{order}: {result}")
             }
             Self::Pause { what } | Self::Resume { what } => what.to_string(),
+            Self::LogIn { peer } | Self::LogOut { peer } | Self::LoginFailed { peer } => {
+                format!("from {peer}")
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod event_source;
 mod event_views;
 mod job_queue;
 mod leader_election;
+mod operator_sessions;
 mod order_views;
 mod process_registry;
 mod provisioner;
@@ -23,7 +24,7 @@ mod statistics;
 
 pub use alert::{Alert, AlertStore, Notified};
 pub use call_record::{CallAction, CallOutcome, CallRecord, RecordedCall, System, align_calls};
-pub use clock::{Clock, Entropy};
+pub use clock::{Clock, Entropy, SecretSource};
 pub use command::{AdminCommand, AdminCommands, AuditEntry, CommandResult, Pausable, Pause};
 pub use crm_orders::{
     ApiAllowance, CrmOrders, CustomerOrders, Pending, PendingActivations, ReportAnswer,
@@ -37,6 +38,7 @@ pub use event_source::{
 pub use event_views::{CursorChange, CursorHistoryEntry, EventViews, GapView, StreamView};
 pub use job_queue::{Claimed, JobQueue, Release};
 pub use leader_election::{Epoch, LeaderElection, Leadership};
+pub use operator_sessions::{NewSession, OperatorSession, OperatorSessions};
 pub use order_views::{
     Acknowledgement, JobStage, JobView, OrderNames, OrderQuery, OrderRow, OrderViews, RecordedFact,
     Wait,

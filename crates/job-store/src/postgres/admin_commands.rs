@@ -93,7 +93,10 @@ async fn carry_out(
             forget(connection, shift, *order, *whmcs_order).await
         }
         AdminCommand::Handle { order } => handle(connection, shift, *order, by, reason).await,
-        AdminCommand::RequestRetry { .. } => Ok(CommandResult::Done),
+        AdminCommand::RequestRetry { .. }
+        | AdminCommand::LogIn { .. }
+        | AdminCommand::LogOut { .. }
+        | AdminCommand::LoginFailed { .. } => Ok(CommandResult::Done),
         AdminCommand::RetryRequested { order, answer } => {
             if *answer == Some(RetryAnswer::Asked) && !moved_on(connection, *order).await? {
                 handle(connection, shift, *order, by, reason).await?;

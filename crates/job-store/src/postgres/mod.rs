@@ -10,6 +10,7 @@ mod facts;
 mod intake;
 mod listen;
 mod open;
+mod operator_sessions;
 mod orders;
 mod process_registry;
 mod prune;

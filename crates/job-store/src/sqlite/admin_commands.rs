@@ -87,7 +87,10 @@ async fn carry_out(
             forget(connection, *order, *whmcs_order, operator.now).await
         }
         AdminCommand::Handle { order } => handle(connection, *order, operator).await,
-        AdminCommand::RequestRetry { .. } => Ok(CommandResult::Done),
+        AdminCommand::RequestRetry { .. }
+        | AdminCommand::LogIn { .. }
+        | AdminCommand::LogOut { .. }
+        | AdminCommand::LoginFailed { .. } => Ok(CommandResult::Done),
         AdminCommand::RetryRequested { order, answer } => {
             if *answer == Some(RetryAnswer::Asked) && !moved_on(connection, *order).await? {
                 handle(connection, *order, operator).await?;

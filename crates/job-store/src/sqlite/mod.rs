@@ -7,6 +7,7 @@ mod dead_letters;
 mod facts;
 mod intake;
 mod open;
+mod operator_sessions;
 mod orders;
 mod process_registry;
 mod prune;

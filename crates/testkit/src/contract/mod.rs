@@ -5,6 +5,7 @@ mod admin;
 mod alert_inputs;
 mod calls;
 mod concurrency;
+mod operator_sessions;
 mod process_registry;
 mod retention;
 mod stream;
@@ -18,8 +19,9 @@ use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
     AdminCommands, AlertStore, Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake,
-    EventViews, Gap, JobQueue, LeaderElection, Leadership, OrderViews, ProcessRegistry, Pruner,
-    Release, Statistics, StoreError, StoreHealth, Undecodable, UndecodableReason,
+    EventViews, Gap, JobQueue, LeaderElection, Leadership, OperatorSessions, OrderViews,
+    ProcessRegistry, Pruner, Release, Statistics, StoreError, StoreHealth, Undecodable,
+    UndecodableReason,
 };
 
 use crate::{FakeClock, channel, new_job, order_id, owner};
@@ -35,6 +37,7 @@ pub trait JobStore:
     + Pruner
     + ProcessRegistry
     + AlertStore
+    + OperatorSessions
     + OrderViews
     + EventViews
     + Statistics
@@ -50,6 +53,7 @@ impl<S> JobStore for S where
         + Pruner
         + ProcessRegistry
         + AlertStore
+        + OperatorSessions
         + OrderViews
         + EventViews
         + Statistics
@@ -487,6 +491,8 @@ macro_rules! job_store_contract {
             old_leader_cannot_overwrite_cursor_set_by_operator,
             whmcs_order_cannot_be_forgotten_while_leased,
             process_is_listed_until_its_heartbeat_expires,
+            operator_session_is_found_until_it_ends_or_expires,
+            logins_are_audited,
             only_watch_leader_saves_alerts,
             attempt_stats_count_results_in_window,
         }
