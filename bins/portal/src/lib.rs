@@ -99,6 +99,7 @@ async fn serve_with(
         events: store.clone(),
         statistics: store.clone(),
         commands: store.clone(),
+        sessions: store.clone(),
         processes: store.clone(),
         alerts: store.clone(),
         clock: Arc::clone(&clock),

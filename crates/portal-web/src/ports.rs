@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use domain::key::Channel;
 use domain::ports::{
-    AdminCommands, AlertStore, ApiAllowance, Clock, CustomerOrders, Entropy, EventViews,
-    OrderViews, ProcessRegistry, RetryRequests, Statistics,
+    AdminCommands, AlertStore, ApiAllowance, Clock, CustomerOrders, EventViews, OperatorSessions,
+    OrderViews, ProcessRegistry, RetryRequests, SecretSource, Statistics,
 };
 
 /// Adapters that the portal calls.
@@ -25,14 +25,16 @@ pub struct Ports {
     pub statistics: Arc<dyn Statistics>,
     /// Operator commands, pauses and the audit log.
     pub commands: Arc<dyn AdminCommands>,
+    /// Sessions of operators.
+    pub sessions: Arc<dyn OperatorSessions>,
     /// The process registry.
     pub processes: Arc<dyn ProcessRegistry>,
     /// Alerts.
     pub alerts: Arc<dyn AlertStore>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub entropy: Arc<dyn Entropy>,
+    /// Randomness for session ids.
+    pub entropy: Arc<dyn SecretSource>,
     /// The channel whose stream the console shows.
     pub channel: Channel,
     /// Fetches the keys that customer tokens are verified with.

@@ -111,7 +111,7 @@ async fn customer_follows_order_and_operator_retries_failed_one() {
         .await;
     assert_eq!(env.whmcs.orders_for(&second).len(), 1);
     let audit = env.store.ports.audit(9).await.unwrap();
-    assert_eq!(audit[0].who, "Ada");
+    assert_eq!(audit[0].who, "Ada (typed)");
     assert!(audit[0].reason.contains("mapped it"));
 
     for program in [subscriber, worker, portal] {

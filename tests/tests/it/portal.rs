@@ -116,7 +116,7 @@ async fn operator_sees_failure_cause_and_retries() {
     assert_eq!(response.unwrap().status(), StatusCode::OK);
     env.until_activation(&order, "Activated").await;
     let audit = env.store.ports.audit(9).await.unwrap();
-    assert_eq!(audit[0].who, "Ada");
+    assert_eq!(audit[0].who, "Ada (typed)");
     for program in [subscriber, worker, portal] {
         program.stop().await;
     }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::response::sse::Event;
 use domain::ports::OrderQuery;
 
+use super::caller::Caller;
+use super::session::Denied;
 use super::state::Console;
 use crate::problem::Problem;
 
@@ -18,24 +19,36 @@ const POLL_INTERVAL: Duration = Duration::from_secs(3);
 /// Sends an event on each change; the page then reloads its content.
 pub(super) async fn follow(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, Problem> {
-    state.for_api(&headers)?;
+    let operator = state.for_api(&caller).await?;
     let streams = state.streams.clone();
     let permit = streams.for_operator()?;
-    let stream = streams.open(permit, None, POLL_INTERVAL, None, move |known| {
-        let state = Arc::clone(&state);
-        async move {
-            match fingerprint(&state).await {
-                Some(current) if known.as_ref() != Some(&current) => {
-                    // Browsers ignore an event without data.
-                    let event = Event::default().event("change").data("screen");
-                    (Some(current), ControlFlow::Continue(Some(event)))
+    let stream = streams.open(
+        permit,
+        operator.expires_at,
+        POLL_INTERVAL,
+        None,
+        move |known| {
+            let state = Arc::clone(&state);
+            let caller = caller.clone();
+            async move {
+                // Logging out ends the stream, and so does a changed token.
+                match state.sessions.authenticate(&caller).await {
+                    Ok(_) | Err(Denied::Unavailable) => {}
+                    Err(_) => return (known, ControlFlow::Break(())),
                 }
-                _ => (known, ControlFlow::Continue(None)),
+                match fingerprint(&state).await {
+                    Some(current) if known.as_ref() != Some(&current) => {
+                        // Browsers ignore an event without data.
+                        let event = Event::default().event("change").data("screen");
+                        (Some(current), ControlFlow::Continue(Some(event)))
+                    }
+                    _ => (known, ControlFlow::Continue(None)),
+                }
             }
-        }
-    });
+        },
+    );
     Ok(stream)
 }
 

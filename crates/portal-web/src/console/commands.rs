@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Form;
 use domain::failure::Code;
@@ -15,6 +15,7 @@ use error_chain::chain;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::caller::Caller;
 use super::error::{PageError, ResultPage};
 use super::session::{Operator, is_csrf_valid};
 use super::state::Console;
@@ -97,12 +98,12 @@ fn require_operator(operator: &Operator) -> Result<(), Problem> {
 
 pub(super) async fn from_form(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
     Form(form): Form<CommandForm>,
 ) -> Result<Response, PageError> {
-    let operator = state.for_screen(&headers)?;
+    let operator = state.for_screen(&caller).await?;
     require_operator(&operator)?;
-    if !is_csrf_valid(&operator, &form.csrf, &headers) {
+    if !is_csrf_valid(&operator, &form.csrf, &caller.headers) {
         return Err(Problem::forbidden(
             "The form does not belong to your session. Reload the page.",
         )
@@ -119,10 +120,10 @@ pub(super) async fn from_form(
 
 pub(super) async fn from_json(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let operator = state.for_api(&headers)?;
+    let operator = state.for_api(&caller).await?;
     require_operator(&operator)?;
     if operator.csrf.is_some() {
         return Err(Problem::forbidden(

@@ -39,6 +39,7 @@ impl From<Denied> for Problem {
             Denied::Disabled => Self::nothing_here(),
             Denied::LoginRequired => Self::unauthorized(),
             Denied::RateLimited(wait) => Self::rate_limited(wait),
+            Denied::Unavailable => Self::unavailable("The store does not answer."),
         }
     }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
 use domain::failure::Code;
 use domain::ports::{Alert, OrderRow, ProcessView};
 use domain::time::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::caller::Caller;
 use super::queries::{OrderFilter, next_page, store_error};
 use super::state::Console;
 use super::timeline::Total;
@@ -38,9 +38,9 @@ fn row(row: &OrderRow) -> Value {
 
 pub(super) async fn overview(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    state.for_api(&headers)?;
+    state.for_api(&caller).await?;
     let view = state.overview().await?;
     let jobs: Map<String, Value> = view
         .queue
@@ -64,9 +64,9 @@ pub(super) async fn overview(
 pub(super) async fn orders(
     State(state): State<Arc<Console>>,
     Query(filter): Query<OrderFilter>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    state.for_api(&headers)?;
+    state.for_api(&caller).await?;
     let rows = state
         .orders
         .orders(&filter.query())
@@ -81,9 +81,9 @@ pub(super) async fn orders(
 pub(super) async fn order(
     State(state): State<Arc<Console>>,
     Path(order): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    state.for_api(&headers)?;
+    state.for_api(&caller).await?;
     let (found, entries, wait) = state.order_timeline(order_id(&order)?).await?;
     if found.is_none() && entries.is_empty() {
         return Err(Problem::no_such_order());
@@ -163,9 +163,9 @@ fn alert(alert: &Alert) -> Value {
 
 pub(super) async fn processes(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    state.for_api(&headers)?;
+    state.for_api(&caller).await?;
     let views = state.processes.processes().await.map_err(store_error)?;
     let views: Vec<_> = views.iter().map(process).collect();
     Ok(Json(json!({"processes": views})))
@@ -173,9 +173,9 @@ pub(super) async fn processes(
 
 pub(super) async fn alerts(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Json<Value>, Problem> {
-    state.for_api(&headers)?;
+    state.for_api(&caller).await?;
     let alerts = state.alerts.alerts().await.map_err(store_error)?;
     let mut alerts: Vec<_> = alerts.iter().collect();
     // Firing alerts first; alerts that never fired are omitted.

@@ -1,5 +1,6 @@
 //! The operator console and its JSON API. Off unless an operator token is configured.
 
+mod caller;
 mod calls;
 mod changes;
 mod charts;
@@ -8,6 +9,7 @@ mod entry;
 mod error;
 mod json;
 mod login;
+mod login_limit;
 mod processes;
 mod queries;
 mod screens;

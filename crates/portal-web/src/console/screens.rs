@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
 use domain::ports::{
-    Alert, AuditEntry, CursorHistoryEntry, DeadLetterView, GapView, JobStage, OrderRow, Pausable,
-    Pause, ProcessView, QueueStats, StreamView, Wait,
+    Alert, AuditEntry, CursorHistoryEntry, DeadLetterView, GapView, JobStage, OperatorSession,
+    OrderRow, Pausable, Pause, ProcessView, QueueStats, StreamView, Wait,
 };
 use domain::time::Timestamp;
 
+use super::caller::Caller;
 use super::entry::Entry;
 use super::error::PageError;
 use super::processes;
@@ -91,6 +91,7 @@ struct SystemPage {
     cursor_history: Vec<CursorHistoryEntry>,
     audit: Vec<AuditEntry>,
     processes: Vec<ProcessView>,
+    sessions: Vec<OperatorSession>,
 }
 
 /// For templates, which pass references.
@@ -108,9 +109,9 @@ fn csrf_token(operator: Operator) -> String {
 
 pub(super) async fn overview(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, PageError> {
-    state.for_screen(&headers)?;
+    state.for_screen(&caller).await?;
     let view = state.overview().await?;
     let alerts = state.firing_alerts().await?;
     let links = state.links.clone();
@@ -124,9 +125,9 @@ pub(super) async fn overview(
 pub(super) async fn orders(
     State(state): State<Arc<Console>>,
     Query(filter): Query<OrderFilter>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, PageError> {
-    state.for_screen(&headers)?;
+    state.for_screen(&caller).await?;
     let query = filter.query();
     let rows = state.orders.orders(&query).await.map_err(store_error)?;
     Ok(render(&OrdersPage {
@@ -142,9 +143,9 @@ pub(super) async fn orders(
 pub(super) async fn order(
     State(state): State<Arc<Console>>,
     Path(order): Path<String>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, PageError> {
-    let operator = state.for_screen(&headers)?;
+    let operator = state.for_screen(&caller).await?;
     let order = order_id(&order)?;
     let (row, entries, wait) = state.order_timeline(order).await?;
     if row.is_none() && entries.is_empty() {
@@ -166,9 +167,9 @@ pub(super) async fn order(
 
 pub(super) async fn failures(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, PageError> {
-    let operator = state.for_screen(&headers)?;
+    let operator = state.for_screen(&caller).await?;
     let rows = state.failed_orders(None, MAX_FAILED).await?;
     Ok(render(&FailuresPage {
         may_command: operator.may_command,
@@ -179,9 +180,9 @@ pub(super) async fn failures(
 
 pub(super) async fn system(
     State(state): State<Arc<Console>>,
-    headers: HeaderMap,
+    caller: Caller,
 ) -> Result<Response, PageError> {
-    let operator = state.for_screen(&headers)?;
+    let operator = state.for_screen(&caller).await?;
     Ok(render(&system_page(&state, operator).await?))
 }
 
@@ -216,5 +217,6 @@ async fn system_page(state: &Console, operator: Operator) -> Result<SystemPage, 
             .map_err(store_error)?,
         audit: state.commands.audit(PAGE).await.map_err(store_error)?,
         processes: state.processes.processes().await.map_err(store_error)?,
+        sessions: state.sessions.open().await.map_err(store_error)?,
     })
 }

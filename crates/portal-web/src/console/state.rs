@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use domain::key::Channel;
 use domain::ports::{
     AdminCommands, AlertStore, Clock, EventViews, OrderViews, ProcessRegistry, RetryRequests,
     Statistics,
 };
 
+use super::caller::Caller;
 use super::error::PageError;
-use super::session::{Denied, Operator, Sessions};
+use super::session::{Operator, Sessions};
 use crate::config::{Config, Links};
 use crate::event_stream::EventStreams;
 use crate::ports::Ports;
@@ -35,6 +35,7 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn new(ports: Ports, config: Config, streams: EventStreams) -> Self {
+        let sessions = Sessions::new(&ports, &config);
         Self {
             retries: ports.retries,
             orders: ports.orders,
@@ -47,23 +48,18 @@ impl Console {
             channel: ports.channel,
             links: config.links,
             streams,
-            sessions: Sessions::new(config.ops, &*ports.entropy),
+            sessions,
             secure_cookies: config.secure_cookies,
         }
     }
 
-    pub(super) fn authenticate(&self, headers: &HeaderMap) -> Result<Operator, Denied> {
-        self.sessions
-            .authenticate(headers, self.clock.now(), self.clock.monotonic())
-    }
-
     /// For the API: a denial is a problem document.
-    pub(super) fn for_api(&self, headers: &HeaderMap) -> Result<Operator, Problem> {
-        self.authenticate(headers).map_err(Problem::from)
+    pub(super) async fn for_api(&self, caller: &Caller) -> Result<Operator, Problem> {
+        Ok(self.sessions.authenticate(caller).await?)
     }
 
     /// For screens: redirects to the login form without a session.
-    pub(super) fn for_screen(&self, headers: &HeaderMap) -> Result<Operator, PageError> {
-        self.authenticate(headers).map_err(PageError::from)
+    pub(super) async fn for_screen(&self, caller: &Caller) -> Result<Operator, PageError> {
+        Ok(self.sessions.authenticate(caller).await?)
     }
 }

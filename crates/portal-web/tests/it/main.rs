@@ -9,4 +9,5 @@ mod limits;
 mod logs;
 mod openapi;
 mod scopes;
+mod sessions;
 mod test_env;

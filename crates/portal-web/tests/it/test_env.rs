@@ -79,7 +79,21 @@ impl TestEnv {
     pub(crate) fn with(config: Config) -> Self {
         let clock = Arc::new(FakeClock::default());
         let store = Arc::new(MemoryStore::new(clock.clone()));
-        let crm = Arc::new(FakeCrm::default());
+        Self::on(clock, store, Arc::new(FakeCrm::default()), config)
+    }
+
+    /// Another process on the same store.
+    pub(crate) fn restarted(&self, config: Config) -> Self {
+        let (clock, store, crm) = (&self.clock, &self.store, &self.crm);
+        Self::on(clock.clone(), store.clone(), crm.clone(), config)
+    }
+
+    fn on(
+        clock: Arc<FakeClock>,
+        store: Arc<MemoryStore>,
+        crm: Arc<FakeCrm>,
+        config: Config,
+    ) -> Self {
         let shutdown = CancellationToken::new();
         let ports = Ports {
             customers: crm.clone(),
@@ -89,6 +103,7 @@ impl TestEnv {
             events: store.clone(),
             statistics: store.clone(),
             commands: store.clone(),
+            sessions: store.clone(),
             processes: store.clone(),
             alerts: store.clone(),
             clock: clock.clone(),
