@@ -74,7 +74,8 @@ impl OrderQuery {
             order: OrderId::parse(text).ok(),
             account: AccountId::parse(text).ok(),
             whmcs_order: text.parse().ok().map(WhmcsOrderId),
-            number: text.to_owned(),
+            // As stores keep it: not all can hold a NUL.
+            number: text.replace('\0', "\u{fffd}"),
         })
     }
 }

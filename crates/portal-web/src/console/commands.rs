@@ -71,9 +71,9 @@ impl From<CommandForm> for CommandRequest {
 impl CommandRequest {
     fn reason(&self) -> Result<&str, Problem> {
         let reason = self.reason.trim();
-        if reason.is_empty() || reason.chars().count() > 500 {
+        if reason.is_empty() || reason.chars().count() > 500 || reason.contains(is_invisible) {
             return Err(Problem::invalid(
-                "Give a reason of at most 500 characters for the audit log.",
+                "Give a reason of at most 500 characters for the audit log, without control characters.",
             ));
         }
         Ok(reason)
@@ -85,6 +85,12 @@ impl CommandRequest {
         }
         self.order.iter().map(|text| order_id(text)).collect()
     }
+}
+
+/// Control characters, and those that change the direction of the text around them.
+fn is_invisible(c: char) -> bool {
+    let is_direction = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    is_direction || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
 }
 
 fn require_operator(operator: &Operator) -> Result<(), Problem> {

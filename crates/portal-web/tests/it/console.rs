@@ -397,3 +397,33 @@ async fn browser_gets_error_page_and_disabled_console_is_404() {
     assert_eq!(closed.status, StatusCode::NOT_FOUND);
     assert!(!closed.text.contains("/ops"), "{}", closed.text);
 }
+
+#[tokio::test]
+async fn control_characters_are_no_rows_or_a_client_error() {
+    let env = console_env();
+    failed(&env).await;
+    for path in [
+        "/ops/orders?q=%00",
+        "/ops/orders?q=a%1b%5b2J&stage=%00&after=%00.%00",
+    ] {
+        let page = env.get(path, Some(TOKEN)).await;
+        assert_eq!(page.status, StatusCode::OK, "{path}");
+        assert!(!page.text.contains(order_id(1).as_str()), "{path}");
+    }
+    let found = env.get("/ops/api/orders?q=%00", Some(TOKEN)).await.json();
+    assert_eq!(found["orders"], serde_json::json!([]));
+    let ids = ["/ops/orders/%00", "/ops/api/orders/801000000000001%00"];
+    for path in ids {
+        let response = env.get(path, Some(TOKEN)).await;
+        assert_eq!(response.status, StatusCode::BAD_REQUEST, "{path}");
+    }
+    for reason in ["a\\u0000", "\\u001b[2J", "\\u202egnp.exe"] {
+        let body = format!("{{\"act\":\"pause_worker\",\"reason\":\"{reason}\"}}");
+        let request = Request::post("/ops/api/act")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .body(Body::from(body));
+        let refused = env.send(request.unwrap()).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{reason}");
+    }
+    assert!(env.store.pauses().await.unwrap().is_empty());
+}

@@ -99,6 +99,24 @@ impl<S: JobStore> Subject<'_, S> {
         assert!(self.ids(found("nothing")).await.is_empty());
     }
 
+    /// A search for what no store can hold finds nothing, on every store.
+    pub async fn control_characters_in_a_search_find_nothing(&self) {
+        self.placed(1, 41).await;
+        for text in ["\0", "00000001\0", "41\0", "\u{1b}[2J", "\u{202e}"] {
+            let query = OrderQuery {
+                text: Some(text.to_owned()),
+                ..everything()
+            };
+            assert!(self.ids(query).await.is_empty(), "{text:?}");
+        }
+        let order = format!("{}\0", order_id(1));
+        let query = OrderQuery {
+            text: Some(order),
+            ..everything()
+        };
+        assert!(self.ids(query).await.is_empty());
+    }
+
     /// Keyset pagination; activity moves an order to the front.
     pub async fn orders_are_paged_newest_first(&self) {
         for n in 1..=5 {

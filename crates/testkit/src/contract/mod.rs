@@ -478,6 +478,7 @@ macro_rules! job_store_contract {
             repeated_sweep_enqueues_activation_once,
             activation_with_skipped_job_is_swept_again,
             orders_are_found_by_any_identifier,
+            control_characters_in_a_search_find_nothing,
             orders_are_paged_newest_first,
             order_list_shows_last_job_and_error_code,
             acknowledgement_lasts_until_retry,
