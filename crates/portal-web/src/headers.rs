@@ -2,15 +2,15 @@
 
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
-use crate::request::has_local_host;
+use crate::request::{has_local_host, request_id};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
@@ -24,9 +24,17 @@ pub(crate) async fn require_local_host(request: Request, next: Next) -> Response
     }
 }
 
-/// Adds security headers and turns the framework's own errors into problem documents.
-pub(crate) async fn secure(response: Response) -> Response {
-    let mut response = as_problem(response);
+/// Adds security headers, turns the framework's own errors into problem documents, and gives
+/// those the id of their request.
+pub(crate) async fn secure(request: Request, next: Next) -> Response {
+    let id = request_id(request.headers()).map(str::to_owned);
+    let mut response = as_problem(next.run(request).await);
+    if let (Some(id), Some(problem)) = (id, response.extensions().get::<Problem>()) {
+        let body = axum::Json(problem.body(Some(id)))
+            .into_response()
+            .into_body();
+        *response.body_mut() = body;
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -57,5 +65,11 @@ fn as_problem(response: Response) -> Response {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => "The body has the wrong content type.",
         _ => "The address or the body cannot be read.",
     };
-    Problem::new(status, detail).into_response()
+    let mut problem = Problem::new(status, detail).into_response();
+    for (name, value) in response.headers() {
+        if name != CONTENT_LENGTH && !problem.headers().contains_key(name) {
+            problem.headers_mut().insert(name, value.clone());
+        }
+    }
+    problem
 }

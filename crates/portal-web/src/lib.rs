@@ -4,8 +4,10 @@
 //! operators everything. Both see the store and Salesforce through ports only, and each has a
 //! state of its own.
 
+mod actor;
 mod config;
 mod console;
+mod cors;
 mod customer;
 mod event_stream;
 mod headers;
@@ -18,6 +20,7 @@ mod request;
 mod router;
 mod time;
 
+pub use actor::actor;
 pub use config::{
     Config, LimitArgs, Limits, Links, OpsAccess, PortalArgs, ProxyNames, Rate, TokenKeys,
 };

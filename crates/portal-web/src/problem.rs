@@ -70,6 +70,17 @@ impl Problem {
         }
     }
 
+    /// The document, with the id of the request that it answers.
+    pub(crate) fn body(&self, request_id: Option<String>) -> ProblemBody {
+        ProblemBody {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: self.detail.clone(),
+            request_id,
+        }
+    }
+
     pub(crate) const fn status(&self) -> StatusCode {
         self.status
     }
@@ -93,17 +104,14 @@ pub(crate) struct ProblemBody {
     /// What was wrong and what to do.
     #[schema(example = "There is no such order.")]
     detail: String,
+    /// The request in the portal's log.
+    #[serde(rename = "requestId", skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = ProblemBody {
-            kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: self.detail,
-        };
-        let mut response = (self.status, axum::Json(body)).into_response();
+        let mut response = (self.status, axum::Json(self.body(None))).into_response();
         let headers = response.headers_mut();
         headers.insert(
             CONTENT_TYPE,
@@ -115,6 +123,7 @@ impl IntoResponse for Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -7,6 +7,11 @@ use settings::Endpoint;
 
 use crate::problem::Problem;
 
+/// The id that the listener gave the request.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-request-id")?.to_str().ok()
+}
+
 /// The token of the `Authorization` header.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;

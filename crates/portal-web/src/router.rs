@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, TokenKeys};
@@ -14,7 +14,7 @@ use crate::customer::{self, Customers};
 use crate::event_stream::EventStreams;
 use crate::ports::Ports;
 use crate::problem::Problem;
-use crate::{headers, metrics};
+use crate::{actor, cors, headers, metrics};
 
 const BODY_LIMIT: usize = 64 * 1024;
 
@@ -29,6 +29,7 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
             "PORTAL_JWT_AUDIENCE is not set: tokens that the identity provider issued for other services are accepted. Set PORTAL_JWT_AUDIENCE"
         );
     }
+    let cors_origins = config.cors_origins.clone();
     let mut routes = Router::new()
         .merge(customer::routes(Customers::new(
             &ports,
@@ -47,8 +48,12 @@ pub fn router(ports: Ports, config: Config, shutdown: CancellationToken) -> Rout
     if is_open {
         routes = routes.layer(from_fn(headers::require_local_host));
     }
+    if !cors_origins.is_empty() {
+        routes = routes.layer(cors::layer(cors_origins));
+    }
     metrics::register();
     routes
-        .layer(map_response(headers::secure))
+        .layer(from_fn(headers::secure))
+        .layer(from_fn(actor::track))
         .layer(from_fn_with_state(clock, metrics::record))
 }

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::caller::{Caller, network};
 use super::login_limit::LoginLimit;
+use crate::actor;
 use crate::config::{Config, OpsAccess, ProxyNames};
 use crate::ports::Ports;
 use crate::request::{bearer, has_local_host, is_cross_site};
@@ -99,6 +100,12 @@ impl Sessions {
 
     /// Authenticates a request.
     pub(super) async fn authenticate(&self, caller: &Caller) -> Result<Operator, Denied> {
+        let operator = self.operator(caller).await?;
+        actor::note(|| format!("operator {}", operator.name));
+        Ok(operator)
+    }
+
+    async fn operator(&self, caller: &Caller) -> Result<Operator, Denied> {
         let tokens = match &self.access {
             OpsAccess::Off => return Err(Denied::Disabled),
             OpsAccess::Open if has_local_host(&caller.headers) => {

@@ -15,6 +15,7 @@ use super::jwks::Jwks;
 use super::rate_limit::AccountLimit;
 use super::status::View;
 use super::status_cache::{StatusCache, Unavailable};
+use crate::actor;
 use crate::config::{Config, TokenKeys};
 use crate::event_stream::EventStreams;
 use crate::ports::Ports;
@@ -109,6 +110,11 @@ impl Customers {
 
     async fn authenticate(&self, token: Option<&str>) -> Result<Customer, Problem> {
         let customer = self.tokens.customer(token, self.clock.now()).await;
+        if let Ok(customer) = &customer
+            && let Some(account) = customer.account
+        {
+            actor::note(|| format!("account {account}"));
+        }
         customer.map_err(|denial| {
             if denial != Denial::NoToken {
                 tracing::info!(reason = denial.reason(), "token refused");
