@@ -172,9 +172,22 @@ impl EventViews for MemoryStore {
 
 #[async_trait]
 impl Statistics for MemoryStore {
-    async fn unreadable_jobs(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
-        // Everything in memory is readable.
-        Ok(UnreadableJobs::default())
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+        let now = self.clock.now();
+        let state = self.state();
+        // Everything in memory is readable; its worker may set a job aside.
+        let found = state.jobs.iter().filter_map(|row| {
+            let recent = row.ended_at.is_some_and(|at| now.since(at) < window);
+            Some((row, row.set_aside.clone()?)).filter(|_| recent)
+        });
+        let found: Vec<_> = found.collect();
+        Ok(found
+            .last()
+            .map_or_else(UnreadableJobs::default, |(row, cause)| UnreadableJobs {
+                jobs: found.len() as u64,
+                order: row.job.order.to_string(),
+                cause: cause.clone(),
+            }))
     }
 
     async fn stuck_orders(

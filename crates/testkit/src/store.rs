@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::failure::Code;
 use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, Owner};
-use domain::order::Fact;
 use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CallRecord,
-    Claimed, Clock, CommandResult, Cursor, CursorChange, DeadLetterView, Delivery, Entry, Epoch,
-    EventIntake, Gap, GapView, JobQueue, LeaderElection, Leadership, MIN_RETENTION,
+    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, Claimed, Clock,
+    CommandResult, Cursor, CursorChange, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
+    GapView, JobChange, JobQueue, JobUpdate, LeaderElection, Leadership, MIN_RETENTION,
     PROCESS_REMOVED_AFTER, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned,
-    Pruner, Release, StoreError, Undecodable,
+    Pruner, StoreError, Undecodable,
 };
 use tokio::sync::Notify;
 
@@ -420,52 +420,39 @@ impl JobQueue for MemoryStore {
         Ok(leases.iter().filter(renewed).cloned().collect())
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         let row = state.leased_row(lease, now)?;
-        row.deferrals = 0;
-        state.append_calls(lease, calls);
-        state.append(lease.order, &lease.job, facts, now);
-        Ok(())
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let row = state.leased_row(lease, now)?;
-        row.state = JobState::Queued;
-        row.due = now + release.after;
-        row.deferrals += u32::from(release.deferral);
-        state.append_calls(lease, calls);
-        Ok(())
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let row = state.leased_row(lease, now)?;
-        row.state = JobState::Ended(outcome);
-        row.ended_at = Some(now);
-        state.append_calls(lease, calls);
-        state.append(lease.order, &lease.job, facts, now);
-        state.ended(lease.order, outcome, now);
+        let outcome = match &update.change {
+            JobChange::Keep => {
+                row.deferrals = 0;
+                None
+            }
+            JobChange::Release(release) => {
+                row.state = JobState::Queued;
+                row.due = now + release.after;
+                row.deferrals += u32::from(release.deferral);
+                None
+            }
+            JobChange::Finish(outcome) => Some(*outcome),
+            JobChange::SetAside { cause } => {
+                row.set_aside = Some(cause.clone());
+                Some(JobOutcome::Failed)
+            }
+        };
+        if let Some(outcome) = outcome {
+            row.state = JobState::Ended(outcome);
+            row.ended_at = Some(now);
+        }
+        state.append_calls(lease, &update.calls);
+        state.append(lease.order, &lease.job, &update.facts, now);
+        if let Some(outcome) = outcome {
+            state.ended(lease.order, outcome, now);
+        }
+        if let JobChange::SetAside { .. } = update.change {
+            state.order(lease.order, now).code = Some(Code::Internal);
+        }
         Ok(())
     }
 

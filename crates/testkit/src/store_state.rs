@@ -44,6 +44,7 @@ pub(crate) struct Row {
     pub(crate) deferrals: u32,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) set_aside: Option<String>,
 }
 
 impl StoreState {
@@ -107,6 +108,7 @@ impl StoreState {
                 deferrals: 0,
                 started_at: None,
                 ended_at: None,
+                set_aside: None,
             });
             let row = self.order(job.order, at);
             row.stage = JobStage::Queued;

@@ -34,7 +34,7 @@ pub use event_source::{
     BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
 pub use event_views::{CursorChange, CursorHistoryEntry, EventViews, GapView, StreamView};
-pub use job_queue::{Claimed, JobQueue, Release};
+pub use job_queue::{Claimed, JobChange, JobQueue, JobQueueExt, JobUpdate, Release};
 pub use leader_election::{Epoch, LeaderElection, Leadership};
 pub use order_views::{
     Acknowledgement, JobStage, JobView, OrderNames, OrderQuery, OrderRow, OrderViews, RecordedFact,

@@ -7,7 +7,7 @@ use domain::ports::{OrderQuery, OrderRow, StoreError};
 use domain::time::Timestamp;
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
-use crate::damage::readable;
+use crate::damage::{readable, set_aside_order};
 use crate::error::OrUnavailable;
 use crate::list::{Change, Filter, Value};
 use crate::view;
@@ -90,6 +90,21 @@ pub(crate) async fn ended(
     .await
     .or_unavailable()
     .map(|_| ())
+}
+
+/// A job of the order was set aside.
+pub(crate) async fn set_aside(
+    connection: &mut SqliteConnection,
+    order: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(set_aside_order!())
+        .bind(order.to_owned())
+        .bind(now.as_millis())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
 }
 
 pub(crate) async fn list(

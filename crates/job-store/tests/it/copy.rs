@@ -8,8 +8,8 @@ use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, Leadership,
-    PROCESS_ALIVE, ProcessReport, Undecodable, UndecodableReason,
+    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt,
+    Leadership, PROCESS_ALIVE, ProcessReport, Undecodable, UndecodableReason,
 };
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
 use test_postgres::Database;

@@ -7,8 +7,8 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::ReplayId;
 use domain::order::Fact;
 use domain::ports::{
-    Delivery, Entry, EventIntake, JobQueue, LeaderElection, Leadership, OrderViews, Statistics,
-    StoreError, StoreHealth,
+    Delivery, Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership, OrderViews,
+    Statistics, StoreError, StoreHealth,
 };
 use job_store::{PostgresStore, StoreConfig};
 use sqlx::{Connection, PgConnection};

@@ -7,8 +7,8 @@ use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
 use domain::ports::{
-    AdminCommand, AdminCommands, EventIntake, JobQueue, OrderQuery, OrderViews, Pausable,
-    Statistics,
+    AdminCommand, AdminCommands, EventIntake, JobQueue, JobQueueExt, OrderQuery, OrderViews,
+    Pausable, Statistics,
 };
 use job_store::SqliteStore;
 use sqlx::{Connection, SqliteConnection};

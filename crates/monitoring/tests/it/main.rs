@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::ports::{
-    AlertStore, CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue, Notified,
-    ProcessRegistry, ProcessReport, Setting,
+    AlertStore, CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue, JobQueueExt,
+    Notified, ProcessRegistry, ProcessReport, Setting,
 };
 use monitoring::{AlertEvaluator, AlertRule, Ports, Schedule, Settings, Webhook};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};

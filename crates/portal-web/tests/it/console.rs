@@ -8,7 +8,8 @@ use domain::key::Channel;
 use domain::order::{ActivationStatus, Fact};
 use domain::ports::{
     AdminCommand, AdminCommands, Alert, AlertStore, Condition, ConditionKind, EventIntake,
-    JobQueue, LeaderElection, Leadership, Notified, ProcessRegistry, ProcessReport, Setting,
+    JobQueue, JobQueueExt, LeaderElection, Leadership, Notified, ProcessRegistry, ProcessReport,
+    Setting,
 };
 use domain::time::Timestamp;
 use portal_web::{OpsAccess, TokenKeys};

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::Code;
-use domain::job::{JobOutcome, Lease};
+use domain::job::Lease;
 use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
 use domain::ports::{
-    CallError, CallRecord, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, NewClient,
-    NewOrder, OrderViews, PlaceAnswer, Provisioner, ProvisionerReads, Release, Statistics,
-    StoreError, Wait,
+    CallError, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, JobUpdate, NewClient,
+    NewOrder, OrderViews, PlaceAnswer, Provisioner, ProvisionerReads, Statistics, StoreError, Wait,
 };
 use domain::time::Timestamp;
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
@@ -460,35 +459,9 @@ impl JobQueue for CrashingStore {
         self.store.renew(leases, ttl).await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         self.next_write()?;
-        self.store.record(lease, facts, calls).await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.next_write()?;
-        self.store.release(lease, release, calls).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.next_write()?;
-        self.store.finish(lease, outcome, facts, calls).await
+        self.store.update(lease, update).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {

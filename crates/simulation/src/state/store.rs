@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, JobOutcome, Lease, NewJob};
+use domain::job::{Admission, Lease, NewJob};
 use domain::key::{Channel, Owner};
-use domain::order::Fact;
 use domain::ports::{
-    AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
-    Epoch, Gap, JobView, Leadership, QueueStats, RecordedFact, Release, StoreError, Undecodable,
+    AdminCommand, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap,
+    JobUpdate, JobView, Leadership, QueueStats, RecordedFact, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use job_store::JobStore;
@@ -153,9 +152,7 @@ calls! {
     execute(command: &AdminCommand, by: &str, reason: &str) -> CommandResult;
     claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
     renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
-    record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();
-    release(lease: &Lease, release: Release, calls: &[CallRecord]) -> ();
-    finish(lease: &Lease, outcome: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
+    update(lease: &Lease, update: &JobUpdate) -> ();
     queue_stats() -> QueueStats;
     dead_letters(open_only: bool, after: Option<i64>, limit: usize) -> Vec<DeadLetterView>;
     facts_of(order: OrderId) -> Vec<RecordedFact>;

@@ -8,8 +8,8 @@ use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
 use domain::ports::{
-    AdminCommand, Clock, CommandResult, DeadLetter, Entry, Gap, JobStage, Leadership, OrderQuery,
-    OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
+    AdminCommand, Clock, CommandResult, DeadLetter, Entry, Gap, JobQueueExt, JobStage, Leadership,
+    OrderQuery, OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
 };
 
 use super::{JobStore, Subject, TTL};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, CallStats, Clock, MIN_RETENTION, Release, StoreError,
+    CallAction, CallOutcome, CallRecord, CallStats, Clock, JobQueueExt, MIN_RETENTION, Release,
+    StoreError,
 };
 
 use super::{JobStore, Subject, TTL};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
-use domain::ports::{Entry, Leadership, Release, StoreError};
+use domain::ports::{Entry, JobQueueExt, Leadership, Release, StoreError};
 
 use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id, owner};

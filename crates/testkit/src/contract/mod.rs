@@ -18,8 +18,9 @@ use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
     AdminCommands, AlertStore, Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake,
-    EventViews, Gap, JobQueue, LeaderElection, Leadership, OrderViews, ProcessRegistry, Pruner,
-    Release, Statistics, StoreError, StoreHealth, Undecodable, UndecodableReason,
+    EventViews, Gap, JobQueue, JobQueueExt, LeaderElection, Leadership, OrderViews,
+    ProcessRegistry, Pruner, Release, Statistics, StoreError, StoreHealth, Undecodable,
+    UndecodableReason,
 };
 
 use crate::{FakeClock, channel, new_job, order_id, owner};
@@ -460,6 +461,7 @@ macro_rules! job_store_contract {
             calls_are_recorded_with_their_facts,
             only_newest_calls_are_kept,
             whmcs_calls_and_errors_are_counted,
+            job_set_aside_by_its_worker_is_reported,
             concurrent_claims_never_share_a_job_or_order,
             longest_due_job_is_claimed_first,
             ten_thousand_events_become_one_job_each,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Alert, Clock, Condition, ConditionKind, Epoch, Leadership, Notified, PROCESS_REMOVED_AFTER,
-    ProcessReport, Setting, StoreError,
+    Alert, Clock, Condition, ConditionKind, Epoch, JobQueueExt, Leadership, Notified,
+    PROCESS_REMOVED_AFTER, ProcessReport, Setting, StoreError,
 };
 
 use super::{JobStore, Subject, TTL};

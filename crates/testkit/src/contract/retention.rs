@@ -7,8 +7,8 @@ use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, MIN_RETENTION, Pruned,
-    Undecodable, UndecodableReason,
+    AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, JobQueueExt, MIN_RETENTION,
+    Pruned, Undecodable, UndecodableReason,
 };
 
 use super::{JobStore, Subject};
