@@ -12,11 +12,13 @@ use domain::order::{
     RetryAnswer, WhmcsClient, WhmcsOrder,
 };
 use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, Batch, CallError, CatalogueEntry,
-    Claimed, CommandResult, CrmOrders, Cursor, CustomerOrders, DeadLetter, DeadLetterView,
-    Delivery, Epoch, EventIntake, EventSource, EventStream, Gap, JobChange, JobQueue, JobUpdate,
-    LeaderElection, Leadership, NewClient, NewOrder, Pause, PlaceAnswer, Provisioner,
+    Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, CustomerOrders, DeadLetter,
+    DeadLetterView, Delivery, Epoch, EventIntake, EventSource, EventStream, Gap, JobChange,
+    JobQueue, JobUpdate, LeaderElection, Leadership, NewClient, NewOrder, PlaceAnswer, Provisioner,
     ProvisionerReads, ReportAnswer, RetryRequests, Start, StoreError, StreamError, Undecodable,
+};
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Pause,
 };
 
 use crate::crash_points::{CrashPoints, Side};

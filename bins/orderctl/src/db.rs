@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, MIN_RETENTION};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use job_store::{Progress, StoreArgs, StoreConfig};
+use operations::{AUDIT_RETENTION, MIN_RETENTION};
 use runtime::SystemClock;
 use serde_json::json;
 

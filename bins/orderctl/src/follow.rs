@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
-use domain::ports::align_calls;
+use operations::align_calls;
 
 use crate::args::Format;
 use crate::cli::FollowOrder;

@@ -1,11 +1,12 @@
 //! Table cells and JSON of orders, jobs, facts and dead letters.
 
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{
-    AuditEntry, CallAction, CursorHistoryEntry, DeadLetterView, GapView, JobView, OrderRow, Pause,
-    RecordedCall, RecordedFact, StreamView,
-};
+use domain::ports::{CallAction, DeadLetterView};
 use domain::time::Timestamp;
+use operations::{
+    AuditEntry, CursorHistoryEntry, GapView, JobView, OrderRow, Pause, RecordedCall, RecordedFact,
+    StreamView,
+};
 use runtime::rfc3339;
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Statistics};
+use domain::ports::Clock;
 use metrics::gauge;
+use operations::Statistics;
 use provisioning::ProcessState;
 use runtime::SystemClock;
 use tokio_util::sync::CancellationToken;

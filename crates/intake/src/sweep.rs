@@ -208,8 +208,9 @@ mod tests {
     use domain::job::JobOutcome;
     use domain::key::IdemKey;
     use domain::order::ActivationStatus;
-    use domain::ports::{JobQueue, Statistics};
+    use domain::ports::{JobQueue, JobQueueExt};
     use domain::time::Timestamp;
+    use operations::Statistics;
     use testkit::{FakeClock, FakeCrm, MemoryStore, PausedClock, details, order_id, owner};
 
     use super::*;

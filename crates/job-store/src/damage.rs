@@ -1,7 +1,8 @@
 //! Handling of rows that cannot be decoded.
 
-use domain::ports::{StoreError, UnreadableJobs};
+use domain::ports::StoreError;
 use error_chain::chain;
+use operations::UnreadableJobs;
 
 use crate::row::Columns;
 

@@ -1,7 +1,8 @@
 //! Queue statistics, the same on both engines. Finished jobs are many and never scanned.
 
 use domain::job::JobOutcome;
-use domain::ports::{QueueStats, StoreError, StuckOrders};
+use domain::ports::StoreError;
+use operations::{QueueStats, StuckOrders};
 
 use crate::row::{self, Columns};
 

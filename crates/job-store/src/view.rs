@@ -6,9 +6,12 @@ use domain::failure::Code;
 use domain::id::AccountId;
 use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorChange,
-    CursorHistoryEntry, DeadLetter, DeadLetterView, FinishedJob, GapView, JobStage, OrderRow,
-    Pausable, Pause, RecordedCall, StoreError, Undecodable, UndecodableReason,
+    CallAction, CallOutcome, CallRecord, DeadLetter, DeadLetterView, StoreError, Undecodable,
+    UndecodableReason,
+};
+use operations::{
+    Acknowledgement, AuditEntry, CursorChange, CursorHistoryEntry, FinishedJob, GapView, JobStage,
+    OrderRow, Pausable, Pause, RecordedCall,
 };
 
 use crate::error::corrupt;

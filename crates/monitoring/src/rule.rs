@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use domain::ports::{Condition, ConditionKind};
 use domain::time::Timestamp;
+use operations::{Condition, ConditionKind};
 
 use crate::snapshot::Snapshot;
 

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use domain::key::Channel;
-use domain::ports::{
-    AdminCommands, AlertStore, Clock, CustomerOrders, Entropy, EventViews, OrderViews,
-    ProcessRegistry, RetryRequests, Statistics,
-};
+use domain::ports::{Clock, CustomerOrders, Entropy, RetryRequests};
+use operations::{AdminCommands, AlertStore, EventViews, OrderViews, ProcessRegistry, Statistics};
 
 /// Adapters that the portal calls.
 #[derive(Clone)]

@@ -10,13 +10,13 @@ use domain::job::{JobOutcome, JobState};
 use domain::key::{Channel, JobId};
 use domain::order::MarkerProof;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{
-    AttemptStats, CallOutcome, CallStats, CursorHistoryEntry, DeadLetterView, EventViews,
-    FinishedJob, GapView, JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats,
-    RecordedCall, RecordedFact, Statistics, StoreError, StoreHealth, StreamView, StuckOrders,
-    System, UnreadableJobs,
-};
+use domain::ports::{CallOutcome, DeadLetterView, StoreError, System};
 use domain::time::Timestamp;
+use operations::{
+    AttemptStats, CallStats, CursorHistoryEntry, EventViews, FinishedJob, GapView, JobStage,
+    JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact, Statistics,
+    StoreHealth, StreamView, StuckOrders, UnreadableJobs,
+};
 
 use crate::MemoryStore;
 use crate::store_state::{Row, StoreState};

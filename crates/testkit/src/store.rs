@@ -9,11 +9,13 @@ use domain::failure::Code;
 use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, Claimed, Clock,
-    CommandResult, Cursor, CursorChange, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
-    GapView, JobChange, JobQueue, JobUpdate, LeaderElection, Leadership, MIN_RETENTION,
-    PROCESS_REMOVED_AFTER, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned,
-    Pruner, StoreError, Undecodable,
+    Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
+    JobQueue, JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
+};
+use operations::{
+    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult,
+    CursorChange, GapView, MIN_RETENTION, PROCESS_REMOVED_AFTER, Pausable, Pause, ProcessRegistry,
+    ProcessReport, ProcessView, Pruned, Pruner,
 };
 use tokio::sync::Notify;
 

@@ -7,12 +7,12 @@ use domain::id::OrderId;
 use domain::job::{Admission, EarlierJob, JobOutcome, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
-use domain::ports::{
-    Alert, AuditEntry, CallRecord, CursorChange, CursorHistoryEntry, DeadLetterView, Epoch,
-    GapView, JobStage, OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall,
-    RecordedFact, StoreError, StreamView,
-};
+use domain::ports::{CallRecord, DeadLetterView, Epoch, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    Alert, AuditEntry, CursorChange, CursorHistoryEntry, GapView, JobStage, OrderRow, Pausable,
+    Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StreamView,
+};
 
 #[derive(Default)]
 pub(crate) struct StoreState {

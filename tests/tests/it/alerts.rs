@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use domain::ports::ConditionKind;
+use operations::ConditionKind;
 use serde_json::{Map, Value};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;

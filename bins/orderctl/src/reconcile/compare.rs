@@ -4,8 +4,9 @@ use domain::id::{OrderId, OrgId};
 use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Marker, WhmcsOrderId};
 use domain::order::{OrderState, OrderStatus, Phase, WhmcsOrder};
-use domain::ports::{JobView, Pending};
+use domain::ports::Pending;
 use domain::time::Timestamp;
+use operations::JobView;
 use salesforce_rest::ReconcileOrder;
 
 /// One difference.

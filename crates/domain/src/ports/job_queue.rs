@@ -50,7 +50,7 @@ pub enum JobChange {
     /// It is finished.
     Finish(JobOutcome),
     /// The facts of its order cannot be replayed: it ends `failed`, and
-    /// [`Statistics::unreadable_jobs`](crate::ports::Statistics::unreadable_jobs) reports it.
+    /// `operations::Statistics::unreadable_jobs` reports it.
     SetAside {
         /// Why, with the whole error chain.
         cause: String,
@@ -75,11 +75,11 @@ pub trait JobQueue: Send + Sync {
     /// Claims up to `limit` due jobs, the longest due first, each with a new lease token and a
     /// lease of `ttl` by the store's clock. Jobs with an expired lease are due. Never claims a job
     /// of an order that has another leased job, nor two jobs of one order. Claims none while an
-    /// operator has paused the workers ([`Pausable::Worker`](crate::ports::Pausable)).
+    /// operator has paused the workers (`operations::Pausable::Worker`).
     ///
     /// An unreadable job, or one whose order has an unreadable fact, is set aside in the same
     /// commit: it ends `failed`, its order is listed with `INTERNAL`, no fact is recorded, and
-    /// [`Statistics::unreadable_jobs`](crate::ports::Statistics::unreadable_jobs) reports it. The other jobs are
+    /// `operations::Statistics::unreadable_jobs` reports it. The other jobs are
     /// claimed as usual.
     ///
     /// # Errors

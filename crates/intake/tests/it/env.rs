@@ -8,10 +8,11 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, EventViews, Gap,
-    LeaderElection, Leadership, OrderViews, Start, StoreError, StreamError, Undecodable,
+    Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, Gap, LeaderElection,
+    Leadership, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
+use operations::{EventViews, OrderViews};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -8,12 +8,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::{EventId, Owner};
-use domain::ports::{
-    AdminCommand, AdminCommands, Batch, Epoch, EventViews, LeaderElection, Pausable, Start,
-    Statistics, StreamError,
-};
+use domain::ports::{Batch, Epoch, LeaderElection, Start, StreamError};
 use env::{LEASE, TestEnv, broken, lost, pass};
 use intake::{OnLoss, Status};
+use operations::{AdminCommand, AdminCommands, EventViews, Pausable, Statistics};
 use testkit::source::{heartbeat, message, poison, position};
 use testkit::{channel, order_id};
 

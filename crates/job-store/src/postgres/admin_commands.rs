@@ -3,7 +3,8 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{AdminCommand, CommandResult, CursorChange, Pausable, StoreError};
+use domain::ports::StoreError;
+use operations::{AdminCommand, CommandResult, CursorChange, Pausable};
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 

@@ -6,10 +6,12 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Cursor,
-    CursorChange, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
-    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner, StoreError,
-    Undecodable,
+    Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
+    StoreError, Undecodable,
+};
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, CursorChange,
+    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner,
 };
 use sqlx::PgConnection;
 

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::key::{Channel, Owner};
-use domain::ports::{
-    Alert, AttemptStats, CallStats, Epoch, PROCESS_REMOVED_AFTER, ProcessReport, ProcessView,
-    StoreError,
-};
+use domain::ports::{Epoch, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    Alert, AttemptStats, CallStats, PROCESS_REMOVED_AFTER, ProcessReport, ProcessView,
+};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;

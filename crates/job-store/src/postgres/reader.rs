@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::key::{Channel, JobId};
 use domain::order::MarkerProof;
-use domain::ports::{
-    AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
-    JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
-    Statistics, StoreError, StoreHealth, StreamView, StuckOrders, UnreadableJobs,
-};
+use domain::ports::{DeadLetterView, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    AttemptStats, CallStats, CursorHistoryEntry, EventViews, FinishedJob, GapView, JobStage,
+    JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact, Statistics,
+    StoreHealth, StreamView, StuckOrders, UnreadableJobs,
+};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;

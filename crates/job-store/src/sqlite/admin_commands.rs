@@ -3,8 +3,9 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{AdminCommand, CommandResult, CursorChange, Pausable, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{AdminCommand, CommandResult, CursorChange, Pausable};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
 

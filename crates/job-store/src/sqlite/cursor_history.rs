@@ -1,8 +1,9 @@
 //! The history of a channel's cursor.
 
 use domain::key::Channel;
-use domain::ports::{CursorChange, CursorHistoryEntry, Epoch, Gap, StoreError};
+use domain::ports::{Epoch, Gap, StoreError};
 use domain::time::Timestamp;
+use operations::{CursorChange, CursorHistoryEntry};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::OrUnavailable;

@@ -6,12 +6,14 @@ use async_trait::async_trait;
 use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Channel, IdemKey, Owner};
 use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Cursor,
-    CursorChange, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
-    LeaderElection, Leadership, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView,
-    Pruned, Pruner, StoreError, Undecodable,
+    Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, LeaderElection,
+    Leadership, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, CursorChange,
+    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner,
+};
 use sqlx::SqliteConnection;
 
 use crate::damage::readable;

@@ -3,8 +3,9 @@
 use domain::id::OrderId;
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{OrderQuery, OrderRow, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{OrderQuery, OrderRow};
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
 use crate::damage::{readable, set_aside_order};

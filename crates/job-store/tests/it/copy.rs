@@ -9,9 +9,10 @@ use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
     CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt,
-    Leadership, PROCESS_ALIVE, ProcessReport, Undecodable, UndecodableReason,
+    Leadership, Undecodable, UndecodableReason,
 };
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
+use operations::{PROCESS_ALIVE, ProcessReport};
 use test_postgres::Database;
 use testkit::{FakeClock, channel, new_job, order_id, owner};
 

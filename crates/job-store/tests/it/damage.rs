@@ -7,10 +7,9 @@ use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::key::JobId;
 use domain::order::Fact;
-use domain::ports::{
-    EventIntake, JobQueue, JobQueueExt, JobStage, OrderQuery, Release, StoreError,
-};
+use domain::ports::{EventIntake, JobQueue, JobQueueExt, Release, StoreError};
 use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
+use operations::{JobStage, OrderQuery};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use test_postgres::Database;
 use testkit::{FakeClock, new_job, order_id, owner};

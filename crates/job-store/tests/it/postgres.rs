@@ -7,10 +7,10 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::ReplayId;
 use domain::order::Fact;
 use domain::ports::{
-    Delivery, Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership, OrderViews,
-    Statistics, StoreError, StoreHealth,
+    Delivery, Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership, StoreError,
 };
 use job_store::{PostgresStore, StoreConfig};
+use operations::{OrderViews, Statistics, StoreHealth};
 use sqlx::{Connection, PgConnection};
 use test_postgres::Database;
 use testkit::contract::Subject;
@@ -365,7 +365,7 @@ async fn migration_from_previous_release_fills_order_list() {
         .finish(&lease, JobOutcome::Succeeded, &facts, &[])
         .await
         .unwrap();
-    let query = domain::ports::OrderQuery {
+    let query = operations::OrderQuery {
         limit: 9,
         ..Default::default()
     };

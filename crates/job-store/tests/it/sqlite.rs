@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
-use domain::ports::{
-    AdminCommand, AdminCommands, EventIntake, JobQueue, JobQueueExt, OrderQuery, OrderViews,
-    Pausable, Statistics,
-};
+use domain::ports::{EventIntake, JobQueue, JobQueueExt};
 use job_store::SqliteStore;
+use operations::{AdminCommand, AdminCommands, OrderQuery, OrderViews, Pausable, Statistics};
 use sqlx::{Connection, SqliteConnection};
 use testkit::contract::Subject;
 use testkit::{FakeClock, new_job, order_id, owner};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::key::{Channel, Owner, ReplayId};
-use domain::ports::{
-    AttemptStats, CallStats, Condition, ConditionKind, Cursor, Epoch, GapView, Pausable, Pause,
-    ProcessReport, ProcessView, StuckOrders, UnreadableJobs,
+use domain::ports::{Cursor, Epoch};
+use operations::{
+    AttemptStats, CallStats, Condition, ConditionKind, GapView, Pausable, Pause, ProcessReport,
+    ProcessView, StuckOrders, UnreadableJobs,
 };
 
 use super::*;

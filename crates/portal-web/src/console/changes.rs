@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::response::sse::Event;
-use domain::ports::OrderQuery;
+use operations::OrderQuery;
 
 use super::state::Console;
 use crate::problem::Problem;

@@ -10,8 +10,8 @@ use axum_extra::extract::Form;
 use domain::failure::Code;
 use domain::id::OrderId;
 use domain::order::RetryAnswer;
-use domain::ports::{AdminCommand, CommandResult, Pausable};
 use error_chain::chain;
+use operations::{AdminCommand, CommandResult, Pausable};
 use serde::Deserialize;
 use serde_json::json;
 

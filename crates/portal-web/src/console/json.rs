@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use domain::failure::Code;
-use domain::ports::{Alert, OrderRow, ProcessView};
 use domain::time::Timestamp;
+use operations::{Alert, OrderRow, ProcessView};
 use serde_json::{Map, Value, json};
 
 use super::queries::{OrderFilter, next_page, store_error};

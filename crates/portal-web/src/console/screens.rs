@@ -9,11 +9,12 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
-use domain::ports::{
-    Alert, AuditEntry, CursorHistoryEntry, DeadLetterView, GapView, JobStage, OrderRow, Pausable,
-    Pause, ProcessView, QueueStats, StreamView, Wait,
-};
+use domain::ports::DeadLetterView;
 use domain::time::Timestamp;
+use operations::{
+    Alert, AuditEntry, CursorHistoryEntry, GapView, JobStage, OrderRow, Pausable, Pause,
+    ProcessView, QueueStats, StreamView, Wait,
+};
 
 use super::entry::Entry;
 use super::error::PageError;

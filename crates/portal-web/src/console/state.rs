@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use domain::key::Channel;
-use domain::ports::{
-    AdminCommands, AlertStore, Clock, EventViews, OrderViews, ProcessRegistry, RetryRequests,
-    Statistics,
-};
+use domain::ports::{Clock, RetryRequests};
+use operations::{AdminCommands, AlertStore, EventViews, OrderViews, ProcessRegistry, Statistics};
 
 use super::error::PageError;
 use super::session::{Denied, Operator, Sessions};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{JobView, RecordedCall, RecordedFact};
 use domain::time::Timestamp;
+use operations::{JobView, RecordedCall, RecordedFact};
 
 use super::calls::call_entries;
 use super::entry::{Entry, Rank};

@@ -11,9 +11,10 @@ use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
 use domain::ports::{
     CallError, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, JobUpdate, NewClient,
-    NewOrder, OrderViews, PlaceAnswer, Provisioner, ProvisionerReads, Statistics, StoreError, Wait,
+    NewOrder, PlaceAnswer, Provisioner, ProvisionerReads, StoreError,
 };
 use domain::time::Timestamp;
+use operations::{OrderViews, Statistics, Wait};
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,

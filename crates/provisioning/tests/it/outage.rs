@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use domain::failure::Code;
 use domain::order::Fact;
-use domain::ports::{Clock, Statistics};
+use domain::ports::Clock;
+use operations::Statistics;
 use provisioning::FailureTime;
 use testkit::{Action, Fault};
 

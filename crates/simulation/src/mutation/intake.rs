@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobView,
-    LeaderElection, Leadership, StoreError, Undecodable,
+    Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
+    StoreError, Undecodable,
 };
+use operations::{AdminCommand, JobView};
 
 use crate::state::audited_store::AuditedStore;
 

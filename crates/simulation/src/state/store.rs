@@ -13,12 +13,13 @@ use domain::id::OrderId;
 use domain::job::{Admission, Lease, NewJob};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    AdminCommand, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery, Epoch, Gap,
-    JobUpdate, JobView, Leadership, QueueStats, RecordedFact, StoreError, Undecodable,
+    Claimed, Clock, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobUpdate, Leadership,
+    StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use job_store::JobStore;
 use job_store::StoreConfig;
+use operations::{AdminCommand, CommandResult, JobView, QueueStats, RecordedFact};
 use testkit::MemoryStore;
 use tokio::sync::Notify;
 

@@ -8,9 +8,10 @@ use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
 use domain::ports::{
-    AdminCommand, Clock, CommandResult, DeadLetter, Entry, Gap, JobQueueExt, JobStage, Leadership,
-    OrderQuery, OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
+    Clock, DeadLetter, Entry, Gap, JobQueueExt, Leadership, StoreError, Undecodable,
+    UndecodableReason,
 };
+use operations::{AdminCommand, CommandResult, JobStage, OrderQuery, OrderRow, Pausable};
 
 use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id, owner};

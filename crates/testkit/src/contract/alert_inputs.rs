@@ -5,9 +5,8 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{
-    JobChange, JobQueueExt, JobStage, JobUpdate, MIN_RETENTION, OrderQuery, Release, StoreError,
-};
+use domain::ports::{JobChange, JobQueueExt, JobUpdate, Release, StoreError};
+use operations::{JobStage, MIN_RETENTION, OrderQuery};
 
 use super::{JobStore, Subject};
 use crate::{new_job, order_id};

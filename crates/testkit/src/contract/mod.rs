@@ -17,10 +17,12 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
-    AdminCommands, AlertStore, Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake,
-    EventViews, Gap, JobQueue, JobQueueExt, LeaderElection, Leadership, OrderViews,
-    ProcessRegistry, Pruner, Release, Statistics, StoreError, StoreHealth, Undecodable,
-    UndecodableReason,
+    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake, Gap, JobQueue, JobQueueExt,
+    LeaderElection, Leadership, Release, StoreError, Undecodable, UndecodableReason,
+};
+use operations::{
+    AdminCommands, AlertStore, EventViews, OrderViews, ProcessRegistry, Pruner, Statistics,
+    StoreHealth,
 };
 
 use crate::{FakeClock, channel, new_job, order_id, owner};

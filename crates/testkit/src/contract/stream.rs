@@ -3,9 +3,9 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    AdminCommand, CommandResult, CursorChange, CursorHistoryEntry, DeadLetter, Delivery, Entry,
-    Epoch, Gap, StoreError, Undecodable, UndecodableReason,
+    DeadLetter, Delivery, Entry, Epoch, Gap, StoreError, Undecodable, UndecodableReason,
 };
+use operations::{AdminCommand, CommandResult, CursorChange, CursorHistoryEntry};
 
 use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id};

@@ -3,8 +3,8 @@
 use std::fs;
 
 use domain::job::JobOutcome;
-use domain::ports::AdminCommand;
 use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
+use operations::AdminCommand;
 use simulators::salesforce::UnaryFault;
 
 use super::SUBSCRIBER;

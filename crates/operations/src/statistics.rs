@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::failure::Code;
-use crate::id::OrderId;
-use crate::job::JobOutcome;
-use crate::key::JobId;
-use crate::ports::StoreError;
-use crate::time::Timestamp;
+use domain::failure::Code;
+use domain::id::OrderId;
+use domain::job::JobOutcome;
+use domain::key::JobId;
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// Counts of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

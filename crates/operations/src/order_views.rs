@@ -2,13 +2,14 @@
 
 use async_trait::async_trait;
 
-use crate::failure::Code;
-use crate::id::{AccountId, OrderId};
-use crate::job::{JobOutcome, NewJob};
-use crate::key::{JobId, WhmcsOrderId};
-use crate::order::{Fact, MarkerProof, OrderState, next};
-use crate::ports::{RecordedCall, StoreError};
-use crate::time::Timestamp;
+use crate::RecordedCall;
+use domain::failure::Code;
+use domain::id::{AccountId, OrderId};
+use domain::job::{JobOutcome, NewJob};
+use domain::key::{JobId, WhmcsOrderId};
+use domain::order::{Fact, MarkerProof, OrderState, next};
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// The stage of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,7 +192,7 @@ pub trait OrderViews: Send + Sync {
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError>;
 
     /// The newest evidence that WHMCS keeps markers, as a claim returns it
-    /// ([`Claimed::marker_proof`](crate::ports::Claimed::marker_proof)).
+    /// ([`Claimed::marker_proof`](domain::ports::Claimed::marker_proof)).
     ///
     /// # Errors
     /// [`StoreError`].
@@ -227,7 +228,7 @@ pub trait OrderViews: Send + Sync {
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
 
     /// The calls of the order's jobs, in sequence within each job: up to
-    /// [`CallRecord::MAX_KEPT`](crate::ports::CallRecord::MAX_KEPT) per job, and none of pruned jobs.
+    /// [`CallRecord::MAX_KEPT`](domain::ports::CallRecord::MAX_KEPT) per job, and none of pruned jobs.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::key::{Channel, Owner, ReplayId};
-use crate::ports::{Cursor, DeadLetterView, Epoch, StoreError};
-use crate::time::Timestamp;
+use domain::key::{Channel, Owner, ReplayId};
+use domain::ports::{Cursor, DeadLetterView, Epoch, StoreError};
+use domain::time::Timestamp;
 
 /// The state of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
