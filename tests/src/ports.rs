@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::job::{Admission, Lease, NewJob, ProvisionRequest};
-use domain::key::{Channel, ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
+use domain::key::{Channel, ClientId, DeadLetterId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
     CustomerOrder, Fact, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report,
     RetryAnswer, WhmcsClient, WhmcsOrder,
@@ -365,7 +365,7 @@ impl EventIntake for Crashing<dyn EventIntake> {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let call = self.inner.redrive(channel, epoch, dead_letter, read);

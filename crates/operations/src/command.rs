@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use domain::id::OrderId;
-use domain::key::{Channel, ReplayId, WhmcsOrderId};
+use domain::key::{Channel, DeadLetterId, ReplayId, WhmcsOrderId};
 use domain::order::RetryAnswer;
 use domain::ports::StoreError;
 use domain::time::Timestamp;
@@ -46,12 +46,12 @@ pub enum AdminCommand {
     /// Close a dead letter.
     Dismiss {
         /// Its number ([`DeadLetterView::number`](domain::ports::DeadLetterView)).
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
     },
     /// Redrive a dead letter: the leader of its channel decodes it again and enqueues its job.
     Redrive {
         /// Its number.
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
     },
     /// Set the cursor of a channel. The leader loses its term, so that it cannot overwrite the
     /// cursor.

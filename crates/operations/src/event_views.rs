@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use domain::key::{Channel, Owner, ReplayId};
+use domain::key::{Channel, DeadLetterId, Owner, ReplayId};
 use domain::ports::{Cursor, DeadLetterView, Epoch, StoreError};
 use domain::time::Timestamp;
 
@@ -124,7 +124,7 @@ pub trait EventViews: Send + Sync {
     async fn dead_letters(
         &self,
         open_only: bool,
-        after: Option<i64>,
+        after: Option<DeadLetterId>,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError>;
 

@@ -1,5 +1,7 @@
 //! Orders and jobs, for consoles, customers and the command line.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use crate::RecordedCall;
@@ -43,10 +45,25 @@ impl JobStage {
         }
     }
 
+    /// The outcome of a finished job.
+    #[must_use]
+    pub const fn outcome(self) -> Option<JobOutcome> {
+        match self {
+            Self::Queued | Self::Leased => None,
+            Self::Ended(outcome) => Some(outcome),
+        }
+    }
+
     /// The stage of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
+impl fmt::Display for JobStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -132,10 +149,8 @@ pub struct Acknowledgement {
 pub struct JobView {
     /// The job.
     pub job: NewJob,
-    /// `queued`, `leased`, or its outcome.
-    pub state: &'static str,
-    /// Its outcome; `None` while it is live.
-    pub outcome: Option<JobOutcome>,
+    /// Its stage.
+    pub stage: JobStage,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
     /// While it is queued: when it may be claimed.
@@ -162,7 +177,7 @@ impl Wait {
     pub fn of(jobs: &[JobView], facts: &[RecordedFact]) -> Option<Self> {
         let waiting = jobs
             .iter()
-            .find(|view| view.state == "queued" && view.started_at.is_some())?;
+            .find(|view| view.stage == JobStage::Queued && view.started_at.is_some())?;
         let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact)).ok()?;
         Some(Self {
             what: next(&state, &waiting.job.id).wait_description(),

@@ -157,7 +157,7 @@ async fn is_abandoned_event(world: &World, record: &OrderRecord) -> bool {
         return false;
     }
     let jobs = world.store.inner.jobs_of(record.details.id).await;
-    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.outcome.is_some()))
+    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.stage.outcome().is_some()))
 }
 
 /// How long an event may precede its commit, in milliseconds: less than the worker's last second

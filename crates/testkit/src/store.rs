@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
-use domain::key::{Channel, Owner};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
     Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
     JobQueue, JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
@@ -103,7 +103,7 @@ impl LeaderElection for MemoryStore {
                 since: pause.since,
             });
         }
-        let next = Epoch(state.epochs + 1);
+        let next = Epoch::from_number(state.epochs + 1);
         let stream = state.streams.entry(channel.clone()).or_default();
         let epoch = match &stream.leader {
             Some((leader, epoch, until)) if leader == owner && *until > now => *epoch,
@@ -113,9 +113,9 @@ impl LeaderElection for MemoryStore {
             _ => next,
         };
         stream.leader = Some((owner.clone(), epoch, now + ttl));
-        state.epochs = epoch.0.max(state.epochs);
+        state.epochs = epoch.number().max(state.epochs);
         if epoch == next {
-            let detail = format!("{owner} leads, term {}", epoch.0);
+            let detail = format!("{owner} leads, term {}", epoch.number());
             state.mark(channel, CursorChange::Term, detail, now);
         }
         Ok(Leadership::Leader(epoch))
@@ -171,9 +171,9 @@ impl EventIntake for MemoryStore {
                 Entry::Job(job) => state.admit(job, now),
                 Entry::DeadLetter(dead_letter) => {
                     let last = state.dead_letters.last();
-                    let number = last.map_or(0, |view| view.number) + 1;
+                    let number = last.map_or(0, |view| view.number.0) + 1;
                     state.dead_letters.push(DeadLetterView {
-                        number,
+                        number: DeadLetterId(number),
                         channel: delivery.channel.clone(),
                         dead_letter: dead_letter.clone(),
                         received_at: now,
@@ -237,7 +237,7 @@ impl EventIntake for MemoryStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let now = self.clock.now();

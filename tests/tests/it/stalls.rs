@@ -152,8 +152,9 @@ async fn rejected_sessions_do_not_cause_a_login_per_job() {
         let mut n_tried = 0;
         for order in &orders {
             let jobs = env.store.ports.jobs_of(*order).await.unwrap();
-            let waits =
-                |job: &operations::JobView| job.state == "queued" && job.started_at.is_some();
+            let waits = |job: &operations::JobView| {
+                job.stage == operations::JobStage::Queued && job.started_at.is_some()
+            };
             n_tried += usize::from(jobs.iter().all(waits));
         }
         n_tried == orders.len()

@@ -82,7 +82,7 @@ pub(crate) fn differences(records: &OrderRecords<'_>) -> Vec<Difference> {
         add(Kind::Duplicate, format!("WHMCS orders {}", list(&ours)));
     }
     // The outcome of an unfinished job is not written yet.
-    if records.jobs.iter().any(|job| job.outcome.is_none()) {
+    if records.jobs.iter().any(|job| job.stage.outcome().is_none()) {
         return found;
     }
     let Some(placed) = records.state.whmcs_order() else {
@@ -152,7 +152,7 @@ pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> 
         .iter()
         .map(|view| EarlierJob {
             idem_key: view.job.idem_key.as_ref(),
-            outcome: view.outcome,
+            outcome: view.stage.outcome(),
             requested_at: view.job.requested_at,
         })
         .collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
-use domain::key::{Channel, Owner};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
     Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, Gap, LeaderElection,
     Leadership, Start, StoreError, StreamError, Undecodable,
@@ -234,7 +234,7 @@ impl EventIntake for Store {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         self.open()?

@@ -63,7 +63,7 @@ async fn carry_out(
             " WHERE seq = $2 AND closed_at IS NULL"
         ))
         .bind(shift)
-        .bind(*dead_letter)
+        .bind(dead_letter.0)
         .execute(connection)
         .await
         .or_unavailable()
@@ -74,7 +74,7 @@ async fn carry_out(
             " WHERE seq = $2 AND closed_at IS NULL"
         ))
         .bind(shift)
-        .bind(*dead_letter)
+        .bind(dead_letter.0)
         .execute(connection)
         .await
         .or_unavailable()

@@ -58,7 +58,7 @@ pub(crate) async fn lose(
     // The row stays locked until the commit, so that the term is ours until then.
     let led = statement("SELECT lost FROM stream WHERE channel = $1 AND epoch = $2 FOR UPDATE")
         .bind(channel.as_str())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .fetch_optional(&mut *connection)
         .await
         .or_unavailable()?;

@@ -73,7 +73,7 @@ pub(crate) async fn keep(
 ) -> Result<(), StoreError> {
     let led = statement("UPDATE stream SET epoch = epoch WHERE channel = $1 AND epoch = $2")
         .bind(watch.as_str())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .execute(&mut *connection)
         .await
         .or_unavailable()?;

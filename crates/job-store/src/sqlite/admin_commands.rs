@@ -58,7 +58,7 @@ async fn carry_out(
         AdminCommand::Dismiss { dead_letter } => {
             sqlx::query("UPDATE dead_letter SET closed_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
-                .bind(*dead_letter)
+                .bind(dead_letter.0)
                 .execute(connection)
                 .await
                 .or_unavailable()
@@ -67,7 +67,7 @@ async fn carry_out(
         AdminCommand::Redrive { dead_letter } => {
             sqlx::query("UPDATE dead_letter SET asked_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
-                .bind(*dead_letter)
+                .bind(dead_letter.0)
                 .execute(connection)
                 .await
                 .or_unavailable()

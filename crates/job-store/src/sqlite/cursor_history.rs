@@ -51,7 +51,7 @@ pub(crate) async fn lose(
 ) -> Result<(), StoreError> {
     let led = sqlx::query("SELECT lost FROM stream WHERE channel = ? AND epoch = ?")
         .bind(channel.as_str().to_owned())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .fetch_optional(&mut *connection)
         .await
         .or_unavailable()?;

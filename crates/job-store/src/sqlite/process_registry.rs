@@ -87,7 +87,7 @@ async fn keep_all(
 ) -> Result<(), StoreError> {
     let led = sqlx::query("UPDATE stream SET epoch = epoch WHERE channel = ?1 AND epoch = ?2")
         .bind(watch)
-        .bind(epoch.0)
+        .bind(epoch.number())
         .execute(&mut *connection)
         .await
         .or_unavailable()?;

@@ -81,7 +81,14 @@ where
     assert!(store.jobs(None, None, 9).await.unwrap().len() >= 3);
     let since = claimed[0].at - DAY;
     assert!(store.finished_jobs(since, 9).await.unwrap().len() <= 1);
-    assert_eq!(store.queue_stats().await.unwrap().count("failed"), 1);
+    assert_eq!(
+        store
+            .queue_stats()
+            .await
+            .unwrap()
+            .count(JobStage::Ended(JobOutcome::Failed)),
+        1
+    );
     let query = OrderQuery {
         limit: 9,
         ..OrderQuery::default()

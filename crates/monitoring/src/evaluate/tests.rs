@@ -64,7 +64,7 @@ fn well(now: Timestamp) -> Snapshot {
     snapshot.outcomes.now = now;
     snapshot.stream.leader = Some((
         Owner::new("s").unwrap(),
-        Epoch(1),
+        Epoch::from_number(1),
         now + Duration::from_secs(10),
     ));
     snapshot.stream.cursor = Some(Cursor {

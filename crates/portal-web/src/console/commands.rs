@@ -1,5 +1,6 @@
 //! Operator commands. Each has a reason and is recorded in the audit log.
 
+use domain::key::DeadLetterId;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -158,10 +159,10 @@ impl Console {
             }
             "handle" => return self.acknowledge(&request.orders()?, by, reason).await,
             "dismiss" => AdminCommand::Dismiss {
-                dead_letter: dead_letter()?,
+                dead_letter: DeadLetterId(dead_letter()?),
             },
             "redrive" => AdminCommand::Redrive {
-                dead_letter: dead_letter()?,
+                dead_letter: DeadLetterId(dead_letter()?),
             },
             "pause_worker" => AdminCommand::Pause { what: worker() },
             "resume_worker" => AdminCommand::Resume { what: worker() },

@@ -46,7 +46,7 @@ pub(super) async fn overview(
         .queue
         .jobs
         .iter()
-        .map(|(state, count)| ((*state).to_owned(), json!(count)))
+        .map(|(stage, count)| (stage.name().to_owned(), json!(count)))
         .collect();
     let optional_millis = |length: Option<Duration>| length.map(millis);
     Ok(Json(json!({

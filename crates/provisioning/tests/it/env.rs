@@ -14,7 +14,7 @@ use domain::ports::{
     NewOrder, PlaceAnswer, Provisioner, ProvisionerReads, StoreError,
 };
 use domain::time::Timestamp;
-use operations::{OrderViews, Statistics, Wait};
+use operations::{JobStage, OrderViews, Statistics, Wait};
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
@@ -214,7 +214,7 @@ impl TestEnv {
             results.extend(self.attempt_once().await);
             self.clock.advance(Duration::from_secs(1));
             let queue_stats = self.store.queue_stats().await.unwrap();
-            if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
+            if queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased) == 0 {
                 break;
             }
         }
@@ -238,7 +238,7 @@ impl TestEnv {
         for _ in 0..10_000 {
             results.extend(self.round().await);
             let queue_stats = self.store.queue_stats().await.unwrap();
-            if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
+            if queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased) == 0 {
                 return results;
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, Lease, NewJob};
-use domain::key::{Channel, Owner};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
     Claimed, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobChange, JobQueue,
     JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
@@ -111,7 +111,7 @@ impl EventIntake for SimProcess {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let call = async {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::{Admission, Lease, LeaseToken, NewJob};
-use domain::key::{Channel, EventId, JobId, Owner};
+use domain::key::{Channel, DeadLetterId, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
     Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
@@ -36,7 +36,7 @@ struct Committed {
     has_cursor: bool,
     wake_at: BTreeSet<Timestamp>,
     /// Dead letters that created a job.
-    redriven: BTreeSet<i64>,
+    redriven: BTreeSet<DeadLetterId>,
     /// The latest intent of each order whose call was not sent yet.
     unsent: BTreeMap<OrderId, LeaseToken>,
     /// Activation calls of unknown outcome, by job.
@@ -277,7 +277,7 @@ impl EventIntake for AuditedStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let admission = self

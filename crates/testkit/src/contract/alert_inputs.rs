@@ -32,15 +32,7 @@ impl<S: JobStore> Subject<'_, S> {
         let leased = self.claim_one().await;
         let count = async || {
             let queue_stats = self.store.queue_stats().await.unwrap();
-            let names = [
-                "queued",
-                "leased",
-                "succeeded",
-                "failed",
-                "skipped",
-                "superseded",
-            ];
-            names.map(|name| queue_stats.count(name))
+            JobStage::ALL.map(|stage| queue_stats.count(stage))
         };
         assert_eq!(count().await, [2, 1, 2, 1, 1, 1]);
         self.store.prune(HOUR).await.unwrap();
@@ -68,7 +60,14 @@ impl<S: JobStore> Subject<'_, S> {
         self.store.update(&lease, &update).await.unwrap();
         let again = self.store.update(&lease, &update).await;
         assert!(matches!(again, Err(StoreError::LeaseLost)), "{again:?}");
-        assert_eq!(self.store.queue_stats().await.unwrap().count("failed"), 1);
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Ended(JobOutcome::Failed)),
+            1
+        );
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
         let first = OrderQuery {
             limit: 1,

@@ -21,8 +21,8 @@ use domain::ports::{
     LeaderElection, Leadership, Release, StoreError, Undecodable, UndecodableReason,
 };
 use operations::{
-    AdminCommands, AlertStore, EventViews, OrderViews, ProcessRegistry, Pruner, Statistics,
-    StoreHealth,
+    AdminCommands, AlertStore, EventViews, JobStage, OrderViews, ProcessRegistry, Pruner,
+    Statistics, StoreHealth,
 };
 
 use crate::{FakeClock, channel, new_job, order_id, owner};
@@ -122,7 +122,14 @@ impl<S: JobStore> Subject<'_, S> {
         );
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [7]);
-        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 1);
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Queued),
+            1
+        );
     }
 
     /// A poison event is stored as a dead letter, and later events are processed.
@@ -214,7 +221,14 @@ impl<S: JobStore> Subject<'_, S> {
         let refused = self.store.accept(&self.delivery(stale, vec![job], 9)).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
-        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 0);
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Queued),
+            0
+        );
     }
 
     /// Renewing keeps the epoch; resigning lets a standby take over at once.
@@ -256,7 +270,7 @@ impl<S: JobStore> Subject<'_, S> {
             .await
             .unwrap();
         assert_eq!(self.position().await, Some(9));
-        let stale = Epoch(epoch.0 - 1);
+        let stale = Epoch::from_number(epoch.number() - 1);
         let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
     }
@@ -354,7 +368,7 @@ impl<S: JobStore> Subject<'_, S> {
             .await
             .unwrap();
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
-        assert_eq!(jobs[0].outcome, Some(JobOutcome::Skipped));
+        assert_eq!(jobs[0].stage, JobStage::Ended(JobOutcome::Skipped));
     }
 
     async fn assert_rejected(&self, stale: &Claimed) {

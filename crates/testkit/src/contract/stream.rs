@@ -53,7 +53,7 @@ impl<S: JobStore> Subject<'_, S> {
             );
         }
         assert_eq!(requested().await, [first, second]);
-        let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
+        let stale = redrive(first, Epoch::from_number(epoch.number() - 1), &job).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
         assert_eq!(
             requested().await,

@@ -71,7 +71,7 @@ async fn crash_during_redrive(engine: Engine) {
     for order in [order, next] {
         env.assert_provisioned_once(&order);
         let jobs = env.store.ports.jobs_of(order).await.unwrap();
-        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
+        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.stage.outcome()).collect();
         assert_eq!(finished_jobs, [Some(JobOutcome::Succeeded)]);
     }
     let dead_letters = env.store.ports.dead_letters(false, None, 9).await;
