@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
-use domain::job::{Admission, JobOutcome, Lease, NewJob, ProvisionRequest};
-use domain::key::{Channel, ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
+use domain::job::{Admission, Lease, NewJob, ProvisionRequest};
+use domain::key::{Channel, ClientId, DeadLetterId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
     CustomerOrder, Fact, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report,
     RetryAnswer, WhmcsClient, WhmcsOrder,
 };
 use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, Batch, CallError, CallRecord,
-    CatalogueEntry, Claimed, CommandResult, CrmOrders, Cursor, CustomerOrders, DeadLetter,
-    DeadLetterView, Delivery, Epoch, EventIntake, EventSource, EventStream, Gap, JobQueue,
-    LeaderElection, Leadership, NewClient, NewOrder, Pause, PlaceAnswer, Provisioner,
-    ProvisionerReads, Release, ReportAnswer, RetryRequests, Start, StoreError, StreamError,
-    Undecodable,
+    Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, CustomerOrders, DeadLetter,
+    DeadLetterView, Delivery, Epoch, EventIntake, EventSource, EventStream, Gap, JobChange,
+    JobQueue, JobUpdate, LeaderElection, Leadership, NewClient, NewOrder, PlaceAnswer, Provisioner,
+    ProvisionerReads, ReportAnswer, RetryRequests, Start, StoreError, StreamError, Undecodable,
+};
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Pause,
 };
 
 use crate::crash_points::{CrashPoints, Side};
@@ -127,37 +128,17 @@ impl JobQueue for Crashing<dyn JobQueue> {
         self.inner.renew(leases, ttl).await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let fact = facts.first().map_or("nothing", Fact::name);
-        let name = format!("queue.record {fact}");
-        self.of(lease.order, &name, self.inner.record(lease, facts, calls))
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        let name = match &update.change {
+            JobChange::Keep => {
+                let fact = update.facts.first().map_or("nothing", Fact::name);
+                &format!("queue.record {fact}")
+            }
+            JobChange::Release(_) => "queue.release",
+            JobChange::Finish(_) | JobChange::SetAside { .. } => "queue.finish",
+        };
+        self.of(lease.order, name, self.inner.update(lease, update))
             .await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let call = self.inner.release(lease, release, calls);
-        self.of(lease.order, "queue.release", call).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let call = self.inner.finish(lease, outcome, facts, calls);
-        self.of(lease.order, "queue.finish", call).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {
@@ -384,7 +365,7 @@ impl EventIntake for Crashing<dyn EventIntake> {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let call = self.inner.redrive(channel, epoch, dead_letter, read);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use domain::key::{Channel, ReplayId};
-use domain::ports::JobStage;
 use job_store::StoreArgs;
+use operations::JobStage;
 use runtime::{DEFAULT_CHANNEL, event_channel};
 
 /// How results are written.

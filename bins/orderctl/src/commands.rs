@@ -1,7 +1,7 @@
 //! Operator commands, and the lists they are based on.
 
-use domain::ports::{AdminCommand, CommandResult, Pausable};
 use job_store::Store;
+use operations::{AdminCommand, CommandResult, Pausable};
 use serde_json::json;
 
 use crate::args::{Care, Format, OfChannel, OperatorArgs};

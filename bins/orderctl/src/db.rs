@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, MIN_RETENTION};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use job_store::{Progress, StoreArgs, StoreConfig};
+use operations::{AUDIT_RETENTION, MIN_RETENTION};
 use runtime::SystemClock;
 use serde_json::json;
 
@@ -142,14 +142,14 @@ async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
     if status == "current" {
         let reader = connect::store(store).await?.ports;
         let queue_stats = reader.queue_stats().await?;
-        for (state, count) in &queue_stats.jobs {
-            lines.push((*state, count.to_string()));
+        for (stage, count) in &queue_stats.jobs {
+            lines.push((stage.name(), count.to_string()));
         }
         lines.push(("dead letters", queue_stats.open_dead_letters.to_string()));
         value["jobs"] = queue_stats
             .jobs
             .iter()
-            .map(|(state, count)| ((*state).to_owned(), json!(count)))
+            .map(|(stage, count)| (stage.name().to_owned(), json!(count)))
             .collect::<serde_json::Map<_, _>>()
             .into();
         value["openDeadLetters"] = json!(queue_stats.open_dead_letters);

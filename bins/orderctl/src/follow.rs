@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
-use domain::ports::align_calls;
+use operations::align_calls;
 
 use crate::args::Format;
 use crate::cli::FollowOrder;
@@ -43,10 +43,10 @@ pub(crate) async fn run(asked: &FollowOrder, screen: &mut Screen) -> Result<Exit
         }
         screen.out.flush()?;
         printed = facts.len();
-        let live = jobs.iter().any(|job| job.outcome.is_none());
+        let live = jobs.iter().any(|job| job.stage.outcome().is_none());
         if let (false, Some(last)) = (live, jobs.last()) {
-            screen.note(&format!("order {order}: {}", last.state));
-            return Ok(match last.outcome {
+            screen.note(&format!("order {order}: {}", last.stage.name()));
+            return Ok(match last.stage.outcome() {
                 Some(JobOutcome::Succeeded) => Exit::Fine,
                 _ => Exit::Difference,
             });

@@ -40,7 +40,7 @@ async fn one(asked: &OneJob, screen: &mut Screen) -> Result<Exit, Stop> {
     let lines = [
         ("job", job.id.to_string()),
         ("order", job.order.to_string()),
-        ("state", view.state.to_owned()),
+        ("state", view.stage.name().to_owned()),
         ("source", job.source.name().to_owned()),
         ("correlation id", job.correlation.to_string()),
         ("requested by", show::maybe(job.requested_by.as_ref())),

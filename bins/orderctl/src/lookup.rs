@@ -2,7 +2,7 @@
 
 use domain::key::ClientId;
 use domain::order::Progress;
-use domain::ports::{OrderQuery, OrderRow, OrderViews};
+use operations::{OrderQuery, OrderRow, OrderViews};
 
 use crate::screen::Stop;
 

@@ -3,8 +3,9 @@
 use domain::id::OrderId;
 use domain::key::WhmcsOrderId;
 use domain::order::{OrderState, OrderStatus, RetryAnswer};
-use domain::ports::{AdminCommand, OrderQuery, ProvisionerReads, RetryRequests, Wait, align_calls};
+use domain::ports::{ProvisionerReads, RetryRequests};
 use job_store::Store;
+use operations::{AdminCommand, OrderQuery, Wait, align_calls};
 use runtime::rfc3339;
 use serde_json::json;
 

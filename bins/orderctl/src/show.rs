@@ -1,11 +1,12 @@
 //! Table cells and JSON of orders, jobs, facts and dead letters.
 
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{
-    AuditEntry, CallAction, CursorHistoryEntry, DeadLetterView, GapView, JobView, OrderRow, Pause,
-    RecordedCall, RecordedFact, StreamView,
-};
+use domain::ports::{CallAction, DeadLetterView};
 use domain::time::Timestamp;
+use operations::{
+    AuditEntry, CursorHistoryEntry, GapView, JobView, OrderRow, Pause, RecordedCall, RecordedFact,
+    StreamView,
+};
 use runtime::rfc3339;
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ pub(crate) fn job(view: &JobView) -> (Vec<String>, Value) {
     let cells = vec![
         job.id.to_string(),
         job.order.to_string(),
-        view.state.to_owned(),
+        view.stage.name().to_owned(),
         job.source.name().to_owned(),
         rfc3339(job.requested_at),
         when(view.ended_at),
@@ -82,7 +83,7 @@ pub(crate) fn job_value(view: &JobView) -> Value {
     json!({
         "job": job.id.as_str(),
         "order": job.order.as_str(),
-        "state": view.state,
+        "state": view.stage.name(),
         "source": job.source.name(),
         "event": job.event.as_ref().map(domain::key::EventId::as_str),
         "idemKey": job.idem_key.as_ref().map(domain::key::IdemKey::as_str),
@@ -183,7 +184,7 @@ pub(crate) fn dead_letter(view: &DeadLetterView) -> (Vec<String>, Value) {
         .collect();
     let position = dead_letter.replay_id.as_ref();
     let value = json!({
-        "number": view.number,
+        "number": view.number.0,
         "channel": view.channel.as_str(),
         "event": dead_letter.event.as_str(),
         "replayId": position.map(domain::key::ReplayId::to_hex),
@@ -238,7 +239,7 @@ pub(crate) fn stream(channel: &str, view: &StreamView, paused: Option<&Pause>) -
             "committedAt": rfc3339(cursor.committed_at),
         })),
         "leader": view.leader.as_ref().map(|(owner, epoch, until)| json!({
-            "owner": owner.as_str(), "epoch": epoch.0, "leaseUntil": rfc3339(*until),
+            "owner": owner.as_str(), "epoch": epoch.number(), "leaseUntil": rfc3339(*until),
         })),
         "lastEventAt": view.last_event_at.map(rfc3339),
         "paused": paused.map(pause),

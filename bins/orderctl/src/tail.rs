@@ -56,7 +56,7 @@ async fn start(reader: &dyn JobStore, last: usize) -> Result<Position, Stop> {
         .await?;
     Ok(Position {
         job: jobs.get(last).map(|view| view.job.id.clone()),
-        dead_letter: dead_letters.get(last).map_or(0, |view| view.number),
+        dead_letter: dead_letters.get(last).map_or(0, |view| view.number.0),
     })
 }
 
@@ -94,10 +94,10 @@ async fn new(
     'dead_letters: for _ in 0..MAX_PAGES {
         let page = reader.dead_letters(false, after, PAGE).await?;
         for view in &page {
-            if view.number <= position.dead_letter {
+            if view.number.0 <= position.dead_letter {
                 break 'dead_letters;
             }
-            newest = newest.max(view.number);
+            newest = newest.max(view.number.0);
             let (mut cells, value) = show::dead_letter(view);
             cells.insert(0, "dead letter".to_owned());
             let value = json!({"kind": "dead_letter", "letter": value});

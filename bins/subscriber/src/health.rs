@@ -8,9 +8,10 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
-use domain::ports::{Clock, ConditionKind, EventViews, StoreHealth};
+use domain::ports::Clock;
 use intake::{Health, Status};
 use monitoring::ObservedCondition;
+use operations::{ConditionKind, EventViews, StoreHealth};
 use runtime::{Check, Checks, StreamHealth};
 
 /// What the health page reads.

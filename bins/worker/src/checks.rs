@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use app::Salesforce;
 use async_trait::async_trait;
-use domain::ports::{ConditionKind, StoreHealth};
 use monitoring::ObservedCondition;
+use operations::{ConditionKind, StoreHealth};
 use provisioning::ProcessState;
 use runtime::{Check, Checks};
 

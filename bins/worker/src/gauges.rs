@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Statistics};
+use domain::ports::Clock;
 use metrics::gauge;
+use operations::{JobStage, Statistics};
 use provisioning::ProcessState;
 use runtime::SystemClock;
 use tokio_util::sync::CancellationToken;
@@ -33,9 +34,9 @@ pub(crate) async fn keep(
         let Ok(queue_stats) = store.queue_stats().await else {
             continue;
         };
-        for state in ["queued", "leased"] {
-            gauge!("orderbridge_queue_jobs", "kind" => KIND, "state" => state)
-                .set(queue_stats.count(state) as f64);
+        for stage in [JobStage::Queued, JobStage::Leased] {
+            gauge!("orderbridge_queue_jobs", "kind" => KIND, "state" => stage.name())
+                .set(queue_stats.count(stage) as f64);
         }
         let age = queue_stats
             .oldest_due

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AdminCommand, AdminCommands, Pausable};
 use domain::time::Timestamp;
+use operations::{AdminCommand, AdminCommands, Pausable};
 use provisioning::ProcessState;
 use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use domain::ports::ConditionKind;
 use error_chain::chain;
 use monitoring::ObservedCondition;
+use operations::ConditionKind;
 use outbound::Roots;
 use runtime::Failure;
 use salesforce_auth::{LoginStatus, TokenManager};

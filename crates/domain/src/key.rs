@@ -1,6 +1,8 @@
 //! Identity keys: they decide whether two deliveries, requests or WHMCS orders are the same.
 
 use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
 
 use crate::id::{OrderId, OrderItemId, OrgId};
 use crate::time::Timestamp;
@@ -194,6 +196,24 @@ impl LineMarker {
 impl fmt::Display for LineMarker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.item, self.unit)
+    }
+}
+
+/// A dead letter of one job store, numbered from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterId(pub i64);
+
+impl fmt::Display for DeadLetterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for DeadLetterId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
                 events,
                 latest: latest.clone(),
             };
-            let delivery = decide(&channel, Epoch(1), batch);
+            let delivery = decide(&channel, Epoch::from_number(1), batch);
             assert_eq!(
                 delivery.cursor,
                 cursor.and_then(|byte| ReplayId::new(vec![byte]))

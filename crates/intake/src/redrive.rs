@@ -30,7 +30,7 @@ impl Intake {
             };
             for view in requested {
                 if let Err(error) = self.redrive(epoch, &view).await {
-                    tracing::warn!(dead_letter = view.number, error = %chain(&error), "redrive result not stored");
+                    tracing::warn!(dead_letter = %view.number, error = %chain(&error), "redrive result not stored");
                     break;
                 }
             }
@@ -44,7 +44,7 @@ impl Intake {
                 decoded.map(|request| NewJob::of_event(&view.dead_letter.event, request))
             }
             Err(error) => {
-                tracing::warn!(dead_letter = number, error = %chain(&error), "dead letter cannot be decoded now; redrive waits");
+                tracing::warn!(dead_letter = %number, error = %chain(&error), "dead letter cannot be decoded now; redrive waits");
                 return Ok(());
             }
         };
@@ -61,7 +61,7 @@ impl Intake {
             }
             (result, _) => result?,
         };
-        tracing::info!(dead_letter = number, event = %view.dead_letter.event, ?admission, "dead letter redriven");
+        tracing::info!(dead_letter = %number, event = %view.dead_letter.event, ?admission, "dead letter redriven");
         if admission == Admission::Enqueued {
             measure::enqueued(Source::Event, 1);
         }

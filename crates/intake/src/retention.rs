@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Pruner};
+use domain::ports::Clock;
 use error_chain::chain;
+use operations::Pruner;
 use tokio_util::sync::CancellationToken;
 
 use crate::Health;
 
 /// Age at which rows that are no longer needed are pruned; entries of the audit log only at
-/// [`AUDIT_RETENTION`](domain::ports::AUDIT_RETENTION).
+/// [`AUDIT_RETENTION`](operations::AUDIT_RETENTION).
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 const EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Interval at which a standby checks whether it leads.
@@ -70,7 +71,8 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use domain::job::JobOutcome;
-    use domain::ports::{EventIntake, JobQueue, OrderViews};
+    use domain::ports::{EventIntake, JobQueue, JobQueueExt};
+    use operations::OrderViews;
     use testkit::{MemoryStore, PausedClock, new_job, order_id, owner};
 
     use super::*;

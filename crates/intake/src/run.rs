@@ -239,7 +239,7 @@ impl Intake {
                     // What was published until now is not in this stream.
                     self.missed.notify_one();
                 }
-                tracing::info!(%channel, epoch = epoch.0, ?start, "stream opened");
+                tracing::info!(%channel, epoch = epoch.number(), ?start, "stream opened");
                 Ok(stream)
             }
             Err(error) => Err(StreamEnd::Broken {

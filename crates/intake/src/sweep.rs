@@ -208,8 +208,9 @@ mod tests {
     use domain::job::JobOutcome;
     use domain::key::IdemKey;
     use domain::order::ActivationStatus;
-    use domain::ports::{JobQueue, Statistics};
+    use domain::ports::{JobQueue, JobQueueExt};
     use domain::time::Timestamp;
+    use operations::{JobStage, Statistics};
     use testkit::{FakeClock, FakeCrm, MemoryStore, PausedClock, details, order_id, owner};
 
     use super::*;
@@ -381,7 +382,7 @@ mod tests {
             missed.notify_one();
             clock.sleep(Duration::from_secs(130)).await;
             let stats = store.queue_stats().await.expect("the store answers");
-            assert_eq!(stats.count("queued"), 1);
+            assert_eq!(stats.count(JobStage::Queued), 1);
             shutdown.cancel();
         };
         tokio::join!(sweep.run(shutdown.clone()), test);
@@ -398,6 +399,6 @@ mod tests {
         env.advance(Duration::from_secs(121));
         assert_eq!(env.run_sweep().await.enqueued, 449);
         let queue_stats = env.store.queue_stats().await.expect("the store answers");
-        assert_eq!(queue_stats.count("queued"), 449);
+        assert_eq!(queue_stats.count(JobStage::Queued), 449);
     }
 }

@@ -13,6 +13,7 @@
     reason = "a measurement that fails has nothing to say, and one that works prints"
 )]
 
+use domain::ports::JobQueueExt;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

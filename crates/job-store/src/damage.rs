@@ -1,7 +1,8 @@
 //! Handling of rows that cannot be decoded.
 
-use domain::ports::{StoreError, UnreadableJobs};
+use domain::ports::StoreError;
 use error_chain::chain;
+use operations::UnreadableJobs;
 
 use crate::row::Columns;
 
@@ -13,7 +14,7 @@ const CAUSE: usize = 500;
 pub(crate) struct Damaged {
     pub(crate) seq: i64,
     job: String,
-    order: String,
+    pub(crate) order: String,
     /// The error with its causes.
     pub(crate) cause: String,
 }
@@ -36,7 +37,7 @@ impl Damaged {
 
     /// Logs and counts the job after it was set aside.
     pub(crate) fn report(&self) {
-        metrics::counter!(SET_ASIDE_TOTAL).increment(1);
+        count();
         tracing::error!(
             job = self.job,
             order = self.order,
@@ -48,6 +49,11 @@ impl Damaged {
 }
 
 const SET_ASIDE_TOTAL: &str = "orderbridge_jobs_set_aside_total";
+
+/// Counts a job that was set aside.
+pub(crate) fn count() {
+    metrics::counter!(SET_ASIDE_TOTAL).increment(1);
+}
 
 /// Registers the counter.
 pub(crate) fn register() {
@@ -64,7 +70,7 @@ macro_rules! set_aside_job {
 }
 pub(crate) use set_aside_job;
 
-/// Lists the order as failed where its id is valid.
+/// Lists the order `$1` as failed at `$2`, unless it has another live job.
 macro_rules! set_aside_order {
     () => {
         "UPDATE orders SET code = 'INTERNAL', updated_at = $2,
@@ -72,7 +78,7 @@ macro_rules! set_aside_order {
                      SELECT 1 FROM job AS other WHERE other.order_id = orders.order_id
                        AND other.state IN ('queued', 'leased'))
                  THEN 'live' ELSE 'failed' END
-         WHERE order_id = (SELECT order_id FROM job WHERE seq = $1)"
+         WHERE order_id = $1"
     };
 }
 pub(crate) use set_aside_order;
@@ -116,7 +122,8 @@ pub(crate) fn readable<R, T>(
     found.collect()
 }
 
-fn storable(text: &str) -> String {
+/// A cause as both engines can store it.
+pub(crate) fn storable(text: &str) -> String {
     let shown = text.chars().take(CAUSE);
     shown.filter(|c| !c.is_control()).collect()
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, Clock, MIN_RETENTION, Pruned, StoreError};
+use domain::ports::{Clock, StoreError};
+use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned};
 
 use crate::StoreConfig;
 use crate::config::Address;

@@ -25,6 +25,7 @@ mod record;
 mod row;
 mod sqlite;
 mod store;
+mod update;
 mod view;
 
 pub use backup::{BackupError, backup};

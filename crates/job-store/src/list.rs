@@ -3,7 +3,7 @@
 
 use domain::id::Id;
 use domain::order::Fact;
-use domain::ports::{JobStage, OrderNames, OrderQuery};
+use operations::{JobStage, OrderNames, OrderQuery};
 
 /// Finds an order to which something happened since its retry was about to be requested.
 macro_rules! moved_on {

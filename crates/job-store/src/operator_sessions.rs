@@ -1,6 +1,7 @@
 //! Sessions of operators as rows.
 
-use domain::ports::{OperatorSession, StoreError};
+use domain::ports::StoreError;
+use operations::OperatorSession;
 
 use crate::row::Columns;
 

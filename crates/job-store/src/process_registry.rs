@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use domain::key::Owner;
-use domain::ports::{
-    Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, ProcessReport, ProcessView,
-    Setting, StoreError,
-};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{
+    Alert, AttemptStats, CallStats, Condition, ConditionKind, Notified, ProcessReport, ProcessView,
+    Setting,
+};
 use serde_json::{Value, json};
 
 use crate::error::corrupt;

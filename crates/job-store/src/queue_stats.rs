@@ -1,7 +1,8 @@
 //! Queue statistics, the same on both engines. Finished jobs are many and never scanned.
 
 use domain::job::JobOutcome;
-use domain::ports::{QueueStats, StoreError, StuckOrders};
+use domain::ports::StoreError;
+use operations::{JobStage, QueueStats, StuckOrders};
 
 use crate::row::{self, Columns};
 
@@ -63,13 +64,13 @@ pub(crate) fn letters_of(found: &impl Columns) -> Result<u64, StoreError> {
 
 pub(crate) fn tally_of<R: Columns>(live: &R, ended: &[R]) -> Result<QueueStats, StoreError> {
     let mut jobs = vec![
-        ("queued", count(live, "queued")?),
-        ("leased", count(live, "leased")?),
+        (JobStage::Queued, count(live, "queued")?),
+        (JobStage::Leased, count(live, "leased")?),
     ];
-    jobs.extend(JobOutcome::ALL.map(|outcome| (outcome.name(), 0)));
+    jobs.extend(JobOutcome::ALL.map(|outcome| (JobStage::Ended(outcome), 0)));
     for found in ended {
         let state = found.text("state")?;
-        if let Some(slot) = jobs.iter_mut().find(|(name, _)| *name == state) {
+        if let Some(slot) = jobs.iter_mut().find(|(stage, _)| stage.name() == state) {
             slot.1 = count(found, "jobs")?;
         }
     }

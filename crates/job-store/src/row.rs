@@ -4,8 +4,9 @@ use domain::id::OrderId;
 use domain::job::{JobOutcome, Lease, LeaseToken, NewJob, Source};
 use domain::key::{CorrelationId, EventId, IdemKey, Owner, ReplayId, WhmcsOrderId};
 use domain::order::MarkerProof;
-use domain::ports::{Claimed, Cursor, Epoch, JobView, RecordedFact, StoreError, StreamView};
+use domain::ports::{Claimed, Cursor, Epoch, StoreError};
 use domain::time::Timestamp;
+use operations::{JobStage, JobView, RecordedFact, StreamView};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -148,19 +149,15 @@ pub(crate) fn claimed(
 
 pub(crate) fn view(row: &impl Columns) -> Result<JobView, StoreError> {
     let state = row.text("state")?;
-    let outcome = outcome(&state);
+    let stage = JobStage::parse(&state)
+        .ok_or_else(|| corrupt("job.state", format!("`{state}` is no stage")))?;
     Ok(JobView {
         job: job(row)?,
-        state: match outcome {
-            Some(outcome) => outcome.name(),
-            None if state == "leased" => "leased",
-            None => "queued",
-        },
-        outcome,
+        stage,
         enqueued_at: row.time("enqueued_at")?,
-        due_at: match state.as_str() {
-            "queued" => row.maybe_time("due_at")?,
-            _ => None,
+        due_at: match stage {
+            JobStage::Queued => row.maybe_time("due_at")?,
+            JobStage::Leased | JobStage::Ended(_) => None,
         },
         started_at: row.maybe_time("started_at")?,
         ended_at: row.maybe_time("ended_at")?,
@@ -189,7 +186,7 @@ pub(crate) fn cursor(row: &impl Columns) -> Result<Option<Cursor>, StoreError> {
 
 pub(crate) fn stream(row: &impl Columns) -> Result<StreamView, StoreError> {
     let owner = row.maybe_text("owner")?.and_then(Owner::new);
-    let epoch = Epoch(row.int("epoch")?);
+    let epoch = Epoch::from_number(row.int("epoch")?);
     let until = row.time("lease_until")?;
     Ok(StreamView {
         cursor: cursor(row)?,

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::ports::{
-    AdminCommands, AlertStore, Clock, EventIntake, EventViews, JobQueue, LeaderElection,
-    OperatorSessions, OrderViews, ProcessRegistry, Pruner, Statistics, StoreHealth,
+use domain::ports::{Clock, EventIntake, JobQueue, LeaderElection};
+use operations::{
+    AdminCommands, AlertStore, EventViews, OperatorSessions, OrderViews, ProcessRegistry, Pruner,
+    Statistics, StoreHealth,
 };
 
 use crate::config::Address;

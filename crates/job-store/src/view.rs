@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use domain::failure::Code;
 use domain::id::AccountId;
-use domain::key::{Channel, EventId, ReplayId, WhmcsOrderId};
+use domain::key::{Channel, DeadLetterId, EventId, ReplayId, WhmcsOrderId};
 use domain::ports::{
-    Acknowledgement, AuditEntry, CallAction, CallOutcome, CallRecord, CursorChange,
-    CursorHistoryEntry, DeadLetter, DeadLetterView, FinishedJob, GapView, JobStage, OrderRow,
-    Pausable, Pause, RecordedCall, StoreError, Undecodable, UndecodableReason,
+    CallAction, CallOutcome, CallRecord, DeadLetter, DeadLetterView, StoreError, Undecodable,
+    UndecodableReason,
+};
+use operations::{
+    Acknowledgement, AuditEntry, CursorChange, CursorHistoryEntry, FinishedJob, GapView, JobStage,
+    OrderRow, Pausable, Pause, RecordedCall,
 };
 
 use crate::error::corrupt;
@@ -92,7 +95,7 @@ pub(crate) fn dead_letter(found: &impl Columns) -> Result<DeadLetterView, StoreE
     let unknown = || corrupt("dead_letter.reason", format!("`{reason}` is no reason"));
     let event = EventId::new(found.text("event_id")?);
     Ok(DeadLetterView {
-        number: found.int("seq")?,
+        number: DeadLetterId(found.int("seq")?),
         channel: channel(found)?,
         dead_letter: DeadLetter {
             event: event.ok_or_else(|| corrupt("dead_letter.event_id", "it is blank"))?,

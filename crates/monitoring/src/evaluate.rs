@@ -1,7 +1,7 @@
 //! Evaluates every rule on a snapshot. Pure.
 
-use domain::ports::{Alert, Notified};
 use domain::time::Timestamp;
+use operations::{Alert, Notified};
 
 use crate::rule::{AlertRule, Settings};
 use crate::snapshot::Snapshot;

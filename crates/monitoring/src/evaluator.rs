@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::backoff;
 use domain::key::{Channel, Owner};
-use domain::ports::{
-    AdminCommands, Alert, AlertStore, Clock, Entropy, Epoch, EventViews, LeaderElection,
-    Leadership, Notified, OrderViews, ProcessRegistry, Statistics, StoreError,
-};
+use domain::ports::{Clock, Entropy, Epoch, LeaderElection, Leadership, StoreError};
 use error_chain::chain;
+use operations::{
+    AdminCommands, Alert, AlertStore, EventViews, Notified, OrderViews, ProcessRegistry, Statistics,
+};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::ports::{Clock, Condition, ConditionKind, ProcessRegistry, ProcessReport};
+use domain::ports::Clock;
 use domain::time::Timestamp;
 use error_chain::chain;
+use operations::{Condition, ConditionKind, ProcessRegistry, ProcessReport};
 use tokio_util::sync::CancellationToken;
 
 /// A condition that this process observes about itself.

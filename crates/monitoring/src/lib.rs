@@ -24,7 +24,7 @@ pub use rule::{AlertRule, Schedule, Settings};
 pub use snapshot::Snapshot;
 pub use webhook_message::body;
 
-use domain::ports::ProcessReport;
+use operations::ProcessReport;
 use tokio_util::sync::CancellationToken;
 
 /// Sends heartbeats and evaluates alerts until `shutdown`, then leaves the process registry.

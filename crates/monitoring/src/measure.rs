@@ -1,7 +1,7 @@
 //! Metrics of alerts and attempts.
 
-use domain::ports::{Alert, AttemptStats};
 use metrics::{counter, gauge};
+use operations::{Alert, AttemptStats};
 
 use crate::AlertRule;
 

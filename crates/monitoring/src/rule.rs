@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use domain::ports::{Condition, ConditionKind};
 use domain::time::Timestamp;
+use operations::{Condition, ConditionKind, JobStage};
 
 use crate::snapshot::Snapshot;
 
@@ -269,7 +269,7 @@ impl AlertRule {
                 (waits > STUCK && idle).then(|| {
                     format!(
                         "{} jobs are queued; the oldest has been due for {}.",
-                        snapshot.queue_stats.count("queued"),
+                        snapshot.queue_stats.count(JobStage::Queued),
                         words(waits)
                     )
                 })

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::job::JobOutcome;
-use domain::ports::{
-    AttemptStats, BUS_RETENTION, CallStats, Condition, ConditionKind, GapView, JobStage,
-    OrderQuery, PROCESS_ALIVE, Pausable, Pause, ProcessView, QueueStats, StoreError, StreamView,
-    StuckOrders, UnreadableJobs,
-};
+use domain::ports::{BUS_RETENTION, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    AttemptStats, CallStats, Condition, ConditionKind, GapView, JobStage, OrderQuery,
+    PROCESS_ALIVE, Pausable, Pause, ProcessView, QueueStats, StreamView, StuckOrders,
+    UnreadableJobs,
+};
 
 use crate::Ports;
 use crate::rule::{

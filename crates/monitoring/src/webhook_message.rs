@@ -1,6 +1,6 @@
 //! The JSON of a notification; part of the public contract.
 
-use domain::ports::{Alert, Notified};
+use operations::{Alert, Notified};
 use serde_json::{Value, json};
 
 use crate::rule::rfc3339;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use domain::key::Channel;
-use domain::ports::{
-    AdminCommands, AlertStore, ApiAllowance, Clock, CustomerOrders, EventViews, OperatorSessions,
-    OrderViews, ProcessRegistry, RetryRequests, SecretSource, Statistics,
+use domain::ports::{ApiAllowance, Clock, CustomerOrders, RetryRequests, SecretSource};
+use operations::{
+    AdminCommands, AlertStore, EventViews, OperatorSessions, OrderViews, ProcessRegistry,
+    Statistics,
 };
 
 /// Adapters that the portal calls.

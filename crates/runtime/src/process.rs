@@ -1,7 +1,8 @@
 //! Process heartbeats.
 
 use domain::key::Owner;
-use domain::ports::{Clock, Entropy, ProcessReport, Setting};
+use domain::ports::{Clock, Entropy};
+use operations::{ProcessReport, Setting};
 use settings::Origins;
 
 /// The first heartbeat of a process, without conditions.

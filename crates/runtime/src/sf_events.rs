@@ -4,8 +4,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use domain::key::Channel;
 pub use domain::ports::BUS_RETENTION as RETENTION;
-use domain::ports::{Clock, EventViews};
+use domain::ports::Clock;
 use domain::time::Timestamp;
+use operations::EventViews;
 use serde_json::{Value, json};
 use settings::Problems;
 

@@ -7,7 +7,8 @@ use domain::id::OrderId;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, IdemKey, Marker};
 use domain::order::{ActivationStatus, Contact, OrderStatus, ServiceStatus};
-use domain::ports::{AdminCommand, Received, Undecodable, UndecodableReason};
+use domain::ports::{Received, Undecodable, UndecodableReason};
+use operations::AdminCommand;
 use testkit::{details, order_id};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -156,7 +157,7 @@ async fn is_abandoned_event(world: &World, record: &OrderRecord) -> bool {
         return false;
     }
     let jobs = world.store.inner.jobs_of(record.details.id).await;
-    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.outcome.is_some()))
+    jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.stage.outcome().is_some()))
 }
 
 /// How long an event may precede its commit, in milliseconds: less than the worker's last second

@@ -1,9 +1,11 @@
 //! Final verification: do all systems agree?
 
+use domain::key::DeadLetterId;
 use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::order::{ActivationStatus, Fact, OrderState, OrderStatus, ServiceStatus};
 use domain::ports::StoreError;
+use operations::JobStage;
 
 use crate::promise::Promise;
 use crate::state::crm::OrderRecord;
@@ -42,7 +44,7 @@ pub(crate) async fn remaining_work(world: &World) -> String {
     }
     match world.store.inner.queue_stats().await {
         Ok(queue_stats) => {
-            let live = queue_stats.count("queued") + queue_stats.count("leased");
+            let live = queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased);
             if live > 0 {
                 open.push(format!("{live} live jobs"));
             }
@@ -53,7 +55,7 @@ pub(crate) async fn remaining_work(world: &World) -> String {
 }
 
 /// Numbers of the open dead letters that are or will become decodable.
-async fn decodable_dead_letters(world: &World) -> Vec<i64> {
+async fn decodable_dead_letters(world: &World) -> Vec<DeadLetterId> {
     let malformed = world.bus.undecodable();
     let store = &world.store.inner;
     let open = store.dead_letters(true, None, usize::MAX).await;
@@ -143,7 +145,7 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
         ActivationStatus::Activated => {
             if !jobs
                 .iter()
-                .any(|job| job.outcome == Some(JobOutcome::Succeeded))
+                .any(|job| job.stage.outcome() == Some(JobOutcome::Succeeded))
             {
                 disagree("Activated, and no job succeeded".to_owned());
             }
@@ -190,7 +192,7 @@ async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> 
             }
             if !jobs
                 .iter()
-                .any(|job| job.outcome == Some(JobOutcome::Failed))
+                .any(|job| job.stage.outcome() == Some(JobOutcome::Failed))
             {
                 disagree("Failed, and no job failed".to_owned());
             }

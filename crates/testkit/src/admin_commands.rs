@@ -3,10 +3,11 @@
 use domain::job::JobState;
 use domain::key::JobId;
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{
-    Acknowledgement, AdminCommand, AuditEntry, CommandResult, Cursor, CursorChange, Pausable, Pause,
-};
+use domain::ports::Cursor;
 use domain::time::Timestamp;
+use operations::{
+    Acknowledgement, AdminCommand, AuditEntry, CommandResult, CursorChange, Pausable, Pause,
+};
 
 use crate::store_state::StoreState;
 

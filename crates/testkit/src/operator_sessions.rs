@@ -1,7 +1,8 @@
 //! Sessions of operators in the in-memory store.
 
 use async_trait::async_trait;
-use domain::ports::{NewSession, OperatorSession, OperatorSessions, StoreError};
+use domain::ports::StoreError;
+use operations::{NewSession, OperatorSession, OperatorSessions};
 
 use crate::MemoryStore;
 

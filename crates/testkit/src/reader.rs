@@ -7,28 +7,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::{JobOutcome, JobState};
-use domain::key::{Channel, JobId};
+use domain::key::{Channel, DeadLetterId, JobId};
 use domain::order::MarkerProof;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{
-    AttemptStats, CallOutcome, CallStats, CursorHistoryEntry, DeadLetterView, EventViews,
-    FinishedJob, GapView, JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats,
-    RecordedCall, RecordedFact, Statistics, StoreError, StoreHealth, StreamView, StuckOrders,
-    System, UnreadableJobs,
-};
+use domain::ports::{CallOutcome, DeadLetterView, StoreError, System};
 use domain::time::Timestamp;
+use operations::{
+    AttemptStats, CallStats, CursorHistoryEntry, EventViews, FinishedJob, GapView, JobStage,
+    JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact, Statistics,
+    StoreHealth, StreamView, StuckOrders, UnreadableJobs,
+};
 
 use crate::MemoryStore;
 use crate::store_state::{Row, StoreState};
 
+fn stage(row: &Row) -> JobStage {
+    match row.state {
+        JobState::Queued => JobStage::Queued,
+        JobState::Leased(_) => JobStage::Leased,
+        JobState::Ended(outcome) => JobStage::Ended(outcome),
+    }
+}
+
 fn view(row: &Row) -> JobView {
     JobView {
         job: row.job.clone(),
-        state: row.state.name(),
-        outcome: match row.state {
-            JobState::Ended(outcome) => Some(outcome),
-            _ => None,
-        },
+        stage: stage(row),
         enqueued_at: row.enqueued_at,
         due_at: matches!(row.state, JobState::Queued).then_some(row.due),
         started_at: row.started_at,
@@ -153,7 +157,7 @@ impl EventViews for MemoryStore {
     async fn dead_letters(
         &self,
         open_only: bool,
-        after: Option<i64>,
+        after: Option<DeadLetterId>,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
         let state = self.state();
@@ -172,9 +176,22 @@ impl EventViews for MemoryStore {
 
 #[async_trait]
 impl Statistics for MemoryStore {
-    async fn unreadable_jobs(&self, _window: Duration) -> Result<UnreadableJobs, StoreError> {
-        // Everything in memory is readable.
-        Ok(UnreadableJobs::default())
+    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+        let now = self.clock.now();
+        let state = self.state();
+        // Everything in memory is readable; its worker may set a job aside.
+        let found = state.jobs.iter().filter_map(|row| {
+            let recent = row.ended_at.is_some_and(|at| now.since(at) < window);
+            Some((row, row.set_aside.clone()?)).filter(|_| recent)
+        });
+        let found: Vec<_> = found.collect();
+        Ok(found
+            .last()
+            .map_or_else(UnreadableJobs::default, |(row, cause)| UnreadableJobs {
+                jobs: found.len() as u64,
+                order: row.job.order.to_string(),
+                cause: cause.clone(),
+            }))
     }
 
     async fn stuck_orders(
@@ -229,14 +246,10 @@ impl Statistics for MemoryStore {
             ..QueueStats::default()
         };
         for row in &state.jobs {
-            let name = row.state.name();
-            match queue_stats
-                .jobs
-                .iter_mut()
-                .find(|(state, _)| *state == name)
-            {
+            let stage = stage(row);
+            match queue_stats.jobs.iter_mut().find(|(of, _)| *of == stage) {
                 Some((_, count)) => *count += 1,
-                None => queue_stats.jobs.push((name, 1)),
+                None => queue_stats.jobs.push((stage, 1)),
             }
         }
         Ok(queue_stats)

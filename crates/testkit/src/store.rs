@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::failure::Code;
 use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
-use domain::key::{Channel, Owner};
-use domain::order::Fact;
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CallRecord,
-    Claimed, Clock, CommandResult, Cursor, CursorChange, DeadLetterView, Delivery, Entry, Epoch,
-    EventIntake, Gap, GapView, JobQueue, LeaderElection, Leadership, MIN_RETENTION,
-    PROCESS_REMOVED_AFTER, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned,
-    Pruner, Release, StoreError, Undecodable,
+    Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
+    JobQueue, JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
+};
+use operations::{
+    AUDIT_RETENTION, AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult,
+    CursorChange, GapView, MIN_RETENTION, PROCESS_REMOVED_AFTER, Pausable, Pause, ProcessRegistry,
+    ProcessReport, ProcessView, Pruned, Pruner,
 };
 use tokio::sync::Notify;
 
@@ -101,7 +103,7 @@ impl LeaderElection for MemoryStore {
                 since: pause.since,
             });
         }
-        let next = Epoch(state.epochs + 1);
+        let next = Epoch::from_number(state.epochs + 1);
         let stream = state.streams.entry(channel.clone()).or_default();
         let epoch = match &stream.leader {
             Some((leader, epoch, until)) if leader == owner && *until > now => *epoch,
@@ -111,9 +113,9 @@ impl LeaderElection for MemoryStore {
             _ => next,
         };
         stream.leader = Some((owner.clone(), epoch, now + ttl));
-        state.epochs = epoch.0.max(state.epochs);
+        state.epochs = epoch.number().max(state.epochs);
         if epoch == next {
-            let detail = format!("{owner} leads, term {}", epoch.0);
+            let detail = format!("{owner} leads, term {}", epoch.number());
             state.mark(channel, CursorChange::Term, detail, now);
         }
         Ok(Leadership::Leader(epoch))
@@ -169,9 +171,9 @@ impl EventIntake for MemoryStore {
                 Entry::Job(job) => state.admit(job, now),
                 Entry::DeadLetter(dead_letter) => {
                     let last = state.dead_letters.last();
-                    let number = last.map_or(0, |view| view.number) + 1;
+                    let number = last.map_or(0, |view| view.number.0) + 1;
                     state.dead_letters.push(DeadLetterView {
-                        number,
+                        number: DeadLetterId(number),
                         channel: delivery.channel.clone(),
                         dead_letter: dead_letter.clone(),
                         received_at: now,
@@ -235,7 +237,7 @@ impl EventIntake for MemoryStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let now = self.clock.now();
@@ -420,52 +422,39 @@ impl JobQueue for MemoryStore {
         Ok(leases.iter().filter(renewed).cloned().collect())
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let now = self.clock.now();
         let mut state = self.state();
         let row = state.leased_row(lease, now)?;
-        row.deferrals = 0;
-        state.append_calls(lease, calls);
-        state.append(lease.order, &lease.job, facts, now);
-        Ok(())
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let row = state.leased_row(lease, now)?;
-        row.state = JobState::Queued;
-        row.due = now + release.after;
-        row.deferrals += u32::from(release.deferral);
-        state.append_calls(lease, calls);
-        Ok(())
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let mut state = self.state();
-        let row = state.leased_row(lease, now)?;
-        row.state = JobState::Ended(outcome);
-        row.ended_at = Some(now);
-        state.append_calls(lease, calls);
-        state.append(lease.order, &lease.job, facts, now);
-        state.ended(lease.order, outcome, now);
+        let outcome = match &update.change {
+            JobChange::Keep => {
+                row.deferrals = 0;
+                None
+            }
+            JobChange::Release(release) => {
+                row.state = JobState::Queued;
+                row.due = now + release.after;
+                row.deferrals += u32::from(release.deferral);
+                None
+            }
+            JobChange::Finish(outcome) => Some(*outcome),
+            JobChange::SetAside { cause } => {
+                row.set_aside = Some(cause.clone());
+                Some(JobOutcome::Failed)
+            }
+        };
+        if let Some(outcome) = outcome {
+            row.state = JobState::Ended(outcome);
+            row.ended_at = Some(now);
+        }
+        state.append_calls(lease, &update.calls);
+        state.append(lease.order, &lease.job, &update.facts, now);
+        if let Some(outcome) = outcome {
+            state.ended(lease.order, outcome, now);
+        }
+        if let JobChange::SetAside { .. } = update.change {
+            state.order(lease.order, now).code = Some(Code::Internal);
+        }
         Ok(())
     }
 

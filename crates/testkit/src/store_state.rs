@@ -7,12 +7,12 @@ use domain::id::OrderId;
 use domain::job::{Admission, EarlierJob, JobOutcome, JobState, Lease, NewJob, admit};
 use domain::key::{Channel, EventId, JobId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
-use domain::ports::{
-    Alert, AuditEntry, CallRecord, CursorChange, CursorHistoryEntry, DeadLetterView, Epoch,
-    GapView, JobStage, OperatorSession, OrderRow, Pausable, Pause, ProcessReport, Pruned,
-    RecordedCall, RecordedFact, StoreError, StreamView,
-};
+use domain::ports::{CallRecord, DeadLetterView, Epoch, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    Alert, AuditEntry, CursorChange, CursorHistoryEntry, GapView, JobStage, OperatorSession,
+    OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StreamView,
+};
 
 #[derive(Default)]
 pub(crate) struct StoreState {
@@ -45,6 +45,7 @@ pub(crate) struct Row {
     pub(crate) deferrals: u32,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) set_aside: Option<String>,
 }
 
 impl StoreState {
@@ -108,6 +109,7 @@ impl StoreState {
                 deferrals: 0,
                 started_at: None,
                 ended_at: None,
+                set_aside: None,
             });
             let row = self.order(job.order, at);
             row.stage = JobStage::Queued;

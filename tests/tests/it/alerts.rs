@@ -1,5 +1,6 @@
 //! Alerts of the real programs: each notified once and resolved once.
 
+use domain::job::JobOutcome;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -7,7 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use domain::ports::ConditionKind;
+use operations::{ConditionKind, JobStage};
 use serde_json::{Map, Value};
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
@@ -79,7 +80,8 @@ fn place_failing(env: &TestEnv, count: usize) {
 async fn until_ended(env: &TestEnv, succeeded: u64, failed: u64) {
     env.until(async || {
         let queue_stats = env.store.ports.queue_stats().await.unwrap();
-        queue_stats.count("succeeded") == succeeded && queue_stats.count("failed") == failed
+        queue_stats.count(JobStage::Ended(JobOutcome::Succeeded)) == succeeded
+            && queue_stats.count(JobStage::Ended(JobOutcome::Failed)) == failed
     })
     .await;
 }

@@ -7,8 +7,9 @@ use crate::test_env::TestEnv;
 use domain::id::OrderId;
 use domain::job::{Admission, NewJob, ProvisionRequest};
 use domain::key::{Channel, EventId, Owner, ReplayId};
-use domain::ports::{AdminCommand, Delivery, Entry, Leadership, UndecodableReason};
+use domain::ports::{Delivery, Entry, Leadership, UndecodableReason};
 use domain::time::Timestamp;
+use operations::AdminCommand;
 use simulators::salesforce::UnaryFault;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

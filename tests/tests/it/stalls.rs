@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use domain::id::OrderId;
-use domain::ports::{AdminCommand, Pausable};
+use operations::{AdminCommand, Pausable};
 use serde_json::Map;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
@@ -152,8 +152,9 @@ async fn rejected_sessions_do_not_cause_a_login_per_job() {
         let mut n_tried = 0;
         for order in &orders {
             let jobs = env.store.ports.jobs_of(*order).await.unwrap();
-            let waits =
-                |job: &domain::ports::JobView| job.state == "queued" && job.started_at.is_some();
+            let waits = |job: &operations::JobView| {
+                job.stage == operations::JobStage::Queued && job.started_at.is_some()
+            };
             n_tried += usize::from(jobs.iter().all(waits));
         }
         n_tried == orders.len()

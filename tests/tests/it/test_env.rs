@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::Parser;
 use domain::id::OrderId;
 use domain::key::Channel;
-use domain::ports::StreamView;
 use e2e::crash_points::CRASH_POINTS_FILE;
 use job_store::{Store, StoreConfig};
+use operations::{JobStage, StreamView};
 use runtime::{Metrics, SystemClock};
 use serde_json::{Map, Value, json};
 use simulators::salesforce::{Line, NewOrder, SalesforceOptions, SalesforceSim};
@@ -359,7 +359,7 @@ impl TestEnv {
                 .queue_stats()
                 .await
                 .unwrap()
-                .count("queued")
+                .count(JobStage::Queued)
                 >= n_jobs
         })
         .await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use domain::key::ReplayId;
+use domain::key::{DeadLetterId, ReplayId};
 use job_store::StoreArgs;
 
 use crate::args::{Care, OfChannel, OperatorArgs, duration, replay_id};
@@ -68,7 +68,7 @@ pub(crate) struct Tail {
 pub(crate) struct Redrive {
     /// Number of the dead letter
     #[arg(required_unless_present = "all_open")]
-    pub(crate) dead_letter: Option<i64>,
+    pub(crate) dead_letter: Option<DeadLetterId>,
     /// All open dead letters
     #[arg(long, conflicts_with = "dead_letter")]
     pub(crate) all_open: bool,
@@ -83,7 +83,7 @@ pub(crate) struct Redrive {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Dismiss {
     /// Number of the dead letter
-    pub(crate) dead_letter: i64,
+    pub(crate) dead_letter: DeadLetterId,
     #[command(flatten)]
     pub(crate) operator: OperatorArgs,
     #[command(flatten)]

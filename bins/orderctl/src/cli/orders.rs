@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use domain::failure::Code;
-use domain::ports::JobStage;
 use job_store::StoreArgs;
+use operations::JobStage;
 
 use crate::args::{Care, OperatorArgs, duration, stage};
 use crate::connect::{CrmArgs, SystemArgs};

@@ -4,8 +4,9 @@ use domain::id::{OrderId, OrgId};
 use domain::job::{Admission, EarlierJob, NewJob, admit};
 use domain::key::{Marker, WhmcsOrderId};
 use domain::order::{OrderState, OrderStatus, Phase, WhmcsOrder};
-use domain::ports::{JobView, Pending};
+use domain::ports::Pending;
 use domain::time::Timestamp;
+use operations::JobView;
 use salesforce_rest::ReconcileOrder;
 
 /// One difference.
@@ -81,7 +82,7 @@ pub(crate) fn differences(records: &OrderRecords<'_>) -> Vec<Difference> {
         add(Kind::Duplicate, format!("WHMCS orders {}", list(&ours)));
     }
     // The outcome of an unfinished job is not written yet.
-    if records.jobs.iter().any(|job| job.outcome.is_none()) {
+    if records.jobs.iter().any(|job| job.stage.outcome().is_none()) {
         return found;
     }
     let Some(placed) = records.state.whmcs_order() else {
@@ -151,7 +152,7 @@ pub(crate) fn lacks_job(pending: &Pending, jobs: &[JobView], now: Timestamp) -> 
         .iter()
         .map(|view| EarlierJob {
             idem_key: view.job.idem_key.as_ref(),
-            outcome: view.outcome,
+            outcome: view.stage.outcome(),
             requested_at: view.job.requested_at,
         })
         .collect();

@@ -12,7 +12,8 @@ use domain::job::JobOutcome;
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
-    Clock, DeadLetter, Delivery, Entry, Gap, Leadership, Undecodable, UndecodableReason,
+    Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt, Leadership, Undecodable,
+    UndecodableReason,
 };
 use job_store::{Store, StoreConfig};
 use orderctl::{Cli, Exit, Screen, Stop};

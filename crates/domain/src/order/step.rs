@@ -154,7 +154,9 @@ pub fn next(state: &OrderState, job: &JobId) -> Step {
             }
         }
         // Never: a retry forgets a client that was not resolved.
-        Progress::CreatingClient(Placing::Reopened | Placing::ReopenedInFlight) => Step::ResolveClient,
+        Progress::CreatingClient(Placing::Reopened | Placing::ReopenedInFlight) => {
+            Step::ResolveClient
+        }
         Progress::ClientResolved { client } => Step::PlaceOrder {
             client: *client,
             watermark: state.watermark_of(*client),

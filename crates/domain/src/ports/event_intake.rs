@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::job::{Admission, NewJob};
-use crate::key::{Channel, EventId, ReplayId};
+use crate::key::{Channel, DeadLetterId, EventId, ReplayId};
 use crate::ports::{Epoch, StoreError, Undecodable};
 use crate::time::Timestamp;
 
@@ -53,7 +53,7 @@ pub struct DeadLetter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterView {
     /// Its number in this store.
-    pub number: i64,
+    pub number: DeadLetterId,
     /// The channel it came from.
     pub channel: Channel,
     /// The dead letter.
@@ -138,7 +138,7 @@ pub trait EventIntake: Send + Sync {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError>;
 }

@@ -40,21 +40,46 @@ pub struct Release {
     pub deferral: bool,
 }
 
+/// What becomes of a job with an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobChange {
+    /// Its worker keeps it; it is not deferred any more.
+    Keep,
+    /// It is due again later, for any worker.
+    Release(Release),
+    /// It is finished.
+    Finish(JobOutcome),
+    /// The facts of its order cannot be replayed: it ends `failed`, and
+    /// `operations::Statistics::unreadable_jobs` reports it.
+    SetAside {
+        /// Why, with the whole error chain.
+        cause: String,
+    },
+}
+
+/// What one commit under a lease writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobUpdate {
+    /// New facts of the order, in order.
+    pub facts: Vec<Fact>,
+    /// The calls since the last commit. They are informational: a record lost in a crash before this
+    /// commit is missing in the timeline only. A job keeps its newest [`CallRecord::MAX_KEPT`].
+    pub calls: Vec<CallRecord>,
+    /// What becomes of the job.
+    pub change: JobChange,
+}
+
 /// The worker's view of the store.
-///
-/// Call records are written in the next commit and need none of their own. They are informational:
-/// a record lost in a crash before that commit is missing in the timeline only. A job keeps its
-/// newest [`CallRecord::MAX_KEPT`].
 #[async_trait]
 pub trait JobQueue: Send + Sync {
     /// Claims up to `limit` due jobs, the longest due first, each with a new lease token and a
     /// lease of `ttl` by the store's clock. Jobs with an expired lease are due. Never claims a job
     /// of an order that has another leased job, nor two jobs of one order. Claims none while an
-    /// operator has paused the workers ([`Pausable::Worker`](crate::ports::Pausable)).
+    /// operator has paused the workers (`operations::Pausable::Worker`).
     ///
     /// An unreadable job, or one whose order has an unreadable fact, is set aside in the same
     /// commit: it ends `failed`, its order is listed with `INTERNAL`, no fact is recorded, and
-    /// [`Statistics::unreadable_jobs`](crate::ports::Statistics::unreadable_jobs) reports it. The other jobs are
+    /// `operations::Statistics::unreadable_jobs` reports it. The other jobs are
     /// claimed as usual.
     ///
     /// # Errors
@@ -73,11 +98,26 @@ pub trait JobQueue: Send + Sync {
     /// [`StoreError::Unavailable`]: the leases are not extended.
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError>;
 
-    /// Appends facts in one flushed commit that compares the lease token, with the calls that led
-    /// to them. The intent of an external effect is committed this way right before it.
+    /// Applies an update in one commit that compares the lease token. The commit is flushed, unless
+    /// it only releases the job. The intent of an external effect is committed this way right before
+    /// it.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: nothing was written; stop.
+    /// [`StoreError::LeaseLost`]: nothing was written, the job is not ours any more; stop.
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError>;
+
+    /// Returns when a job may have become due, at the latest after `limit`. May return early; the
+    /// caller then tries to claim.
+    async fn wait_for_work(&self, limit: Duration);
+}
+
+/// The updates that callers make, by name.
+#[async_trait]
+pub trait JobQueueExt {
+    /// Records facts, with the calls that led to them, and keeps the job.
+    ///
+    /// # Errors
+    /// See [`JobQueue::update`].
     async fn record(
         &self,
         lease: &Lease,
@@ -85,10 +125,10 @@ pub trait JobQueue: Send + Sync {
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;
 
-    /// Releases the job, appending the last calls in the same commit.
+    /// Releases the job.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: it was not ours any more.
+    /// See [`JobQueue::update`].
     async fn release(
         &self,
         lease: &Lease,
@@ -96,10 +136,10 @@ pub trait JobQueue: Send + Sync {
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;
 
-    /// Finishes the job, appending the last facts and calls in the same commit.
+    /// Finishes the job with its last facts and calls.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: it was not ours any more.
+    /// See [`JobQueue::update`].
     async fn finish(
         &self,
         lease: &Lease,
@@ -107,8 +147,50 @@ pub trait JobQueue: Send + Sync {
         facts: &[Fact],
         calls: &[CallRecord],
     ) -> Result<(), StoreError>;
+}
 
-    /// Returns when a job may have become due, at the latest after `limit`. May return early; the
-    /// caller then tries to claim.
-    async fn wait_for_work(&self, limit: Duration);
+#[async_trait]
+impl<Q: JobQueue + ?Sized> JobQueueExt for Q {
+    async fn record(
+        &self,
+        lease: &Lease,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let update = JobUpdate {
+            facts: facts.to_vec(),
+            calls: calls.to_vec(),
+            change: JobChange::Keep,
+        };
+        self.update(lease, &update).await
+    }
+
+    async fn release(
+        &self,
+        lease: &Lease,
+        release: Release,
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let update = JobUpdate {
+            facts: Vec::new(),
+            calls: calls.to_vec(),
+            change: JobChange::Release(release),
+        };
+        self.update(lease, &update).await
+    }
+
+    async fn finish(
+        &self,
+        lease: &Lease,
+        outcome: JobOutcome,
+        facts: &[Fact],
+        calls: &[CallRecord],
+    ) -> Result<(), StoreError> {
+        let update = JobUpdate {
+            facts: facts.to_vec(),
+            calls: calls.to_vec(),
+            change: JobChange::Finish(outcome),
+        };
+        self.update(lease, &update).await
+    }
 }

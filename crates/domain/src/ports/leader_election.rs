@@ -10,7 +10,21 @@ use crate::time::Timestamp;
 
 /// The term of leadership that a write belongs to. Later terms are higher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch(pub i64);
+pub struct Epoch(i64);
+
+impl Epoch {
+    /// The term with this number, as a store numbered it.
+    #[must_use]
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
 
 /// Who may move the cursor of a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]

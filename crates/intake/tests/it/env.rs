@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
-use domain::key::{Channel, Owner};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, EventViews, Gap,
-    LeaderElection, Leadership, OrderViews, Start, StoreError, StreamError, Undecodable,
+    Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, Gap, LeaderElection,
+    Leadership, Start, StoreError, StreamError, Undecodable,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
+use operations::{EventViews, OrderViews};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -233,7 +234,7 @@ impl EventIntake for Store {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         self.open()?

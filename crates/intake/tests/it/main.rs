@@ -8,12 +8,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::key::{EventId, Owner};
-use domain::ports::{
-    AdminCommand, AdminCommands, Batch, Epoch, EventViews, LeaderElection, Pausable, Start,
-    Statistics, StreamError,
-};
+use domain::ports::{Batch, Epoch, LeaderElection, Start, StreamError};
 use env::{LEASE, TestEnv, broken, lost, pass};
 use intake::{OnLoss, Status};
+use operations::{AdminCommand, AdminCommands, EventViews, Pausable, Statistics};
 use testkit::source::{heartbeat, message, poison, position};
 use testkit::{channel, order_id};
 
@@ -184,7 +182,7 @@ async fn standby_takes_over_expired_lease() {
     first.task.abort();
     pass(LEASE.as_secs() + 5).await;
     assert_eq!(env.source.opened().len(), 2);
-    assert!(env.leader().await.unwrap().1 > Epoch(1));
+    assert!(env.leader().await.unwrap().1 > Epoch::from_number(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +205,11 @@ async fn shutdown_interrupts_opening_stream() {
     env.source.never_open();
     let running = env.subscribe();
     pass(60).await;
-    assert_eq!(env.leader().await.unwrap().1, Epoch(1), "it led meanwhile");
+    assert_eq!(
+        env.leader().await.unwrap().1,
+        Epoch::from_number(1),
+        "it led meanwhile"
+    );
     running.shutdown.cancel();
     tokio::time::timeout(Duration::from_millis(1), running.task)
         .await
@@ -280,7 +282,11 @@ async fn denied_stream_is_retried_after_ten_minutes() {
     pass(500).await;
     assert_eq!(env.source.opened().len(), 1);
     assert_eq!(running.health.view().status, Status::Stopped);
-    assert_eq!(env.leader().await.unwrap().1, Epoch(1), "it keeps leading");
+    assert_eq!(
+        env.leader().await.unwrap().1,
+        Epoch::from_number(1),
+        "it keeps leading"
+    );
     pass(120).await;
     assert!(env.has_job(1).await);
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use domain::ports::{Clock, PROCESS_ALIVE, StoreError};
+use domain::ports::{Clock, StoreError};
+use operations::PROCESS_ALIVE;
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{

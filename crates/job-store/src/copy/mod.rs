@@ -5,7 +5,8 @@ pub(crate) mod table;
 
 use std::sync::Arc;
 
-use domain::ports::{Clock, PROCESS_ALIVE, StoreError};
+use domain::ports::{Clock, StoreError};
+use operations::PROCESS_ALIVE;
 use sha2::{Digest, Sha256};
 
 use crate::{OpenError, StoreConfig, open};

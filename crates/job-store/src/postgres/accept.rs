@@ -90,7 +90,7 @@ async fn move_cursor(
     ))
     .bind(shift)
     .bind(delivery.channel.as_str())
-    .bind(delivery.epoch.0)
+    .bind(delivery.epoch.number())
     .bind(
         delivery
             .cursor

@@ -3,7 +3,8 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{AdminCommand, CommandResult, CursorChange, Pausable, StoreError};
+use domain::ports::StoreError;
+use operations::{AdminCommand, CommandResult, CursorChange, Pausable};
 use sqlx::PgConnection;
 use sqlx::postgres::PgQueryResult;
 
@@ -62,7 +63,7 @@ async fn carry_out(
             " WHERE seq = $2 AND closed_at IS NULL"
         ))
         .bind(shift)
-        .bind(*dead_letter)
+        .bind(dead_letter.0)
         .execute(connection)
         .await
         .or_unavailable()
@@ -73,7 +74,7 @@ async fn carry_out(
             " WHERE seq = $2 AND closed_at IS NULL"
         ))
         .bind(shift)
-        .bind(*dead_letter)
+        .bind(dead_letter.0)
         .execute(connection)
         .await
         .or_unavailable()

@@ -2,7 +2,8 @@
 
 use domain::id::OrderId;
 use domain::job::Lease;
-use domain::ports::{CallRecord, RecordedCall, StoreError};
+use domain::ports::{CallRecord, StoreError};
+use operations::RecordedCall;
 use sqlx::PgConnection;
 
 use crate::damage::readable;

@@ -10,12 +10,12 @@ use domain::time::Timestamp;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use crate::damage::{Damaged, set_aside_job, set_aside_order};
+use crate::damage::{Damaged, set_aside_job};
 use crate::error::OrUnavailable;
 use crate::postgres::facts;
 use crate::postgres::intake::millis;
 use crate::postgres::transaction::{Commit, statement};
-use crate::postgres::{PostgresStore, now};
+use crate::postgres::{PostgresStore, now, orders};
 use crate::row::{self, Columns, job_columns, kept_columns};
 
 /// Claims due jobs: queued ones whose time has come, or leased ones whose lease ran out; never
@@ -150,13 +150,7 @@ async fn set_aside(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-    statement(set_aside_order!())
-        .bind(job.seq)
-        .bind(now.as_millis())
-        .execute(connection)
-        .await
-        .or_unavailable()
-        .map(|_| ())
+    orders::set_aside(connection, &job.order, now).await
 }
 
 /// Makes the planner walk the queue in order up to the limit. It believes that hardly any

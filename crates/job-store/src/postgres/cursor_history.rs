@@ -1,8 +1,9 @@
 //! The history of a channel's cursor.
 
 use domain::key::Channel;
-use domain::ports::{CursorChange, CursorHistoryEntry, Epoch, Gap, StoreError};
+use domain::ports::{Epoch, Gap, StoreError};
 use domain::time::Timestamp;
+use operations::{CursorChange, CursorHistoryEntry};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
@@ -57,7 +58,7 @@ pub(crate) async fn lose(
     // The row stays locked until the commit, so that the term is ours until then.
     let led = statement("SELECT lost FROM stream WHERE channel = $1 AND epoch = $2 FOR UPDATE")
         .bind(channel.as_str())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .fetch_optional(&mut *connection)
         .await
         .or_unavailable()?;

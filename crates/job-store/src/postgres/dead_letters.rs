@@ -1,7 +1,7 @@
 //! Dead letters whose redrive an operator requested.
 
 use domain::job::{Admission, NewJob};
-use domain::key::Channel;
+use domain::key::{Channel, DeadLetterId};
 use domain::ports::{DeadLetterView, Epoch, StoreError, Undecodable};
 use sqlx::PgConnection;
 
@@ -35,13 +35,13 @@ pub(crate) async fn redrive(
     shift: i64,
     channel: &Channel,
     epoch: Epoch,
-    dead_letter: i64,
+    dead_letter: DeadLetterId,
     read: &Result<NewJob, Undecodable>,
 ) -> Result<Admission, StoreError> {
     // The row stays locked until the commit, so that no other leader can come in between.
     let leads = statement("SELECT 1 FROM stream WHERE channel = $1 AND epoch = $2 FOR UPDATE")
         .bind(channel.as_str())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .fetch_optional(&mut *connection)
         .await
         .or_unavailable()?;
@@ -59,7 +59,7 @@ pub(crate) async fn redrive(
          WHERE seq = $2 AND channel = $3 AND asked_at IS NOT NULL AND closed_at IS NULL"
     ))
     .bind(shift)
-    .bind(dead_letter)
+    .bind(dead_letter.0)
     .bind(channel.as_str())
     .bind(read.is_ok())
     .bind(unreadable.map(|new| new.reason.name()))

@@ -2,7 +2,8 @@
 
 use domain::id::OrderId;
 use domain::order::Fact;
-use domain::ports::{RecordedFact, StoreError};
+use domain::ports::StoreError;
+use operations::RecordedFact;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob};
-use domain::key::{Channel, Owner};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Cursor,
-    CursorChange, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
-    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner, StoreError,
-    Undecodable,
+    Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
+    StoreError, Undecodable,
+};
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, CursorChange,
+    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner,
 };
 use sqlx::PgConnection;
 
@@ -122,7 +124,7 @@ impl EventIntake for PostgresStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         self.run(Commit::Flushed, move |session| {
@@ -297,7 +299,7 @@ async fn lead(
     }
     Ok(
         if found.maybe_text("owner")?.as_deref() == Some(owner.as_str()) {
-            Leadership::Leader(Epoch(epoch))
+            Leadership::Leader(Epoch::from_number(epoch))
         } else {
             Leadership::Standby {
                 until: found.time("lease_until")?,

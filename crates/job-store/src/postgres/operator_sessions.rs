@@ -1,7 +1,8 @@
 //! Sessions of operators on PostgreSQL.
 
 use async_trait::async_trait;
-use domain::ports::{NewSession, OperatorSession, OperatorSessions, StoreError};
+use domain::ports::StoreError;
+use operations::{NewSession, OperatorSession, OperatorSessions};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;

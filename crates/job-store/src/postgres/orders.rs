@@ -1,19 +1,23 @@
 //! The list of orders in PostgreSQL. Facts and outcomes change it in their own statement, see
 //! [`listed`].
 
+use domain::failure::Code;
 use domain::id::OrderId;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
-use domain::ports::{OrderQuery, OrderRow, StoreError};
+use domain::ports::StoreError;
+use domain::time::Timestamp;
+use operations::{OrderQuery, OrderRow};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres};
 
-use crate::damage::readable;
+use crate::damage::{readable, set_aside_order};
 use crate::error::OrUnavailable;
 use crate::list::{self, Change, Filter, Value};
 use crate::postgres::now;
 use crate::postgres::transaction::statement;
+use crate::update::JobValues;
 use crate::view;
 
 /// A CTE that updates the row of the order in the CTE `held`. `$7` is its job's outcome
@@ -46,16 +50,18 @@ macro_rules! listed {
 }
 pub(crate) use listed;
 
-/// Binds the parameters of [`listed`] from `$8` on. `ends`: the job finishes, which the list shows
-/// whatever the facts are.
+/// Binds the parameters of [`listed`] from `$8` on. A finished job is shown whatever the facts are.
 pub(crate) fn bind<'q>(
     query: Query<'q, Postgres, PgArguments>,
     facts: &[Fact],
-    ends: bool,
+    new: &JobValues,
 ) -> Query<'q, Postgres, PgArguments> {
     let change = Change::of(facts);
-    let shown = ends || change.is_some();
-    let change = change.unwrap_or_default();
+    let shown = new.outcome.is_some() || change.is_some();
+    let mut change = change.unwrap_or_default();
+    if new.set_aside.is_some() {
+        change.code = Some(Some(Code::Internal.as_str()));
+    }
     query
         .bind(change.number)
         .bind(change.account)
@@ -108,6 +114,21 @@ pub(crate) async fn forgotten(
     .await
     .or_unavailable()
     .map(|_| ())
+}
+
+/// A job of the order was set aside.
+pub(crate) async fn set_aside(
+    connection: &mut PgConnection,
+    order: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    statement(set_aside_order!())
+        .bind(order)
+        .bind(now.as_millis())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
 }
 
 pub(crate) async fn list(

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, MIN_RETENTION, Pruned, StoreError};
+use domain::ports::StoreError;
+use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;

@@ -6,11 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::{JobOutcome, Lease, LeaseToken};
 use domain::key::Owner;
-use domain::order::Fact;
-use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
+use domain::ports::{Claimed, JobQueue, JobUpdate, StoreError};
 use sqlx::PgConnection;
 
-use crate::damage::Damaged;
+use crate::damage::{self, Damaged};
 use crate::error::OrUnavailable;
 use crate::postgres::claim::{self, walk_indexes};
 use crate::postgres::facts::Arrays;
@@ -19,39 +18,42 @@ use crate::postgres::orders::{self, listed};
 use crate::postgres::transaction::{Commit, statement};
 use crate::postgres::{PostgresStore, calls, now};
 use crate::row::Columns;
+use crate::update::JobValues;
 
 /// The polling interval while no notification can arrive.
 const POLL: Duration = Duration::from_secs(1);
 /// The shortest wait: rows that another claim is just taking look due until it has committed.
 const MOMENT: Duration = Duration::from_millis(5);
 
-/// Condition under which a lease is valid.
-macro_rules! held {
-    () => {
-        concat!(
-            "id = $2 AND fence = $3 AND state = 'leased' AND lease_until > ",
-            now!()
-        )
-    };
-}
-
-/// The rest of a statement that begins with a CTE `held` and appends facts under it.
-macro_rules! append {
-    () => {
-        concat!(
-            ", appended AS (
-                 INSERT INTO fact (order_id, job_id, at, kind, marked, body)
-                 SELECT held.order_id, held.id, ",
-            now!(),
-            ", new.kind, new.marked, new.body
-                 FROM held CROSS JOIN unnest($4::text[], $5::bigint[], $6::text[])
-                     WITH ORDINALITY AS new (kind, marked, body, place)
-                 ORDER BY new.place)",
-            listed!(),
-            " SELECT id FROM held"
-        )
-    };
-}
+/// Updates a job if the lease is valid, appends facts and changes the list of orders. A lease that
+/// ran out is lost even while nobody else has taken the job: the token alone would let a paused
+/// owner write at that moment.
+const UPDATE: &str = concat!(
+    "WITH held AS (
+         UPDATE job SET state = $15,
+             fence = CASE WHEN $15 = 'leased' THEN fence END,
+             lease_until = CASE WHEN $15 = 'leased' THEN lease_until END,
+             due_at = CASE WHEN $15 = 'queued' THEN ",
+    now!(),
+    " + $16 ELSE due_at END,
+             deferrals = CASE $15 WHEN 'leased' THEN 0 ELSE deferrals + $17 END,
+             ended_at = CASE WHEN $15 NOT IN ('leased', 'queued') THEN ",
+    now!(),
+    " END,
+             set_aside = $18
+         WHERE id = $2 AND fence = $3 AND state = 'leased' AND lease_until > ",
+    now!(),
+    " RETURNING id, order_id), appended AS (
+         INSERT INTO fact (order_id, job_id, at, kind, marked, body)
+         SELECT held.order_id, held.id, ",
+    now!(),
+    ", new.kind, new.marked, new.body
+         FROM held CROSS JOIN unnest($4::text[], $5::bigint[], $6::text[])
+             WITH ORDINALITY AS new (kind, marked, body, place)
+         ORDER BY new.place)",
+    listed!(),
+    " SELECT id FROM held"
+);
 
 #[async_trait]
 impl JobQueue for PostgresStore {
@@ -114,71 +116,34 @@ impl JobQueue for PostgresStore {
         Ok(lost.cloned().collect())
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let new = &Arrays::of(facts);
-        self.run(Commit::Flushed, move |session| {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        let (new, facts) = (&JobValues::of(update), &Arrays::of(&update.facts));
+        let commit = match new.flushed {
+            true => Commit::Flushed,
+            false => Commit::Relaxed,
+        };
+        self.run(commit, move |session| {
             Box::pin(async move {
                 let (connection, shift) = session.parts();
-                // A lease that ran out is lost even while nobody else has taken the job: the
-                // token alone would let a paused owner write at that moment.
-                let query = statement(concat!(
-                    "WITH held AS (UPDATE job SET deferrals = 0 WHERE ",
-                    held!(),
-                    " RETURNING id, order_id)",
-                    append!()
-                ))
-                .bind(shift)
-                .bind(lease.job.as_str())
-                .bind(lease.token.as_str())
-                .bind(&new.kinds)
-                .bind(&new.marked)
-                .bind(&new.bodies)
-                .bind("live");
-                let held = orders::bind(query, facts, false)
+                let query = statement(UPDATE)
+                    .bind(shift)
+                    .bind(lease.job.as_str())
+                    .bind(lease.token.as_str())
+                    .bind(&facts.kinds)
+                    .bind(&facts.marked)
+                    .bind(&facts.bodies)
+                    .bind(new.outcome.map_or("live", JobOutcome::name));
+                let held = orders::bind(query, &update.facts, new)
+                    .bind(new.state)
+                    .bind(new.due_after)
+                    .bind(new.deferrals)
+                    .bind(new.set_aside.as_deref())
                     .fetch_optional(&mut *connection)
                     .await
                     .or_unavailable()?;
                 held.ok_or(StoreError::LeaseLost)?;
-                calls::append(connection, lease, calls).await
-            })
-        })
-        .await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.run(Commit::Relaxed, move |session| {
-            Box::pin(async move {
-                let (connection, shift) = session.parts();
-                let released = statement(concat!(
-                    "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
-                         due_at = ",
-                    now!(),
-                    " + $4, deferrals = deferrals + $5 WHERE ",
-                    held!()
-                ))
-                .bind(shift)
-                .bind(lease.job.as_str())
-                .bind(lease.token.as_str())
-                .bind(millis(release.after))
-                .bind(i64::from(release.deferral))
-                .execute(&mut *connection)
-                .await
-                .or_unavailable()?;
-                if released.rows_affected() == 0 {
-                    return Err(StoreError::LeaseLost);
-                }
-                calls::append(&mut *connection, lease, calls).await?;
-                if release.after.is_zero() {
+                calls::append(&mut *connection, lease, &update.calls).await?;
+                if new.is_due_now() {
                     // This process is shutting down: another may take the job at once.
                     sqlx::raw_sql("NOTIFY orderbridge_job")
                         .execute(connection)
@@ -188,45 +153,11 @@ impl JobQueue for PostgresStore {
                 Ok(())
             })
         })
-        .await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let new = &Arrays::of(facts);
-        self.run(Commit::Flushed, move |session| {
-            Box::pin(async move {
-                let (connection, shift) = session.parts();
-                let query = statement(concat!(
-                    "WITH held AS (
-                         UPDATE job SET state = $7, fence = NULL, lease_until = NULL, ended_at = ",
-                    now!(),
-                    " WHERE ",
-                    held!(),
-                    " RETURNING id, order_id)",
-                    append!()
-                ))
-                .bind(shift)
-                .bind(lease.job.as_str())
-                .bind(lease.token.as_str())
-                .bind(&new.kinds)
-                .bind(&new.marked)
-                .bind(&new.bodies)
-                .bind(outcome.name());
-                let held = orders::bind(query, facts, true)
-                    .fetch_optional(&mut *connection)
-                    .await
-                    .or_unavailable()?;
-                held.ok_or(StoreError::LeaseLost)?;
-                calls::append(connection, lease, calls).await
-            })
-        })
-        .await
+        .await?;
+        if new.set_aside.is_some() {
+            damage::count();
+        }
+        Ok(())
     }
 
     async fn wait_for_work(&self, limit: Duration) {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use domain::ports::{QueueStats, StoreError, StuckOrders, UnreadableJobs};
+use domain::ports::StoreError;
+use operations::{QueueStats, StuckOrders, UnreadableJobs};
 use sqlx::PgConnection;
 
 use crate::damage::{set_aside_lately, set_aside_of};

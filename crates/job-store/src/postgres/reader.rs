@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::key::{Channel, JobId};
+use domain::key::{Channel, DeadLetterId, JobId};
 use domain::order::MarkerProof;
-use domain::ports::{
-    AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
-    JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
-    Statistics, StoreError, StoreHealth, StreamView, StuckOrders, UnreadableJobs,
-};
+use domain::ports::{DeadLetterView, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    AttemptStats, CallStats, CursorHistoryEntry, EventViews, FinishedJob, GapView, JobStage,
+    JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact, Statistics,
+    StoreHealth, StreamView, StuckOrders, UnreadableJobs,
+};
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
@@ -143,7 +144,7 @@ impl EventViews for PostgresStore {
     async fn dead_letters(
         &self,
         open_only: bool,
-        after: Option<i64>,
+        after: Option<DeadLetterId>,
         count: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
         let text = match open_only {
@@ -153,7 +154,7 @@ impl EventViews for PostgresStore {
             }
             false => "SELECT * FROM dead_letter WHERE seq < $1 ORDER BY seq DESC LIMIT $2",
         };
-        let after = after.unwrap_or(i64::MAX);
+        let after = after.map_or(i64::MAX, |after| after.0);
         let rows = self.rows(|| statement(text).bind(after).bind(limit(count)));
         readable(&rows.await?, view::dead_letter)
     }

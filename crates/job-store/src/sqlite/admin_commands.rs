@@ -3,8 +3,9 @@
 use domain::id::OrderId;
 use domain::key::{Channel, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{AdminCommand, CommandResult, CursorChange, Pausable, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{AdminCommand, CommandResult, CursorChange, Pausable};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteQueryResult;
 
@@ -57,7 +58,7 @@ async fn carry_out(
         AdminCommand::Dismiss { dead_letter } => {
             sqlx::query("UPDATE dead_letter SET closed_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
-                .bind(*dead_letter)
+                .bind(dead_letter.0)
                 .execute(connection)
                 .await
                 .or_unavailable()
@@ -66,7 +67,7 @@ async fn carry_out(
         AdminCommand::Redrive { dead_letter } => {
             sqlx::query("UPDATE dead_letter SET asked_at = ? WHERE seq = ? AND closed_at IS NULL")
                 .bind(now)
-                .bind(*dead_letter)
+                .bind(dead_letter.0)
                 .execute(connection)
                 .await
                 .or_unavailable()

@@ -1,8 +1,9 @@
 //! The history of a channel's cursor.
 
 use domain::key::Channel;
-use domain::ports::{CursorChange, CursorHistoryEntry, Epoch, Gap, StoreError};
+use domain::ports::{Epoch, Gap, StoreError};
 use domain::time::Timestamp;
+use operations::{CursorChange, CursorHistoryEntry};
 use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::OrUnavailable;
@@ -50,7 +51,7 @@ pub(crate) async fn lose(
 ) -> Result<(), StoreError> {
     let led = sqlx::query("SELECT lost FROM stream WHERE channel = ? AND epoch = ?")
         .bind(channel.as_str().to_owned())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .fetch_optional(&mut *connection)
         .await
         .or_unavailable()?;

@@ -1,7 +1,7 @@
 //! Dead letters whose redrive an operator requested.
 
 use domain::job::{Admission, NewJob};
-use domain::key::Channel;
+use domain::key::{Channel, DeadLetterId};
 use domain::ports::{DeadLetterView, Epoch, StoreError, Undecodable};
 use domain::time::Timestamp;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -33,13 +33,13 @@ pub(crate) async fn redrive(
     connection: &mut SqliteConnection,
     channel: &Channel,
     epoch: Epoch,
-    dead_letter: i64,
+    dead_letter: DeadLetterId,
     read: &Result<NewJob, Undecodable>,
     now: Timestamp,
 ) -> Result<Admission, StoreError> {
     let leads = sqlx::query("SELECT 1 FROM stream WHERE channel = ? AND epoch = ?")
         .bind(channel.as_str().to_owned())
-        .bind(epoch.0)
+        .bind(epoch.number())
         .fetch_optional(&mut *connection)
         .await
         .or_unavailable()?;
@@ -53,7 +53,7 @@ pub(crate) async fn redrive(
              fields = CASE WHEN ?4 IS NULL THEN fields ELSE ?6 END
          WHERE seq = ?1 AND channel = ?2 AND asked_at IS NOT NULL AND closed_at IS NULL",
     )
-    .bind(dead_letter)
+    .bind(dead_letter.0)
     .bind(channel.as_str().to_owned())
     .bind(read.is_ok().then_some(now.as_millis()))
     .bind(unreadable.map(|new| new.reason.name()))

@@ -3,8 +3,9 @@
 use domain::id::OrderId;
 use domain::key::JobId;
 use domain::order::Fact;
-use domain::ports::{RecordedFact, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::RecordedFact;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 

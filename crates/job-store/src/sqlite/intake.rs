@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, EarlierJob, NewJob, admit};
-use domain::key::{Channel, IdemKey, Owner};
+use domain::key::{Channel, DeadLetterId, IdemKey, Owner};
 use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Cursor,
-    CursorChange, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
-    LeaderElection, Leadership, Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView,
-    Pruned, Pruner, StoreError, Undecodable,
+    Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, LeaderElection,
+    Leadership, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, CursorChange,
+    Pausable, Pause, ProcessRegistry, ProcessReport, ProcessView, Pruned, Pruner,
+};
 use sqlx::SqliteConnection;
 
 use crate::damage::readable;
@@ -117,7 +119,7 @@ impl EventIntake for SqliteStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let (channel, read) = (channel.clone(), read.clone());
@@ -261,7 +263,7 @@ async fn lead(
         cursor_history::mark(connection, &channel, CursorChange::Term, &detail, now).await?;
     }
     Ok(if leader.as_deref() == Some(owner.as_str()) {
-        Leadership::Leader(Epoch(epoch))
+        Leadership::Leader(Epoch::from_number(epoch))
     } else {
         Leadership::Standby {
             until: found.time("lease_until")?,
@@ -288,7 +290,7 @@ async fn accept(
          WHERE channel = ?1 AND epoch = ?2",
     )
     .bind(delivery.channel.as_str().to_owned())
-    .bind(delivery.epoch.0)
+    .bind(delivery.epoch.number())
     .bind(
         delivery
             .cursor

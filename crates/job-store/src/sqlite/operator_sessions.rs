@@ -1,8 +1,9 @@
 //! Sessions of operators on SQLite.
 
 use async_trait::async_trait;
-use domain::ports::{NewSession, OperatorSession, OperatorSessions, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{NewSession, OperatorSession, OperatorSessions};
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;

@@ -3,11 +3,12 @@
 use domain::id::OrderId;
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{OrderQuery, OrderRow, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{OrderQuery, OrderRow};
 use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
 
-use crate::damage::readable;
+use crate::damage::{readable, set_aside_order};
 use crate::error::OrUnavailable;
 use crate::list::{Change, Filter, Value};
 use crate::view;
@@ -90,6 +91,21 @@ pub(crate) async fn ended(
     .await
     .or_unavailable()
     .map(|_| ())
+}
+
+/// A job of the order was set aside.
+pub(crate) async fn set_aside(
+    connection: &mut SqliteConnection,
+    order: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(set_aside_order!())
+        .bind(order.to_owned())
+        .bind(now.as_millis())
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
 }
 
 pub(crate) async fn list(

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::key::{Channel, Owner};
-use domain::ports::{
-    Alert, AttemptStats, CallStats, Epoch, PROCESS_REMOVED_AFTER, ProcessReport, ProcessView,
-    StoreError,
-};
+use domain::ports::{Epoch, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    Alert, AttemptStats, CallStats, PROCESS_REMOVED_AFTER, ProcessReport, ProcessView,
+};
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
@@ -87,7 +87,7 @@ async fn keep_all(
 ) -> Result<(), StoreError> {
     let led = sqlx::query("UPDATE stream SET epoch = epoch WHERE channel = ?1 AND epoch = ?2")
         .bind(watch)
-        .bind(epoch.0)
+        .bind(epoch.number())
         .execute(&mut *connection)
         .await
         .or_unavailable()?;

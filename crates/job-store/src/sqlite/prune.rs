@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use domain::ports::{AUDIT_RETENTION, MIN_RETENTION, Pruned, StoreError};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned};
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;

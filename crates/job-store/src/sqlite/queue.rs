@@ -4,18 +4,19 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{JobOutcome, Lease, LeaseToken};
+use domain::job::{Lease, LeaseToken};
 use domain::key::Owner;
-use domain::order::{Fact, MarkerProof};
-use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
+use domain::order::MarkerProof;
+use domain::ports::{Claimed, JobChange, JobQueue, JobUpdate, StoreError};
 use domain::time::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use crate::damage::{Damaged, set_aside_job, set_aside_order};
+use crate::damage::{self, Damaged, set_aside_job};
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, job_columns, kept_columns};
 use crate::sqlite::{SqliteStore, calls, facts, orders};
+use crate::update::JobValues;
 
 /// Due: queued and its time has come, or leased and the lease ran out. Never a job of an
 /// order that has an older job still going; a leased one is its order's oldest.
@@ -75,16 +76,18 @@ impl JobQueue for SqliteStore {
                 Box::pin(async move {
                     let mut lost = Vec::new();
                     for lease in leases {
-                        let renewed = fenced(
-                            connection,
+                        let renewed = sqlx::query(
                             "UPDATE job SET lease_until = ?4
                              WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'",
-                            now,
-                            &lease,
-                            Some(now + ttl),
                         )
-                        .await?;
-                        if !renewed {
+                        .bind(now.as_millis())
+                        .bind(lease.job.as_str().to_owned())
+                        .bind(lease.token.as_str().to_owned())
+                        .bind((now + ttl).as_millis())
+                        .execute(&mut *connection)
+                        .await
+                        .or_unavailable()?;
+                        if renewed.rows_affected() == 0 {
                             lost.push(lease);
                         }
                     }
@@ -94,101 +97,17 @@ impl JobQueue for SqliteStore {
             .await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let (lease, facts, calls) = (lease.clone(), facts.to_vec(), calls.to_vec());
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        let (lease, update) = (lease.clone(), update.clone());
+        let is_set_aside = matches!(update.change, JobChange::SetAside { .. });
         self.write_now(move |connection, now| {
-            Box::pin(async move {
-                // A lease that ran out is lost even while nobody else has taken the job:
-                // the token alone would let a paused owner write at that moment.
-                let held = fenced(
-                    connection,
-                    "UPDATE job SET deferrals = 0
-                         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'",
-                    now,
-                    &lease,
-                    None,
-                )
-                .await?;
-                if !held {
-                    return Err(StoreError::LeaseLost);
-                }
-                calls::append(connection, &lease, &calls).await?;
-                facts::append(connection, lease.order, &lease.job, &facts, now).await
-            })
+            Box::pin(async move { apply(connection, &lease, &update, now).await })
         })
-        .await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let (lease, calls) = (lease.clone(), calls.to_vec());
-        self.write_now(move |connection, now| {
-            Box::pin(async move {
-                let statement = if release.deferral {
-                    "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
-                             due_at = ?4, deferrals = deferrals + 1
-                         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'"
-                } else {
-                    "UPDATE job SET state = 'queued', fence = NULL, lease_until = NULL,
-                             due_at = ?4
-                         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'"
-                };
-                match fenced(
-                    &mut *connection,
-                    statement,
-                    now,
-                    &lease,
-                    Some(now + release.after),
-                )
-                .await?
-                {
-                    true => calls::append(connection, &lease, &calls).await,
-                    false => Err(StoreError::LeaseLost),
-                }
-            })
-        })
-        .await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let (lease, facts, calls) = (lease.clone(), facts.to_vec(), calls.to_vec());
-        self.write_now(move |connection, now| {
-            Box::pin(async move {
-                calls::append(connection, &lease, &calls).await?;
-                facts::append(connection, lease.order, &lease.job, &facts, now).await?;
-                let ended = sqlx::query(
-                    "UPDATE job SET state = ?4, fence = NULL, lease_until = NULL, ended_at = ?1
-                         WHERE id = ?2 AND fence = ?3 AND state = 'leased' AND lease_until > ?1",
-                )
-                .bind(now.as_millis())
-                .bind(lease.job.as_str().to_owned())
-                .bind(lease.token.as_str().to_owned())
-                .bind(outcome.name())
-                .execute(&mut *connection)
-                .await
-                .or_unavailable()?;
-                match ended.rows_affected() {
-                    0 => Err(StoreError::LeaseLost),
-                    _ => orders::ended(connection, lease.order, outcome, now).await,
-                }
-            })
-        })
-        .await
+        .await?;
+        if is_set_aside {
+            damage::count();
+        }
+        Ok(())
     }
 
     async fn wait_for_work(&self, limit: Duration) {
@@ -307,31 +226,46 @@ async fn set_aside(
         .execute(&mut *connection)
         .await
         .or_unavailable()?;
-    sqlx::query(set_aside_order!())
-        .bind(job.seq)
-        .bind(now.as_millis())
-        .execute(connection)
-        .await
-        .or_unavailable()
-        .map(|_| ())
+    orders::set_aside(connection, &job.order, now).await
 }
 
-/// Runs a statement whose parameters are the time, the job and the token, and where it needs
-/// one, a later time; returns whether the lease was valid.
-async fn fenced(
+/// Applies an update if the lease is valid. A lease that ran out is lost even while nobody else has
+/// taken the job: the token alone would let a paused owner write at that moment.
+async fn apply(
     connection: &mut SqliteConnection,
-    statement: &'static str,
-    now: Timestamp,
     lease: &Lease,
-    later: Option<Timestamp>,
-) -> Result<bool, StoreError> {
-    let mut query = sqlx::query(statement)
-        .bind(now.as_millis())
-        .bind(lease.job.as_str().to_owned())
-        .bind(lease.token.as_str().to_owned());
-    if let Some(later) = later {
-        query = query.bind(later.as_millis());
+    update: &JobUpdate,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let new = JobValues::of(update);
+    let done = sqlx::query(
+        "UPDATE job SET state = ?4,
+             fence = CASE WHEN ?4 = 'leased' THEN fence END,
+             lease_until = CASE WHEN ?4 = 'leased' THEN lease_until END,
+             due_at = CASE WHEN ?4 = 'queued' THEN ?1 + ?5 ELSE due_at END,
+             deferrals = CASE ?4 WHEN 'leased' THEN 0 ELSE deferrals + ?6 END,
+             ended_at = CASE WHEN ?4 NOT IN ('leased', 'queued') THEN ?1 END,
+             set_aside = ?7
+         WHERE lease_until > ?1 AND id = ?2 AND fence = ?3 AND state = 'leased'",
+    )
+    .bind(now.as_millis())
+    .bind(lease.job.as_str().to_owned())
+    .bind(lease.token.as_str().to_owned())
+    .bind(new.state)
+    .bind(new.due_after)
+    .bind(new.deferrals)
+    .bind(new.set_aside.clone())
+    .execute(&mut *connection)
+    .await
+    .or_unavailable()?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::LeaseLost);
     }
-    let done = query.execute(connection).await.or_unavailable()?;
-    Ok(done.rows_affected() > 0)
+    calls::append(connection, lease, &update.calls).await?;
+    facts::append(connection, lease.order, &lease.job, &update.facts, now).await?;
+    match (new.outcome, new.set_aside) {
+        (_, Some(_)) => orders::set_aside(connection, lease.order.as_str(), now).await,
+        (Some(outcome), None) => orders::ended(connection, lease.order, outcome, now).await,
+        (None, None) => Ok(()),
+    }
 }

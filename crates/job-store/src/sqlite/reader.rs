@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::key::{Channel, JobId};
+use domain::key::{Channel, DeadLetterId, JobId};
 use domain::order::MarkerProof;
-use domain::ports::{
-    AttemptStats, CallStats, CursorHistoryEntry, DeadLetterView, EventViews, FinishedJob, GapView,
-    JobStage, JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact,
-    Statistics, StoreError, StoreHealth, StreamView, StuckOrders, UnreadableJobs,
-};
+use domain::ports::{DeadLetterView, StoreError};
 use domain::time::Timestamp;
+use operations::{
+    AttemptStats, CallStats, CursorHistoryEntry, EventViews, FinishedJob, GapView, JobStage,
+    JobView, OrderQuery, OrderRow, OrderViews, QueueStats, RecordedCall, RecordedFact, Statistics,
+    StoreHealth, StreamView, StuckOrders, UnreadableJobs,
+};
 use sqlx::Row;
 
 use crate::damage::{readable, set_aside_lately, set_aside_of};
@@ -130,7 +131,7 @@ impl EventViews for SqliteStore {
     async fn dead_letters(
         &self,
         open_only: bool,
-        after: Option<i64>,
+        after: Option<DeadLetterId>,
         count: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError> {
         let statement = match open_only {
@@ -141,7 +142,7 @@ impl EventViews for SqliteStore {
             false => "SELECT * FROM dead_letter WHERE seq < ? ORDER BY seq DESC LIMIT ?",
         };
         let rows = sqlx::query(statement)
-            .bind(after.unwrap_or(i64::MAX))
+            .bind(after.map_or(i64::MAX, |after| after.0))
             .bind(limit(count))
             .fetch_all(&self.readers)
             .await

@@ -8,10 +8,11 @@ use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::Fact;
 use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, Leadership,
-    PROCESS_ALIVE, ProcessReport, Undecodable, UndecodableReason,
+    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt,
+    Leadership, Undecodable, UndecodableReason,
 };
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
+use operations::{JobStage, PROCESS_ALIVE, ProcessReport};
 use test_postgres::Database;
 use testkit::{FakeClock, channel, new_job, order_id, owner};
 
@@ -98,7 +99,10 @@ async fn goes_on(store: &Store) {
     assert_eq!(cursor.replay_id.as_bytes(), [7]);
     let queue_stats = store.ports.queue_stats().await.unwrap();
     assert_eq!(
-        (queue_stats.count("queued"), queue_stats.count("leased")),
+        (
+            queue_stats.count(JobStage::Queued),
+            queue_stats.count(JobStage::Leased)
+        ),
         (2499, 0)
     );
     assert_eq!(queue_stats.open_dead_letters, 1);
@@ -115,7 +119,7 @@ async fn goes_on(store: &Store) {
     else {
         panic!("leases are not copied");
     };
-    assert!(epoch.0 > 1, "terms go on counting");
+    assert!(epoch.number() > 1, "terms go on counting");
     let entries = ["e0", "new"].map(|event| Entry::Job(new_job(event, order_id(9000), None)));
     let delivery = Delivery {
         channel: channel(),

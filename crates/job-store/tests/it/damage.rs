@@ -7,8 +7,9 @@ use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::key::JobId;
 use domain::order::Fact;
-use domain::ports::{EventIntake, JobQueue, JobStage, OrderQuery, Release, StoreError};
+use domain::ports::{EventIntake, JobQueue, JobQueueExt, Release, StoreError};
 use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
+use operations::{JobStage, OrderQuery};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use test_postgres::Database;
 use testkit::{FakeClock, new_job, order_id, owner};
@@ -80,7 +81,14 @@ where
     assert!(store.jobs(None, None, 9).await.unwrap().len() >= 3);
     let since = claimed[0].at - DAY;
     assert!(store.finished_jobs(since, 9).await.unwrap().len() <= 1);
-    assert_eq!(store.queue_stats().await.unwrap().count("failed"), 1);
+    assert_eq!(
+        store
+            .queue_stats()
+            .await
+            .unwrap()
+            .count(JobStage::Ended(JobOutcome::Failed)),
+        1
+    );
     let query = OrderQuery {
         limit: 9,
         ..OrderQuery::default()

@@ -7,10 +7,10 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::ReplayId;
 use domain::order::Fact;
 use domain::ports::{
-    Delivery, Entry, EventIntake, JobQueue, LeaderElection, Leadership, OrderViews, Statistics,
-    StoreError, StoreHealth,
+    Delivery, Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership, StoreError,
 };
 use job_store::{PostgresStore, StoreConfig};
+use operations::{JobStage, OrderViews, Statistics, StoreHealth};
 use sqlx::{Connection, PgConnection};
 use test_postgres::Database;
 use testkit::contract::Subject;
@@ -165,7 +165,7 @@ async fn killed_connections_recover_without_restart() {
         assert_eq!(store.enqueue(&[job]).await.unwrap(), [Admission::Enqueued]);
         expected += 1;
         let queue_stats = other.queue_stats().await.unwrap();
-        assert_eq!(queue_stats.count("queued"), expected);
+        assert_eq!(queue_stats.count(JobStage::Queued), expected);
     }
     let ttl = Duration::from_secs(60);
     assert_eq!(other.claim(&owner("w"), 10, ttl).await.unwrap().len(), 5);
@@ -194,7 +194,10 @@ async fn conflict_is_retried_without_double_effect() {
         store.enqueue(&jobs(1)).await.unwrap(),
         [Admission::Enqueued]
     );
-    assert_eq!(store.queue_stats().await.unwrap().count("queued"), 1);
+    assert_eq!(
+        store.queue_stats().await.unwrap().count(JobStage::Queued),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -292,7 +295,11 @@ async fn frequent_counts_scan_no_finished_job() {
         assert!(plan.contains("job_live"), "{plan}");
     }
     assert_eq!(
-        store.queue_stats().await.unwrap().count("succeeded"),
+        store
+            .queue_stats()
+            .await
+            .unwrap()
+            .count(JobStage::Ended(JobOutcome::Succeeded)),
         50_000
     );
 }
@@ -365,7 +372,7 @@ async fn migration_from_previous_release_fills_order_list() {
         .finish(&lease, JobOutcome::Succeeded, &facts, &[])
         .await
         .unwrap();
-    let query = domain::ports::OrderQuery {
+    let query = operations::OrderQuery {
         limit: 9,
         ..Default::default()
     };

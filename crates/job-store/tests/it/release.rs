@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use domain::order::{OrderState, Phase};
-use domain::ports::{AdminCommands, AlertStore, EventViews, OrderQuery, OrderViews, Pausable};
 use job_store::SqliteStore;
+use operations::{AdminCommands, AlertStore, EventViews, OrderQuery, OrderViews, Pausable};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use testkit::FakeClock;

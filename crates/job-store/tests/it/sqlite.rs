@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
-use domain::ports::{
-    AdminCommand, AdminCommands, EventIntake, JobQueue, OrderQuery, OrderViews, Pausable,
-    Statistics,
-};
+use domain::ports::{EventIntake, JobQueue, JobQueueExt};
 use job_store::SqliteStore;
+use operations::{
+    AdminCommand, AdminCommands, JobStage, OrderQuery, OrderViews, Pausable, Statistics,
+};
 use sqlx::{Connection, SqliteConnection};
 use testkit::contract::Subject;
 use testkit::{FakeClock, new_job, order_id, owner};
@@ -63,7 +63,10 @@ async fn committed_rows_survive_reopening() {
         .unwrap();
     drop(store);
     let store = reopen(&folder, &clock).await;
-    assert_eq!(store.queue_stats().await.unwrap().count("queued"), 1);
+    assert_eq!(
+        store.queue_stats().await.unwrap().count(JobStage::Queued),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use domain::id::OrderId;
 use domain::key::{Channel, Owner, ReplayId};
-use domain::ports::{
-    AttemptStats, CallStats, Condition, ConditionKind, Cursor, Epoch, GapView, Pausable, Pause,
-    ProcessReport, ProcessView, StuckOrders, UnreadableJobs,
+use domain::ports::{Cursor, Epoch};
+use operations::{
+    AttemptStats, CallStats, Condition, ConditionKind, GapView, Pausable, Pause, ProcessReport,
+    ProcessView, StuckOrders, UnreadableJobs,
 };
 
 use super::*;
@@ -63,7 +64,7 @@ fn well(now: Timestamp) -> Snapshot {
     snapshot.outcomes.now = now;
     snapshot.stream.leader = Some((
         Owner::new("s").unwrap(),
-        Epoch(1),
+        Epoch::from_number(1),
         now + Duration::from_secs(10),
     ));
     snapshot.stream.cursor = Some(Cursor {

@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::ports::{
-    AlertStore, CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue, Notified,
-    ProcessRegistry, ProcessReport, Setting,
+    CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue, JobQueueExt,
 };
 use monitoring::{AlertEvaluator, AlertRule, Ports, Schedule, Settings, Webhook};
+use operations::{AlertStore, Notified, ProcessRegistry, ProcessReport, Setting};
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
 
 #[derive(Default)]

@@ -1,6 +1,7 @@
 //! Timeline entries of the calls to Salesforce and WHMCS.
 
-use domain::ports::{CallAction, CallOutcome, RecordedCall, RecordedFact, System, align_calls};
+use domain::ports::{CallAction, CallOutcome, System};
+use operations::{RecordedCall, RecordedFact, align_calls};
 
 use super::entry::{Call, Entry, Rank};
 use crate::time;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::Response;
 use axum::response::sse::Event;
-use domain::ports::OrderQuery;
+use operations::OrderQuery;
 
 use super::caller::Caller;
 use super::session::Denied;

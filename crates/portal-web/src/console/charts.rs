@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use domain::job::JobOutcome;
-use domain::ports::FinishedJob;
 use domain::time::Timestamp;
+use operations::FinishedJob;
 
 use crate::time;
 

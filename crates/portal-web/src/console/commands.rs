@@ -1,5 +1,6 @@
 //! Operator commands. Each has a reason and is recorded in the audit log.
 
+use domain::key::DeadLetterId;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -10,8 +11,8 @@ use axum_extra::extract::Form;
 use domain::failure::Code;
 use domain::id::OrderId;
 use domain::order::RetryAnswer;
-use domain::ports::{AdminCommand, CommandResult, Pausable};
 use error_chain::chain;
+use operations::{AdminCommand, CommandResult, Pausable};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -165,10 +166,10 @@ impl Console {
             }
             "handle" => return self.acknowledge(&request.orders()?, by, reason).await,
             "dismiss" => AdminCommand::Dismiss {
-                dead_letter: dead_letter()?,
+                dead_letter: DeadLetterId(dead_letter()?),
             },
             "redrive" => AdminCommand::Redrive {
-                dead_letter: dead_letter()?,
+                dead_letter: DeadLetterId(dead_letter()?),
             },
             "pause_worker" => AdminCommand::Pause { what: worker() },
             "resume_worker" => AdminCommand::Resume { what: worker() },

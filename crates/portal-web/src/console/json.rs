@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use domain::failure::Code;
-use domain::ports::{Alert, OrderRow, ProcessView};
 use domain::time::Timestamp;
+use operations::{Alert, OrderRow, ProcessView};
 use serde_json::{Map, Value, json};
 
 use super::caller::Caller;
@@ -46,7 +46,7 @@ pub(super) async fn overview(
         .queue
         .jobs
         .iter()
-        .map(|(state, count)| ((*state).to_owned(), json!(count)))
+        .map(|(stage, count)| (stage.name().to_owned(), json!(count)))
         .collect();
     let optional_millis = |length: Option<Duration>| length.map(millis);
     Ok(Json(json!({

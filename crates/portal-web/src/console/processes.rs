@@ -1,6 +1,6 @@
 //! Labels of processes and their conditions.
 
-use domain::ports::{ConditionKind, ProcessView};
+use operations::{ConditionKind, ProcessView};
 
 use crate::time::span;
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
-use domain::ports::{
-    Alert, JobStage, OrderQuery, OrderRow, Pause, QueueStats, StoreError, StreamView, Wait,
-};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
 use error_chain::chain;
+use operations::{Alert, JobStage, OrderQuery, OrderRow, Pause, QueueStats, StreamView, Wait};
 use serde::Deserialize;
 
 use super::charts::Charts;

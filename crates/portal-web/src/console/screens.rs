@@ -8,11 +8,12 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use domain::id::OrderId;
 use domain::job::JobOutcome;
-use domain::ports::{
-    Alert, AuditEntry, CursorHistoryEntry, DeadLetterView, GapView, JobStage, OperatorSession,
-    OrderRow, Pausable, Pause, ProcessView, QueueStats, StreamView, Wait,
-};
+use domain::ports::DeadLetterView;
 use domain::time::Timestamp;
+use operations::{
+    Alert, AuditEntry, CursorHistoryEntry, GapView, JobStage, OperatorSession, OrderRow, Pausable,
+    Pause, ProcessView, QueueStats, StreamView, Wait,
+};
 
 use super::caller::Caller;
 use super::entry::Entry;

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum_extra::extract::CookieJar;
-use domain::ports::{
-    AdminCommand, AdminCommands, Clock, NewSession, OperatorSession, OperatorSessions,
-    SecretSource, StoreError,
-};
+use domain::ports::{Clock, SecretSource, StoreError};
 use domain::time::Timestamp;
 use error_chain::chain;
 use hmac::{Hmac, Mac};
+use operations::{AdminCommand, AdminCommands, NewSession, OperatorSession, OperatorSessions};
 use settings::Secret;
 use sha2::{Digest, Sha256};
 

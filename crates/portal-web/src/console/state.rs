@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use domain::key::Channel;
-use domain::ports::{
-    AdminCommands, AlertStore, Clock, EventViews, OrderViews, ProcessRegistry, RetryRequests,
-    Statistics,
-};
+use domain::ports::{Clock, RetryRequests};
+use operations::{AdminCommands, AlertStore, EventViews, OrderViews, ProcessRegistry, Statistics};
 
 use super::caller::Caller;
 use super::error::PageError;

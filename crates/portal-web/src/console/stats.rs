@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use domain::failure::{Code, Entry};
 use domain::job::JobOutcome;
-use domain::ports::{BUS_RETENTION, FinishedJob, OrderRow, StreamView};
+use domain::ports::BUS_RETENTION;
 use domain::time::Timestamp;
+use operations::{FinishedJob, OrderRow, StreamView};
 
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 

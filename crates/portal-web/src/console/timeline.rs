@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{JobView, RecordedCall, RecordedFact};
 use domain::time::Timestamp;
+use operations::{JobView, RecordedCall, RecordedFact};
 
 use super::calls::call_entries;
 use super::entry::{Entry, Rank};
@@ -99,7 +99,7 @@ pub(crate) fn timeline(
                 "plain",
             );
         }
-        if let (Some(at), Some(outcome)) = (view.ended_at, view.outcome) {
+        if let (Some(at), Some(outcome)) = (view.ended_at, view.stage.outcome()) {
             let (text, tone) = match outcome {
                 JobOutcome::Succeeded => ("Attempt ended: provisioned", "good"),
                 JobOutcome::Failed => ("Attempt ended: failed", "bad"),
@@ -215,6 +215,7 @@ mod tests {
     use domain::job::Source;
     use domain::key::WhmcsOrderId;
     use domain::ports::{CallAction, CallOutcome, CallRecord};
+    use operations::JobStage;
     use testkit::{new_job, order_id};
 
     #[test]
@@ -242,8 +243,7 @@ mod tests {
         ];
         let jobs = [JobView {
             job: job.clone(),
-            state: "succeeded",
-            outcome: Some(JobOutcome::Succeeded),
+            stage: JobStage::Ended(JobOutcome::Succeeded),
             enqueued_at: at(0),
             due_at: None,
             started_at: Some(at(2)),

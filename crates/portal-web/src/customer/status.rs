@@ -4,8 +4,8 @@
 use domain::id::{AccountId, OrderId};
 use domain::job::JobOutcome;
 use domain::order::{ActivationStatus, BusinessStatus, CustomerOrder};
-use domain::ports::{JobStage, OrderRow};
 use domain::time::Timestamp;
+use operations::{JobStage, OrderRow};
 use serde::Serialize;
 
 /// The status of an order as customers see it.

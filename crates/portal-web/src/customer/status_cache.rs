@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use domain::id::{AccountId, OrderId};
 use domain::order::CustomerOrder;
-use domain::ports::{
-    ApiAllowance, CallError, Clock, CustomerOrders, OrderQuery, OrderRow, OrderViews,
-};
+use domain::ports::{ApiAllowance, CallError, Clock, CustomerOrders};
 use error_chain::chain;
 use moka::Entry;
 use moka::future::Cache;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
+use operations::{OrderQuery, OrderRow, OrderViews};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::{CancellationToken, DropGuard};
 

@@ -6,11 +6,12 @@ use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::order::{ActivationStatus, Fact};
-use domain::ports::{
-    AdminCommand, AdminCommands, Alert, AlertStore, Condition, ConditionKind, EventIntake,
-    JobQueue, LeaderElection, Leadership, Notified, ProcessRegistry, ProcessReport, Setting,
-};
+use domain::ports::{EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership};
 use domain::time::Timestamp;
+use operations::{
+    AdminCommand, AdminCommands, Alert, AlertStore, Condition, ConditionKind, Notified,
+    ProcessRegistry, ProcessReport, Setting,
+};
 use portal_web::OpsAccess;
 use settings::Secret;
 use std::time::Duration;

@@ -15,7 +15,7 @@ use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::{Fact, IllegalFact, OrderDetails, OrderState, Phase, Plan, Step, next};
-use domain::ports::{CallError, Claimed, Release, StoreError};
+use domain::ports::{CallError, Claimed, JobChange, JobQueueExt, JobUpdate, Release, StoreError};
 use domain::time::Timestamp;
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
@@ -139,7 +139,7 @@ pub async fn execute(
     }
 }
 
-/// Fails a job whose order has facts that this release cannot replay. Otherwise it would be claimed
+/// Sets aside a job whose order has facts that this release cannot replay. Otherwise it would be claimed
 /// again and again. No fact is appended: a newer release may be able to replay the history as it
 /// is.
 async fn set_aside(
@@ -153,7 +153,14 @@ async fn set_aside(
         "job set aside: the facts of its order cannot be replayed"
     );
     let (lease, outcome) = (&claimed.lease, JobOutcome::Failed);
-    ports.queue.finish(lease, outcome, &[], &[]).await?;
+    let update = JobUpdate {
+        facts: Vec::new(),
+        calls: Vec::new(),
+        change: JobChange::SetAside {
+            cause: chain(&error).to_string(),
+        },
+    };
+    ports.queue.update(lease, &update).await?;
     let now = claimed.at;
     measure::finished(outcome, Some(Code::Internal), claimed.job.requested_at, now);
     Ok(AttemptResult::Finished(outcome))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::failure::Refusal;
 use domain::order::Fact;
-use domain::ports::{Release, StoreError};
+use domain::ports::{JobChange, JobUpdate, Release, StoreError};
 
 use super::{Attempt, Flow};
 use crate::worker::STORE_PAUSE;
@@ -19,15 +19,13 @@ impl Attempt<'_> {
                 what: format!("a new fact of order {}", self.claimed.job.order),
                 source: Box::new(error),
             })?;
-        let mut calls = self.calls.take();
+        let mut update = JobUpdate {
+            facts: vec![fact.clone()],
+            calls: self.calls.take(),
+            change: JobChange::Keep,
+        };
         loop {
-            let facts = std::slice::from_ref(&fact);
-            match self
-                .ports
-                .queue
-                .record(&self.claimed.lease, facts, &calls)
-                .await
-            {
+            match self.ports.queue.update(&self.claimed.lease, &update).await {
                 Ok(()) => break,
                 // It may or may not have been stored, and a fact repeated in a row counts once.
                 // While the lease is valid nobody else can continue, so keep trying.
@@ -37,7 +35,7 @@ impl Attempt<'_> {
                         fact = fact.name(),
                         "store did not answer; recording the fact again"
                     );
-                    calls.clear();
+                    update.calls.clear();
                     self.ports.clock.sleep(STORE_PAUSE).await;
                 }
                 Err(error) => return Err(error),

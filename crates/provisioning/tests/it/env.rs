@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::Code;
-use domain::job::{JobOutcome, Lease};
+use domain::job::Lease;
 use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
 use domain::ports::{
-    CallError, CallRecord, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, NewClient,
-    NewOrder, OrderViews, PlaceAnswer, Provisioner, ProvisionerReads, Release, Statistics,
-    StoreError, Wait,
+    CallError, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, JobUpdate, NewClient,
+    NewOrder, PlaceAnswer, Provisioner, ProvisionerReads, StoreError,
 };
 use domain::time::Timestamp;
+use operations::{JobStage, OrderViews, Statistics, Wait};
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
@@ -214,7 +214,7 @@ impl TestEnv {
             results.extend(self.attempt_once().await);
             self.clock.advance(Duration::from_secs(1));
             let queue_stats = self.store.queue_stats().await.unwrap();
-            if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
+            if queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased) == 0 {
                 break;
             }
         }
@@ -238,7 +238,7 @@ impl TestEnv {
         for _ in 0..10_000 {
             results.extend(self.round().await);
             let queue_stats = self.store.queue_stats().await.unwrap();
-            if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
+            if queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased) == 0 {
                 return results;
             }
         }
@@ -460,35 +460,9 @@ impl JobQueue for CrashingStore {
         self.store.renew(leases, ttl).await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         self.next_write()?;
-        self.store.record(lease, facts, calls).await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.next_write()?;
-        self.store.release(lease, release, calls).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.next_write()?;
-        self.store.finish(lease, outcome, facts, calls).await
+        self.store.update(lease, update).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::failure::Code;
 use domain::order::Fact;
 use domain::ports::Clock;
+use operations::Statistics;
 use provisioning::FailureTime;
 use testkit::{Action, Fault};
 
@@ -74,11 +75,15 @@ async fn one_waiting_order_probes_salesforce() {
 }
 
 #[tokio::test]
-async fn unreplayable_facts_fail_the_job_only() {
+async fn job_with_unreplayable_facts_is_set_aside() {
     let env = TestEnv::with_order().await;
     let claimed = env.claim_with_facts(&[Fact::Reported]).await;
     assert_eq!(env.execute_here(claimed).await, FAILED);
     assert!(env.crm.written().is_empty() && env.whmcs.all_orders().is_empty());
+    let set_aside = env.store().unreadable_jobs(Duration::from_secs(60)).await;
+    let set_aside = set_aside.unwrap();
+    assert_eq!(set_aside.jobs, 1, "the alert `JobSetAside` fires");
+    assert!(set_aside.cause.contains("cannot follow"), "{set_aside:?}");
     env.order(2).await;
     assert_eq!(env.work().await, [DONE]);
 }

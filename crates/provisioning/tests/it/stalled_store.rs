@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{JobOutcome, Lease};
+use domain::job::Lease;
 use domain::key::Owner;
-use domain::order::{Contact, Fact, Outcome};
-use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
+use domain::order::{Contact, Outcome};
+use domain::ports::{Claimed, JobQueue, JobUpdate, StoreError};
 use testkit::{Action, Fault, MemoryStore, details, order_id};
 
 use crate::DONE;
@@ -45,42 +45,18 @@ impl JobQueue for Stalling {
         self.store.renew(leases, ttl).await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let answer = match facts.iter().any(|fact| fact.name() == self.fact) {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        let answer = match update.facts.iter().any(|fact| fact.name() == self.fact) {
             true => self.answers.lock().unwrap().pop(),
             false => None,
         };
         let Some(answer) = answer else {
-            return self.store.record(lease, facts, calls).await;
+            return self.store.update(lease, update).await;
         };
         if self.commit == Commit::Stored && !matches!(answer, StoreError::LeaseLost) {
-            self.store.record(lease, facts, calls).await.unwrap();
+            self.store.update(lease, update).await.unwrap();
         }
         Err(answer)
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.store.release(lease, release, calls).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.store.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::failure::{Code, Refusal};
-use domain::job::{JobOutcome, Lease};
+use domain::job::Lease;
 use domain::key::{Owner, WhmcsOrderId};
 use domain::order::{Fact, MarkerProof};
-use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
+use domain::ports::{Claimed, JobChange, JobQueue, JobUpdate, StoreError};
 use domain::time::Timestamp;
 
 use crate::trace::lock;
@@ -160,37 +160,18 @@ impl JobQueue for MutatedClaims {
         self.inner.renew(leases, ttl).await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        match self.inner.record(lease, facts, calls).await {
-            Err(StoreError::Unavailable(_)) if self.gives_up => Err(StoreError::LeaseLost),
-            recorded => recorded,
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        if update.change != JobChange::Keep {
+            self.over(lease);
         }
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.over(lease);
-        self.inner.release(lease, release, calls).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.over(lease);
-        self.inner.finish(lease, outcome, facts, calls).await
+        match self.inner.update(lease, update).await {
+            Err(StoreError::Unavailable(_))
+                if self.gives_up && update.change == JobChange::Keep =>
+            {
+                Err(StoreError::LeaseLost)
+            }
+            updated => updated,
+        }
     }
 
     async fn wait_for_work(&self, limit: Duration) {

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
-use domain::key::{Channel, Owner};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    AdminCommand, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobView,
-    LeaderElection, Leadership, StoreError, Undecodable,
+    Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
+    StoreError, Undecodable,
 };
+use operations::{AdminCommand, JobView};
 
 use crate::state::audited_store::AuditedStore;
 
@@ -43,7 +44,7 @@ impl MutatedIntake {
 
     fn epoch(&self, own: Epoch) -> Epoch {
         match self.mutation {
-            IntakeMutation::NoEpoch => Epoch(self.epoch.load(Ordering::Relaxed)),
+            IntakeMutation::NoEpoch => Epoch::from_number(self.epoch.load(Ordering::Relaxed)),
             _ => own,
         }
     }
@@ -58,8 +59,8 @@ impl LeaderElection for MutatedIntake {
         ttl: Duration,
     ) -> Result<Leadership, StoreError> {
         let leadership = self.store.lead(channel, owner, ttl).await?;
-        if let Leadership::Leader(Epoch(epoch)) = leadership {
-            self.epoch.store(epoch, Ordering::Relaxed);
+        if let Leadership::Leader(epoch) = leadership {
+            self.epoch.store(epoch.number(), Ordering::Relaxed);
         }
         Ok(leadership)
     }
@@ -133,7 +134,7 @@ impl EventIntake for MutatedIntake {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         if self.mutation == IntakeMutation::DeadLetterFirst

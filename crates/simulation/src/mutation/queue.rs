@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{JobOutcome, Lease};
+use domain::job::Lease;
 use domain::key::Owner;
 use domain::order::Fact;
-use domain::ports::{CallRecord, Claimed, JobQueue, Release, StoreError};
+use domain::ports::{Claimed, JobQueue, JobUpdate, StoreError};
 
 use crate::state::audited_store::AuditedStore;
 
@@ -43,35 +43,9 @@ impl JobQueue for NoLeaseToken {
         self.0.renew(leases, ttl).await.map(|_| Vec::new())
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let lease = self.as_owner(lease).await;
-        self.0.record(&lease, facts, calls).await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let lease = self.as_owner(lease).await;
-        self.0.release(&lease, release, calls).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let lease = self.as_owner(lease).await;
-        self.0.finish(&lease, outcome, facts, calls).await
+        self.0.update(&lease, update).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {
@@ -97,41 +71,17 @@ impl JobQueue for NoIntent {
         self.0.renew(leases, ttl).await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let about_placing = |fact: &Fact| {
             matches!(
                 fact,
                 Fact::Placing { .. } | Fact::NotPlaced | Fact::PlaceUnknown { .. }
             )
         };
-        match facts.iter().any(about_placing) {
+        match update.facts.iter().any(about_placing) {
             true => Ok(()),
-            false => self.0.record(lease, facts, calls).await,
+            false => self.0.update(lease, update).await,
         }
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.0.release(lease, release, calls).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.0.finish(lease, outcome, facts, calls).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {

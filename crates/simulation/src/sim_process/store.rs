@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, JobOutcome, Lease, NewJob};
-use domain::key::{Channel, Owner};
-use domain::order::Fact;
+use domain::job::{Admission, Lease, NewJob};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    CallRecord, Claimed, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobQueue,
-    LeaderElection, Leadership, Release, StoreError, Undecodable,
+    Claimed, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobChange, JobQueue,
+    JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
 };
 
 use super::{SimProcess, cause};
@@ -44,29 +43,6 @@ impl SimProcess {
         }
         self.until_resumed().await;
         if lost { Err(away()) } else { answer }
-    }
-
-    /// A write under a lease, checked against the current lease holder.
-    async fn leased_write<F>(
-        &self,
-        what: impl Fn() -> String + Send + Sync,
-        lease: &Lease,
-        call: F,
-    ) -> Result<(), StoreError>
-    where
-        F: Future<Output = Result<(), StoreError>> + Send,
-    {
-        let store = &self.world.store;
-        let checked = async {
-            let held = store.holds(lease);
-            let written = call.await;
-            if written.is_ok() && !held {
-                let detail = format!("{} under {}", what(), lease.token);
-                self.world.breaches.record(Promise::NoStaleWrite, detail);
-            }
-            written
-        };
-        self.ask(&what, checked).await
     }
 }
 
@@ -135,7 +111,7 @@ impl EventIntake for SimProcess {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let call = async {
@@ -174,38 +150,28 @@ impl JobQueue for SimProcess {
             .await
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let call = self.world.queue.record(lease, facts, calls);
-        let what = || format!("{}: record {facts:?}", lease.order);
-        self.leased_write(what, lease, call).await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let call = self.world.queue.release(lease, release, calls);
-        let what = || format!("{}: release {release:?}", lease.order);
-        self.leased_write(what, lease, call).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let call = self.world.queue.finish(lease, outcome, facts, calls);
-        let what = || format!("{}: finish {outcome:?} {facts:?}", lease.order);
-        self.leased_write(what, lease, call).await
+    /// Checked against the current lease holder.
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        let what = || {
+            let change = match &update.change {
+                JobChange::Keep => "record".to_owned(),
+                JobChange::Release(release) => format!("release {release:?}"),
+                JobChange::Finish(outcome) => format!("finish {outcome:?}"),
+                JobChange::SetAside { cause } => format!("set aside: {cause}"),
+            };
+            format!("{}: {change} {:?}", lease.order, update.facts)
+        };
+        let store = &self.world.store;
+        let call = async {
+            let held = store.holds(lease);
+            let written = self.world.queue.update(lease, update).await;
+            if written.is_ok() && !held {
+                let detail = format!("{} under {}", what(), lease.token);
+                self.world.breaches.record(Promise::NoStaleWrite, detail);
+            }
+            written
+        };
+        self.ask(what, call).await
     }
 
     async fn wait_for_work(&self, limit: Duration) {

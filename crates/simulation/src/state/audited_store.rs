@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, JobOutcome, Lease, LeaseToken, NewJob};
-use domain::key::{Channel, EventId, JobId, Owner};
+use domain::job::{Admission, Lease, LeaseToken, NewJob};
+use domain::key::{Channel, DeadLetterId, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    CallRecord, Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap,
-    JobQueue, LeaderElection, Leadership, Release, StoreError, Undecodable,
+    Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
+    JobQueue, JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 
@@ -36,7 +36,7 @@ struct Committed {
     has_cursor: bool,
     wake_at: BTreeSet<Timestamp>,
     /// Dead letters that created a job.
-    redriven: BTreeSet<i64>,
+    redriven: BTreeSet<DeadLetterId>,
     /// The latest intent of each order whose call was not sent yet.
     unsent: BTreeMap<OrderId, LeaseToken>,
     /// Activation calls of unknown outcome, by job.
@@ -277,7 +277,7 @@ impl EventIntake for AuditedStore {
         &self,
         channel: &Channel,
         epoch: Epoch,
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let admission = self
@@ -327,38 +327,15 @@ impl JobQueue for AuditedStore {
         Ok(lost)
     }
 
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.inner.record(lease, facts, calls).await?;
-        self.note_intents(lease, facts);
-        Ok(())
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.inner.release(lease, release, calls).await?;
-        self.drop_lease(&lease.job);
-        self.due(self.clock.now() + release.after);
-        Ok(())
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        self.inner.finish(lease, outcome, facts, calls).await?;
-        self.drop_lease(&lease.job);
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+        self.inner.update(lease, update).await?;
+        self.note_intents(lease, &update.facts);
+        if update.change != JobChange::Keep {
+            self.drop_lease(&lease.job);
+        }
+        if let JobChange::Release(release) = &update.change {
+            self.due(self.clock.now() + release.after);
+        }
         Ok(())
     }
 

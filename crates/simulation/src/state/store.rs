@@ -10,16 +10,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, JobOutcome, Lease, NewJob};
-use domain::key::{Channel, Owner};
-use domain::order::Fact;
+use domain::job::{Admission, Lease, NewJob};
+use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    AdminCommand, CallRecord, Claimed, Clock, CommandResult, Cursor, DeadLetterView, Delivery,
-    Epoch, Gap, JobView, Leadership, QueueStats, RecordedFact, Release, StoreError, Undecodable,
+    Claimed, Clock, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobUpdate, Leadership,
+    StoreError, Undecodable,
 };
 use domain::time::Timestamp;
 use job_store::JobStore;
 use job_store::StoreConfig;
+use operations::{AdminCommand, CommandResult, JobView, QueueStats, RecordedFact};
 use testkit::MemoryStore;
 use tokio::sync::Notify;
 
@@ -149,15 +149,13 @@ calls! {
     record_cursor_loss(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
     enqueue(jobs: &[NewJob]) -> Vec<Admission>;
     requested_redrives(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
-    redrive(channel: &Channel, epoch: Epoch, dead_letter: i64, read: &Result<NewJob, Undecodable>) -> Admission;
+    redrive(channel: &Channel, epoch: Epoch, dead_letter: DeadLetterId, read: &Result<NewJob, Undecodable>) -> Admission;
     execute(command: &AdminCommand, by: &str, reason: &str) -> CommandResult;
     claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
     renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
-    record(lease: &Lease, facts: &[Fact], calls: &[CallRecord]) -> ();
-    release(lease: &Lease, release: Release, calls: &[CallRecord]) -> ();
-    finish(lease: &Lease, outcome: JobOutcome, facts: &[Fact], calls: &[CallRecord]) -> ();
+    update(lease: &Lease, update: &JobUpdate) -> ();
     queue_stats() -> QueueStats;
-    dead_letters(open_only: bool, after: Option<i64>, limit: usize) -> Vec<DeadLetterView>;
+    dead_letters(open_only: bool, after: Option<DeadLetterId>, limit: usize) -> Vec<DeadLetterView>;
     facts_of(order: OrderId) -> Vec<RecordedFact>;
     jobs_of(order: OrderId) -> Vec<JobView>;
 }

@@ -8,9 +8,10 @@ use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
 use domain::ports::{
-    AdminCommand, Clock, CommandResult, DeadLetter, Entry, Gap, JobStage, Leadership, OrderQuery,
-    OrderRow, Pausable, StoreError, Undecodable, UndecodableReason,
+    Clock, DeadLetter, Entry, Gap, JobQueueExt, Leadership, StoreError, Undecodable,
+    UndecodableReason,
 };
+use operations::{AdminCommand, CommandResult, JobStage, OrderQuery, OrderRow, Pausable};
 
 use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
@@ -174,7 +175,7 @@ impl<S: JobStore> Subject<'_, S> {
         assert_eq!(self.ids(stage(JobStage::Leased)).await, [order_id(3)]);
         assert!(self.ids(stage(JobStage::Queued)).await.is_empty());
         let view = self.store.job(&claimed.job.id).await.unwrap().unwrap();
-        assert_eq!((view.state, view.job), ("leased", claimed.job));
+        assert_eq!((view.stage, view.job), (JobStage::Leased, claimed.job));
         // After a retry request, the error code stays until the order is checked again.
         self.enqueue(new_job("e4", order_id(2), None)).await;
         let row = self.listed(&code).await.pop().unwrap();

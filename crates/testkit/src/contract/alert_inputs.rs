@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{MIN_RETENTION, Release};
+use domain::ports::{JobChange, JobQueueExt, JobUpdate, Release, StoreError};
+use operations::{JobStage, MIN_RETENTION, OrderQuery};
 
 use super::{JobStore, Subject};
 use crate::{new_job, order_id};
@@ -30,15 +32,7 @@ impl<S: JobStore> Subject<'_, S> {
         let leased = self.claim_one().await;
         let count = async || {
             let queue_stats = self.store.queue_stats().await.unwrap();
-            let names = [
-                "queued",
-                "leased",
-                "succeeded",
-                "failed",
-                "skipped",
-                "superseded",
-            ];
-            names.map(|name| queue_stats.count(name))
+            JobStage::ALL.map(|stage| queue_stats.count(stage))
         };
         assert_eq!(count().await, [2, 1, 2, 1, 1, 1]);
         self.store.prune(HOUR).await.unwrap();
@@ -49,6 +43,48 @@ impl<S: JobStore> Subject<'_, S> {
         ended.await.unwrap();
         self.store.prune(HOUR).await.unwrap();
         assert_eq!(count().await, [2, 0, 0, 1, 0, 0]);
+    }
+
+    /// A worker sets a job aside whose facts it cannot replay: it ends `failed` without a new fact,
+    /// its order is listed with `INTERNAL`, and its cause is reported for a while.
+    pub async fn job_set_aside_by_its_worker_is_reported(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let lease = self.claim_one().await.lease;
+        let update = JobUpdate {
+            facts: Vec::new(),
+            calls: Vec::new(),
+            change: JobChange::SetAside {
+                cause: "fact `reported` cannot follow".to_owned(),
+            },
+        };
+        self.store.update(&lease, &update).await.unwrap();
+        let again = self.store.update(&lease, &update).await;
+        assert!(matches!(again, Err(StoreError::LeaseLost)), "{again:?}");
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Ended(JobOutcome::Failed)),
+            1
+        );
+        assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
+        let first = OrderQuery {
+            limit: 1,
+            ..OrderQuery::default()
+        };
+        let listed = self.store.orders(&first).await.unwrap();
+        assert_eq!(listed[0].stage, JobStage::Ended(JobOutcome::Failed));
+        assert_eq!(listed[0].code, Some(Code::Internal));
+        let reported = self.store.unreadable_jobs(HOUR).await.unwrap();
+        assert_eq!(
+            (reported.jobs, reported.order),
+            (1, order_id(1).to_string())
+        );
+        assert_eq!(reported.cause, "fact `reported` cannot follow");
+        self.clock.advance(HOUR);
+        let reported = self.store.unreadable_jobs(HOUR).await.unwrap();
+        assert_eq!(reported.jobs, 0);
     }
 
     /// An order's age counts from its oldest live job, its progress from its newest fact.

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{
-    CallAction, CallOutcome, CallRecord, CallStats, Clock, MIN_RETENTION, Release, StoreError,
-};
+use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, JobQueueExt, Release, StoreError};
+use operations::{CallStats, MIN_RETENTION};
 
 use super::{JobStore, Subject, TTL};
 use crate::{new_job, order_id};

@@ -1,5 +1,6 @@
 //! Concurrency and volume.
 
+use operations::JobStage;
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
-use domain::ports::{Entry, Leadership, Release, StoreError};
+use domain::ports::{Entry, JobQueueExt, Leadership, Release, StoreError};
 
 use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
@@ -26,7 +27,7 @@ impl<S: JobStore> Subject<'_, S> {
             let claimed = self.store.claim(&owner, 3, TTL).await.unwrap();
             if claimed.is_empty() {
                 let queue_stats = self.store.queue_stats().await.unwrap();
-                if queue_stats.count("queued") + queue_stats.count("leased") == 0 {
+                if queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased) == 0 {
                     return;
                 }
                 tokio::task::yield_now().await;
@@ -125,7 +126,11 @@ impl<S: JobStore> Subject<'_, S> {
             assert_eq!(enqueued.count(), expected);
         }
         assert_eq!(
-            self.store.queue_stats().await.unwrap().count("queued"),
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Queued),
             10_100
         );
     }
@@ -174,7 +179,14 @@ impl<S: JobStore> Subject<'_, S> {
         );
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [2]);
-        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 3);
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Queued),
+            3
+        );
     }
 
     /// A former leader can neither move the cursor nor resign for its successor.

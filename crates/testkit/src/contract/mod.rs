@@ -18,10 +18,12 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
-    AdminCommands, AlertStore, Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake,
-    EventViews, Gap, JobQueue, LeaderElection, Leadership, OperatorSessions, OrderViews,
-    ProcessRegistry, Pruner, Release, Statistics, StoreError, StoreHealth, Undecodable,
-    UndecodableReason,
+    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake, Gap, JobQueue, JobQueueExt,
+    LeaderElection, Leadership, Release, StoreError, Undecodable, UndecodableReason,
+};
+use operations::{
+    AdminCommands, AlertStore, EventViews, JobStage, OperatorSessions, OrderViews, ProcessRegistry,
+    Pruner, Statistics, StoreHealth,
 };
 
 use crate::{FakeClock, channel, new_job, order_id, owner};
@@ -123,7 +125,14 @@ impl<S: JobStore> Subject<'_, S> {
         );
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [7]);
-        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 1);
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Queued),
+            1
+        );
     }
 
     /// A poison event is stored as a dead letter, and later events are processed.
@@ -215,7 +224,14 @@ impl<S: JobStore> Subject<'_, S> {
         let refused = self.store.accept(&self.delivery(stale, vec![job], 9)).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
-        assert_eq!(self.store.queue_stats().await.unwrap().count("queued"), 0);
+        assert_eq!(
+            self.store
+                .queue_stats()
+                .await
+                .unwrap()
+                .count(JobStage::Queued),
+            0
+        );
     }
 
     /// Renewing keeps the epoch; resigning lets a standby take over at once.
@@ -257,7 +273,7 @@ impl<S: JobStore> Subject<'_, S> {
             .await
             .unwrap();
         assert_eq!(self.position().await, Some(9));
-        let stale = Epoch(epoch.0 - 1);
+        let stale = Epoch::from_number(epoch.number() - 1);
         let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
     }
@@ -355,7 +371,7 @@ impl<S: JobStore> Subject<'_, S> {
             .await
             .unwrap();
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
-        assert_eq!(jobs[0].outcome, Some(JobOutcome::Skipped));
+        assert_eq!(jobs[0].stage, JobStage::Ended(JobOutcome::Skipped));
     }
 
     async fn assert_rejected(&self, stale: &Claimed) {
@@ -464,6 +480,7 @@ macro_rules! job_store_contract {
             calls_are_recorded_with_their_facts,
             only_newest_calls_are_kept,
             whmcs_calls_and_errors_are_counted,
+            job_set_aside_by_its_worker_is_reported,
             concurrent_claims_never_share_a_job_or_order,
             longest_due_job_is_claimed_first,
             ten_thousand_events_become_one_job_each,

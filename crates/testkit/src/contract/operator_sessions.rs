@@ -1,8 +1,7 @@
 //! Sessions of operators.
 
+use operations::{AdminCommand, CommandResult, NewSession};
 use std::time::Duration;
-
-use domain::ports::{AdminCommand, CommandResult, NewSession};
 
 use super::{JobStore, Subject};
 

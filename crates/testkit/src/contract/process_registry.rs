@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
-use domain::ports::{
-    Alert, Clock, Condition, ConditionKind, Epoch, Leadership, Notified, PROCESS_REMOVED_AFTER,
-    ProcessReport, Setting, StoreError,
+use domain::ports::{Clock, Epoch, JobQueueExt, Leadership, StoreError};
+use operations::{
+    Alert, Condition, ConditionKind, Notified, PROCESS_REMOVED_AFTER, ProcessReport, Setting,
 };
 
 use super::{JobStore, Subject, TTL};

@@ -6,10 +6,8 @@ use domain::failure::{Code, Refusal};
 use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{
-    AUDIT_RETENTION, AdminCommand, Clock, DeadLetter, Entry, Gap, MIN_RETENTION, Pruned,
-    Undecodable, UndecodableReason,
-};
+use domain::ports::{Clock, DeadLetter, Entry, Gap, JobQueueExt, Undecodable, UndecodableReason};
+use operations::{AUDIT_RETENTION, AdminCommand, MIN_RETENTION, Pruned};
 
 use super::{JobStore, Subject};
 use crate::{channel, new_job, order_id};

@@ -3,9 +3,9 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    AdminCommand, CommandResult, CursorChange, CursorHistoryEntry, DeadLetter, Delivery, Entry,
-    Epoch, Gap, StoreError, Undecodable, UndecodableReason,
+    DeadLetter, Delivery, Entry, Epoch, Gap, StoreError, Undecodable, UndecodableReason,
 };
+use operations::{AdminCommand, CommandResult, CursorChange, CursorHistoryEntry};
 
 use super::{JobStore, Subject, TTL};
 use crate::{channel, new_job, order_id};
@@ -53,7 +53,7 @@ impl<S: JobStore> Subject<'_, S> {
             );
         }
         assert_eq!(requested().await, [first, second]);
-        let stale = redrive(first, Epoch(epoch.0 - 1), &job).await;
+        let stale = redrive(first, Epoch::from_number(epoch.number() - 1), &job).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
         assert_eq!(
             requested().await,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::IdemKey;
-use domain::ports::Pending;
+use domain::ports::{JobQueueExt, Pending};
 use domain::time::Timestamp;
 
 use super::{JobStore, Subject};

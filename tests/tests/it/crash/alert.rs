@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use domain::ports::{AdminCommand, Notified};
 use e2e::crash_points::{CRASH_POINTS_FILE, reached_file, short_intervals};
+use operations::{AdminCommand, Notified};
 
 use super::SUBSCRIBER;
 use crate::alerts::open_inbox;

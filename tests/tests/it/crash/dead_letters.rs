@@ -3,8 +3,8 @@
 use std::fs;
 
 use domain::job::JobOutcome;
-use domain::ports::AdminCommand;
 use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
+use operations::AdminCommand;
 use simulators::salesforce::UnaryFault;
 
 use super::SUBSCRIBER;
@@ -71,7 +71,7 @@ async fn crash_during_redrive(engine: Engine) {
     for order in [order, next] {
         env.assert_provisioned_once(&order);
         let jobs = env.store.ports.jobs_of(order).await.unwrap();
-        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
+        let finished_jobs: Vec<_> = jobs.iter().map(|job| job.stage.outcome()).collect();
         assert_eq!(finished_jobs, [Some(JobOutcome::Succeeded)]);
     }
     let dead_letters = env.store.ports.dead_letters(false, None, 9).await;

@@ -10,6 +10,7 @@ mod random;
 mod subscriber;
 mod worker;
 
+use operations::JobStage;
 use std::fs;
 use std::path::Path;
 
@@ -270,7 +271,7 @@ impl TestEnv {
     /// Whether every order has one of these activation statuses and no job is left.
     async fn all_ended(&self, orders: &[OrderId], statuses: &[&str]) -> bool {
         let queue_stats = self.store.ports.queue_stats().await.unwrap();
-        let left = queue_stats.count("queued") + queue_stats.count("leased");
+        let left = queue_stats.count(JobStage::Queued) + queue_stats.count(JobStage::Leased);
         let has_ended = |order: &OrderId| {
             statuses.contains(&self.field(order, "Activation_Status__c").as_str())
         };

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::key::Owner;
-use crate::ports::StoreError;
-use crate::time::Timestamp;
+use domain::key::Owner;
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// A condition that only the process itself can observe and that operators must see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,7 +145,7 @@ pub const PROCESS_REMOVED_AFTER: Duration = Duration::from_secs(3600);
 #[async_trait]
 pub trait ProcessRegistry: Send + Sync {
     /// Stores a process's heartbeat, replacing its previous one, and removes the processes without
-    /// one for [`PROCESS_REMOVED_AFTER`](crate::ports::PROCESS_REMOVED_AFTER). May be lost in a
+    /// one for [`PROCESS_REMOVED_AFTER`](crate::PROCESS_REMOVED_AFTER). May be lost in a
     /// crash; the next heartbeat makes up for it. The default stores nothing.
     ///
     /// # Errors

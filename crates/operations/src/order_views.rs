@@ -1,14 +1,17 @@
 //! Orders and jobs, for consoles, customers and the command line.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
-use crate::failure::Code;
-use crate::id::{AccountId, OrderId};
-use crate::job::{JobOutcome, NewJob};
-use crate::key::{JobId, WhmcsOrderId};
-use crate::order::{Fact, MarkerProof, OrderState, next};
-use crate::ports::{RecordedCall, StoreError};
-use crate::time::Timestamp;
+use crate::RecordedCall;
+use domain::failure::Code;
+use domain::id::{AccountId, OrderId};
+use domain::job::{JobOutcome, NewJob};
+use domain::key::{JobId, WhmcsOrderId};
+use domain::order::{Fact, MarkerProof, OrderState, next};
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// The stage of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,10 +45,25 @@ impl JobStage {
         }
     }
 
+    /// The outcome of a finished job.
+    #[must_use]
+    pub const fn outcome(self) -> Option<JobOutcome> {
+        match self {
+            Self::Queued | Self::Leased => None,
+            Self::Ended(outcome) => Some(outcome),
+        }
+    }
+
     /// The stage of this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stage| stage.name() == name)
+    }
+}
+
+impl fmt::Display for JobStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -132,10 +150,8 @@ pub struct Acknowledgement {
 pub struct JobView {
     /// The job.
     pub job: NewJob,
-    /// `queued`, `leased`, or its outcome.
-    pub state: &'static str,
-    /// Its outcome; `None` while it is live.
-    pub outcome: Option<JobOutcome>,
+    /// Its stage.
+    pub stage: JobStage,
     /// When it was enqueued.
     pub enqueued_at: Timestamp,
     /// While it is queued: when it may be claimed.
@@ -162,7 +178,7 @@ impl Wait {
     pub fn of(jobs: &[JobView], facts: &[RecordedFact]) -> Option<Self> {
         let waiting = jobs
             .iter()
-            .find(|view| view.state == "queued" && view.started_at.is_some())?;
+            .find(|view| view.stage == JobStage::Queued && view.started_at.is_some())?;
         let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact)).ok()?;
         Some(Self {
             what: next(&state, &waiting.job.id).wait_description(),
@@ -192,7 +208,7 @@ pub trait OrderViews: Send + Sync {
     async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError>;
 
     /// The newest evidence that WHMCS keeps markers, as a claim returns it
-    /// ([`Claimed::marker_proof`](crate::ports::Claimed::marker_proof)).
+    /// ([`Claimed::marker_proof`](domain::ports::Claimed::marker_proof)).
     ///
     /// # Errors
     /// [`StoreError`].
@@ -228,7 +244,7 @@ pub trait OrderViews: Send + Sync {
     async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError>;
 
     /// The calls of the order's jobs, in sequence within each job: up to
-    /// [`CallRecord::MAX_KEPT`](crate::ports::CallRecord::MAX_KEPT) per job, and none of pruned jobs.
+    /// [`CallRecord::MAX_KEPT`](domain::ports::CallRecord::MAX_KEPT) per job, and none of pruned jobs.
     ///
     /// # Errors
     /// [`StoreError`].

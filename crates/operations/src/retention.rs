@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::ports::StoreError;
+use domain::ports::StoreError;
 
 /// Minimum age for pruning: the bus may redeliver events of the last three days.
 pub const MIN_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -45,7 +45,7 @@ impl std::ops::AddAssign for Pruned {
 pub trait Pruner: Send + Sync {
     /// Deletes, in small commits, rows older than `older_than` that are no longer needed: finished
     /// jobs with their calls, event ids, the facts of orders without a job and without a binding
-    /// fact ([`Fact::binds`](crate::order::Fact::binds)), closed dead letters, gaps except the
+    /// fact ([`Fact::binds`](domain::order::Fact::binds)), closed dead letters, gaps except the
     /// newest of each channel, and entries of the audit log. The facts of every other order are
     /// kept forever: they prove that it was already provisioned. [`MIN_RETENTION`] and, for
     /// the audit log, [`AUDIT_RETENTION`] are lower bounds. May be repeated and interrupted.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::key::{Channel, Owner, ReplayId};
-use crate::ports::{Cursor, DeadLetterView, Epoch, StoreError};
-use crate::time::Timestamp;
+use domain::key::{Channel, DeadLetterId, Owner, ReplayId};
+use domain::ports::{Cursor, DeadLetterView, Epoch, StoreError};
+use domain::time::Timestamp;
 
 /// The state of a channel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,7 +124,7 @@ pub trait EventViews: Send + Sync {
     async fn dead_letters(
         &self,
         open_only: bool,
-        after: Option<i64>,
+        after: Option<DeadLetterId>,
         limit: usize,
     ) -> Result<Vec<DeadLetterView>, StoreError>;
 

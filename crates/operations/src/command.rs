@@ -4,11 +4,11 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::id::OrderId;
-use crate::key::{Channel, ReplayId, WhmcsOrderId};
-use crate::order::RetryAnswer;
-use crate::ports::StoreError;
-use crate::time::Timestamp;
+use domain::id::OrderId;
+use domain::key::{Channel, DeadLetterId, ReplayId, WhmcsOrderId};
+use domain::order::RetryAnswer;
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// What an operator can pause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,13 +45,13 @@ impl fmt::Display for Pausable {
 pub enum AdminCommand {
     /// Close a dead letter.
     Dismiss {
-        /// Its number ([`DeadLetterView::number`](crate::ports::DeadLetterView)).
-        dead_letter: i64,
+        /// Its number ([`DeadLetterView::number`](domain::ports::DeadLetterView)).
+        dead_letter: DeadLetterId,
     },
     /// Redrive a dead letter: the leader of its channel decodes it again and enqueues its job.
     Redrive {
         /// Its number.
-        dead_letter: i64,
+        dead_letter: DeadLetterId,
     },
     /// Set the cursor of a channel. The leader loses its term, so that it cannot overwrite the
     /// cursor.

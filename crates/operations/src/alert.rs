@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 
-use crate::key::Channel;
-use crate::ports::{Epoch, StoreError};
-use crate::time::Timestamp;
+use domain::key::Channel;
+use domain::ports::{Epoch, StoreError};
+use domain::time::Timestamp;
 
 /// What was notified of an alert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,7 +82,7 @@ impl Alert {
 #[async_trait]
 pub trait AlertStore: Send + Sync {
     /// Saves alerts, each replacing the one of the same name, in ONE commit that compares the term
-    /// of the `watch` leader (see [`LeaderElection::lead`](crate::ports::LeaderElection::lead); a watch is led like a channel). May be
+    /// of the `watch` leader (see [`LeaderElection::lead`](domain::ports::LeaderElection::lead); a watch is led like a channel). May be
     /// repeated.
     ///
     /// # Errors

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
-use crate::ports::StoreError;
-use crate::time::Timestamp;
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// A session to open.
 #[derive(Clone, Debug, PartialEq, Eq)]

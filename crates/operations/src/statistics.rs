@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
+use crate::JobStage;
 use async_trait::async_trait;
-
-use crate::failure::Code;
-use crate::id::OrderId;
-use crate::job::JobOutcome;
-use crate::key::JobId;
-use crate::ports::StoreError;
-use crate::time::Timestamp;
+use domain::failure::Code;
+use domain::id::OrderId;
+use domain::job::JobOutcome;
+use domain::key::JobId;
+use domain::ports::StoreError;
+use domain::time::Timestamp;
 
 /// Counts of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
-    /// Jobs in each state, by name.
-    pub jobs: Vec<(&'static str, u64)>,
+    /// Jobs in each stage.
+    pub jobs: Vec<(JobStage, u64)>,
     /// When the oldest job that is due became due.
     pub oldest_due: Option<Timestamp>,
     /// Open dead letters.
@@ -23,12 +23,12 @@ pub struct QueueStats {
 }
 
 impl QueueStats {
-    /// The number of jobs in a state.
+    /// The number of jobs in a stage.
     #[must_use]
-    pub fn count(&self, state: &str) -> u64 {
+    pub fn count(&self, stage: JobStage) -> u64 {
         self.jobs
             .iter()
-            .find(|(name, _)| *name == state)
+            .find(|(counted, _)| *counted == stage)
             .map_or(0, |(_, count)| *count)
     }
 }

@@ -1,0 +1,62 @@
+//! An update of a leased job, as the values that both engines bind.
+
+use domain::job::JobOutcome;
+use domain::ports::{JobChange, JobUpdate};
+
+use crate::damage::storable;
+
+/// The new values of a job's row.
+pub(crate) struct JobValues {
+    /// `leased` while its worker keeps it, `queued`, or the outcome.
+    pub(crate) state: &'static str,
+    /// How long until it is due again, in milliseconds; for `queued`.
+    pub(crate) due_after: i64,
+    /// Added to the number of deferrals; for `queued`.
+    pub(crate) deferrals: i64,
+    /// Why it was set aside.
+    pub(crate) set_aside: Option<String>,
+    /// The outcome, if it ended.
+    pub(crate) outcome: Option<JobOutcome>,
+    /// Whether the commit must be on disk before the worker continues. A forgotten release returns
+    /// the job to the queue when its lease expires.
+    pub(crate) flushed: bool,
+}
+
+impl JobValues {
+    /// Whether any worker may take the job at once.
+    pub(crate) fn is_due_now(&self) -> bool {
+        self.state == "queued" && self.due_after == 0
+    }
+
+    pub(crate) fn of(update: &JobUpdate) -> Self {
+        let values = Self {
+            state: "leased",
+            due_after: 0,
+            deferrals: 0,
+            set_aside: None,
+            outcome: None,
+            flushed: true,
+        };
+        match &update.change {
+            JobChange::Keep => values,
+            JobChange::Release(release) => Self {
+                state: "queued",
+                due_after: i64::try_from(release.after.as_millis()).unwrap_or(i64::MAX),
+                deferrals: i64::from(release.deferral),
+                flushed: !update.facts.is_empty(),
+                ..values
+            },
+            JobChange::Finish(outcome) => Self {
+                state: outcome.name(),
+                outcome: Some(*outcome),
+                ..values
+            },
+            JobChange::SetAside { cause } => Self {
+                state: JobOutcome::Failed.name(),
+                outcome: Some(JobOutcome::Failed),
+                set_aside: Some(storable(cause)),
+                ..values
+            },
+        }
+    }
+}
