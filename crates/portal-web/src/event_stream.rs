@@ -154,3 +154,38 @@ fn permit(permits: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Problem> {
     let permit = Arc::clone(permits).try_acquire_owned();
     permit.map_err(|_| Problem::unavailable("Too many event streams are open."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::FakeClock;
+
+    fn streams(per_account: usize) -> EventStreams {
+        let per_account = NonZeroUsize::new(per_account).unwrap();
+        let clock = Arc::new(FakeClock::default());
+        EventStreams::new(clock, per_account, CancellationToken::new())
+    }
+
+    #[test]
+    fn customers_cannot_use_up_the_streams_of_operators() {
+        let streams = streams(10);
+        let open: Vec<_> = (0..MAX_CUSTOMERS)
+            .map(|_| streams.for_customer(None).unwrap())
+            .collect();
+        assert!(streams.for_customer(None).is_err());
+        assert!(streams.for_operator().is_ok());
+        drop(open);
+        assert!(streams.for_customer(None).is_ok());
+    }
+
+    #[test]
+    fn closed_streams_leave_no_trace_of_their_account() {
+        let streams = streams(1);
+        let account = AccountId::parse("001000000000001").ok();
+        let open = streams.for_customer(account).unwrap();
+        assert!(streams.for_customer(account).is_err());
+        drop(open);
+        assert!(streams.accounts.lock().unwrap().is_empty());
+        assert_eq!(streams.customers.available_permits(), MAX_CUSTOMERS);
+    }
+}

@@ -10,15 +10,30 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::problem::Problem;
-use crate::request::{has_local_host, request_id};
+use crate::request::{has_local_host, is_local_host, request_id};
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; \
     connect-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
     frame-ancestors 'none'";
 
-/// Where no token is checked, only requests to a name of this machine are answered.
+/// Headers of proxies. Their requests come from elsewhere, whatever the headers say.
+const FORWARDED: [&str; 4] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+];
+
+/// Where no token is checked, only requests to a name of this machine are answered, and none
+/// that came through a proxy.
 pub(crate) async fn require_local_host(request: Request, next: Next) -> Response {
-    match has_local_host(request.headers()) {
+    let headers = request.headers();
+    // HTTP/2 names the host there instead of in a header.
+    let authority = request.uri().authority();
+    let is_local = has_local_host(headers)
+        && authority.is_none_or(|authority| is_local_host(authority.as_str()))
+        && !FORWARDED.iter().any(|name| headers.contains_key(*name));
+    match is_local {
         true => next.run(request).await,
         false => Problem::nothing_here().into_response(),
     }

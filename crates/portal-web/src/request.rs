@@ -37,6 +37,11 @@ pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
 /// Whether `Host` names this machine. A foreign name that resolves to a loopback address
 /// would bypass the browser's same-origin policy (DNS rebinding).
 pub(crate) fn has_local_host(headers: &HeaderMap) -> bool {
-    let host = headers.get("host").and_then(|value| value.to_str().ok());
-    host.is_none_or(|host| Endpoint::parse("Host", &format!("http://{host}")).is_ok())
+    let host = headers.get("host").map(|value| value.to_str().ok());
+    host.is_none_or(|host| host.is_some_and(is_local_host))
+}
+
+/// Whether a host, with or without a port, is this machine.
+pub(crate) fn is_local_host(host: &str) -> bool {
+    Endpoint::parse("Host", &format!("http://{host}")).is_ok()
 }

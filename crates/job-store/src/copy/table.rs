@@ -31,8 +31,8 @@ use Kind::{Bytes, Int, Text};
 
 /// Every table that is copied, in the sequence of copying. Facts come before jobs and jobs before the
 /// cursor: a process started on a partial copy finds no job without its facts and no
-/// cursor ahead of the jobs. The process registry and the alerts are
-/// not copied: they describe the old installation and are rebuilt by the new one.
+/// cursor ahead of the jobs. The process registry, the alerts and the sessions of operators are
+/// not copied: they belong to the old installation and are rebuilt by the new one.
 pub(crate) const TABLES: [Table; 11] = [
     Table {
         name: "fact",

@@ -184,5 +184,17 @@ async fn tokenless_portal_answers_only_to_loopback_host_names() {
             "{host}: {}",
             response.text
         );
+    } // HTTP/2 and absolute addresses name the host in the address.
+    for (host, status) in [("localhost", 200), ("shop.example", 404)] {
+        let request = Request::get(format!("http://{host}{path}"));
+        let response = env.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status.as_u16(), status, "{host} in the address");
+    }
+    // What comes through a proxy comes from elsewhere, whatever it says.
+    for header in ["x-forwarded-for", "x-forwarded-host", "forwarded"] {
+        let request = Request::get(&path).header("host", "localhost");
+        let request = request.header(header, "127.0.0.1");
+        let response = env.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status, StatusCode::NOT_FOUND, "{header}");
     }
 }

@@ -20,6 +20,7 @@ use crate::test_env::{TestEnv, config};
 struct IdentityProvider {
     fetches: Arc<AtomicUsize>,
     hangs: Arc<AtomicBool>,
+    fails: Arc<AtomicBool>,
 }
 
 impl IdentityProvider {
@@ -44,7 +45,10 @@ impl IdentityProvider {
                 if this.hangs.load(Ordering::SeqCst) {
                     std::future::pending::<()>().await;
                 }
-                axum::Json(set)
+                match this.fails.load(Ordering::SeqCst) {
+                    true => Err(StatusCode::INTERNAL_SERVER_ERROR),
+                    false => Ok(axum::Json(set)),
+                }
             }),
         );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -126,6 +130,37 @@ async fn without_keys_a_hanging_identity_provider_is_answered_with_503() {
     let refused = tokio::time::timeout(Duration::from_secs(2), status(&env, &token)).await;
     assert_eq!(refused, Ok(StatusCode::SERVICE_UNAVAILABLE));
     assert!(provider.fetches() <= 1);
+}
+
+#[tokio::test]
+async fn failed_fetch_is_repeated_with_backoff_until_it_succeeds() {
+    let provider = IdentityProvider::default();
+    provider.fails.store(true, Ordering::SeqCst);
+    let env = provider.env().await;
+    let waits = [(0, 1), (4, 1), (1, 2), (9, 2), (1, 3), (19, 3), (1, 4)];
+    for (seconds, fetches) in waits {
+        env.clock.advance(Duration::from_secs(seconds));
+        for _ in 0..3 {
+            let refused = status(&env, &token(&env, "k1")).await;
+            assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
+        }
+        assert_eq!(provider.fetches(), fetches, "after {seconds} s more");
+    }
+    provider.fails.store(false, Ordering::SeqCst);
+    env.clock.advance(Duration::from_secs(60));
+    assert_eq!(status(&env, &token(&env, "k1")).await, StatusCode::OK);
+    assert_eq!(provider.fetches(), 5);
+    // A key set that was fetched once is kept while the next fetch fails.
+    provider.fails.store(true, Ordering::SeqCst);
+    for fetches in [6, 7] {
+        env.clock.advance(Duration::from_secs(3600));
+        for _ in 0..3 {
+            assert_eq!(status(&env, &token(&env, "k1")).await, StatusCode::OK);
+        }
+        // An unknown key waits for the fetch in progress.
+        status(&env, &token(&env, "k2")).await;
+        assert_eq!(provider.fetches(), fetches);
+    }
 }
 
 #[tokio::test]
