@@ -4,6 +4,7 @@
 mod alert;
 mod command;
 mod event_views;
+mod job_store;
 mod order_views;
 mod process_registry;
 mod recorded_call;
@@ -13,6 +14,7 @@ mod statistics;
 pub use alert::{Alert, AlertStore, Notified};
 pub use command::{AdminCommand, AdminCommands, AuditEntry, CommandResult, Pausable, Pause};
 pub use event_views::{CursorChange, CursorHistoryEntry, EventViews, GapView, StreamView};
+pub use job_store::JobStore;
 pub use order_views::{
     Acknowledgement, JobStage, JobView, OrderNames, OrderQuery, OrderRow, OrderViews, RecordedFact,
     Wait,
