@@ -34,6 +34,7 @@ impl fmt::Display for FixOwner {
 
 /// The catalogue entry of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Entry {
     /// Title, a few words.
     pub title: &'static str,

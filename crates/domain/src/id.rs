@@ -61,6 +61,7 @@ pub struct Id<K> {
 
 /// Why a text is not a valid id of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidId {
     /// Neither 15 nor 18 characters long.
     #[error("`{text}` is not a valid {kind} id: it has {length} characters, expected 15 or 18")]

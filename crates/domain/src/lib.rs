@@ -1,12 +1,7 @@
-//! What an order is, what comes next, and what counts as the same order.
+#![doc = include_str!("../README.md")]
 //!
-//! Everything here is a plain synchronous value, except the [`ports`]: async traits for the systems
-//! around the domain, with their failure classes. There is no clock, no randomness, no environment
-//! and no I/O, so another service can use this crate as it is.
-//!
-//! Read it in this order: [`id`] and [`key`] (identity), [`order`] (details, plan, facts,
-//! state, next step), [`job`] (delivery), [`failure`] (the closed list of reasons),
-//! [`ports`].
+//! Read the modules in this order: [`id`] and [`key`] (identity), [`order`] (details, plan, facts,
+//! state, next step), [`job`] (delivery), [`failure`] (the closed list of reasons), [`ports`].
 
 pub mod decimal;
 pub mod failure;

@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
+use job_store::{PostgresStore, SqliteStore, StoreConfig};
+use operations::JobStore;
 use sqlx::{AssertSqlSafe, Connection};
 use testkit::{FakeClock, new_job, order_id, owner};
 

@@ -15,7 +15,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use job_store::{JobStore, PostgresStore, SqliteStore, StoreConfig};
+use job_store::{PostgresStore, SqliteStore, StoreConfig};
+use operations::JobStore;
 use sqlx::{AssertSqlSafe, Connection};
 use testkit::{FakeClock, new_job, order_id};
 

@@ -35,4 +35,4 @@ pub use error::OpenError;
 pub use inspect::{SchemaStatus, prunable, schema_status};
 pub use postgres::PostgresStore;
 pub use sqlite::SqliteStore;
-pub use store::{Connections, JobStore, Store, open};
+pub use store::{Connections, Store, open};

@@ -2,49 +2,12 @@
 
 use std::sync::Arc;
 
-use domain::ports::{Clock, EventIntake, JobQueue, LeaderElection};
-use operations::{
-    AdminCommands, AlertStore, EventViews, OperatorSessions, OrderViews, ProcessRegistry, Pruner,
-    Statistics, StoreHealth,
-};
+use domain::ports::Clock;
+use operations::JobStore;
 
 use crate::config::Address;
 use crate::damage;
 use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
-
-/// Every port of the store, for composition roots and operator tools. Code that uses the store takes
-/// the ports it needs: `Arc<dyn JobStore>` coerces to each of them.
-pub trait JobStore:
-    LeaderElection
-    + EventIntake
-    + JobQueue
-    + AdminCommands
-    + Pruner
-    + ProcessRegistry
-    + AlertStore
-    + OperatorSessions
-    + OrderViews
-    + EventViews
-    + Statistics
-    + StoreHealth
-{
-}
-
-impl<S> JobStore for S where
-    S: LeaderElection
-        + EventIntake
-        + JobQueue
-        + AdminCommands
-        + Pruner
-        + ProcessRegistry
-        + AlertStore
-        + OperatorSessions
-        + OrderViews
-        + EventViews
-        + Statistics
-        + StoreHealth
-{
-}
 
 /// An open store. Cheap to clone.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 mod alert;
 mod command;
 mod event_views;
+mod job_store;
 mod operator_sessions;
 mod order_views;
 mod process_registry;
@@ -14,6 +15,7 @@ mod statistics;
 pub use alert::{Alert, AlertStore, Notified};
 pub use command::{AdminCommand, AdminCommands, AuditEntry, CommandResult, Pausable, Pause};
 pub use event_views::{CursorChange, CursorHistoryEntry, EventViews, GapView, StreamView};
+pub use job_store::JobStore;
 pub use operator_sessions::{NewSession, OperatorSession, OperatorSessions};
 pub use order_views::{
     Acknowledgement, JobStage, JobView, OrderNames, OrderQuery, OrderRow, OrderViews, RecordedFact,

@@ -1,8 +1,8 @@
 //! Final verification: do all systems agree?
 
-use domain::key::DeadLetterId;
 use domain::failure::Code;
 use domain::job::JobOutcome;
+use domain::key::DeadLetterId;
 use domain::order::{ActivationStatus, Fact, OrderState, OrderStatus, ServiceStatus};
 use domain::ports::StoreError;
 use operations::JobStage;

@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// The state of an order. Changed only by facts, through [`OrderState::apply`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OrderState {
     /// The latest attempt, with `Activation_IdemKey__c` at its start.
     pub attempt: Option<(JobId, Option<IdemKey>)>,
@@ -47,6 +48,7 @@ pub enum Phase {
 /// A fact that cannot follow the state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("fact `{fact}` cannot follow state {state:?}")]
+#[non_exhaustive]
 pub struct IllegalFact {
     /// The state.
     pub state: Box<OrderState>,

@@ -56,6 +56,7 @@ impl CallError {
 
 /// An error of the job store.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// It cannot be reached, is busy beyond the deadline, or is out of space. Whether the last
     /// write was committed is unknown; every write may be repeated.

@@ -1,12 +1,12 @@
 //! Logins and sessions of operators.
 
-use operations::{AdminCommands, OperatorSessions};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
+use operations::{AdminCommands, OperatorSessions};
 use portal_web::{Config, OpsAccess, ProxyNames};
 use settings::Secret;
 

@@ -70,7 +70,9 @@ impl Attempt<'_> {
             &orders,
             catalogue.as_deref(),
         );
-        let Placement { order, watermark } = match planned {
+        let Placement {
+            order, watermark, ..
+        } = match planned {
             Ok(placement) => placement,
             Err(refusal) => return self.fail(refusal).await,
         };

@@ -17,9 +17,8 @@ use domain::ports::{
     StoreError, Undecodable,
 };
 use domain::time::Timestamp;
-use job_store::JobStore;
 use job_store::StoreConfig;
-use operations::{AdminCommand, CommandResult, JobView, QueueStats, RecordedFact};
+use operations::{AdminCommand, CommandResult, JobStore, JobView, QueueStats, RecordedFact};
 use testkit::MemoryStore;
 use tokio::sync::Notify;
 

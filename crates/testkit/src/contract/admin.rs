@@ -11,9 +11,9 @@ use domain::ports::{
     Clock, DeadLetter, Entry, Gap, JobQueueExt, Leadership, StoreError, Undecodable,
     UndecodableReason,
 };
-use operations::{AdminCommand, CommandResult, JobStage, OrderQuery, OrderRow, Pausable};
+use operations::{AdminCommand, CommandResult, JobStage, JobStore, OrderQuery, OrderRow, Pausable};
 
-use super::{JobStore, Subject, TTL};
+use super::{Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
 
 const MOMENT: Duration = Duration::from_secs(1);

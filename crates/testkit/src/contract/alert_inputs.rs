@@ -6,9 +6,9 @@ use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{JobChange, JobQueueExt, JobUpdate, Release, StoreError};
-use operations::{JobStage, MIN_RETENTION, OrderQuery};
+use operations::{JobStage, JobStore, MIN_RETENTION, OrderQuery};
 
-use super::{JobStore, Subject};
+use super::Subject;
 use crate::{new_job, order_id};
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, JobQueueExt, Release, StoreError};
-use operations::{CallStats, MIN_RETENTION};
+use operations::{CallStats, JobStore, MIN_RETENTION};
 
-use super::{JobStore, Subject, TTL};
+use super::{Subject, TTL};
 use crate::{new_job, order_id};
 
 impl<S: JobStore> Subject<'_, S> {

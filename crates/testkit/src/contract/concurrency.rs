@@ -1,6 +1,6 @@
 //! Concurrency and volume.
 
-use operations::JobStage;
+use operations::{JobStage, JobStore};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
 use domain::ports::{Entry, JobQueueExt, Leadership, Release, StoreError};
 
-use super::{JobStore, Subject, TTL};
+use super::{Subject, TTL};
 use crate::{channel, new_job, order_id, owner};
 
 /// Jobs and orders claimed at the same time.

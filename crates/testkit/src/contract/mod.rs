@@ -18,50 +18,14 @@ use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
 use domain::ports::{
-    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, EventIntake, Gap, JobQueue, JobQueueExt,
-    LeaderElection, Leadership, Release, StoreError, Undecodable, UndecodableReason,
+    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobQueueExt, Leadership, Release,
+    StoreError, Undecodable, UndecodableReason,
 };
-use operations::{
-    AdminCommands, AlertStore, EventViews, JobStage, OperatorSessions, OrderViews, ProcessRegistry,
-    Pruner, Statistics, StoreHealth,
-};
+use operations::{JobStage, JobStore};
 
 use crate::{FakeClock, channel, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(15);
-
-/// Every port of a job store.
-pub trait JobStore:
-    LeaderElection
-    + EventIntake
-    + JobQueue
-    + AdminCommands
-    + Pruner
-    + ProcessRegistry
-    + AlertStore
-    + OperatorSessions
-    + OrderViews
-    + EventViews
-    + Statistics
-    + StoreHealth
-{
-}
-
-impl<S> JobStore for S where
-    S: LeaderElection
-        + EventIntake
-        + JobQueue
-        + AdminCommands
-        + Pruner
-        + ProcessRegistry
-        + AlertStore
-        + OperatorSessions
-        + OrderViews
-        + EventViews
-        + Statistics
-        + StoreHealth
-{
-}
 
 /// A store under test and its clock.
 #[derive(Debug)]

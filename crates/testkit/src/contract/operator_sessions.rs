@@ -1,9 +1,10 @@
 //! Sessions of operators.
 
-use operations::{AdminCommand, CommandResult, NewSession};
 use std::time::Duration;
 
-use super::{JobStore, Subject};
+use operations::{AdminCommand, CommandResult, JobStore, NewSession};
+
+use super::Subject;
 
 const LIFETIME: Duration = Duration::from_secs(3600);
 

@@ -6,10 +6,11 @@ use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
 use domain::ports::{Clock, Epoch, JobQueueExt, Leadership, StoreError};
 use operations::{
-    Alert, Condition, ConditionKind, Notified, PROCESS_REMOVED_AFTER, ProcessReport, Setting,
+    Alert, Condition, ConditionKind, JobStore, Notified, PROCESS_REMOVED_AFTER, ProcessReport,
+    Setting,
 };
 
-use super::{JobStore, Subject, TTL};
+use super::{Subject, TTL};
 use crate::{new_job, order_id, owner};
 
 fn watch() -> Channel {

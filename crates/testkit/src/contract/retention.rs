@@ -7,9 +7,9 @@ use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck};
 use domain::ports::{Clock, DeadLetter, Entry, Gap, JobQueueExt, Undecodable, UndecodableReason};
-use operations::{AUDIT_RETENTION, AdminCommand, MIN_RETENTION, Pruned};
+use operations::{AUDIT_RETENTION, AdminCommand, JobStore, MIN_RETENTION, Pruned};
 
-use super::{JobStore, Subject};
+use super::Subject;
 use crate::{channel, new_job, order_id};
 
 impl<S: JobStore> Subject<'_, S> {

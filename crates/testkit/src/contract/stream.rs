@@ -5,9 +5,9 @@ use domain::key::{EventId, ReplayId};
 use domain::ports::{
     DeadLetter, Delivery, Entry, Epoch, Gap, StoreError, Undecodable, UndecodableReason,
 };
-use operations::{AdminCommand, CommandResult, CursorChange, CursorHistoryEntry};
+use operations::{AdminCommand, CommandResult, CursorChange, CursorHistoryEntry, JobStore};
 
-use super::{JobStore, Subject, TTL};
+use super::{Subject, TTL};
 use crate::{channel, new_job, order_id};
 
 impl<S: JobStore> Subject<'_, S> {

@@ -7,7 +7,9 @@ use domain::key::IdemKey;
 use domain::ports::{JobQueueExt, Pending};
 use domain::time::Timestamp;
 
-use super::{JobStore, Subject};
+use operations::JobStore;
+
+use super::Subject;
 use crate::{new_job, order_id};
 
 /// Start of the activation by Salesforce's clock, as in [`new_job`].

@@ -7,6 +7,7 @@ use crate::ports::{CatalogueEntry, NewOrder};
 
 /// An AddOrder call.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Placement {
     /// The order to place.
     pub order: NewOrder,

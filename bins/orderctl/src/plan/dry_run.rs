@@ -1,82 +1,26 @@
-//! Dry run of an order: the calls that a worker would make.
+//! The dry run.
 //!
 //! Runs the domain's state machine and planner on what a worker would read, and continues after
 //! each call as if it had succeeded. Ids that WHMCS has yet to assign are zero.
 
 use domain::failure::Refusal;
-use domain::id::OrderId;
-use domain::key::{ClientId, CorrelationId, JobId, ServiceId, WhmcsOrderId};
+use domain::key::{ClientId, CorrelationId, JobId, WhmcsOrderId};
 use domain::order::{
-    Action, ActivationAction, ActivationStatus, ClientDecision, ClientLookup, ClientRules, Fact,
-    MarkerCheck, MarkerProof, MatchResult, OrderDetails, OrderState, OrderStatus, Phase,
-    PlacedLine, Plan, Search, ServiceStatus, Step, Verification, WhmcsOrder, WhmcsService,
-    client_lookup, gone, item_reports, match_orders, modules_in, next, next_activation_action,
-    place_order, report, resolve_client, verify_placed,
+    Action, ActivationAction, ClientDecision, ClientLookup, ClientRules, Fact, MarkerCheck,
+    MarkerProof, MatchResult, OrderDetails, OrderState, OrderStatus, Phase, PlacedLine, Plan,
+    Search, ServiceStatus, Step, Verification, WhmcsOrder, WhmcsService, client_lookup, gone,
+    item_reports, match_orders, modules_in, next, next_activation_action, place_order, report,
+    resolve_client, verify_placed,
 };
-use domain::ports::{CatalogueEntry, Clock, CrmOrders, ProvisionerReads};
+use domain::ports::{CatalogueEntry, Clock, ProvisionerReads};
 use domain::time::Timestamp;
 use runtime::SystemClock;
-use serde_json::{Value, json};
-use whmcs::PlannedCall;
 
-use crate::args::Format;
-use crate::cli::PlanOrder;
-use crate::connect;
+use super::{NEW_CLIENT, NEW_ORDER, NEW_SERVICE, Planned};
 use crate::connect::Systems;
-use crate::lookup::find;
-use crate::screen::{Exit, Screen, Stop, Table};
+use crate::screen::Stop;
 
-/// Stands for the client, order and services that WHMCS has yet to create.
-const NEW_CLIENT: ClientId = ClientId(0);
-const NEW_ORDER: WhmcsOrderId = WhmcsOrderId(0);
-const NEW_SERVICE: ServiceId = ServiceId(0);
-
-pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.systems.systems()?;
-    let store = connect::store(&asked.one.store).await?;
-    // An order without an event is not in the store, and can be planned all the same.
-    let order = match OrderId::parse(&asked.one.order) {
-        Ok(order) => order,
-        Err(_) => find(&*store.ports, &asked.one.order).await?.order,
-    };
-    let facts = store.ports.facts_of(order).await?;
-    let marker_proof = store.ports.marker_proof().await?;
-    let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
-    let Some(details) = systems.salesforce.details(order).await? else {
-        return Err(Stop::failed(format!(
-            "Salesforce has no order {order} that the integration user can read"
-        )));
-    };
-    if details.activation != ActivationStatus::Activating {
-        screen.note(&format!(
-            "Activation Status is {}: a worker does nothing until it is Activating",
-            details.activation
-        ));
-    }
-    let planned = DryRun::new(&systems, &details, state, marker_proof)
-        .run()
-        .await?;
-    if let Some(wait) = &planned.wait {
-        screen.note(wait);
-    }
-    write(&details, &planned, &systems, screen).await?;
-    Ok(match planned.refusal {
-        None => Exit::Fine,
-        Some(_) => Exit::Difference,
-    })
-}
-
-/// What a worker would do.
-#[derive(Default)]
-struct Planned {
-    /// Why the attempt would fail.
-    refusal: Option<Refusal>,
-    actions: Vec<Action>,
-    /// What the worker waits for first; later actions depend on it.
-    wait: Option<String>,
-}
-
-struct DryRun<'a> {
+pub(super) struct DryRun<'a> {
     systems: &'a Systems,
     details: &'a OrderDetails,
     state: OrderState,
@@ -95,7 +39,7 @@ enum Flow {
 }
 
 impl<'a> DryRun<'a> {
-    fn new(
+    pub(super) fn new(
         systems: &'a Systems,
         details: &'a OrderDetails,
         state: OrderState,
@@ -116,7 +60,7 @@ impl<'a> DryRun<'a> {
         }
     }
 
-    async fn run(mut self) -> Result<Planned, Stop> {
+    pub(super) async fn run(mut self) -> Result<Planned, Stop> {
         loop {
             let facts = match self.step().await? {
                 Flow::Continue(facts) => facts,
@@ -447,130 +391,4 @@ fn new_order(client: ClientId, state: &OrderState) -> WhmcsOrder {
         notes: String::new(),
         lines: lines.collect(),
     }
-}
-
-/// Prints the calls per system; ids not assigned yet are described in words.
-async fn write(
-    details: &OrderDetails,
-    planned: &Planned,
-    systems: &Systems,
-    screen: &mut Screen,
-) -> Result<(), Stop> {
-    let crm = &systems.salesforce;
-    let mut calls: Vec<PlannedCall> = Vec::new();
-    let (mut account, mut items, mut order) = (None, Vec::new(), serde_json::Map::new());
-    for action in &planned.actions {
-        match action {
-            Action::LinkClient { client, .. } => {
-                account = Some((crm.client_field(), id(client.0, "(the new client)")));
-            }
-            Action::ReportItems(reports) => {
-                items = reports
-                    .iter()
-                    .map(|report| (report.item.to_string(), services(&report.services)))
-                    .collect();
-            }
-            Action::Report(report) => order = crm.preview(report).await?,
-            action => calls.extend(systems.whmcs.preview(action)),
-        }
-    }
-    for call in &mut calls {
-        for (name, value) in call.fields.iter_mut().filter(|(_, value)| value == "0") {
-            match name.as_str() {
-                "clientid" => "(the new client)".clone_into(value),
-                "orderid" => "(the new order)".clone_into(value),
-                _ => {}
-            }
-        }
-    }
-    if planned.refusal.is_none() {
-        for value in order.values_mut().filter(|value| **value == json!("0")) {
-            *value = json!("(the new order)");
-        }
-    }
-    let service_field = crm.service_field();
-    if screen.format == Format::Table {
-        return write_table(
-            planned,
-            &calls,
-            account,
-            (service_field, &items),
-            &order,
-            screen,
-        );
-    }
-    let calls = calls.iter().map(|call| {
-        let fields = call.fields.iter().map(|(name, value)| json!([name, value]));
-        json!({"action": call.action, "fields": fields.collect::<Vec<_>>()})
-    });
-    let items = items
-        .iter()
-        .map(|(item, ids)| json!({"id": item, service_field: ids}));
-    screen.value(&json!({
-        "order": details.id.as_str(),
-        "number": details.number,
-        "wait": planned.wait,
-        "refusal": planned.refusal.as_ref().map(|refusal| json!({
-            "code": refusal.code.as_str(), "detail": refusal.detail,
-        })),
-        "whmcs": calls.collect::<Vec<_>>(),
-        "salesforce": {
-            "account": account.map(|(field, client)| json!({field: client})),
-            "items": items.collect::<Vec<_>>(),
-            "order": order,
-        },
-    }))
-}
-
-fn id(number: u64, new: &str) -> String {
-    match number {
-        0 => new.to_owned(),
-        number => number.to_string(),
-    }
-}
-
-fn services(ids: &[ServiceId]) -> String {
-    if ids.contains(&NEW_SERVICE) {
-        return format!("({} new service ids)", ids.len());
-    }
-    let ids: Vec<_> = ids.iter().map(ToString::to_string).collect();
-    ids.join(",")
-}
-
-fn write_table(
-    planned: &Planned,
-    calls: &[PlannedCall],
-    account: Option<(&str, String)>,
-    (service_field, items): (&str, &[(String, String)]),
-    order: &serde_json::Map<String, Value>,
-    screen: &mut Screen,
-) -> Result<(), Stop> {
-    let mut rows = Vec::new();
-    let mut row = |place: &str, name: &str, value: String| {
-        rows.push((vec![place.to_owned(), name.to_owned(), value], Value::Null));
-    };
-    if let Some(refusal) = &planned.refusal {
-        row("refused", refusal.code.as_str(), refusal.detail.clone());
-    }
-    for call in calls {
-        for (name, value) in &call.fields {
-            row(call.action, name, value.clone());
-        }
-    }
-    if let Some((field, client)) = account {
-        row("Account", field, client);
-    }
-    for (item, ids) in items {
-        row(&format!("OrderItem {item}"), service_field, ids.clone());
-    }
-    for (name, value) in order {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        row("Order", name, text);
-    }
-    screen.list(Table {
-        columns: &["WHERE", "FIELD", "VALUE"],
-        rows,
-    })
 }

@@ -1,0 +1,241 @@
+//! Another service that uses the domain crate with adapters of its own: it places one order in its
+//! own panel, effectively once, although the panel's first reply is lost.
+//!
+//! Run it with `cargo run -p domain --example own_adapters`.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::id::{AccountId, OrderId, OrderItemId, OrgId};
+use domain::key::{ClientId, EventId, JobId, ProductId, ServiceId, WhmcsOrderId};
+use domain::order::{
+    Account, ActivationStatus, ClientStatus, Fact, Item, MatchResult, OrderDetails, OrderState,
+    OrderStatus, Plan, Product, Search, ServiceStatus, Step, WhmcsClient, WhmcsOrder, WhmcsService,
+    match_orders, next, place_order,
+};
+use domain::ports::{
+    CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads,
+};
+use domain::time::Timestamp;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// The service's own panel, in memory. It creates the first order but loses the reply.
+#[derive(Default)]
+struct Panel {
+    orders: Mutex<Vec<WhmcsOrder>>,
+}
+
+impl Panel {
+    fn orders(&self) -> Vec<WhmcsOrder> {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.clone()
+    }
+}
+
+#[async_trait]
+impl ProvisionerReads for Panel {
+    async fn client(&self, id: ClientId) -> Result<Option<WhmcsClient>, CallError> {
+        Ok(Some(WhmcsClient {
+            id,
+            status: ClientStatus::Open,
+            currency: None,
+        }))
+    }
+
+    async fn client_by_email(&self, _email: &str) -> Result<Option<WhmcsClient>, CallError> {
+        Ok(None)
+    }
+
+    async fn catalogue(
+        &self,
+        _products: &[ProductId],
+    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+        Ok(None)
+    }
+
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+    ) -> Result<Vec<WhmcsOrder>, CallError> {
+        let mut orders = self.orders();
+        orders.retain(|order| order.client == client && Some(order.id) > above);
+        Ok(orders)
+    }
+
+    async fn order(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+    ) -> Result<Option<WhmcsOrder>, CallError> {
+        let orders = ProvisionerReads::orders(self, client, None).await?;
+        Ok(orders.into_iter().find(|seen| seen.id == order))
+    }
+
+    async fn probe(&self) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Provisioner for Panel {
+    async fn create_client(&self, _client: &NewClient) -> Result<ClientId, CallError> {
+        Ok(ClientId(7))
+    }
+
+    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = orders.len() as u64 + 1;
+        let lines = order
+            .plan
+            .lines
+            .iter()
+            .zip(1..)
+            .map(|(line, n)| WhmcsService {
+                service: ServiceId(10 * id + n),
+                product: Some(line.product),
+                cycle: Some(line.cycle),
+                status: ServiceStatus::Pending,
+                marker: None,
+            });
+        orders.push(WhmcsOrder {
+            id: WhmcsOrderId(id),
+            client: order.client,
+            status: OrderStatus::Pending,
+            notes: order.marker.to_string(),
+            lines: lines.collect(),
+        });
+        match id {
+            1 => Err(CallError::Unknown {
+                source: "no answer in time".into(),
+            }),
+            _ => Ok(PlaceAnswer {
+                order: WhmcsOrderId(id),
+            }),
+        }
+    }
+
+    async fn accept_order(&self, _: WhmcsOrderId, _: bool) -> Result<(), CallError> {
+        Ok(())
+    }
+
+    async fn create_service(&self, _: ServiceId) -> Result<(), CallError> {
+        Ok(())
+    }
+}
+
+/// Performs one step and returns the facts to record. The intent of a call must be on disk before
+/// the call: this example keeps facts in memory only.
+async fn perform(
+    step: &Step,
+    panel: &Panel,
+    details: &OrderDetails,
+    state: &OrderState,
+    now: Timestamp,
+) -> Result<Vec<Fact>, Error> {
+    let plan = Plan::of(&details.items, &Default::default()).map_err(|refusal| refusal.detail)?;
+    let search = |watermark| Search {
+        marker: details.marker(),
+        plan: &plan,
+        watermark,
+        answered: None,
+        marker_proof: None,
+        forgotten: &state.forgotten,
+    };
+    Ok(match step {
+        Step::ResolveClient => vec![Fact::Client {
+            client: ClientId(7),
+        }],
+        Step::PlaceOrder {
+            client, watermark, ..
+        } => {
+            let orders = ProvisionerReads::orders(panel, *client, None).await?;
+            if let MatchResult::Found(order) = match_orders(&search(*watermark), &orders) {
+                return Ok(vec![Fact::Placed { order }]);
+            }
+            let placement = place_order(details, &plan, *client, *watermark, &orders, None)
+                .map_err(|refusal| refusal.detail)?;
+            let intent = Fact::Placing {
+                at: now,
+                watermark: placement.watermark,
+            };
+            let outcome = match panel.place_order(&placement.order).await {
+                Ok(answer) => Fact::Placed {
+                    order: answer.order,
+                },
+                Err(CallError::Unknown { .. }) => Fact::PlaceUnknown { at: now },
+                Err(_) => Fact::NotPlaced,
+            };
+            vec![intent, outcome]
+        }
+        Step::ReconcilePlacement {
+            client, watermark, ..
+        } => {
+            let orders = ProvisionerReads::orders(panel, *client, Some(*watermark)).await?;
+            vec![match match_orders(&search(Some(*watermark)), &orders) {
+                MatchResult::Found(order) => Fact::Placed { order },
+                MatchResult::Absent => Fact::SearchedEmpty { at: now },
+                MatchResult::Refused(refusal) => Fact::Refused(refusal),
+            }]
+        }
+        _ => Vec::new(),
+    })
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[expect(clippy::print_stdout, reason = "an example prints its output")]
+async fn main() -> Result<(), Error> {
+    let details = OrderDetails {
+        org: OrgId::parse("00D000000000001")?,
+        id: OrderId::parse("801000000000001")?,
+        number: None,
+        activation: ActivationStatus::Activating,
+        idem_key: None,
+        requested_at: None,
+        currency: None,
+        account: Account {
+            id: AccountId::parse("001000000000001")?,
+            name: "Example".to_owned(),
+            whmcs_client: Some("7".to_owned()),
+        },
+        bill_to: None,
+        items: vec![Item {
+            id: OrderItemId::parse("802000000000001")?,
+            product: Product {
+                id: None,
+                name: "Hosting".to_owned(),
+                whmcs_product: Some("5".to_owned()),
+                cycle: Some("monthly".to_owned()),
+            },
+            cycle: None,
+            quantity: 1.into(),
+            unit_price: None,
+        }],
+    };
+    let job = JobId::of_event(&EventId::new("5f0c9a4e").ok_or("an event has an id")?);
+    let panel = Panel::default();
+    let mut state = OrderState::default().apply(&Fact::Checked {
+        job: job.clone(),
+        idem_key: None,
+        number: None,
+        account: None,
+    })?;
+    let mut now = Timestamp::default();
+    loop {
+        let step = next(&state, &job);
+        let facts = perform(&step, &panel, &details, &state, now).await?;
+        println!("{}: {} facts", step.name(), facts.len());
+        if facts.is_empty() {
+            break;
+        }
+        for fact in &facts {
+            println!("  {}", fact.name());
+            state = state.apply(fact)?;
+        }
+        now = now + Duration::from_secs(180);
+    }
+    println!("orders in the panel: {}", panel.orders().len());
+    Ok(())
+}
