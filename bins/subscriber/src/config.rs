@@ -1,6 +1,5 @@
 //! Settings of the subscriber.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::ports::Start;
@@ -69,7 +68,7 @@ pub struct Config {
     /// Every setting, as it may be shown.
     pub origins: settings::Origins,
     /// Where probes and metrics are.
-    pub http_addr: SocketAddr,
+    pub listener: runtime::ListenerConfig,
     /// How to follow the channel.
     pub intake: intake::Settings,
     /// How to reach Salesforce; `None` while events are disabled.
@@ -103,7 +102,7 @@ impl Args {
 
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let store = self.store.check(problems);
-        let http_addr = self.listener.check("127.0.0.1:9101", problems);
+        let listener = self.listener.check("127.0.0.1:9101", problems);
         let enabled = self.events.enabled(problems);
         let intake = self.intake(problems);
         let channel = intake.as_ref().map(|intake| intake.channel.clone());
@@ -131,7 +130,7 @@ impl Args {
             store: store?,
             alerts: alerts?,
             origins: self.origins.clone(),
-            http_addr: http_addr?,
+            listener: listener?,
             intake: intake?,
             salesforce,
         })

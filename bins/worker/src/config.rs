@@ -1,7 +1,5 @@
 //! Settings of the worker.
 
-use std::net::SocketAddr;
-
 use job_store::{StoreArgs, StoreConfig};
 use salesforce_rest::{FieldNames, RestConfig};
 use settings::{ConfigFile, Problems};
@@ -72,7 +70,7 @@ pub struct Config {
     /// Every setting, as it may be shown.
     pub origins: settings::Origins,
     /// Where probes and metrics are.
-    pub http_addr: SocketAddr,
+    pub listener: runtime::ListenerConfig,
     /// Salesforce login.
     pub auth: salesforce_auth::Config,
     /// Salesforce REST.
@@ -104,7 +102,7 @@ impl Args {
             self.events.enabled(problems),
             problems,
         );
-        let http_addr = self.listener.check("127.0.0.1:9102", problems);
+        let listener = self.listener.check("127.0.0.1:9102", problems);
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems);
@@ -123,7 +121,7 @@ impl Args {
             store: store?,
             alerts: alerts?,
             origins: self.origins.clone(),
-            http_addr: http_addr?,
+            listener: listener?,
             auth,
             rest,
             provisioning: provisioning::Settings {

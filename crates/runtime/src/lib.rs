@@ -11,7 +11,10 @@ mod telemetry;
 mod time;
 
 pub use clock::{OsEntropy, SystemClock};
-pub use http::{Check, Checks, Listener, ListenerArgs};
+pub use http::{
+    ActorOf, Check, Checks, ConnectionLimits, Listener, ListenerArgs, ListenerConfig, Listeners,
+    RequestId, Routes, raise_nofile,
+};
 pub use process::process_report;
 pub use program::{Failure, exit_code, on_sighup, parse_or_exit, run_until_signalled};
 pub use sf_events::{

@@ -93,7 +93,7 @@ impl Failure {
     }
 }
 
-/// Runs a program until it ends. The first SIGTERM or SIGINT cancels its token, a second signal
+/// Runs a program until it ends, with as many open files as the system permits. The first SIGTERM or SIGINT cancels its token, a second signal
 /// ends the process at once.
 ///
 /// # Errors
@@ -102,6 +102,7 @@ pub fn run_until_signalled<F>(run: impl FnOnce(CancellationToken) -> F) -> Resul
 where
     F: Future<Output = Result<(), Failure>>,
 {
+    crate::raise_nofile();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
