@@ -106,7 +106,8 @@ async fn serve_with(
     };
     let health = Arc::new(Health {
         store: store.clone(),
-        events: store,
+        events: store.clone(),
+        processes: store,
         salesforce,
         channel: config.channel,
         enabled: config.events_enabled,

@@ -62,6 +62,7 @@ pub async fn run_with(
     let call_timeout = config.whmcs.timeout;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let whmcs = Arc::new(Whmcs::new(api, config.whmcs_options));
+    let reachability = whmcs.reachability();
     let store = Arc::clone(&program.store.ports);
     let ports = Ports {
         queue: store.clone(),
@@ -89,6 +90,7 @@ pub async fn run_with(
     let checks = Arc::new(WorkerChecks {
         store,
         salesforce,
+        whmcs: reachability,
         process: worker.process(),
     });
     let observing = Arc::clone(&checks);

@@ -189,7 +189,7 @@ impl Listeners {
             None => {
                 self.main
                     .serve(main.merge(probes), routes.actor, until)
-                    .await
+                    .await;
             }
             Some(listener) => {
                 tokio::join!(
