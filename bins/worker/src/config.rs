@@ -83,6 +83,9 @@ pub struct Config {
     pub provisioning: provisioning::Settings,
 }
 
+/// Without a wait, the search for a lost order could miss one that is still being written.
+const QUIET_PERIOD: (&str, &str) = ("100ms", "1h");
+
 impl Args {
     /// Checks everything and starts logging.
     ///
@@ -142,20 +145,29 @@ impl Args {
             "Give a number from 1 to 1000",
             |text| text.parse().ok().filter(|count| (1..=1000).contains(count)),
         );
-        let lease = problems.parse(
-            "WORKER_LEASE",
-            self.worker_lease.as_deref(),
-            "15s",
-            "Give a duration from 1s, such as 15s",
-            |text| settings::duration(text).filter(|lease| lease.as_millis() >= 1000),
-        );
-        let mut duration = |name, value: &Option<String>, default| {
-            problems.duration(name, value.as_deref(), default)
+        let mut within = |name, value: &Option<String>, default, range| {
+            problems.duration_within(name, value.as_deref(), default, range)
         };
-        let retry_budget = duration("WORKER_RETRY_BUDGET", &self.worker_retry_budget, "60s");
-        let drain = duration("WORKER_DRAIN", &self.worker_drain, "30s");
-        let quiet_period = duration("WHMCS_QUIET_PERIOD", &self.whmcs_quiet_period, "180s");
-        let pause_limit = duration("WHMCS_PAUSE_LIMIT", &self.whmcs_pause_limit, "15m");
+        let lease = within("WORKER_LEASE", &self.worker_lease, "15s", ("1s", "10m"));
+        let retry_budget = within(
+            "WORKER_RETRY_BUDGET",
+            &self.worker_retry_budget,
+            "60s",
+            ("0s", "1h"),
+        );
+        let drain = within("WORKER_DRAIN", &self.worker_drain, "30s", ("0s", "1h"));
+        let quiet_period = within(
+            "WHMCS_QUIET_PERIOD",
+            &self.whmcs_quiet_period,
+            "180s",
+            QUIET_PERIOD,
+        );
+        let pause_limit = within(
+            "WHMCS_PAUSE_LIMIT",
+            &self.whmcs_pause_limit,
+            "15m",
+            ("1s", "168h"),
+        );
         let create_clients = problems.flag(
             "WHMCS_CREATE_CLIENTS",
             self.whmcs_create_clients.as_deref(),

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use job_store::{Store, StoreConfig};
+use error_chain::chain;
+use job_store::{OpenError, Store, StoreConfig};
 use monitoring::ObservedCondition;
 use outbound::Roots;
 use runtime::{Checks, Failure, Listeners, Metrics, OsEntropy, Routes, SystemClock};
-use settings::Origins;
+use settings::{Origins, Problems};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -54,7 +55,7 @@ impl Program {
     ) -> Result<Self, Failure> {
         let store = job_store::open(&settings.store, Arc::new(SystemClock))
             .await
-            .map_err(Failure::run)?;
+            .map_err(not_opened)?;
         let pool = store.clone();
         Ok(Self {
             role,
@@ -138,4 +139,15 @@ impl Running {
         let tasks = async { tokio::join!(self.serving, self.monitoring) };
         let _ = tokio::time::timeout(limit, tasks).await;
     }
+}
+
+/// A path that cannot be opened is a wrong setting; a server that does not answer is not.
+fn not_opened(error: OpenError) -> Failure {
+    let OpenError::Unusable { .. } = error else {
+        return Failure::run(error);
+    };
+    let mut problems = Problems::new();
+    let fix = "Use the path of a SQLite file that this program may create and write";
+    problems.add("DATABASE_URL", chain(&error).to_string(), fix);
+    Failure::Config(problems)
 }

@@ -102,6 +102,7 @@ pub fn run_until_signalled<F>(run: impl FnOnce(CancellationToken) -> F) -> Resul
 where
     F: Future<Output = Result<(), Failure>>,
 {
+    warn_of_unknown_variables();
     crate::raise_nofile();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -138,6 +139,24 @@ where
     // Work that outlasted the drain is left to its lease.
     runtime.shutdown_background();
     result
+}
+
+/// Logs variables that look like settings but are none, in one line and without their values.
+fn warn_of_unknown_variables() {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown: Vec<_> = settings::unknown_variables(names)
+        .into_iter()
+        .map(|(name, nearest)| match nearest {
+            Some(nearest) => format!("{name} (did you mean {nearest}?)"),
+            None => name,
+        })
+        .collect();
+    if !unknown.is_empty() {
+        tracing::warn!(
+            variables = unknown.join(", "),
+            "unknown settings are ignored"
+        );
+    }
 }
 
 /// Calls `handler` at every SIGHUP until the returned guard is dropped. Without a handler the

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use outbound::Roots;
 use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
 
 /// Flags and environment variables of the Salesforce login, as given.
@@ -96,6 +97,7 @@ impl SalesforceArgs {
             "Use a version such as 66.0",
             api_version,
         );
+        let ca_file = problems.take(self.ca_file());
         let login = login?;
         Some(Config {
             audience: present(self.sf_audience.as_deref()).map_or_else(
@@ -103,12 +105,24 @@ impl SalesforceArgs {
                 |text| text.trim_end_matches('/').to_owned(),
             ),
             login,
-            ca_file: present(self.sf_ca_file.as_deref()).map(PathBuf::from),
+            ca_file: ca_file?,
             client_id: client_id?,
             username: username?,
             key: key?,
             api_version: api_version?,
         })
+    }
+
+    fn ca_file(&self) -> Result<Option<PathBuf>, Problem> {
+        let path = present(self.sf_ca_file.as_deref()).map(PathBuf::from);
+        path.as_deref()
+            .map_or(Ok(()), Roots::check)
+            .map_err(|error| Problem {
+                name: "SF_CA_FILE",
+                what: error.to_string(),
+                fix: "Use a readable file with PEM certificates".to_owned(),
+            })?;
+        Ok(path)
     }
 
     fn key(&self, problems: &mut Problems) -> Option<KeySource> {
@@ -249,6 +263,16 @@ pub(crate) mod tests {
         ] {
             assert!(text.contains(name), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn unreadable_certificate_file_is_named() {
+        let text = problems_of(&SalesforceArgs {
+            sf_ca_file: Some("/nowhere/ca.pem".to_owned()),
+            ..args(PKCS8)
+        });
+        assert!(text.starts_with("SF_CA_FILE: "), "{text}");
+        assert!(text.contains("/nowhere/ca.pem"), "{text}");
     }
 
     #[test]
