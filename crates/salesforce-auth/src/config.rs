@@ -8,6 +8,8 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use outbound::Roots;
 use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
 
+use crate::hosts;
+
 /// Flags and environment variables of the Salesforce login, as given.
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Salesforce")]
@@ -39,6 +41,9 @@ pub struct SalesforceArgs {
     /// File with the RSA private key; read again when it changes
     #[arg(long, env = "SF_PRIVATE_KEY_FILE", value_name = "FILE")]
     pub sf_private_key_file: Option<String>,
+    /// Further hosts that the token endpoint may name, comma-separated [default: none]
+    #[arg(long, env = "SF_ALLOWED_HOSTS", value_name = "HOSTS")]
+    pub sf_allowed_hosts: Option<String>,
     /// REST version [default: 66.0]
     #[arg(long, env = "SF_API_VERSION", value_name = "VERSION")]
     pub sf_api_version: Option<String>,
@@ -68,6 +73,8 @@ pub struct Config {
     pub username: String,
     /// The signing key.
     pub key: KeySource,
+    /// Hosts besides Salesforce's and the login's that an answer may name.
+    pub allowed_hosts: Vec<String>,
     /// REST version, such as `66.0`.
     pub api_version: String,
 }
@@ -97,6 +104,13 @@ impl SalesforceArgs {
             "Use a version such as 66.0",
             api_version,
         );
+        let allowed_hosts = problems.parse(
+            "SF_ALLOWED_HOSTS",
+            self.sf_allowed_hosts.as_deref(),
+            "",
+            "Use host names such as salesforce.example.com, separated by commas",
+            hosts::parse,
+        );
         let ca_file = problems.take(self.ca_file());
         let login = login?;
         Some(Config {
@@ -106,6 +120,7 @@ impl SalesforceArgs {
             ),
             login,
             ca_file: ca_file?,
+            allowed_hosts: allowed_hosts?,
             client_id: client_id?,
             username: username?,
             key: key?,

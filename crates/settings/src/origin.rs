@@ -30,6 +30,7 @@ pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("SF_CLIENT_ID", "", false),
     ("SF_USERNAME", "", false),
     ("SF_PRIVATE_KEY", "", true),
+    ("SF_ALLOWED_HOSTS", "", false),
     ("SF_API_VERSION", "66.0", false),
     ("WHMCS_URL", "", false),
     ("WHMCS_CA_FILE", "", false),
