@@ -3,6 +3,7 @@
 
 mod clock;
 mod http;
+mod log_writer;
 mod otlp;
 mod process;
 mod program;

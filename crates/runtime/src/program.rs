@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, Parser};
+use domain::text::escape_hidden;
 use settings::{EXIT_CONFIG, Problems};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -60,10 +61,10 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         Err(Failure::Run(error)) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", escape_hidden(&error.to_string()));
             let mut source = error.source();
             while let Some(cause) = source {
-                eprintln!("  because: {cause}");
+                eprintln!("  because: {}", escape_hidden(&cause.to_string()));
                 source = cause.source();
             }
             ExitCode::FAILURE
