@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use domain::text::escape_hidden;
 use runtime::Failure;
 use serde_json::Value;
 use settings::{Problem, Problems};
@@ -56,7 +57,7 @@ impl<E: std::error::Error + Send + Sync + 'static> From<E> for Stop {
     }
 }
 
-/// Where output goes.
+/// Where output goes. Texts of other systems cannot control the terminal.
 pub struct Screen {
     /// Results.
     pub out: Box<dyn Write + Send>,
@@ -77,7 +78,7 @@ pub(crate) struct Table {
 impl Screen {
     /// Writes a note to standard error; a failure to do so is ignored.
     pub fn note(&mut self, text: &str) {
-        let _ = writeln!(self.err, "{text}");
+        let _ = writeln!(self.err, "{}", escape_hidden(text));
     }
 
     /// Writes a list.
@@ -114,16 +115,18 @@ impl Screen {
     /// A line of plain text, in tables only.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Stop> {
         if self.format == Format::Table {
-            writeln!(self.out, "{text}")?;
+            writeln!(self.out, "{}", escape_hidden(text))?;
         }
         Ok(())
     }
 
     pub(crate) fn value(&mut self, value: &Value) -> Result<(), Stop> {
-        match self.format {
-            Format::Jsonl => writeln!(self.out, "{value}")?,
-            _ => writeln!(self.out, "{value:#}")?,
-        }
+        let text = match self.format {
+            Format::Jsonl => value.to_string(),
+            _ => format!("{value:#}"),
+        };
+        // What JSON leaves as it is; the escapes are its own.
+        writeln!(self.out, "{}", escape_hidden(&text))?;
         Ok(())
     }
 
@@ -133,7 +136,8 @@ impl Screen {
         if !header.is_empty() {
             table.set_header(header);
         }
-        table.add_rows(rows);
+        let rows = rows.iter();
+        table.add_rows(rows.map(|cells| cells.iter().map(|text| escape_hidden(text))));
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
         }
@@ -170,6 +174,10 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::json;
+
     use super::*;
 
     /// A pipe whose reader is closed.
@@ -195,5 +203,50 @@ mod tests {
         };
         let ended = screen.value(&Value::Null);
         assert!(matches!(ended, Err(Stop::Unread)), "{ended:?}");
+    }
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn texts_of_other_systems_cannot_control_the_terminal() {
+        let text = "module said \u{1b}]0;title\u{7} and \u{202e}txt\u{9b}31m";
+        for format in [Format::Table, Format::Json, Format::Jsonl] {
+            let written = Written::default();
+            let mut screen = Screen {
+                out: Box::new(written.clone()),
+                err: Box::new(written.clone()),
+                terminal: true,
+                format,
+            };
+            let value = json!({"detail": text});
+            screen.show(&[("detail", text.to_owned())], &value).unwrap();
+            let row = (vec![text.to_owned()], value);
+            let columns = &["DETAIL"];
+            screen
+                .list(Table {
+                    columns,
+                    rows: vec![row],
+                })
+                .unwrap();
+            screen.line(text).unwrap();
+            screen.note(text);
+            let bytes = written.0.lock().unwrap().clone();
+            let shown = String::from_utf8(bytes).unwrap();
+            for hidden in ['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}'] {
+                assert!(!shown.contains(hidden), "{format:?}: {shown:?}");
+            }
+            assert!(shown.contains("\\u001b]0;title"), "{shown}");
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Settings of the portal program.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::key::Channel;
@@ -58,7 +57,7 @@ pub struct Config {
     /// Every setting, as it may be shown.
     pub origins: settings::Origins,
     /// Where the portal listens.
-    pub http_addr: SocketAddr,
+    pub listener: runtime::ListenerConfig,
     /// Who is let in.
     pub portal: portal_web::Config,
     /// Whether events are followed at all.
@@ -88,8 +87,8 @@ impl Args {
 
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let store = self.store.check(problems);
-        let http_addr = self.listener.check("127.0.0.1:8080", problems);
-        let portal = http_addr.and_then(|address| self.portal.check(address, problems));
+        let listener = self.listener.check("127.0.0.1:8080", problems);
+        let portal = listener.and_then(|listener| self.portal.check(listener.http, problems));
         let events_enabled = self.events.enabled(problems);
         let channel = self.events.channel(problems);
         let alerts = self.alerts.check(channel.clone(), events_enabled, problems);
@@ -109,7 +108,7 @@ impl Args {
             store: store?,
             alerts: alerts?,
             origins: self.origins.clone(),
-            http_addr: http_addr?,
+            listener: listener?,
             portal: portal?,
             events_enabled: events_enabled?,
             channel: channel?,

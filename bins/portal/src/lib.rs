@@ -10,7 +10,7 @@ use app::{Program, Salesforce};
 use domain::ports::Clock;
 use outbound::ClientOptions;
 use portal_web::Ports;
-use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
+use runtime::{Failure, Listener, Listeners, Metrics, OsEntropy, Routes, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -51,10 +51,8 @@ pub async fn run_with(
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
-    let listener = Listener::bind(config.http_addr)
-        .await
-        .map_err(Failure::run)?;
-    serve_with(config, listener, metrics, shutdown, around).await
+    let listeners = Listeners::open(&config.listener).await?;
+    serve_with(config, listeners, metrics, shutdown, around).await
 }
 
 /// As [`run`], on a listener that is already bound, for callers that need its port.
@@ -67,12 +65,13 @@ pub async fn serve(
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    serve_with(config, listener, metrics, shutdown, |ports| ports).await
+    let listeners = Listeners::open_with(listener, &config.listener).await?;
+    serve_with(config, listeners, metrics, shutdown, |ports| ports).await
 }
 
 async fn serve_with(
     config: Config,
-    listener: Listener,
+    listeners: Listeners,
     metrics: Metrics,
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
@@ -82,7 +81,7 @@ async fn serve_with(
         alerts: config.alerts,
         origins: config.origins,
     };
-    let program = Program::open("portal", settings, listener, metrics).await?;
+    let program = Program::open("portal", settings, listeners, metrics).await?;
     let salesforce = Salesforce::new(config.auth, config.rest)?;
     let store = Arc::clone(&program.store.ports);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -109,22 +108,24 @@ async fn serve_with(
     };
     let health = Arc::new(Health {
         store: store.clone(),
-        events: store,
+        events: store.clone(),
+        processes: store,
         salesforce,
         channel: config.channel,
         enabled: config.events_enabled,
         clock,
     });
-    let routes = portal_web::router(around(ports), config.portal, shutdown.clone())
-        .merge(health::routes(Arc::clone(&health)));
+    let routes = Routes {
+        main: portal_web::router(around(ports), config.portal, shutdown.clone()),
+        both: health::routes(Arc::clone(&health)),
+        actor: Some(portal_web::actor),
+        ..Routes::default()
+    };
     let observing = Arc::clone(&health);
     let conditions = move || observing.conditions();
     let monitoring = program.monitoring_ports()?;
-    let mut running = program.start(health, routes, monitoring, conditions, &shutdown);
-    tokio::select! {
-        failed = running.failed() => return failed,
-        () = shutdown.cancelled() => {}
-    }
+    let running = program.start(health, routes, monitoring, conditions, &shutdown);
+    shutdown.cancelled().await;
     running.stop(DRAIN).await;
     tracing::info!("portal stopped");
     Ok(())

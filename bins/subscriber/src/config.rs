@@ -1,6 +1,5 @@
 //! Settings of the subscriber.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use domain::ports::Start;
@@ -69,7 +68,7 @@ pub struct Config {
     /// Every setting, as it may be shown.
     pub origins: settings::Origins,
     /// Where probes and metrics are.
-    pub http_addr: SocketAddr,
+    pub listener: runtime::ListenerConfig,
     /// How to follow the channel.
     pub intake: intake::Settings,
     /// How to reach Salesforce; `None` while events are disabled.
@@ -103,7 +102,7 @@ impl Args {
 
     fn config(&self, problems: &mut Problems) -> Option<Config> {
         let store = self.store.check(problems);
-        let http_addr = self.listener.check("127.0.0.1:9101", problems);
+        let listener = self.listener.check("127.0.0.1:9101", problems);
         let enabled = self.events.enabled(problems);
         let intake = self.intake(problems);
         let channel = intake.as_ref().map(|intake| intake.channel.clone());
@@ -131,7 +130,7 @@ impl Args {
             store: store?,
             alerts: alerts?,
             origins: self.origins.clone(),
-            http_addr: http_addr?,
+            listener: listener?,
             intake: intake?,
             salesforce,
         })
@@ -142,14 +141,18 @@ impl Args {
             "RECONCILE_EVERY",
             self.reconcile_every.as_deref(),
             "5m",
-            "Give a duration from 1s, such as 5m, or 0",
-            |text| match text {
-                "0" => Some(Duration::ZERO),
-                _ => settings::duration(text)
-                    .filter(|every| every.is_zero() || *every >= Duration::from_secs(1)),
+            "Use a duration from 1s to 24h, such as 5m, or 0",
+            |text| {
+                let range = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+                settings::duration(text).filter(|every| every.is_zero() || range.contains(every))
             },
         );
-        let after = problems.duration("RECONCILE_AFTER", self.reconcile_after.as_deref(), "2m");
+        let after = problems.duration_within(
+            "RECONCILE_AFTER",
+            self.reconcile_after.as_deref(),
+            "2m",
+            ("0s", "24h"),
+        );
         Some(SweepSettings {
             every: every?,
             after: after?,
@@ -181,12 +184,11 @@ impl Args {
                 _ => None,
             },
         );
-        let lease = problems.parse(
+        let lease = problems.duration_within(
             "SUBSCRIBER_LEASE",
             self.subscriber_lease.as_deref(),
             "10s",
-            "Give a duration from 1s, such as 10s",
-            |text| settings::duration(text).filter(|lease| lease.as_millis() >= 1000),
+            ("1s", "5m"),
         );
         Some(intake::Settings {
             channel: channel?,

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::get;
 use domain::key::Channel;
 use domain::ports::Clock;
-use intake::{Health, Status};
+use intake::{Health, Status, View};
 use monitoring::ObservedCondition;
 use operations::{ConditionKind, EventViews, StoreHealth};
 use runtime::{Check, Checks, StreamHealth};
@@ -29,21 +29,24 @@ pub(crate) struct HealthPage {
 #[async_trait]
 impl Checks for HealthPage {
     async fn look(&self) -> Vec<Check> {
-        let stream = self
-            .health
-            .as_ref()
-            .map(|health| health.view())
-            .and_then(|view| {
-                (view.status == Status::Stopped).then(|| view.last_error.unwrap_or_default())
-            });
+        let stream = self.health.as_ref().map(|health| health.view());
+        let clients = self.clients.as_ref();
         vec![
             Check::store(&*self.store).await,
-            Check::required(
-                "salesforce",
-                (self.clients.as_ref()).and_then(|clients| clients.tokens.problem()),
-            ),
-            Check::required("stream", stream),
+            Check::optional("salesforce", clients.and_then(|clients| clients.problem())),
+            Check::optional("stream", stream.and_then(stream_problem)),
         ]
+    }
+}
+
+/// Why events do not flow; `None` also while another subscriber leads.
+fn stream_problem(view: View) -> Option<String> {
+    match view.status {
+        Status::Subscribed | Status::Standby => None,
+        Status::Connecting | Status::Stopped => {
+            let status = view.status.name();
+            Some(view.last_error.unwrap_or_else(|| status.to_owned()))
+        }
     }
 }
 
@@ -84,5 +87,25 @@ impl HealthPage {
             }
         });
         runtime::sf_events(&*self.events, &self.channel, health, &*self.clock).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_stream_is_a_problem_and_a_standby_is_not() {
+        let view = |status, error: Option<&str>| View {
+            status,
+            last_error: error.map(str::to_owned),
+            ..View::default()
+        };
+        assert_eq!(stream_problem(view(Status::Subscribed, None)), None);
+        assert_eq!(stream_problem(view(Status::Standby, Some("old"))), None);
+        for status in [Status::Connecting, Status::Stopped] {
+            let problem = stream_problem(view(status, Some("connection refused")));
+            assert_eq!(problem.as_deref(), Some("connection refused"));
+        }
     }
 }

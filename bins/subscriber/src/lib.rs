@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use app::Program;
 use domain::ports::Clock;
-use runtime::{Failure, Listener, Metrics, SystemClock};
+use runtime::{Failure, Listeners, Metrics, Routes, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -66,15 +66,13 @@ pub async fn run_with(
     shutdown: CancellationToken,
     wrap: WrapPorts,
 ) -> Result<(), Failure> {
-    let listener = Listener::bind(config.http_addr)
-        .await
-        .map_err(Failure::run)?;
+    let listeners = Listeners::open(&config.listener).await?;
     let settings = app::Settings {
         store: config.store,
         alerts: config.alerts,
         origins: config.origins,
     };
-    let program = Program::open("subscriber", settings, listener, metrics).await?;
+    let program = Program::open("subscriber", settings, listeners, metrics).await?;
     let store = Arc::clone(&program.store.ports);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let channel = config.intake.channel.clone();
@@ -107,7 +105,10 @@ pub async fn run_with(
     let observing = Arc::clone(&page);
     let conditions = move || observing.conditions();
     let monitoring = (wrap.monitoring)(program.monitoring_ports()?);
-    let routes = health::routes(Arc::clone(&page));
+    let routes = Routes {
+        probes: health::routes(Arc::clone(&page)),
+        ..Routes::default()
+    };
     let running = program.start(page, routes, monitoring, conditions, &shutdown);
     match follower {
         Some(follower) => follower.run(shutdown.clone()).await,

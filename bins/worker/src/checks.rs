@@ -6,12 +6,15 @@ use app::Salesforce;
 use async_trait::async_trait;
 use monitoring::ObservedCondition;
 use operations::{ConditionKind, StoreHealth};
-use provisioning::ProcessState;
+use outbound::Reachability;
+use provisioning::{OpenCircuit, ProcessState};
 use runtime::{Check, Checks};
 
 pub(crate) struct WorkerChecks {
     pub(crate) store: Arc<dyn StoreHealth>,
     pub(crate) salesforce: Salesforce,
+    /// Whether WHMCS answers.
+    pub(crate) whmcs: Reachability,
     pub(crate) process: Arc<ProcessState>,
 }
 
@@ -36,17 +39,22 @@ impl WorkerChecks {
 #[async_trait]
 impl Checks for WorkerChecks {
     async fn look(&self) -> Vec<Check> {
-        let whmcs = self.process.whmcs.opened().map(|open| {
-            format!(
-                "calls suspended since {}: {}",
-                runtime::rfc3339(open.since),
-                open.detail
-            )
-        });
+        let salesforce = suspended(self.process.salesforce.opened());
+        let whmcs = suspended(self.process.whmcs.opened());
         vec![
             Check::store(&*self.store).await,
-            Check::required("salesforce", self.salesforce.tokens.problem()),
-            Check::required("whmcs", whmcs),
+            // Jobs wait for either of them, and go on by themselves.
+            Check::optional(
+                "salesforce",
+                salesforce.or_else(|| self.salesforce.problem()),
+            ),
+            Check::optional("whmcs", whmcs.or_else(|| self.whmcs.problem())),
         ]
     }
+}
+
+fn suspended(open: Option<OpenCircuit>) -> Option<String> {
+    let open = open?;
+    let since = runtime::rfc3339(open.since);
+    Some(format!("calls suspended since {since}: {}", open.detail))
 }

@@ -1,7 +1,5 @@
 //! Settings of the worker.
 
-use std::net::SocketAddr;
-
 use job_store::{StoreArgs, StoreConfig};
 use salesforce_rest::{FieldNames, RestConfig};
 use settings::{ConfigFile, Problems};
@@ -72,7 +70,7 @@ pub struct Config {
     /// Every setting, as it may be shown.
     pub origins: settings::Origins,
     /// Where probes and metrics are.
-    pub http_addr: SocketAddr,
+    pub listener: runtime::ListenerConfig,
     /// Salesforce login.
     pub auth: salesforce_auth::Config,
     /// Salesforce REST.
@@ -84,6 +82,9 @@ pub struct Config {
     /// How to provision.
     pub provisioning: provisioning::Settings,
 }
+
+/// Without a wait, the search for a lost order could miss one that is still being written.
+const QUIET_PERIOD: (&str, &str) = ("100ms", "1h");
 
 impl Args {
     /// Checks everything and starts logging.
@@ -104,7 +105,7 @@ impl Args {
             self.events.enabled(problems),
             problems,
         );
-        let http_addr = self.listener.check("127.0.0.1:9102", problems);
+        let listener = self.listener.check("127.0.0.1:9102", problems);
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems);
@@ -123,7 +124,7 @@ impl Args {
             store: store?,
             alerts: alerts?,
             origins: self.origins.clone(),
-            http_addr: http_addr?,
+            listener: listener?,
             auth,
             rest,
             provisioning: provisioning::Settings {
@@ -144,20 +145,29 @@ impl Args {
             "Give a number from 1 to 1000",
             |text| text.parse().ok().filter(|count| (1..=1000).contains(count)),
         );
-        let lease = problems.parse(
-            "WORKER_LEASE",
-            self.worker_lease.as_deref(),
-            "15s",
-            "Give a duration from 1s, such as 15s",
-            |text| settings::duration(text).filter(|lease| lease.as_millis() >= 1000),
-        );
-        let mut duration = |name, value: &Option<String>, default| {
-            problems.duration(name, value.as_deref(), default)
+        let mut within = |name, value: &Option<String>, default, range| {
+            problems.duration_within(name, value.as_deref(), default, range)
         };
-        let retry_budget = duration("WORKER_RETRY_BUDGET", &self.worker_retry_budget, "60s");
-        let drain = duration("WORKER_DRAIN", &self.worker_drain, "30s");
-        let quiet_period = duration("WHMCS_QUIET_PERIOD", &self.whmcs_quiet_period, "180s");
-        let pause_limit = duration("WHMCS_PAUSE_LIMIT", &self.whmcs_pause_limit, "15m");
+        let lease = within("WORKER_LEASE", &self.worker_lease, "15s", ("1s", "10m"));
+        let retry_budget = within(
+            "WORKER_RETRY_BUDGET",
+            &self.worker_retry_budget,
+            "60s",
+            ("0s", "1h"),
+        );
+        let drain = within("WORKER_DRAIN", &self.worker_drain, "30s", ("0s", "1h"));
+        let quiet_period = within(
+            "WHMCS_QUIET_PERIOD",
+            &self.whmcs_quiet_period,
+            "180s",
+            QUIET_PERIOD,
+        );
+        let pause_limit = within(
+            "WHMCS_PAUSE_LIMIT",
+            &self.whmcs_pause_limit,
+            "15m",
+            ("1s", "168h"),
+        );
         let create_clients = problems.flag(
             "WHMCS_CREATE_CLIENTS",
             self.whmcs_create_clients.as_deref(),

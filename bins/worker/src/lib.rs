@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use app::{Program, Salesforce};
-use axum::Router;
 use outbound::Roots;
 use provisioning::{Ports, Worker};
-use runtime::{Failure, Listener, Metrics, OsEntropy, SystemClock};
+use runtime::{Failure, Listeners, Metrics, OsEntropy, Routes, SystemClock};
 use tokio_util::sync::CancellationToken;
 use whmcs::{Api, Whmcs};
 
@@ -51,20 +50,19 @@ pub async fn run_with(
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
-    let listener = Listener::bind(config.http_addr)
-        .await
-        .map_err(Failure::run)?;
+    let listeners = Listeners::open(&config.listener).await?;
     let settings = app::Settings {
         store: config.store,
         alerts: config.alerts,
         origins: config.origins,
     };
-    let program = Program::open("worker", settings, listener, metrics).await?;
+    let program = Program::open("worker", settings, listeners, metrics).await?;
     let salesforce = Salesforce::new(config.auth, config.rest)?;
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let call_timeout = config.whmcs.timeout;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let whmcs = Arc::new(Whmcs::new(api, config.whmcs_options));
+    let reachability = whmcs.reachability();
     let store = Arc::clone(&program.store.ports);
     let ports = Ports {
         queue: store.clone(),
@@ -92,12 +90,13 @@ pub async fn run_with(
     let checks = Arc::new(WorkerChecks {
         store,
         salesforce,
+        whmcs: reachability,
         process: worker.process(),
     });
     let observing = Arc::clone(&checks);
     let conditions = move || observing.conditions();
     let monitoring = program.monitoring_ports()?;
-    let running = program.start(checks, Router::new(), monitoring, conditions, &shutdown);
+    let running = program.start(checks, Routes::default(), monitoring, conditions, &shutdown);
     worker.run(shutdown).await;
     running.stop(Duration::from_secs(2)).await;
     tracing::info!("worker stopped");

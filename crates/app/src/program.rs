@@ -4,12 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use job_store::{Store, StoreConfig};
+use error_chain::chain;
+use job_store::{OpenError, Store, StoreConfig};
 use monitoring::ObservedCondition;
 use outbound::Roots;
-use runtime::{Checks, Failure, Listener, Metrics, OsEntropy, SystemClock};
-use settings::Origins;
+use runtime::{Checks, Failure, Listeners, Metrics, OsEntropy, Routes, SystemClock};
+use settings::{Origins, Problems};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,45 +24,46 @@ pub struct Settings {
     pub origins: Origins,
 }
 
-/// An open store and a bound listener.
+/// An open store and bound listeners.
 pub struct Program {
     role: &'static str,
     settings: Settings,
     /// The store.
     pub store: Store,
-    listener: Listener,
+    listeners: Listeners,
     address: SocketAddr,
     metrics: Metrics,
 }
 
 /// The running probes and alerts of a program.
 pub struct Running {
-    serving: JoinHandle<std::io::Result<()>>,
+    serving: JoinHandle<()>,
     monitoring: JoinHandle<()>,
+    stopped: CancellationToken,
 }
 
 impl Program {
     /// Opens the store, migrating it if needed.
     ///
     /// # Errors
-    /// The store or the listener cannot be used.
+    /// The store cannot be used, or an address is not available.
     pub async fn open(
         role: &'static str,
         settings: Settings,
-        listener: Listener,
+        listeners: Listeners,
         metrics: Metrics,
     ) -> Result<Self, Failure> {
         let store = job_store::open(&settings.store, Arc::new(SystemClock))
             .await
-            .map_err(Failure::run)?;
+            .map_err(not_opened)?;
         let pool = store.clone();
         Ok(Self {
             role,
-            address: listener.address().map_err(Failure::run)?,
+            address: listeners.address().map_err(Failure::run)?,
             metrics: metrics.with_pool(move || pool.connections().into()),
             settings,
             store,
-            listener,
+            listeners,
         })
     }
 
@@ -95,10 +96,11 @@ impl Program {
     }
 
     /// Serves probes, metrics and these routes, and takes part in monitoring, until `shutdown`.
+    /// Probes answer until [`Running::stop`], unless they share a listener with other routes.
     pub fn start(
         self,
         checks: Arc<dyn Checks>,
-        routes: Router,
+        routes: Routes,
         monitoring: monitoring::Ports,
         conditions: impl Fn() -> Vec<ObservedCondition> + Send + Sync + 'static,
         shutdown: &CancellationToken,
@@ -108,13 +110,16 @@ impl Program {
         let origins = &self.settings.origins;
         let report = runtime::process_report(role, origins, &SystemClock, &OsEntropy);
         let settings = self.settings.alerts.settings;
+        let stopped = CancellationToken::new();
         Running {
-            serving: tokio::spawn(self.listener.serve(
+            serving: tokio::spawn(self.listeners.serve(
                 checks,
                 self.metrics,
                 routes,
                 shutdown.clone(),
+                stopped.clone(),
             )),
+            stopped,
             monitoring: tokio::spawn(monitoring::run(
                 monitoring,
                 settings,
@@ -127,21 +132,22 @@ impl Program {
 }
 
 impl Running {
-    /// Returns when the listener fails; never returns while it serves.
-    ///
-    /// # Errors
-    /// The listener failed.
-    pub async fn failed(&mut self) -> Result<(), Failure> {
-        match (&mut self.serving).await {
-            Ok(served) => served.map_err(Failure::run),
-            Err(panicked) => Err(Failure::run(panicked)),
-        }
-    }
-
     /// Waits after shutdown for open responses and for leaving the process registry, at most
     /// `limit`: neither may delay the exit.
     pub async fn stop(self, limit: Duration) {
+        self.stopped.cancel();
         let tasks = async { tokio::join!(self.serving, self.monitoring) };
         let _ = tokio::time::timeout(limit, tasks).await;
     }
+}
+
+/// A path that cannot be opened is a wrong setting; a server that does not answer is not.
+fn not_opened(error: OpenError) -> Failure {
+    let OpenError::Unusable { .. } = error else {
+        return Failure::run(error);
+    };
+    let mut problems = Problems::new();
+    let fix = "Use the path of a SQLite file that this program may create and write";
+    problems.add("DATABASE_URL", chain(&error).to_string(), fix);
+    Failure::Config(problems)
 }

@@ -41,6 +41,12 @@ impl Salesforce {
         })
     }
 
+    /// Why Salesforce does not serve this process, as far as the last login and the last call tell.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.tokens.problem().or_else(|| self.crm.unreachable())
+    }
+
     /// What this process observes of Salesforce: a rejected login, few API calls left.
     #[must_use]
     pub fn conditions(&self) -> Vec<ObservedCondition> {

@@ -10,4 +10,5 @@ pub mod job;
 pub mod key;
 pub mod order;
 pub mod ports;
+pub mod text;
 pub mod time;

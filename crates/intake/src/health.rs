@@ -82,23 +82,29 @@ impl Health {
         view.last_error = Some(text);
     }
 
-    pub(crate) fn message(&self, at: Timestamp) {
+    /// Records a message. Returns whether the stream was not known to be open before.
+    pub(crate) fn message(&self, at: Timestamp) -> bool {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = view.status != Status::Subscribed;
         *view = View {
             status: Status::Subscribed,
             leads: true,
             last_message_at: Some(at),
             last_error: None,
         };
+        opened
     }
 
-    /// Records that the stream has been open for a while without an error.
-    pub(crate) fn stream_stable(&self) {
+    /// Records that the stream has been open for a while without an error. Returns whether it was
+    /// not known to be open before.
+    pub(crate) fn stream_stable(&self) -> bool {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if view.status == Status::Connecting {
+        let opened = view.status == Status::Connecting;
+        if opened {
             view.status = Status::Subscribed;
             view.last_error = None;
         }
+        opened
     }
 
     pub(crate) fn error(&self, status: Status, error: String) {

@@ -216,7 +216,15 @@ impl Intake {
     /// may be silent for minutes.
     async fn mark_stable(&self) {
         self.ports.clock.sleep(STABLE_AFTER).await;
-        self.health.stream_stable();
+        if self.health.stream_stable() {
+            self.log_opened();
+        }
+    }
+
+    /// The service answers a request for events only with its first message: until then, or until
+    /// the stream has lasted a while, nobody knows whether it is open.
+    fn log_opened(&self) {
+        tracing::info!(channel = %self.settings.channel, "stream opened");
     }
 
     async fn open(
@@ -239,7 +247,7 @@ impl Intake {
                     // What was published until now is not in this stream.
                     self.missed.notify_one();
                 }
-                tracing::info!(%channel, epoch = epoch.number(), ?start, "stream opened");
+                tracing::info!(%channel, epoch = epoch.number(), ?start, "stream requested");
                 Ok(stream)
             }
             Err(error) => Err(StreamEnd::Broken {
@@ -279,7 +287,9 @@ impl Intake {
             }
         };
         let now = self.ports.clock.now();
-        self.health.message(now);
+        if self.health.message(now) {
+            self.log_opened();
+        }
         measure::received(&self.settings.channel, &batch, now);
         // Each span lasts until its event is stored.
         let _received: Vec<_> = batch.events.iter().map(|one| self.span(one)).collect();

@@ -12,12 +12,47 @@ pub enum OpenError {
         /// The version found.
         found: String,
     },
-    /// The file cannot be opened or migrated.
+    /// The file cannot be created or opened: wrong path, rights, or not a database.
+    #[error("`{path}` cannot be opened as a job store")]
+    Unusable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: Box<OpenError>,
+    },
+    /// The store cannot be reached, or the file not be used.
     #[error("the job store cannot be opened")]
     Failed(#[source] sqlx::Error),
     /// The schema cannot be migrated.
     #[error("the job store cannot be migrated")]
     Migration(#[from] sqlx::migrate::MigrateError),
+}
+
+impl OpenError {
+    /// Names the file if it is what cannot be used, and not, for example, locked at the moment.
+    pub(crate) fn of_file(self, path: &std::path::Path) -> Self {
+        let (Self::Failed(cause) | Self::Migration(sqlx::migrate::MigrateError::Execute(cause))) =
+            &self
+        else {
+            return self;
+        };
+        // READONLY, CANTOPEN and NOTADB, whatever their extended code says besides.
+        let unusable = match cause {
+            sqlx::Error::Io(_) => true,
+            sqlx::Error::Database(error) => error
+                .code()
+                .and_then(|code| code.parse::<u32>().ok())
+                .is_some_and(|code| matches!(code & 0xff, 8 | 14 | 26)),
+            _ => false,
+        };
+        match unusable {
+            true => Self::Unusable {
+                path: path.display().to_string(),
+                source: Box::new(self),
+            },
+            false => self,
+        }
+    }
 }
 
 pub(crate) fn unavailable(error: sqlx::Error) -> StoreError {

@@ -70,7 +70,9 @@ impl Store {
 pub async fn open(config: &StoreConfig, clock: Arc<dyn Clock>) -> Result<Store, OpenError> {
     match &config.0 {
         Address::Sqlite(path) => {
-            let store = SqliteStore::open(path, clock).await?;
+            let store = SqliteStore::open(path, clock)
+                .await
+                .map_err(|error| error.of_file(path))?;
             Ok(Store::of(store, SqliteStore::connections))
         }
         Address::Postgres(_) => {

@@ -5,10 +5,12 @@
 
 mod body;
 mod client;
+mod reachability;
 mod roots;
 mod webhook;
 
 pub use body::{BodyError, read_capped};
 pub use client::{ClientOptions, build};
+pub use reachability::Reachability;
 pub use roots::{Roots, RootsError, install_crypto_provider};
 pub use webhook::webhook;

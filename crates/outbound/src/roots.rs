@@ -35,6 +35,14 @@ impl Roots {
         Ok(Self(certificates))
     }
 
+    /// Checks that `extra` can be loaded.
+    ///
+    /// # Errors
+    /// It cannot be read or contains no certificate.
+    pub fn check(extra: &Path) -> Result<(), RootsError> {
+        read_pem(extra).map(|_| ())
+    }
+
     /// The certificates, DER.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(AsRef::as_ref)

@@ -3,6 +3,7 @@
 
 mod clock;
 mod http;
+mod log_writer;
 mod otlp;
 mod process;
 mod program;
@@ -11,7 +12,10 @@ mod telemetry;
 mod time;
 
 pub use clock::{OsEntropy, SystemClock};
-pub use http::{Check, Checks, Listener, ListenerArgs};
+pub use http::{
+    ActorOf, Check, Checks, ConnectionLimits, Listener, ListenerArgs, ListenerConfig, Listeners,
+    RequestId, Routes, raise_nofile,
+};
 pub use process::process_report;
 pub use program::{Failure, exit_code, on_sighup, parse_or_exit, run_until_signalled};
 pub use sf_events::{

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Command, Parser};
+use domain::text::escape_hidden;
 use settings::{EXIT_CONFIG, Problems};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -60,10 +61,10 @@ pub fn exit_code(result: Result<(), Failure>) -> ExitCode {
             ExitCode::from(EXIT_CONFIG)
         }
         Err(Failure::Run(error)) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", escape_hidden(&error.to_string()));
             let mut source = error.source();
             while let Some(cause) = source {
-                eprintln!("  because: {cause}");
+                eprintln!("  because: {}", escape_hidden(&cause.to_string()));
                 source = cause.source();
             }
             ExitCode::FAILURE
@@ -93,7 +94,7 @@ impl Failure {
     }
 }
 
-/// Runs a program until it ends. The first SIGTERM or SIGINT cancels its token, a second signal
+/// Runs a program until it ends, with as many open files as the system permits. The first SIGTERM or SIGINT cancels its token, a second signal
 /// ends the process at once.
 ///
 /// # Errors
@@ -102,6 +103,8 @@ pub fn run_until_signalled<F>(run: impl FnOnce(CancellationToken) -> F) -> Resul
 where
     F: Future<Output = Result<(), Failure>>,
 {
+    warn_of_unknown_variables();
+    crate::raise_nofile();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -137,6 +140,24 @@ where
     // Work that outlasted the drain is left to its lease.
     runtime.shutdown_background();
     result
+}
+
+/// Logs variables that look like settings but are none, in one line and without their values.
+fn warn_of_unknown_variables() {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let unknown: Vec<_> = settings::unknown_variables(names)
+        .into_iter()
+        .map(|(name, nearest)| match nearest {
+            Some(nearest) => format!("{name} (did you mean {nearest}?)"),
+            None => name,
+        })
+        .collect();
+    if !unknown.is_empty() {
+        tracing::warn!(
+            variables = unknown.join(", "),
+            "unknown settings are ignored"
+        );
+    }
 }
 
 /// Calls `handler` at every SIGHUP until the returned guard is dropped. Without a handler the

@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::log_writer::EscapingWriter;
 use crate::otlp::{self, Collector};
 
 /// Settings of logs and traces.
@@ -77,7 +78,7 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(otlp::layer(collector));
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let layer = tracing_subscriber::fmt::layer().with_writer(|| EscapingWriter(std::io::stderr()));
     // An error only means that logging was already started.
     let _ = if json {
         registry

@@ -5,7 +5,10 @@ use std::time::SystemTime;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use outbound::Roots;
 use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
+
+use crate::hosts;
 
 /// Flags and environment variables of the Salesforce login, as given.
 #[derive(Args, Clone, Default)]
@@ -38,6 +41,9 @@ pub struct SalesforceArgs {
     /// File with the RSA private key; read again when it changes
     #[arg(long, env = "SF_PRIVATE_KEY_FILE", value_name = "FILE")]
     pub sf_private_key_file: Option<String>,
+    /// Further hosts that the token endpoint may name, comma-separated [default: none]
+    #[arg(long, env = "SF_ALLOWED_HOSTS", value_name = "HOSTS")]
+    pub sf_allowed_hosts: Option<String>,
     /// REST version [default: 66.0]
     #[arg(long, env = "SF_API_VERSION", value_name = "VERSION")]
     pub sf_api_version: Option<String>,
@@ -67,6 +73,8 @@ pub struct Config {
     pub username: String,
     /// The signing key.
     pub key: KeySource,
+    /// Hosts besides Salesforce's and the login's that an answer may name.
+    pub allowed_hosts: Vec<String>,
     /// REST version, such as `66.0`.
     pub api_version: String,
 }
@@ -96,6 +104,14 @@ impl SalesforceArgs {
             "Use a version such as 66.0",
             api_version,
         );
+        let allowed_hosts = problems.parse(
+            "SF_ALLOWED_HOSTS",
+            self.sf_allowed_hosts.as_deref(),
+            "",
+            "Use host names such as salesforce.example.com, separated by commas",
+            hosts::parse,
+        );
+        let ca_file = problems.take(self.ca_file());
         let login = login?;
         Some(Config {
             audience: present(self.sf_audience.as_deref()).map_or_else(
@@ -103,12 +119,25 @@ impl SalesforceArgs {
                 |text| text.trim_end_matches('/').to_owned(),
             ),
             login,
-            ca_file: present(self.sf_ca_file.as_deref()).map(PathBuf::from),
+            ca_file: ca_file?,
+            allowed_hosts: allowed_hosts?,
             client_id: client_id?,
             username: username?,
             key: key?,
             api_version: api_version?,
         })
+    }
+
+    fn ca_file(&self) -> Result<Option<PathBuf>, Problem> {
+        let path = present(self.sf_ca_file.as_deref()).map(PathBuf::from);
+        path.as_deref()
+            .map_or(Ok(()), Roots::check)
+            .map_err(|error| Problem {
+                name: "SF_CA_FILE",
+                what: error.to_string(),
+                fix: "Use a readable file with PEM certificates".to_owned(),
+            })?;
+        Ok(path)
     }
 
     fn key(&self, problems: &mut Problems) -> Option<KeySource> {
@@ -249,6 +278,16 @@ pub(crate) mod tests {
         ] {
             assert!(text.contains(name), "{name}: {text}");
         }
+    }
+
+    #[test]
+    fn unreadable_certificate_file_is_named() {
+        let text = problems_of(&SalesforceArgs {
+            sf_ca_file: Some("/nowhere/ca.pem".to_owned()),
+            ..args(PKCS8)
+        });
+        assert!(text.starts_with("SF_CA_FILE: "), "{text}");
+        assert!(text.contains("/nowhere/ca.pem"), "{text}");
     }
 
     #[test]

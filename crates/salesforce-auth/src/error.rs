@@ -90,6 +90,9 @@ pub(crate) fn hint(error: &str, description: &str) -> &'static str {
         "instance_url" => {
             "Salesforce named an instance that is not https; SF_LOGIN_URL is probably not Salesforce"
         }
+        "foreign_host" => {
+            "check SF_LOGIN_URL; if that host is yours, such as a proxy's, add it to SF_ALLOWED_HOSTS"
+        }
         "private_key" => "fix SF_PRIVATE_KEY or the file of SF_PRIVATE_KEY_FILE",
         _ if has("hasn't approved") || has("not approved") => {
             "pre-authorise the user of SF_USERNAME for the app, and check that SF_LOGIN_URL is this user's org"

@@ -6,6 +6,7 @@
 
 mod config;
 mod error;
+mod hosts;
 mod login;
 mod manager;
 

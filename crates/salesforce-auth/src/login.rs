@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use settings::{Endpoint, Secret};
 use url::Url;
 
-use crate::Config;
+use crate::{Config, hosts};
 
 const BODY_CAP: usize = 64 * 1024;
 /// The usual lifetime; Salesforce tolerates about as much clock skew in addition.
@@ -150,6 +150,14 @@ pub(crate) async fn login(
     })?;
     let instance_url = Endpoint::parse("instance_url", &answer.instance_url)
         .map_err(|problem| refused("instance_url", problem.what))?;
+    let identity_url = answer.id.as_deref().and_then(|id| Url::parse(id).ok());
+    for named in std::iter::once(instance_url.url()).chain(&identity_url) {
+        if !hosts::is_allowed(named, config.login.url(), &config.allowed_hosts) {
+            let host = short(named.host_str().unwrap_or_default());
+            let what = format!("the answer names `{host}`, which is not a host of Salesforce");
+            return Err(refused("foreign_host", what));
+        }
+    }
     let (org_id, user_id) = match answer.id.as_deref().and_then(identity) {
         Some(pair) => pair,
         None => user_info(http, &instance_url, &answer.access_token).await?,
@@ -206,7 +214,7 @@ fn server_time(headers: &reqwest::header::HeaderMap) -> Option<i64> {
     i64::try_from(since.as_secs()).ok()
 }
 
-/// Organisation and user: the last two path segments of the identity URL, whatever its host.
+/// Organisation and user: the last two path segments of the identity URL.
 fn identity(id: &str) -> Option<(String, String)> {
     let url = Url::parse(id).ok()?;
     let parts: Vec<&str> = url

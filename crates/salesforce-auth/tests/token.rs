@@ -316,3 +316,55 @@ async fn changed_key_or_reset_ends_session_backoff() {
     manager.reset();
     assert!(manager.token().await.is_ok());
 }
+
+fn granted_with(instance: &'static str, identity: &'static str) -> Script {
+    Box::new(move |url| {
+        let instance = if instance.is_empty() { url } else { instance };
+        axum::Json(json!({
+            "access_token": "00D000000000001!secret",
+            "instance_url": instance,
+            "id": format!("{identity}/id/00D000000000001EAA/005000000000001AAA"),
+        }))
+        .into_response()
+    })
+}
+
+#[tokio::test]
+async fn session_for_a_foreign_host_is_refused() {
+    let key = Key::new();
+    for (instance, identity, foreign) in [
+        (
+            "https://evil.example",
+            "https://login.salesforce.com",
+            "evil.example",
+        ),
+        (
+            "https://salesforce.com.evil.example",
+            "https://login.salesforce.com",
+            "evil.example",
+        ),
+        (
+            "https://notsalesforce.com",
+            "https://login.salesforce.com",
+            "notsalesforce.com",
+        ),
+        ("", "https://evil.example", "evil.example"),
+    ] {
+        let endpoint = Endpoint::start(vec![granted_with(instance, identity)]).await;
+        let refused = endpoint.manager(&key.path()).token().await;
+        let Err(AuthError::Refused {
+            hint, description, ..
+        }) = refused
+        else {
+            panic!("{instance} and {identity} are accepted");
+        };
+        assert!(description.contains(foreign), "{description}");
+        assert!(hint.contains("SF_ALLOWED_HOSTS"), "{hint}");
+    }
+    let endpoint = Endpoint::start(vec![granted_with(
+        "https://acme--dev.sandbox.my.salesforce.com",
+        "https://test.salesforce.com",
+    )])
+    .await;
+    assert!(endpoint.manager(&key.path()).token().await.is_ok());
+}

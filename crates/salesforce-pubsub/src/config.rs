@@ -50,21 +50,27 @@ impl PubSubArgs {
             .filter(|text| !text.trim().is_empty())
             .unwrap_or("https://api.pubsub.salesforce.com:7443");
         let endpoint = problems.take(Endpoint::parse("SF_PUBSUB_ENDPOINT", text));
-        let mut positive = |name, value: &Option<String>, default| {
-            let duration = problems.duration(name, value.as_deref(), default)?;
-            if duration.is_zero() {
-                problems.add(name, "it is zero", "Use a duration above zero");
-                return None;
-            }
-            Some(duration)
+        let mut within = |name, value: &Option<String>, default, range| {
+            problems.duration_within(name, value.as_deref(), default, range)
         };
-        let ping_every = positive("SF_PUBSUB_PING_EVERY", &self.sf_pubsub_ping_every, "30s");
-        let ping_timeout = positive(
+        let ping_every = within(
+            "SF_PUBSUB_PING_EVERY",
+            &self.sf_pubsub_ping_every,
+            "30s",
+            ("100ms", "10m"),
+        );
+        let ping_timeout = within(
             "SF_PUBSUB_PING_TIMEOUT",
             &self.sf_pubsub_ping_timeout,
             "15s",
+            ("100ms", "10m"),
         );
-        let watchdog = positive("SF_PUBSUB_WATCHDOG", &self.sf_pubsub_watchdog, "285s");
+        let watchdog = within(
+            "SF_PUBSUB_WATCHDOG",
+            &self.sf_pubsub_watchdog,
+            "285s",
+            ("100ms", "1h"),
+        );
         let window = problems.parse(
             "SF_PUBSUB_NUM_REQUESTED",
             self.sf_pubsub_num_requested.as_deref(),

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outbound::{BodyError, ClientOptions, Roots};
+use error_chain::chain;
+use outbound::{BodyError, ClientOptions, Reachability, Roots};
 use rand::Rng;
 use reqwest::Method;
 use reqwest::header::{DATE, IF_UNMODIFIED_SINCE, LAST_MODIFIED};
@@ -89,6 +90,7 @@ pub(crate) struct Client {
     lock_backoff: Duration,
     pub(crate) allowance: Allowance,
     pub(crate) time: CrmTime,
+    pub(crate) reachability: Reachability,
 }
 
 impl Client {
@@ -113,6 +115,7 @@ impl Client {
             lock_backoff: config.lock_backoff,
             allowance: Allowance::default(),
             time: CrmTime::default(),
+            reachability: Reachability::default(),
         })
     }
 
@@ -202,8 +205,19 @@ impl Client {
         if let Some(body) = &call.body {
             request = request.json(body);
         }
-        let response = request.send().await.map_err(transport_error)?;
+        let response = request
+            .send()
+            .await
+            .inspect_err(|error| {
+                // The URL is left out: it is long, and its query says nothing about the failure.
+                let causes =
+                    std::error::Error::source(error).map(|source| chain(source).to_string());
+                self.reachability
+                    .failed(causes.unwrap_or_else(|| "no answer".to_owned()));
+            })
+            .map_err(transport_error)?;
         let status = response.status();
+        self.reachability.answered(status.as_u16());
         self.allowance.note(response.headers());
         self.time.note(response.headers());
         let header = |name| {

@@ -60,6 +60,12 @@ impl RestOrders {
         ))
     }
 
+    /// Why Salesforce did not answer the last call of this process; `None` if it did.
+    #[must_use]
+    pub fn unreachable(&self) -> Option<String> {
+        self.client.reachability.problem()
+    }
+
     /// Builds the adapter without connecting.
     ///
     /// # Errors

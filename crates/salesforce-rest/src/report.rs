@@ -4,6 +4,7 @@ use domain::failure::Code;
 use domain::id::OrderId;
 use domain::order::{ItemReport, Outcome, Report};
 use domain::ports::{CallError, ReportAnswer};
+use domain::text::escape_hidden;
 use error_chain::chain;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -136,7 +137,7 @@ impl RestOrders {
                 );
                 set(
                     &order.error_message,
-                    cut(&report.message, &order.error_message, 4096),
+                    cut(&escape_hidden(&report.message), &order.error_message, 4096),
                 );
                 if let Some(whmcs) = whmcs {
                     set(

@@ -10,10 +10,12 @@ mod fuzz;
 mod origin;
 mod problem;
 mod secret;
+mod unknown;
 mod value;
 
 pub use file::ConfigFile;
 pub use origin::{EffectiveSetting, Origins, SETTINGS};
 pub use problem::{EXIT_CONFIG, Problem, Problems};
 pub use secret::{Secret, SecretArgs};
+pub use unknown::unknown_variables;
 pub use value::{Endpoint, duration, is_loopback};

@@ -93,6 +93,23 @@ impl Problems {
         )
     }
 
+    /// Parses a duration within a range, both ends included.
+    pub fn duration_within(
+        &mut self,
+        name: &'static str,
+        value: Option<&str>,
+        default: &str,
+        range: (&str, &str),
+    ) -> Option<std::time::Duration> {
+        let (least, most) = range;
+        let fix = format!("Use a duration from {least} to {most}, such as {default}");
+        self.parse(name, value, default, &fix, |text| {
+            let duration = crate::duration(text)?;
+            let within = crate::duration(least)? <= duration && duration <= crate::duration(most)?;
+            within.then_some(duration)
+        })
+    }
+
     /// Parses `true` or `false`.
     pub fn flag(&mut self, name: &'static str, value: Option<&str>, default: &str) -> Option<bool> {
         self.parse(name, value, default, "Use true or false", |text| match text
@@ -139,5 +156,31 @@ impl fmt::Display for Problems {
             write!(f, "{problem}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn duration_outside_its_range_is_refused_with_the_range() {
+        for (text, accepted) in [
+            ("1s", true),
+            ("5m", true),
+            ("", true),
+            ("0", false),
+            ("999ms", false),
+            ("1h", false),
+            ("5", false),
+        ] {
+            let mut problems = Problems::new();
+            let range = ("1s", "5m");
+            let parsed = problems.duration_within("A_LEASE", Some(text), "10s", range);
+            assert_eq!(parsed.is_some(), accepted, "{text}");
+            let shown = problems.to_string();
+            let names_range = shown.contains("A_LEASE") && shown.contains("from 1s to 5m");
+            assert_eq!(names_range, !accepted, "{shown}");
+        }
     }
 }

@@ -104,6 +104,12 @@ impl Endpoint {
         self.0.as_str().trim_end_matches('/')
     }
 
+    /// The URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
     /// Scheme, host and port, without a trailing slash.
     #[must_use]
     pub fn origin(&self) -> String {

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use domain::ports::CallError;
+use error_chain::chain;
 use metrics::{counter, histogram};
-use outbound::{ClientOptions, Roots, read_capped};
+use outbound::{ClientOptions, Reachability, Roots, read_capped};
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Kind, classify_answer, unknown};
@@ -20,6 +21,7 @@ pub struct Api {
     http: reqwest::Client,
     url: String,
     pub(crate) config: Config,
+    pub(crate) reachability: Reachability,
 }
 
 /// Every action in use.
@@ -72,6 +74,7 @@ impl Api {
             http: outbound::build(&options, roots)?,
             url,
             config,
+            reachability: Reachability::default(),
         })
     }
 
@@ -122,8 +125,10 @@ impl Api {
             .body(form.encode(&fixed))
             .send()
             .await
-            .map_err(transport_error)?;
+            .map_err(transport_error)
+            .inspect_err(|error| self.reachability.failed(chain(error).to_string()))?;
         let status = response.status().as_u16();
+        self.reachability.answered(status);
         let header = |name: &str| {
             response
                 .headers()

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use settings::{Endpoint, Problems, Secret, SecretArgs};
+use outbound::Roots;
+use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
 
 /// The settings as given.
 #[derive(Args, Clone, Default)]
@@ -144,14 +145,16 @@ impl WhmcsArgs {
         );
         let invoice = problems.flag("WHMCS_INVOICE", self.whmcs_invoice.as_deref(), "true");
         let emails = problems.flag("WHMCS_EMAILS", self.whmcs_emails.as_deref(), "true");
-        let timeout = problems.duration("WHMCS_TIMEOUT", self.whmcs_timeout.as_deref(), "90s");
+        let timeout = problems.duration_within(
+            "WHMCS_TIMEOUT",
+            self.whmcs_timeout.as_deref(),
+            "90s",
+            ("1s", "10m"),
+        );
+        let ca_file = problems.take(self.ca_file());
         Some(Config {
             url: url?,
-            ca_file: self
-                .whmcs_ca_file
-                .as_deref()
-                .filter(|path| !path.is_empty())
-                .map(PathBuf::from),
+            ca_file: ca_file?,
             identifier: identifier?,
             secret: secret?,
             access_key: access_key?,
@@ -161,5 +164,51 @@ impl WhmcsArgs {
             emails: emails?,
             timeout: timeout?,
         })
+    }
+
+    fn ca_file(&self) -> Result<Option<PathBuf>, Problem> {
+        let given = self.whmcs_ca_file.as_deref().map(str::trim);
+        let path = given.filter(|path| !path.is_empty()).map(PathBuf::from);
+        path.as_deref()
+            .map_or(Ok(()), Roots::check)
+            .map_err(|error| Problem {
+                name: "WHMCS_CA_FILE",
+                what: error.to_string(),
+                fix: "Use a readable file with PEM certificates".to_owned(),
+            })?;
+        Ok(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems_of(change: impl FnOnce(&mut WhmcsArgs)) -> String {
+        let given = |text: &str| Some(text.to_owned());
+        let mut args = WhmcsArgs {
+            whmcs_url: given("https://billing.example.com"),
+            whmcs_identifier: given("id"),
+            whmcs_secret: given("hunter2"),
+            whmcs_payment_method: given("banktransfer"),
+            ..WhmcsArgs::default()
+        };
+        change(&mut args);
+        let mut problems = Problems::new();
+        let config = args.check(&mut problems);
+        assert_eq!(config.is_some(), problems.is_empty());
+        problems.to_string()
+    }
+
+    #[test]
+    fn unusable_values_are_named() {
+        assert_eq!(problems_of(|_| {}), "");
+        let text = problems_of(|args| args.whmcs_ca_file = Some("/nowhere/ca.pem".to_owned()));
+        assert!(text.starts_with("WHMCS_CA_FILE: "), "{text}");
+        for timeout in ["0", "1h"] {
+            let text = problems_of(|args| args.whmcs_timeout = Some(timeout.to_owned()));
+            assert!(text.starts_with("WHMCS_TIMEOUT: "), "{text}");
+            assert!(text.contains("from 1s to 10m"), "{text}");
+        }
     }
 }

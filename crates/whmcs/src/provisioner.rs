@@ -30,6 +30,12 @@ impl Whmcs {
         Self { api, options }
     }
 
+    /// Whether WHMCS answered the last call.
+    #[must_use]
+    pub fn reachability(&self) -> outbound::Reachability {
+        self.api.reachability.clone()
+    }
+
     pub(crate) fn client_form(&self, client: &NewClient, password: &str) -> Form {
         let contact = &client.contact;
         Form::new()

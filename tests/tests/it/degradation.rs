@@ -111,7 +111,10 @@ async fn open_circuit_is_probed_and_closes_by_itself() {
     let subscriber = env.subscribe();
     let orders = env.approve(20);
     until_logged(&log, "calls suspended").await;
-    until_ready(&log, "worker", false).await;
+    until_page(&log, "worker", "/readyz", |status, text| {
+        status == 200 && text.contains("degraded")
+    })
+    .await;
     let deferred = async || env.facts_named("held").await == 20;
     env.until(deferred).await;
     // Each running order may have called once; after that only the probe calls.

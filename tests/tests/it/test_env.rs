@@ -228,7 +228,7 @@ impl TestEnv {
             .check()
             .unwrap();
         config.alerts.settings.schedule = INTERVALS;
-        let listener = runtime::Listener::bind(config.http_addr).await.unwrap();
+        let listener = runtime::Listener::bind(config.listener.http).await.unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let running = start(|shutdown| async move {
             portal::serve(config, listener, Metrics::install(), shutdown).await

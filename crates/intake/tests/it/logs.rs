@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use domain::ports::StreamError;
 use testkit::source::poison;
 use tracing::instrument::WithSubscriber;
 
@@ -61,4 +62,20 @@ async fn dead_letter_is_one_warning_with_event_and_reason() {
         lines[0].contains("WARN") && lines[0].contains("malformed"),
         "{lines:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_is_logged_as_opened_once_messages_arrive() {
+    let env = TestEnv::new();
+    let broken = || StreamError::Disconnected {
+        detail: "no connection".to_owned(),
+        source: None,
+    };
+    env.source.script([Err(broken()), Err(broken())]);
+    let silent = lines(&env, "stream opened").await;
+    assert!(silent.is_empty(), "{silent:?}");
+    let env = TestEnv::new();
+    env.source.script([Ok(poison(1)), Ok(poison(2))]);
+    let opened = lines(&env, "stream opened").await;
+    assert_eq!(opened.len(), 1, "{opened:?}");
 }

@@ -50,7 +50,7 @@ impl SqliteStore {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5))
             .disable_statement_logging();
-        migrate(options.clone(), lock_file(path)).await?;
+        migrate(options.clone(), path).await?;
         let mut connection = options.connect().await.map_err(OpenError::Failed)?;
         assert_version(&mut connection).await?;
         let readers = SqlitePoolOptions::new()
@@ -77,12 +77,21 @@ impl SqliteStore {
 ///
 /// Under a lock of the whole file: programs that start together on a new file would
 /// otherwise both migrate it.
-async fn migrate(options: SqliteConnectOptions, lock: PathBuf) -> Result<(), OpenError> {
+async fn migrate(options: SqliteConnectOptions, path: &Path) -> Result<(), OpenError> {
     let runtime = tokio::runtime::Handle::current();
+    let (path, lock) = (path.to_owned(), lock_file(path));
     let migration = tokio::task::spawn_blocking(move || {
         let io = |error| OpenError::Failed(sqlx::Error::Io(error));
-        let lock = std::fs::File::create(lock).map_err(io)?;
+        let lock = private().create(true).open(lock).map_err(io)?;
         lock.lock().map_err(io)?;
+        // Only a new file, and before SQLite knows it: closing a file drops this process's locks
+        // on it, those of other connections included.
+        match private().create_new(true).open(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(io(error));
+            }
+            _ => {}
+        }
         // Released when the file is closed, by a crash too.
         runtime.block_on(async {
             let mut connection = options.connect().await.map_err(OpenError::Failed)?;
@@ -93,6 +102,16 @@ async fn migrate(options: SqliteConnectOptions, lock: PathBuf) -> Result<(), Ope
     migration
         .await
         .map_err(|error| OpenError::Failed(sqlx::Error::Io(error.into())))?
+}
+
+/// How files are created: with mode 0600. SQLite gives its WAL and shared memory the mode of the
+/// database; the mode of an existing file is its owner's choice.
+fn private() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 fn lock_file(database: &Path) -> PathBuf {

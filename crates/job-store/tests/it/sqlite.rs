@@ -7,7 +7,7 @@ use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
 use domain::ports::{EventIntake, JobQueue, JobQueueExt};
-use job_store::SqliteStore;
+use job_store::{OpenError, SqliteStore, StoreConfig};
 use operations::{
     AdminCommand, AdminCommands, JobStage, OrderQuery, OrderViews, Pausable, Statistics,
 };
@@ -219,5 +219,47 @@ async fn frequent_counts_scan_no_finished_job() {
         "fact_marker_lost",
     ] {
         assert!(plan.contains(index), "{plan}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_files_are_readable_by_their_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let Opened { store, folder, .. } = open().await;
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder.path().join("new")).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
+        let name = entry.file_name().into_string().unwrap();
+        assert_eq!(mode, 0o600, "{name} has mode {mode:o}");
+        names.push(name);
+    }
+    for name in ["jobs.db", "jobs.db-wal", "jobs.db-shm"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    drop(store);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn path_that_cannot_be_opened_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(
+        &file,
+        "this is not a database, it is a text of some length\n".repeat(20),
+    )
+    .unwrap();
+    for path in [file.join("below-a-file.db"), file, folder.path().to_owned()] {
+        let config = StoreConfig::parse(&format!("sqlite:{}", path.display())).unwrap();
+        let opened = job_store::open(&config, Arc::new(FakeClock::default())).await;
+        let error = opened.err().unwrap();
+        assert!(
+            matches!(error, OpenError::Unusable { .. }),
+            "{path:?}: {error:?}"
+        );
+        assert!(
+            error.to_string().contains(&*path.to_string_lossy()),
+            "{error}"
+        );
     }
 }

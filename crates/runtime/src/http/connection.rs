@@ -1,0 +1,81 @@
+//! One connection.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::body::{AnswerBody, RequestBody};
+use super::connections::{Activity, ConnectionGuard, Phase};
+use super::stream::TimedStream;
+
+/// How long a connection may be idle. More than the 60 s after which common reverse proxies close
+/// theirs, so that no request meets a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(75);
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 32 * 1024;
+
+/// Serves a connection until it ends, is evicted, or `shutdown` and the answer under way is sent.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    guard: ConnectionGuard,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let activity = &guard.activity;
+    let service = service_fn(|request: Request<Incoming>| {
+        answer(router.clone(), request, peer, Arc::clone(activity))
+    });
+    let stream = TimedStream::new(stream, Arc::clone(activity));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => {
+            if let Err(error) = ended {
+                tracing::debug!(%peer, error = %error_chain::chain(&error), "connection failed");
+            }
+        }
+        () = activity.evicted() => {
+            tracing::debug!(%peer, "connection closed to make room");
+        }
+        () = shutdown.cancelled() => {
+            if activity.turn().phase == Phase::Head {
+                return;
+            }
+            connection.as_mut().graceful_shutdown();
+            // How it ends is of no interest any more.
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn answer(
+    router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    activity: Arc<Activity>,
+) -> Result<Response<Body>, Infallible> {
+    let mut request =
+        request.map(|body| Body::new(RequestBody::new(Body::new(body), Arc::clone(&activity))));
+    request.extensions_mut().insert(ConnectInfo(peer));
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body| Body::new(AnswerBody::new(body, activity))))
+}

@@ -1,0 +1,101 @@
+//! A listener in this process, and a raw client.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use runtime::{ConnectionLimits, Listener};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+/// Longer than every timeout of the listener. The clock is paused, so nobody waits for it.
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
+
+/// Serves the routes until the test ends.
+pub(crate) async fn serve(routes: Router) -> SocketAddr {
+    serve_with(routes, ConnectionLimits::default()).await
+}
+
+/// Serves the routes with these limits until the test ends.
+pub(crate) async fn serve_with(routes: Router, limits: ConnectionLimits) -> SocketAddr {
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let listener = listener.with_limits(limits);
+    let address = listener.address().unwrap();
+    tokio::spawn(listener.serve(routes, None, CancellationToken::new()));
+    address
+}
+
+/// Connects and sends these bytes.
+pub(crate) async fn send(address: SocketAddr, bytes: impl AsRef<[u8]>) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes.as_ref()).await.unwrap();
+    stream
+}
+
+/// Everything until the server closes the connection; `None` when it stays open for [`LONG`].
+pub(crate) async fn read_to_close(stream: &mut TcpStream) -> Option<String> {
+    let mut read = Vec::new();
+    // A reset is an end as well.
+    let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut read))
+        .await
+        .ok()?;
+    Some(String::from_utf8_lossy(&read).into_owned())
+}
+
+/// Reads until this text has arrived; `None` when it does not within [`LONG`].
+pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> Option<String> {
+    let mut read = Vec::new();
+    let found = async {
+        loop {
+            let mut chunk = [0; 1024];
+            let count = stream.read(&mut chunk).await.ok().filter(|n| *n > 0)?;
+            read.extend_from_slice(&chunk[..count]);
+            let so_far = String::from_utf8_lossy(&read);
+            if so_far.contains(text) {
+                return Some(so_far.into_owned());
+            }
+        }
+    };
+    tokio::time::timeout(LONG, found).await.ok().flatten()
+}
+
+/// What this test's thread logs at `info` and above.
+pub(crate) struct Logs {
+    text: Arc<Mutex<Vec<u8>>>,
+    _subscriber: tracing::subscriber::DefaultGuard,
+}
+
+impl Logs {
+    pub(crate) fn start() -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let writer = Arc::clone(&text);
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || Writer(Arc::clone(&writer)))
+            .finish();
+        Self {
+            text,
+            _subscriber: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
+    }
+}
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
