@@ -62,7 +62,7 @@ pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("PORTAL_ORDER_LIMIT", "20/m", false),
     ("PORTAL_STREAM_LIMIT", "10", false),
     ("PORTAL_CORS_ORIGINS", "", false),
-    ("PORTAL_COOKIE_SECURE", "true", false),
+    ("PORTAL_COOKIE_SECURE", "", false),
     ("OPS_TOKEN", "", true),
     ("OPS_VIEWER_TOKEN", "", true),
     ("OPS_AUTH_HEADER", "", false),
