@@ -32,6 +32,7 @@ pub struct Program {
     pub store: Store,
     listeners: Listeners,
     address: SocketAddr,
+    probes: SocketAddr,
     metrics: Metrics,
 }
 
@@ -60,6 +61,7 @@ impl Program {
         Ok(Self {
             role,
             address: listeners.address().map_err(Failure::run)?,
+            probes: listeners.probe_address().map_err(Failure::run)?,
             metrics: metrics.with_pool(move || pool.connections().into()),
             settings,
             store,
@@ -105,8 +107,8 @@ impl Program {
         conditions: impl Fn() -> Vec<ObservedCondition> + Send + Sync + 'static,
         shutdown: &CancellationToken,
     ) -> Running {
-        let (role, address) = (self.role, self.address);
-        tracing::info!(role, %address, store = %self.settings.store, "{role} started");
+        let (role, address, probes) = (self.role, self.address, self.probes);
+        tracing::info!(role, %address, %probes, store = %self.settings.store, "{role} started");
         let origins = &self.settings.origins;
         let report = runtime::process_report(role, origins, &SystemClock, &OsEntropy);
         let settings = self.settings.alerts.settings;

@@ -577,3 +577,15 @@ async fn unavailable_org_is_not_sent() {
     let error = org.orders().details(order()).await.unwrap_err();
     assert_eq!(error.class(), "not_sent");
 }
+
+#[tokio::test]
+async fn unavailable_salesforce_is_remembered_until_it_answers() {
+    let away = StatusCode::SERVICE_UNAVAILABLE.into_response();
+    let org = Org::start(vec![away, error(404, "NOT_FOUND", "gone")]).await;
+    let orders = org.orders();
+    assert_eq!(orders.unreachable(), None);
+    assert!(orders.order_guard(order()).await.is_err());
+    assert!(orders.unreachable().unwrap().contains("503"));
+    assert_eq!(orders.order_guard(order()).await.unwrap(), None);
+    assert_eq!(orders.unreachable(), None);
+}

@@ -122,3 +122,17 @@ async fn services_of_one_order_are_read_individually() {
     // One page with the total, then each of the two services.
     assert_eq!(rig.calls("getclientsproducts"), 3);
 }
+
+#[tokio::test]
+async fn unanswered_call_is_remembered_until_one_is_answered() {
+    let rig = Rig::start(true).await;
+    let reachability = rig.whmcs.reachability();
+    assert_eq!(reachability.problem(), None);
+    rig.sim.stop().await;
+    assert!(rig.whmcs.probe().await.is_err());
+    let problem = reachability.problem().unwrap();
+    assert!(problem.contains("refused"), "{problem}");
+    rig.sim.restart().await.unwrap();
+    rig.whmcs.probe().await.unwrap();
+    assert_eq!(reachability.problem(), None);
+}
