@@ -129,7 +129,7 @@ impl SystemArgs {
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
         let quiet = self.whmcs_quiet_period.as_deref();
-        let quiet = problems.duration_within("WHMCS_QUIET_PERIOD", quiet, "180s", ("100ms", "1h"));
+        let quiet = problems.duration_within("WHMCS_QUIET_PERIOD", quiet, "180s", ("10ms", "1h"));
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
         let fields = FieldNames::of(&file, problems);
         let options = Options::of(&file, problems);

@@ -84,7 +84,7 @@ pub struct Config {
 }
 
 /// Without a wait, the search for a lost order could miss one that is still being written.
-const QUIET_PERIOD: (&str, &str) = ("100ms", "1h");
+const QUIET_PERIOD: (&str, &str) = ("10ms", "1h");
 
 impl Args {
     /// Checks everything and starts logging.

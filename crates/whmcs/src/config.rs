@@ -149,7 +149,7 @@ impl WhmcsArgs {
             "WHMCS_TIMEOUT",
             self.whmcs_timeout.as_deref(),
             "90s",
-            ("1s", "10m"),
+            ("10ms", "10m"),
         );
         let ca_file = problems.take(self.ca_file());
         Some(Config {
@@ -208,7 +208,7 @@ mod tests {
         for timeout in ["0", "1h"] {
             let text = problems_of(|args| args.whmcs_timeout = Some(timeout.to_owned()));
             assert!(text.starts_with("WHMCS_TIMEOUT: "), "{text}");
-            assert!(text.contains("from 1s to 10m"), "{text}");
+            assert!(text.contains("from 10ms to 10m"), "{text}");
         }
     }
 }
