@@ -67,7 +67,7 @@ fn split_default(help: &str) -> (&str, Option<&str>) {
 fn page() -> String {
     let usages = usages();
     let mut page = String::from(
-        "# Settings\n\nEvery setting is a flag (`--worker-lease`) and an environment variable (`WORKER_LEASE`). A secret can be in a file named by `…_FILE`; its value is never shown.\nGenerated from the programs' definitions: `UPDATE_DOCS=1 cargo nextest run -p e2e settings` regenerates it.\n\n| setting | default | programs | meaning |\n|---|---|---|---|\n",
+        "# Settings\n\nEvery setting is a flag (`--worker-lease`) and an environment variable (`WORKER_LEASE`). A secret is never a flag: it is an environment variable, or in a file named by `…_FILE`; its value is never shown.\nGenerated from the programs' definitions: `UPDATE_DOCS=1 cargo nextest run -p e2e settings` regenerates it.\n\n| setting | default | programs | meaning |\n|---|---|---|---|\n",
     );
     for (name, default, secret) in settings::SETTINGS {
         let usage = &usages[*name];
