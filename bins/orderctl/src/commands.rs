@@ -34,7 +34,7 @@ pub(crate) async fn perform(
         {
             CommandResult::Done => {}
             CommandResult::NotFound => {
-                return Err(Stop::failed(format!(
+                return Err(Stop::NotFound(format!(
                     "{} does not exist",
                     command.subject()
                 )));

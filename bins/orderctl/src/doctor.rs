@@ -43,7 +43,7 @@ pub(crate) async fn run(asked: Doctor, screen: &mut Screen) -> Result<Exit, Stop
         rows: rows.collect(),
     };
     screen.list(table)?;
-    Ok(if all_ok { Exit::Fine } else { Exit::Difference })
+    Ok(if all_ok { Exit::Fine } else { Exit::Problem })
 }
 
 async fn store(asked: &Doctor) -> Found {

@@ -31,7 +31,7 @@ async fn one(asked: &OneJob, screen: &mut Screen) -> Result<Exit, Stop> {
         None => None,
     };
     let Some(view) = found else {
-        return Err(Stop::failed(format!(
+        return Err(Stop::NotFound(format!(
             "no job `{}` in the store. Run `orderctl jobs list`",
             asked.job
         )));

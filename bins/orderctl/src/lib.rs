@@ -2,7 +2,8 @@
 //! commands.
 //!
 //! Results go to standard output and everything else to standard error. Exit codes: 0; 1 for a
-//! failure or a difference that a check found; 2 for wrong usage; 64 for an invalid setting.
+//! failure or a difference; 2 for wrong usage; 3 when something does not exist; 5 when `doctor`
+//! found something wrong; 64 for an invalid setting.
 
 mod args;
 mod cli;

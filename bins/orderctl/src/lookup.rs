@@ -16,7 +16,7 @@ pub(crate) async fn find(reader: &dyn OrderViews, text: &str) -> Result<OrderRow
     let mut found = reader.orders(&query).await?;
     match (found.pop(), found.is_empty()) {
         (Some(row), true) => Ok(row),
-        (None, _) => Err(Stop::failed(format!(
+        (None, _) => Err(Stop::NotFound(format!(
             "no order `{text}` in the store. Give a Salesforce order id or number, or a WHMCS order id"
         ))),
         (Some(_), false) => Err(Stop::failed(format!(

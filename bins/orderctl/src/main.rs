@@ -1,9 +1,8 @@
 //! The command line's entry point.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use orderctl::{Cli, Exit, Screen, Stop};
+use orderctl::{Cli, Exit, Screen};
 
 fn main() -> ExitCode {
     let cli = match runtime::parse_or_exit::<Cli>() {
@@ -11,12 +10,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     outbound::install_crypto_provider();
-    let mut screen = Screen {
-        out: Box::new(std::io::stdout()),
-        err: Box::new(std::io::stderr()),
-        terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
-        format: cli.output,
-    };
+    let mut screen = Screen::of_process(cli.output);
     let mut ended = Ok(Exit::Fine);
     let ran = runtime::run_until_signalled(async |stop| {
         tokio::select! {
@@ -26,14 +20,8 @@ fn main() -> ExitCode {
         }
         Ok(())
     });
-    match (ran, ended) {
-        (Err(failure), _) => runtime::exit_code(Err(failure)),
-        (_, Ok(Exit::Fine) | Err(Stop::Unread)) => ExitCode::SUCCESS,
-        (_, Ok(Exit::Difference)) => ExitCode::FAILURE,
-        (_, Err(Stop::Failed(failure))) => runtime::exit_code(Err(failure)),
-        (_, Err(Stop::Usage(text))) => {
-            screen.note(&format!("error: {text}"));
-            ExitCode::from(2)
-        }
+    match ran {
+        Ok(()) => screen.exit_code(ended),
+        failed => runtime::exit_code(failed),
     }
 }

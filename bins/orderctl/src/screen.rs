@@ -1,6 +1,7 @@
 //! Output and the result of a command.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 
 use domain::text::escape_hidden;
 use runtime::Failure;
@@ -14,8 +15,10 @@ use crate::args::{Care, Format};
 pub enum Exit {
     /// Success: exit code 0.
     Fine,
-    /// A check found a difference, or a wait timed out: exit code 1.
+    /// A comparison found a difference, or a wait timed out: exit code 1.
     Difference,
+    /// A check found something wrong: exit code 5.
+    Problem,
 }
 
 /// Why a command failed.
@@ -25,6 +28,8 @@ pub enum Stop {
     Failed(Failure),
     /// Wrong usage: exit code 2.
     Usage(String),
+    /// What was asked for does not exist: exit code 3.
+    NotFound(String),
     /// The reader closed the pipe, as `head` does: exit code 0.
     Unread,
 }
@@ -76,6 +81,35 @@ pub(crate) struct Table {
 }
 
 impl Screen {
+    /// The process's standard output and error.
+    #[must_use]
+    pub fn of_process(format: Format) -> Self {
+        Self {
+            out: Box::new(std::io::stdout()),
+            err: Box::new(std::io::stderr()),
+            terminal: std::io::stdin().is_terminal() && std::io::stderr().is_terminal(),
+            format,
+        }
+    }
+
+    /// The exit code of a command; notes what was wrong.
+    pub fn exit_code(&mut self, ended: Result<Exit, Stop>) -> ExitCode {
+        match ended {
+            Ok(Exit::Fine) | Err(Stop::Unread) => ExitCode::SUCCESS,
+            Ok(Exit::Difference) => ExitCode::FAILURE,
+            Ok(Exit::Problem) => ExitCode::from(5),
+            Err(Stop::Failed(failure)) => runtime::exit_code(Err(failure)),
+            Err(Stop::NotFound(text)) => {
+                self.note(&format!("error: {text}"));
+                ExitCode::from(3)
+            }
+            Err(Stop::Usage(text)) => {
+                self.note(&format!("error: {text}"));
+                ExitCode::from(2)
+            }
+        }
+    }
+
     /// Writes a note to standard error; a failure to do so is ignored.
     pub fn note(&mut self, text: &str) {
         let _ = writeln!(self.err, "{}", escape_hidden(text));

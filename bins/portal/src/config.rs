@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use domain::key::Channel;
-use job_store::{StoreArgs, StoreConfig};
 use portal_web::PortalArgs;
 use salesforce_rest::{FieldNames, RestConfig};
 use settings::{ConfigFile, Endpoint, Problems};
@@ -15,18 +13,12 @@ use whmcs::Options;
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "portal", version)]
 pub struct Args {
-    /// Where each setting comes from; first, because the others take their values away.
+    /// What every program has; first, see [`settings::Origins`].
     #[command(flatten)]
-    pub origins: settings::Origins,
-    /// Job store.
-    #[command(flatten)]
-    pub store: StoreArgs,
+    pub program: app::ProgramArgs,
     /// Who is let in.
     #[command(flatten)]
     pub portal: PortalArgs,
-    /// Which event stream.
-    #[command(flatten)]
-    pub events: runtime::SfEventsArgs,
     /// WHMCS, for the console's links only
     #[arg(long, env = "WHMCS_URL")]
     pub whmcs_url: Option<String>,
@@ -36,34 +28,15 @@ pub struct Args {
     /// Salesforce login.
     #[command(flatten)]
     pub salesforce: salesforce_auth::SalesforceArgs,
-    /// Where the portal listens.
-    #[command(flatten)]
-    pub listener: runtime::ListenerArgs,
-    /// Alerts.
-    #[command(flatten)]
-    pub alerts: monitoring::AlertArgs,
-    /// Logs.
-    #[command(flatten)]
-    pub logs: runtime::LogArgs,
 }
 
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the store is.
-    pub store: StoreConfig,
-    /// Which alerts are raised, and where they are posted.
-    pub alerts: monitoring::Config,
-    /// Every setting, as it may be shown.
-    pub origins: settings::Origins,
-    /// Where the portal listens.
-    pub listener: runtime::ListenerConfig,
+    /// What every program has.
+    pub program: app::Settings,
     /// Who is let in.
     pub portal: portal_web::Config,
-    /// Whether events are followed at all.
-    pub events_enabled: bool,
-    /// The channel whose stream is shown.
-    pub channel: Channel,
     /// Login.
     pub auth: salesforce_auth::Config,
     /// REST.
@@ -79,19 +52,15 @@ impl Args {
     /// # Errors
     /// Every problem that was found.
     pub fn check(&self) -> Result<Config, Problems> {
-        let mut problems = Problems::new();
-        runtime::init_logs(&self.logs, &mut problems);
-        let config = self.config(&mut problems);
-        problems.into_result(config)
+        self.program.check("127.0.0.1:8080", |known, problems| {
+            self.config(known, problems)
+        })
     }
 
-    fn config(&self, problems: &mut Problems) -> Option<Config> {
-        let store = self.store.check(problems);
-        let listener = self.listener.check("127.0.0.1:8080", problems);
-        let portal = listener.and_then(|listener| self.portal.check(listener.http, problems));
-        let events_enabled = self.events.enabled(problems);
-        let channel = self.events.channel(problems);
-        let alerts = self.alerts.check(channel.clone(), events_enabled, problems);
+    fn config(&self, known: app::Known, problems: &mut Problems) -> Option<Config> {
+        let portal = known
+            .address
+            .and_then(|address| self.portal.check(address, problems));
         let auth = self.salesforce.check(problems);
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
         let fields = FieldNames::of(&file, problems);
@@ -105,13 +74,8 @@ impl Args {
             ..portal
         });
         Some(Config {
-            store: store?,
-            alerts: alerts?,
-            origins: self.origins.clone(),
-            listener: listener?,
+            program: known.all?,
             portal: portal?,
-            events_enabled: events_enabled?,
-            channel: channel?,
             rest: RestConfig {
                 fields: fields?,
                 timeout: PATIENCE,

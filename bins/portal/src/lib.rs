@@ -2,15 +2,14 @@
 
 mod config;
 mod health;
+mod ports;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use app::{Program, Salesforce};
-use domain::ports::Clock;
-use outbound::ClientOptions;
 use portal_web::Ports;
-use runtime::{Failure, Listener, Listeners, Metrics, OsEntropy, Routes, SystemClock};
+use runtime::{Failure, Listener, Listeners, Metrics, Routes, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -26,46 +25,37 @@ const DRAIN: Duration = Duration::from_secs(10);
 pub fn start(args: &Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
     let config = args.check()?;
-    runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
+    runtime::run_until_signalled(|shutdown| {
+        run_with(config, Metrics::install(), shutdown, |ports| ports)
+    })
 }
 
-/// Runs until `shutdown`; open event streams end with it.
+/// Runs until `shutdown`; open event streams end with it. `around` may wrap the ports, to watch or
+/// disturb every call and commit.
 ///
 /// # Errors
 /// The store, the certificates or the listener's address cannot be used.
-pub async fn run(
-    config: Config,
-    metrics: Metrics,
-    shutdown: CancellationToken,
-) -> Result<(), Failure> {
-    run_with(config, metrics, shutdown, |ports| ports).await
-}
-
-/// As [`run`], over ports that `around` may wrap: to watch or disturb every call and commit.
-///
-/// # Errors
-/// As [`run`].
 pub async fn run_with(
     config: Config,
     metrics: Metrics,
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
-    let listeners = Listeners::open(&config.listener).await?;
+    let listeners = Listeners::open(&config.program.listener).await?;
     serve_with(config, listeners, metrics, shutdown, around).await
 }
 
-/// As [`run`], on a listener that is already bound, for callers that need its port.
+/// As [`run_with`], on a listener that is already bound, for callers that need its port.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run_with`].
 pub async fn serve(
     config: Config,
     listener: Listener,
     metrics: Metrics,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
-    let listeners = Listeners::open_with(listener, &config.listener).await?;
+    let listeners = Listeners::open_with(listener, &config.program.listener).await?;
     serve_with(config, listeners, metrics, shutdown, |ports| ports).await
 }
 
@@ -76,44 +66,20 @@ async fn serve_with(
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
-    let settings = app::Settings {
-        store: config.store,
-        alerts: config.alerts,
-        origins: config.origins,
-    };
-    let program = Program::open("portal", settings, listeners, metrics).await?;
+    let channel = config.program.channel.clone();
+    let enabled = config.program.events_enabled;
+    let program = Program::open_on(listeners, "portal", config.program, metrics).await?;
     let salesforce = Salesforce::new(config.auth, config.rest)?;
     let store = Arc::clone(&program.store.ports);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let options = ClientOptions {
-        connect_timeout: Duration::from_secs(5),
-        timeout: Duration::from_secs(10),
-        pool_idle: Duration::from_secs(20),
-    };
-    let ports = Ports {
-        customers: Arc::clone(&salesforce.crm) as _,
-        allowance: Arc::clone(&salesforce.crm) as _,
-        retries: Arc::clone(&salesforce.crm) as _,
-        orders: store.clone(),
-        events: store.clone(),
-        statistics: store.clone(),
-        commands: store.clone(),
-        sessions: store.clone(),
-        processes: store.clone(),
-        alerts: store.clone(),
-        clock: Arc::clone(&clock),
-        entropy: Arc::new(OsEntropy),
-        channel: config.channel.clone(),
-        http: outbound::build(&options, &salesforce.roots).map_err(Failure::run)?,
-    };
+    let ports = ports::ports(&store, &salesforce, channel.clone())?;
     let health = Arc::new(Health {
         store: store.clone(),
         events: store.clone(),
         processes: store,
         salesforce,
-        channel: config.channel,
-        enabled: config.events_enabled,
-        clock,
+        channel,
+        enabled,
+        clock: Arc::new(SystemClock),
     });
     let routes = Routes {
         main: portal_web::router(around(ports), config.portal, shutdown.clone()),

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use domain::ports::Start;
 use intake::{OnLoss, SweepSettings};
-use job_store::{StoreArgs, StoreConfig};
 use salesforce_rest::{FieldNames, RestConfig};
 use settings::{ConfigFile, Problems};
 
@@ -14,15 +13,9 @@ use settings::{ConfigFile, Problems};
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "subscriber", version)]
 pub struct Args {
-    /// Where each setting comes from; first, because the others take their values away.
+    /// What every program has; first, see [`settings::Origins`].
     #[command(flatten)]
-    pub origins: settings::Origins,
-    /// Job store.
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// Which event stream.
-    #[command(flatten)]
-    pub events: runtime::SfEventsArgs,
+    pub program: app::ProgramArgs,
     /// LATEST or ALL, used while no cursor is stored [default: LATEST]
     #[arg(long, env = "SF_EVENTS_REPLAY")]
     pub sf_events_replay: Option<String>,
@@ -47,28 +40,13 @@ pub struct Args {
     /// Salesforce Pub/Sub API.
     #[command(flatten)]
     pub pubsub: salesforce_pubsub::PubSubArgs,
-    /// Probes and metrics.
-    #[command(flatten)]
-    pub listener: runtime::ListenerArgs,
-    /// Alerts.
-    #[command(flatten)]
-    pub alerts: monitoring::AlertArgs,
-    /// Logs.
-    #[command(flatten)]
-    pub logs: runtime::LogArgs,
 }
 
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the store is.
-    pub store: StoreConfig,
-    /// Which alerts are raised, and where they are posted.
-    pub alerts: monitoring::Config,
-    /// Every setting, as it may be shown.
-    pub origins: settings::Origins,
-    /// Where probes and metrics are.
-    pub listener: runtime::ListenerConfig,
+    /// What every program has.
+    pub program: app::Settings,
     /// How to follow the channel.
     pub intake: intake::Settings,
     /// How to reach Salesforce; `None` while events are disabled.
@@ -94,20 +72,14 @@ impl Args {
     /// # Errors
     /// Every problem that was found.
     pub fn check(&self) -> Result<Config, Problems> {
-        let mut problems = Problems::new();
-        runtime::init_logs(&self.logs, &mut problems);
-        let config = self.config(&mut problems);
-        problems.into_result(config)
+        self.program.check("127.0.0.1:9101", |known, problems| {
+            self.config(known, problems)
+        })
     }
 
-    fn config(&self, problems: &mut Problems) -> Option<Config> {
-        let store = self.store.check(problems);
-        let listener = self.listener.check("127.0.0.1:9101", problems);
-        let enabled = self.events.enabled(problems);
+    fn config(&self, known: app::Known, problems: &mut Problems) -> Option<Config> {
         let intake = self.intake(problems);
-        let channel = intake.as_ref().map(|intake| intake.channel.clone());
-        let alerts = self.alerts.check(channel, enabled, problems);
-        let salesforce = if enabled? {
+        let salesforce = if known.events_enabled? {
             let auth = self.salesforce.check(problems);
             let pubsub = self.pubsub.check(problems);
             let sweep = self.sweep(problems);
@@ -127,10 +99,7 @@ impl Args {
             None
         };
         Some(Config {
-            store: store?,
-            alerts: alerts?,
-            origins: self.origins.clone(),
-            listener: listener?,
+            program: known.all?,
             intake: intake?,
             salesforce,
         })
@@ -160,7 +129,8 @@ impl Args {
     }
 
     fn intake(&self, problems: &mut Problems) -> Option<intake::Settings> {
-        let channel = self.events.channel(problems);
+        // A problem of the channel is recorded with the settings of every program.
+        let channel = self.program.events.channel(&mut Problems::new());
         let start = problems.parse(
             "SF_EVENTS_REPLAY",
             self.sf_events_replay.as_deref(),

@@ -4,18 +4,20 @@ mod config;
 mod follow;
 mod gauges;
 mod health;
+mod wrap;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use app::Program;
 use domain::ports::Clock;
-use runtime::{Failure, Listeners, Metrics, Routes, SystemClock};
+use runtime::{Failure, Metrics, Routes, SystemClock};
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
 use follow::Follower;
 use health::HealthPage;
+pub use wrap::WrapPorts;
 
 /// Checks the settings and runs until a signal.
 ///
@@ -25,23 +27,6 @@ pub fn start(args: &Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
     let config = args.check()?;
     runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
-}
-
-/// Wrappers of the ports, to observe or disturb calls and commits.
-pub struct WrapPorts {
-    /// Wraps the ports of intake.
-    pub intake: Box<dyn FnOnce(intake::Ports) -> intake::Ports + Send>,
-    /// Wraps the ports of alerting.
-    pub monitoring: Box<dyn FnOnce(monitoring::Ports) -> monitoring::Ports + Send>,
-}
-
-impl Default for WrapPorts {
-    fn default() -> Self {
-        Self {
-            intake: Box::new(|ports| ports),
-            monitoring: Box::new(|ports| ports),
-        }
-    }
 }
 
 /// Runs until `shutdown`.
@@ -66,13 +51,7 @@ pub async fn run_with(
     shutdown: CancellationToken,
     wrap: WrapPorts,
 ) -> Result<(), Failure> {
-    let listeners = Listeners::open(&config.listener).await?;
-    let settings = app::Settings {
-        store: config.store,
-        alerts: config.alerts,
-        origins: config.origins,
-    };
-    let program = Program::open("subscriber", settings, listeners, metrics).await?;
+    let program = Program::open("subscriber", config.program, metrics).await?;
     let store = Arc::clone(&program.store.ports);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let channel = config.intake.channel.clone();

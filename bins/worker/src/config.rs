@@ -1,6 +1,5 @@
 //! Settings of the worker.
 
-use job_store::{StoreArgs, StoreConfig};
 use salesforce_rest::{FieldNames, RestConfig};
 use settings::{ConfigFile, Problems};
 
@@ -10,12 +9,9 @@ use settings::{ConfigFile, Problems};
 #[derive(clap::Parser, Clone, Debug)]
 #[command(name = "worker", version)]
 pub struct Args {
-    /// Where each setting comes from; first, because the others take their values away.
+    /// What every program has; first, see [`settings::Origins`].
     #[command(flatten)]
-    pub origins: settings::Origins,
-    /// Job store.
-    #[command(flatten)]
-    pub store: StoreArgs,
+    pub program: app::ProgramArgs,
     /// Whether to create a WHMCS client for an account without one [default: false]
     #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
     pub whmcs_create_clients: Option<String>,
@@ -40,37 +36,19 @@ pub struct Args {
     /// TOML file: renamed fields, statuses, markers, mappings
     #[arg(long, env = "ORDERBRIDGE_CONFIG")]
     pub orderbridge_config: Option<String>,
-    /// The event stream, for the alerts about it.
-    #[command(flatten)]
-    pub events: runtime::SfEventsArgs,
     /// Salesforce login.
     #[command(flatten)]
     pub salesforce: salesforce_auth::SalesforceArgs,
     /// WHMCS.
     #[command(flatten)]
     pub whmcs: whmcs::WhmcsArgs,
-    /// Probes and metrics.
-    #[command(flatten)]
-    pub listener: runtime::ListenerArgs,
-    /// Alerts.
-    #[command(flatten)]
-    pub alerts: monitoring::AlertArgs,
-    /// Logs.
-    #[command(flatten)]
-    pub logs: runtime::LogArgs,
 }
 
 /// Checked settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the store is.
-    pub store: StoreConfig,
-    /// Which alerts are raised, and where they are posted.
-    pub alerts: monitoring::Config,
-    /// Every setting, as it may be shown.
-    pub origins: settings::Origins,
-    /// Where probes and metrics are.
-    pub listener: runtime::ListenerConfig,
+    /// What every program has.
+    pub program: app::Settings,
     /// Salesforce login.
     pub auth: salesforce_auth::Config,
     /// Salesforce REST.
@@ -92,20 +70,12 @@ impl Args {
     /// # Errors
     /// Every problem that was found.
     pub fn check(&self) -> Result<Config, Problems> {
-        let mut problems = Problems::new();
-        runtime::init_logs(&self.logs, &mut problems);
-        let config = self.config(&mut problems);
-        problems.into_result(config)
+        self.program.check("127.0.0.1:9102", |known, problems| {
+            self.config(known, problems)
+        })
     }
 
-    fn config(&self, problems: &mut Problems) -> Option<Config> {
-        let store = self.store.check(problems);
-        let alerts = self.alerts.check(
-            self.events.channel(problems),
-            self.events.enabled(problems),
-            problems,
-        );
-        let listener = self.listener.check("127.0.0.1:9102", problems);
+    fn config(&self, known: app::Known, problems: &mut Problems) -> Option<Config> {
         let auth = self.salesforce.check(problems);
         let whmcs = self.whmcs.check(problems);
         let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems);
@@ -121,10 +91,7 @@ impl Args {
             ..RestConfig::new(auth.api_version.clone())
         };
         Some(Config {
-            store: store?,
-            alerts: alerts?,
-            origins: self.origins.clone(),
-            listener: listener?,
+            program: known.all?,
             auth,
             rest,
             provisioning: provisioning::Settings {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use app::{Program, Salesforce};
 use outbound::Roots;
 use provisioning::{Ports, Worker};
-use runtime::{Failure, Listeners, Metrics, OsEntropy, Routes, SystemClock};
+use runtime::{Failure, Metrics, OsEntropy, Routes, SystemClock};
 use tokio_util::sync::CancellationToken;
 use whmcs::{Api, Whmcs};
 
@@ -50,13 +50,7 @@ pub async fn run_with(
     shutdown: CancellationToken,
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
-    let listeners = Listeners::open(&config.listener).await?;
-    let settings = app::Settings {
-        store: config.store,
-        alerts: config.alerts,
-        origins: config.origins,
-    };
-    let program = Program::open("worker", settings, listeners, metrics).await?;
+    let program = Program::open("worker", config.program, metrics).await?;
     let salesforce = Salesforce::new(config.auth, config.rest)?;
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let call_timeout = config.whmcs.timeout;

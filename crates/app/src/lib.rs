@@ -5,6 +5,8 @@
 
 mod program;
 mod salesforce;
+mod settings;
 
-pub use program::{Program, Running, Settings};
+pub use program::{Program, Running};
 pub use salesforce::Salesforce;
+pub use settings::{Known, ProgramArgs, Settings};

@@ -4,25 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::settings::Problems;
 use error_chain::chain;
-use job_store::{OpenError, Store, StoreConfig};
+use job_store::{OpenError, Store};
 use monitoring::ObservedCondition;
 use outbound::Roots;
 use runtime::{Checks, Failure, Listeners, Metrics, OsEntropy, Routes, SystemClock};
-use settings::{Origins, Problems};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Settings that every program has.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The store.
-    pub store: StoreConfig,
-    /// Alert rules and webhook.
-    pub alerts: monitoring::Config,
-    /// Every setting as it may be shown.
-    pub origins: Origins,
-}
+use crate::Settings;
 
 /// An open store and bound listeners.
 pub struct Program {
@@ -44,14 +35,27 @@ pub struct Running {
 }
 
 impl Program {
-    /// Opens the store, migrating it if needed.
+    /// Binds the listeners and opens the store, migrating it if needed.
     ///
     /// # Errors
     /// The store cannot be used, or an address is not available.
     pub async fn open(
         role: &'static str,
         settings: Settings,
+        metrics: Metrics,
+    ) -> Result<Self, Failure> {
+        let listeners = Listeners::open(&settings.listener).await?;
+        Self::open_on(listeners, role, settings, metrics).await
+    }
+
+    /// As [`open`](Self::open), on listeners that are already bound.
+    ///
+    /// # Errors
+    /// The store cannot be used.
+    pub async fn open_on(
         listeners: Listeners,
+        role: &'static str,
+        settings: Settings,
         metrics: Metrics,
     ) -> Result<Self, Failure> {
         let store = job_store::open(&settings.store, Arc::new(SystemClock))

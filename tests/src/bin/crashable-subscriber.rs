@@ -19,7 +19,7 @@ fn start(args: &subscriber::Args) -> Result<(), Failure> {
     outbound::install_crypto_provider();
     let mut config = args.check()?;
     if let Some((every, lease)) = crash_points::short_watch_intervals() {
-        config.alerts.settings.schedule = monitoring::Schedule { every, lease };
+        config.program.alerts.settings.schedule = monitoring::Schedule { every, lease };
     }
     let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {

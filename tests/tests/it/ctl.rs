@@ -92,6 +92,7 @@ async fn provisioned() -> (TestEnv, OrderId, u64) {
 fn refusal(ended: Result<Exit, Stop>) -> String {
     match ended {
         Err(Stop::Failed(runtime::Failure::Run(error))) => error.to_string(),
+        Err(Stop::NotFound(text)) => text,
         other => panic!("{other:?}"),
     }
 }
@@ -329,7 +330,7 @@ async fn doctor_passes_healthy_setup_and_names_failed_checks() {
     assert_eq!(found.as_array().unwrap().len(), 9);
     let wrong = [("WHMCS_SECRET", "wrong")];
     let (ended, found) = run_with(&env, &["doctor"], &wrong).await;
-    assert_eq!(ended.unwrap(), Exit::Difference);
+    assert_eq!(ended.unwrap(), Exit::Problem);
     let failed = found
         .as_array()
         .unwrap()

@@ -89,7 +89,6 @@ const TABLE: &[(&str, &[&str])] = &[
             "app",
             "domain",
             "error-chain",
-            "job-store",
             "monitoring",
             "operations",
             "outbound",
@@ -107,7 +106,6 @@ const TABLE: &[(&str, &[&str])] = &[
             "app",
             "domain",
             "intake",
-            "job-store",
             "monitoring",
             "operations",
             "outbound",
@@ -138,7 +136,6 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "app",
             "domain",
-            "job-store",
             "monitoring",
             "operations",
             "outbound",

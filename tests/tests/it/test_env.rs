@@ -217,7 +217,7 @@ impl TestEnv {
         let settings = with(self.subscriber_settings(), more);
         let flags = flags("subscriber", &settings);
         let mut config = subscriber::Args::parse_from(flags).check().unwrap();
-        config.alerts.settings.schedule = INTERVALS;
+        config.program.alerts.settings.schedule = INTERVALS;
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
 
@@ -227,8 +227,10 @@ impl TestEnv {
         let mut config = portal::Args::parse_from(flags("portal", &settings))
             .check()
             .unwrap();
-        config.alerts.settings.schedule = INTERVALS;
-        let listener = runtime::Listener::bind(config.listener.http).await.unwrap();
+        config.program.alerts.settings.schedule = INTERVALS;
+        let listener = runtime::Listener::bind(config.program.listener.http)
+            .await
+            .unwrap();
         let url = format!("http://{}", listener.address().unwrap());
         let running = start(|shutdown| async move {
             portal::serve(config, listener, Metrics::install(), shutdown).await
@@ -277,7 +279,7 @@ impl TestEnv {
         let mut config = worker::Args::parse_from(flags("worker", &settings))
             .check()
             .unwrap();
-        config.alerts.settings.schedule = INTERVALS;
+        config.program.alerts.settings.schedule = INTERVALS;
         if let Some(every) = every {
             config.provisioning.probe_every = every;
         }

@@ -42,7 +42,7 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
     let marker_proof = store.ports.marker_proof().await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(details) = systems.salesforce.details(order).await? else {
-        return Err(Stop::failed(format!(
+        return Err(Stop::NotFound(format!(
             "Salesforce has no order {order} that the integration user can read"
         )));
     };

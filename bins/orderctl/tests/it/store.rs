@@ -151,6 +151,19 @@ async fn prune_needs_confirmation_and_keeps_recent_rows() {
     assert_eq!(done["pruned"], true);
 }
 
+/// Exit code 3, for scripts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_exist_is_told_apart_from_failures() {
+    let env = TestEnv::new().await;
+    let dismissed = env.act(&["events", "dismiss", "99", "--yes"]).await;
+    let order = env.run(&["orders", "show", "no-such-order"]).await;
+    let job = env.run(&["jobs", "show", "no-such-job"]).await;
+    for ran in [dismissed, order, job] {
+        let ended = &ran.ended;
+        assert!(matches!(ended, Err(Stop::NotFound(_))), "{ended:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn completions_and_man_page_name_every_command() {
     for words in [&["completions", "bash"][..], &["man"]] {

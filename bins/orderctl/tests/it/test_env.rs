@@ -83,7 +83,7 @@ impl Ran {
     /// Why it was not done.
     pub(crate) fn refused(&self) -> String {
         match &self.ended {
-            Err(Stop::Usage(text)) => text.clone(),
+            Err(Stop::Usage(text) | Stop::NotFound(text)) => text.clone(),
             Err(Stop::Failed(runtime::Failure::Run(error))) => error.to_string(),
             other => panic!("{other:?}: {}", self.out),
         }
