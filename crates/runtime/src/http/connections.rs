@@ -203,7 +203,7 @@ impl Drop for ConnectionGuard {
 }
 
 /// What counts as one peer: an IPv4 address, or an IPv6 network of 64 bits, which one customer of
-/// a provider usually has to himself.
+/// a provider usually has alone.
 fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
