@@ -13,13 +13,13 @@
     reason = "a measurement that fails has nothing to say, and one that works prints"
 )]
 
-use domain::ports::JobQueueExt;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
+use domain::ports::JobQueueExt;
 use job_store::{PostgresStore, SqliteStore, StoreConfig};
 use operations::JobStore;
 use sqlx::{AssertSqlSafe, Connection};

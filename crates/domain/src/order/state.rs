@@ -65,8 +65,8 @@ impl OrderState {
         facts.into_iter().try_fold(Self::default(), Self::apply)
     }
 
-    /// The state after one more fact. A fact recorded twice in succession counts once: a caller that did not
-    /// learn whether a fact was stored records it again.
+    /// The state after one more fact. A fact recorded twice in succession counts once: a caller that
+    /// did not learn whether a fact was stored records it again.
     ///
     /// # Errors
     /// [`IllegalFact`] with the state and the fact when the fact cannot follow.
