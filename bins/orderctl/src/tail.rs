@@ -1,10 +1,10 @@
 //! `orderctl events tail`.
 
-use operations::JobStore;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use domain::key::JobId;
+use operations::JobStore;
 use serde_json::{Value, json};
 
 use crate::args::Format;

@@ -1,10 +1,10 @@
 //! What follows Salesforce: the stream, and the sweep for missed events.
 
-use operations::JobStore;
 use std::sync::Arc;
 
 use domain::ports::Clock;
 use intake::{Intake, Retention, Sweep, SweepPorts};
+use operations::JobStore;
 use runtime::{Failure, OsEntropy};
 use salesforce_pubsub::PubSub;
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,6 @@
 //! Alert states.
 
 use async_trait::async_trait;
-
 use domain::key::Channel;
 use domain::ports::{Epoch, StoreError};
 use domain::time::Timestamp;

@@ -3,7 +3,6 @@
 use std::fmt;
 
 use async_trait::async_trait;
-
 use domain::id::OrderId;
 use domain::key::{Channel, DeadLetterId, ReplayId, WhmcsOrderId};
 use domain::order::RetryAnswer;

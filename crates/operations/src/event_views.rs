@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
 use domain::key::{Channel, DeadLetterId, Owner, ReplayId};
 use domain::ports::{Cursor, DeadLetterView, Epoch, StoreError};
 use domain::time::Timestamp;

@@ -3,8 +3,6 @@
 use std::fmt;
 
 use async_trait::async_trait;
-
-use crate::RecordedCall;
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId};
 use domain::job::{JobOutcome, NewJob};
@@ -12,6 +10,8 @@ use domain::key::{JobId, WhmcsOrderId};
 use domain::order::{Fact, MarkerProof, OrderState, next};
 use domain::ports::StoreError;
 use domain::time::Timestamp;
+
+use crate::RecordedCall;
 
 /// The stage of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

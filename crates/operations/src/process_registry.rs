@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
 use domain::key::Owner;
 use domain::ports::StoreError;
 use domain::time::Timestamp;

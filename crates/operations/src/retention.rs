@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-
 use domain::ports::StoreError;
 
 /// Minimum age for pruning: the bus may redeliver events of the last three days.

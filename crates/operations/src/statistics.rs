@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::JobStage;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::id::OrderId;
@@ -10,6 +9,8 @@ use domain::job::JobOutcome;
 use domain::key::JobId;
 use domain::ports::StoreError;
 use domain::time::Timestamp;
+
+use crate::JobStage;
 
 /// Counts of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

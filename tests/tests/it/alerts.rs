@@ -1,6 +1,5 @@
 //! Alerts of the real programs: each notified once and resolved once.
 
-use domain::job::JobOutcome;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
@@ -8,6 +7,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
+use domain::job::JobOutcome;
 use operations::{ConditionKind, JobStage};
 use serde_json::{Map, Value};
 use simulators::salesforce::SalesforceOptions;

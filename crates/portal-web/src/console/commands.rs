@@ -1,6 +1,5 @@
 //! Operator commands. Each has a reason and is recorded in the audit log.
 
-use domain::key::DeadLetterId;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -10,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Form;
 use domain::failure::Code;
 use domain::id::OrderId;
+use domain::key::DeadLetterId;
 use domain::order::RetryAnswer;
 use error_chain::chain;
 use operations::{AdminCommand, CommandResult, Pausable};

@@ -1,6 +1,5 @@
 //! Concurrency and volume.
 
-use operations::{JobStage, JobStore};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use domain::id::OrderId;
 use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
 use domain::ports::{Entry, JobQueueExt, Leadership, Release, StoreError};
+use operations::{JobStage, JobStore};
 
 use super::{Subject, TTL};
 use crate::{channel, new_job, order_id, owner};

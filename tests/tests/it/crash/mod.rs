@@ -10,13 +10,13 @@ mod random;
 mod subscriber;
 mod worker;
 
-use operations::JobStage;
 use std::fs;
 use std::path::Path;
 
 use domain::id::OrderId;
 use e2e::crash_points::{CRASH_POINTS_FILE, reached_file};
 use e2e::staff::finish_activation;
+use operations::JobStage;
 use simulators::When;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::whmcs::{Fault, FaultId, Module, ModuleScript};
