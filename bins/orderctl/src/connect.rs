@@ -1,10 +1,9 @@
 //! Opening the store and the other systems by their settings.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
-use domain::order::MappingOverrides;
+use domain::order::PlanRules;
 use job_store::{Store, StoreArgs, StoreConfig};
 use outbound::Roots;
 use runtime::SystemClock;
@@ -66,17 +65,7 @@ pub(crate) struct Systems {
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) salesforce: RestOrders,
     pub(crate) whmcs: Whmcs,
-    pub(crate) overrides: MappingOverrides,
-    pub(crate) create_clients: bool,
-    pub(crate) override_prices: bool,
-    pub(crate) timing: Timing,
-}
-
-/// How long calls to WHMCS may still take effect.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Timing {
-    pub(crate) call_timeout: Duration,
-    pub(crate) quiet: Duration,
+    pub(crate) rules: PlanRules,
 }
 
 /// Opens an existing store: a mistyped path must not create an empty one.
@@ -112,16 +101,10 @@ impl SystemArgs {
         let whmcs_roots = Roots::load(checked.whmcs.ca_file.as_deref())?;
         let tokens = Arc::new(TokenManager::new(checked.auth, &salesforce_roots)?);
         Ok(Systems {
-            override_prices: checked.whmcs.override_prices,
-            timing: Timing {
-                call_timeout: checked.whmcs.timeout,
-                quiet: checked.quiet,
-            },
+            rules: checked.rules,
             salesforce: RestOrders::new(checked.rest, Arc::clone(&tokens), &salesforce_roots)?,
             tokens,
             whmcs: Whmcs::new(Api::new(checked.whmcs, &whmcs_roots)?, checked.options),
-            overrides: checked.overrides,
-            create_clients: checked.create_clients,
         })
     }
 
@@ -139,19 +122,23 @@ impl SystemArgs {
             self.whmcs_create_clients.as_deref(),
             "false",
         )?;
-        let auth = auth?;
+        let (auth, whmcs) = (auth?, whmcs?);
         Some(Checked {
             rest: RestConfig {
                 fields: fields?,
                 bill_to: create_clients,
                 ..RestConfig::new(auth.api_version.clone())
             },
+            rules: PlanRules {
+                create_clients,
+                override_prices: whmcs.override_prices,
+                overrides: overrides?,
+                quiet_period: quiet?,
+                call_timeout: whmcs.timeout,
+            },
             auth,
-            whmcs: whmcs?,
-            quiet: quiet?,
+            whmcs,
             options: options?,
-            overrides: overrides?,
-            create_clients,
         })
     }
 }
@@ -161,8 +148,6 @@ struct Checked {
     auth: salesforce_auth::Config,
     rest: RestConfig,
     whmcs: whmcs::Config,
-    quiet: Duration,
+    rules: PlanRules,
     options: Options,
-    overrides: MappingOverrides,
-    create_clients: bool,
 }

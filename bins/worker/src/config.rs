@@ -1,5 +1,6 @@
 //! Settings of the worker.
 
+use domain::order::PlanRules;
 use salesforce_rest::{FieldNames, RestConfig};
 use settings::{ConfigFile, Problems};
 
@@ -87,7 +88,7 @@ impl Args {
         let (auth, provisioning, whmcs) = (auth?, provisioning?, whmcs?);
         let rest = RestConfig {
             fields: fields?,
-            bill_to: provisioning.create_clients,
+            bill_to: provisioning.rules.create_clients,
             ..RestConfig::new(auth.api_version.clone())
         };
         Some(Config {
@@ -95,8 +96,12 @@ impl Args {
             auth,
             rest,
             provisioning: provisioning::Settings {
-                overrides: overrides?,
-                override_prices: whmcs.override_prices,
+                rules: PlanRules {
+                    overrides: overrides?,
+                    override_prices: whmcs.override_prices,
+                    call_timeout: whmcs.timeout,
+                    ..provisioning.rules
+                },
                 ..provisioning
             },
             whmcs,
@@ -145,9 +150,12 @@ impl Args {
             lease: lease?,
             retry_budget: retry_budget?,
             drain: drain?,
-            quiet_period: quiet_period?,
+            rules: PlanRules {
+                quiet_period: quiet_period?,
+                create_clients: create_clients?,
+                ..PlanRules::default()
+            },
             pause_limit: pause_limit?,
-            create_clients: create_clients?,
             ..provisioning::Settings::default()
         })
     }

@@ -53,7 +53,6 @@ pub async fn run_with(
     let program = Program::open("worker", config.program, metrics).await?;
     let salesforce = Salesforce::new(config.auth, config.rest)?;
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
-    let call_timeout = config.whmcs.timeout;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let whmcs = Arc::new(Whmcs::new(api, config.whmcs_options));
     let reachability = whmcs.reachability();
@@ -66,11 +65,7 @@ pub async fn run_with(
         clock: Arc::new(SystemClock),
         entropy: Arc::new(OsEntropy),
     };
-    let provisioning = provisioning::Settings {
-        call_timeout,
-        ..config.provisioning
-    };
-    let worker = Worker::new(around(ports), provisioning);
+    let worker = Worker::new(around(ports), config.provisioning);
     tokio::spawn(gauges::keep(
         store.clone(),
         worker.process(),

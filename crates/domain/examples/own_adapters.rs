@@ -4,18 +4,18 @@
 //! Run it with `cargo run -p domain --example own_adapters`.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::{AccountId, OrderId, OrderItemId, OrgId};
-use domain::key::{ClientId, EventId, JobId, ProductId, ServiceId, WhmcsOrderId};
+use domain::key::{ClientId, CorrelationId, EventId, JobId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{
-    Account, ActivationStatus, ClientStatus, Fact, Item, MatchResult, OrderDetails, OrderState,
-    OrderStatus, Plan, Product, Search, ServiceStatus, Step, WhmcsClient, WhmcsOrder, WhmcsService,
-    match_orders, next, place_order,
+    Account, Action, ActivationStatus, Answers, ClientStatus, Decision, Effect, Fact, Item,
+    Observed, OrderDetails, OrderState, OrderStatus, PlanRules, Planner, Product, ServiceStatus,
+    WhmcsClient, WhmcsOrder, WhmcsService,
 };
 use domain::ports::{
     CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads,
+    observe,
 };
 use domain::time::Timestamp;
 
@@ -126,61 +126,18 @@ impl Provisioner for Panel {
     }
 }
 
-/// Performs one step and returns the facts to record. The intent of a call must be on disk before
-/// the call: this example keeps facts in memory only.
-async fn perform(
-    step: &Step,
-    panel: &Panel,
-    details: &OrderDetails,
-    state: &OrderState,
-    now: Timestamp,
-) -> Result<Vec<Fact>, Error> {
-    let plan = Plan::of(&details.items, &Default::default()).map_err(|refusal| refusal.detail)?;
-    let search = |watermark| Search {
-        marker: details.marker(),
-        plan: &plan,
-        watermark,
-        answered: None,
-        marker_proof: None,
-        forgotten: &state.forgotten,
+/// Makes a call to WHMCS and returns the fact that follows from its answer.
+async fn perform(panel: &Panel, effect: &Effect, now: Timestamp) -> Fact {
+    let answer = match effect {
+        Effect::PlaceOrder { order, .. } => panel.place_order(order).await.map(|answer| {
+            let order = answer.order;
+            Fact::Placed { order }
+        }),
+        _ => return effect.without_effect(),
     };
-    Ok(match step {
-        Step::ResolveClient => vec![Fact::Client {
-            client: ClientId(7),
-        }],
-        Step::PlaceOrder {
-            client, watermark, ..
-        } => {
-            let orders = ProvisionerReads::orders(panel, *client, None).await?;
-            if let MatchResult::Found(order) = match_orders(&search(*watermark), &orders) {
-                return Ok(vec![Fact::Placed { order }]);
-            }
-            let placement = place_order(details, &plan, *client, *watermark, &orders, None)
-                .map_err(|refusal| refusal.detail)?;
-            let intent = Fact::Placing {
-                at: now,
-                watermark: placement.watermark,
-            };
-            let outcome = match panel.place_order(&placement.order).await {
-                Ok(answer) => Fact::Placed {
-                    order: answer.order,
-                },
-                Err(CallError::Unknown { .. }) => Fact::PlaceUnknown { at: now },
-                Err(_) => Fact::NotPlaced,
-            };
-            vec![intent, outcome]
-        }
-        Step::ReconcilePlacement {
-            client, watermark, ..
-        } => {
-            let orders = ProvisionerReads::orders(panel, *client, Some(*watermark)).await?;
-            vec![match match_orders(&search(Some(*watermark)), &orders) {
-                MatchResult::Found(order) => Fact::Placed { order },
-                MatchResult::Absent => Fact::SearchedEmpty { at: now },
-                MatchResult::Refused(refusal) => Fact::Refused(refusal),
-            }]
-        }
-        _ => Vec::new(),
+    answer.unwrap_or_else(|error| match error {
+        CallError::Unknown { .. } => effect.unknown(now),
+        _ => effect.without_effect(),
     })
 }
 
@@ -216,25 +173,42 @@ async fn main() -> Result<(), Error> {
     };
     let job = JobId::of_event(&EventId::new("5f0c9a4e").ok_or("an event has an id")?);
     let panel = Panel::default();
-    let mut state = OrderState::default().apply(&Fact::Checked {
-        job: job.clone(),
-        idem_key: None,
-        number: None,
-        account: None,
-    })?;
+    let correlation = CorrelationId::new("5f0c9a4e").ok_or("a correlation id has a text")?;
+    let planner = Planner {
+        job: &job,
+        correlation: &correlation,
+        details: &details,
+        rules: &PlanRules::default(),
+        marker_proof: None,
+    };
+    let (mut state, mut seen) = (OrderState::default(), Observed::default());
     let mut now = Timestamp::default();
-    loop {
-        let step = next(&state, &job);
-        let facts = perform(&step, &panel, &details, &state, now).await?;
-        println!("{}: {} facts", step.name(), facts.len());
-        if facts.is_empty() {
-            break;
-        }
+    // Until the order is read back and verified; a service would go on to activate and report it.
+    while state.placed_lines().is_empty() {
+        let decision = planner.decide(&state, &seen, &Answers::default(), now);
+        let facts = match decision {
+            Decision::Read(read) => {
+                observe(&panel, read, &mut seen).await?;
+                continue;
+            }
+            Decision::Wait { until, reason } => {
+                println!("wait: {reason}");
+                now = until;
+                continue;
+            }
+            Decision::Record(fact) => vec![fact],
+            // The intent of a call must be on disk before the call: this example keeps facts in
+            // memory only.
+            Decision::Act(Action::Effect(effect)) => {
+                vec![effect.intent(now), perform(&panel, &effect, now).await]
+            }
+            Decision::Act(_) | Decision::ReadGuard | Decision::Finish(..) => break,
+        };
         for fact in &facts {
-            println!("  {}", fact.name());
+            println!("{}", fact.name());
             state = state.apply(fact)?;
         }
-        now = now + Duration::from_secs(180);
+        seen = Observed::default();
     }
     println!("orders in the panel: {}", panel.orders().len());
     Ok(())

@@ -19,6 +19,14 @@ pub struct Panic {
     pub detail: String,
 }
 
+/// An intent whose call was not sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Unsent {
+    pub(crate) intent: Fact,
+    /// The fact that withdraws it.
+    pub(crate) withdrawal: Fact,
+}
+
 /// State shared by the jobs of one worker process.
 #[derive(Debug)]
 pub struct ProcessState {
@@ -27,7 +35,7 @@ pub struct ProcessState {
     /// Circuit breaker of Salesforce.
     pub salesforce: CircuitBreaker,
     pub(crate) stalls: Stalls,
-    unsent: Mutex<HashMap<OrderId, Fact>>,
+    unsent: Mutex<HashMap<OrderId, Unsent>>,
     panics: Mutex<Option<Panic>>,
 }
 
@@ -46,12 +54,12 @@ impl Default for ProcessState {
 impl ProcessState {
     /// Remembers that the call of this intent was not sent, because the store stopped answering or
     /// the lease expired first. Only a crash leaves the outcome unknown.
-    pub(crate) fn mark_unsent(&self, order: OrderId, intent: Fact) {
-        lock(&self.unsent).insert(order, intent);
+    pub(crate) fn mark_unsent(&self, order: OrderId, unsent: Unsent) {
+        lock(&self.unsent).insert(order, unsent);
     }
 
     /// Takes the intent of this order whose call this process did not send.
-    pub(crate) fn take_unsent(&self, order: OrderId) -> Option<Fact> {
+    pub(crate) fn take_unsent(&self, order: OrderId) -> Option<Unsent> {
         lock(&self.unsent).remove(&order)
     }
 

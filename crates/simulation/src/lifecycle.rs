@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::order::PlanRules;
 use domain::ports::Start;
 use intake::{Intake, Sweep, SweepSettings};
 use provisioning::Worker;
@@ -169,13 +170,16 @@ fn settings(world: &World) -> provisioning::Settings {
         lease: LEASE,
         retry_budget: Duration::from_secs(8),
         drain: DRAIN,
-        quiet_period: world.mutation.quiet_period().unwrap_or(QUIET),
-        call_timeout: TIMEOUT,
+        rules: PlanRules {
+            create_clients: true,
+            quiet_period: world.mutation.quiet_period().unwrap_or(QUIET),
+            call_timeout: TIMEOUT,
+            ..PlanRules::default()
+        },
         pause_limit: Duration::from_secs(20),
         probe_every: Duration::from_secs(4),
         backoff_base: Duration::from_millis(200),
         backoff_cap: Duration::from_secs(5),
-        create_clients: true,
         ..provisioning::Settings::default()
     }
 }

@@ -1,6 +1,6 @@
 //! Previews of effects: what a call would send.
 
-use domain::order::Action;
+use domain::order::Effect;
 
 use crate::Whmcs;
 use crate::form::Form;
@@ -15,26 +15,24 @@ pub struct PlannedCall {
 }
 
 impl Whmcs {
-    /// The call that performs this action; `None` for one that is not WHMCS's. The real password
-    /// of a new client is random.
+    /// The call that performs this effect. The real password of a new client is random.
     #[must_use]
-    pub fn preview(&self, action: &Action) -> Option<PlannedCall> {
-        let (action, form) = match action {
-            Action::CreateClient(client) => {
+    pub fn preview(&self, effect: &Effect) -> PlannedCall {
+        let (action, form) = match effect {
+            Effect::CreateClient(client) => {
                 ("AddClient", self.client_form(client, "(a random one)"))
             }
-            Action::PlaceOrder(order) => ("AddOrder", self.order_form(order)),
-            Action::AcceptOrder { order, run_modules } => {
+            Effect::PlaceOrder { order, .. } => ("AddOrder", self.order_form(order)),
+            Effect::AcceptOrder { order, run_modules } => {
                 ("AcceptOrder", self.accept_form(*order, *run_modules))
             }
-            Action::CreateService(service) => {
+            Effect::CreateService(service) => {
                 ("ModuleCreate", Form::new().set("serviceid", service))
             }
-            Action::LinkClient { .. } | Action::ReportItems(_) | Action::Report(_) => return None,
         };
-        Some(PlannedCall {
+        PlannedCall {
             action,
             fields: form.fields(),
-        })
+        }
     }
 }

@@ -13,7 +13,6 @@ use crate::cli::PlanOrder;
 use crate::connect;
 use crate::lookup::find;
 use crate::screen::{Exit, Screen, Stop};
-use dry_run::DryRun;
 
 /// Stands for the client, order and services that WHMCS has yet to create.
 const NEW_CLIENT: ClientId = ClientId(0);
@@ -52,9 +51,7 @@ pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, 
             details.activation
         ));
     }
-    let planned = DryRun::new(&systems, &details, state, marker_proof)
-        .run()
-        .await?;
+    let planned = dry_run::run(&systems, &details, state, marker_proof).await?;
     if let Some(wait) = &planned.wait {
         screen.note(wait);
     }

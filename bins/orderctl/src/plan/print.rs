@@ -31,7 +31,7 @@ pub(super) async fn write(
                     .collect();
             }
             Action::Report(report) => order = crm.preview(report).await?,
-            action => calls.extend(systems.whmcs.preview(action)),
+            Action::Effect(effect) => calls.push(systems.whmcs.preview(effect)),
         }
     }
     for call in &mut calls {

@@ -137,6 +137,15 @@ impl JobOutcome {
         Self::Superseded,
     ];
 
+    /// The outcome of a job whose report was written.
+    #[must_use]
+    pub const fn of_report(failing: bool) -> Self {
+        match failing {
+            true => Self::Failed,
+            false => Self::Succeeded,
+        }
+    }
+
     /// Stable name for storage and metric labels.
     #[must_use]
     pub const fn name(self) -> &'static str {

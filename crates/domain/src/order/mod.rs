@@ -23,10 +23,9 @@ pub use cycle::{Cycle, UnknownCycle};
 pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
 pub use plan::{
-    Action, ActivationAction, ClientDecision, ClientLookup, ClientRules, ItemReport, Line,
-    MAX_LINES, MappingOverrides, MarkerProof, MatchResult, Outcome, PlacedLine, Placement, Plan,
-    Report, Search, Verification, check_client, client_lookup, gone, item_reports, match_orders,
-    modules_in, next_activation_action, place_order, report, resolve_client, verify, verify_placed,
+    Action, ActivationAction, Answers, Decision, Effect, ItemReport, Line, MAX_LINES,
+    MappingOverrides, MarkerProof, MatchResult, Observed, Outcome, PlacedLine, Plan, PlanRules,
+    Planner, Read, Report, Search, WaitReason, match_orders, next_activation_action, superseded,
 };
 pub use progress::{Placing, Progress, UnknownCall};
 pub use state::{IllegalFact, OrderState, Phase};

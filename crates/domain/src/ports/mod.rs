@@ -29,5 +29,5 @@ pub use job_queue::{Claimed, JobChange, JobQueue, JobQueueExt, JobUpdate, Releas
 pub use leader_election::{Epoch, LeaderElection, Leadership};
 pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-    ProvisionerReads,
+    ProvisionerReads, observe,
 };

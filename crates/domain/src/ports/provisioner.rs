@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::key::{ClientId, Marker, ProductId, ServiceId, WhmcsOrderId};
-use crate::order::{Contact, Cycle, Plan, WhmcsClient, WhmcsOrder};
+use crate::order::{Contact, Cycle, Observed, Plan, Read, WhmcsClient, WhmcsOrder};
 use crate::ports::CallError;
 
 /// A client to create.
@@ -113,6 +113,29 @@ pub trait ProvisionerReads: Send + Sync {
     /// # Errors
     /// [`CallError`].
     async fn probe(&self) -> Result<(), CallError>;
+}
+
+/// Performs a read that the planner asked for and keeps its answer.
+///
+/// # Errors
+/// [`CallError`].
+pub async fn observe(
+    reads: &dyn ProvisionerReads,
+    read: Read,
+    observed: &mut Observed,
+) -> Result<(), CallError> {
+    match read {
+        Read::Client(client) => observed.client = Some(reads.client(client).await?),
+        Read::ClientByEmail(email) => observed.client = Some(reads.client_by_email(&email).await?),
+        Read::Orders { client, above } => {
+            observed.orders = Some(reads.orders(client, above).await?);
+        }
+        Read::Order { client, order } => {
+            observed.order = Some(reads.order(client, order).await?);
+        }
+        Read::Catalogue(products) => observed.catalogue = Some(reads.catalogue(&products).await?),
+    }
+    Ok(())
 }
 
 /// Effects of the provisioning system.

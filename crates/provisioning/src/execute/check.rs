@@ -1,11 +1,11 @@
-//! Checks the order and starts the attempt.
+//! Reads the order and checks whether there is anything to do.
 
 use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
-use domain::order::{ActivationStatus, Fact, OrderDetails, Phase, Step};
-use domain::ports::StoreError;
+use domain::order::{ActivationStatus, Fact, Phase, Step};
+use domain::ports::CallAction;
 use domain::time::Timestamp;
 
 use super::{Attempt, Flow, Release};
@@ -20,7 +20,7 @@ const RECHECKS: [Duration; 3] = [
 
 impl Attempt<'_> {
     /// Reads the order and decides whether there is anything to do.
-    pub(super) async fn check_order(&mut self) -> Result<Flow, StoreError> {
+    pub(super) async fn check_order(&mut self) -> Flow {
         let job = &self.claimed.job;
         let started = self
             .state
@@ -28,15 +28,16 @@ impl Attempt<'_> {
             .as_ref()
             .is_some_and(|(current, _)| *current == job.id);
         if let Some(flow) = self.salesforce_unavailable() {
-            return Ok(flow);
+            return flow;
         }
         // Taken before the call: a slow answer describes the state at this time.
         let read_at = self.now();
-        let details = match self.ports.crm.details(job.order).await {
+        let call = self.ports.crm.details(job.order);
+        let details = match self.calls.time(CallAction::Details, call).await {
             Ok(Some(details)) => details,
             Ok(None) => {
                 if let Some(flow) = self.recheck(read_at) {
-                    return Ok(flow);
+                    return flow;
                 }
                 let refusal = Refusal::new(Code::OrderNotFound, format!("order {}", job.order));
                 let mut facts = Vec::new();
@@ -51,9 +52,9 @@ impl Attempt<'_> {
                 if !started || self.state.phase == Phase::Working {
                     facts.push(Fact::Refused(refusal));
                 }
-                return Ok(Flow::Finish(JobOutcome::Failed, facts));
+                return Flow::Finish(JobOutcome::Failed, facts);
             }
-            Err(error) => return Ok(self.wait_for_crm(&error)),
+            Err(error) => return self.wait_for_crm(&error),
         };
         let activating = details.activation == ActivationStatus::Activating;
         // The order is `Activating` with another key than the event's: it was requested again
@@ -67,7 +68,7 @@ impl Attempt<'_> {
             && other_key
             && let Some(later) = self.recheck(read_at)
         {
-            return Ok(later);
+            return later;
         }
         if !started && !activating {
             // The request is done only if the order is `Activated` with its own key; otherwise it
@@ -76,7 +77,7 @@ impl Attempt<'_> {
                 && details.idem_key.is_some()
                 && details.idem_key == job.idem_key;
             let later = if done { None } else { self.recheck(read_at) };
-            return Ok(later.unwrap_or_else(|| Flow::Finish(JobOutcome::Skipped, Vec::new())));
+            return later.unwrap_or_else(|| Flow::Finish(JobOutcome::Skipped, Vec::new()));
         }
         // An attempt that is about to report continues even if the order changed: the report
         // distinguishes our own write, whose reply was lost, from another's.
@@ -87,10 +88,10 @@ impl Attempt<'_> {
             .as_ref()
             .is_some_and(|(_, idem_key)| *idem_key == details.idem_key);
         if started && !reporting && !(activating && same_key) {
-            return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new()));
+            return Flow::Finish(JobOutcome::Superseded, Vec::new());
         }
         self.details = Some(details);
-        Ok(Flow::Continue)
+        Flow::Continue
     }
 
     /// Releases the job until the next recheck, if any is left. `read_at`: when the order was read.
@@ -101,23 +102,5 @@ impl Attempt<'_> {
             after: next - age,
             deferral: false,
         }))
-    }
-
-    pub(super) async fn start(&mut self, details: &OrderDetails) -> Result<Flow, StoreError> {
-        let job = self.claimed.job.id.clone();
-        self.record(Fact::Checked {
-            job,
-            idem_key: details.idem_key.clone(),
-            number: details.number.clone(),
-            account: Some(details.account.id),
-        })
-        .await?;
-        // An existing WHMCS order is not checked against the current mapping.
-        if self.state.whmcs_order().is_none()
-            && let Err(refusal) = self.plan(details)
-        {
-            return self.fail(refusal).await;
-        }
-        Ok(Flow::Continue)
     }
 }

@@ -1,9 +1,7 @@
 //! Runs one attempt of a job.
 
-mod activate;
 mod check;
-mod client;
-mod place;
+mod effect;
 mod record;
 mod report;
 mod wait;
@@ -13,9 +11,11 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
-use domain::key::WhmcsOrderId;
-use domain::order::{Fact, IllegalFact, OrderDetails, OrderState, Phase, Plan, Step, next};
-use domain::ports::{CallError, Claimed, JobChange, JobQueueExt, JobUpdate, Release, StoreError};
+use domain::order::{
+    Action, Answers, Decision, Fact, IllegalFact, Observed, OrderDetails, OrderState, Phase,
+    Planner, Step, next,
+};
+use domain::ports::{Claimed, JobChange, JobQueueExt, JobUpdate, Release, StoreError, observe};
 use domain::time::Timestamp;
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
@@ -72,8 +72,7 @@ pub async fn execute(
         Err(error) => return set_aside(ports, &claimed, &error).await,
     };
     let started = ports.clock.monotonic();
-    let (calls, ports) = Calls::recording(ports, process, &claimed, started);
-    let ports = &ports;
+    let calls = Calls::new(ports, process, &claimed, started);
     let mut attempt = Attempt {
         started,
         ports,
@@ -84,11 +83,12 @@ pub async fn execute(
         guard,
         state,
         details: None,
+        observed: Observed::default(),
+        answers: Answers::default(),
         step_started: started,
         spent: Duration::ZERO,
         tries: 0,
         conflicts: 0,
-        answered: None,
     };
     attempt.withdraw_unsent().await?;
     loop {
@@ -170,21 +170,22 @@ struct Attempt<'a> {
     /// Monotonic time of the start of the attempt.
     started: Duration,
     ports: &'a Ports,
-    calls: Arc<Calls>,
+    calls: Calls,
     settings: &'a Settings,
     process: &'a ProcessState,
     claimed: Claimed,
     guard: &'a LeaseGuard,
     state: OrderState,
     details: Option<OrderDetails>,
+    /// What was read in the current step.
+    observed: Observed,
+    answers: Answers,
     /// Monotonic time of the start of the current step.
     step_started: Duration,
     /// The used part of the retry budget: the time of failed steps and of the delays between them.
     spent: Duration,
     tries: u32,
     conflicts: u32,
-    /// The order id that AddOrder returned in this attempt.
-    answered: Option<WhmcsOrderId>,
 }
 
 impl Attempt<'_> {
@@ -205,85 +206,66 @@ impl Attempt<'_> {
         refusal.cloned()
     }
 
+    /// Reads what the next decision needs, and performs it.
     async fn step(&mut self) -> Result<Flow, StoreError> {
-        let step = self.next();
-        // While WHMCS denies us access, only probes are sent for all orders, and an order that is
-        // already waiting is not read again either.
-        let waiting = self.state.held.is_some() || self.details.is_some();
-        if waiting
-            && step.needs_provisioner()
-            && let Some(open) = self.process.whmcs.opened()
-        {
-            // An operator's retry suggests that the cause was fixed just now.
-            let is_retry = self.state.held.is_none() && self.state.has_failed_before();
-            if !is_retry {
-                return self.wait_for_whmcs(&open.detail).await;
+        self.observed = Observed::default();
+        loop {
+            let Some(details) = &self.details else {
+                // An order that waits for access to WHMCS is not read again either.
+                if self.state.held.is_some()
+                    && self.next().needs_provisioner()
+                    && let Some(flow) = self.whmcs_refuses().await?
+                {
+                    return Ok(flow);
+                }
+                return Ok(self.check_order().await);
+            };
+            let planner = self.planner(details);
+            let decision = planner.decide(&self.state, &self.observed, &self.answers, self.now());
+            let calls_whmcs = matches!(
+                decision,
+                Decision::Read(_) | Decision::Act(Action::Effect(_))
+            );
+            if calls_whmcs && let Some(flow) = self.whmcs_refuses().await? {
+                return Ok(flow);
             }
-            if let Err(error) = self.probe_whmcs().await {
-                return match error {
-                    CallError::Denied { detail, .. } => self.wait_for_whmcs(&detail).await,
-                    _ => self.wait_for_whmcs(&open.detail).await,
-                };
-            }
-        }
-        let Some(details) = self.details.clone() else {
-            return self.check_order().await;
-        };
-        match step {
-            Step::Check => self.start(&details).await,
-            Step::ResolveClient => self.resolve_client(&details).await,
-            Step::RecordClientUnknown => self.record(Fact::ClientUnknown { at: self.now() }).await,
-            Step::ReconcileClient {
-                since,
-                empty_searches,
-            } => self.reconcile_client(&details, since, empty_searches).await,
-            Step::PlaceOrder {
-                client,
-                watermark,
-                unknown,
-            } => self.place(&details, client, watermark, unknown).await,
-            Step::RecordPlacementUnknown => {
-                self.record(Fact::PlaceUnknown { at: self.now() }).await
-            }
-            Step::ReconcilePlacement {
-                client,
-                watermark,
-                since,
-                empty_searches,
-            } => {
-                let search = place::Reconciliation {
-                    client,
-                    watermark,
-                    since,
-                    empty_searches,
-                };
-                self.reconcile_placement(&details, search).await
-            }
-            Step::Verify {
-                client,
-                order,
-                watermark,
-            } => self.verify(&details, client, order, watermark).await,
-            Step::RecordActivationUnknown { creating: false } => {
-                self.record(Fact::AcceptUnknown { at: self.now() }).await
-            }
-            Step::RecordActivationUnknown { creating: true } => {
-                self.record(Fact::CreateUnknown { at: self.now() }).await
-            }
-            Step::Activate {
-                client,
-                order,
-                progress,
-            } => self.activate(client, order, &progress).await,
-            Step::Report { refusal } => self.report(refusal).await,
-            // Reporting and finishing the job are one commit, so only a job of an older release can
-            // get here.
-            Step::Done => Ok(Flow::Finish(JobOutcome::Succeeded, Vec::new())),
+            return match decision {
+                Decision::Read(read) => {
+                    let action = read.action();
+                    let call = observe(&*self.ports.reads, read, &mut self.observed);
+                    match self.calls.time(action, call).await {
+                        Ok(()) => continue,
+                        Err(error) => self.after_no_effect(error).await,
+                    }
+                }
+                Decision::ReadGuard => match self.guard().await {
+                    Ok(guard) => {
+                        self.observed.guard = Some(guard);
+                        continue;
+                    }
+                    Err(flow) => Ok(flow),
+                },
+                Decision::Record(fact) => self.record(fact).await,
+                Decision::Act(Action::Effect(effect)) => self.perform(effect).await,
+                Decision::Act(Action::LinkClient { account, client }) => {
+                    self.link_client(account, client).await
+                }
+                Decision::Act(Action::ReportItems(items)) => self.report_items(&items).await,
+                Decision::Act(Action::Report(report)) => self.report(report).await,
+                Decision::Wait { until, reason } => Ok(self.wait(until, reason)),
+                Decision::Finish(outcome, facts) => Ok(Flow::Finish(outcome, facts)),
+            };
         }
     }
 
-    fn plan(&self, details: &OrderDetails) -> Result<Plan, Refusal> {
-        Plan::of(&details.items, &self.settings.overrides)
+    fn planner<'p>(&'p self, details: &'p OrderDetails) -> Planner<'p> {
+        Planner {
+            job: &self.claimed.job.id,
+            correlation: &self.claimed.job.correlation,
+            details,
+            rules: &self.settings.rules,
+            marker_proof: self.claimed.marker_proof,
+        }
     }
 
     /// The current time by the store's clock: the time of the claim plus the time elapsed since.

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use domain::failure::Refusal;
-use domain::order::Fact;
+use domain::order::{Effect, Fact};
 use domain::ports::{JobChange, JobUpdate, Release, StoreError};
 
 use super::{Attempt, Flow};
+use crate::process::Unsent;
 use crate::worker::STORE_PAUSE;
 
 impl Attempt<'_> {
@@ -50,15 +51,23 @@ impl Attempt<'_> {
         self.record(Fact::Refused(refusal)).await
     }
 
-    /// Commits an intent right before its call, which the caller makes when this returns `None`.
-    /// Until then this process remembers that nothing was sent, so that a store that stops
+    /// Commits the intent of a call right before it; the caller makes the call when this returns
+    /// `None`. Until then this process remembers that nothing was sent, so that a store that stops
     /// answering does not make the outcome unknown.
     ///
     /// If the lease has expired by our own clock, another worker may own the job: then the intent
     /// is withdrawn.
-    pub(super) async fn record_intent(&mut self, intent: Fact) -> Result<Option<Flow>, StoreError> {
+    pub(super) async fn record_intent(
+        &mut self,
+        effect: &Effect,
+    ) -> Result<Option<Flow>, StoreError> {
         let order = self.claimed.job.order;
-        self.process.mark_unsent(order, intent.clone());
+        let intent = effect.intent(self.now());
+        let unsent = Unsent {
+            intent: intent.clone(),
+            withdrawal: effect.without_effect(),
+        };
+        self.process.mark_unsent(order, unsent);
         self.record(intent).await?;
         if self.guard.is_valid_at(self.ports.clock.monotonic()) {
             self.process.take_unsent(order);
@@ -74,25 +83,16 @@ impl Attempt<'_> {
     /// Withdraws an intent whose call this process did not send.
     pub(super) async fn withdraw_unsent(&mut self) -> Result<(), StoreError> {
         let order = self.claimed.job.order;
-        let Some(intent) = self.process.take_unsent(order) else {
+        let Some(unsent) = self.process.take_unsent(order) else {
             return Ok(());
         };
-        if !self.state.is_in_flight(&intent) {
+        if !self.state.is_in_flight(&unsent.intent) {
             return Ok(());
         }
-        let no_effect = match &intent {
-            Fact::CreatingClient { .. } => Fact::ClientNotCreated,
-            Fact::Placing { .. } => Fact::NotPlaced,
-            Fact::Accepting { .. } => Fact::NotAccepted,
-            Fact::Creating { .. } => Fact::NotCreated,
-            _ => return Ok(()),
-        };
-        tracing::info!(
-            intent = intent.name(),
-            "intent withdrawn: its call was not sent"
-        );
-        self.process.mark_unsent(order, intent);
-        self.record(no_effect).await?;
+        let intent = unsent.intent.name();
+        tracing::info!(intent, "intent withdrawn: its call was not sent");
+        self.process.mark_unsent(order, unsent.clone());
+        self.record(unsent.withdrawal).await?;
         self.process.take_unsent(order);
         Ok(())
     }

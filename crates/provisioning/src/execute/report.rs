@@ -1,9 +1,11 @@
-//! Reports the outcome to Salesforce.
+//! Writes to Salesforce. Each sets absolute values and may be repeated.
 
 use domain::failure::{Code, Refusal};
+use domain::id::AccountId;
 use domain::job::JobOutcome;
-use domain::order::{ActivationStatus, Fact, OrderGuard, Report, item_reports, report};
-use domain::ports::{CallError, ReportAnswer, StoreError};
+use domain::key::ClientId;
+use domain::order::{Fact, ItemReport, OrderGuard, Outcome, Phase, Report, superseded};
+use domain::ports::{CallAction, CallError, ReportAnswer, StoreError};
 
 use super::{Attempt, Flow};
 
@@ -11,103 +13,54 @@ use super::{Attempt, Flow};
 const CONFLICTS: u32 = 3;
 
 impl Attempt<'_> {
-    pub(super) async fn report(&mut self, refusal: Option<Refusal>) -> Result<Flow, StoreError> {
-        if let Some(flow) = self.salesforce_unavailable() {
-            return Ok(flow);
-        }
-        let guard = match self.ports.crm.order_guard(self.claimed.job.order).await {
-            Ok(Some(guard)) => guard,
-            Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
+    /// Links the account first: once the fact is recorded, the client is not searched for again.
+    pub(super) async fn link_client(
+        &mut self,
+        account: AccountId,
+        client: ClientId,
+    ) -> Result<Flow, StoreError> {
+        let call = self.ports.crm.link_client(account, client);
+        match self.calls.time(CallAction::LinkClient, call).await {
+            Ok(()) => {}
+            Err(CallError::Refused(refusal)) => {
+                let detail = refusal.detail;
+                tracing::warn!(%account, detail, "Salesforce refused to store the client id on the account");
+            }
             Err(error) => return Ok(self.wait_for_crm(&error)),
-        };
-        if let Some(flow) = self.superseded(&guard, refusal.as_ref()) {
-            return Ok(flow);
         }
-        if !self.state.items_reported && !self.state.placed_lines().is_empty() {
-            return self.report_items(refusal.is_some()).await;
-        }
-        self.report_outcome(refusal, guard).await
+        self.record(Fact::Client { client }).await
     }
 
-    fn job_outcome(refusal: Option<&Refusal>) -> JobOutcome {
-        if refusal.is_some() {
-            JobOutcome::Failed
-        } else {
-            JobOutcome::Succeeded
-        }
-    }
-
-    /// Finishes the attempt if another request took over the order, or if our own report was
-    /// already written and only its reply was lost.
-    fn superseded(&self, guard: &OrderGuard, refusal: Option<&Refusal>) -> Option<Flow> {
-        let idem_key = self
-            .state
-            .attempt
-            .as_ref()
-            .and_then(|(_, idem_key)| idem_key.as_ref());
-        if guard.admits(idem_key) {
-            return None;
-        }
-        let ours = match guard.activation {
-            ActivationStatus::Activated => refusal.is_none(),
-            ActivationStatus::Failed => refusal.is_some(),
-            _ => false,
-        };
-        Some(if ours && guard.idem_key.as_ref() == idem_key {
-            Flow::Finish(Self::job_outcome(refusal), vec![Fact::Reported])
-        } else {
-            Flow::Finish(JobOutcome::Superseded, Vec::new())
-        })
-    }
-
-    async fn report_items(&mut self, failing: bool) -> Result<Flow, StoreError> {
-        let items = item_reports(self.state.placed_lines());
-        match self.ports.crm.report_items(&items).await {
+    pub(super) async fn report_items(&mut self, items: &[ItemReport]) -> Result<Flow, StoreError> {
+        let call = self.ports.crm.report_items(items);
+        match self.calls.time(CallAction::ReportItems, call).await {
             Ok(()) => self.record(Fact::ItemsReported).await,
-            Err(CallError::Refused(refusal)) if failing => {
+            Err(CallError::Refused(refusal)) if self.is_failing() => {
                 tracing::warn!(
                     detail = refusal.detail,
                     "Salesforce refused the service ids; reporting the failure without them"
                 );
                 self.record(Fact::ItemsReported).await
             }
-            Err(CallError::Refused(refusal)) => {
-                self.fail(Refusal::new(Code::SalesforceRejected, refusal.detail))
-                    .await
-            }
+            Err(CallError::Refused(refusal)) => self.fail_by_crm(refusal).await,
             Err(error) => Ok(self.wait_for_crm(&error)),
         }
     }
 
-    async fn report_outcome(
-        &mut self,
-        refusal: Option<Refusal>,
-        guard: OrderGuard,
-    ) -> Result<Flow, StoreError> {
-        let job = &self.claimed.job;
-        let (order, version) = (self.state.whmcs_order(), guard.version);
-        let planned = report(
-            refusal.clone(),
-            order,
-            &job.correlation,
-            self.now(),
-            version,
-        );
-        let report = match planned {
-            Ok(report) => report,
-            Err(refusal) => return self.fail(refusal).await,
-        };
-        let mut answer = self.ports.crm.report(job.order, &report).await;
+    /// Writes the outcome and ends the job.
+    pub(super) async fn report(&mut self, report: Report) -> Result<Flow, StoreError> {
+        let failing = matches!(report.outcome, Outcome::Failed { .. });
+        let mut answer = self.send_report(&report).await;
         if matches!(answer, Ok(ReportAnswer::Conflict)) {
-            match self.guarded_by_read_time(&refusal, report).await {
-                Ok(Some(again)) => answer = self.ports.crm.report(job.order, &again).await,
+            match self.guarded_by_read_time(report).await {
+                Ok(Some(again)) => answer = self.send_report(&again).await,
                 Ok(None) => {}
                 Err(flow) => return Ok(flow),
             }
         }
         match answer {
             Ok(ReportAnswer::Written) => Ok(Flow::Finish(
-                Self::job_outcome(refusal.as_ref()),
+                JobOutcome::of_report(failing),
                 vec![Fact::Reported],
             )),
             Ok(ReportAnswer::Conflict) if self.conflicts < CONFLICTS => {
@@ -121,8 +74,35 @@ impl Attempt<'_> {
                     source,
                 }))
             }
-            Err(CallError::Refused(reason)) => self.report_refused(refusal, reason).await,
+            Err(CallError::Refused(reason)) => self.report_refused(reason).await,
             Err(error) => Ok(self.wait_for_crm(&error)),
+        }
+    }
+
+    async fn send_report(&self, report: &Report) -> Result<ReportAnswer, CallError> {
+        let call = self.ports.crm.report(self.claimed.job.order, report);
+        self.calls.time(CallAction::Report, call).await
+    }
+
+    /// Reads the guard's view of the order. The error is how the step ends without it.
+    pub(super) async fn guard(&self) -> Result<Option<OrderGuard>, Flow> {
+        if let Some(flow) = self.salesforce_unavailable() {
+            return Err(flow);
+        }
+        let call = self.ports.crm.order_guard(self.claimed.job.order);
+        let answer = self.calls.time(CallAction::OrderGuard, call).await;
+        answer.map_err(|error| self.wait_for_crm(&error))
+    }
+
+    /// Reads the guard again after a write was not accepted. The error is how the attempt ends when
+    /// the order is not ours any more.
+    async fn guard_again(&self) -> Result<OrderGuard, Flow> {
+        let Some(guard) = self.guard().await? else {
+            return Err(Flow::Finish(JobOutcome::Superseded, Vec::new()));
+        };
+        match superseded(&self.state, &guard, self.is_failing()) {
+            Some((outcome, facts)) => Err(Flow::Finish(outcome, facts)),
+            None => Ok(guard),
         }
     }
 
@@ -133,19 +113,8 @@ impl Attempt<'_> {
     /// the version that was read conflicts forever. When a new read finds the same version and the
     /// order is still ours, nobody else wrote before that read; the time of the read, by the CRM's
     /// clock, guards against later writes with the same resolution of one second.
-    async fn guarded_by_read_time(
-        &self,
-        refusal: &Option<Refusal>,
-        report: Report,
-    ) -> Result<Option<Report>, Flow> {
-        let guard = match self.ports.crm.order_guard(self.claimed.job.order).await {
-            Ok(Some(guard)) => guard,
-            Ok(None) => return Err(Flow::Finish(JobOutcome::Superseded, Vec::new())),
-            Err(error) => return Err(self.wait_for_crm(&error)),
-        };
-        if let Some(flow) = self.superseded(&guard, refusal.as_ref()) {
-            return Err(flow);
-        }
+    async fn guarded_by_read_time(&self, report: Report) -> Result<Option<Report>, Flow> {
+        let guard = self.guard_again().await?;
         let unchanged = guard.version.is_some() && guard.version == report.version;
         Ok(guard.read_at.filter(|_| unchanged).map(|read_at| Report {
             version: Some(read_at),
@@ -156,29 +125,26 @@ impl Attempt<'_> {
     /// The CRM may have refused a stale version: then the order is not ours any more. Otherwise the
     /// refusal itself is reported as the failure; if that is refused too, only our own console can
     /// show it.
-    async fn report_refused(
-        &mut self,
-        refusal: Option<Refusal>,
-        reason: Refusal,
-    ) -> Result<Flow, StoreError> {
-        match self.ports.crm.order_guard(self.claimed.job.order).await {
-            Ok(Some(guard)) => {
-                if let Some(flow) = self.superseded(&guard, refusal.as_ref()) {
-                    return Ok(flow);
-                }
-            }
-            Ok(None) => return Ok(Flow::Finish(JobOutcome::Superseded, Vec::new())),
-            Err(error) => return Ok(self.wait_for_crm(&error)),
+    async fn report_refused(&mut self, reason: Refusal) -> Result<Flow, StoreError> {
+        if let Err(flow) = self.guard_again().await {
+            return Ok(flow);
         }
-        if refusal.is_none() {
-            return self
-                .fail(Refusal::new(Code::SalesforceRejected, reason.detail))
-                .await;
+        if !self.is_failing() {
+            return self.fail_by_crm(reason).await;
         }
         tracing::error!(
             detail = reason.detail,
             "Salesforce refused to store the failure; it is recorded here only"
         );
         Ok(Flow::Finish(JobOutcome::Failed, Vec::new()))
+    }
+
+    async fn fail_by_crm(&mut self, refusal: Refusal) -> Result<Flow, StoreError> {
+        self.fail(Refusal::new(Code::SalesforceRejected, refusal.detail))
+            .await
+    }
+
+    fn is_failing(&self) -> bool {
+        matches!(self.state.phase, Phase::Refused(_))
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::backoff;
-use domain::order::{Fact, Placing, Progress};
+use domain::order::{Fact, Placing, Progress, WaitReason};
 use domain::ports::{CallError, Release, StoreError, System};
 use domain::time::Timestamp;
 use error_chain::chain;
@@ -13,8 +13,15 @@ use super::{Attempt, Flow};
 use crate::{FailureTime, Settings};
 
 impl Attempt<'_> {
+    /// Releases the job until the planner can decide again.
+    pub(super) fn wait(&self, until: Timestamp, reason: WaitReason) -> Flow {
+        let seconds = until.since(self.now()).as_secs();
+        tracing::info!(seconds, %reason, "job waits");
+        self.until(until)
+    }
+
     /// Releases the job until `due`.
-    pub(super) fn until(&self, due: Timestamp) -> Flow {
+    fn until(&self, due: Timestamp) -> Flow {
         Flow::Release(Release {
             after: due.since(self.now()),
             deferral: false,
@@ -26,6 +33,25 @@ impl Attempt<'_> {
             at: self.now(),
             monotonic: self.ports.clock.monotonic(),
         }
+    }
+
+    /// While WHMCS denies us access, only probes are sent, for all orders. Returns how the step ends
+    /// then.
+    pub(super) async fn whmcs_refuses(&mut self) -> Result<Option<Flow>, StoreError> {
+        let Some(open) = self.process.whmcs.opened() else {
+            return Ok(None);
+        };
+        // An operator's retry suggests that the cause was fixed just now.
+        let is_retry = self.state.held.is_none() && self.state.has_failed_before();
+        let detail = match is_retry {
+            false => open.detail,
+            true => match self.probe_whmcs().await {
+                Ok(()) => return Ok(None),
+                Err(CallError::Denied { detail, .. }) => detail,
+                Err(_) => open.detail,
+            },
+        };
+        self.wait_for_whmcs(&detail).await.map(Some)
     }
 
     /// Probes WHMCS and resumes calls on success.

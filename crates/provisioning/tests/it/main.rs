@@ -124,7 +124,7 @@ async fn lost_reply_adopts_order_after_quiet_period() {
     env.whmcs.fail_next(Action::Place, Fault::ReplyLost);
     let started = env.clock.now();
     assert_eq!(env.work().await, [AttemptResult::Released, DONE]);
-    assert!(env.clock.now().since(started) >= env.settings.quiet_period);
+    assert!(env.clock.now().since(started) >= env.settings.rules.quiet_period);
     assert_eq!(env.whmcs.all_orders().len(), 1);
 }
 
@@ -140,7 +140,7 @@ async fn quiet_period_ignores_wall_clock_skew() {
         env.ahead = second;
         assert_eq!(env.work().await, [DONE]);
         let waited = env.clock.now().since(started);
-        let quiet = env.settings.quiet_period;
+        let quiet = env.settings.rules.quiet_period;
         assert!(
             waited >= quiet && waited < quiet + Duration::from_secs(5),
             "{waited:?}"
@@ -451,7 +451,7 @@ async fn currency_mismatch_is_rejected_when_prices_are_sent() {
         (false, Some("EUR"), "USD", false),
     ] {
         let mut env = TestEnv::with_order().await;
-        env.settings.override_prices = override_prices;
+        env.settings.rules.override_prices = override_prices;
         env.whmcs.set_currency(client);
         env.crm.put(OrderDetails {
             currency: order.map(str::to_owned),

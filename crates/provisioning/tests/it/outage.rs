@@ -15,7 +15,7 @@ use crate::{DONE, FAILED};
 #[tokio::test]
 async fn hanging_reads_count_against_retry_budget() {
     let env = TestEnv::with_order().await;
-    let hang = env.settings.call_timeout;
+    let hang = env.settings.rules.call_timeout;
     env.whmcs_hangs(Some(hang));
     let started = env.clock.now();
     assert_eq!(env.work().await.last(), Some(&FAILED));

@@ -75,7 +75,7 @@ async fn env_stalling_at(
     answers: Vec<StoreError>,
 ) -> (TestEnv, Arc<Stalling>) {
     let mut env = TestEnv::new().await;
-    env.settings.create_clients = true;
+    env.settings.rules.create_clients = true;
     let mut order = details(order_id(1));
     if intent == "creating_client" {
         order.account.whmcs_client = None;

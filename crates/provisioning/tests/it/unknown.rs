@@ -82,7 +82,7 @@ async fn retry_waits_while_lost_call_may_take_effect() {
     env.whmcs.fail_always(Action::Read, None);
     env.retry("e2").await;
     let settings = &env.settings;
-    let window = settings.call_timeout + 2 * settings.quiet_period;
+    let window = settings.rules.call_timeout + 2 * settings.rules.quiet_period;
     let last_moment = started + window - Duration::from_secs(5);
     while env.clock.now() < last_moment {
         env.round().await;
@@ -105,7 +105,7 @@ async fn retry_after_window_places_after_one_search() {
     env.retry("e2").await;
     assert_eq!(env.work().await.last(), Some(&DONE));
     let settings = &env.settings;
-    let window = settings.call_timeout + 2 * settings.quiet_period;
+    let window = settings.rules.call_timeout + 2 * settings.rules.quiet_period;
     assert!(env.clock.now().since(started) >= window);
     assert_eq!(env.whmcs.all_orders().len(), 1);
 }
@@ -128,7 +128,7 @@ async fn retry_after_failed_job_waits_while_crashed_call_may_take_effect() {
     env.crm.put(details(order_id(1)));
     env.retry("e2").await;
     let settings = &env.settings;
-    let window = settings.call_timeout + 2 * settings.quiet_period;
+    let window = settings.rules.call_timeout + 2 * settings.rules.quiet_period;
     let last_moment = sent + window - Duration::from_secs(5);
     assert!(env.clock.now() < last_moment, "the window is open");
     while env.clock.now() < last_moment {
@@ -151,7 +151,7 @@ async fn accept_fails_after_three_lost_replies() {
     assert_eq!(env.work().await.last(), Some(&FAILED));
     env.assert_failed(Code::WhmcsOutcomeUnknown, true);
     assert_eq!(env.whmcs.calls_of(Action::Accept), 3);
-    let quiet = env.settings.quiet_period;
+    let quiet = env.settings.rules.quiet_period;
     assert!(env.clock.now().since(started) >= 2 * quiet, "with pauses");
     env.whmcs.fail_always(Action::Accept, None);
     env.retry("e2").await;

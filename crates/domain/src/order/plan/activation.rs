@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use super::decide::{Moment, effect};
+use super::verify::gone;
 use crate::failure::{Code, Refusal};
-use crate::key::ServiceId;
+use crate::key::{ClientId, ServiceId, WhmcsOrderId};
 use crate::order::{
-    ActivationProgress, ActivationState, MAX_UNKNOWN_CALLS, OrderStatus, ServiceStatus, WhmcsOrder,
-    WhmcsService,
+    ActivationProgress, ActivationState, Decision, Effect, Fact, MAX_UNKNOWN_CALLS, OrderStatus,
+    Read, ServiceStatus, WaitReason, WhmcsOrder, WhmcsService,
 };
 use crate::ports::{CatalogueEntry, ModuleKind};
 use crate::time::Timestamp;
@@ -29,8 +31,42 @@ pub enum ActivationAction {
     Refuse(Refusal),
 }
 
+impl Moment<'_> {
+    pub(super) fn activate(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+        progress: &ActivationProgress,
+    ) -> Result<Decision, Refusal> {
+        let seen = match &self.observed.order {
+            Some(Some(seen)) => seen,
+            Some(None) => return Err(gone(order)),
+            None => return Ok(Decision::Read(Read::Order { client, order })),
+        };
+        let Some(catalogue) = &self.observed.catalogue else {
+            return Ok(Decision::Read(Read::Catalogue(seen.products())));
+        };
+        let modules = modules_in(catalogue.as_deref().unwrap_or_default());
+        let quiet = self.planner.rules.quiet_period;
+        Ok(
+            match next_activation_action(progress, seen, modules, self.now, quiet) {
+                ActivationAction::Done => Decision::Record(Fact::Accepted),
+                ActivationAction::Accept { run_modules } => {
+                    effect(Effect::AcceptOrder { order, run_modules })
+                }
+                ActivationAction::Create(service) => effect(Effect::CreateService(service)),
+                ActivationAction::Wait(until) => Decision::Wait {
+                    until,
+                    reason: WaitReason::Activation,
+                },
+                ActivationAction::Refuse(refusal) => return Err(refusal),
+            },
+        )
+    }
+}
+
 /// Looks up the module of a service's product in the catalogue.
-pub fn modules_in(catalogue: &[CatalogueEntry]) -> impl Fn(&WhmcsService) -> ModuleKind + '_ {
+fn modules_in(catalogue: &[CatalogueEntry]) -> impl Fn(&WhmcsService) -> ModuleKind + '_ {
     |service| {
         service
             .product

@@ -1,22 +1,18 @@
 //! Resolving the WHMCS client of an order.
 
+use super::decide::{Moment, effect};
 use crate::failure::{Code, Refusal};
 use crate::key::ClientId;
-use crate::order::{Action, ClientStatus, Contact, OrderDetails, WhmcsClient};
+use crate::order::{
+    Action, ClientStatus, Contact, Decision, Effect, Fact, OrderDetails, PlanRules, Planner, Read,
+    WhmcsClient,
+};
 use crate::ports::NewClient;
-
-/// Settings that decide which client is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientRules {
-    /// Whether an account without a WHMCS client gets one, found by e-mail or created.
-    pub create_clients: bool,
-    /// Whether the CRM's prices are sent; then client and order must have the same currency.
-    pub override_prices: bool,
-}
+use crate::time::Timestamp;
 
 /// What to read before the client can be resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientLookup {
+enum ClientLookup {
     /// The client linked to the account.
     Linked(ClientId),
     /// The client with the bill-to contact's e-mail address.
@@ -25,7 +21,7 @@ pub enum ClientLookup {
 
 /// What to do about the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClientDecision {
+enum ClientDecision {
     /// The account is already linked to this client.
     Use(ClientId),
     /// Link the account to this client, which exists.
@@ -34,17 +30,85 @@ pub enum ClientDecision {
     Create(Box<NewClient>),
 }
 
-impl ClientDecision {
-    /// The call that it needs, if any.
-    #[must_use]
-    pub fn action(&self, details: &OrderDetails) -> Option<Action> {
-        match self {
-            Self::Use(_) => None,
-            Self::Adopt(client) => Some(Action::LinkClient {
-                account: details.account.id,
-                client: *client,
-            }),
-            Self::Create(client) => Some(Action::CreateClient(NewClient::clone(client))),
+impl Moment<'_> {
+    /// A mapping that is missing or invalid fails the attempt before any call.
+    pub(super) fn resolve_client(&self) -> Result<Decision, Refusal> {
+        let Planner { details, rules, .. } = self.planner;
+        self.planner.plan()?;
+        let lookup = client_lookup(details, rules)?;
+        let Some(found) = &self.observed.client else {
+            return Ok(Decision::Read(match lookup {
+                ClientLookup::Linked(client) => Read::Client(client),
+                ClientLookup::ByEmail(contact) => Read::ClientByEmail(contact.email),
+            }));
+        };
+        Ok(
+            match resolve_client(details, rules, lookup, found.as_ref())? {
+                ClientDecision::Use(client) => Decision::Record(Fact::Client { client }),
+                ClientDecision::Adopt(client) => Decision::Act(self.link(client)),
+                // WHMCS accepts an e-mail address only once: another order of the same account may
+                // have created the client, and then it was found now.
+                ClientDecision::Create(client) => match &self.answers.client_refused {
+                    Some(refusal) => return Err(refusal.clone()),
+                    None => effect(Effect::CreateClient(*client)),
+                },
+            },
+        )
+    }
+
+    /// WHMCS chooses the currency of a new client; where it matters the client is read back.
+    pub(super) fn link_created(&self, id: ClientId) -> Result<Decision, Refusal> {
+        let Planner { details, rules, .. } = self.planner;
+        let created = WhmcsClient {
+            id,
+            status: ClientStatus::Open,
+            currency: None,
+        };
+        let client = match &self.observed.client {
+            Some(seen) => seen.as_ref().unwrap_or(&created),
+            None if rules.override_prices && details.currency.is_some() => {
+                return Ok(Decision::Read(Read::Client(id)));
+            }
+            None => &created,
+        };
+        check_client(details, rules, client)?;
+        Ok(Decision::Act(self.link(client.id)))
+    }
+
+    pub(super) fn reconcile_client(
+        &self,
+        since: Timestamp,
+        empty_searches: u8,
+    ) -> Result<Decision, Refusal> {
+        let Planner { details, rules, .. } = self.planner;
+        if let Some(wait) = self.wait_for_search(since) {
+            return Ok(wait);
+        }
+        let contact = match client_lookup(details, rules)? {
+            ClientLookup::ByEmail(contact) => contact,
+            // Staff linked the account meanwhile.
+            ClientLookup::Linked(_) => return self.resolve_client(),
+        };
+        match &self.observed.client {
+            None => Ok(Decision::Read(Read::ClientByEmail(contact.email))),
+            Some(Some(client)) => {
+                check_client(details, rules, client)?;
+                Ok(Decision::Act(self.link(client.id)))
+            }
+            Some(None) if empty_searches == 0 => {
+                Ok(Decision::Record(Fact::SearchedEmpty { at: self.now }))
+            }
+            Some(None) => Err(Refusal::new(
+                Code::WhmcsOutcomeUnknown,
+                "the answer to creating the client was lost and two searches found none",
+            )),
+        }
+    }
+
+    fn link(&self, client: ClientId) -> Action {
+        Action::LinkClient {
+            account: self.planner.details.account.id,
+            client,
         }
     }
 }
@@ -54,7 +118,7 @@ impl ClientDecision {
 /// # Errors
 /// `CLIENT_NOT_FOUND` when the account's client id is not a number above zero, `CLIENT_NOT_LINKED`
 /// when the account has none and none may be created.
-pub fn client_lookup(details: &OrderDetails, rules: ClientRules) -> Result<ClientLookup, Refusal> {
+fn client_lookup(details: &OrderDetails, rules: &PlanRules) -> Result<ClientLookup, Refusal> {
     let linked = details.account.whmcs_client.as_deref().map(str::trim);
     if let Some(text) = linked.filter(|text| !text.is_empty()) {
         let id = text.parse().ok().filter(|id| *id > 0).map(ClientId);
@@ -77,9 +141,9 @@ pub fn client_lookup(details: &OrderDetails, rules: ClientRules) -> Result<Clien
 ///
 /// # Errors
 /// `CLIENT_NOT_FOUND`, `CLIENT_CLOSED`, or `MAPPING_INVALID` for prices in another currency.
-pub fn resolve_client(
+fn resolve_client(
     details: &OrderDetails,
-    rules: ClientRules,
+    rules: &PlanRules,
     lookup: ClientLookup,
     found: Option<&WhmcsClient>,
 ) -> Result<ClientDecision, Refusal> {
@@ -103,9 +167,9 @@ pub fn resolve_client(
 ///
 /// # Errors
 /// `CLIENT_CLOSED`, or `MAPPING_INVALID` for prices in another currency.
-pub fn check_client(
+fn check_client(
     details: &OrderDetails,
-    rules: ClientRules,
+    rules: &PlanRules,
     client: &WhmcsClient,
 ) -> Result<(), Refusal> {
     if client.status == ClientStatus::Closed {

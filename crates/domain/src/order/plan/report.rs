@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::decide::Moment;
 use crate::failure::{Code, Refusal};
 use crate::id::OrderItemId;
+use crate::job::JobOutcome;
 use crate::key::{CorrelationId, ServiceId, WhmcsOrderId};
-use crate::order::PlacedLine;
+use crate::order::{Action, ActivationStatus, Decision, Fact, OrderGuard, OrderState, PlacedLine};
 use crate::time::Timestamp;
 
 /// How an attempt ended, in business terms.
@@ -47,9 +49,36 @@ pub struct ItemReport {
     pub services: Vec<ServiceId>,
 }
 
+impl Moment<'_> {
+    /// Checks again that the order is ours, writes the service ids, checks once more, and writes
+    /// the outcome.
+    pub(super) fn report(&self, refusal: Option<Refusal>) -> Result<Decision, Refusal> {
+        let guard = match &self.observed.guard {
+            Some(Some(guard)) => guard,
+            Some(None) => return Ok(Decision::Finish(JobOutcome::Superseded, Vec::new())),
+            None => return Ok(Decision::ReadGuard),
+        };
+        if let Some((outcome, facts)) = superseded(self.state, guard, refusal.is_some()) {
+            return Ok(Decision::Finish(outcome, facts));
+        }
+        let lines = self.state.placed_lines();
+        if !self.state.items_reported && !lines.is_empty() {
+            return Ok(Decision::Act(Action::ReportItems(item_reports(lines))));
+        }
+        let report = report(
+            refusal,
+            self.state.whmcs_order(),
+            self.planner.correlation,
+            self.now,
+            guard.version.clone(),
+        )?;
+        Ok(Decision::Act(Action::Report(report)))
+    }
+}
+
 /// The services of each order line, for the order's items.
 #[must_use]
-pub fn item_reports(lines: &[PlacedLine]) -> Vec<ItemReport> {
+fn item_reports(lines: &[PlacedLine]) -> Vec<ItemReport> {
     let mut services = BTreeMap::<_, Vec<_>>::new();
     for line in lines {
         services
@@ -70,7 +99,7 @@ pub fn item_reports(lines: &[PlacedLine]) -> Vec<ItemReport> {
 ///
 /// # Errors
 /// `INTERNAL` for a success without a WHMCS order.
-pub fn report(
+fn report(
     refusal: Option<Refusal>,
     order: Option<WhmcsOrderId>,
     correlation: &CorrelationId,
@@ -91,5 +120,29 @@ pub fn report(
         at,
         message,
         version,
+    })
+}
+
+/// How the job ends without a report: because another request took over the order, or because our
+/// own report was already written and only its reply was lost. `None` while the order is ours.
+#[must_use]
+pub fn superseded(
+    state: &OrderState,
+    guard: &OrderGuard,
+    failing: bool,
+) -> Option<(JobOutcome, Vec<Fact>)> {
+    let attempt = state.attempt.as_ref();
+    let idem_key = attempt.and_then(|(_, idem_key)| idem_key.as_ref());
+    if guard.admits(idem_key) {
+        return None;
+    }
+    let ours = match guard.activation {
+        ActivationStatus::Activated => !failing,
+        ActivationStatus::Failed => failing,
+        _ => false,
+    };
+    Some(match ours && guard.idem_key.as_ref() == idem_key {
+        true => (JobOutcome::of_report(failing), vec![Fact::Reported]),
+        false => (JobOutcome::Superseded, Vec::new()),
     })
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::decide::Moment;
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, LineMarker, ServiceId, WhmcsOrderId};
 use crate::order::{
-    Line, MarkerProof, MatchResult, OrderStatus, Plan, Search, WhmcsOrder, WhmcsService,
-    match_orders,
+    Decision, Fact, Line, MarkerCheck, MarkerProof, MatchResult, OrderStatus, Plan, Read, Search,
+    WhmcsOrder, WhmcsService, match_orders,
 };
 
 /// A planned line and the service that WHMCS created for it.
@@ -20,7 +21,7 @@ pub struct PlacedLine {
 
 /// The result of reading a placed order back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verification {
+enum Verification {
     /// The order is ours and matches the plan.
     Verified {
         /// Which service belongs to which line.
@@ -32,6 +33,41 @@ pub enum Verification {
     Replaced(WhmcsOrderId),
 }
 
+impl Moment<'_> {
+    /// Reads the client's orders once more: that verifies the order and finds a duplicate created
+    /// by a proxy that repeated the call.
+    ///
+    /// Orders above the watermark are enough when we placed the order ourselves; the duplicate of
+    /// an adopted one may be anywhere.
+    pub(super) fn verify(
+        &self,
+        client: ClientId,
+        order: WhmcsOrderId,
+        watermark: Option<WhmcsOrderId>,
+    ) -> Result<Decision, Refusal> {
+        let plan = self.planner.plan()?;
+        let above = watermark.filter(|watermark| order > *watermark);
+        let Some(orders) = &self.observed.orders else {
+            return Ok(Decision::Read(Read::Orders { client, above }));
+        };
+        let search = self.planner.search(self.state, &plan, above);
+        let fact = match verify_placed(search, client, order, orders)? {
+            // Staff may add the marker by hand where notes are dropped, so only an order that
+            // AddOrder just returned proves that WHMCS keeps it.
+            Verification::Verified { lines, is_marked } => {
+                let marker = match is_marked {
+                    true if self.answers.order == Some(order) => MarkerCheck::Kept,
+                    true => MarkerCheck::Unchecked,
+                    false => MarkerCheck::Dropped,
+                };
+                Fact::Verified { lines, marker }
+            }
+            Verification::Replaced(order) => Fact::Placed { order },
+        };
+        Ok(Decision::Record(fact))
+    }
+}
+
 /// Checks the order that AddOrder returned or a search found, by the client's orders, and looks
 /// for a duplicate that a proxy created by repeating the call.
 ///
@@ -40,7 +76,7 @@ pub enum Verification {
 /// # Errors
 /// `WHMCS_DUPLICATE_FOUND` or `WHMCS_OUTCOME_UNKNOWN` for a possible duplicate,
 /// `WHMCS_ORDER_MISMATCH` for an order that is gone or differs from the plan.
-pub fn verify_placed(
+fn verify_placed(
     search: Search<'_>,
     client: ClientId,
     order: WhmcsOrderId,
@@ -72,7 +108,7 @@ pub fn verify_placed(
 
 /// The failure of an order that WHMCS does not have any more.
 #[must_use]
-pub fn gone(order: WhmcsOrderId) -> Refusal {
+pub(super) fn gone(order: WhmcsOrderId) -> Refusal {
     let detail = format!("WHMCS order {order} does not exist any more");
     Refusal::new(Code::WhmcsOrderMismatch, detail)
 }
@@ -86,11 +122,7 @@ pub fn gone(order: WhmcsOrderId) -> Refusal {
 /// # Errors
 /// `WHMCS_ORDER_MISMATCH` with the exact difference: another client, cancelled, fraud, too
 /// few or too many services, another product or cycle.
-pub fn verify(
-    order: &WhmcsOrder,
-    plan: &Plan,
-    client: ClientId,
-) -> Result<Vec<PlacedLine>, Refusal> {
+fn verify(order: &WhmcsOrder, plan: &Plan, client: ClientId) -> Result<Vec<PlacedLine>, Refusal> {
     let mismatch = |detail: String| {
         Refusal::new(
             Code::WhmcsOrderMismatch,
