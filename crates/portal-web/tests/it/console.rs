@@ -25,8 +25,8 @@ const VIEWER: &str = "the viewers' token";
 fn console_env() -> TestEnv {
     let mut config = config(secret());
     config.ops = OpsAccess::Tokens {
-        operator: Secret::new(TOKEN),
-        viewer: Some(Secret::new(VIEWER)),
+        operator: Secret::new(TOKEN).into(),
+        viewer: Some(Secret::new(VIEWER).into()),
     };
     TestEnv::with(config)
 }
