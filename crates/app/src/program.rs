@@ -73,7 +73,9 @@ impl Program {
             reload,
             address: listeners.address().map_err(Failure::run)?,
             probes: listeners.probe_address().map_err(Failure::run)?,
-            metrics: metrics.with_pool(move || pool.connections().into()),
+            metrics: metrics
+                .for_program(role)
+                .with_pool(move || pool.connections().into()),
             settings,
             store,
             listeners,
@@ -124,6 +126,7 @@ impl Program {
         let report = runtime::process_report(role, origins, &SystemClock, &OsEntropy);
         let settings = self.settings.alerts.settings;
         let stopped = CancellationToken::new();
+        tokio::spawn(self.metrics.clone().keep_small(stopped.clone()));
         Running {
             serving: tokio::spawn(self.listeners.serve(
                 checks,

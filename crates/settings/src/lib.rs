@@ -20,4 +20,4 @@ pub use problem::{EXIT_CONFIG, Problem, Problems};
 pub use reload::{Reload, ReloadableSecret};
 pub use secret::{Secret, SecretArgs};
 pub use unknown::unknown_variables;
-pub use value::{Endpoint, duration, is_loopback};
+pub use value::{Endpoint, Runbooks, duration, is_loopback};

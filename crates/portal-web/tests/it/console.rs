@@ -328,6 +328,7 @@ async fn firing_alert_is_first_on_overview() {
         "WHMCS refuses the bridge",
         "worker on host-a",
         "1970-01-01",
+        r#"href="https://wiki.example/runbooks#"#,
     ] {
         assert!(page.contains(words), "{words} is not in\n{page}");
     }

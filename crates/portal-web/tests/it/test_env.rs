@@ -11,7 +11,7 @@ use domain::ports::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portal_web::{Config, Limits, Links, OpsAccess, Ports, TokenKeys, router};
 use serde_json::{Value, json};
-use settings::{Endpoint, Reload, Secret};
+use settings::{Endpoint, Reload, Runbooks, Secret};
 use testkit::{FakeClock, FakeCrm, FakeEntropy, MemoryStore, channel, order_id};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -68,6 +68,7 @@ pub(crate) fn config(keys: TokenKeys) -> Config {
         links: Links {
             salesforce: Endpoint::parse("X", "https://acme.my.salesforce.com").ok(),
             whmcs_admin: Endpoint::parse("X", "https://billing.example/admin").ok(),
+            runbooks: Runbooks::parse("https://wiki.example/runbooks"),
         },
     }
 }
