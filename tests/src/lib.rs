@@ -1,6 +1,8 @@
-//! Support for end-to-end tests: programs that crash at named points.
+//! Support for end-to-end tests and load tests: programs that crash at named points, and the
+//! portal as a process.
 
 pub mod crash_points;
+pub mod portal_process;
 mod ports;
 pub mod staff;
 

@@ -66,15 +66,17 @@ impl Args {
         let fields = FieldNames::of(&file, problems);
         let whmcs_admin = self.whmcs_admin(&file, problems);
         let auth = auth?;
+        let program = known.all?;
         let portal = portal.map(|portal| portal_web::Config {
             links: portal_web::Links {
                 salesforce: Some(auth.login.clone()),
                 whmcs_admin,
+                runbooks: program.alerts.settings.runbooks.clone(),
             },
             ..portal
         });
         Some(Config {
-            program: known.all?,
+            program,
             portal: portal?,
             rest: RestConfig {
                 fields: fields?,

@@ -69,9 +69,9 @@ async fn serve_with(
     let channel = config.program.channel.clone();
     let enabled = config.program.events_enabled;
     let program = Program::open_on(listeners, "portal", config.program, metrics).await?;
-    let salesforce = Salesforce::new(config.auth, config.rest)?;
+    let salesforce = Salesforce::new(config.auth, config.rest, &program.reload)?;
     let store = Arc::clone(&program.store.ports);
-    let ports = ports::ports(&store, &salesforce, channel.clone())?;
+    let ports = ports::ports(&store, &salesforce, channel.clone(), program.reload.clone())?;
     let health = Arc::new(Health {
         store: store.clone(),
         events: store.clone(),

@@ -9,6 +9,7 @@ use operations::JobStore;
 use outbound::ClientOptions;
 use portal_web::Ports;
 use runtime::{Failure, OsEntropy, SystemClock};
+use settings::Reload;
 
 /// The ports on this store and this Salesforce client.
 ///
@@ -18,6 +19,7 @@ pub(crate) fn ports(
     store: &Arc<dyn JobStore>,
     salesforce: &Salesforce,
     channel: Channel,
+    reload: Reload,
 ) -> Result<Ports, Failure> {
     let options = ClientOptions {
         connect_timeout: Duration::from_secs(5),
@@ -39,5 +41,6 @@ pub(crate) fn ports(
         entropy: Arc::new(OsEntropy),
         channel,
         http: outbound::build(&options, &salesforce.roots).map_err(Failure::run)?,
+        reload,
     })
 }

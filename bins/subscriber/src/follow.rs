@@ -7,6 +7,7 @@ use intake::{Intake, Retention, Sweep, SweepPorts};
 use operations::JobStore;
 use runtime::{Failure, OsEntropy};
 use salesforce_pubsub::PubSub;
+use settings::Reload;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Salesforce;
@@ -23,12 +24,14 @@ impl Follower {
     /// Builds the parts without connecting.
     pub(crate) fn new(
         salesforce: &Salesforce,
+        reload: &Reload,
         settings: intake::Settings,
         store: Arc<dyn JobStore>,
         clock: Arc<dyn Clock>,
         around: impl FnOnce(intake::Ports) -> intake::Ports,
     ) -> Result<Self, Failure> {
-        let clients = app::Salesforce::new(salesforce.auth.clone(), salesforce.rest.clone())?;
+        let clients =
+            app::Salesforce::new(salesforce.auth.clone(), salesforce.rest.clone(), reload)?;
         let tokens = Arc::clone(&clients.tokens);
         let source =
             PubSub::new(salesforce.pubsub.clone(), tokens, &clients.roots).map_err(Failure::run)?;

@@ -58,17 +58,13 @@ pub async fn run_with(
     let follower = match &config.salesforce {
         Some(salesforce) => Some(Follower::new(
             salesforce,
+            &program.reload,
             config.intake,
             store.clone(),
             Arc::clone(&clock),
             wrap.intake,
         )?),
         None => None,
-    };
-    // Without events there is no login to reset, and SIGHUP must not end the process.
-    let _sighup = match &follower {
-        Some(_) => None,
-        None => Some(runtime::on_sighup(|| {}).map_err(Failure::run)?),
     };
     let page = Arc::new(HealthPage {
         store: store.clone(),

@@ -51,7 +51,8 @@ pub async fn run_with(
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
     let program = Program::open("worker", config.program, metrics).await?;
-    let salesforce = Salesforce::new(config.auth, config.rest)?;
+    let salesforce = Salesforce::new(config.auth, config.rest, &program.reload)?;
+    config.whmcs.add_to(&program.reload);
     let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
     let whmcs = Arc::new(Whmcs::new(api, config.whmcs_options));

@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::settings::Problems;
+use ::settings::{Problems, Reload};
 use error_chain::chain;
 use job_store::{OpenError, Store};
 use monitoring::ObservedCondition;
 use outbound::Roots;
 use runtime::{Checks, Failure, Listeners, Metrics, OsEntropy, Routes, SystemClock};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::Settings;
 
@@ -21,6 +21,9 @@ pub struct Program {
     settings: Settings,
     /// The store.
     pub store: Store,
+    /// What SIGHUP lets the program read again.
+    pub reload: Reload,
+    _sighup: DropGuard,
     listeners: Listeners,
     address: SocketAddr,
     probes: SocketAddr,
@@ -32,6 +35,7 @@ pub struct Running {
     serving: JoinHandle<()>,
     monitoring: JoinHandle<()>,
     stopped: CancellationToken,
+    _sighup: DropGuard,
 }
 
 impl Program {
@@ -62,11 +66,16 @@ impl Program {
             .await
             .map_err(not_opened)?;
         let pool = store.clone();
+        let reload = Reload::default();
         Ok(Self {
             role,
+            _sighup: reload_on_sighup(reload.clone()).map_err(Failure::run)?,
+            reload,
             address: listeners.address().map_err(Failure::run)?,
             probes: listeners.probe_address().map_err(Failure::run)?,
-            metrics: metrics.with_pool(move || pool.connections().into()),
+            metrics: metrics
+                .for_program(role)
+                .with_pool(move || pool.connections().into()),
             settings,
             store,
             listeners,
@@ -117,6 +126,7 @@ impl Program {
         let report = runtime::process_report(role, origins, &SystemClock, &OsEntropy);
         let settings = self.settings.alerts.settings;
         let stopped = CancellationToken::new();
+        tokio::spawn(self.metrics.clone().keep_small(stopped.clone()));
         Running {
             serving: tokio::spawn(self.listeners.serve(
                 checks,
@@ -126,6 +136,7 @@ impl Program {
                 stopped.clone(),
             )),
             stopped,
+            _sighup: self._sighup,
             monitoring: tokio::spawn(monitoring::run(
                 monitoring,
                 settings,
@@ -145,6 +156,19 @@ impl Running {
         let tasks = async { tokio::join!(self.serving, self.monitoring) };
         let _ = tokio::time::timeout(limit, tasks).await;
     }
+}
+
+fn reload_on_sighup(reload: Reload) -> std::io::Result<DropGuard> {
+    runtime::on_sighup(move || {
+        let reload = reload.clone();
+        // Reading a file from a hanging network mount must not block this thread.
+        tokio::task::spawn_blocking(move || {
+            for problem in reload.run() {
+                tracing::warn!(setting = problem.name, %problem, "the old value stays in use");
+            }
+            tracing::info!("settings read again");
+        });
+    })
 }
 
 /// A path that cannot be opened is a wrong setting; a server that does not answer is not.

@@ -10,7 +10,7 @@ use outbound::Roots;
 use runtime::Failure;
 use salesforce_auth::{LoginStatus, TokenManager};
 use salesforce_rest::{RestConfig, RestOrders};
-use tokio_util::sync::DropGuard;
+use settings::Reload;
 
 /// Clients of Salesforce over one login.
 pub struct Salesforce {
@@ -20,21 +20,29 @@ pub struct Salesforce {
     pub tokens: Arc<TokenManager>,
     /// Orders.
     pub crm: Arc<RestOrders>,
-    _sighup: DropGuard,
 }
 
 impl Salesforce {
-    /// Builds the clients without connecting. SIGHUP ends the backoff after a rejected login.
+    /// Builds the clients without connecting. `reload` reads the key again and ends the backoff
+    /// after a rejected login.
     ///
     /// # Errors
     /// The certificates or a setting cannot be used.
-    pub fn new(auth: salesforce_auth::Config, rest: RestConfig) -> Result<Self, Failure> {
+    pub fn new(
+        auth: salesforce_auth::Config,
+        rest: RestConfig,
+        reload: &Reload,
+    ) -> Result<Self, Failure> {
+        reload.add_secret(&auth.key);
         let roots = roots(auth.ca_file.as_deref())?;
         let tokens = Arc::new(TokenManager::new(auth, &roots).map_err(Failure::run)?);
         let crm = RestOrders::new(rest, Arc::clone(&tokens), &roots).map_err(Failure::run)?;
         let reset = Arc::clone(&tokens);
+        reload.add(move || {
+            reset.reset();
+            Ok(())
+        });
         Ok(Self {
-            _sighup: runtime::on_sighup(move || reset.reset()).map_err(Failure::run)?,
             crm: Arc::new(crm),
             tokens,
             roots,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use settings::{Problem, Problems, Secret};
+use settings::{Problem, Problems, Runbooks, Secret};
 use url::Url;
 
 use crate::{Schedule, Settings};
@@ -23,6 +23,9 @@ pub struct AlertArgs {
     /// Minimum number of attempts for the failure rate alert [default: 10]
     #[arg(long, env = "ALERT_MIN_ATTEMPTS")]
     pub alert_min_attempts: Option<String>,
+    /// URL of the page with the runbooks, that alerts link their section of [default: none]
+    #[arg(long, env = "ALERT_RUNBOOK_URL")]
+    pub alert_runbook_url: Option<String>,
 }
 
 /// Checked settings.
@@ -69,6 +72,16 @@ impl AlertArgs {
             "Give a number from 1, such as 10",
             |text| text.trim().parse().ok().filter(|count| *count >= 1),
         );
+        let runbooks = problems.parse(
+            "ALERT_RUNBOOK_URL",
+            self.alert_runbook_url.as_deref(),
+            "",
+            "Use a URL without a fragment, such as https://example.com/runbooks",
+            |text| match text {
+                "" => Some(None),
+                text => Runbooks::parse(text).map(Some),
+            },
+        );
         let settings = Settings {
             schedule: Schedule::default(),
             channel: channel?,
@@ -76,6 +89,7 @@ impl AlertArgs {
             failure_rate: failure_rate?,
             window: window?,
             min_attempts: min_attempts?,
+            runbooks: runbooks?,
         };
         Some(Config { settings, webhook })
     }
@@ -131,6 +145,7 @@ mod tests {
             alert_failure_rate: Some("10".to_owned()),
             alert_window: Some("59s".to_owned()),
             alert_min_attempts: Some("0".to_owned()),
+            alert_runbook_url: Some("runbooks.md".to_owned()),
         };
         let (config, problems) = checked(&wrong);
         assert!(config.is_none());
@@ -139,6 +154,7 @@ mod tests {
             "ALERT_FAILURE_RATE",
             "ALERT_WINDOW",
             "ALERT_MIN_ATTEMPTS",
+            "ALERT_RUNBOOK_URL",
         ] {
             assert!(problems.contains(name), "{name} is not in {problems}");
         }

@@ -274,7 +274,9 @@ impl AlertEvaluator {
         let Some((alert, message)) = next else {
             return false;
         };
-        let posted = post.post(body(&alert, message)).await;
+        let posted = post
+            .post(body(&alert, message, self.settings.runbooks.as_ref()))
+            .await;
         let mut failures = self.failures.lock().await;
         if let Err(why) = posted {
             let (base, cap) = POST_BACKOFF;

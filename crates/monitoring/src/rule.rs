@@ -5,6 +5,7 @@ use std::time::Duration;
 use domain::key::Channel;
 use domain::time::Timestamp;
 use operations::{Condition, ConditionKind, JobStage};
+use settings::Runbooks;
 
 use crate::snapshot::Snapshot;
 
@@ -75,6 +76,8 @@ pub struct Settings {
     pub window: Duration,
     /// The minimum number of attempts for the failure rate rule.
     pub min_attempts: u64,
+    /// The page with the runbooks.
+    pub runbooks: Option<Runbooks>,
 }
 
 /// An alert rule. Each has at most one alert at a time.

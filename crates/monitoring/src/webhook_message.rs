@@ -2,15 +2,16 @@
 
 use operations::{Alert, Notified};
 use serde_json::{Value, json};
+use settings::Runbooks;
 
 use crate::rule::rfc3339;
 
 /// The JSON of one notification.
 #[must_use]
-pub fn body(alert: &Alert, message: Notified) -> String {
+pub fn body(alert: &Alert, message: Notified, runbooks: Option<&Runbooks>) -> String {
     let resolved = message == Notified::Resolved;
     let ends_at = alert.resolved_at.filter(|_| resolved);
-    json!({
+    let mut body = json!({
         "alert": alert.name,
         "status": if resolved { "resolved" } else { "firing" },
         "severity": alert.severity,
@@ -19,8 +20,11 @@ pub fn body(alert: &Alert, message: Notified) -> String {
         "labels": {"alert": alert.name, "severity": alert.severity, "service": "orderbridge"},
         "startsAt": alert.firing_since.map(rfc3339),
         "endsAt": ends_at.map_or(Value::Null, |at| Value::String(rfc3339(at))),
-    })
-    .to_string()
+    });
+    if let Some(runbooks) = runbooks {
+        body["runbookUrl"] = runbooks.of(&alert.name).into();
+    }
+    body.to_string()
 }
 
 #[cfg(test)]
@@ -50,9 +54,13 @@ mod tests {
             );
             serde_json::from_str::<Value>(&text).unwrap()
         };
-        let read = |message| serde_json::from_str::<Value>(&body(&alert, message)).unwrap();
+        let read = |message| serde_json::from_str::<Value>(&body(&alert, message, None)).unwrap();
         assert_eq!(read(Notified::Firing), with("firing", "null"));
         let end = r#""2026-01-01T00:01:00.000Z""#;
         assert_eq!(read(Notified::Resolved), with("resolved", end));
+        let runbooks = Runbooks::parse("https://wiki.example/runbooks?v=1");
+        let linked = body(&alert, Notified::Firing, runbooks.as_ref());
+        let linked = serde_json::from_str::<Value>(&linked).unwrap();
+        assert_eq!(linked["runbookUrl"], "https://wiki.example/runbooks?v=1#x");
     }
 }

@@ -9,7 +9,7 @@ use axum::http::HeaderValue;
 use clap::Args;
 use domain::id::OrderId;
 use domain::key::WhmcsOrderId;
-use settings::{Endpoint, Problems};
+use settings::{Endpoint, Problems, Runbooks};
 
 pub use access::{OpsAccess, ProxyNames, TokenKeys};
 pub use limits::{LimitArgs, Limits, Rate};
@@ -109,6 +109,8 @@ pub struct Links {
     pub salesforce: Option<Endpoint>,
     /// The WHMCS admin area.
     pub whmcs_admin: Option<Endpoint>,
+    /// The page with the runbooks.
+    pub runbooks: Option<Runbooks>,
 }
 
 impl Links {
@@ -116,6 +118,11 @@ impl Links {
     pub(crate) fn order(&self, order: OrderId) -> Option<String> {
         let org = self.salesforce.as_ref()?;
         Some(org.join(&format!("/{order}")))
+    }
+
+    /// The runbook of an alert.
+    pub(crate) fn runbook(&self, alert: &str) -> Option<String> {
+        Some(self.runbooks.as_ref()?.of(alert))
     }
 
     /// The order in WHMCS.

@@ -8,6 +8,7 @@ use operations::{
     AdminCommands, AlertStore, EventViews, OperatorSessions, OrderViews, ProcessRegistry,
     Statistics,
 };
+use settings::Reload;
 
 /// Adapters that the portal calls.
 #[derive(Clone)]
@@ -40,4 +41,6 @@ pub struct Ports {
     pub channel: Channel,
     /// Fetches the keys that customer tokens are verified with.
     pub http: reqwest::Client,
+    /// What is read again on request: secrets and keys.
+    pub reload: Reload,
 }

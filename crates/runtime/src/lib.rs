@@ -4,6 +4,8 @@
 mod clock;
 mod http;
 mod log_writer;
+mod metric_help;
+mod metrics;
 mod otlp;
 mod process;
 mod program;
@@ -16,10 +18,11 @@ pub use http::{
     ActorOf, Check, Checks, ConnectionLimits, Listener, ListenerArgs, ListenerConfig, Listeners,
     RequestId, Routes, raise_nofile,
 };
+pub use metrics::Metrics;
 pub use process::process_report;
 pub use program::{Failure, exit_code, on_sighup, parse_or_exit, run_until_signalled};
 pub use sf_events::{
     DEFAULT_CHANNEL, RETENTION, SfEventsArgs, StreamHealth, event_channel, sf_events,
 };
-pub use telemetry::{LogArgs, Metrics, init_logs};
+pub use telemetry::{LogArgs, init_logs};
 pub use time::rfc3339;

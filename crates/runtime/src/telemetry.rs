@@ -1,10 +1,8 @@
-//! Logs and metrics.
+//! Logs.
 
 use std::io::IsTerminal;
-use std::sync::Arc;
 
 use clap::Args;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use settings::Problems;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -87,64 +85,4 @@ pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
     } else {
         registry.with(layer).try_init()
     };
-}
-
-/// Histogram buckets for calls and steps, in seconds.
-const CALLS: [f64; 12] = [
-    0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0,
-];
-/// Histogram buckets from an order's approval to its outcome, in seconds.
-const LATENCY: [f64; 14] = [
-    1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 21600.0, 86400.0,
-];
-
-/// The process's metrics.
-#[derive(Clone)]
-pub struct Metrics {
-    handle: Option<PrometheusHandle>,
-    /// Reads the numbers of idle and busy connections of the store's pool.
-    pool: Option<Arc<dyn Fn() -> (u32, u32) + Send + Sync>>,
-}
-
-impl Metrics {
-    /// Starts collecting. Only the first call in a process collects.
-    #[must_use]
-    pub fn install() -> Self {
-        let handle = PrometheusBuilder::new()
-            .set_buckets(&CALLS)
-            .and_then(|builder| {
-                let latency = Matcher::Full("orderbridge_provisioning_latency_seconds".to_owned());
-                builder.set_buckets_for_metric(latency, &LATENCY)
-            })
-            .ok()
-            .and_then(|builder| builder.install_recorder().ok());
-        metrics::gauge!("orderbridge_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Self { handle, pool: None }
-    }
-
-    /// Adds the store's pool connections, idle and busy, read at each scrape.
-    #[must_use]
-    pub fn with_pool(mut self, read: impl Fn() -> (u32, u32) + Send + Sync + 'static) -> Self {
-        self.pool = Some(Arc::new(read));
-        self
-    }
-
-    /// The metrics in Prometheus text format.
-    #[must_use]
-    pub fn render(&self) -> String {
-        if let Some(read) = &self.pool {
-            let (idle, busy) = read();
-            for (state, count) in [("idle", idle), ("busy", busy)] {
-                metrics::gauge!("orderbridge_db_pool_connections", "state" => state)
-                    .set(f64::from(count));
-            }
-        }
-        self.handle
-            .as_ref()
-            .map(|handle| {
-                handle.run_upkeep();
-                handle.render()
-            })
-            .unwrap_or_default()
-    }
 }

@@ -1,12 +1,11 @@
 //! Settings of the login.
 
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::path::PathBuf;
 
 use clap::Args;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use outbound::Roots;
-use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
+use settings::{Endpoint, Problem, Problems, ReloadableSecret, Secret, SecretArgs};
 
 use crate::hosts;
 
@@ -71,21 +70,12 @@ pub struct Config {
     pub client_id: String,
     /// `sub`.
     pub username: String,
-    /// The signing key.
-    pub key: KeySource,
+    /// The signing key; read again for every login.
+    pub key: ReloadableSecret,
     /// Hosts besides Salesforce's and the login's that an answer may name.
     pub allowed_hosts: Vec<String>,
     /// REST version, such as `66.0`.
     pub api_version: String,
-}
-
-/// Where the signing key comes from.
-#[derive(Clone, Debug)]
-pub enum KeySource {
-    /// Given directly.
-    Inline(Secret),
-    /// A file, read for every login: a rotated key needs no restart.
-    File(PathBuf),
 }
 
 impl SalesforceArgs {
@@ -140,28 +130,18 @@ impl SalesforceArgs {
         Ok(path)
     }
 
-    fn key(&self, problems: &mut Problems) -> Option<KeySource> {
+    fn key(&self, problems: &mut Problems) -> Option<ReloadableSecret> {
         let args = SecretArgs {
             name: "SF_PRIVATE_KEY",
             file_name: "SF_PRIVATE_KEY_FILE",
             value: self.sf_private_key.as_deref(),
             file: self.sf_private_key_file.as_deref(),
         };
-        let secret = args.required(problems)?;
-        let name = if args.path().is_some() {
-            args.file_name
-        } else {
-            args.name
-        };
-        problems.take(signing_key(&secret).map(|_| ()).map_err(|what| Problem {
-            name,
-            what,
-            fix: "Use an RSA private key in PEM, PKCS#1 or PKCS#8, without a passphrase".to_owned(),
-        }))?;
-        Some(
-            args.path()
-                .map_or(KeySource::Inline(secret), KeySource::File),
-        )
+        let key = args.reloadable(
+            "Use an RSA private key in PEM, PKCS#1 or PKCS#8, without a passphrase",
+            |secret| signing_key(secret).map(|_| ()),
+        );
+        args.required(key, problems)
     }
 }
 
@@ -177,7 +157,7 @@ fn api_version(text: &str) -> Option<String> {
 }
 
 /// Parses the key and tests it by signing: the PEM parser alone accepts a public key too.
-fn signing_key(secret: &Secret) -> Result<EncodingKey, String> {
+pub(crate) fn signing_key(secret: &Secret) -> Result<EncodingKey, String> {
     let text = secret.expose();
     // Environment files often contain a PEM on one line with literal `\n`.
     let pem = if text.contains('\n') {
@@ -191,35 +171,6 @@ fn signing_key(secret: &Secret) -> Result<EncodingKey, String> {
     jsonwebtoken::encode(&Header::new(Algorithm::RS256), &serde_json::json!({}), &key)
         .map_err(unusable)?;
     Ok(key)
-}
-
-impl KeySource {
-    /// Reads the current key.
-    pub(crate) fn read(&self) -> Result<EncodingKey, String> {
-        match self {
-            Self::Inline(secret) => signing_key(secret),
-            Self::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|error| format!("`{}` cannot be read: {error}", path.display()))?;
-                signing_key(&Secret::new(text))
-                    .map_err(|what| format!("{}: {what}", path.display()))
-            }
-        }
-    }
-
-    /// When the key file was last modified.
-    pub(crate) fn changed_at(&self) -> Option<SystemTime> {
-        match self {
-            Self::Inline(_) => None,
-            Self::File(path) => modified(path),
-        }
-    }
-}
-
-fn modified(path: &Path) -> Option<SystemTime> {
-    std::fs::metadata(path)
-        .and_then(|data| data.modified())
-        .ok()
 }
 
 #[cfg(test)]

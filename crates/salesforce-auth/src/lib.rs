@@ -10,6 +10,6 @@ mod hosts;
 mod login;
 mod manager;
 
-pub use config::{Config, KeySource, SalesforceArgs};
+pub use config::{Config, SalesforceArgs};
 pub use error::AuthError;
 pub use manager::{LoginStatus, Session, TokenManager};

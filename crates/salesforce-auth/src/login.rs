@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jsonwebtoken::{Algorithm, Header};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use outbound::BodyError;
 use reqwest::StatusCode;
 use serde::{Deserialize, Serialize};
-use settings::{Endpoint, Secret};
+use settings::{Endpoint, ReloadableSecret, Secret};
 use url::Url;
 
+use crate::config::signing_key;
 use crate::{Config, hosts};
 
 const BODY_CAP: usize = 64 * 1024;
@@ -103,15 +104,23 @@ fn transport_error(error: reqwest::Error) -> Denied {
     }
 }
 
+/// The key of the file, or the last one that could be used.
+fn present_key(key: &ReloadableSecret) -> Result<EncodingKey, String> {
+    if let Err(problem) = key.reload() {
+        tracing::warn!(%problem, "the old signing key stays in use");
+    }
+    signing_key(&key.current())
+}
+
 /// Logs in once. `skew` is added to our clock.
 pub(crate) async fn login(
     http: &reqwest::Client,
     config: &Config,
     skew: i64,
 ) -> Result<Granted, Denied> {
-    let source = config.key.clone();
+    let key = config.key.clone();
     // Reading a key from a hanging network mount must not block this thread.
-    let key = tokio::task::spawn_blocking(move || source.read())
+    let key = tokio::task::spawn_blocking(move || present_key(&key))
         .await
         .map_err(|error| unreachable(error.to_string()))?
         .map_err(|what| refused("private_key", what))?;

@@ -71,6 +71,7 @@ pub const SETTINGS: &[(&str, &str, bool)] = &[
     ("ALERT_FAILURE_RATE", "0.10", false),
     ("ALERT_WINDOW", "15m", false),
     ("ALERT_MIN_ATTEMPTS", "10", false),
+    ("ALERT_RUNBOOK_URL", "", false),
     ("HTTP_ADDR", "", false),
     ("HTTP_MAX_CONNECTIONS", "4096", false),
     ("HTTP_MAX_CONNECTIONS_PER_PEER", "1024", false),

@@ -1,6 +1,6 @@
 //! Secrets: given directly or in a file, never shown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -56,35 +56,41 @@ impl SecretArgs<'_> {
             }
             (Some(text), None) => text,
             (None, None) => return Ok(None),
-            (None, Some(path)) => {
-                let text = std::fs::read_to_string(&path).map_err(|error| Problem {
-                    name: self.file_name,
-                    what: format!("`{}` cannot be read: {error}", path.display()),
-                    fix: "Use a file that this program can read".to_owned(),
-                })?;
-                if text.trim().is_empty() {
-                    return Err(Problem {
-                        name: self.file_name,
-                        what: format!("`{}` is empty", path.display()),
-                        fix: "Write the secret to it".to_owned(),
-                    });
-                }
-                text
-            }
+            (None, Some(path)) => return Self::read_file(self.file_name, &path).map(Some),
         };
         Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
     }
 
-    /// Reads a required secret and collects the problem otherwise.
-    pub fn required(&self, problems: &mut Problems) -> Option<Secret> {
-        let read = self.read().and_then(|secret| {
+    /// Reads the secret from the file of this setting.
+    pub(crate) fn read_file(name: &'static str, path: &Path) -> Result<Secret, Problem> {
+        let text = std::fs::read_to_string(path).map_err(|error| Problem {
+            name,
+            what: format!("`{}` cannot be read: {error}", path.display()),
+            fix: "Use a file that this program can read".to_owned(),
+        })?;
+        if text.trim().is_empty() {
+            return Err(Problem {
+                name,
+                what: format!("`{}` is empty", path.display()),
+                fix: "Write the secret to it".to_owned(),
+            });
+        }
+        Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+    }
+
+    /// The secret; collects a problem when it could not be read or is not set.
+    pub fn required<T>(
+        &self,
+        read: Result<Option<T>, Problem>,
+        problems: &mut Problems,
+    ) -> Option<T> {
+        problems.take(read.and_then(|secret| {
             secret.ok_or_else(|| Problem {
                 name: self.name,
                 what: "required but not set".to_owned(),
                 fix: format!("Set {} or {}", self.name, self.file_name),
             })
-        });
-        problems.take(read)
+        }))
     }
 
     /// The file, if given: for secrets that are read again when it changes.

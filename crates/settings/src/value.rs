@@ -129,9 +129,47 @@ impl Endpoint {
     }
 }
 
+/// Where the runbooks are published: a page with a section for each alert.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runbooks(String);
+
+impl Runbooks {
+    /// Takes the page's URL, without a fragment.
+    #[must_use]
+    pub fn parse(url: &str) -> Option<Self> {
+        let url = Url::parse(url.trim()).ok()?;
+        let is_page = matches!(url.scheme(), "https" | "http") && url.fragment().is_none();
+        is_page.then(|| Self(url.into()))
+    }
+
+    /// The section of an alert.
+    #[must_use]
+    pub fn of(&self, alert: &str) -> String {
+        format!("{}#{}", self.0, alert.to_lowercase())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn runbooks_are_a_page_with_sections() {
+        let runbooks = Runbooks::parse("https://wiki.example/runbooks?v=1").unwrap();
+        assert_eq!(
+            runbooks.of("NoLeader"),
+            "https://wiki.example/runbooks?v=1#noleader"
+        );
+        for text in [
+            "",
+            "runbooks.md",
+            "ftp://x/y",
+            "https://x/#y",
+            "javascript:x",
+        ] {
+            assert_eq!(Runbooks::parse(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn durations_require_a_unit() {

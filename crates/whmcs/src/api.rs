@@ -7,6 +7,7 @@ use error_chain::chain;
 use metrics::{counter, histogram};
 use outbound::{ClientOptions, Reachability, Roots, read_capped};
 use serde_json::{Map, Value};
+use settings::ReloadableSecret;
 
 use crate::answer::{Answer, Kind, classify_answer, unknown};
 use crate::config::Config;
@@ -108,13 +109,19 @@ impl Api {
         action: &'static str,
         form: Form,
     ) -> Result<Map<String, Value>, CallError> {
+        let (identifier, secret) = (
+            self.config.identifier.current(),
+            self.config.secret.current(),
+        );
+        let access_key = self.config.access_key.as_ref();
+        let access_key = access_key.map(ReloadableSecret::current);
         let mut fixed = vec![
             ("action", action),
             ("responsetype", "json"),
-            ("identifier", self.config.identifier.expose()),
-            ("secret", self.config.secret.expose()),
+            ("identifier", identifier.expose()),
+            ("secret", secret.expose()),
         ];
-        if let Some(key) = &self.config.access_key {
+        if let Some(key) = &access_key {
             fixed.push(("accesskey", key.expose()));
         }
         let response = self

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use outbound::Roots;
-use settings::{Endpoint, Problem, Problems, Secret, SecretArgs};
+use settings::{Endpoint, Problem, Problems, Reload, ReloadableSecret, SecretArgs};
 
 /// The settings as given.
 #[derive(Args, Clone, Default)]
@@ -75,11 +75,11 @@ pub struct Config {
     /// Extra certificate authority.
     pub ca_file: Option<PathBuf>,
     /// API credential.
-    pub identifier: Secret,
+    pub identifier: ReloadableSecret,
     /// Its secret.
-    pub secret: Secret,
+    pub secret: ReloadableSecret,
     /// Access key, where the install uses one.
-    pub access_key: Option<Secret>,
+    pub access_key: Option<ReloadableSecret>,
     /// Gateway of new orders.
     pub payment_method: String,
     /// Whether to send the sales prices as overrides.
@@ -112,24 +112,21 @@ impl WhmcsArgs {
             file_name: "WHMCS_IDENTIFIER_FILE",
             value: self.whmcs_identifier.as_deref(),
             file: self.whmcs_identifier_file.as_deref(),
-        }
-        .required(problems);
+        };
+        let identifier = identifier.required(reloadable(&identifier), problems);
         let secret = SecretArgs {
             name: "WHMCS_SECRET",
             file_name: "WHMCS_SECRET_FILE",
             value: self.whmcs_secret.as_deref(),
             file: self.whmcs_secret_file.as_deref(),
-        }
-        .required(problems);
-        let access_key = problems.take(
-            SecretArgs {
-                name: "WHMCS_ACCESS_KEY",
-                file_name: "WHMCS_ACCESS_KEY_FILE",
-                value: self.whmcs_access_key.as_deref(),
-                file: self.whmcs_access_key_file.as_deref(),
-            }
-            .read(),
-        );
+        };
+        let secret = secret.required(reloadable(&secret), problems);
+        let access_key = problems.take(reloadable(&SecretArgs {
+            name: "WHMCS_ACCESS_KEY",
+            file_name: "WHMCS_ACCESS_KEY_FILE",
+            value: self.whmcs_access_key.as_deref(),
+            file: self.whmcs_access_key_file.as_deref(),
+        }));
         let payment_method =
             problems.required("WHMCS_PAYMENT_METHOD", self.whmcs_payment_method.as_deref());
         let override_prices = problems.parse(
@@ -177,6 +174,21 @@ impl WhmcsArgs {
                 fix: "Use a readable file with PEM certificates".to_owned(),
             })?;
         Ok(path)
+    }
+}
+
+/// A secret that WHMCS made: any text may be one.
+fn reloadable(args: &SecretArgs<'_>) -> Result<Option<ReloadableSecret>, Problem> {
+    args.reloadable("", |_| Ok(()))
+}
+
+impl Config {
+    /// Lets the API credential be read again.
+    pub fn add_to(&self, reload: &Reload) {
+        let secrets = [&self.identifier, &self.secret].into_iter();
+        for secret in secrets.chain(&self.access_key) {
+            reload.add_secret(secret);
+        }
     }
 }
 

@@ -10,18 +10,17 @@
 //! order was read from Salesforce more than once per 30 s.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::{ExitCode, Stdio};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
 use clap::Parser;
+use e2e::portal_process::PortalProcess;
 use reqwest::header::{ETAG, IF_NONE_MATCH};
 use serde_json::Value;
 use simulators::salesforce::{Line, NewOrder};
 use simulators::{World, WorldOptions};
-use tokio::process::{Child, Command};
 
 /// Limit of the 99th percentile.
 const LIMIT: Duration = Duration::from_millis(50);
@@ -66,9 +65,13 @@ async fn main() -> anyhow::Result<ExitCode> {
     let world = World::start(WorldOptions::default()).await?;
     let orders = place(&world, args.orders)?;
     let folder = tempfile::tempdir()?;
-    let (_portal, url) = start_portal(&args.bins, &world, folder.path()).await?;
+    let settings = [
+        ("PORTAL_AUTH", "none".to_owned()),
+        ("RUST_LOG", "warn".to_owned()),
+    ];
+    let portal = PortalProcess::start(&args.bins, &world, folder.path(), &settings).await?;
     let before = world.salesforce.calls().len();
-    let seen = poll(&args, &url, orders).await?;
+    let seen = poll(&args, &portal.url, orders).await?;
     let calls = world.salesforce.calls().len() - before;
     Ok(if report(&args, seen, calls) {
         ExitCode::SUCCESS
@@ -90,37 +93,6 @@ fn place(world: &World, n_orders: usize) -> anyhow::Result<Vec<String>> {
             placed.map_err(|refusal| anyhow::anyhow!("no order could be placed: {refusal:?}"))
         })
         .collect()
-}
-
-async fn start_portal(
-    bins: &Path,
-    world: &World,
-    folder: &Path,
-) -> anyhow::Result<(Child, String)> {
-    let key = folder.join("key.pem");
-    std::fs::write(&key, world.salesforce.login().private_key_pem)?;
-    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let store = format!("sqlite:{}", folder.join("jobs.db").display());
-    let portal = Command::new(bins.join("portal"))
-        .envs(world.environment())
-        .env("DATABASE_URL", store)
-        .env("HTTP_ADDR", free.to_string())
-        .env("SF_PRIVATE_KEY_FILE", key)
-        .env("PORTAL_AUTH", "none")
-        .env("RUST_LOG", "warn")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("{} has no program `portal`", bins.display()))?;
-    let url = format!("http://{free}");
-    let started = Instant::now();
-    while reqwest::get(format!("{url}/livez")).await.is_err() {
-        if started.elapsed() > Duration::from_secs(30) {
-            bail!("the portal does not start");
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok((portal, url))
 }
 
 async fn poll(args: &Args, url: &str, orders: Vec<String>) -> anyhow::Result<Seen> {

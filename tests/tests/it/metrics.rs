@@ -43,6 +43,44 @@ const TABLE: &[&str] = &[
     "orderbridge_alert_active",
 ];
 
+/// Metrics that have no `# HELP` line.
+fn without_help(page: &str) -> Vec<&str> {
+    let named = |mark: &'static str| {
+        let lines = page.lines().filter_map(move |line| line.strip_prefix(mark));
+        lines.filter_map(|line| line.split_whitespace().next())
+    };
+    let helped: Vec<_> = named("# HELP ").collect();
+    let lacking = named("# TYPE ").filter(|name| !helped.contains(name));
+    lacking.collect()
+}
+
+#[tokio::test]
+async fn portal_describes_its_metrics_and_its_process() {
+    let env = TestEnv::new().await;
+    let (portal, url) = env.open_portal(&[("PORTAL_AUTH", "none")]).await;
+    let page = async || {
+        let page = reqwest::get(format!("{url}/metrics")).await.unwrap();
+        page.text().await.unwrap()
+    };
+    // The first answer is a request that the second one counts.
+    page().await;
+    let shown = page().await;
+    assert_eq!(without_help(&shown), [""; 0]);
+    for metric in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_cpu_seconds_total",
+        "process_start_time_seconds",
+        r#"orderbridge_build_info{program="portal","#,
+        "http_server_request_duration_seconds_count",
+    ] {
+        let is_shown = shown.lines().any(|line| line.starts_with(metric));
+        assert!(is_shown, "{metric} is not in\n{shown}");
+    }
+    portal.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counters_are_exported_at_zero_and_then_count() {
     let env = TestEnv::new().await;
@@ -84,6 +122,7 @@ async fn counters_are_exported_at_zero_and_then_count() {
     ] {
         assert!(after.contains(line), "{line} is not in\n{after}");
     }
+    assert_eq!(without_help(&after), [""; 0]);
     let exposed = metrics_in(&after);
     let lacking: Vec<_> = TABLE
         .iter()

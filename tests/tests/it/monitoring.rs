@@ -11,6 +11,21 @@ use serde_json::Value;
 /// simulator may omit.
 const NOT_IN_EVERY_RUN: [&str; 1] = ["orderbridge_salesforce_api_remaining_ratio"];
 
+/// Alerts that only Prometheus can raise: they notice that the programs are gone.
+const ABSENCE: [&str; 5] = [
+    "SubscriberGone",
+    "WorkerGone",
+    "PortalGone",
+    "TargetDown",
+    "Watchdog",
+];
+
+/// The alerts of the programs, then those of [`ABSENCE`].
+fn alert_names() -> Vec<String> {
+    let ours = AlertRule::ALL.iter().map(|rule| rule.name());
+    ours.chain(ABSENCE).map(str::to_owned).collect()
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -56,21 +71,22 @@ fn names_after(text: &str, mark: &str) -> Vec<String> {
 #[test]
 fn prometheus_rules_match_alert_rules() {
     let rules = text("deploy/prometheus/orderbridge.rules.yml");
-    let ours = AlertRule::ALL
-        .iter()
-        .map(|rule| rule.name().to_owned())
-        .collect::<Vec<_>>();
-    assert_eq!(names_after(&rules, "- alert:"), ours);
+    assert_eq!(names_after(&rules, "- alert:"), alert_names());
+    for name in alert_names() {
+        let anchor = name.to_lowercase();
+        let link = format!(
+            r#"runbook_url: '{{{{ or $externalLabels.runbooks "docs/RUNBOOKS.md" }}}}#{anchor}'"#
+        );
+        assert_eq!(rules.matches(&link).count(), 1, "{link}");
+    }
     for rule in AlertRule::ALL.iter().copied() {
         let begin = rules.find(&format!("- alert: {}\n", rule.name())).unwrap();
         let one = &rules[begin..];
         let end = one[1..].find("- alert:").map_or(one.len(), |at| at + 1);
         let one = &one[..end];
-        let anchor = rule.name().to_lowercase();
         for part in [
             format!("labels: {{severity: {}}}", rule.severity()),
             rule.summary().to_owned(),
-            format!("runbook_url: docs/RUNBOOKS.md#{anchor}\n"),
             "description:".to_owned(),
         ] {
             assert!(one.contains(&part), "{part} is not in\n{one}");
@@ -84,13 +100,24 @@ fn prometheus_rules_match_alert_rules() {
 #[test]
 fn every_alert_has_a_runbook_section() {
     let sections = names_after(&text("docs/RUNBOOKS.md"), "## ");
-    assert_eq!(
-        sections,
-        AlertRule::ALL
-            .iter()
-            .map(|rule| rule.name().to_owned())
-            .collect::<Vec<_>>()
-    );
+    assert_eq!(sections, alert_names());
+}
+
+#[test]
+fn every_prometheus_rule_is_tested_firing_and_quiet() {
+    let tests = text("deploy/prometheus/orderbridge.rules.test.yml");
+    let cases: Vec<_> = tests.split("- eval_time:").skip(1).collect();
+    for name in alert_names() {
+        let of_rule = |case: &&&str| case.contains(&format!("alertname: {name}\n"));
+        let own: Vec<_> = cases.iter().filter(of_rule).collect();
+        let fires = own.iter().any(|case| case.contains("exp_alerts:"));
+        let is_quiet = own.iter().any(|case| !case.contains("exp_alerts:"));
+        assert!(fires, "{name} is never tested firing");
+        assert!(
+            is_quiet || name == "Watchdog",
+            "{name} is never tested quiet"
+        );
+    }
 }
 
 #[test]
@@ -141,12 +168,15 @@ fn promtool(folder: &Path) -> Option<PathBuf> {
 fn promtool_accepts_rules_and_their_tests() {
     let folder = tempfile::tempdir().unwrap();
     let Some(promtool) = promtool(folder.path()) else {
-        eprintln!("NOT CHECKED by promtool, which is not to be had here: deploy/prometheus");
+        eprintln!(
+            "NOT CHECKED: deploy/prometheus; install promtool with `apt-get install prometheus`"
+        );
         return;
     };
     for arguments in [
         ["check", "rules", "orderbridge.rules.yml"],
         ["test", "rules", "orderbridge.rules.test.yml"],
+        ["check", "config", "prometheus.yml"],
     ] {
         let done = Command::new(&promtool)
             .args(arguments)

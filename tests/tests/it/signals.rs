@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use e2e::crash_points::short_intervals;
 use rustix::process::Signal;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::{Phase, When};
 
-use crate::process::{Process, page, until_logged};
+use crate::process::{Process, address, page, until_logged};
 use crate::test_env::TestEnv;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const PORTAL: &str = env!("CARGO_BIN_EXE_crashable-portal");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,6 +42,55 @@ async fn sighup_ends_wait_after_rejected_login() {
         .unwrap();
     assert_eq!(page(&log, "subscriber", "/readyz").await.0, 200);
     subscriber.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_lets_worker_read_its_whmcs_secret_again() {
+    let env = TestEnv::new().await;
+    let (log, file) = (env.file("worker.log"), env.file("whmcs-secret"));
+    std::fs::write(&file, "an old secret").unwrap();
+    let mut settings = env.without_crashes(env.worker_settings());
+    settings.retain(|(name, _)| *name != "WHMCS_SECRET");
+    settings.push(("WHMCS_SECRET_FILE", file.display().to_string()));
+    settings.push(short_intervals());
+    let subscriber = env.subscribe();
+    let order = *env.approve(1).first().unwrap();
+    let worker = Process::start(WORKER, &settings, &log);
+    until_logged(&log, "calls suspended until a probe succeeds").await;
+    std::fs::remove_file(&file).unwrap();
+    worker.signal(Signal::HUP);
+    until_logged(&log, "WHMCS_SECRET_FILE").await;
+    std::fs::write(&file, env.whmcs.credentials().secret).unwrap();
+    worker.signal(Signal::HUP);
+    env.until_activation(&order, "Activated").await;
+    worker.stop().await;
+    subscriber.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_lets_portal_read_its_operator_token_again() {
+    let env = TestEnv::new().await;
+    let (log, file) = (env.file("portal.log"), env.file("ops-token"));
+    let (old, new) = ("token-of-the-operators-1", "token-of-the-operators-2");
+    std::fs::write(&file, old).unwrap();
+    let mut settings = env.without_crashes(env.common_settings());
+    settings.extend([
+        ("PORTAL_JWT_SECRET", "s".repeat(32)),
+        ("OPS_TOKEN_FILE", file.display().to_string()),
+    ]);
+    let portal = Process::start(PORTAL, &settings, &log);
+    until_logged(&log, "portal started").await;
+    let url = format!("http://{}/ops/api/orders", address(&log, "portal"));
+    let status = async |token: &str| {
+        let answer = reqwest::Client::new().get(&url).bearer_auth(token).send();
+        answer.await.unwrap().status().as_u16()
+    };
+    assert_eq!((status(old).await, status(new).await), (200, 401));
+    std::fs::write(&file, new).unwrap();
+    portal.signal(Signal::HUP);
+    until_logged(&log, "settings read again").await;
+    assert_eq!((status(old).await, status(new).await), (401, 200));
+    portal.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

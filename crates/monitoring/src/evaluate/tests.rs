@@ -22,6 +22,7 @@ fn settings() -> Settings {
         failure_rate: 0.10,
         window: Duration::from_secs(900),
         min_attempts: 10,
+        runbooks: None,
     }
 }
 

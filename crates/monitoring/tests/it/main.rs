@@ -79,6 +79,7 @@ impl TestEnv {
             failure_rate: 0.10,
             window: Duration::from_secs(900),
             min_attempts: 10,
+            runbooks: None,
         };
         AlertEvaluator::new(self.ports(post), settings)
     }

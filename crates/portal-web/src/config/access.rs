@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::http::HeaderName;
 use ipnet::IpNet;
-use settings::{Endpoint, Problems, Secret, SecretArgs};
+use settings::{Endpoint, Problem, Problems, Reload, ReloadableSecret, Secret, SecretArgs};
 
 use super::PortalArgs;
 
@@ -16,9 +16,9 @@ pub enum TokenKeys {
     /// HS256 with one of these secrets.
     Secret {
         /// The secret.
-        current: Secret,
+        current: ReloadableSecret,
         /// Accepted beside it while it is rotated.
-        previous: Option<Secret>,
+        previous: Option<ReloadableSecret>,
     },
     /// RS256 or ES256 with the keys behind this address.
     Jwks(Endpoint),
@@ -34,9 +34,9 @@ pub enum OpsAccess {
     /// Holders of one of these tokens.
     Tokens {
         /// Reads and runs commands.
-        operator: Secret,
+        operator: ReloadableSecret,
         /// Reads only.
-        viewer: Option<Secret>,
+        viewer: Option<ReloadableSecret>,
     },
 }
 
@@ -53,6 +53,54 @@ pub struct ProxyNames {
 const SHORTEST_SECRET: usize = 32;
 const SHORTEST_OPS_TOKEN: usize = 24;
 const SHORTEST_LOCAL_OPS_TOKEN: usize = 16;
+
+const FIX: &str = "Make one with `openssl rand -hex 32`";
+
+fn at_least(shortest: usize) -> impl Fn(&Secret) -> Result<(), String> + Send + Sync + 'static {
+    move |secret| match secret.expose().len() < shortest {
+        true => Err(format!("it is shorter than {shortest} characters")),
+        false => Ok(()),
+    }
+}
+
+/// The roles have different tokens.
+fn differ(operator: &Secret, viewer: &Secret) -> Result<(), Problem> {
+    if operator.expose() != viewer.expose() {
+        return Ok(());
+    }
+    Err(Problem {
+        name: "OPS_VIEWER_TOKEN",
+        what: "it is the same as OPS_TOKEN: every viewer could act".to_owned(),
+        fix: "Give each role a token of its own, made with `openssl rand -hex 32`".to_owned(),
+    })
+}
+
+impl TokenKeys {
+    /// Lets the secrets be read again: the previous one first, so that the tokens of both are
+    /// accepted at every moment of a rotation.
+    pub(crate) fn add_to(&self, reload: &Reload) {
+        if let Self::Secret { current, previous } = self {
+            for secret in previous.iter().chain([current]) {
+                reload.add_secret(secret);
+            }
+        }
+    }
+}
+
+impl OpsAccess {
+    /// Lets the tokens be read again.
+    pub(crate) fn add_to(&self, reload: &Reload) {
+        let Self::Tokens { operator, viewer } = self.clone() else {
+            return;
+        };
+        let Some(viewer) = viewer else {
+            return reload.add_secret(&operator);
+        };
+        let (other_operator, other_viewer) = (operator.clone(), viewer.clone());
+        reload.add(move || operator.reload_if(|new| differ(new, &other_viewer.current())));
+        reload.add(move || viewer.reload_if(|new| differ(&other_operator.current(), new)));
+    }
+}
 
 /// The non-empty parts of a comma-separated list.
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
@@ -80,19 +128,7 @@ impl PortalArgs {
                 value: value.as_deref(),
                 file: file.as_deref(),
             };
-            let token = problems.take(args.read())?;
-            if token
-                .as_ref()
-                .is_some_and(|token| token.expose().len() < shortest)
-            {
-                problems.add(
-                    name,
-                    format!("it is shorter than {shortest} characters"),
-                    "Make one with `openssl rand -hex 32`",
-                );
-                return None;
-            }
-            Some(token)
+            problems.take(args.reloadable(FIX, at_least(shortest)))
         };
         let operator = token(
             "OPS_TOKEN",
@@ -106,21 +142,21 @@ impl PortalArgs {
             &self.ops_viewer_token,
             &self.ops_viewer_token_file,
         );
-        let wrong = match (operator?, viewer?) {
-            (None, None) if open => return Some(OpsAccess::Open),
-            (None, None) => return Some(OpsAccess::Off),
-            (None, Some(_)) => "it is set without OPS_TOKEN",
-            (Some(operator), Some(viewer)) if operator.expose() == viewer.expose() => {
-                "it is the same as OPS_TOKEN: every viewer could act"
+        match (operator?, viewer?) {
+            (None, None) if open => Some(OpsAccess::Open),
+            (None, None) => Some(OpsAccess::Off),
+            (None, Some(_)) => {
+                problems.add("OPS_VIEWER_TOKEN", "it is set without OPS_TOKEN", FIX);
+                None
             }
-            (Some(operator), viewer) => return Some(OpsAccess::Tokens { operator, viewer }),
-        };
-        problems.add(
-            "OPS_VIEWER_TOKEN",
-            wrong,
-            "Give each role a token of its own, made with `openssl rand -hex 32`",
-        );
-        None
+            (Some(operator), viewer) => {
+                if let Some(viewer) = &viewer {
+                    let differ = differ(&operator.current(), &viewer.current());
+                    problems.take(differ)?;
+                }
+                Some(OpsAccess::Tokens { operator, viewer })
+            }
+        }
     }
 
     /// The header of authenticating proxies, if any; `None` after a problem was noted.
@@ -167,21 +203,6 @@ impl PortalArgs {
         }))
     }
 
-    /// A customer secret of sufficient length, if it is set; `None` after a problem was noted.
-    fn secret(&self, args: &SecretArgs<'_>, problems: &mut Problems) -> Option<Option<Secret>> {
-        let secret = problems.take(args.read())?;
-        let too_short = |secret: &Secret| secret.expose().len() < SHORTEST_SECRET;
-        if secret.as_ref().is_some_and(too_short) {
-            problems.add(
-                args.name,
-                format!("it is shorter than {SHORTEST_SECRET} characters"),
-                "Make one with `openssl rand -hex 32`",
-            );
-            return None;
-        }
-        Some(secret)
-    }
-
     /// How customer tokens are verified; `None` after a problem was noted.
     pub(super) fn keys(
         &self,
@@ -189,24 +210,20 @@ impl PortalArgs {
         loopback: bool,
         problems: &mut Problems,
     ) -> Option<TokenKeys> {
-        let secret = self.secret(
-            &SecretArgs {
-                name: "PORTAL_JWT_SECRET",
-                file_name: "PORTAL_JWT_SECRET_FILE",
-                value: self.portal_jwt_secret.as_deref(),
-                file: self.portal_jwt_secret_file.as_deref(),
-            },
-            problems,
-        );
-        let previous = self.secret(
-            &SecretArgs {
-                name: "PORTAL_JWT_SECRET_PREVIOUS",
-                file_name: "PORTAL_JWT_SECRET_PREVIOUS_FILE",
-                value: self.portal_jwt_secret_previous.as_deref(),
-                file: self.portal_jwt_secret_previous_file.as_deref(),
-            },
-            problems,
-        );
+        let mut secret =
+            |args: SecretArgs<'_>| problems.take(args.reloadable(FIX, at_least(SHORTEST_SECRET)));
+        let previous = secret(SecretArgs {
+            name: "PORTAL_JWT_SECRET_PREVIOUS",
+            file_name: "PORTAL_JWT_SECRET_PREVIOUS_FILE",
+            value: self.portal_jwt_secret_previous.as_deref(),
+            file: self.portal_jwt_secret_previous_file.as_deref(),
+        });
+        let secret = secret(SecretArgs {
+            name: "PORTAL_JWT_SECRET",
+            file_name: "PORTAL_JWT_SECRET_FILE",
+            value: self.portal_jwt_secret.as_deref(),
+            file: self.portal_jwt_secret_file.as_deref(),
+        });
         let (secret, previous) = (secret?, previous?);
         if secret.is_none() && previous.is_some() {
             problems.add(

@@ -12,7 +12,7 @@ use domain::time::Timestamp;
 use error_chain::chain;
 use hmac::{Hmac, Mac};
 use operations::{AdminCommand, AdminCommands, NewSession, OperatorSession, OperatorSessions};
-use settings::Secret;
+use settings::{ReloadableSecret, Secret};
 use sha2::{Digest, Sha256};
 
 use super::caller::{Caller, network};
@@ -83,6 +83,7 @@ pub(super) struct Sessions {
 
 impl Sessions {
     pub(super) fn new(ports: &Ports, config: &Config) -> Self {
+        config.ops.add_to(&ports.reload);
         Self {
             access: config.ops.clone(),
             proxy_names: config.proxy_names.clone(),
@@ -115,12 +116,12 @@ impl Sessions {
                 });
             }
             OpsAccess::Open => return Err(Denied::Disabled),
-            OpsAccess::Tokens { operator, viewer } => Tokens { operator, viewer },
+            OpsAccess::Tokens { operator, viewer } => Tokens::current(operator, viewer.as_ref()),
         };
         if let Some(given) = bearer(&caller.headers) {
             let name = caller.headers.get("x-operator");
             let name = self.name(caller, name.and_then(|name| name.to_str().ok()), "api");
-            let token = self.verify(tokens, given, caller, &name).await?;
+            let token = self.verify(&tokens, given, caller, &name).await?;
             return Ok(Operator {
                 name,
                 csrf: None,
@@ -153,9 +154,9 @@ impl Sessions {
         let OpsAccess::Tokens { operator, viewer } = &self.access else {
             return Err(Denied::Disabled);
         };
-        let tokens = Tokens { operator, viewer };
+        let tokens = Tokens::current(operator, viewer.as_ref());
         let name = self.name(caller, Some(typed), "operator");
-        let token = self.verify(tokens, given, caller, &name).await?;
+        let token = self.verify(&tokens, given, caller, &name).await?;
         let peer = self.peer(caller);
         let command = AdminCommand::LogIn { peer: peer.clone() };
         self.record(&command, &name).await?;
@@ -198,7 +199,7 @@ impl Sessions {
         let OpsAccess::Tokens { operator, viewer } = &self.access else {
             return Ok(Vec::new());
         };
-        let tokens = Tokens { operator, viewer };
+        let tokens = Tokens::current(operator, viewer.as_ref());
         let mut open = self.store.sessions().await?;
         open.retain(|session| tokens.of_session(session).is_some());
         Ok(open)
@@ -214,7 +215,7 @@ impl Sessions {
     /// Verifies a token; a wrong one counts against the caller's address.
     async fn verify<'a>(
         &self,
-        tokens: Tokens<'a>,
+        tokens: &'a Tokens,
         given: &str,
         caller: &Caller,
         name: &str,
@@ -265,25 +266,31 @@ impl Sessions {
     }
 }
 
-/// The tokens of both roles.
-#[derive(Clone, Copy)]
-struct Tokens<'a> {
-    operator: &'a Secret,
-    viewer: &'a Option<Secret>,
+/// The present tokens of both roles.
+struct Tokens {
+    operator: Secret,
+    viewer: Option<Secret>,
 }
 
-impl<'a> Tokens<'a> {
-    fn all(self) -> impl Iterator<Item = Token<'a>> {
+impl Tokens {
+    fn current(operator: &ReloadableSecret, viewer: Option<&ReloadableSecret>) -> Self {
+        Self {
+            operator: operator.current(),
+            viewer: viewer.map(ReloadableSecret::current),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = Token<'_>> {
         let token = |secret, may_command| Token {
             secret,
             may_command,
         };
         let viewer = self.viewer.iter().map(move |viewer| token(viewer, false));
-        std::iter::once(token(self.operator, true)).chain(viewer)
+        std::iter::once(token(&self.operator, true)).chain(viewer)
     }
 
     /// The token that the session was opened with, unless it changed since.
-    fn of_session(self, session: &OperatorSession) -> Option<Token<'a>> {
+    fn of_session(&self, session: &OperatorSession) -> Option<Token<'_>> {
         let fingerprint = hex::decode(&session.token_fingerprint).ok()?;
         self.all().find(|token| {
             let expected = mac(token.secret, &session.digest);

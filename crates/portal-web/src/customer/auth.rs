@@ -7,7 +7,7 @@ use domain::id::{AccountId, OrderId};
 use domain::time::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
-use settings::Secret;
+use settings::ReloadableSecret;
 
 use super::jwks::{Jwks, KeyError};
 use super::scopes::{ScopeClaim, Scopes};
@@ -111,7 +111,7 @@ pub(crate) enum Keys {
     /// Not at all.
     Nobody,
     /// HS256 with one of these secrets.
-    Secrets(Vec<Secret>),
+    Secrets(Vec<ReloadableSecret>),
     /// RS256 or ES256 with the keys of an identity provider.
     Jwks(Arc<Jwks>),
 }
@@ -155,7 +155,7 @@ impl Tokens {
         let keys = match &self.keys {
             Keys::Secrets(secrets) if header.alg == Algorithm::HS256 => secrets
                 .iter()
-                .map(|secret| DecodingKey::from_secret(secret.expose().as_bytes()))
+                .map(|secret| DecodingKey::from_secret(secret.current().expose().as_bytes()))
                 .collect(),
             Keys::Jwks(jwks) if matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) => {
                 let key = jwks.key(header.kid.as_deref(), header.alg).await;

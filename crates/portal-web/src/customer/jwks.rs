@@ -103,6 +103,13 @@ impl Jwks {
         self.lock().find(kid, algorithm)
     }
 
+    /// Fetches the keys now, unless a fetch is in progress; must be called inside a tokio runtime.
+    pub(crate) fn reload(self: &Arc<Self>) {
+        let mut cached = self.lock();
+        cached.next_fetch = Duration::ZERO;
+        self.refresh(&mut cached);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Cached> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -44,12 +44,23 @@ pub(crate) struct Customers {
 impl Customers {
     pub(crate) fn new(ports: &Ports, config: &Config, streams: EventStreams) -> Self {
         let clock = || Arc::clone(&ports.clock);
+        config.keys.add_to(&ports.reload);
         let keys = match &config.keys {
             TokenKeys::Nobody => Keys::Nobody,
             TokenKeys::Secret { current, previous } => {
                 Keys::Secrets(std::iter::once(current).chain(previous).cloned().collect())
             }
-            TokenKeys::Jwks(url) => Keys::Jwks(Jwks::new(ports.http.clone(), url.clone(), clock())),
+            TokenKeys::Jwks(url) => {
+                let jwks = Jwks::new(ports.http.clone(), url.clone(), clock());
+                let keys = Arc::downgrade(&jwks);
+                ports.reload.add(move || {
+                    if let Some(jwks) = keys.upgrade() {
+                        jwks.reload();
+                    }
+                    Ok(())
+                });
+                Keys::Jwks(jwks)
+            }
         };
         let views = Arc::clone(&ports.orders);
         Self {

@@ -25,8 +25,8 @@ const VIEWER: &str = "the viewers' token";
 fn console_env() -> TestEnv {
     let mut config = config(secret());
     config.ops = OpsAccess::Tokens {
-        operator: Secret::new(TOKEN),
-        viewer: Some(Secret::new(VIEWER)),
+        operator: Secret::new(TOKEN).into(),
+        viewer: Some(Secret::new(VIEWER).into()),
     };
     TestEnv::with(config)
 }
@@ -328,6 +328,7 @@ async fn firing_alert_is_first_on_overview() {
         "WHMCS refuses the bridge",
         "worker on host-a",
         "1970-01-01",
+        r#"href="https://wiki.example/runbooks#"#,
     ] {
         assert!(page.contains(words), "{words} is not in\n{page}");
     }

@@ -188,3 +188,16 @@ async fn jwks_without_audience_is_warned_about_at_start() {
         "{text}"
     );
 }
+
+#[tokio::test]
+async fn reload_fetches_the_keys_at_once() {
+    let provider = IdentityProvider::default();
+    let env = provider.env().await;
+    assert_eq!(status(&env, &token(&env, "k1")).await, StatusCode::OK);
+    assert_eq!(provider.fetches(), 1);
+    assert!(env.reload.run().is_empty());
+    // An unknown key waits for the fetch in progress, and starts none of its own so soon.
+    let refused = status(&env, &token(&env, "k2")).await;
+    assert_eq!(refused, StatusCode::UNAUTHORIZED);
+    assert_eq!(provider.fetches(), 2);
+}

@@ -8,6 +8,7 @@ mod jwks;
 mod limits;
 mod logs;
 mod openapi;
+mod reload;
 mod requests;
 mod scopes;
 mod sessions;

@@ -138,8 +138,8 @@ async fn own_price_needs_the_setting_and_the_scope() {
 #[tokio::test]
 async fn previous_secret_is_accepted_beside_the_current_one() {
     let env = TestEnv::with(config(TokenKeys::Secret {
-        current: settings::Secret::new("another secret, also 32 bytes long"),
-        previous: Some(settings::Secret::new(crate::test_env::SECRET)),
+        current: settings::Secret::new("another secret, also 32 bytes long").into(),
+        previous: Some(settings::Secret::new(crate::test_env::SECRET).into()),
     }));
     let path = format!("/api/orders/{}", env.order());
     let read = env.get(&path, Some(&env.token())).await;

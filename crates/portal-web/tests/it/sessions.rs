@@ -8,7 +8,7 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use operations::{AdminCommands, OperatorSessions};
 use portal_web::{Config, OpsAccess, ProxyNames};
-use settings::Secret;
+use settings::{Secret, SecretArgs};
 
 use crate::logs::Logs;
 use crate::test_env::{Response, TestEnv, config, secret};
@@ -20,8 +20,8 @@ const VIEWER: &str = "token-of-the-viewers-123";
 fn with_token(operator: &str) -> Config {
     let mut config = config(secret());
     config.ops = OpsAccess::Tokens {
-        operator: Secret::new(operator),
-        viewer: Some(Secret::new(VIEWER)),
+        operator: Secret::new(operator).into(),
+        viewer: Some(Secret::new(VIEWER).into()),
     };
     config
 }
@@ -134,6 +134,31 @@ async fn changed_token_ends_its_sessions() {
         "{}",
         page.text
     );
+}
+
+#[tokio::test]
+async fn token_that_is_read_again_ends_its_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("token");
+    std::fs::write(&file, TOKEN).unwrap();
+    let args = SecretArgs {
+        name: "OPS_TOKEN",
+        file_name: "OPS_TOKEN_FILE",
+        value: None,
+        file: file.to_str(),
+    };
+    let mut config = with_token(TOKEN);
+    config.ops = OpsAccess::Tokens {
+        operator: args.reloadable("", |_| Ok(())).unwrap().unwrap(),
+        viewer: None,
+    };
+    let env = TestEnv::with(config);
+    let cookie = log_in(&env).await;
+    assert!(env.reload.run().is_empty());
+    assert!(is_open(&env, &cookie).await, "the token is still the same");
+    std::fs::write(&file, NEW_TOKEN).unwrap();
+    assert!(env.reload.run().is_empty());
+    assert!(!is_open(&env, &cookie).await);
 }
 
 #[tokio::test]

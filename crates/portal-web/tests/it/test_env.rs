@@ -11,7 +11,7 @@ use domain::ports::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portal_web::{Config, Limits, Links, OpsAccess, Ports, TokenKeys, router};
 use serde_json::{Value, json};
-use settings::{Endpoint, Secret};
+use settings::{Endpoint, Reload, Runbooks, Secret};
 use testkit::{FakeClock, FakeCrm, FakeEntropy, MemoryStore, channel, order_id};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -25,6 +25,7 @@ pub(crate) struct TestEnv {
     pub(crate) crm: Arc<FakeCrm>,
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) reload: Reload,
     routes: Router,
 }
 
@@ -48,7 +49,7 @@ impl Response {
 
 pub(crate) fn secret() -> TokenKeys {
     TokenKeys::Secret {
-        current: Secret::new(SECRET),
+        current: Secret::new(SECRET).into(),
         previous: None,
     }
 }
@@ -67,6 +68,7 @@ pub(crate) fn config(keys: TokenKeys) -> Config {
         links: Links {
             salesforce: Endpoint::parse("X", "https://acme.my.salesforce.com").ok(),
             whmcs_admin: Endpoint::parse("X", "https://billing.example/admin").ok(),
+            runbooks: Runbooks::parse("https://wiki.example/runbooks"),
         },
     }
 }
@@ -95,6 +97,7 @@ impl TestEnv {
         config: Config,
     ) -> Self {
         let shutdown = CancellationToken::new();
+        let reload = Reload::default();
         let ports = Ports {
             customers: crm.clone(),
             allowance: crm.clone(),
@@ -110,6 +113,7 @@ impl TestEnv {
             entropy: Arc::new(FakeEntropy::default()),
             channel: channel(),
             http: reqwest::Client::builder().build().unwrap(),
+            reload: reload.clone(),
         };
         let routes = router(ports, config, shutdown.clone());
         Self {
@@ -117,6 +121,7 @@ impl TestEnv {
             crm,
             clock,
             shutdown,
+            reload,
             routes,
         }
     }
