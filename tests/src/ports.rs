@@ -4,21 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::id::{AccountId, OrderId};
-use domain::job::{Admission, Lease, NewJob, ProvisionRequest};
-use domain::key::{Channel, ClientId, DeadLetterId, Owner, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{
-    CustomerOrder, Fact, ItemReport, OrderDetails, OrderGuard, PlaceRequest, Placed, Report,
-    RetryAnswer, WhmcsClient, WhmcsOrder,
-};
+use domain::id::OrderId;
+use domain::job::{Admission, Lease};
+use domain::key::{Channel, Owner};
+use domain::order::{Fact, OrderDetails};
 use domain::ports::{
-    Batch, CallError, CatalogueEntry, Claimed, CrmOrders, Cursor, CustomerOrders, DeadLetter,
-    DeadLetterView, Delivery, Epoch, EventIntake, EventSource, EventStream, Gap, JobChange,
-    JobQueue, JobUpdate, LeaderElection, Leadership, NewClient, NewOrder, PlaceAnswer, Provisioner,
-    ProvisionerReads, ReportAnswer, RetryRequests, Start, StoreError, StreamError, Undecodable,
+    Batch, CallError, Claimed, CrmOrders, CustomerOrders, Delivery, Epoch, EventIntake,
+    EventSource, EventStream, JobChange, JobQueue, JobUpdate, LeaderElection, Leadership,
+    Provisioner, ProvisionerReads, RetryRequests, Start, StoreError, StreamError,
 };
-use operations::{
-    AdminCommand, AdminCommands, Alert, AlertStore, AuditEntry, CommandResult, Pause,
+use operations::{AdminCommand, AdminCommands, Alert, AlertStore, CommandResult};
+use testkit::intercept::{
+    AdminCommandsHooks, AlertStoreHooks, Around, CrmOrdersHooks, CustomerOrdersHooks,
+    EventIntakeHooks, EventSourceHooks, Inner, Intercepted, JobQueueHooks, LeaderElectionHooks,
+    ProvisionerHooks, ProvisionerReadsHooks, RetryRequestsHooks, intercept,
 };
 
 use crate::crash_points::{CrashPoints, Side};
@@ -85,11 +84,11 @@ struct Crashing<P: ?Sized> {
 }
 
 impl<P: ?Sized> Crashing<P> {
-    fn around(inner: Arc<P>, crash_points: &Arc<CrashPoints>) -> Arc<Self> {
-        Arc::new(Self {
+    fn around(inner: Arc<P>, crash_points: &Arc<CrashPoints>) -> Arc<Intercepted<Self>> {
+        intercept(Arc::new(Self {
             inner,
             crash_points: Arc::clone(crash_points),
-        })
+        }))
     }
 
     async fn at<T>(&self, name: &str, call: impl Future<Output = T>) -> T {
@@ -98,17 +97,32 @@ impl<P: ?Sized> Crashing<P> {
         self.crash_points.pass(Side::After, name);
         answer
     }
+}
 
-    async fn of<T>(&self, order: OrderId, name: &str, call: impl Future<Output = T>) -> T {
-        self.crash_points.reach_for(Some(order), Side::Before, name);
-        let answer = call.await;
-        self.crash_points.reach_for(Some(order), Side::After, name);
-        answer
+impl<P: Send + Sync + ?Sized> Inner<P> for Crashing<P> {
+    fn inner(&self) -> &P {
+        &self.inner
     }
 }
 
 #[async_trait]
-impl JobQueue for Crashing<dyn JobQueue> {
+impl<P: Send + Sync + ?Sized, E: Send> Around<E> for Crashing<P> {
+    async fn around<T: Send>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, E>> + Send,
+    ) -> Result<T, E> {
+        self.at(call, answer).await
+    }
+}
+
+impl CustomerOrdersHooks for Crashing<dyn CustomerOrders> {}
+impl RetryRequestsHooks for Crashing<dyn RetryRequests> {}
+impl ProvisionerReadsHooks for Crashing<dyn ProvisionerReads> {}
+impl ProvisionerHooks for Crashing<dyn Provisioner> {}
+
+#[async_trait]
+impl JobQueueHooks for Crashing<dyn JobQueue> {
     async fn claim(
         &self,
         owner: &Owner,
@@ -124,10 +138,6 @@ impl JobQueue for Crashing<dyn JobQueue> {
         Ok(claimed)
     }
 
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        self.inner.renew(leases, ttl).await
-    }
-
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let name = match &update.change {
             JobChange::Keep => {
@@ -137,131 +147,26 @@ impl JobQueue for Crashing<dyn JobQueue> {
             JobChange::Release(_) => "queue.release",
             JobChange::Finish(_) | JobChange::SetAside { .. } => "queue.finish",
         };
-        self.of(lease.order, name, self.inner.update(lease, update))
-            .await
-    }
-
-    async fn wait_for_work(&self, limit: Duration) {
-        self.inner.wait_for_work(limit).await;
+        let (points, order) = (&self.crash_points, Some(lease.order));
+        points.reach_for(order, Side::Before, name);
+        let updated = self.inner.update(lease, update).await;
+        points.reach_for(order, Side::After, name);
+        updated
     }
 }
 
 #[async_trait]
-impl CrmOrders for Crashing<dyn CrmOrders> {
+impl CrmOrdersHooks for Crashing<dyn CrmOrders> {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
         // The first call of every job.
         self.crash_points.set_order(order);
         self.at("salesforce.details", self.inner.details(order))
             .await
     }
-
-    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
-        self.at("salesforce.standing", self.inner.order_guard(order))
-            .await
-    }
-
-    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
-        let call = self.inner.link_client(account, client);
-        self.at("salesforce.link_client", call).await
-    }
-
-    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
-        let call = self.inner.report_items(items);
-        self.at("salesforce.report_items", call).await
-    }
-
-    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
-        self.at("salesforce.report", self.inner.report(order, report))
-            .await
-    }
 }
 
 #[async_trait]
-impl CustomerOrders for Crashing<dyn CustomerOrders> {
-    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
-        self.at("salesforce.place", self.inner.place(request)).await
-    }
-
-    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
-        self.inner.customer_orders(orders).await
-    }
-}
-
-#[async_trait]
-impl RetryRequests for Crashing<dyn RetryRequests> {
-    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
-        self.at("salesforce.ask_again", self.inner.request_retry(order))
-            .await
-    }
-}
-
-#[async_trait]
-impl ProvisionerReads for Crashing<dyn ProvisionerReads> {
-    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
-        self.at("whmcs.client", self.inner.client(client)).await
-    }
-
-    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
-        let call = self.inner.client_by_email(email);
-        self.at("whmcs.client_by_email", call).await
-    }
-
-    async fn catalogue(
-        &self,
-        products: &[ProductId],
-    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
-        self.at("whmcs.catalogue", self.inner.catalogue(products))
-            .await
-    }
-
-    async fn orders(
-        &self,
-        client: ClientId,
-        above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<WhmcsOrder>, CallError> {
-        self.at("whmcs.orders", self.inner.orders(client, above))
-            .await
-    }
-
-    async fn order(
-        &self,
-        client: ClientId,
-        order: WhmcsOrderId,
-    ) -> Result<Option<WhmcsOrder>, CallError> {
-        self.at("whmcs.order", self.inner.order(client, order))
-            .await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.inner.probe().await
-    }
-}
-
-#[async_trait]
-impl Provisioner for Crashing<dyn Provisioner> {
-    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
-        let call = self.inner.create_client(client);
-        self.at("whmcs.create_client", call).await
-    }
-
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
-        self.at("whmcs.place_order", self.inner.place_order(order))
-            .await
-    }
-
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        let call = self.inner.accept_order(order, run_modules);
-        self.at("whmcs.accept_order", call).await
-    }
-
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
-        let call = self.inner.create_service(service);
-        self.at("whmcs.create_service", call).await
-    }
-}
-
-#[async_trait]
-impl EventSource for Crashing<dyn EventSource> {
+impl EventSourceHooks for Crashing<dyn EventSource> {
     async fn open(
         &self,
         channel: &Channel,
@@ -275,14 +180,6 @@ impl EventSource for Crashing<dyn EventSource> {
             inner,
             crash_points,
         }))
-    }
-
-    async fn read_again(
-        &self,
-        dead_letter: &DeadLetter,
-    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
-        let call = self.inner.read_again(dead_letter);
-        self.at("source.read_again", call).await
     }
 }
 
@@ -306,7 +203,7 @@ impl EventStream for CrashingStream {
 }
 
 #[async_trait]
-impl LeaderElection for Crashing<dyn LeaderElection> {
+impl LeaderElectionHooks for Crashing<dyn LeaderElection> {
     async fn lead(
         &self,
         channel: &Channel,
@@ -320,18 +217,10 @@ impl LeaderElection for Crashing<dyn LeaderElection> {
         };
         self.at(name, self.inner.lead(channel, owner, ttl)).await
     }
-
-    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.inner.resign(channel, owner).await
-    }
 }
 
 #[async_trait]
-impl EventIntake for Crashing<dyn EventIntake> {
-    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.at("store.cursor", self.inner.cursor(channel)).await
-    }
-
+impl EventIntakeHooks for Crashing<dyn EventIntake> {
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let name = match delivery.entries.is_empty() {
             true => "store.accept keepalive",
@@ -339,64 +228,24 @@ impl EventIntake for Crashing<dyn EventIntake> {
         };
         self.at(name, self.inner.accept(delivery)).await
     }
-
-    async fn record_cursor_loss(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        gap: &Gap,
-    ) -> Result<(), StoreError> {
-        self.inner.record_cursor_loss(channel, epoch, gap).await
-    }
-
-    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.inner.enqueue(jobs).await
-    }
-
-    async fn requested_redrives(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.inner.requested_redrives(channel, limit).await
-    }
-
-    async fn redrive(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        dead_letter: DeadLetterId,
-        read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
-        let call = self.inner.redrive(channel, epoch, dead_letter, read);
-        self.at("store.redrive", call).await
-    }
 }
 
 #[async_trait]
-impl AdminCommands for Crashing<dyn AdminCommands> {
+impl AdminCommandsHooks for Crashing<dyn AdminCommands> {
     async fn execute(
         &self,
         command: &AdminCommand,
         by: &str,
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
-        let name = format!("store.act {}", command.name());
+        let name = format!("store.execute {}", command.name());
         self.at(&name, self.inner.execute(command, by, reason))
             .await
-    }
-
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
-        self.inner.pauses().await
-    }
-
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
-        self.inner.audit(limit).await
     }
 }
 
 #[async_trait]
-impl AlertStore for Crashing<dyn AlertStore> {
+impl AlertStoreHooks for Crashing<dyn AlertStore> {
     async fn save_alerts(
         &self,
         watch: &Channel,
@@ -410,9 +259,5 @@ impl AlertStore for Crashing<dyn AlertStore> {
         let name = format!("store.save_alerts {state}");
         self.at(&name, self.inner.save_alerts(watch, epoch, alerts))
             .await
-    }
-
-    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
-        self.inner.alerts().await
     }
 }

@@ -7,6 +7,7 @@ mod clock;
 pub mod contract;
 mod crm;
 pub mod fuzz;
+pub mod intercept;
 mod operator_sessions;
 mod provisioner;
 mod reader;

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, NewJob};
-use domain::key::{Channel, DeadLetterId, Owner};
+use domain::job::Admission;
+use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Cursor, DeadLetterView, Delivery, Entropy, Epoch, EventIntake, Gap, LeaderElection,
-    Leadership, Start, StoreError, StreamError, Undecodable,
+    Clock, Delivery, Entropy, Epoch, EventIntake, Gap, LeaderElection, Start, StoreError,
+    StreamError,
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use operations::{EventViews, OrderViews};
+use testkit::intercept::{Around, EventIntakeHooks, Inner, LeaderElectionHooks, intercept};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,8 +58,8 @@ impl TestEnv {
     pub(crate) fn intake(&self) -> Intake {
         let ports = Ports {
             source: Arc::clone(&self.source) as _,
-            election: Arc::clone(&self.store) as _,
-            store: Arc::clone(&self.store) as _,
+            election: intercept(Arc::clone(&self.store)),
+            store: intercept(Arc::clone(&self.store)),
             clock: Arc::clone(&self.clock) as _,
             entropy: Arc::clone(&self.entropy) as _,
         };
@@ -162,44 +163,46 @@ impl Store {
     pub(crate) fn set_unavailable(&self, away: bool) {
         self.away.store(away, Ordering::SeqCst);
     }
+}
 
-    fn open(&self) -> Result<&MemoryStore, StoreError> {
-        match self.away.load(Ordering::SeqCst) {
-            true => Err(StoreError::Unavailable("away".into())),
-            false => Ok(&self.inner),
-        }
+impl Inner<dyn LeaderElection> for Store {
+    fn inner(&self) -> &(dyn LeaderElection + 'static) {
+        &self.inner
+    }
+}
+
+impl Inner<dyn EventIntake> for Store {
+    fn inner(&self) -> &(dyn EventIntake + 'static) {
+        &self.inner
     }
 }
 
 #[async_trait]
-impl LeaderElection for Store {
-    async fn lead(
+impl Around<StoreError> for Store {
+    async fn around<T: Send>(
         &self,
-        channel: &Channel,
-        owner: &Owner,
-        ttl: Duration,
-    ) -> Result<Leadership, StoreError> {
-        if self.slow_to_lead.load(Ordering::SeqCst) {
+        call: &'static str,
+        answer: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if call == "store.lead" && self.slow_to_lead.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        self.open()?.lead(channel, owner, ttl).await
-    }
-
-    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.open()?.resign(channel, owner).await
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(StoreError::Unavailable("away".into())),
+            false => answer.await,
+        }
     }
 }
 
-#[async_trait]
-impl EventIntake for Store {
-    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.open()?.cursor(channel).await
-    }
+impl LeaderElectionHooks for Store {}
 
+#[async_trait]
+impl EventIntakeHooks for Store {
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         // The duration of a flush, so that something can happen in between.
         tokio::time::sleep(Duration::from_millis(5)).await;
-        let admissions = self.open()?.accept(delivery).await?;
+        let accepting = self.inner.accept(delivery);
+        let admissions = self.around("store.accept", accepting).await?;
         self.accepted.fetch_add(1, Ordering::SeqCst);
         Ok(admissions)
     }
@@ -215,30 +218,7 @@ impl EventIntake for Store {
             self.failing_loss_records.store(left - 1, Ordering::SeqCst);
             return Err(StoreError::Unavailable("away".into()));
         }
-        self.open()?.record_cursor_loss(channel, epoch, gap).await
-    }
-
-    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.open()?.enqueue(jobs).await
-    }
-
-    async fn requested_redrives(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.open()?.requested_redrives(channel, limit).await
-    }
-
-    async fn redrive(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        dead_letter: DeadLetterId,
-        read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
-        self.open()?
-            .redrive(channel, epoch, dead_letter, read)
-            .await
+        let recording = self.inner.record_cursor_loss(channel, epoch, gap);
+        self.around("store.record_cursor_loss", recording).await
     }
 }

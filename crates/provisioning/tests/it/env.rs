@@ -7,15 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::Lease;
-use domain::key::{ClientId, Owner, ProductId, ServiceId, WhmcsOrderId};
-use domain::order::{Fact, MarkerCheck, Outcome, WhmcsClient, WhmcsOrder};
+use domain::order::{Fact, MarkerCheck, Outcome};
 use domain::ports::{
-    CallError, CatalogueEntry, Claimed, Clock, EventIntake, JobQueue, JobUpdate, NewClient,
-    NewOrder, PlaceAnswer, Provisioner, ProvisionerReads, StoreError,
+    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, ProvisionerReads, StoreError,
 };
 use domain::time::Timestamp;
 use operations::{JobStage, OrderViews, Statistics, Wait};
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
+use testkit::intercept::{Around, Inner, JobQueueHooks, ProvisionerReadsHooks, intercept};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
     owner,
@@ -93,16 +92,15 @@ impl TestEnv {
     }
 
     fn ports(&self, queue: Arc<dyn JobQueue>) -> Ports {
-        let whmcs = Arc::new(Hanging {
-            inner: Arc::clone(&self.whmcs),
-            clock: Arc::clone(&self.clock),
-            hangs: Arc::clone(&self.hangs),
-        });
         Ports {
             queue,
             crm: Arc::clone(&self.crm) as _,
-            reads: Arc::clone(&whmcs) as _,
-            provisioner: whmcs,
+            reads: intercept(Arc::new(Hanging {
+                inner: Arc::clone(&self.whmcs),
+                clock: Arc::clone(&self.clock),
+                hangs: Arc::clone(&self.hangs),
+            })),
+            provisioner: Arc::clone(&self.whmcs) as _,
             clock: Arc::new(SkewedClock {
                 right: Arc::clone(&self.clock),
                 ahead: self.ahead,
@@ -254,12 +252,12 @@ impl TestEnv {
     /// Like [`crash_at_write`](Self::crash_at_write), with a store that takes `commit` for each
     /// write.
     pub(crate) async fn crash_at_slow_write(&self, nth: i64, commit: Duration) -> bool {
-        let queue = Arc::new(CrashingStore {
+        let queue = intercept(Arc::new(CrashingStore {
             store: Arc::clone(&self.store),
             left: AtomicI64::new(nth),
             clock: Arc::clone(&self.clock),
             commit,
-        });
+        }));
         let mut crashed = false;
         for claimed in self.claim().await {
             crashed |= self
@@ -330,10 +328,21 @@ struct Hanging {
     hangs: Arc<Mutex<Option<Duration>>>,
 }
 
-impl Hanging {
-    fn read(&self) -> Result<(), CallError> {
+impl Inner<dyn ProvisionerReads> for Hanging {
+    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
+        &*self.inner
+    }
+}
+
+#[async_trait]
+impl Around<CallError> for Hanging {
+    async fn around<T: Send>(
+        &self,
+        _call: &'static str,
+        answer: impl Future<Output = Result<T, CallError>> + Send,
+    ) -> Result<T, CallError> {
         let Some(time) = *self.hangs.lock().unwrap() else {
-            return Ok(());
+            return answer.await;
         };
         self.clock.advance(time);
         Err(CallError::Unknown {
@@ -342,68 +351,7 @@ impl Hanging {
     }
 }
 
-#[async_trait]
-impl ProvisionerReads for Hanging {
-    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
-        self.read()?;
-        self.inner.client(client).await
-    }
-
-    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
-        self.read()?;
-        self.inner.client_by_email(email).await
-    }
-
-    async fn catalogue(
-        &self,
-        products: &[ProductId],
-    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
-        self.read()?;
-        self.inner.catalogue(products).await
-    }
-
-    async fn orders(
-        &self,
-        client: ClientId,
-        above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<WhmcsOrder>, CallError> {
-        self.read()?;
-        self.inner.orders(client, above).await
-    }
-
-    async fn order(
-        &self,
-        client: ClientId,
-        order: WhmcsOrderId,
-    ) -> Result<Option<WhmcsOrder>, CallError> {
-        self.read()?;
-        self.inner.order(client, order).await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.read()?;
-        self.inner.probe().await
-    }
-}
-
-#[async_trait]
-impl Provisioner for Hanging {
-    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
-        self.inner.create_client(client).await
-    }
-
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
-        self.inner.place_order(order).await
-    }
-
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
-        self.inner.accept_order(order, run_modules).await
-    }
-
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
-        self.inner.create_service(service).await
-    }
-}
+impl ProvisionerReadsHooks for Hanging {}
 
 /// A clock with a skewed wall time and a correct monotonic time.
 struct SkewedClock {
@@ -434,38 +382,22 @@ struct CrashingStore {
     commit: Duration,
 }
 
-impl CrashingStore {
-    fn next_write(&self) -> Result<(), StoreError> {
+impl Inner<dyn JobQueue> for CrashingStore {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.store
+    }
+}
+
+impl Around<StoreError> for CrashingStore {}
+
+#[async_trait]
+impl JobQueueHooks for CrashingStore {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         self.clock.advance(self.commit);
         match self.left.fetch_sub(1, Ordering::SeqCst) {
             // Any error that aborts the attempt at once works.
             ..=1 => Err(StoreError::LeaseLost),
-            _ => Ok(()),
+            _ => self.store.update(lease, update).await,
         }
-    }
-}
-
-#[async_trait]
-impl JobQueue for CrashingStore {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        self.store.claim(owner, limit, ttl).await
-    }
-
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        self.store.renew(leases, ttl).await
-    }
-
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
-        self.next_write()?;
-        self.store.update(lease, update).await
-    }
-
-    async fn wait_for_work(&self, limit: Duration) {
-        self.store.wait_for_work(limit).await;
     }
 }

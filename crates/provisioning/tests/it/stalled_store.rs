@@ -1,14 +1,12 @@
 //! A store that stops answering: a call that was provably not sent does not become unknown.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use domain::job::Lease;
-use domain::key::Owner;
 use domain::order::{Contact, Outcome};
-use domain::ports::{Claimed, JobQueue, JobUpdate, StoreError};
+use domain::ports::{JobQueue, JobUpdate, StoreError};
+use testkit::intercept::{Around, Inner, JobQueueHooks, intercept};
 use testkit::{Action, Fault, MemoryStore, details, order_id};
 
 use crate::DONE;
@@ -30,21 +28,16 @@ struct Stalling {
     answers: Mutex<Vec<StoreError>>,
 }
 
+impl Inner<dyn JobQueue> for Stalling {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.store
+    }
+}
+
+impl Around<StoreError> for Stalling {}
+
 #[async_trait]
-impl JobQueue for Stalling {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        self.store.claim(owner, limit, ttl).await
-    }
-
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        self.store.renew(leases, ttl).await
-    }
-
+impl JobQueueHooks for Stalling {
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let answer = match update.facts.iter().any(|fact| fact.name() == self.fact) {
             true => self.answers.lock().unwrap().pop(),
@@ -58,10 +51,6 @@ impl JobQueue for Stalling {
         }
         Err(answer)
     }
-
-    async fn wait_for_work(&self, limit: Duration) {
-        self.store.wait_for_work(limit).await;
-    }
 }
 
 fn unavailable() -> StoreError {
@@ -73,7 +62,7 @@ async fn env_stalling_at(
     intent: &'static str,
     commit: Commit,
     answers: Vec<StoreError>,
-) -> (TestEnv, Arc<Stalling>) {
+) -> (TestEnv, Arc<dyn JobQueue>) {
     let mut env = TestEnv::new().await;
     env.settings.rules.create_clients = true;
     let mut order = details(order_id(1));
@@ -91,12 +80,12 @@ async fn env_stalling_at(
         env.work().await;
         env.retry("e2").await;
     }
-    let store = Arc::new(Stalling {
+    let store = intercept(Arc::new(Stalling {
         store: env.store(),
         fact: intent,
         commit,
         answers: Mutex::new(answers),
-    });
+    }));
     (env, store)
 }
 

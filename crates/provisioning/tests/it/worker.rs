@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::key::{ClientId, ProductId, WhmcsOrderId};
-use domain::order::{ActivationStatus, WhmcsClient, WhmcsOrder};
-use domain::ports::{CallError, CatalogueEntry, CrmOrders, EventIntake, ProvisionerReads};
+use domain::key::ClientId;
+use domain::order::{ActivationStatus, WhmcsClient};
+use domain::ports::{CallError, CrmOrders, EventIntake, ProvisionerReads};
 use provisioning::{Ports, ProcessState, Settings, Worker};
+use testkit::intercept::{Around, Inner, ProvisionerReadsHooks, intercept};
 use testkit::{
     FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, PausedClock, details, new_job, order_id,
 };
@@ -28,8 +29,16 @@ struct Whmcs {
     of_client_8: std::sync::Mutex<Option<Behaviour>>,
 }
 
+impl Inner<dyn ProvisionerReads> for Whmcs {
+    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
+        &*self.inner
+    }
+}
+
+impl Around<CallError> for Whmcs {}
+
 #[async_trait]
-impl ProvisionerReads for Whmcs {
+impl ProvisionerReadsHooks for Whmcs {
     async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
         if client == ClientId(8) {
             let behaviour = *self.of_client_8.lock().unwrap();
@@ -43,37 +52,6 @@ impl ProvisionerReads for Whmcs {
             }
         }
         self.inner.client(ClientId(7)).await
-    }
-
-    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
-        self.inner.client_by_email(email).await
-    }
-
-    async fn catalogue(
-        &self,
-        products: &[ProductId],
-    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
-        self.inner.catalogue(products).await
-    }
-
-    async fn orders(
-        &self,
-        client: ClientId,
-        above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<WhmcsOrder>, CallError> {
-        self.inner.orders(client, above).await
-    }
-
-    async fn order(
-        &self,
-        client: ClientId,
-        order: WhmcsOrderId,
-    ) -> Result<Option<WhmcsOrder>, CallError> {
-        self.inner.order(client, order).await
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.inner.probe().await
     }
 }
 
@@ -94,10 +72,10 @@ impl Rig {
         let ports = Ports {
             queue: Arc::clone(&store) as _,
             crm: Arc::clone(&crm) as Arc<dyn CrmOrders>,
-            reads: Arc::new(Whmcs {
+            reads: intercept(Arc::new(Whmcs {
                 inner: Arc::clone(&whmcs),
                 of_client_8: std::sync::Mutex::new(Some(behaviour)),
-            }),
+            })),
             provisioner: whmcs,
             clock,
             entropy: Arc::new(FakeEntropy::default()),

@@ -11,6 +11,7 @@ use domain::key::{Owner, WhmcsOrderId};
 use domain::order::{Fact, MarkerProof};
 use domain::ports::{Claimed, JobChange, JobQueue, JobUpdate, StoreError};
 use domain::time::Timestamp;
+use testkit::intercept::{Around, Inner, JobQueueHooks};
 
 use crate::trace::lock;
 
@@ -134,8 +135,16 @@ pub(super) fn alter_intents(claimed: &mut Claimed) {
     }
 }
 
+impl Inner<dyn JobQueue> for MutatedClaims {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.inner
+    }
+}
+
+impl Around<StoreError> for MutatedClaims {}
+
 #[async_trait]
-impl JobQueue for MutatedClaims {
+impl JobQueueHooks for MutatedClaims {
     async fn claim(
         &self,
         owner: &Owner,
@@ -172,9 +181,5 @@ impl JobQueue for MutatedClaims {
             }
             updated => updated,
         }
-    }
-
-    async fn wait_for_work(&self, limit: Duration) {
-        self.inner.wait_for_work(limit).await;
     }
 }

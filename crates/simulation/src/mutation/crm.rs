@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use domain::id::{AccountId, OrderId};
-use domain::key::ClientId;
-use domain::order::{ActivationStatus, ItemReport, OrderDetails, OrderGuard, Report};
-use domain::ports::{CallError, CrmOrders, ReportAnswer};
+use domain::id::OrderId;
+use domain::order::{ActivationStatus, OrderDetails, OrderGuard};
+use domain::ports::{CallError, CrmOrders};
+use testkit::intercept::{Around, CrmOrdersHooks, Inner};
 
 use crate::trace::lock;
 
@@ -25,8 +25,16 @@ impl NoGuard {
     }
 }
 
+impl Inner<dyn CrmOrders> for NoGuard {
+    fn inner(&self) -> &(dyn CrmOrders + 'static) {
+        &*self.inner
+    }
+}
+
+impl Around<CallError> for NoGuard {}
+
 #[async_trait]
-impl CrmOrders for NoGuard {
+impl CrmOrdersHooks for NoGuard {
     async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
         let details = self.inner.details(order).await?;
         if let Some(details) = details
@@ -53,17 +61,5 @@ impl CrmOrders for NoGuard {
             version: None,
             read_at: None,
         }))
-    }
-
-    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
-        self.inner.link_client(account, client).await
-    }
-
-    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
-        self.inner.report_items(items).await
-    }
-
-    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
-        self.inner.report(order, report).await
     }
 }

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
 use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership,
-    StoreError, Undecodable,
+    Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership, StoreError, Undecodable,
 };
 use operations::{AdminCommand, JobView};
+use testkit::intercept::{
+    Around, EventIntakeHooks, Inner, Intercepted, LeaderElectionHooks, intercept,
+};
 
 use crate::state::audited_store::AuditedStore;
 
@@ -28,7 +30,7 @@ pub(super) enum IntakeMutation {
 }
 
 pub(super) struct MutatedIntake {
-    store: Arc<AuditedStore>,
+    store: Arc<Intercepted<AuditedStore>>,
     mutation: IntakeMutation,
     epoch: AtomicI64,
 }
@@ -36,7 +38,7 @@ pub(super) struct MutatedIntake {
 impl MutatedIntake {
     pub(super) fn new(store: &Arc<AuditedStore>, mutation: IntakeMutation) -> Self {
         Self {
-            store: Arc::clone(store),
+            store: intercept(Arc::clone(store)),
             mutation,
             epoch: AtomicI64::new(0),
         }
@@ -50,8 +52,22 @@ impl MutatedIntake {
     }
 }
 
+impl Inner<dyn LeaderElection> for MutatedIntake {
+    fn inner(&self) -> &(dyn LeaderElection + 'static) {
+        &*self.store
+    }
+}
+
+impl Inner<dyn EventIntake> for MutatedIntake {
+    fn inner(&self) -> &(dyn EventIntake + 'static) {
+        &*self.store
+    }
+}
+
+impl Around<StoreError> for MutatedIntake {}
+
 #[async_trait]
-impl LeaderElection for MutatedIntake {
+impl LeaderElectionHooks for MutatedIntake {
     async fn lead(
         &self,
         channel: &Channel,
@@ -64,18 +80,10 @@ impl LeaderElection for MutatedIntake {
         }
         Ok(leadership)
     }
-
-    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.store.resign(channel, owner).await
-    }
 }
 
 #[async_trait]
-impl EventIntake for MutatedIntake {
-    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.store.cursor(channel).await
-    }
-
+impl EventIntakeHooks for MutatedIntake {
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let mut delivery = delivery.clone();
         delivery.epoch = self.epoch(delivery.epoch);
@@ -120,14 +128,6 @@ impl EventIntake for MutatedIntake {
             });
         }
         Ok(admissions)
-    }
-
-    async fn requested_redrives(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.store.requested_redrives(channel, limit).await
     }
 
     async fn redrive(

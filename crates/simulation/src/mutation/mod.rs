@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::ports::{
     CallError, CrmOrders, EventIntake, JobQueue, LeaderElection, ProvisionerReads,
 };
+use testkit::intercept::intercept;
 use whmcs::CallKind;
 
 use self::claim::MutatedClaims;
@@ -95,17 +96,21 @@ impl Mutation {
             Self::NoEpoch => IntakeMutation::NoEpoch,
             Self::DeadLetterFirst => IntakeMutation::DeadLetterFirst,
             Self::SkippedCounts => IntakeMutation::SkippedCounts,
-            _ => return (Arc::clone(store) as _, Arc::clone(store) as _),
+            _ => {
+                let store = intercept(Arc::clone(store));
+                return (Arc::clone(&store) as _, store);
+            }
         };
-        let mutated = Arc::new(MutatedIntake::new(store, mutation));
+        let mutated = intercept(Arc::new(MutatedIntake::new(store, mutation)));
         (Arc::clone(&mutated) as _, mutated)
     }
 
     pub(crate) fn queue(self, store: &Arc<AuditedStore>) -> Arc<dyn JobQueue> {
+        let store = intercept(Arc::clone(store));
         match self {
-            Self::NoLeaseToken => Arc::new(queue::NoLeaseToken(Arc::clone(store))),
-            Self::NoIntent => Arc::new(queue::NoIntent(Arc::clone(store))),
-            _ => Arc::clone(store) as _,
+            Self::NoLeaseToken => intercept(Arc::new(queue::NoLeaseToken(store))),
+            Self::NoIntent => intercept(Arc::new(queue::NoIntent(store))),
+            _ => store,
         }
     }
 
@@ -117,14 +122,16 @@ impl Mutation {
             Self::UncountedCalls => Box::new(claim::forget_unknown_calls),
             Self::NoOperatorDecision => Box::new(claim::forget_reported_failures),
             Self::NoIntentWithdrawal => Box::new(claim::alter_intents),
-            Self::PanicKeepsLease => return Arc::new(MutatedClaims::keeping_leases(inner)),
+            Self::PanicKeepsLease => {
+                return intercept(Arc::new(MutatedClaims::keeping_leases(inner)));
+            }
             _ => return inner,
         };
         let mutated = MutatedClaims::new(inner, mutate);
-        match self {
-            Self::NoIntentWithdrawal => Arc::new(mutated.giving_up()),
-            _ => Arc::new(mutated),
-        }
+        intercept(Arc::new(match self {
+            Self::NoIntentWithdrawal => mutated.giving_up(),
+            _ => mutated,
+        }))
     }
 
     /// How a WHMCS response is classified.
@@ -148,7 +155,7 @@ impl Mutation {
 
     pub(crate) fn crm(self, inner: Arc<dyn CrmOrders>, _world: &World) -> Arc<dyn CrmOrders> {
         match self {
-            Self::NoGuard => Arc::new(crm::NoGuard::new(inner)),
+            Self::NoGuard => intercept(Arc::new(crm::NoGuard::new(inner))),
             _ => inner,
         }
     }
@@ -158,11 +165,11 @@ impl Mutation {
         inner: Arc<dyn ProvisionerReads>,
         world: &Arc<World>,
     ) -> Arc<dyn ProvisionerReads> {
-        match self {
-            Self::BlindSearch => Arc::new(provisioner::MutatedReads::blind(inner, world)),
-            Self::NoReadBack => Arc::new(provisioner::MutatedReads::unread(inner, world)),
-            _ => inner,
-        }
+        intercept(Arc::new(match self {
+            Self::BlindSearch => provisioner::MutatedReads::blind(inner, world),
+            Self::NoReadBack => provisioner::MutatedReads::unread(inner, world),
+            _ => return inner,
+        }))
     }
 
     pub(crate) fn quiet_period(self) -> Option<Duration> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::key::{ClientId, ProductId, WhmcsOrderId};
-use domain::order::{ServiceStatus, WhmcsClient, WhmcsOrder};
+use domain::order::{ServiceStatus, WhmcsOrder};
 use domain::ports::{CallError, CatalogueEntry, ModuleKind, ProvisionerReads};
+use testkit::intercept::{Around, Inner, ProvisionerReadsHooks};
 
 use crate::world::World;
 
@@ -39,16 +40,16 @@ impl MutatedReads {
     }
 }
 
+impl Inner<dyn ProvisionerReads> for MutatedReads {
+    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
+        &*self.inner
+    }
+}
+
+impl Around<CallError> for MutatedReads {}
+
 #[async_trait]
-impl ProvisionerReads for MutatedReads {
-    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
-        self.inner.client(client).await
-    }
-
-    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
-        self.inner.client_by_email(email).await
-    }
-
+impl ProvisionerReadsHooks for MutatedReads {
     async fn catalogue(
         &self,
         products: &[ProductId],
@@ -91,9 +92,5 @@ impl ProvisionerReads for MutatedReads {
             }
         }
         Ok(seen)
-    }
-
-    async fn probe(&self) -> Result<(), CallError> {
-        self.inner.probe().await
     }
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::Lease;
-use domain::key::Owner;
 use domain::order::Fact;
-use domain::ports::{Claimed, JobQueue, JobUpdate, StoreError};
+use domain::ports::{JobQueue, JobUpdate, StoreError};
+use testkit::intercept::{Around, Inner, Intercepted, JobQueueHooks};
 
 use crate::state::audited_store::AuditedStore;
 
 /// Treats every writer as the holder of the job's latest lease.
-pub(super) struct NoLeaseToken(pub(super) Arc<AuditedStore>);
+pub(super) struct NoLeaseToken(pub(super) Arc<Intercepted<AuditedStore>>);
 
 impl NoLeaseToken {
     async fn as_owner(&self, lease: &Lease) -> Lease {
@@ -28,17 +28,16 @@ impl NoLeaseToken {
     }
 }
 
-#[async_trait]
-impl JobQueue for NoLeaseToken {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        self.0.claim(owner, limit, ttl).await
+impl Inner<dyn JobQueue> for NoLeaseToken {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.0
     }
+}
 
+impl Around<StoreError> for NoLeaseToken {}
+
+#[async_trait]
+impl JobQueueHooks for NoLeaseToken {
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
         self.0.renew(leases, ttl).await.map(|_| Vec::new())
     }
@@ -47,30 +46,21 @@ impl JobQueue for NoLeaseToken {
         let lease = self.as_owner(lease).await;
         self.0.update(&lease, update).await
     }
-
-    async fn wait_for_work(&self, limit: Duration) {
-        self.0.wait_for_work(limit).await;
-    }
 }
 
 /// Acknowledges the intent of AddOrder without recording it.
-pub(super) struct NoIntent(pub(super) Arc<AuditedStore>);
+pub(super) struct NoIntent(pub(super) Arc<Intercepted<AuditedStore>>);
+
+impl Inner<dyn JobQueue> for NoIntent {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.0
+    }
+}
+
+impl Around<StoreError> for NoIntent {}
 
 #[async_trait]
-impl JobQueue for NoIntent {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
-        self.0.claim(owner, limit, ttl).await
-    }
-
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        self.0.renew(leases, ttl).await
-    }
-
+impl JobQueueHooks for NoIntent {
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
         let about_placing = |fact: &Fact| {
             matches!(
@@ -82,9 +72,5 @@ impl JobQueue for NoIntent {
             true => Ok(()),
             false => self.0.update(lease, update).await,
         }
-    }
-
-    async fn wait_for_work(&self, limit: Duration) {
-        self.0.wait_for_work(limit).await;
     }
 }

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::ports::{CallError, Clock, Entropy, JobQueue};
+use domain::ports::{CallError, Clock, Entropy};
 use domain::time::Timestamp;
+use testkit::intercept::intercept;
 use tokio::sync::Notify;
 
 use crate::world::World;
@@ -60,8 +61,8 @@ impl SimProcess {
     pub(crate) fn intake_ports(self: &Arc<Self>) -> intake::Ports {
         intake::Ports {
             source: Arc::new(bus::BusClient(Arc::clone(self))),
-            election: Arc::clone(self) as _,
-            store: Arc::clone(self) as _,
+            election: intercept(Arc::clone(self)),
+            store: intercept(Arc::clone(self)),
             clock: Arc::clone(self) as _,
             entropy: Arc::clone(self) as _,
         }
@@ -70,7 +71,7 @@ impl SimProcess {
     pub(crate) fn sweep_ports(self: &Arc<Self>) -> intake::SweepPorts {
         intake::SweepPorts {
             crm: Arc::clone(self) as _,
-            store: Arc::clone(self) as _,
+            store: intercept(Arc::clone(self)),
             clock: Arc::clone(self) as _,
         }
     }
@@ -78,7 +79,7 @@ impl SimProcess {
     pub(crate) fn worker_ports(self: &Arc<Self>) -> provisioning::Ports {
         let mutation = self.world.mutation;
         provisioning::Ports {
-            queue: mutation.worker_queue(Arc::clone(self) as Arc<dyn JobQueue>),
+            queue: mutation.worker_queue(intercept(Arc::clone(self))),
             crm: mutation.crm(Arc::clone(self) as _, &self.world),
             reads: mutation.reads(Arc::clone(self) as _, &self.world),
             provisioner: Arc::clone(self) as _,

@@ -6,15 +6,20 @@ use async_trait::async_trait;
 use domain::job::{Admission, Lease, NewJob};
 use domain::key::{Channel, DeadLetterId, Owner};
 use domain::ports::{
-    Claimed, Cursor, DeadLetterView, Delivery, Epoch, EventIntake, Gap, JobChange, JobQueue,
-    JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
+    Claimed, Delivery, Epoch, EventIntake, JobChange, JobQueue, JobUpdate, LeaderElection,
+    StoreError, Undecodable,
 };
+use testkit::intercept::{Around, EventIntakeHooks, Inner, JobQueueHooks, LeaderElectionHooks};
 
 use super::{SimProcess, cause};
 use crate::promise::Promise;
 
 impl SimProcess {
-    async fn ask<T, F>(&self, what: impl FnOnce() -> String, call: F) -> Result<T, StoreError>
+    async fn ask<T, F>(
+        &self,
+        what: impl FnOnce() -> String + Send,
+        call: F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
         T: Send,
@@ -46,31 +51,39 @@ impl SimProcess {
     }
 }
 
-#[async_trait]
-impl LeaderElection for SimProcess {
-    async fn lead(
-        &self,
-        channel: &Channel,
-        owner: &Owner,
-        ttl: Duration,
-    ) -> Result<Leadership, StoreError> {
-        let call = self.world.election.lead(channel, owner, ttl);
-        self.ask(|| "lead".to_owned(), call).await
+impl Inner<dyn LeaderElection> for SimProcess {
+    fn inner(&self) -> &(dyn LeaderElection + 'static) {
+        &*self.world.election
     }
+}
 
-    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        let call = self.world.election.resign(channel, owner);
-        self.ask(|| "resign".to_owned(), call).await
+impl Inner<dyn EventIntake> for SimProcess {
+    fn inner(&self) -> &(dyn EventIntake + 'static) {
+        &*self.world.intake
+    }
+}
+
+impl Inner<dyn JobQueue> for SimProcess {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.world.queue
     }
 }
 
 #[async_trait]
-impl EventIntake for SimProcess {
-    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        let call = self.world.intake.cursor(channel);
-        self.ask(|| "cursor".to_owned(), call).await
+impl Around<StoreError> for SimProcess {
+    async fn around<T: Send>(
+        &self,
+        call: &'static str,
+        answer: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.ask(|| call.to_owned(), answer).await
     }
+}
 
+impl LeaderElectionHooks for SimProcess {}
+
+#[async_trait]
+impl EventIntakeHooks for SimProcess {
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         let call = self.world.intake.accept(delivery);
         let what = || {
@@ -81,30 +94,6 @@ impl EventIntake for SimProcess {
             )
         };
         self.ask(what, call).await
-    }
-
-    async fn record_cursor_loss(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        gap: &Gap,
-    ) -> Result<(), StoreError> {
-        let call = self.world.intake.record_cursor_loss(channel, epoch, gap);
-        self.ask(|| "record cursor loss".to_owned(), call).await
-    }
-
-    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        let call = self.world.intake.enqueue(jobs);
-        self.ask(|| "enqueue".to_owned(), call).await
-    }
-
-    async fn requested_redrives(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
-        let call = self.world.intake.requested_redrives(channel, limit);
-        self.ask(|| "requested redrives".to_owned(), call).await
     }
 
     async fn redrive(
@@ -125,7 +114,7 @@ impl EventIntake for SimProcess {
 }
 
 #[async_trait]
-impl JobQueue for SimProcess {
+impl JobQueueHooks for SimProcess {
     async fn claim(
         &self,
         owner: &Owner,
@@ -142,12 +131,6 @@ impl JobQueue for SimProcess {
             Ok(claimed)
         };
         self.ask(|| "claim".to_owned(), call).await
-    }
-
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        let call = self.world.queue.renew(leases, ttl);
-        self.ask(|| format!("renew {} leases", leases.len()), call)
-            .await
     }
 
     /// Checked against the current lease holder.

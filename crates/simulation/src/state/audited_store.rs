@@ -10,10 +10,11 @@ use domain::job::{Admission, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, DeadLetterId, EventId, JobId, Owner};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
-    JobQueue, JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
+    Claimed, Clock, Delivery, Entry, Epoch, EventIntake, JobChange, JobQueue, JobUpdate,
+    LeaderElection, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
+use testkit::intercept::{Around, EventIntakeHooks, Inner, JobQueueHooks, LeaderElectionHooks};
 
 use crate::promise::{Breaches, Promise};
 use crate::state::bus::Bus;
@@ -196,30 +197,41 @@ impl AuditedStore {
     }
 }
 
-#[async_trait]
-impl LeaderElection for AuditedStore {
-    async fn lead(
-        &self,
-        channel: &Channel,
-        owner: &Owner,
-        ttl: Duration,
-    ) -> Result<Leadership, StoreError> {
-        self.inner.lead(channel, owner, ttl).await
+impl Inner<dyn LeaderElection> for AuditedStore {
+    fn inner(&self) -> &(dyn LeaderElection + 'static) {
+        &*self.inner.ports
     }
+}
 
-    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
-        self.inner.resign(channel, owner).await
+impl Inner<dyn EventIntake> for AuditedStore {
+    fn inner(&self) -> &(dyn EventIntake + 'static) {
+        &*self.inner.ports
+    }
+}
+
+impl Inner<dyn JobQueue> for AuditedStore {
+    fn inner(&self) -> &(dyn JobQueue + 'static) {
+        &*self.inner.ports
     }
 }
 
 #[async_trait]
-impl EventIntake for AuditedStore {
-    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
-        self.inner.cursor(channel).await
+impl Around<StoreError> for AuditedStore {
+    async fn around<T: Send>(
+        &self,
+        _call: &'static str,
+        answer: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        self.inner.ask(answer).await
     }
+}
 
+impl LeaderElectionHooks for AuditedStore {}
+
+#[async_trait]
+impl EventIntakeHooks for AuditedStore {
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
-        let admissions = self.inner.accept(delivery).await?;
+        let admissions = self.inner.ask(self.inner.ports.accept(delivery)).await?;
         let mut committed = lock(&self.committed);
         for entry in &delivery.entries {
             let event = match entry {
@@ -252,27 +264,6 @@ impl EventIntake for AuditedStore {
         Ok(admissions)
     }
 
-    async fn record_cursor_loss(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        gap: &Gap,
-    ) -> Result<(), StoreError> {
-        self.inner.record_cursor_loss(channel, epoch, gap).await
-    }
-
-    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.inner.enqueue(jobs).await
-    }
-
-    async fn requested_redrives(
-        &self,
-        channel: &Channel,
-        limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
-        self.inner.requested_redrives(channel, limit).await
-    }
-
     async fn redrive(
         &self,
         channel: &Channel,
@@ -280,10 +271,9 @@ impl EventIntake for AuditedStore {
         dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
-        let admission = self
-            .inner
-            .redrive(channel, epoch, dead_letter, read)
-            .await?;
+        let ports = &self.inner.ports;
+        let call = ports.redrive(channel, epoch, dead_letter, read);
+        let admission = self.inner.ask(call).await?;
         if admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(dead_letter) {
             let detail = format!("dead letter {dead_letter} created another job");
             self.breaches.record(Promise::DeadLettersOnce, detail);
@@ -293,14 +283,17 @@ impl EventIntake for AuditedStore {
 }
 
 #[async_trait]
-impl JobQueue for AuditedStore {
+impl JobQueueHooks for AuditedStore {
     async fn claim(
         &self,
         owner: &Owner,
         limit: usize,
         ttl: Duration,
     ) -> Result<Vec<Claimed>, StoreError> {
-        let claimed = self.inner.claim(owner, limit, ttl).await?;
+        let claimed = self
+            .inner
+            .ask(self.inner.ports.claim(owner, limit, ttl))
+            .await?;
         let until = self.clock.now() + ttl;
         for claimed in &claimed {
             let Lease { job, order, token } = claimed.lease.clone();
@@ -316,7 +309,7 @@ impl JobQueue for AuditedStore {
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
-        let lost = self.inner.renew(leases, ttl).await?;
+        let lost = self.inner.ask(self.inner.ports.renew(leases, ttl)).await?;
         let until = self.clock.now() + ttl;
         for lease in leases.iter().filter(|lease| !lost.contains(lease)) {
             if let Some(held) = lock(&self.committed).leases.get_mut(&lease.job) {
@@ -328,7 +321,9 @@ impl JobQueue for AuditedStore {
     }
 
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
-        self.inner.update(lease, update).await?;
+        self.inner
+            .ask(self.inner.ports.update(lease, update))
+            .await?;
         self.note_intents(lease, &update.facts);
         if update.change != JobChange::Keep {
             self.drop_lease(&lease.job);

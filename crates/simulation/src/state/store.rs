@@ -10,12 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Lease, NewJob};
-use domain::key::{Channel, DeadLetterId, Owner};
-use domain::ports::{
-    Claimed, Clock, Cursor, DeadLetterView, Delivery, Epoch, Gap, JobUpdate, Leadership,
-    StoreError, Undecodable,
-};
+use domain::job::Lease;
+use domain::key::DeadLetterId;
+use domain::ports::{Clock, DeadLetterView, StoreError};
 use domain::time::Timestamp;
 use job_store::StoreConfig;
 use operations::{AdminCommand, CommandResult, JobStore, JobView, QueueStats, RecordedFact};
@@ -33,7 +30,7 @@ pub enum Engine {
 
 /// The job store of a schedule.
 pub(crate) struct Store {
-    ports: Arc<dyn JobStore>,
+    pub(crate) ports: Arc<dyn JobStore>,
     file: Option<File>,
 }
 
@@ -105,7 +102,8 @@ impl Store {
         }
     }
 
-    async fn ask<T>(&self, call: impl Future<Output = T>) -> T {
+    /// Waits for a call of the ports.
+    pub(crate) async fn ask<T>(&self, call: impl Future<Output = T>) -> T {
         let Some(file) = &self.file else {
             return call.await;
         };
@@ -129,7 +127,7 @@ impl Store {
     }
 }
 
-/// Forwards the calls of the ports.
+/// Calls that no simulated process makes.
 macro_rules! calls {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         impl Store {
@@ -141,18 +139,8 @@ macro_rules! calls {
 }
 
 calls! {
-    lead(channel: &Channel, owner: &Owner, ttl: Duration) -> Leadership;
-    resign(channel: &Channel, owner: &Owner) -> ();
-    cursor(channel: &Channel) -> Option<Cursor>;
-    accept(delivery: &Delivery) -> Vec<Admission>;
-    record_cursor_loss(channel: &Channel, epoch: Epoch, gap: &Gap) -> ();
-    enqueue(jobs: &[NewJob]) -> Vec<Admission>;
-    requested_redrives(channel: &Channel, limit: usize) -> Vec<DeadLetterView>;
-    redrive(channel: &Channel, epoch: Epoch, dead_letter: DeadLetterId, read: &Result<NewJob, Undecodable>) -> Admission;
     execute(command: &AdminCommand, by: &str, reason: &str) -> CommandResult;
-    claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
     renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
-    update(lease: &Lease, update: &JobUpdate) -> ();
     queue_stats() -> QueueStats;
     dead_letters(open_only: bool, after: Option<DeadLetterId>, limit: usize) -> Vec<DeadLetterView>;
     facts_of(order: OrderId) -> Vec<RecordedFact>;

@@ -94,7 +94,7 @@ const STEPS: [&str; 20] = [
     "whmcs.accept_order",
     "queue.record accept_answered",
     "queue.record accepted",
-    "salesforce.standing",
+    "salesforce.order_guard",
     "salesforce.report_items",
     "queue.record items_reported",
     "salesforce.report",

@@ -13,13 +13,21 @@ const PORTAL: &str = env!("CARGO_BIN_EXE_crashable-portal");
 
 /// Crash point, expected audit log, and expected activation status.
 const CASES: [(&str, &[&str], &str); 6] = [
-    ("before store.act ask_again", &[], "Failed"),
-    ("after store.act ask_again", &["ask_again"], "Failed"),
-    ("before salesforce.ask_again", &["ask_again"], "Failed"),
-    ("after salesforce.ask_again", &["ask_again"], "Activating"),
-    ("before store.act asked_again", &["ask_again"], "Activating"),
+    ("before store.execute ask_again", &[], "Failed"),
+    ("after store.execute ask_again", &["ask_again"], "Failed"),
+    ("before salesforce.request_retry", &["ask_again"], "Failed"),
     (
-        "after store.act asked_again",
+        "after salesforce.request_retry",
+        &["ask_again"],
+        "Activating",
+    ),
+    (
+        "before store.execute asked_again",
+        &["ask_again"],
+        "Activating",
+    ),
+    (
+        "after store.execute asked_again",
         &["ask_again", "asked_again"],
         "Activating",
     ),
