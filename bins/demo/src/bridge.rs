@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use runtime::{Failure, Listener, Metrics};
 use simulators::World;
 use tokio::task::JoinHandle;
@@ -32,29 +31,22 @@ impl Bridge {
     ) -> anyhow::Result<Self> {
         let database = format!("sqlite:{}", data.join("orderbridge.db").display());
         let quiet = format!("{}ms", quiet.as_millis());
-        let mut subscriber = flags(world, "subscriber", &database, |name| {
-            name.starts_with("SF_")
-        });
-        subscriber.extend(["--sf-events-replay".to_owned(), "ALL".to_owned()]);
-        let mut worker = flags(world, "worker", &database, |name| {
-            !name.starts_with("SF_PUBSUB")
-        });
-        worker.extend(["--whmcs-quiet-period".to_owned(), quiet]);
-        let mut portal = flags(world, "portal", &database, |name| {
+        let mut subscriber = settings_of(world, &database, |name| name.starts_with("SF_"));
+        subscriber.push(("SF_EVENTS_REPLAY", "ALL".to_owned()));
+        let mut worker = settings_of(world, &database, |name| !name.starts_with("SF_PUBSUB"));
+        worker.push(("WHMCS_QUIET_PERIOD", quiet));
+        let mut portal = settings_of(world, &database, |name| {
             name == "WHMCS_URL" || (name.starts_with("SF_") && !name.starts_with("SF_PUBSUB"))
         });
-        portal.extend(["--portal-auth".to_owned(), "none".to_owned()]);
+        portal.push(("PORTAL_AUTH", "none".to_owned()));
         let shutdown = CancellationToken::new();
         let metrics = Metrics::install();
-        let subscriber = subscriber::Args::try_parse_from(subscriber)?
-            .check()
+        let subscriber = subscriber::Config::of(&settings::given(subscriber)?)
             .context("settings of the subscriber")?;
-        let worker = worker::Args::try_parse_from(worker)?
-            .check()
-            .context("settings of the worker")?;
-        let portal = portal::Args::try_parse_from(portal)?
-            .check()
-            .context("settings of the portal")?;
+        let worker =
+            worker::Config::of(&settings::given(worker)?).context("settings of the worker")?;
+        let portal =
+            portal::Config::of(&settings::given(portal)?).context("settings of the portal")?;
         let listener = listen(http_addr).await?;
         let address = format!("http://{}", listener.address()?);
         let programs = vec![
@@ -108,13 +100,11 @@ async fn listen(wanted: Option<SocketAddr>) -> anyhow::Result<Listener> {
     }
 }
 
-fn flags(
+fn settings_of(
     world: &World,
-    program: &str,
     database: &str,
     takes: impl Fn(&str) -> bool,
-) -> Vec<String> {
-    let mut flags = vec![program.to_owned()];
+) -> Vec<(&'static str, String)> {
     // Program logs would break up the table, so they are off unless requested.
     let log = std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned());
     let fixed = [
@@ -127,9 +117,5 @@ fn flags(
         .environment()
         .into_iter()
         .filter(|(name, _)| takes(name));
-    for (name, value) in fixed.into_iter().chain(given) {
-        flags.push(format!("--{}", name.to_lowercase().replace('_', "-")));
-        flags.push(value);
-    }
-    flags
+    fixed.into_iter().chain(given).collect()
 }

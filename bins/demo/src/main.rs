@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = match runtime::parse_or_exit::<demo::Args>() {
-        Ok(args) => args,
+        Ok(given) => given.args,
         Err(code) => return code,
     };
     let (sender, receiver) = std::sync::mpsc::channel();

@@ -1,7 +1,5 @@
 //! Arguments and value parsers that several commands share.
 
-use std::time::Duration;
-
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 use domain::key::{Channel, ReplayId};
@@ -46,7 +44,7 @@ pub(crate) struct Care {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct OfChannel {
     /// Platform event channel
-    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = channel)]
+    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = event_channel)]
     pub(crate) channel: Channel,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
@@ -59,10 +57,6 @@ pub(crate) fn stage(text: &str) -> Result<JobStage, String> {
     })
 }
 
-pub(crate) fn channel(text: &str) -> Result<Channel, String> {
-    event_channel(text).ok_or_else(|| format!("give a channel such as {DEFAULT_CHANNEL}"))
-}
-
 pub(crate) fn replay_id(text: &str) -> Result<ReplayId, String> {
     let bytes = hex::decode(text).ok();
     bytes
@@ -70,25 +64,9 @@ pub(crate) fn replay_id(text: &str) -> Result<ReplayId, String> {
         .ok_or_else(|| "give a replay id in hexadecimal, as `cursor show` prints it".to_owned())
 }
 
-/// Parses a duration as settings do, and days.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let days = text.trim().strip_suffix('d');
-    let days = days.and_then(|days| days.parse::<u32>().ok());
-    days.map(|days| Duration::from_secs(u64::from(days) * 86_400))
-        .or_else(|| settings::duration(text))
-        .ok_or_else(|| "give a duration such as 90s, 5m, 2h or 90d".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_may_be_days() {
-        assert_eq!(duration("90d"), Ok(Duration::from_secs(7_776_000)));
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(duration("d").is_err() && duration("-1d").is_err() && duration("5").is_err());
-    }
 
     #[test]
     fn replay_id_is_hex_with_whole_bytes() {

@@ -2,63 +2,17 @@
 
 use std::sync::Arc;
 
-use clap::Args;
+use app::{CrmArgs, CrmConfig, SystemArgs};
 use domain::order::PlanRules;
 use job_store::{Store, StoreArgs, StoreConfig};
 use outbound::Roots;
 use runtime::SystemClock;
-use salesforce_auth::{SalesforceArgs, TokenManager};
-use salesforce_rest::{FieldNames, RestConfig, RestOrders, mapping_overrides};
-use settings::{ConfigFile, Problems};
-use whmcs::{Api, Options, Whmcs, WhmcsArgs};
+use salesforce_auth::TokenManager;
+use salesforce_rest::RestOrders;
+use settings::Problems;
+use whmcs::{Api, Whmcs};
 
 use crate::screen::Stop;
-
-/// Settings of Salesforce and WHMCS, the same as the worker's.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct SystemArgs {
-    /// Whether to create a WHMCS client for an account without one [default: false]
-    #[arg(long, env = "WHMCS_CREATE_CLIENTS")]
-    pub(crate) whmcs_create_clients: Option<String>,
-    /// Wait before each search for an order whose reply was lost [default: 180s]
-    #[arg(long, env = "WHMCS_QUIET_PERIOD")]
-    pub(crate) whmcs_quiet_period: Option<String>,
-    /// TOML file: renamed fields, statuses, markers, mappings
-    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
-    pub(crate) orderbridge_config: Option<String>,
-    #[command(flatten)]
-    pub(crate) salesforce: SalesforceArgs,
-    #[command(flatten)]
-    pub(crate) whmcs: WhmcsArgs,
-}
-
-/// Settings of Salesforce.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct CrmArgs {
-    /// TOML file: renamed fields and statuses
-    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
-    pub(crate) orderbridge_config: Option<String>,
-    #[command(flatten)]
-    pub(crate) salesforce: SalesforceArgs,
-}
-
-impl CrmArgs {
-    /// Checks every setting without connecting.
-    pub(crate) fn orders(&self) -> Result<RestOrders, Stop> {
-        let mut problems = Problems::new();
-        let auth = self.salesforce.check(&mut problems);
-        let fields = ConfigFile::read(self.orderbridge_config.as_deref(), &mut problems)
-            .and_then(|file| FieldNames::of(&file, &mut problems));
-        let (auth, fields) = problems.into_result(auth.zip(fields))?;
-        let roots = Roots::load(auth.ca_file.as_deref())?;
-        let rest = RestConfig {
-            fields,
-            ..RestConfig::new(auth.api_version.clone())
-        };
-        let tokens = Arc::new(TokenManager::new(auth, &roots)?);
-        Ok(RestOrders::new(rest, tokens, &roots)?)
-    }
-}
 
 /// Clients of Salesforce and WHMCS.
 pub(crate) struct Systems {
@@ -91,63 +45,34 @@ pub(crate) fn store_config(args: &StoreArgs) -> Result<StoreConfig, Stop> {
     Ok(problems.into_result(config)?)
 }
 
-impl SystemArgs {
-    /// Checks every setting without connecting.
-    pub(crate) fn systems(&self) -> Result<Systems, Stop> {
-        let mut problems = Problems::new();
-        let checked = self.check(&mut problems);
-        let checked = problems.into_result(checked)?;
-        let salesforce_roots = Roots::load(checked.auth.ca_file.as_deref())?;
-        let whmcs_roots = Roots::load(checked.whmcs.ca_file.as_deref())?;
-        let tokens = Arc::new(TokenManager::new(checked.auth, &salesforce_roots)?);
-        Ok(Systems {
-            rules: checked.rules,
-            salesforce: RestOrders::new(checked.rest, Arc::clone(&tokens), &salesforce_roots)?,
-            tokens,
-            whmcs: Whmcs::new(Api::new(checked.whmcs, &whmcs_roots)?, checked.options),
-        })
-    }
-
-    fn check(&self, problems: &mut Problems) -> Option<Checked> {
-        let auth = self.salesforce.check(problems);
-        let whmcs = self.whmcs.check(problems);
-        let quiet = self.whmcs_quiet_period.as_deref();
-        let quiet = problems.duration_within("WHMCS_QUIET_PERIOD", quiet, "180s", ("10ms", "1h"));
-        let file = ConfigFile::read(self.orderbridge_config.as_deref(), problems)?;
-        let fields = FieldNames::of(&file, problems);
-        let options = Options::of(&file, problems);
-        let overrides = mapping_overrides(&file, problems);
-        let create_clients = problems.flag(
-            "WHMCS_CREATE_CLIENTS",
-            self.whmcs_create_clients.as_deref(),
-            "false",
-        )?;
-        let (auth, whmcs) = (auth?, whmcs?);
-        Some(Checked {
-            rest: RestConfig {
-                fields: fields?,
-                bill_to: create_clients,
-                ..RestConfig::new(auth.api_version.clone())
-            },
-            rules: PlanRules {
-                create_clients,
-                override_prices: whmcs.override_prices,
-                overrides: overrides?,
-                quiet_period: quiet?,
-                call_timeout: whmcs.timeout,
-            },
-            auth,
-            whmcs,
-            options: options?,
-        })
-    }
+/// A client of Salesforce. Checks every setting without connecting.
+pub(crate) fn salesforce(args: &CrmArgs) -> Result<RestOrders, Stop> {
+    let mut problems = Problems::new();
+    let config = args.check(&mut problems);
+    let (orders, _) = crm(problems.into_result(config)?)?;
+    Ok(orders)
 }
 
-/// Settings that were checked.
-struct Checked {
-    auth: salesforce_auth::Config,
-    rest: RestConfig,
-    whmcs: whmcs::Config,
-    rules: PlanRules,
-    options: Options,
+/// Clients of both systems. Checks every setting without connecting.
+pub(crate) fn systems(args: &SystemArgs) -> Result<Systems, Stop> {
+    let mut problems = Problems::new();
+    let config = args.check(&mut problems);
+    let config = problems.into_result(config)?;
+    let roots = Roots::load(config.whmcs.ca_file.as_deref())?;
+    let (salesforce, tokens) = crm(config.crm)?;
+    Ok(Systems {
+        rules: config.rules,
+        salesforce,
+        tokens,
+        whmcs: Whmcs::new(Api::new(config.whmcs, &roots)?, config.whmcs_options),
+    })
+}
+
+fn crm(config: CrmConfig) -> Result<(RestOrders, Arc<TokenManager>), Stop> {
+    let roots = Roots::load(config.auth.ca_file.as_deref())?;
+    let tokens = Arc::new(TokenManager::new(config.auth, &roots)?);
+    Ok((
+        RestOrders::new(config.rest, Arc::clone(&tokens), &roots)?,
+        tokens,
+    ))
 }

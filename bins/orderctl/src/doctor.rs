@@ -7,6 +7,7 @@ use domain::ports::{CallError, ProvisionerReads};
 use error_chain::chain;
 use outbound::{ClientOptions, Roots};
 use serde_json::json;
+use settings::Endpoint;
 
 use crate::cli::Doctor;
 use crate::connect::{self, Systems};
@@ -19,7 +20,7 @@ const SKEW: Duration = Duration::from_secs(60);
 type Found = Result<String, (String, &'static str)>;
 
 pub(crate) async fn run(asked: Doctor, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.systems.systems()?;
+    let systems = connect::systems(&asked.systems)?;
     let mut found = vec![("store", store(&asked).await)];
     found.extend(salesforce(&systems).await);
     found.extend(whmcs(&systems).await);
@@ -124,19 +125,17 @@ fn allowed<T>(answer: Result<T, CallError>) -> Found {
 
 async fn clocks(asked: &Doctor, systems: &Systems) -> Vec<(&'static str, Found)> {
     let auth = systems.tokens.config();
-    let whmcs = asked.systems.whmcs.whmcs_url.clone().unwrap_or_default();
-    let whmcs_ca = asked
-        .systems
-        .whmcs
-        .whmcs_ca_file
-        .as_deref()
-        .map(std::path::Path::new);
+    let whmcs = &asked.systems.whmcs;
+    let whmcs_url = whmcs.whmcs_url.as_ref().map_or("", Endpoint::base);
     vec![
         (
             "clock against salesforce",
             clock(auth.login.base(), auth.ca_file.as_deref()).await,
         ),
-        ("clock against whmcs", clock(&whmcs, whmcs_ca).await),
+        (
+            "clock against whmcs",
+            clock(whmcs_url, whmcs.whmcs_ca_file.as_deref()).await,
+        ),
     ]
 }
 

@@ -3,8 +3,9 @@
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
+use app::SystemArgs;
+
 use crate::args::OfChannel;
-use crate::connect::SystemArgs;
 
 /// Values of all setting flags, by the name of their environment variable.
 #[derive(Clone)]

@@ -29,16 +29,13 @@ pub use cli::Cli;
 pub use screen::{Exit, Screen, Stop};
 
 use cli::Noun;
-use settings::Problems;
 
 /// Runs a command.
 ///
 /// # Errors
 /// [`Stop`].
 pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
-    let mut problems = Problems::new();
-    runtime::init_logs(&cli.logs.quiet(), &mut problems);
-    problems.into_result(Some(()))?;
+    runtime::init_logs(&cli.logs);
     match cli.noun {
         Noun::Orders(verb) => orders::run(verb, screen).await,
         Noun::Jobs(verb) => jobs::run(verb, screen).await,

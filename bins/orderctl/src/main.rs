@@ -6,7 +6,7 @@ use orderctl::{Cli, Exit, Screen};
 
 fn main() -> ExitCode {
     let cli = match runtime::parse_or_exit::<Cli>() {
-        Ok(cli) => cli,
+        Ok(given) => given.args,
         Err(code) => return code,
     };
     outbound::install_crypto_provider();

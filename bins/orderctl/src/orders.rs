@@ -129,7 +129,7 @@ async fn ensure_not_live(
     order: OrderId,
     whmcs_order: WhmcsOrderId,
 ) -> Result<(), Stop> {
-    let systems = asked.systems.systems()?;
+    let systems = connect::systems(&asked.systems)?;
     let facts = store.ports.facts_of(order).await?;
     let state = OrderState::replay(facts.iter().map(|recorded| &recorded.fact))?;
     let Some(client) = client_of(&state.progress) else {
@@ -153,7 +153,7 @@ async fn ensure_not_live(
 async fn retry(asked: &RetryOrder, screen: &mut Screen) -> Result<Exit, Stop> {
     let store = connect::store(&asked.one.store).await?;
     let order = find(&*store.ports, &asked.one.order).await?.order;
-    let crm = asked.crm.orders()?;
+    let crm = connect::salesforce(&asked.crm)?;
     let confirmed = screen.confirm(
         &format!("request another attempt for order {order} in Salesforce"),
         asked.care,

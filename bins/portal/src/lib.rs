@@ -10,6 +10,7 @@ use std::time::Duration;
 use app::{Program, Salesforce};
 use portal_web::Ports;
 use runtime::{Failure, Listener, Listeners, Metrics, Routes, SystemClock};
+use settings::Given;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -22,9 +23,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A setting cannot be used, or something went wrong at run time.
-pub fn start(args: &Args) -> Result<(), Failure> {
+pub fn start(given: &Given<Args>) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let config = args.check()?;
+    let config = Config::of(given)?;
     runtime::run_until_signalled(|shutdown| {
         run_with(config, Metrics::install(), shutdown, |ports| ports)
     })
@@ -69,7 +70,7 @@ async fn serve_with(
     let channel = config.program.channel.clone();
     let enabled = config.program.events_enabled;
     let program = Program::open_on(listeners, "portal", config.program, metrics).await?;
-    let salesforce = Salesforce::new(config.auth, config.rest, &program.reload)?;
+    let salesforce = Salesforce::new(config.crm, &program.reload)?;
     let store = Arc::clone(&program.store.ports);
     let ports = ports::ports(&store, &salesforce, channel.clone(), program.reload.clone())?;
     let health = Arc::new(Health {

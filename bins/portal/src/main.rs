@@ -3,9 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = match runtime::parse_or_exit::<portal::Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    runtime::exit_code(portal::start(&args))
+    runtime::run_program(portal::start)
 }

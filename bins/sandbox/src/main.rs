@@ -3,13 +3,10 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let config = match runtime::parse_or_exit::<sandbox::Config>() {
-        Ok(config) => config,
-        Err(code) => return code,
-    };
-    runtime::exit_code(runtime::run_until_signalled(|shutdown| async {
-        sandbox::run(config, shutdown)
-            .await
-            .map_err(runtime::Failure::run)
-    }))
+    runtime::run_program::<sandbox::Config>(|given| {
+        runtime::run_until_signalled(|shutdown| async {
+            let run = sandbox::run(given.args.clone(), shutdown);
+            run.await.map_err(runtime::Failure::run)
+        })
+    })
 }

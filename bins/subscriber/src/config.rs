@@ -2,44 +2,69 @@
 
 use std::time::Duration;
 
+use app::{CrmArgs, CrmConfig, ProgramArgs};
+use clap::ValueEnum;
 use domain::ports::Start;
 use intake::{OnLoss, SweepSettings};
-use salesforce_rest::{FieldNames, RestConfig};
-use settings::{ConfigFile, Problems};
+use runtime::{HTTP_ADDR, default_address};
+use settings::{Given, Problems, within, zero_or_within};
 
-/// Follows the Salesforce channel and turns every event into a job.
+/// Follows the Salesforce channel and turns events into jobs.
 ///
 /// Every flag is also an environment variable.
 #[derive(clap::Parser, Clone, Debug)]
-#[command(name = "subscriber", version)]
+#[command(
+    name = "subscriber",
+    version,
+    mut_arg(HTTP_ADDR, default_address("127.0.0.1:9101"))
+)]
 pub struct Args {
-    /// What every program has; first, see [`settings::Origins`].
+    /// What every program has.
     #[command(flatten)]
-    pub program: app::ProgramArgs,
-    /// LATEST or ALL, used while no cursor is stored [default: LATEST]
-    #[arg(long, env = "SF_EVENTS_REPLAY")]
-    pub sf_events_replay: Option<String>,
-    /// ALL, LATEST or STOP, when Salesforce no longer knows the cursor [default: ALL]
-    #[arg(long, env = "SF_EVENTS_ON_REPLAY_LOSS")]
-    pub sf_events_on_replay_loss: Option<String>,
-    /// Lease of the one active subscriber [default: 10s]
-    #[arg(long, env = "SUBSCRIBER_LEASE")]
-    pub subscriber_lease: Option<String>,
-    /// Interval of the sweep for orders without a job; 0 disables it [default: 5m]
-    #[arg(long, env = "RECONCILE_EVERY")]
-    pub reconcile_every: Option<String>,
-    /// How long an order must be `Activating` before its event counts as missing [default: 2m]
-    #[arg(long, env = "RECONCILE_AFTER")]
-    pub reconcile_after: Option<String>,
-    /// TOML file: renamed fields and statuses
-    #[arg(long, env = "ORDERBRIDGE_CONFIG")]
-    pub orderbridge_config: Option<String>,
-    /// Salesforce login.
+    pub program: ProgramArgs,
+    /// Where to begin while no cursor is stored
+    #[arg(long, env, default_value = "LATEST")]
+    pub sf_events_replay: Replay,
+    /// What to do when Salesforce no longer knows the cursor
+    #[arg(long, env, default_value = "ALL")]
+    pub sf_events_on_replay_loss: ReplayLoss,
+    /// Lease of the one active subscriber
+    #[arg(long, env, default_value = "10s", value_parser = within("1s", "5m"))]
+    pub subscriber_lease: Duration,
+    /// Interval of the sweep for orders without a job; 0 disables it
+    #[arg(long, env, default_value = "5m", value_parser = zero_or_within("1s", "24h"))]
+    pub reconcile_every: Duration,
+    /// How long an order must be `Activating` before its event counts as missing
+    #[arg(long, env, default_value = app::RECONCILE_AFTER, value_parser = within("0s", "24h"))]
+    pub reconcile_after: Duration,
+    /// Salesforce.
     #[command(flatten)]
-    pub salesforce: salesforce_auth::SalesforceArgs,
+    pub crm: CrmArgs,
     /// Salesforce Pub/Sub API.
     #[command(flatten)]
-    pub pubsub: salesforce_pubsub::PubSubArgs,
+    pub pubsub: salesforce_pubsub::Config,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum Replay {
+    /// With new events.
+    Latest,
+    /// With the oldest retained event.
+    All,
+}
+
+/// What to do after a loss of the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "UPPER")]
+pub enum ReplayLoss {
+    /// Begin with the oldest retained event.
+    All,
+    /// Begin with new events.
+    Latest,
+    /// Stop.
+    Stop,
 }
 
 /// Checked settings.
@@ -56,115 +81,49 @@ pub struct Config {
 /// How to reach Salesforce.
 #[derive(Clone, Debug)]
 pub struct Salesforce {
-    /// Login.
-    pub auth: salesforce_auth::Config,
+    /// Login, and REST for the sweep.
+    pub crm: CrmConfig,
     /// Pub/Sub API.
     pub pubsub: salesforce_pubsub::Config,
-    /// REST, for the sweep.
-    pub rest: RestConfig,
     /// When to sweep.
     pub sweep: SweepSettings,
 }
 
-impl Args {
-    /// Checks everything and starts logging.
+impl Config {
+    /// Starts logging and checks everything.
     ///
     /// # Errors
     /// Every problem that was found.
-    pub fn check(&self) -> Result<Config, Problems> {
-        self.program.check("127.0.0.1:9101", |known, problems| {
-            self.config(known, problems)
-        })
-    }
-
-    fn config(&self, known: app::Known, problems: &mut Problems) -> Option<Config> {
-        let intake = self.intake(problems);
-        let salesforce = if known.events_enabled? {
-            let auth = self.salesforce.check(problems);
-            let pubsub = self.pubsub.check(problems);
-            let sweep = self.sweep(problems);
-            let fields = ConfigFile::read(self.orderbridge_config.as_deref(), problems)
-                .and_then(|file| FieldNames::of(&file, problems));
-            let auth = auth?;
-            Some(Salesforce {
-                rest: RestConfig {
-                    fields: fields?,
-                    ..RestConfig::new(auth.api_version.clone())
-                },
-                auth,
-                pubsub: pubsub?,
-                sweep: sweep?,
-            })
-        } else {
-            None
+    pub fn of(given: &Given<Args>) -> Result<Self, Problems> {
+        let args = &given.args;
+        let check = |problems: &mut Problems| match args.program.events.sf_events_enabled {
+            true => args.crm.check(problems).map(Some),
+            false => Some(None),
         };
-        Some(Config {
-            program: known.all?,
-            intake: intake?,
-            salesforce,
-        })
-    }
-
-    fn sweep(&self, problems: &mut Problems) -> Option<SweepSettings> {
-        let every = problems.parse(
-            "RECONCILE_EVERY",
-            self.reconcile_every.as_deref(),
-            "5m",
-            "Use a duration from 1s to 24h, such as 5m, or 0",
-            |text| {
-                let range = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
-                settings::duration(text).filter(|every| every.is_zero() || range.contains(every))
+        let (program, crm) = args.program.check(&given.origins, check)?;
+        Ok(Self {
+            intake: intake::Settings {
+                channel: program.channel.clone(),
+                start: match args.sf_events_replay {
+                    Replay::Latest => Start::Latest,
+                    Replay::All => Start::Earliest,
+                },
+                on_loss: match args.sf_events_on_replay_loss {
+                    ReplayLoss::All => OnLoss::All,
+                    ReplayLoss::Latest => OnLoss::Latest,
+                    ReplayLoss::Stop => OnLoss::Stop,
+                },
+                lease: args.subscriber_lease,
             },
-        );
-        let after = problems.duration_within(
-            "RECONCILE_AFTER",
-            self.reconcile_after.as_deref(),
-            "2m",
-            ("0s", "24h"),
-        );
-        Some(SweepSettings {
-            every: every?,
-            after: after?,
-        })
-    }
-
-    fn intake(&self, problems: &mut Problems) -> Option<intake::Settings> {
-        // A problem of the channel is recorded with the settings of every program.
-        let channel = self.program.events.channel(&mut Problems::new());
-        let start = problems.parse(
-            "SF_EVENTS_REPLAY",
-            self.sf_events_replay.as_deref(),
-            "LATEST",
-            "Give LATEST or ALL",
-            |text| match text {
-                "LATEST" => Some(Start::Latest),
-                "ALL" => Some(Start::Earliest),
-                _ => None,
-            },
-        );
-        let on_loss = problems.parse(
-            "SF_EVENTS_ON_REPLAY_LOSS",
-            self.sf_events_on_replay_loss.as_deref(),
-            "ALL",
-            "Give ALL, LATEST or STOP",
-            |text| match text {
-                "ALL" => Some(OnLoss::All),
-                "LATEST" => Some(OnLoss::Latest),
-                "STOP" => Some(OnLoss::Stop),
-                _ => None,
-            },
-        );
-        let lease = problems.duration_within(
-            "SUBSCRIBER_LEASE",
-            self.subscriber_lease.as_deref(),
-            "10s",
-            ("1s", "5m"),
-        );
-        Some(intake::Settings {
-            channel: channel?,
-            start: start?,
-            on_loss: on_loss?,
-            lease: lease?,
+            program,
+            salesforce: crm.map(|crm| Salesforce {
+                crm,
+                pubsub: args.pubsub.clone(),
+                sweep: SweepSettings {
+                    every: args.reconcile_every,
+                    after: args.reconcile_after,
+                },
+            }),
         })
     }
 }

@@ -30,8 +30,7 @@ impl Follower {
         clock: Arc<dyn Clock>,
         around: impl FnOnce(intake::Ports) -> intake::Ports,
     ) -> Result<Self, Failure> {
-        let clients =
-            app::Salesforce::new(salesforce.auth.clone(), salesforce.rest.clone(), reload)?;
+        let clients = app::Salesforce::new(salesforce.crm.clone(), reload)?;
         let tokens = Arc::clone(&clients.tokens);
         let source =
             PubSub::new(salesforce.pubsub.clone(), tokens, &clients.roots).map_err(Failure::run)?;

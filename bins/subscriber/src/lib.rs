@@ -12,6 +12,7 @@ use std::time::Duration;
 use app::Program;
 use domain::ports::Clock;
 use runtime::{Failure, Metrics, Routes, SystemClock};
+use settings::Given;
 use tokio_util::sync::CancellationToken;
 
 pub use config::{Args, Config};
@@ -23,9 +24,9 @@ pub use wrap::WrapPorts;
 ///
 /// # Errors
 /// A setting cannot be used, or something went wrong at run time.
-pub fn start(args: &Args) -> Result<(), Failure> {
+pub fn start(given: &Given<Args>) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let config = args.check()?;
+    let config = Config::of(given)?;
     runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
 }
 

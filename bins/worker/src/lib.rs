@@ -12,6 +12,7 @@ use app::{Program, Salesforce};
 use outbound::Roots;
 use provisioning::{Ports, Worker};
 use runtime::{Failure, Metrics, OsEntropy, Routes, SystemClock};
+use settings::Given;
 use tokio_util::sync::CancellationToken;
 use whmcs::{Api, Whmcs};
 
@@ -22,9 +23,9 @@ pub use config::{Args, Config};
 ///
 /// # Errors
 /// A setting cannot be used, or something went wrong at run time.
-pub fn start(args: &Args) -> Result<(), Failure> {
+pub fn start(given: &Given<Args>) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let config = args.check()?;
+    let config = Config::of(given)?;
     runtime::run_until_signalled(|shutdown| run(config, Metrics::install(), shutdown))
 }
 
@@ -51,11 +52,12 @@ pub async fn run_with(
     around: impl FnOnce(Ports) -> Ports,
 ) -> Result<(), Failure> {
     let program = Program::open("worker", config.program, metrics).await?;
-    let salesforce = Salesforce::new(config.auth, config.rest, &program.reload)?;
-    config.whmcs.add_to(&program.reload);
-    let whmcs_roots = Roots::load(config.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
-    let api = Api::new(config.whmcs, &whmcs_roots).map_err(Failure::run)?;
-    let whmcs = Arc::new(Whmcs::new(api, config.whmcs_options));
+    let systems = config.systems;
+    let salesforce = Salesforce::new(systems.crm, &program.reload)?;
+    systems.whmcs.add_to(&program.reload);
+    let whmcs_roots = Roots::load(systems.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
+    let api = Api::new(systems.whmcs, &whmcs_roots).map_err(Failure::run)?;
+    let whmcs = Arc::new(Whmcs::new(api, systems.whmcs_options));
     let reachability = whmcs.reachability();
     let store = Arc::clone(&program.store.ports);
     let ports = Ports {

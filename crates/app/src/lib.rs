@@ -6,7 +6,9 @@
 mod program;
 mod salesforce;
 mod settings;
+mod systems;
 
 pub use program::{Program, Running};
 pub use salesforce::Salesforce;
-pub use settings::{Known, ProgramArgs, Settings};
+pub use settings::{ProgramArgs, Settings};
+pub use systems::{CrmArgs, CrmConfig, RECONCILE_AFTER, SystemArgs, SystemConfig};

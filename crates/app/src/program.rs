@@ -164,7 +164,7 @@ fn reload_on_sighup(reload: Reload) -> std::io::Result<DropGuard> {
         // Reading a file from a hanging network mount must not block this thread.
         tokio::task::spawn_blocking(move || {
             for problem in reload.run() {
-                tracing::warn!(setting = problem.name, %problem, "the old value stays in use");
+                tracing::warn!(setting = &*problem.name, %problem, "the old value stays in use");
             }
             tracing::info!("settings read again");
         });

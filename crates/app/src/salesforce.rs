@@ -9,8 +9,10 @@ use operations::ConditionKind;
 use outbound::Roots;
 use runtime::Failure;
 use salesforce_auth::{LoginStatus, TokenManager};
-use salesforce_rest::{RestConfig, RestOrders};
+use salesforce_rest::RestOrders;
 use settings::Reload;
+
+use crate::CrmConfig;
 
 /// Clients of Salesforce over one login.
 pub struct Salesforce {
@@ -28,11 +30,8 @@ impl Salesforce {
     ///
     /// # Errors
     /// The certificates or a setting cannot be used.
-    pub fn new(
-        auth: salesforce_auth::Config,
-        rest: RestConfig,
-        reload: &Reload,
-    ) -> Result<Self, Failure> {
+    pub fn new(config: CrmConfig, reload: &Reload) -> Result<Self, Failure> {
+        let CrmConfig { auth, rest } = config;
         reload.add_secret(&auth.key);
         let roots = roots(auth.ca_file.as_deref())?;
         let tokens = Arc::new(TokenManager::new(auth, &roots).map_err(Failure::run)?);

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use settings::{Problem, Problems, SecretArgs};
+use settings::{Problem, Problems, SecretArg, secret_setting};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use url::Url;
 
 const NAME: &str = "DATABASE_URL";
-const DEFAULT: &str = "sqlite:data/orderbridge.db";
-const MEND: &str = "Give sqlite:PATH or postgres://USER@HOST/DATABASE";
+const FIX: &str = "Give sqlite:PATH or postgres://USER@HOST/DATABASE";
 /// The parameters allowed in a PostgreSQL URL. The driver would log any other
 /// else with its value, which may be a mistyped password.
 const PARAMETERS: [&str; 12] = [
@@ -28,39 +27,25 @@ const PARAMETERS: [&str; 12] = [
     "options",
 ];
 
-/// The settings as they were given. `Debug` shows nothing of them: the address may hold a
-/// password.
-#[derive(clap::Args, Clone, Default)]
-pub struct StoreArgs {
-    /// Job store: sqlite:PATH or postgres://USER@HOST/DATABASE [default: sqlite:data/orderbridge.db]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// File holding the job store's address
-    #[arg(long, env = "DATABASE_URL_FILE")]
-    pub database_url_file: Option<String>,
+secret_setting! {
+    /// Job store: sqlite:PATH or postgres://USER@HOST/DATABASE
+    pub DatabaseUrl = "DATABASE_URL", Some("sqlite:data/orderbridge.db")
 }
 
-impl fmt::Debug for StoreArgs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreArgs").finish_non_exhaustive()
-    }
+/// Where the store is, as given.
+#[derive(clap::Args, Clone, Debug)]
+pub struct StoreArgs {
+    #[command(flatten)]
+    address: SecretArg<DatabaseUrl>,
 }
 
 impl StoreArgs {
     /// Checks everything, noting each problem.
     #[must_use]
     pub fn check(&self, problems: &mut Problems) -> Option<StoreConfig> {
-        let given = problems.take(
-            SecretArgs {
-                name: NAME,
-                file_name: "DATABASE_URL_FILE",
-                value: self.database_url.as_deref(),
-                file: self.database_url_file.as_deref(),
-            }
-            .read(),
-        )?;
-        let text = given.as_ref().map_or(DEFAULT, settings::Secret::expose);
-        problems.take(StoreConfig::parse(text.trim()))
+        let given = self.address.read();
+        let address = self.address.required(given, problems)?;
+        problems.take(StoreConfig::parse(address.expose().trim()))
     }
 }
 
@@ -87,7 +72,7 @@ impl StoreConfig {
             }
             _ => Err(problem(
                 "it names neither SQLite nor PostgreSQL".to_owned(),
-                MEND,
+                FIX,
             )),
         }
         .map(Self)
@@ -153,7 +138,7 @@ fn sqlite(rest: &str) -> Result<PathBuf, Problem> {
 
 fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
     let url = Url::parse(text)
-        .map_err(|error| problem(format!("it is no PostgreSQL URL: {error}"), MEND))?;
+        .map_err(|error| problem(format!("it is no PostgreSQL URL: {error}"), FIX))?;
     if let Some((key, _)) = url
         .query_pairs()
         .find(|(key, _)| !PARAMETERS.contains(&&**key))
@@ -165,7 +150,7 @@ fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
     }
     let database = url.path().trim_matches('/');
     if database.is_empty() && !url.query_pairs().any(|(key, _)| key == "dbname") {
-        return Err(problem("it names no database".to_owned(), MEND));
+        return Err(problem("it names no database".to_owned(), FIX));
     }
     // The driver's error may contain the value, so it is not shown.
     ConnectOptions::from_url(&url).map_err(|_| {
@@ -177,11 +162,7 @@ fn postgres(text: &str) -> Result<PgConnectOptions, Problem> {
 }
 
 fn problem(what: String, fix: impl Into<String>) -> Problem {
-    Problem {
-        name: NAME,
-        what,
-        fix: fix.into(),
-    }
+    Problem::new(NAME, what, fix)
 }
 
 #[cfg(test)]
@@ -226,10 +207,7 @@ mod tests {
     fn password_is_never_shown() {
         let url = "postgres://user:hunter2@db.example.com:6000/orders?sslmode=verify-full";
         let config = StoreConfig::parse(url).unwrap();
-        let args = StoreArgs {
-            database_url: Some(url.to_owned()),
-            database_url_file: None,
-        };
+        let args = settings::given::<StoreArgs>([(NAME, url)]).unwrap().args;
         assert_eq!(config.to_string(), "postgres://db.example.com:6000/orders");
         for shown in [
             format!("{config:?}"),
@@ -246,7 +224,8 @@ mod tests {
     #[test]
     fn default_store_is_file_in_data_folder() {
         let mut problems = Problems::new();
-        let config = StoreArgs::default().check(&mut problems).unwrap();
+        let args = settings::defaults::<StoreArgs>().unwrap();
+        let config = args.check(&mut problems).unwrap();
         assert_eq!(config.to_string(), "sqlite:data/orderbridge.db");
         assert!(problems.is_empty());
     }

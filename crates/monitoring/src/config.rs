@@ -3,29 +3,33 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use settings::{Problem, Problems, Runbooks, Secret};
+use settings::{Problems, Runbooks, Secret, SecretArg, number, secret_setting, within};
 use url::Url;
 
 use crate::{Schedule, Settings};
 
-/// Settings of the alert rules.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct AlertArgs {
+secret_setting! {
     /// URL to which alerts are posted as JSON; may hold a secret
-    #[arg(long, env = "ALERT_WEBHOOK_URL", hide_env_values = true)]
-    pub alert_webhook_url: Option<String>,
-    /// Tolerated share of failed attempts, from 0 to 1 [default: 0.10]
-    #[arg(long, env = "ALERT_FAILURE_RATE")]
-    pub alert_failure_rate: Option<String>,
-    /// Window in which attempts are counted [default: 15m]
-    #[arg(long, env = "ALERT_WINDOW")]
-    pub alert_window: Option<String>,
-    /// Minimum number of attempts for the failure rate alert [default: 10]
-    #[arg(long, env = "ALERT_MIN_ATTEMPTS")]
-    pub alert_min_attempts: Option<String>,
+    pub Webhook = "ALERT_WEBHOOK_URL"
+}
+
+/// Settings of the alert rules.
+#[derive(clap::Args, Clone, Debug)]
+pub struct AlertArgs {
+    #[command(flatten)]
+    webhook: SecretArg<Webhook>,
+    /// Tolerated share of failed attempts, from 0 to 1
+    #[arg(long, env, default_value = "0.10", value_parser = number(0.0..=1.0))]
+    pub alert_failure_rate: f64,
+    /// Window in which attempts are counted
+    #[arg(long, env, default_value = "15m", value_parser = within("1m", "7d"))]
+    pub alert_window: Duration,
+    /// Minimum number of attempts for the failure rate alert
+    #[arg(long, env, default_value = "10", value_parser = number(1..=u32::MAX))]
+    pub alert_min_attempts: u32,
     /// URL of the page with the runbooks, that alerts link their section of [default: none]
-    #[arg(long, env = "ALERT_RUNBOOK_URL")]
-    pub alert_runbook_url: Option<String>,
+    #[arg(long, env, value_parser = Runbooks::parse)]
+    pub alert_runbook_url: Option<Runbooks>,
 }
 
 /// Checked settings.
@@ -38,87 +42,43 @@ pub struct Config {
 }
 
 impl AlertArgs {
-    /// The settings, or noted problems.
+    /// The settings; `None` after a problem was noted.
     pub fn check(
         &self,
-        channel: Option<Channel>,
-        events_enabled: Option<bool>,
+        channel: Channel,
+        events_enabled: bool,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let webhook = self.webhook(problems);
-        let failure_rate = problems.parse(
-            "ALERT_FAILURE_RATE",
-            self.alert_failure_rate.as_deref(),
-            "0.10",
-            "Give a share from 0 to 1, such as 0.10",
-            |text| {
-                text.trim()
-                    .parse()
-                    .ok()
-                    .filter(|rate| (0.0..=1.0).contains(rate))
-            },
+        let webhook = self.webhook.reloadable(
+            "Use a URL such as https://example.com/hook; http is accepted for loopback addresses only",
+            check_url,
         );
-        let window = problems.parse(
-            "ALERT_WINDOW",
-            self.alert_window.as_deref(),
-            "15m",
-            "Give a duration from 1m, such as 15m",
-            |text| settings::duration(text).filter(|window| *window >= Duration::from_secs(60)),
-        );
-        let min_attempts = problems.parse(
-            "ALERT_MIN_ATTEMPTS",
-            self.alert_min_attempts.as_deref(),
-            "10",
-            "Give a number from 1, such as 10",
-            |text| text.trim().parse().ok().filter(|count| *count >= 1),
-        );
-        let runbooks = problems.parse(
-            "ALERT_RUNBOOK_URL",
-            self.alert_runbook_url.as_deref(),
-            "",
-            "Use a URL without a fragment, such as https://example.com/runbooks",
-            |text| match text {
-                "" => Some(None),
-                text => Runbooks::parse(text).map(Some),
-            },
-        );
+        let webhook = problems.take(webhook)?;
         let settings = Settings {
             schedule: Schedule::default(),
-            channel: channel?,
-            events_enabled: events_enabled?,
-            failure_rate: failure_rate?,
-            window: window?,
-            min_attempts: min_attempts?,
-            runbooks: runbooks?,
+            channel,
+            events_enabled,
+            failure_rate: self.alert_failure_rate,
+            window: self.alert_window,
+            min_attempts: self.alert_min_attempts.into(),
+            runbooks: self.alert_runbook_url.clone(),
         };
-        Some(Config { settings, webhook })
-    }
-
-    /// `https`, or plain `http` on this machine only.
-    fn webhook(&self, problems: &mut Problems) -> Option<Secret> {
-        let text = self.alert_webhook_url.as_deref()?.trim();
-        if text.is_empty() {
-            return None;
-        }
-        problems.take(check_url(text))
+        Some(Config {
+            settings,
+            webhook: webhook.map(|secret| secret.current()),
+        })
     }
 }
 
-fn check_url(text: &str) -> Result<Secret, Problem> {
-    let problem = |what: &str| Problem {
-        name: "ALERT_WEBHOOK_URL",
-        what: what.to_owned(),
-        fix: "Give a URL such as https://example.com/hook; http is accepted for loopback \
-               addresses only"
-            .to_owned(),
-    };
-    // The value is not shown: its path or query is often the receiver's secret.
-    let url = Url::parse(text).map_err(|_| problem("it is not a valid URL"))?;
+/// `https`, or plain `http` on this machine only. The value is not shown: its path or query is
+/// often the receiver's secret.
+fn check_url(secret: &Secret) -> Result<(), String> {
+    let url = Url::parse(secret.expose().trim()).map_err(|_| "it is not a valid URL".to_owned())?;
     match url.scheme() {
-        "https" if url.host().is_some() => Ok(Secret::new(text)),
-        "http" if settings::is_loopback(&url) => Ok(Secret::new(text)),
-        "http" => Err(problem("plain http would send it in the clear")),
-        _ => Err(problem("its scheme is not supported")),
+        "https" if url.host().is_some() => Ok(()),
+        "http" if settings::is_loopback(&url) => Ok(()),
+        "http" => Err("plain http would send it in the clear".to_owned()),
+        _ => Err("its scheme is not supported".to_owned()),
     }
 }
 
@@ -126,49 +86,43 @@ fn check_url(text: &str) -> Result<Secret, Problem> {
 mod tests {
     use super::*;
 
-    fn checked(args: &AlertArgs) -> (Option<Config>, String) {
+    fn checked(settings: &[(&str, &str)]) -> Result<Config, String> {
+        let given = settings::given::<AlertArgs>(settings.iter().copied());
+        let args = given.map_err(|rejected| rejected.to_string())?.args;
         let mut problems = Problems::new();
-        let channel = Channel::new("/event/X__e");
-        let config = args.check(channel, Some(true), &mut problems);
-        (config, problems.to_string())
+        let channel = Channel::new("/event/X__e").unwrap();
+        let config = args.check(channel, true, &mut problems);
+        problems
+            .into_result(config)
+            .map_err(|problems| problems.to_string())
     }
 
     #[test]
     fn invalid_setting_is_named_and_secret_values_are_hidden() {
-        let (config, problems) = checked(&AlertArgs::default());
-        let config = config.unwrap();
+        let config = checked(&[]).unwrap();
         assert_eq!(config.settings.min_attempts, 10);
         assert!(config.webhook.is_none());
-        assert_eq!(problems, "");
-        let wrong = AlertArgs {
-            alert_webhook_url: Some("http://example.com/hush".to_owned()),
-            alert_failure_rate: Some("10".to_owned()),
-            alert_window: Some("59s".to_owned()),
-            alert_min_attempts: Some("0".to_owned()),
-            alert_runbook_url: Some("runbooks.md".to_owned()),
-        };
-        let (config, problems) = checked(&wrong);
-        assert!(config.is_none());
-        for name in [
-            "ALERT_WEBHOOK_URL",
-            "ALERT_FAILURE_RATE",
-            "ALERT_WINDOW",
-            "ALERT_MIN_ATTEMPTS",
-            "ALERT_RUNBOOK_URL",
+        for (name, value) in [
+            ("ALERT_WEBHOOK_URL", "http://example.com/hush"),
+            ("ALERT_FAILURE_RATE", "10"),
+            ("ALERT_WINDOW", "59s"),
+            ("ALERT_MIN_ATTEMPTS", "0"),
+            ("ALERT_RUNBOOK_URL", "runbooks.md"),
         ] {
-            assert!(problems.contains(name), "{name} is not in {problems}");
+            let problem = checked(&[(name, value)]).unwrap_err();
+            assert!(problem.starts_with(name), "{problem}");
+            assert!(!problem.contains("hush"), "{problem}");
         }
-        assert!(!problems.contains("hush"), "{problems}");
-        assert!(!format!("{:?}", check_url("https://x.example/hush")).contains("hush"));
     }
 
     #[test]
     fn webhook_is_loopback_or_https() {
+        let check = |url| check_url(&Secret::new(url));
         for url in ["https://x.example/a?b=c", "http://127.0.0.1:9/hook"] {
-            assert!(check_url(url).is_ok(), "{url}");
+            assert!(check(url).is_ok(), "{url}");
         }
         for url in ["", "x", "ftp://localhost", "http://10.0.0.1"] {
-            assert!(check_url(url).is_err(), "{url}");
+            assert!(check(url).is_err(), "{url}");
         }
     }
 }

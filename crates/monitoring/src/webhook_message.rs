@@ -58,7 +58,7 @@ mod tests {
         assert_eq!(read(Notified::Firing), with("firing", "null"));
         let end = r#""2026-01-01T00:01:00.000Z""#;
         assert_eq!(read(Notified::Resolved), with("resolved", end));
-        let runbooks = Runbooks::parse("https://wiki.example/runbooks?v=1");
+        let runbooks = Runbooks::parse("https://wiki.example/runbooks?v=1").ok();
         let linked = body(&alert, Notified::Firing, runbooks.as_ref());
         let linked = serde_json::from_str::<Value>(&linked).unwrap();
         assert_eq!(linked["runbookUrl"], "https://wiki.example/runbooks?v=1#x");

@@ -12,5 +12,5 @@ mod webhook;
 pub use body::{BodyError, read_capped};
 pub use client::{ClientOptions, build};
 pub use reachability::Reachability;
-pub use roots::{Roots, RootsError, install_crypto_provider};
+pub use roots::{Roots, RootsError, ca_file, install_crypto_provider};
 pub use webhook::webhook;

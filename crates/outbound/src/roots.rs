@@ -1,9 +1,10 @@
 //! Trusted certificate authorities.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use settings::Invalid;
 
 /// The trusted certificate authorities: those of the system, or a bundled set if the system has
 /// none, plus the customer's own.
@@ -35,18 +36,25 @@ impl Roots {
         Ok(Self(certificates))
     }
 
-    /// Checks that `extra` can be loaded.
-    ///
-    /// # Errors
-    /// It cannot be read or contains no certificate.
-    pub fn check(extra: &Path) -> Result<(), RootsError> {
-        read_pem(extra).map(|_| ())
-    }
-
     /// The certificates, DER.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(AsRef::as_ref)
     }
+}
+
+/// Parses the setting that names an extra certificate file.
+///
+/// # Errors
+/// It cannot be read or contains no certificate.
+pub fn ca_file(text: &str) -> Result<PathBuf, Invalid> {
+    let path = PathBuf::from(text.trim());
+    read_pem(&path).map(|_| ()).map_err(|error| {
+        Invalid::because(
+            error.to_string(),
+            "Use a readable file with PEM certificates",
+        )
+    })?;
+    Ok(path)
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>, RootsError> {

@@ -21,9 +21,7 @@ mod router;
 mod time;
 
 pub use actor::actor;
-pub use config::{
-    Config, LimitArgs, Limits, Links, OpsAccess, PortalArgs, ProxyNames, Rate, TokenKeys,
-};
+pub use config::{Config, Limits, Links, OpsAccess, PortalArgs, ProxyNames, Rate, TokenKeys};
 pub use openapi::openapi;
 pub use ports::Ports;
 pub use router::router;

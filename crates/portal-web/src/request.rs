@@ -43,5 +43,5 @@ pub(crate) fn has_local_host(headers: &HeaderMap) -> bool {
 
 /// Whether a host, with or without a port, is this machine.
 pub(crate) fn is_local_host(host: &str) -> bool {
-    Endpoint::parse("Host", &format!("http://{host}")).is_ok()
+    Endpoint::parse(&format!("http://{host}")).is_ok()
 }

@@ -15,12 +15,12 @@ mod time;
 
 pub use clock::{OsEntropy, SystemClock};
 pub use http::{
-    ActorOf, Check, Checks, ConnectionLimits, Listener, ListenerArgs, ListenerConfig, Listeners,
-    RequestId, Routes, raise_nofile,
+    ActorOf, Check, Checks, ConnectionLimits, HTTP_ADDR, Listener, ListenerConfig, Listeners,
+    RequestId, Routes, default_address, raise_nofile,
 };
 pub use metrics::Metrics;
 pub use process::process_report;
-pub use program::{Failure, exit_code, on_sighup, parse_or_exit, run_until_signalled};
+pub use program::{Failure, exit_code, on_sighup, parse_or_exit, run_program, run_until_signalled};
 pub use sf_events::{
     DEFAULT_CHANNEL, RETENTION, SfEventsArgs, StreamHealth, event_channel, sf_events,
 };

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
 use opentelemetry::Context;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig};
@@ -14,62 +15,66 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchSpanProcessor, SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor,
 };
-use settings::Problems;
+use settings::Invalid;
 use tracing::Subscriber;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::registry::LookupSpan;
+use url::Url;
 
 /// Timeout of an export; spans that cannot be sent are dropped.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Conventional port for OTLP over HTTP.
 const HTTP_PORT: u16 = 4318;
 
+/// Settings of trace export.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CollectorArgs {
+    /// OTLP endpoint for traces [default: none]
+    #[arg(long, env, value_parser = endpoint)]
+    otel_exporter_otlp_endpoint: Option<Url>,
+    /// Protocol of the endpoint [default: by the endpoint's port, else grpc]
+    #[arg(long, env)]
+    otel_exporter_otlp_protocol: Option<Protocol>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    #[value(name = "grpc")]
+    Grpc,
+    #[value(name = "http/protobuf")]
+    Http,
+}
+
+fn endpoint(text: &str) -> Result<Url, Invalid> {
+    let usable = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+    let url = Url::parse(text.trim()).ok().filter(usable);
+    url.ok_or_else(|| Invalid::new("Use the collector's URL, such as http://127.0.0.1:4317"))
+}
+
+impl CollectorArgs {
+    /// The configured collector. The default protocol depends on the port: each has its own.
+    pub(crate) fn collector(&self) -> Option<Collector> {
+        let url = self.otel_exporter_otlp_endpoint.clone()?;
+        let by_port = match url.port() {
+            Some(HTTP_PORT) => Protocol::Http,
+            _ => Protocol::Grpc,
+        };
+        let protocol = self.otel_exporter_otlp_protocol.unwrap_or(by_port);
+        Some(Collector {
+            url,
+            http: protocol == Protocol::Http,
+        })
+    }
+}
+
 /// The collector that receives traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Collector {
-    url: url::Url,
+    url: Url,
     http: bool,
 }
 
 impl Collector {
-    /// The configured collector; `None` also for invalid settings, which are recorded as problems.
-    pub(crate) fn of(
-        endpoint: Option<&str>,
-        protocol: Option<&str>,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let endpoint = endpoint.filter(|text| !text.trim().is_empty())?;
-        let fix = "Use the collector's URL, such as http://127.0.0.1:4317";
-        let url: url::Url = problems.parse(
-            "OTEL_EXPORTER_OTLP_ENDPOINT",
-            Some(endpoint),
-            "",
-            fix,
-            |text| {
-                let url: url::Url = text.trim().parse().ok()?;
-                (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
-            },
-        )?;
-        // The default protocol depends on the port: each protocol has its own.
-        let by_port = if url.port() == Some(HTTP_PORT) {
-            "http/protobuf"
-        } else {
-            "grpc"
-        };
-        let http = problems.parse(
-            "OTEL_EXPORTER_OTLP_PROTOCOL",
-            protocol,
-            by_port,
-            "Use grpc or http/protobuf",
-            |text| match text {
-                "grpc" => Some(false),
-                "http/protobuf" => Some(true),
-                _ => None,
-            },
-        )?;
-        Some(Self { url, http })
-    }
-
     fn exporter(&self) -> Result<SpanExporter, ExporterBuildError> {
         if !self.http {
             return SpanExporter::builder()

@@ -3,120 +3,39 @@
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ErrorKind};
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, Parser};
+use clap::Parser;
 use domain::text::escape_hidden;
-use settings::{EXIT_CONFIG, Problems};
+use settings::{EXIT_CONFIG, Given, Problems, Rejected};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::otlp;
 
-/// Parses the command line, or returns the exit code: 0 after help, 64 for an invalid setting, 2
-/// for wrong usage. A secret on the command line is refused: process lists show it.
+/// Parses the command line and the environment, or returns the exit code: 0 after help, 64 for a
+/// setting that cannot be used, 2 for wrong usage.
 ///
 /// # Errors
 /// The exit code; the message is already printed.
-#[expect(
-    clippy::print_stderr,
-    reason = "a refused command line prints its error"
-)]
-pub fn parse_or_exit<T: Parser>() -> Result<T, ExitCode> {
-    let refuse = |error: clap::Error| {
-        // Nothing can be done when printing fails.
-        let _ = error.print();
-        ExitCode::from(code_of(&error, T::command()))
-    };
-    let matches = without_secret_flags(T::command())
-        .try_get_matches()
-        .map_err(refuse)?;
-    if let Some(name) = secret_on_command_line(&matches) {
-        eprintln!(
-            "error: {name}: given on the command line, where process lists show it. Set the \
-             environment variable {name} or {name}_FILE, and replace the secret"
-        );
-        return Err(ExitCode::from(EXIT_CONFIG));
+pub fn parse_or_exit<A: Parser>() -> Result<Given<A>, ExitCode> {
+    settings::parse(std::env::args_os()).map_err(|rejected| match rejected {
+        Rejected::Usage(error) => {
+            // Nothing can be done when printing fails.
+            let _ = error.print();
+            match error.use_stderr() {
+                true => ExitCode::from(2),
+                false => ExitCode::SUCCESS,
+            }
+        }
+        Rejected::Config(problems) => exit_code(Err(problems.into())),
+    })
+}
+
+/// Parses the arguments, runs a program, and returns the exit code.
+pub fn run_program<A: Parser>(start: impl FnOnce(&Given<A>) -> Result<(), Failure>) -> ExitCode {
+    match parse_or_exit() {
+        Ok(given) => exit_code(start(&given)),
+        Err(code) => code,
     }
-    T::from_arg_matches(&matches).map_err(refuse)
-}
-
-/// The names of secret settings.
-fn secrets() -> impl Iterator<Item = &'static str> {
-    let secret = settings::SETTINGS.iter().filter(|(_, _, secret)| *secret);
-    secret.map(|(name, _, _)| *name)
-}
-
-/// Leaves secrets out of the flags of the help, and names their variables below.
-fn without_secret_flags(command: Command) -> Command {
-    let named = |name: Option<&std::ffi::OsStr>| {
-        let name = name.and_then(std::ffi::OsStr::to_str)?;
-        secrets().find(|secret| *secret == name && *secret != DATABASE_URL)
-    };
-    let found: Vec<_> = command
-        .get_arguments()
-        .filter_map(|arg| named(arg.get_env()))
-        .collect();
-    let command = command
-        .mut_args(|arg| {
-            let secret = named(arg.get_env()).is_some();
-            arg.hide(secret)
-        })
-        .mut_subcommands(without_secret_flags);
-    if found.is_empty() {
-        return command;
-    }
-    command.after_help(format!(
-        "Secrets are no flags. Environment variables, each also as NAME_FILE: {}",
-        found.join(", ")
-    ))
-}
-
-/// Its value is a secret only if it contains a password.
-const DATABASE_URL: &str = "DATABASE_URL";
-
-/// The first secret that was given as a flag.
-fn secret_on_command_line(matches: &ArgMatches) -> Option<&'static str> {
-    let given = secrets().find(|name| {
-        let id = name.to_ascii_lowercase();
-        let Ok(Some(mut values)) = matches.try_get_raw(&id) else {
-            return false;
-        };
-        matches.value_source(&id) == Some(ValueSource::CommandLine)
-            && (*name != DATABASE_URL || values.any(|value| has_password(&value.to_string_lossy())))
-    });
-    let below = || matches.subcommand().map(|(_, below)| below);
-    given.or_else(|| secret_on_command_line(below()?))
-}
-
-fn has_password(text: &str) -> bool {
-    let Ok(url) = url::Url::parse(text) else {
-        return false;
-    };
-    url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
-}
-
-fn code_of(error: &clap::Error, mut command: Command) -> u8 {
-    // Arguments know their displayed form only after `build`.
-    command.build();
-    let of_setting = || {
-        let arg = error.get(ContextKind::InvalidArg).map(ToString::to_string);
-        arg.is_some_and(|arg| is_setting(&command, &arg))
-    };
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation if of_setting() => EXIT_CONFIG,
-        _ => 2,
-    }
-}
-
-/// Settings are exactly the arguments with an environment variable.
-fn is_setting(command: &Command, shown: &str) -> bool {
-    let mut args = command.get_arguments();
-    args.any(|arg| arg.get_env().is_some() && arg.to_string() == shown)
-        || command
-            .get_subcommands()
-            .any(|below| is_setting(below, shown))
 }
 
 /// The exit code for a result; prints the error.
@@ -251,77 +170,4 @@ pub fn on_sighup(handler: impl Fn() + Send + 'static) -> std::io::Result<DropGua
         }
     });
     Ok(guard)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[derive(Parser, Debug)]
-    struct Program {
-        #[command(subcommand)]
-        act: AdminCommand,
-    }
-
-    #[derive(clap::Subcommand, Debug)]
-    enum AdminCommand {
-        List {
-            #[arg(long)]
-            limit: Option<u8>,
-            #[arg(long, env = "A_SETTING_OF_THIS_TEST")]
-            setting: Option<u8>,
-        },
-    }
-
-    #[derive(Parser, Debug)]
-    struct WithSecrets {
-        #[arg(long, env = "DATABASE_URL")]
-        database_url: Option<String>,
-        #[arg(long, env = "WHMCS_SECRET")]
-        whmcs_secret: Option<String>,
-        #[arg(long, env = "WHMCS_SECRET_FILE")]
-        whmcs_secret_file: Option<String>,
-    }
-
-    #[test]
-    fn secrets_are_no_flags() {
-        let refused = |flags: &[&str]| {
-            let command = without_secret_flags(WithSecrets::command());
-            let flags = std::iter::once("x").chain(flags.iter().copied());
-            secret_on_command_line(&command.try_get_matches_from(flags).unwrap())
-        };
-        assert_eq!(
-            refused(&["--whmcs-secret", "hunter2"]),
-            Some("WHMCS_SECRET")
-        );
-        assert_eq!(refused(&["--whmcs-secret-file", "/run/secret"]), None);
-        assert_eq!(refused(&["--database-url", "sqlite:data/x.db"]), None);
-        for url in [
-            "postgres://u:hunter2@db/x",
-            "postgres://u@db/x?password=hunter2",
-        ] {
-            assert_eq!(refused(&["--database-url", url]), Some("DATABASE_URL"));
-        }
-        let help = without_secret_flags(WithSecrets::command());
-        let help = help.clone().render_long_help().to_string();
-        assert!(!help.contains("--whmcs-secret <"), "{help}");
-        assert!(help.contains("--whmcs-secret-file"), "{help}");
-        assert!(help.contains("NAME_FILE: WHMCS_SECRET"), "{help}");
-    }
-
-    #[test]
-    fn invalid_setting_and_wrong_usage_have_different_exit_codes() {
-        for (args, code) in [
-            (["x", "list", "--setting=none"].as_slice(), 64),
-            (&["x", "list", "--limit=none"], 2),
-            (&["x", "list", "--what"], 2),
-            (&["x", "fly"], 2),
-            (&["x", "--help"], 0),
-        ] {
-            let error = Program::try_parse_from(args).unwrap_err();
-            assert_eq!(code_of(&error, Program::command()), code, "{args:?}");
-        }
-    }
 }

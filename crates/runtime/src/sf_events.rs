@@ -2,13 +2,14 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use clap::ArgAction;
 use domain::key::Channel;
 pub use domain::ports::BUS_RETENTION as RETENTION;
 use domain::ports::Clock;
 use domain::time::Timestamp;
 use operations::EventViews;
 use serde_json::{Value, json};
-use settings::Problems;
+use settings::{Invalid, flag};
 
 use crate::rfc3339;
 
@@ -16,39 +17,23 @@ use crate::rfc3339;
 pub const DEFAULT_CHANNEL: &str = "/event/OrderProvisionRequested__e";
 
 /// Settings of the event stream.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Debug)]
 pub struct SfEventsArgs {
-    /// Whether to follow events; if false, the subscriber connects to nothing [default: true]
-    #[arg(long, env = "SF_EVENTS_ENABLED")]
-    pub sf_events_enabled: Option<String>,
-    /// Platform event channel [default: /event/OrderProvisionRequested__e]
-    #[arg(long, env = "SF_PROVISION_EVENT_CHANNEL")]
-    pub sf_provision_event_channel: Option<String>,
-}
-
-impl SfEventsArgs {
-    /// Whether events are followed; `None` with a recorded problem.
-    pub fn enabled(&self, problems: &mut Problems) -> Option<bool> {
-        let given = self.sf_events_enabled.as_deref();
-        problems.flag("SF_EVENTS_ENABLED", given, "true")
-    }
-
-    /// The channel; `None` with a recorded problem.
-    pub fn channel(&self, problems: &mut Problems) -> Option<Channel> {
-        problems.parse(
-            "SF_PROVISION_EVENT_CHANNEL",
-            self.sf_provision_event_channel.as_deref(),
-            DEFAULT_CHANNEL,
-            "Use a channel such as /event/OrderProvisionRequested__e",
-            event_channel,
-        )
-    }
+    /// Whether to follow events; if false, the subscriber connects to nothing
+    #[arg(long, env, default_value = "true", value_parser = flag, action = ArgAction::Set)]
+    pub sf_events_enabled: bool,
+    /// Platform event channel
+    #[arg(long, env, default_value = DEFAULT_CHANNEL, value_parser = event_channel)]
+    pub sf_provision_event_channel: Channel,
 }
 
 /// Parses a platform event channel.
-#[must_use]
-pub fn event_channel(text: &str) -> Option<Channel> {
-    Channel::new(text).filter(|_| text.starts_with("/event/"))
+///
+/// # Errors
+/// Not such a channel.
+pub fn event_channel(text: &str) -> Result<Channel, Invalid> {
+    let channel = Channel::new(text.trim()).filter(|_| text.trim().starts_with("/event/"));
+    channel.ok_or_else(|| Invalid::new(format!("Use a channel such as {DEFAULT_CHANNEL}")))
 }
 
 /// Stream health, as known to the program.

@@ -2,30 +2,44 @@
 
 use std::io::IsTerminal;
 
-use clap::Args;
-use settings::Problems;
+use clap::{Args, ValueEnum};
+use settings::Invalid;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::log_writer::EscapingWriter;
-use crate::otlp::{self, Collector};
+use crate::otlp::{self, CollectorArgs};
 
 /// Settings of logs and traces.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct LogArgs {
-    /// text or json [default: text on a terminal, else json]
-    #[arg(long, env = "LOG_FORMAT")]
-    pub log_format: Option<String>,
-    /// Log filter [default: info]
-    #[arg(long, env = "RUST_LOG")]
-    pub rust_log: Option<String>,
-    /// OTLP endpoint for traces [default: none]
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
-    pub otel_exporter_otlp_endpoint: Option<String>,
-    /// grpc or http/protobuf [default: by the endpoint's port, else grpc]
-    #[arg(long, env = "OTEL_EXPORTER_OTLP_PROTOCOL")]
-    pub otel_exporter_otlp_protocol: Option<String>,
+    /// How logs are written [default: text on a terminal, else json]
+    #[arg(long, env)]
+    pub log_format: Option<LogFormat>,
+    /// Log filter
+    #[arg(long, env, default_value = "info", value_parser = filter)]
+    pub rust_log: String,
+    #[command(flatten)]
+    collector: CollectorArgs,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One line of text an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+fn filter(text: &str) -> Result<String, Invalid> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Invalid::new(
+            "Use a filter such as info or worker=debug,info",
+        )),
+    }
 }
 
 /// Libraries whose verbose levels log headers, including tokens.
@@ -38,44 +52,19 @@ const CAPPED: [&str; 5] = [
 ];
 
 /// Starts logging to standard error and prepares traces. A second call changes nothing.
-pub fn init_logs(args: &LogArgs, problems: &mut Problems) {
-    let json = problems.parse(
-        "LOG_FORMAT",
-        args.log_format.as_deref(),
-        if std::io::stderr().is_terminal() {
-            "text"
-        } else {
-            "json"
-        },
-        "Use text or json",
-        |text| match text {
-            "text" => Some(false),
-            "json" => Some(true),
-            _ => None,
-        },
-    );
-    let filter = problems.parse(
-        "RUST_LOG",
-        args.rust_log.as_deref(),
-        "info",
-        "Use a filter such as info or worker=debug,info",
-        |text| EnvFilter::try_new(text).ok(),
-    );
-    let collector = Collector::of(
-        args.otel_exporter_otlp_endpoint.as_deref(),
-        args.otel_exporter_otlp_protocol.as_deref(),
-        problems,
-    );
-    let (Some(json), Some(filter)) = (json, filter) else {
-        return;
+pub fn init_logs(args: &LogArgs) {
+    let json = match args.log_format {
+        Some(format) => format == LogFormat::Json,
+        None => !std::io::stderr().is_terminal(),
     };
+    let filter = EnvFilter::new(&args.rust_log);
     let filter = CAPPED
         .iter()
         .filter_map(|cap| cap.parse().ok())
         .fold(filter, EnvFilter::add_directive);
     let registry = tracing_subscriber::registry()
         .with(filter)
-        .with(otlp::layer(collector));
+        .with(otlp::layer(args.collector.collector()));
     let layer = tracing_subscriber::fmt::layer().with_writer(|| EscapingWriter(std::io::stderr()));
     // An error only means that logging was already started.
     let _ = if json {

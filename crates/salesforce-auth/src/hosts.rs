@@ -1,6 +1,6 @@
 //! Which hosts the token endpoint may name.
 
-use settings::is_loopback;
+use settings::{Invalid, is_loopback};
 use url::Url;
 
 /// Salesforce's own domains, in all its clouds.
@@ -23,19 +23,17 @@ pub(crate) fn is_allowed(url: &Url, login: &Url, allowed: &[String]) -> bool {
         || (is_loopback(login) && is_loopback(url))
 }
 
-/// Parses `SF_ALLOWED_HOSTS`: host names separated by commas; `None` if one is not a host name.
-pub(crate) fn parse(text: &str) -> Option<Vec<String>> {
-    let names = text
-        .split(',')
-        .map(str::trim)
-        .filter(|name| !name.is_empty());
-    names
-        .map(|name| {
-            let name = name.to_ascii_lowercase();
-            let url = Url::parse(&format!("https://{name}")).ok()?;
-            (url.host_str() == Some(&*name)).then_some(name)
-        })
-        .collect()
+/// Parses a host name.
+pub(crate) fn parse(text: &str) -> Result<String, Invalid> {
+    let name = text.trim().to_ascii_lowercase();
+    let url = Url::parse(&format!("https://{name}")).ok();
+    match url.is_some_and(|url| url.host_str() == Some(&name)) {
+        true => Ok(name),
+        false => Err(Invalid::because(
+            format!("`{text}` is not a host name"),
+            "Use host names such as salesforce.example.com, separated by commas",
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +47,7 @@ mod tests {
     #[test]
     fn hosts_are_salesforces_the_logins_or_allowed() {
         let login = url("https://login.gateway.example");
-        let allowed = parse(" Proxy.Example , other.example").unwrap();
+        let allowed = [parse(" Proxy.Example ").unwrap()];
         for (host, is) in [
             ("https://acme.my.salesforce.com", true),
             ("https://acme.my.salesforce.mil", true),
@@ -74,8 +72,7 @@ mod tests {
             "x.example:443",
             "a b",
         ] {
-            assert_eq!(parse(text), None, "{text}");
+            assert!(parse(text).is_err(), "{text}");
         }
-        assert_eq!(parse(""), Some(Vec::new()));
     }
 }

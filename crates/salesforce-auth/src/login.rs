@@ -157,8 +157,8 @@ pub(crate) async fn login(
         // The parser's error could quote the token.
         unreachable(format!("the answer (HTTP {status}) is not a token"))
     })?;
-    let instance_url = Endpoint::parse("instance_url", &answer.instance_url)
-        .map_err(|problem| refused("instance_url", problem.what))?;
+    let instance_url = Endpoint::parse(&answer.instance_url)
+        .map_err(|problem| refused("instance_url", problem.what.unwrap_or_default()))?;
     let identity_url = answer.id.as_deref().and_then(|id| Url::parse(id).ok());
     for named in std::iter::once(instance_url.url()).chain(&identity_url) {
         if !hosts::is_allowed(named, config.login.url(), &config.allowed_hosts) {

@@ -61,14 +61,13 @@ impl Endpoint {
     }
 
     fn manager(&self, key_file: &Path) -> TokenManager {
-        let args = SalesforceArgs {
-            sf_login_url: Some(self.url.clone()),
-            sf_client_id: Some("app".to_owned()),
-            sf_username: Some("u@example.com".to_owned()),
-            sf_private_key_file: Some(key_file.display().to_string()),
-            ..SalesforceArgs::default()
-        };
-        let config = args.check(&mut Problems::new()).unwrap();
+        let given = settings::given::<SalesforceArgs>([
+            ("SF_LOGIN_URL", self.url.clone()),
+            ("SF_CLIENT_ID", "app".to_owned()),
+            ("SF_USERNAME", "u@example.com".to_owned()),
+            ("SF_PRIVATE_KEY_FILE", key_file.display().to_string()),
+        ]);
+        let config = given.unwrap().args.check(&mut Problems::new()).unwrap();
         TokenManager::new(config, &Roots::load(None).unwrap()).unwrap()
     }
 

@@ -24,5 +24,5 @@ mod proto {
     tonic::include_proto!("eventbus.v1");
 }
 
-pub use config::{Config, PubSubArgs};
+pub use config::Config;
 pub use source::PubSub;

@@ -66,12 +66,10 @@ fn tenant(org: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PubSubArgs;
-    use settings::Problems;
 
     #[tokio::test]
     async fn default_endpoint_works_with_system_roots() {
-        let config = PubSubArgs::default().check(&mut Problems::new()).unwrap();
+        let config: Config = settings::defaults().unwrap();
         assert!(config.endpoint.is_tls());
         channel(&config, &Roots::load(None).unwrap()).unwrap();
     }

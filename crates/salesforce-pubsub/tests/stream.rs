@@ -10,7 +10,7 @@ use domain::ports::{
 };
 use outbound::Roots;
 use salesforce_auth::{SalesforceArgs, TokenManager};
-use salesforce_pubsub::{PubSub, PubSubArgs};
+use salesforce_pubsub::{Config, PubSub};
 use serde_json::json;
 use settings::Problems;
 use simulators::salesforce::{
@@ -28,32 +28,25 @@ struct Rig {
 
 impl Rig {
     async fn start(knob: impl FnOnce(&mut SalesforceOptions)) -> Self {
-        Self::with(knob, PubSubArgs::default()).await
+        Self::with(knob, Vec::new()).await
     }
 
-    async fn with(knob: impl FnOnce(&mut SalesforceOptions), args: PubSubArgs) -> Self {
+    async fn with(
+        knob: impl FnOnce(&mut SalesforceOptions),
+        settings: Vec<(&str, String)>,
+    ) -> Self {
         let mut options = SalesforceOptions::default();
         options.bus.keepalive = Duration::from_millis(50);
         knob(&mut options);
         let sim = SalesforceSim::start(options).await.unwrap();
-        let login = sim.login();
         let mut problems = Problems::new();
-        let config = SalesforceArgs {
-            sf_login_url: Some(sim.rest_url()),
-            sf_client_id: Some(login.client_id),
-            sf_username: Some(login.username),
-            sf_private_key: Some(login.private_key_pem),
-            ..SalesforceArgs::default()
-        }
-        .check(&mut problems);
+        let login = settings::given::<SalesforceArgs>(sim.login_settings()).unwrap();
+        let login = login.args.check(&mut problems).unwrap();
         let roots = Roots::load(None).unwrap();
-        let tokens = Arc::new(TokenManager::new(config.unwrap(), &roots).unwrap());
-        let config = PubSubArgs {
-            sf_pubsub_endpoint: Some(sim.pubsub_url()),
-            ..args
-        }
-        .check(&mut problems);
-        let source = PubSub::new(config.unwrap(), tokens, &roots).unwrap();
+        let tokens = Arc::new(TokenManager::new(login, &roots).unwrap());
+        let endpoint = ("SF_PUBSUB_ENDPOINT", sim.pubsub_url());
+        let config = settings::given::<Config>(settings.into_iter().chain([endpoint]));
+        let source = PubSub::new(config.unwrap().args, tokens, &roots).unwrap();
         let channel = Channel::new(sim.channel()).unwrap();
         Self {
             sim,
@@ -145,10 +138,7 @@ async fn credit_is_renewed_with_few_requests() {
 
 #[tokio::test]
 async fn slow_reader_gets_at_most_one_window() {
-    let args = PubSubArgs {
-        sf_pubsub_num_requested: Some("10".to_owned()),
-        ..PubSubArgs::default()
-    };
+    let args = vec![("SF_PUBSUB_NUM_REQUESTED", "10".to_owned())];
     let rig = Rig::with(|_| {}, args).await;
     for _ in 0..30 {
         rig.publish(ORDER);
@@ -277,10 +267,7 @@ async fn only_unknown_position_is_cursor_loss() {
 
 #[tokio::test]
 async fn silent_or_broken_stream_ends_with_error() {
-    let args = PubSubArgs {
-        sf_pubsub_watchdog: Some("200ms".to_owned()),
-        ..PubSubArgs::default()
-    };
+    let args = vec![("SF_PUBSUB_WATCHDOG", "200ms".to_owned())];
     let rig = Rig::with(
         |options| {
             options.bus.lazy_headers = true;

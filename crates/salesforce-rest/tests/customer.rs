@@ -29,16 +29,9 @@ impl Rig {
         let sim = SalesforceSim::start(SalesforceOptions::default())
             .await
             .unwrap();
-        let login = sim.login();
-        let args = SalesforceArgs {
-            sf_login_url: Some(sim.rest_url()),
-            sf_client_id: Some(login.client_id),
-            sf_username: Some(login.username),
-            sf_private_key: Some(login.private_key_pem),
-            ..SalesforceArgs::default()
-        };
+        let args = settings::given::<SalesforceArgs>(sim.login_settings());
         let roots = Roots::load(None).unwrap();
-        let config = args.check(&mut Problems::new()).unwrap();
+        let config = args.unwrap().args.check(&mut Problems::new()).unwrap();
         let mut rest = RestConfig::new(config.api_version.clone());
         rest.lock_backoff = Duration::from_millis(1);
         let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());

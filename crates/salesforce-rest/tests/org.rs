@@ -29,16 +29,9 @@ impl Rig {
     /// An org with one approved order of three lines.
     async fn start(options: SalesforceOptions) -> Self {
         let sim = SalesforceSim::start(options).await.unwrap();
-        let login = sim.login();
-        let args = SalesforceArgs {
-            sf_login_url: Some(sim.rest_url()),
-            sf_client_id: Some(login.client_id),
-            sf_username: Some(login.username),
-            sf_private_key: Some(login.private_key_pem),
-            ..SalesforceArgs::default()
-        };
+        let args = settings::given::<SalesforceArgs>(sim.login_settings());
         let roots = Roots::load(None).unwrap();
-        let config = args.check(&mut Problems::new()).unwrap();
+        let config = args.unwrap().args.check(&mut Problems::new()).unwrap();
         let mut rest = RestConfig::new(config.api_version.clone());
         rest.lock_backoff = Duration::from_millis(1);
         rest.bill_to = true;

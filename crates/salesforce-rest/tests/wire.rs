@@ -161,15 +161,14 @@ impl Org {
     }
 
     fn orders_with(&self, adjust: impl FnOnce(&mut RestConfig)) -> RestOrders {
-        let args = SalesforceArgs {
-            sf_login_url: Some(self.url.clone()),
-            sf_client_id: Some("app".to_owned()),
-            sf_username: Some("u".to_owned()),
-            sf_private_key: Some(KEY.to_owned()),
-            ..SalesforceArgs::default()
-        };
+        let args = settings::given::<SalesforceArgs>([
+            ("SF_LOGIN_URL", &*self.url),
+            ("SF_CLIENT_ID", "app"),
+            ("SF_USERNAME", "u"),
+            ("SF_PRIVATE_KEY", KEY),
+        ]);
         let roots = Roots::load(None).unwrap();
-        let config = args.check(&mut Problems::new()).unwrap();
+        let config = args.unwrap().args.check(&mut Problems::new()).unwrap();
         let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());
         let mut config = RestConfig::new("66.0");
         config.lock_backoff = Duration::from_millis(1);

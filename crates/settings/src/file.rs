@@ -1,5 +1,7 @@
 //! The optional configuration file (`ORDERBRIDGE_CONFIG`, TOML).
 
+use std::path::Path;
+
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -19,14 +21,16 @@ pub struct ConfigFile {
 
 impl ConfigFile {
     /// Reads the file and records problems of the file as a whole.
-    pub fn read(path: Option<&str>, problems: &mut Problems) -> Option<Self> {
-        let Some(path) = path.map(str::trim).filter(|path| !path.is_empty()) else {
+    pub fn read(path: Option<&Path>, problems: &mut Problems) -> Option<Self> {
+        let Some(path) = path else {
             return Some(Self::default());
         };
+        let shown = path.display().to_string();
+        let shown = shown.as_str();
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
-                let what = format!("`{path}` cannot be read: {error}");
+                let what = format!("`{shown}` cannot be read: {error}");
                 problems.add(NAME, what, "Use the path of a readable TOML file");
                 return None;
             }
@@ -34,7 +38,7 @@ impl ConfigFile {
         let tables: Table = match toml::from_str(&text) {
             Ok(tables) => tables,
             Err(error) => {
-                add_problem(path, error.message(), problems);
+                add_problem(shown, error.message(), problems);
                 return None;
             }
         };
@@ -43,10 +47,10 @@ impl ConfigFile {
             .filter(|name| !TABLES.contains(&name.as_str()))
         {
             let what = format!("`{unknown}` is not a known table ({})", TABLES.join(", "));
-            add_problem(path, &what, problems);
+            add_problem(shown, &what, problems);
         }
         Some(Self {
-            path: path.to_owned(),
+            path: shown.to_owned(),
             tables,
         })
     }

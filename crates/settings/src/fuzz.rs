@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::fuzz::Target;
 
-use crate::{Endpoint, SecretArgs, duration};
+use crate::{Endpoint, duration};
 
 const DICTIONARY: &[&str] = &[
     "https://",
@@ -33,9 +33,9 @@ fn parsing_never_panics_or_shows_a_password() {
     target.hold(|bytes| {
         let text = String::from_utf8_lossy(bytes);
         let _ = duration(&text);
-        match Endpoint::parse("WHMCS_URL", &text) {
+        match Endpoint::parse(&text) {
             Ok(endpoint) => {
-                let again = Endpoint::parse("WHMCS_URL", endpoint.base()).unwrap();
+                let again = Endpoint::parse(endpoint.base()).unwrap();
                 assert_eq!(
                     again.base(),
                     endpoint.base(),
@@ -45,23 +45,14 @@ fn parsing_never_panics_or_shows_a_password() {
                 assert!(endpoint.join("/x").starts_with(endpoint.base()));
                 assert!(endpoint.is_tls() || endpoint.origin().starts_with("http://"));
             }
-            Err(problem) => {
-                let shown = format!("{problem} {problem:?}");
+            Err(invalid) => {
+                let shown = format!("{invalid} {invalid:?}");
                 let has_password = ["http://user:hunter2@", "https://user:hunter2@"]
                     .iter()
                     .any(|start| text.trim().starts_with(start));
                 assert!(!has_password || !shown.contains("hunter2"), "{shown}");
-                assert!(shown.contains("WHMCS_URL"));
             }
         }
-        let secret = SecretArgs {
-            name: "WHMCS_SECRET",
-            file_name: "WHMCS_SECRET_FILE",
-            value: Some(&text),
-            file: None,
-        };
-        let read = secret.read().unwrap();
-        assert_eq!(read.is_some(), !text.trim().is_empty());
     });
 }
 
@@ -75,14 +66,15 @@ fn durations_round_trip() {
         let number = bytes.iter().fold(0_u32, |sum, byte| {
             sum.wrapping_mul(31).wrapping_add(u32::from(*byte))
         });
-        let number = u64::from(number);
+        // An hour is the largest unit: its number has a limit.
+        let number = u64::from(number % 1_000_000);
         for (unit, expected) in [
             ("ms", Duration::from_millis(number)),
             ("s", Duration::from_secs(number)),
             ("m", Duration::from_secs(number * 60)),
             ("h", Duration::from_secs(number * 3600)),
         ] {
-            assert_eq!(duration(&format!("{number}{unit}")), Some(expected));
+            assert_eq!(duration(&format!("{number}{unit}")), Ok(expected));
         }
     });
 }

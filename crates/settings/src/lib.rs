@@ -1,23 +1,34 @@
-//! Parsing of settings: durations, secrets, URLs, and errors that name the setting, the problem and
-//! the fix.
+//! Settings: their definitions, durations, secrets, URLs, and errors that name the setting, the
+//! problem and the fix.
 //!
-//! Every setting is given as text, by a flag or its environment variable, and all are validated
-//! before anything connects. A program prints every [`Problem`] and exits with [`EXIT_CONFIG`].
+//! A setting is an argument of a program with an environment variable, defined once with its type,
+//! default and parser; help, origins, secrecy and `docs/SETTINGS.md` are derived from that. All are
+//! checked before anything connects. A program prints every [`Problem`] and exits with
+//! [`EXIT_CONFIG`].
 
+mod definition;
 mod file;
 #[cfg(test)]
 mod fuzz;
+mod invalid;
 mod origin;
+mod parse;
 mod problem;
 mod reload;
 mod secret;
 mod unknown;
 mod value;
 
+pub use definition::Setting;
 pub use file::ConfigFile;
-pub use origin::{EffectiveSetting, Origins, SETTINGS};
+pub use invalid::Invalid;
+pub use origin::{EffectiveSetting, Origins};
+pub use parse::{Given, Rejected, defaults, given, origins, parse};
 pub use problem::{EXIT_CONFIG, Problem, Problems};
 pub use reload::{Reload, ReloadableSecret};
-pub use secret::{Secret, SecretArgs};
+pub use secret::{Secret, SecretArg, SecretSetting};
 pub use unknown::unknown_variables;
-pub use value::{Endpoint, Runbooks, duration, is_loopback};
+pub use value::{
+    Endpoint, List, Runbooks, duration, flag, is_loopback, list, number, text, within,
+    zero_or_within,
+};

@@ -1,11 +1,11 @@
 //! Settings that are read again while the program runs.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
-use crate::{Problem, Secret, SecretArgs};
+use crate::{Problem, Secret, SecretArg, SecretSetting};
 
 type Handler = Arc<dyn Fn() -> Result<(), Problem> + Send + Sync>;
 
@@ -40,11 +40,12 @@ impl Reload {
 }
 
 type Check = Arc<dyn Fn(&Secret) -> Result<(), Problem> + Send + Sync>;
+type ReadFile = fn(&Path) -> Result<Secret, Problem>;
 
 /// A secret setting whose file can be read again. Clones share the value.
 #[derive(Clone)]
 pub struct ReloadableSecret {
-    file: Option<(&'static str, PathBuf)>,
+    file: Option<(ReadFile, PathBuf)>,
     check: Check,
     value: Arc<RwLock<Secret>>,
 }
@@ -52,7 +53,7 @@ pub struct ReloadableSecret {
 impl fmt::Debug for ReloadableSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReloadableSecret")
-            .field("file", &self.file)
+            .field("file", &self.file.as_ref().map(|(_, path)| path))
             .finish_non_exhaustive()
     }
 }
@@ -92,10 +93,10 @@ impl ReloadableSecret {
         &self,
         accept: impl FnOnce(&Secret) -> Result<(), Problem>,
     ) -> Result<(), Problem> {
-        let Some((name, path)) = &self.file else {
+        let Some((read, path)) = &self.file else {
             return Ok(());
         };
-        let secret = SecretArgs::read_file(name, path)?;
+        let secret = read(path)?;
         (self.check)(&secret)?;
         accept(&secret)?;
         *self.value.write().unwrap_or_else(PoisonError::into_inner) = secret;
@@ -112,7 +113,7 @@ impl ReloadableSecret {
     }
 }
 
-impl SecretArgs<'_> {
+impl<S: SecretSetting> SecretArg<S> {
     /// Reads the secret and checks it; `None` when it is not set. `check` says what is wrong with
     /// a value, `fix` how to make a valid one.
     ///
@@ -123,21 +124,20 @@ impl SecretArgs<'_> {
         fix: &'static str,
         check: impl Fn(&Secret) -> Result<(), String> + Send + Sync + 'static,
     ) -> Result<Option<ReloadableSecret>, Problem> {
-        let file = self.path().map(|path| (self.file_name, path));
-        let name = file.as_ref().map_or(self.name, |(name, _)| name);
+        let name = match self.path() {
+            Some(_) => Self::file_name(),
+            None => S::NAME.to_owned(),
+        };
         let check: Check = Arc::new(move |secret| {
-            check(secret).map_err(|what| Problem {
-                name,
-                what,
-                fix: fix.to_owned(),
-            })
+            check(secret).map_err(|what| Problem::new(name.clone(), what, fix))
         });
         let Some(secret) = self.read()? else {
             return Ok(None);
         };
         check(&secret)?;
+        let file = self.path().map(Path::to_owned);
         Ok(Some(ReloadableSecret {
-            file,
+            file: file.map(|path| (Self::read_file as ReadFile, path)),
             check,
             value: Arc::new(RwLock::new(secret)),
         }))
@@ -146,15 +146,24 @@ impl SecretArgs<'_> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    fn secret(file: &std::path::Path) -> Result<Option<ReloadableSecret>, Problem> {
-        let args = SecretArgs {
-            name: "A_TOKEN",
-            file_name: "A_TOKEN_FILE",
-            value: None,
-            file: file.to_str(),
-        };
+    crate::secret_setting! {
+        /// Token of this test
+        Token = "A_TOKEN"
+    }
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        token: SecretArg<Token>,
+    }
+
+    fn secret(file: &Path) -> Result<Option<ReloadableSecret>, Problem> {
+        let flags = ["x", "--a-token-file", file.to_str().unwrap()];
+        let args = Program::parse_from(flags).token;
         args.reloadable("Make a longer one", |secret| {
             match secret.expose().len() < 8 {
                 true => Err("it is shorter than 8 characters".to_owned()),

@@ -1,7 +1,11 @@
-//! Secrets: given directly or in a file, never shown.
+//! Secrets: given in the environment or in a file, never shown.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{Problem, Problems};
@@ -23,59 +27,114 @@ impl Secret {
     }
 }
 
-/// A secret setting and its `_FILE` variant, as given.
-#[derive(Clone, Debug)]
-pub struct SecretArgs<'a> {
-    /// The setting's environment name.
-    pub name: &'static str,
-    /// The environment name of the `_FILE` variant.
-    pub file_name: &'static str,
-    /// The secret itself.
-    pub value: Option<&'a str>,
-    /// A file with the secret.
-    pub file: Option<&'a str>,
+/// The definition of a secret setting. Defined by [`secret_setting!`](crate::secret_setting).
+pub trait SecretSetting: Send + Sync + 'static {
+    /// Its environment variable. The file's is `NAME_FILE`.
+    const NAME: &'static str;
+    /// What it is.
+    const HELP: &'static str;
+    /// Its default, for one that is a secret only if it holds a password. It may be a flag.
+    const DEFAULT: Option<&'static str>;
 }
 
-impl SecretArgs<'_> {
-    /// Reads the secret; `None` when neither is set. A trailing newline is dropped.
+/// Defines a secret setting: an environment variable or the file named by its `_FILE` twin, and no
+/// flag, since flags show in process lists.
+///
+/// ```
+/// settings::secret_setting! {
+///     /// Token of the example
+///     pub ExampleToken = "EXAMPLE_TOKEN"
+/// }
+/// ```
+#[macro_export]
+macro_rules! secret_setting {
+    ($(#[doc = $help:literal])+ $visible:vis $type:ident = $name:literal) => {
+        $crate::secret_setting! { $(#[doc = $help])+ $visible $type = $name, None }
+    };
+    ($(#[doc = $help:literal])+ $visible:vis $type:ident = $name:literal, $default:expr) => {
+        $(#[doc = $help])+
+        #[derive(Clone, Copy, Debug)]
+        $visible enum $type {}
+
+        impl $crate::SecretSetting for $type {
+            const NAME: &'static str = $name;
+            const HELP: &'static str = concat!($($help),+);
+            const DEFAULT: Option<&'static str> = $default;
+        }
+    };
+}
+
+/// A secret setting, as given. Flattened into a program's arguments.
+pub struct SecretArg<S> {
+    value: Option<Secret>,
+    file: Option<PathBuf>,
+    setting: PhantomData<fn() -> S>,
+}
+
+impl<S> Clone for SecretArg<S> {
+    fn clone(&self) -> Self {
+        Self {
+            value: self.value.clone(),
+            file: self.file.clone(),
+            setting: PhantomData,
+        }
+    }
+}
+
+impl<S: SecretSetting> fmt::Debug for SecretArg<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(S::NAME)
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: SecretSetting> SecretArg<S> {
+    fn id() -> String {
+        S::NAME.to_ascii_lowercase()
+    }
+
+    fn file_id() -> String {
+        format!("{}_file", Self::id())
+    }
+
+    pub(crate) fn file_name() -> String {
+        format!("{}_FILE", S::NAME)
+    }
+
+    /// Reads the secret; `None` when it is not set. A trailing newline is dropped.
     ///
     /// # Errors
-    /// Both are set, or the file cannot be read or is empty.
+    /// It is set twice, or the file cannot be read or is empty.
     pub fn read(&self) -> Result<Option<Secret>, Problem> {
-        let present = |text: Option<&str>| {
-            text.filter(|text| !text.trim().is_empty())
-                .map(str::to_owned)
-        };
-        let text = match (present(self.value), self.path()) {
-            (Some(_), Some(_)) => {
-                return Err(Problem {
-                    name: self.name,
-                    what: format!("set together with {}", self.file_name),
-                    fix: "Set only one of the two".to_owned(),
-                });
-            }
-            (Some(text), None) => text,
-            (None, None) => return Ok(None),
-            (None, Some(path)) => return Self::read_file(self.file_name, &path).map(Some),
-        };
-        Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
+        match (&self.value, &self.file) {
+            (Some(_), Some(_)) => Err(Problem::new(
+                S::NAME,
+                format!("set together with {}", Self::file_name()),
+                "Set only one of the two",
+            )),
+            (None, Some(path)) => Self::read_file(path).map(Some),
+            (Some(value), None) => Ok(Some(value.clone())),
+            (None, None) => Ok(S::DEFAULT.map(Secret::new)),
+        }
     }
 
     /// Reads the secret from the file of this setting.
-    pub(crate) fn read_file(name: &'static str, path: &Path) -> Result<Secret, Problem> {
-        let text = std::fs::read_to_string(path).map_err(|error| Problem {
-            name,
-            what: format!("`{}` cannot be read: {error}", path.display()),
-            fix: "Use a file that this program can read".to_owned(),
+    pub(crate) fn read_file(path: &Path) -> Result<Secret, Problem> {
+        let problem = |what: String, fix: &str| Problem::new(Self::file_name(), what, fix);
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            problem(
+                format!("`{}` cannot be read: {error}", path.display()),
+                "Use a file that this program can read",
+            )
         })?;
-        if text.trim().is_empty() {
-            return Err(Problem {
-                name,
-                what: format!("`{}` is empty", path.display()),
-                fix: "Write the secret to it".to_owned(),
-            });
+        match text.trim_end_matches(['\r', '\n']) {
+            blank if blank.trim().is_empty() => Err(problem(
+                format!("`{}` is empty", path.display()),
+                "Write the secret to it",
+            )),
+            text => Ok(Secret::new(text)),
         }
-        Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
     }
 
     /// The secret; collects a problem when it could not be read or is not set.
@@ -85,19 +144,57 @@ impl SecretArgs<'_> {
         problems: &mut Problems,
     ) -> Option<T> {
         problems.take(read.and_then(|secret| {
-            secret.ok_or_else(|| Problem {
-                name: self.name,
-                what: "required but not set".to_owned(),
-                fix: format!("Set {} or {}", self.name, self.file_name),
+            secret.ok_or_else(|| {
+                let fix = format!("Set {} or {}", S::NAME, Self::file_name());
+                Problem::new(S::NAME, "required but not set", fix)
             })
         }))
     }
 
     /// The file, if given: for secrets that are read again when it changes.
     #[must_use]
-    pub fn path(&self) -> Option<PathBuf> {
-        self.file
-            .filter(|path| !path.trim().is_empty())
-            .map(PathBuf::from)
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+}
+
+impl<S: SecretSetting> Args for SecretArg<S> {
+    fn augment_args(command: Command) -> Command {
+        let arg =
+            |id: String, name: String| Arg::new(id.clone()).long(id.replace('_', "-")).env(name);
+        let value = arg(Self::id(), S::NAME.to_owned())
+            .value_name(S::NAME)
+            .help(S::HELP.trim())
+            .hide_env_values(true)
+            .hide(S::DEFAULT.is_none())
+            .allow_hyphen_values(true)
+            .default_value(S::DEFAULT);
+        let file = arg(Self::file_id(), Self::file_name())
+            .value_name("FILE")
+            .help(format!("File holding {}", S::NAME))
+            .value_parser(value_parser!(PathBuf));
+        command.arg(value).arg(file)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl<S: SecretSetting> FromArgMatches for SecretArg<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let id = Self::id();
+        let given = matches.value_source(&id) != Some(ValueSource::DefaultValue);
+        let value = matches.get_one::<String>(&id).filter(|_| given);
+        Ok(Self {
+            value: value.map(|text| Secret::new(text.trim_end_matches(['\r', '\n']))),
+            file: matches.get_one::<PathBuf>(&Self::file_id()).cloned(),
+            setting: PhantomData,
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
     }
 }

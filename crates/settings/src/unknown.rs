@@ -1,6 +1,8 @@
 //! Environment variables that look like settings and are none.
 
-use crate::SETTINGS;
+/// The variables of every program, so that programs can share an environment. Generated from their
+/// definitions: `UPDATE_DOCS=1 cargo nextest run -p e2e settings` regenerates it.
+const KNOWN: &str = include_str!("known.txt");
 
 /// Prefixes of our settings' names.
 const PREFIXES: [&str; 10] = [
@@ -22,24 +24,18 @@ const SIMILAR: f64 = 0.75;
 /// The variables among `names` that carry a prefix of our settings but are not one of any program,
 /// each with the most similar setting, if one is similar.
 pub fn unknown_variables(names: impl IntoIterator<Item = String>) -> Vec<(String, Option<String>)> {
-    let known: Vec<String> = SETTINGS
-        .iter()
-        .flat_map(|(name, _, secret)| {
-            let file = secret.then(|| format!("{name}_FILE"));
-            std::iter::once((*name).to_owned()).chain(file)
-        })
-        .collect();
+    let known: Vec<&str> = KNOWN.lines().collect();
     let mut unknown: Vec<_> = names
         .into_iter()
         .filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix)))
-        .filter(|name| !known.contains(name))
+        .filter(|name| !known.contains(&name.as_str()))
         .map(|name| {
             let nearest = known
                 .iter()
                 .map(|known| (strsim::normalized_damerau_levenshtein(&name, known), known))
                 .filter(|(similarity, _)| *similarity >= SIMILAR)
                 .max_by(|(a, _), (b, _)| a.total_cmp(b))
-                .map(|(_, known)| known.clone());
+                .map(|(_, known)| (*known).to_owned());
             (name, nearest)
         })
         .collect();

@@ -1,28 +1,113 @@
 //! Types of settings' values.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::{Span, SpanRelativeTo};
 use url::{Host, Url};
 
-use crate::Problem;
+use crate::Invalid;
 
-/// Parses `250ms`, `90s`, `5m`, `2h`, or `0`.
-#[must_use]
-pub fn duration(text: &str) -> Option<Duration> {
+/// Parses `250ms`, `90s`, `5m`, `2h`, `7d`, or `0`.
+///
+/// # Errors
+/// Not a duration, or a negative one.
+pub fn duration(text: &str) -> Result<Duration, Invalid> {
     let text = text.trim();
     if text == "0" {
-        return Some(Duration::ZERO);
+        return Ok(Duration::ZERO);
     }
-    let at = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(at);
-    let number: u64 = number.parse().ok()?;
-    match unit.trim() {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "m" => number.checked_mul(60).map(Duration::from_secs),
-        "h" => number.checked_mul(3600).map(Duration::from_secs),
-        _ => None,
+    text.parse::<Span>()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| Invalid::new("Use a duration such as 250ms, 90s, 5m or 2h"))
+}
+
+/// A parser of durations within a range, both ends included.
+pub fn within(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&str) -> Result<Duration, Invalid> + Clone {
+    move |text| {
+        let fix = || Invalid::new(format!("Use a duration from {least} to {most}"));
+        let range = duration(least)?..=duration(most)?;
+        let parsed = duration(text).ok().filter(|parsed| range.contains(parsed));
+        parsed.ok_or_else(fix)
+    }
+}
+
+/// As [`within`], or zero.
+pub fn zero_or_within(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&str) -> Result<Duration, Invalid> + Clone {
+    move |text| match duration(text) {
+        Ok(Duration::ZERO) => Ok(Duration::ZERO),
+        _ => {
+            within(least, most)(text).map_err(|error| Invalid::new(format!("{}, or 0", error.fix)))
+        }
+    }
+}
+
+/// A parser of numbers within a range.
+pub fn number<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, Invalid> + Clone
+where
+    T: FromStr + PartialOrd + std::fmt::Display + Clone,
+{
+    move |text| {
+        let parsed = text.trim().parse().ok();
+        parsed
+            .filter(|parsed| range.contains(parsed))
+            .ok_or_else(|| {
+                Invalid::new(format!(
+                    "Use a number from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })
+    }
+}
+
+/// Parses `true` or `false`.
+///
+/// # Errors
+/// Neither.
+pub fn flag(text: &str) -> Result<bool, Invalid> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err(Invalid::new("Use true or false")),
+    }
+}
+
+/// A comma-separated list of at least one value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+/// A parser of lists. Empty parts are ignored.
+pub fn list<T, E>(
+    parse: impl Fn(&str) -> Result<T, E> + Clone,
+) -> impl Fn(&str) -> Result<List<T>, E> + Clone {
+    move |text| {
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        parts.map(&parse).collect::<Result<_, _>>().map(List)
+    }
+}
+
+/// A text without surrounding space.
+///
+/// # Errors
+/// Nothing but space.
+pub fn text(text: &str) -> Result<String, Invalid> {
+    match text.trim() {
+        "" => Err(Invalid::because("it is blank", "Set it, or leave it out")),
+        text => Ok(text.to_owned()),
     }
 }
 
@@ -50,14 +135,9 @@ impl Endpoint {
     /// Parses a base URL. A trailing slash is dropped; user, query and fragment are rejected.
     ///
     /// # Errors
-    /// A [`Problem`] of the setting.
-    pub fn parse(name: &'static str, text: &str) -> Result<Self, Problem> {
-        let problem = |what: String, fix: &str| Problem {
-            name,
-            what,
-            fix: fix.to_owned(),
-        };
-        // The value is not shown, because it may contain a password.
+    /// Not such a URL. The value is not shown, because it may contain a password.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let problem = |what: String, fix: &str| Invalid::because(what, fix);
         let url = Url::parse(text.trim()).map_err(|error| {
             problem(
                 format!("not a valid URL: {error}"),
@@ -135,11 +215,16 @@ pub struct Runbooks(String);
 
 impl Runbooks {
     /// Takes the page's URL, without a fragment.
-    #[must_use]
-    pub fn parse(url: &str) -> Option<Self> {
-        let url = Url::parse(url.trim()).ok()?;
-        let is_page = matches!(url.scheme(), "https" | "http") && url.fragment().is_none();
-        is_page.then(|| Self(url.into()))
+    ///
+    /// # Errors
+    /// Not such a URL.
+    pub fn parse(url: &str) -> Result<Self, Invalid> {
+        let is_page =
+            |url: &Url| matches!(url.scheme(), "https" | "http") && url.fragment().is_none();
+        let url = Url::parse(url.trim()).ok().filter(is_page);
+        url.map(|url| Self(url.into())).ok_or_else(|| {
+            Invalid::new("Use a URL without a fragment, such as https://example.com/runbooks")
+        })
     }
 
     /// The section of an alert.
@@ -167,7 +252,7 @@ mod tests {
             "https://x/#y",
             "javascript:x",
         ] {
-            assert_eq!(Runbooks::parse(text), None, "{text}");
+            assert!(Runbooks::parse(text).is_err(), "{text}");
         }
     }
 
@@ -180,14 +265,10 @@ mod tests {
             ("2h", 7_200_000),
             ("0", 0),
         ] {
-            assert_eq!(
-                duration(text),
-                Some(Duration::from_millis(millis)),
-                "{text}"
-            );
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "5", "s", "-1s", "1.5s", "1d", "99999999999999999999h"] {
-            assert_eq!(duration(text), None, "{text}");
+        for text in ["", "5", "s", "-1s", "1x", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 
@@ -200,7 +281,7 @@ mod tests {
             "http://[::1]:1/a",
             "http://LocalHost/",
         ] {
-            assert!(Endpoint::parse("X", text).is_ok(), "{text}");
+            assert!(Endpoint::parse(text).is_ok(), "{text}");
         }
         for text in [
             "",
@@ -213,13 +294,13 @@ mod tests {
             "https://u:p@x.com",
             "https://x.com/?a=b",
         ] {
-            assert!(Endpoint::parse("X", text).is_err(), "{text}");
+            assert!(Endpoint::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn base_url_may_have_a_path() {
-        let endpoint = Endpoint::parse("X", "https://x.com/billing/").unwrap();
+        let endpoint = Endpoint::parse("https://x.com/billing/").unwrap();
         assert_eq!(
             endpoint.join("/includes/api.php"),
             "https://x.com/billing/includes/api.php"

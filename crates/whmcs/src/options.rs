@@ -50,7 +50,11 @@ impl Options {
             }
         }
         let admin_url = match part.admin_url {
-            Some(url) => Some(problems.take(Endpoint::parse("ORDERBRIDGE_CONFIG", &url))?),
+            Some(url) => {
+                let admin = Endpoint::parse(&url);
+                let admin = admin.map_err(|error| error.problem("ORDERBRIDGE_CONFIG", &url));
+                Some(problems.take(admin)?)
+            }
             None => None,
         };
         Some(Self {

@@ -26,14 +26,13 @@ impl Rig {
         sim.set_product(Product::new(5, "Web hosting"));
         let client = sim.add_client("Ada", "Byron", "ada@example.com");
         let credentials = sim.credentials();
-        let args = WhmcsArgs {
-            whmcs_url: Some(sim.url()),
-            whmcs_identifier: Some(credentials.identifier),
-            whmcs_secret: Some(credentials.secret),
-            whmcs_payment_method: Some("banktransfer".to_owned()),
-            ..WhmcsArgs::default()
-        };
-        let config = args.check(&mut Problems::new()).unwrap();
+        let given = settings::given::<WhmcsArgs>([
+            ("WHMCS_URL", sim.url()),
+            ("WHMCS_IDENTIFIER", credentials.identifier),
+            ("WHMCS_SECRET", credentials.secret),
+            ("WHMCS_PAYMENT_METHOD", "banktransfer".to_owned()),
+        ]);
+        let config = given.unwrap().args.check(&mut Problems::new()).unwrap();
         let api = Api::new(config, &Roots::load(None).unwrap()).unwrap();
         let (whmcs, client) = (Whmcs::new(api, Options::default()), ClientId(client));
         Self { sim, whmcs, client }

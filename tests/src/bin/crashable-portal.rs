@@ -6,18 +6,15 @@ use std::sync::Arc;
 use e2e::crash_points::CrashPoints;
 use e2e::crashing_portal_ports;
 use runtime::{Failure, Metrics};
+use settings::Given;
 
 fn main() -> ExitCode {
-    let args = match runtime::parse_or_exit::<portal::Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    runtime::exit_code(start(&args))
+    runtime::run_program(start)
 }
 
-fn start(args: &portal::Args) -> Result<(), Failure> {
+fn start(given: &Given<portal::Args>) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let config = args.check()?;
+    let config = portal::Config::of(given)?;
     let crash_points = Arc::new(CrashPoints::from_env().map_err(Failure::run)?);
     runtime::run_until_signalled(|shutdown| {
         let ports = |ports| crashing_portal_ports(ports, crash_points);

@@ -6,18 +6,15 @@ use std::sync::Arc;
 use e2e::crash_points::{self, CrashPoints};
 use e2e::{crashing_intake_ports, crashing_monitoring_ports};
 use runtime::{Failure, Metrics};
+use settings::Given;
 
 fn main() -> ExitCode {
-    let args = match runtime::parse_or_exit::<subscriber::Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    runtime::exit_code(start(&args))
+    runtime::run_program(start)
 }
 
-fn start(args: &subscriber::Args) -> Result<(), Failure> {
+fn start(given: &Given<subscriber::Args>) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let mut config = args.check()?;
+    let mut config = subscriber::Config::of(given)?;
     if let Some((every, lease)) = crash_points::short_watch_intervals() {
         config.program.alerts.settings.schedule = monitoring::Schedule { every, lease };
     }

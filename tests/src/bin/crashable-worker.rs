@@ -6,18 +6,15 @@ use std::sync::Arc;
 use e2e::crash_points::{self, CrashPoints};
 use e2e::crashing_worker_ports;
 use runtime::{Failure, Metrics};
+use settings::Given;
 
 fn main() -> ExitCode {
-    let args = match runtime::parse_or_exit::<worker::Args>() {
-        Ok(args) => args,
-        Err(code) => return code,
-    };
-    runtime::exit_code(start(&args))
+    runtime::run_program(start)
 }
 
-fn start(args: &worker::Args) -> Result<(), Failure> {
+fn start(given: &Given<worker::Args>) -> Result<(), Failure> {
     outbound::install_crypto_provider();
-    let mut config = args.check()?;
+    let mut config = worker::Config::of(given)?;
     if let Some(every) = crash_points::short_probe_interval() {
         config.provisioning.probe_every = every;
     }

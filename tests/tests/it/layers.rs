@@ -8,7 +8,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("error-chain", &[]),
     ("settings", &[]),
-    ("outbound", &[]),
+    ("outbound", &["settings"]),
     ("operations", &["domain"]),
     ("intake", &["domain", "error-chain", "operations", "traces"]),
     ("provisioning", &["domain", "error-chain", "traces"]),

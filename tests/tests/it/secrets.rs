@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use clap::Parser;
 use e2e::crash_points::{CRASH_POINTS_FILE, short_intervals};
 use serde_json::json;
 use simulators::When;
@@ -223,16 +222,11 @@ async fn debug_output_of_settings_shows_no_secret() {
     let env = TestEnv::new().await;
     let secret = env.whmcs.credentials().secret;
     let key = env.salesforce.login().private_key_pem;
-    let mut flags = vec!["worker".to_owned()];
-    for (name, value) in env.worker_settings() {
-        let name = name.to_ascii_lowercase().replace('_', "-");
-        flags.extend([format!("--{name}"), value]);
-    }
-    let args = worker::Args::parse_from(flags);
-    let config = args.check().unwrap();
+    let given = settings::given(env.worker_settings()).unwrap();
+    let config = worker::Config::of(&given).unwrap();
     let shown = format!("{config:?}");
     let line = key.lines().nth(2).unwrap();
     assert!(!shown.contains(&secret) && !shown.contains(line), "{shown}");
-    let shown = format!("{args:?}");
+    let shown = format!("{given:?}");
     assert!(!shown.contains(&secret) && !shown.contains(line), "{shown}");
 }

@@ -1,62 +1,45 @@
-//! Every setting is defined once: the list of settings, the programs' flags and
-//! `docs/SETTINGS.md` agree.
+//! Every setting is defined once: `docs/SETTINGS.md` and the list of known variables are derived
+//! from the programs' definitions.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
 use clap::{Command, CommandFactory};
+use settings::Setting;
 
-/// What a program's flag says about a setting.
-#[derive(Default)]
-struct Usage {
+/// A setting and the programs that have it.
+struct Entry {
+    setting: Setting,
     programs: Vec<String>,
-    help: String,
 }
 
-fn programs() -> [Command; 3] {
-    [
+/// Every setting, in the order of the programs' help.
+fn entries() -> Vec<Entry> {
+    let programs: [Command; 3] = [
         subscriber::Args::command(),
         worker::Args::command(),
         portal::Args::command(),
-    ]
-}
-
-fn is_secret(name: &str) -> bool {
-    let known = settings::SETTINGS.iter().find(|(known, ..)| *known == name);
-    known.is_some_and(|(.., secret)| *secret)
-}
-
-/// The setting that an environment variable belongs to: a secret and its `_FILE` are one.
-fn setting_of(name: &str) -> &str {
-    match name.strip_suffix("_FILE") {
-        Some(plain) if is_secret(plain) => plain,
-        _ => name,
-    }
-}
-
-/// Every setting that a program reads, by name.
-fn usages() -> BTreeMap<String, Usage> {
-    let mut usages = BTreeMap::<String, Usage>::new();
-    for program in programs() {
-        for flag in program.get_arguments() {
-            let Some(name) = flag.get_env() else { continue };
-            let name = name.to_string_lossy().into_owned();
-            let setting = setting_of(&name);
-            let usage = usages.entry(setting.to_owned()).or_default();
-            let role = program.get_name().to_owned();
-            if !usage.programs.contains(&role) {
-                usage.programs.push(role);
-            }
-            if setting == name && usage.help.is_empty() {
-                usage.help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+    ];
+    let mut entries = Vec::<Entry>::new();
+    for program in &programs {
+        for setting in Setting::all_of(program) {
+            let name = program.get_name().to_owned();
+            match entries
+                .iter_mut()
+                .find(|entry| entry.setting.name == setting.name)
+            {
+                Some(entry) => entry.programs.push(name),
+                None => entries.push(Entry {
+                    setting,
+                    programs: vec![name],
+                }),
             }
         }
     }
-    usages
+    entries
 }
 
-/// The text without its `[default: …]`, and that default.
+/// The help without its `[default: …]`, which describes a default that depends on other settings.
 fn split_default(help: &str) -> (&str, Option<&str>) {
     match help.split_once(" [default: ") {
         Some((text, default)) => (text, default.strip_suffix(']')),
@@ -65,22 +48,26 @@ fn split_default(help: &str) -> (&str, Option<&str>) {
 }
 
 fn page() -> String {
-    let usages = usages();
     let mut page = String::from(
         "# Settings\n\nEvery setting is a flag (`--worker-lease`) and an environment variable (`WORKER_LEASE`). A secret is never a flag: it is an environment variable, or in a file named by `…_FILE`; its value is never shown.\nGenerated from the programs' definitions: `UPDATE_DOCS=1 cargo nextest run -p e2e settings` regenerates it.\n\n| setting | default | programs | meaning |\n|---|---|---|---|\n",
     );
-    for (name, default, secret) in settings::SETTINGS {
-        let usage = &usages[*name];
-        let (help, described) = split_default(&usage.help);
-        let default = match *default {
-            "" => described.unwrap_or("–").to_owned(),
-            default => format!("`{default}`"),
+    for Entry { setting, programs } in entries() {
+        let (help, described) = split_default(&setting.help);
+        let default = match (setting.name.as_str(), &setting.default) {
+            ("HTTP_ADDR", _) => "`127.0.0.1:9101`, `9102`, `8080`".to_owned(),
+            (_, Some(default)) => format!("`{default}`"),
+            (_, None) => described.unwrap_or("–").to_owned(),
         };
-        let secret = if *secret { " (secret)" } else { "" };
+        let secret = if setting.is_secret { " (secret)" } else { "" };
+        let values = match setting.values.as_slice() {
+            [] => String::new(),
+            values => format!(": {}", values.join(", ")),
+        };
         writeln!(
             page,
-            "| `{name}`{secret} | {default} | {} | {} |",
-            usage.programs.join(", "),
+            "| `{}`{secret} | {default} | {} | {}{values} |",
+            setting.name,
+            programs.join(", "),
             help.replace('|', "\\|").replace('\n', " ")
         )
         .unwrap();
@@ -88,30 +75,29 @@ fn page() -> String {
     page
 }
 
-#[test]
-fn settings_page_matches_definitions() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/SETTINGS.md");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, page()).unwrap();
+/// The variables that a program may be given.
+fn variables() -> String {
+    let mut names = Vec::new();
+    for Entry { setting, .. } in entries() {
+        if setting.is_secret {
+            names.push(format!("{}_FILE\n", setting.name));
+        }
+        names.push(format!("{}\n", setting.name));
     }
-    assert_eq!(std::fs::read_to_string(&path).unwrap(), page());
+    names.sort();
+    names.concat()
 }
 
 #[test]
-fn every_setting_read_is_listed_with_its_default() {
-    let usages = usages();
-    let read: BTreeSet<_> = usages.keys().map(String::as_str).collect();
-    let listed: BTreeSet<_> = settings::SETTINGS.iter().map(|(name, ..)| *name).collect();
-    assert_eq!(read, listed);
-    // A default that depends on other settings is described in words.
-    let fixed = settings::SETTINGS
-        .iter()
-        .filter(|(_, default, _)| !default.is_empty());
-    for (name, default, _) in fixed {
-        if let (_, Some(shown)) = split_default(&usages[*name].help) {
-            // rustdoc wants URLs in angle brackets.
-            let shown = shown.trim_matches(['<', '>']);
-            assert_eq!(shown, *default, "default of {name} in --help");
+fn generated_files_match_definitions() {
+    for (path, content) in [
+        ("../docs/SETTINGS.md", page()),
+        ("../crates/settings/src/known.txt", variables()),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &content).unwrap();
         }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
     }
 }

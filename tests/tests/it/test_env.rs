@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use domain::id::OrderId;
 use domain::key::Channel;
 use e2e::crash_points::CRASH_POINTS_FILE;
@@ -215,8 +214,8 @@ impl TestEnv {
     /// Starts a subscriber with these settings added or replaced.
     pub(crate) fn subscribe_with(&self, more: &[(&'static str, &str)]) -> Running {
         let settings = with(self.subscriber_settings(), more);
-        let flags = flags("subscriber", &settings);
-        let mut config = subscriber::Args::parse_from(flags).check().unwrap();
+        let given = settings::given(settings).unwrap();
+        let mut config = subscriber::Config::of(&given).unwrap();
         config.program.alerts.settings.schedule = INTERVALS;
         start(|shutdown| async move { subscriber::run(config, Metrics::install(), shutdown).await })
     }
@@ -224,9 +223,8 @@ impl TestEnv {
     /// Starts the portal and returns its URL.
     pub(crate) async fn open_portal(&self, more: &[(&'static str, &str)]) -> (Running, String) {
         let settings = with(self.common_settings(), more);
-        let mut config = portal::Args::parse_from(flags("portal", &settings))
-            .check()
-            .unwrap();
+        let given = settings::given(settings).unwrap();
+        let mut config = portal::Config::of(&given).unwrap();
         config.program.alerts.settings.schedule = INTERVALS;
         let listener = runtime::Listener::bind(config.program.listener.http)
             .await
@@ -276,9 +274,8 @@ impl TestEnv {
             more.iter()
                 .map(|(name, value)| (*name, (*value).to_owned())),
         );
-        let mut config = worker::Args::parse_from(flags("worker", &settings))
-            .check()
-            .unwrap();
+        let given = settings::given(settings).unwrap();
+        let mut config = worker::Config::of(&given).unwrap();
         config.program.alerts.settings.schedule = INTERVALS;
         if let Some(every) = every {
             config.provisioning.probe_every = every;

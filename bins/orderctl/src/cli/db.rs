@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use job_store::StoreArgs;
 
-use crate::args::{Care, duration};
+use crate::args::Care;
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum DbVerb {
@@ -83,7 +83,7 @@ pub(crate) struct Backup {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Prune {
     /// Age, such as 90d
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = settings::duration)]
     pub(crate) older_than: Duration,
     #[command(flatten)]
     pub(crate) care: Care,

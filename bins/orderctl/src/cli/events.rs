@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use domain::key::{DeadLetterId, ReplayId};
 use job_store::StoreArgs;
 
-use crate::args::{Care, OfChannel, OperatorArgs, duration, replay_id};
+use crate::args::{Care, OfChannel, OperatorArgs, replay_id};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum EventsVerb {
@@ -58,7 +58,7 @@ pub(crate) struct Tail {
     #[arg(long, default_value_t = 0)]
     pub(crate) last: usize,
     /// Stop after this time [default: never]
-    #[arg(long, value_parser = duration)]
+    #[arg(long, value_parser = settings::duration)]
     pub(crate) timeout: Option<Duration>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,

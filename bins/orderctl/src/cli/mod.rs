@@ -17,9 +17,9 @@ pub(crate) use orders::{
     OrdersVerb, PlanOrder, RetryOrder,
 };
 
-use crate::args::{Format, OfChannel, OperatorArgs, duration};
-use crate::connect::SystemArgs;
+use crate::args::{Format, OfChannel, OperatorArgs};
 use crate::given::Given;
+use app::SystemArgs;
 
 /// Inspects and operates orderbridge.
 ///
@@ -29,35 +29,18 @@ use crate::given::Given;
 #[command(
     name = "orderctl",
     version,
+    mut_arg("rust_log", |arg| arg.default_value("warn")),
     after_help = "Exit codes:\n  0  done\n  1  it failed, or a check found a difference\n  2  wrong usage\n  64 a setting cannot be used\n\nExample:\n  orderctl orders list --state failed"
 )]
 pub struct Cli {
     /// How results are written
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
-    /// Logs.
+    /// Logs, to standard error.
     #[command(flatten)]
-    pub(crate) logs: Logs,
+    pub(crate) logs: LogArgs,
     #[command(subcommand)]
     pub(crate) noun: Noun,
-}
-
-/// What is logged, to standard error.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Logs {
-    #[command(flatten)]
-    logs: LogArgs,
-}
-
-impl Logs {
-    /// Warnings only, unless something else is asked for.
-    pub(crate) fn quiet(&self) -> LogArgs {
-        let rust_log = self.logs.rust_log.clone();
-        LogArgs {
-            rust_log: rust_log.or_else(|| Some("warn".to_owned())),
-            ..self.logs.clone()
-        }
-    }
 }
 
 #[derive(Subcommand, Clone, Debug)]
@@ -139,13 +122,13 @@ pub(crate) struct Reconcile {
     #[arg(long, visible_alias = "dry-run")]
     pub(crate) check: bool,
     /// Ended orders that were modified within this time
-    #[arg(long, value_parser = duration, default_value = "30d")]
+    #[arg(long, value_parser = settings::duration, default_value = "30d")]
     pub(crate) within: Duration,
     /// Compare at most so many orders
     #[arg(long, default_value_t = 10_000)]
     pub(crate) limit: usize,
     /// How long an order waits before its event counts as missing
-    #[arg(long, env = "RECONCILE_AFTER", value_parser = duration, default_value = "2m")]
+    #[arg(long, env = "RECONCILE_AFTER", value_parser = settings::duration, default_value = app::RECONCILE_AFTER)]
     pub(crate) after: Duration,
     #[command(flatten)]
     pub(crate) store: StoreArgs,

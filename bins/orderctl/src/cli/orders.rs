@@ -7,8 +7,8 @@ use domain::failure::Code;
 use job_store::StoreArgs;
 use operations::JobStage;
 
-use crate::args::{Care, OperatorArgs, duration, stage};
-use crate::connect::{CrmArgs, SystemArgs};
+use crate::args::{Care, OperatorArgs, stage};
+use app::{CrmArgs, SystemArgs};
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum OrdersVerb {
@@ -78,7 +78,7 @@ pub(crate) struct FollowOrder {
     #[command(flatten)]
     pub(crate) one: OneOrder,
     /// Stop after this time
-    #[arg(long, value_parser = duration, default_value = "10m")]
+    #[arg(long, value_parser = settings::duration, default_value = "10m")]
     pub(crate) timeout: Duration,
 }
 

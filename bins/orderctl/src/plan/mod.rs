@@ -30,7 +30,7 @@ struct Planned {
 }
 
 pub(crate) async fn run(asked: &PlanOrder, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.systems.systems()?;
+    let systems = connect::systems(&asked.systems)?;
     let store = connect::store(&asked.one.store).await?;
     // An order without an event is not in the store, and can be planned all the same.
     let order = match OrderId::parse(&asked.one.order) {

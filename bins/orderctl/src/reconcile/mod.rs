@@ -45,7 +45,7 @@ impl Known {
 }
 
 pub(crate) async fn run(asked: Reconcile, screen: &mut Screen) -> Result<Exit, Stop> {
-    let systems = asked.systems.systems()?;
+    let systems = connect::systems(&asked.systems)?;
     let store = connect::store(&asked.store).await?;
     let bar = match screen.terminal {
         true => ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()),

@@ -1,12 +1,10 @@
 //! Who may use the portal: customers' tokens, operators' tokens.
 
-use std::net::IpAddr;
-
 use axum::http::HeaderName;
 use ipnet::IpNet;
-use settings::{Endpoint, Problem, Problems, Reload, ReloadableSecret, Secret, SecretArgs};
+use settings::{Endpoint, Problem, Problems, Reload, ReloadableSecret, Secret};
 
-use super::PortalArgs;
+use super::{PortalArgs, PortalAuth};
 
 /// How customer tokens are verified.
 #[derive(Clone, Debug)]
@@ -68,11 +66,11 @@ fn differ(operator: &Secret, viewer: &Secret) -> Result<(), Problem> {
     if operator.expose() != viewer.expose() {
         return Ok(());
     }
-    Err(Problem {
-        name: "OPS_VIEWER_TOKEN",
-        what: "it is the same as OPS_TOKEN: every viewer could act".to_owned(),
-        fix: "Give each role a token of its own, made with `openssl rand -hex 32`".to_owned(),
-    })
+    Err(Problem::new(
+        "OPS_VIEWER_TOKEN",
+        "it is the same as OPS_TOKEN: every viewer could act",
+        "Give each role a token of its own, made with `openssl rand -hex 32`",
+    ))
 }
 
 impl TokenKeys {
@@ -102,13 +100,6 @@ impl OpsAccess {
     }
 }
 
-/// The non-empty parts of a comma-separated list.
-pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-}
-
 impl PortalArgs {
     /// Access to the console; `None` after a problem was noted.
     pub(super) fn ops(
@@ -121,27 +112,8 @@ impl PortalArgs {
             true => SHORTEST_LOCAL_OPS_TOKEN,
             false => SHORTEST_OPS_TOKEN,
         };
-        let mut token = |name, file_name, value: &Option<String>, file: &Option<String>| {
-            let args = SecretArgs {
-                name,
-                file_name,
-                value: value.as_deref(),
-                file: file.as_deref(),
-            };
-            problems.take(args.reloadable(FIX, at_least(shortest)))
-        };
-        let operator = token(
-            "OPS_TOKEN",
-            "OPS_TOKEN_FILE",
-            &self.ops_token,
-            &self.ops_token_file,
-        );
-        let viewer = token(
-            "OPS_VIEWER_TOKEN",
-            "OPS_VIEWER_TOKEN_FILE",
-            &self.ops_viewer_token,
-            &self.ops_viewer_token_file,
-        );
+        let operator = problems.take(self.ops_token.reloadable(FIX, at_least(shortest)));
+        let viewer = problems.take(self.ops_viewer_token.reloadable(FIX, at_least(shortest)));
         match (operator?, viewer?) {
             (None, None) if open => Some(OpsAccess::Open),
             (None, None) => Some(OpsAccess::Off),
@@ -161,69 +133,30 @@ impl PortalArgs {
 
     /// The header of authenticating proxies, if any; `None` after a problem was noted.
     pub(super) fn proxy_names(&self, problems: &mut Problems) -> Option<Option<ProxyNames>> {
-        let text = |text: &Option<String>| text.as_deref().unwrap_or_default().trim().to_owned();
-        let (header, proxies) = (text(&self.ops_auth_header), text(&self.ops_trusted_proxies));
-        let other = match (header.is_empty(), proxies.is_empty()) {
-            (true, true) => return Some(None),
-            (false, true) => Some("OPS_TRUSTED_PROXIES"),
-            (true, false) => Some("OPS_AUTH_HEADER"),
-            (false, false) => None,
+        let other = match (&self.ops_auth_header, &self.ops_trusted_proxies) {
+            (None, None) => return Some(None),
+            (Some(header), Some(proxies)) => {
+                return Some(Some(ProxyNames {
+                    header: header.clone(),
+                    proxies: proxies.0.clone(),
+                }));
+            }
+            (Some(_), None) => "OPS_TRUSTED_PROXIES",
+            (None, Some(_)) => "OPS_AUTH_HEADER",
         };
-        if let Some(other) = other {
-            problems.add(
-                other,
-                "it is not set, but its counterpart is",
-                "Set both OPS_AUTH_HEADER and OPS_TRUSTED_PROXIES, or neither",
-            );
-            return None;
-        }
-        let header = problems.parse(
-            "OPS_AUTH_HEADER",
-            Some(&header),
-            "",
-            "Use a header name such as X-Forwarded-User",
-            |text| text.parse().ok(),
+        problems.add(
+            other,
+            "it is not set, but its counterpart is",
+            "Set both OPS_AUTH_HEADER and OPS_TRUSTED_PROXIES, or neither",
         );
-        let network = |text: &str| {
-            let address = || text.parse::<IpAddr>().map(IpNet::from);
-            let network = text.parse().or_else(|_| address());
-            network.inspect_err(|_| {
-                problems.add(
-                    "OPS_TRUSTED_PROXIES",
-                    format!("`{text}` is not an address or network"),
-                    "Use addresses such as 10.0.0.7 or networks such as 10.0.0.0/8",
-                );
-            })
-        };
-        let proxies: Vec<_> = list(&proxies).map(network).collect();
-        let proxies = proxies.into_iter().collect::<Result<_, _>>().ok();
-        Some(Some(ProxyNames {
-            header: header?,
-            proxies: proxies?,
-        }))
+        None
     }
 
     /// How customer tokens are verified; `None` after a problem was noted.
-    pub(super) fn keys(
-        &self,
-        open: bool,
-        loopback: bool,
-        problems: &mut Problems,
-    ) -> Option<TokenKeys> {
-        let mut secret =
-            |args: SecretArgs<'_>| problems.take(args.reloadable(FIX, at_least(SHORTEST_SECRET)));
-        let previous = secret(SecretArgs {
-            name: "PORTAL_JWT_SECRET_PREVIOUS",
-            file_name: "PORTAL_JWT_SECRET_PREVIOUS_FILE",
-            value: self.portal_jwt_secret_previous.as_deref(),
-            file: self.portal_jwt_secret_previous_file.as_deref(),
-        });
-        let secret = secret(SecretArgs {
-            name: "PORTAL_JWT_SECRET",
-            file_name: "PORTAL_JWT_SECRET_FILE",
-            value: self.portal_jwt_secret.as_deref(),
-            file: self.portal_jwt_secret_file.as_deref(),
-        });
+    pub(super) fn keys(&self, loopback: bool, problems: &mut Problems) -> Option<TokenKeys> {
+        let check = || at_least(SHORTEST_SECRET);
+        let secret = problems.take(self.jwt_secret.reloadable(FIX, check()));
+        let previous = problems.take(self.previous_jwt_secret.reloadable(FIX, check()));
         let (secret, previous) = (secret?, previous?);
         if secret.is_none() && previous.is_some() {
             problems.add(
@@ -233,48 +166,34 @@ impl PortalArgs {
             );
             return None;
         }
-        let url = self.portal_jwks_url.as_deref().map(str::trim);
-        let url = url.filter(|text| !text.is_empty());
-        if open {
-            if !loopback {
-                problems.add(
-                    "PORTAL_AUTH",
-                    "`none` would show every order to everybody who reaches HTTP_ADDR",
-                    "Listen on a loopback address, or set PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
-                );
-                return None;
+        let (name, what, fix) = match (self.portal_auth, secret, self.portal_jwks_url.clone()) {
+            (PortalAuth::None, ..) if !loopback => (
+                "PORTAL_AUTH",
+                "`none` would show every order to everybody who reaches HTTP_ADDR",
+                "Listen on a loopback address, or set PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
+            ),
+            (PortalAuth::None, None, None) => return Some(TokenKeys::Nobody),
+            (PortalAuth::None, ..) => (
+                "PORTAL_AUTH",
+                "`none` is set together with PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
+                "Set only one of them",
+            ),
+            (PortalAuth::Jwt, Some(current), None) => {
+                return Some(TokenKeys::Secret { current, previous });
             }
-            if secret.is_some() || url.is_some() {
-                problems.add(
-                    "PORTAL_AUTH",
-                    "`none` is set together with PORTAL_JWT_SECRET or PORTAL_JWKS_URL",
-                    "Set only one of them",
-                );
-                return None;
-            }
-            return Some(TokenKeys::Nobody);
-        }
-        match (secret, url) {
-            (Some(_), Some(_)) => {
-                problems.add(
-                    "PORTAL_JWT_SECRET",
-                    "it is set together with PORTAL_JWKS_URL",
-                    "Set only one of the two",
-                );
-                None
-            }
-            (Some(current), None) => Some(TokenKeys::Secret { current, previous }),
-            (None, Some(url)) => problems
-                .take(Endpoint::parse("PORTAL_JWKS_URL", url))
-                .map(TokenKeys::Jwks),
-            (None, None) => {
-                problems.add(
-                    "PORTAL_JWT_SECRET",
-                    "neither it nor PORTAL_JWKS_URL is set",
-                    "Set one of the two, or PORTAL_AUTH=none on a loopback listener",
-                );
-                None
-            }
-        }
+            (PortalAuth::Jwt, None, Some(url)) => return Some(TokenKeys::Jwks(url)),
+            (PortalAuth::Jwt, Some(_), Some(_)) => (
+                "PORTAL_JWT_SECRET",
+                "it is set together with PORTAL_JWKS_URL",
+                "Set only one of the two",
+            ),
+            (PortalAuth::Jwt, None, None) => (
+                "PORTAL_JWT_SECRET",
+                "neither it nor PORTAL_JWKS_URL is set",
+                "Set one of the two, or PORTAL_AUTH=none on a loopback listener",
+            ),
+        };
+        problems.add(name, what, fix);
+        None
     }
 }

@@ -5,21 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use governor::Quota;
-use settings::Problems;
-
-/// Limits of the customer API, as given.
-#[derive(Args, Clone, Debug, Default)]
-pub struct LimitArgs {
-    /// Reads of one account: a number per s, m or h [default: 120/m]
-    #[arg(long, env = "PORTAL_READ_LIMIT")]
-    pub portal_read_limit: Option<String>,
-    /// New orders of one account: a number per s, m or h [default: 20/m]
-    #[arg(long, env = "PORTAL_ORDER_LIMIT")]
-    pub portal_order_limit: Option<String>,
-    /// Event streams that one account has open at once [default: 10]
-    #[arg(long, env = "PORTAL_STREAM_LIMIT")]
-    pub portal_stream_limit: Option<String>,
-}
+use settings::{Invalid, number};
 
 /// How often something may happen. All of it may happen in one burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +25,24 @@ impl Rate {
     }
 
     /// Parses `10/s`, `120/m` or `1000/h`.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (count, unit) = text.split_once('/')?;
-        let seconds = match unit.trim() {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            _ => return None,
+    ///
+    /// # Errors
+    /// Not such a rate.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let rate = || {
+            let (count, unit) = text.split_once('/')?;
+            let seconds = match unit.trim() {
+                "s" => 1,
+                "m" => 60,
+                "h" => 3600,
+                _ => return None,
+            };
+            Some(Self {
+                count: count.trim().parse().ok()?,
+                period: Duration::from_secs(seconds),
+            })
         };
-        Some(Self {
-            count: count.trim().parse().ok()?,
-            period: Duration::from_secs(seconds),
-        })
+        rate().ok_or_else(|| Invalid::new("Use a number above 0 per s, m or h, such as 120/m"))
     }
 
     pub(crate) fn quota(self) -> Quota {
@@ -63,51 +54,32 @@ impl Rate {
 }
 
 /// Limits on what one account may do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Args, Clone, Copy, Debug)]
 pub struct Limits {
-    /// Reads, opened event streams included.
+    /// Reads of one account, opened event streams included: a number per s, m or h
+    #[arg(
+        long = "portal-read-limit",
+        env = "PORTAL_READ_LIMIT",
+        default_value = "120/m",
+        value_parser = Rate::parse
+    )]
     pub reads: Rate,
-    /// New orders.
+    /// New orders of one account: a number per s, m or h
+    #[arg(
+        long = "portal-order-limit",
+        env = "PORTAL_ORDER_LIMIT",
+        default_value = "20/m",
+        value_parser = Rate::parse
+    )]
     pub orders: Rate,
-    /// Event streams that are open at once.
+    /// Event streams that one account has open at once
+    #[arg(
+        long = "portal-stream-limit",
+        env = "PORTAL_STREAM_LIMIT",
+        default_value = "10",
+        value_parser = number(NonZeroUsize::MIN..=NonZeroUsize::MAX)
+    )]
     pub streams: NonZeroUsize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const fn per_minute(count: u32) -> Rate {
-            Rate::per_minute(NonZeroU32::new(count).expect("not zero"))
-        }
-        Self {
-            reads: per_minute(120),
-            orders: per_minute(20),
-            streams: NonZeroUsize::new(10).expect("not zero"),
-        }
-    }
-}
-
-impl LimitArgs {
-    /// The limits; `None` after a problem was noted.
-    pub(super) fn check(&self, problems: &mut Problems) -> Option<Limits> {
-        let mut rate = |name, given: &Option<String>, default| {
-            let fix = "Use a number above 0 per s, m or h, such as 120/m";
-            problems.parse(name, given.as_deref(), default, fix, Rate::parse)
-        };
-        let reads = rate("PORTAL_READ_LIMIT", &self.portal_read_limit, "120/m");
-        let orders = rate("PORTAL_ORDER_LIMIT", &self.portal_order_limit, "20/m");
-        let streams = problems.parse(
-            "PORTAL_STREAM_LIMIT",
-            self.portal_stream_limit.as_deref(),
-            "10",
-            "Use a whole number above 0",
-            |text| text.parse().ok(),
-        );
-        Some(Limits {
-            reads: reads?,
-            orders: orders?,
-            streams: streams?,
-        })
-    }
 }
 
 #[cfg(test)]
@@ -123,25 +95,19 @@ mod tests {
             assert_eq!(rate.quota().burst_size().get(), count, "{text}");
         }
         for text in ["", "120", "0/m", "-1/m", "5/d", "/m", "5000000000/s"] {
-            assert_eq!(Rate::parse(text), None, "{text}");
+            assert!(Rate::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn invalid_limits_name_their_setting() {
-        let args = LimitArgs {
-            portal_read_limit: Some("many".to_owned()),
-            portal_order_limit: Some("0/m".to_owned()),
-            portal_stream_limit: Some("0".to_owned()),
-        };
-        let mut problems = Problems::new();
-        assert!(args.check(&mut problems).is_none());
-        let text = problems.to_string();
-        for name in [
-            "PORTAL_READ_LIMIT",
-            "PORTAL_ORDER_LIMIT",
-            "PORTAL_STREAM_LIMIT",
-        ] {
+        let invalid = [
+            ("PORTAL_READ_LIMIT", "many"),
+            ("PORTAL_ORDER_LIMIT", "0/m"),
+            ("PORTAL_STREAM_LIMIT", "0"),
+        ];
+        let text = settings::given::<Limits>(invalid).unwrap_err().to_string();
+        for (name, _) in invalid {
             assert!(text.contains(name), "{text}");
         }
     }

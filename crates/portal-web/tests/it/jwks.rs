@@ -54,7 +54,7 @@ impl IdentityProvider {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/keys", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, served).await });
-        TestEnv::with(config(TokenKeys::Jwks(Endpoint::parse("X", &url).unwrap())))
+        TestEnv::with(config(TokenKeys::Jwks(Endpoint::parse(&url).unwrap())))
     }
 }
 
@@ -175,7 +175,7 @@ async fn token_with_critical_header_is_denied() {
 
 #[tokio::test]
 async fn jwks_without_audience_is_warned_about_at_start() {
-    let keys = || TokenKeys::Jwks(Endpoint::parse("X", "http://127.0.0.1:9/keys").unwrap());
+    let keys = || TokenKeys::Jwks(Endpoint::parse("http://127.0.0.1:9/keys").unwrap());
     let logs = Logs::capture();
     let _with = TestEnv::with(config(keys()));
     assert!(!logs.text().contains("PORTAL_JWT_AUDIENCE"));

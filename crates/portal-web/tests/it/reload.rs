@@ -38,15 +38,14 @@ impl Files {
     }
 
     fn env(&self) -> TestEnv {
-        let file = |name: &str| Some(self.path(name).display().to_string());
-        let args = PortalArgs {
-            portal_jwt_secret_file: file("jwt"),
-            portal_jwt_secret_previous_file: file("previous"),
-            ops_token_file: file("operator"),
-            ops_viewer_token_file: file("viewer"),
-            ..PortalArgs::default()
-        };
+        let given = settings::given::<PortalArgs>([
+            ("PORTAL_JWT_SECRET_FILE", self.path("jwt")),
+            ("PORTAL_JWT_SECRET_PREVIOUS_FILE", self.path("previous")),
+            ("OPS_TOKEN_FILE", self.path("operator")),
+            ("OPS_VIEWER_TOKEN_FILE", self.path("viewer")),
+        ]);
         let address = "127.0.0.1:0".parse().unwrap();
+        let args = given.unwrap().args;
         let checked = args.check(address, &mut Problems::new()).unwrap();
         TestEnv::with(Config {
             keys: checked.keys,
@@ -57,9 +56,12 @@ impl Files {
 }
 
 /// The problems of a reload, by setting.
-fn reload(env: &TestEnv) -> Vec<&'static str> {
+fn reload(env: &TestEnv) -> Vec<String> {
     let problems = env.reload.run();
-    problems.iter().map(|problem| problem.name).collect()
+    problems
+        .iter()
+        .map(|problem| problem.name.to_string())
+        .collect()
 }
 
 async fn ops(env: &TestEnv, token: &str) -> StatusCode {

@@ -7,8 +7,8 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, StatusCode};
 use operations::{AdminCommands, OperatorSessions};
-use portal_web::{Config, OpsAccess, ProxyNames};
-use settings::{Secret, SecretArgs};
+use portal_web::{Config, OpsAccess, PortalArgs, ProxyNames};
+use settings::{Problems, Secret};
 
 use crate::logs::Logs;
 use crate::test_env::{Response, TestEnv, config, secret};
@@ -141,17 +141,14 @@ async fn token_that_is_read_again_ends_its_sessions() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, TOKEN).unwrap();
-    let args = SecretArgs {
-        name: "OPS_TOKEN",
-        file_name: "OPS_TOKEN_FILE",
-        value: None,
-        file: file.to_str(),
-    };
+    let given = settings::given::<PortalArgs>([
+        ("OPS_TOKEN_FILE", file.to_str().unwrap()),
+        ("PORTAL_AUTH", "none"),
+    ]);
+    let address = "127.0.0.1:0".parse().unwrap();
+    let args = given.unwrap().args;
     let mut config = with_token(TOKEN);
-    config.ops = OpsAccess::Tokens {
-        operator: args.reloadable("", |_| Ok(())).unwrap().unwrap(),
-        viewer: None,
-    };
+    config.ops = args.check(address, &mut Problems::new()).unwrap().ops;
     let env = TestEnv::with(config);
     let cookie = log_in(&env).await;
     assert!(env.reload.run().is_empty());

@@ -9,7 +9,7 @@ use domain::id::{AccountId, OrderId};
 use domain::order::{ActivationStatus, BusinessStatus, CustomerOrder};
 use domain::ports::Clock;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use portal_web::{Config, Limits, Links, OpsAccess, Ports, TokenKeys, router};
+use portal_web::{Config, Links, OpsAccess, Ports, TokenKeys, router};
 use serde_json::{Value, json};
 use settings::{Endpoint, Reload, Runbooks, Secret};
 use testkit::{FakeClock, FakeCrm, FakeEntropy, MemoryStore, channel, order_id};
@@ -63,12 +63,12 @@ pub(crate) fn config(keys: TokenKeys) -> Config {
         proxy_names: None,
         secure_cookies: true,
         accept_prices: false,
-        limits: Limits::default(),
+        limits: settings::defaults().unwrap(),
         cors_origins: Vec::new(),
         links: Links {
-            salesforce: Endpoint::parse("X", "https://acme.my.salesforce.com").ok(),
-            whmcs_admin: Endpoint::parse("X", "https://billing.example/admin").ok(),
-            runbooks: Runbooks::parse("https://wiki.example/runbooks"),
+            salesforce: Endpoint::parse("https://acme.my.salesforce.com").ok(),
+            whmcs_admin: Endpoint::parse("https://billing.example/admin").ok(),
+            runbooks: Runbooks::parse("https://wiki.example/runbooks").ok(),
         },
     }
 }

@@ -4,15 +4,31 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use clap::Args;
+use settings::number;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How many connections may be open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Overall; less when the process may open fewer files.
+    /// Open connections overall, fewer when the process may open fewer files; at the limit the
+    /// longest waiting one makes room
+    #[arg(
+        long = "http-max-connections",
+        env = "HTTP_MAX_CONNECTIONS",
+        default_value_t = Self::default().overall,
+        value_parser = number(16_usize..=1_000_000)
+    )]
     pub overall: usize,
-    /// From one peer address. Behind a reverse proxy all clients share one.
+    /// Open connections per peer address (IPv6: per /64). Behind a reverse proxy all clients share
+    /// one
+    #[arg(
+        long = "http-max-connections-per-peer",
+        env = "HTTP_MAX_CONNECTIONS_PER_PEER",
+        default_value_t = Self::default().per_peer,
+        value_parser = number(8_usize..=1_000_000)
+    )]
     pub per_peer: usize,
 }
 

@@ -18,4 +18,4 @@ pub use connections::ConnectionLimits;
 pub use listener::{Listener, Listeners, Routes};
 pub use nofile::raise_nofile;
 pub use probes::{Check, Checks};
-pub use settings::{ListenerArgs, ListenerConfig};
+pub use settings::{HTTP_ADDR, ListenerConfig, default_address};

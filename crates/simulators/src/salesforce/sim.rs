@@ -96,6 +96,17 @@ impl SalesforceSim {
         }
     }
 
+    /// The settings of a login to this org.
+    pub fn login_settings(&self) -> [(&'static str, String); 4] {
+        let login = self.login();
+        [
+            ("SF_LOGIN_URL", self.rest_url()),
+            ("SF_CLIENT_ID", login.client_id),
+            ("SF_USERNAME", login.username),
+            ("SF_PRIVATE_KEY", login.private_key_pem),
+        ]
+    }
+
     /// Organisation id, 18 characters.
     pub fn org_id(&self) -> String {
         self.org.org_id.clone()
