@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::key::Channel;
-use settings::{Problem, Problems, Runbooks, Secret};
+use settings::{Problem, Problems, Runbooks, Secret, SecretArgs};
 use url::Url;
 
 use crate::{Schedule, Settings};
@@ -14,6 +14,9 @@ pub struct AlertArgs {
     /// URL to which alerts are posted as JSON; may hold a secret
     #[arg(long, env = "ALERT_WEBHOOK_URL", hide_env_values = true)]
     pub alert_webhook_url: Option<String>,
+    /// File holding the URL
+    #[arg(long, env = "ALERT_WEBHOOK_URL_FILE")]
+    pub alert_webhook_url_file: Option<String>,
     /// Tolerated share of failed attempts, from 0 to 1 [default: 0.10]
     #[arg(long, env = "ALERT_FAILURE_RATE")]
     pub alert_failure_rate: Option<String>,
@@ -45,7 +48,7 @@ impl AlertArgs {
         events_enabled: Option<bool>,
         problems: &mut Problems,
     ) -> Option<Config> {
-        let webhook = self.webhook(problems);
+        let webhook = problems.take(self.webhook());
         let failure_rate = problems.parse(
             "ALERT_FAILURE_RATE",
             self.alert_failure_rate.as_deref(),
@@ -91,16 +94,22 @@ impl AlertArgs {
             min_attempts: min_attempts?,
             runbooks: runbooks?,
         };
-        Some(Config { settings, webhook })
+        Some(Config {
+            settings,
+            webhook: webhook?,
+        })
     }
 
     /// `https`, or plain `http` on this machine only.
-    fn webhook(&self, problems: &mut Problems) -> Option<Secret> {
-        let text = self.alert_webhook_url.as_deref()?.trim();
-        if text.is_empty() {
-            return None;
-        }
-        problems.take(check_url(text))
+    fn webhook(&self) -> Result<Option<Secret>, Problem> {
+        let args = SecretArgs {
+            name: "ALERT_WEBHOOK_URL",
+            file_name: "ALERT_WEBHOOK_URL_FILE",
+            value: self.alert_webhook_url.as_deref(),
+            file: self.alert_webhook_url_file.as_deref(),
+        };
+        let url = args.read()?;
+        url.map(|url| check_url(url.expose().trim())).transpose()
     }
 }
 
@@ -142,6 +151,7 @@ mod tests {
         assert_eq!(problems, "");
         let wrong = AlertArgs {
             alert_webhook_url: Some("http://example.com/hush".to_owned()),
+            alert_webhook_url_file: None,
             alert_failure_rate: Some("10".to_owned()),
             alert_window: Some("59s".to_owned()),
             alert_min_attempts: Some("0".to_owned()),
@@ -160,6 +170,19 @@ mod tests {
         }
         assert!(!problems.contains("hush"), "{problems}");
         assert!(!format!("{:?}", check_url("https://x.example/hush")).contains("hush"));
+    }
+
+    #[test]
+    fn webhook_may_be_given_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("webhook");
+        std::fs::write(&file, "https://x.example/hush\n").unwrap();
+        let args = AlertArgs {
+            alert_webhook_url_file: file.to_str().map(str::to_owned),
+            ..AlertArgs::default()
+        };
+        let webhook = checked(&args).0.unwrap().webhook.unwrap();
+        assert_eq!(webhook.expose(), "https://x.example/hush");
     }
 
     #[test]
