@@ -4,6 +4,7 @@
 //! operators everything. Both see the store and Salesforce through ports only, and each has a
 //! state of its own.
 
+mod account_permits;
 mod actor;
 mod config;
 mod console;
