@@ -11,6 +11,8 @@ mod console;
 mod cors;
 mod customer;
 mod event_stream;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod headers;
 mod html;
 mod metrics;

@@ -5,8 +5,8 @@
 //! before anything connects. A program prints every [`Problem`] and exits with [`EXIT_CONFIG`].
 
 mod file;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod origin;
 mod problem;
 mod reload;
