@@ -24,6 +24,14 @@ deps:
     cargo machete
     cargo deny check licenses bans sources
 
+# A CycloneDX bill of materials of each program, in target/sbom.
+sbom:
+    bash .ci/sbom target/sbom
+
+# One fuzz target for five minutes.
+fuzz target:
+    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{target}} -- -max_total_time=300
+
 # The documentation of our crates.
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps

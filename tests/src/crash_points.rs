@@ -58,8 +58,9 @@ impl Side {
 
 /// Crash points of the processes of a test.
 ///
-/// A line of the file is `ORDER POINT`, where the point is `before NAME` or `after NAME` and the
-/// order may be `*`. Reached points are appended to the file with `.reached` added to its name.
+/// A line of the file is `ORDER POINT`, where the point is `before NAME`, `after NAME`, or
+/// `panic NAME` for a panic before the call instead of a crash, and the order may be `*`. Reached
+/// points are appended to the file with `.reached` added to its name.
 #[derive(Debug)]
 pub struct CrashPoints {
     file: PathBuf,
@@ -107,14 +108,19 @@ impl CrashPoints {
     /// Passes a point, or crashes there.
     pub fn reach_for(&self, order: Option<OrderId>, side: Side, name: &str) {
         let here = format!("{} {name}", side.name());
-        let left = lock(&self.left);
-        let reached = left.iter().find(|(target, point)| {
-            *point == here
+        let panics = (side == Side::Before).then(|| format!("panic {name}"));
+        let mut left = lock(&self.left);
+        let reached = left.iter().position(|(target, point)| {
+            (*point == here || Some(point) == panics.as_ref())
                 && (target == "*" || order.is_some_and(|order| order.as_str() == target.as_str()))
         });
-        if let Some((target, point)) = reached {
-            self.crash(&format!("{target} {point}"));
+        let Some(reached) = reached else { return };
+        let (target, point) = left.remove(reached);
+        drop(left);
+        if Some(&point) == panics.as_ref() {
+            panic!("crash point {point} reached");
         }
+        self.crash(&format!("{target} {point}"));
     }
 
     fn crash(&self, line: &str) -> ! {

@@ -25,18 +25,17 @@ pub(crate) struct Systems {
 /// Opens an existing store: a mistyped path must not create an empty one.
 pub(crate) async fn store(args: &StoreArgs) -> Result<Store, Stop> {
     let config = store_config(args)?;
-    require_existing(&config).await?;
-    Ok(job_store::open(&config, Arc::new(SystemClock)).await?)
+    config.check_existing().await?;
+    open(&config).await
 }
 
-pub(crate) async fn require_existing(config: &StoreConfig) -> Result<(), Stop> {
-    if config.is_there().await {
-        return Ok(());
-    }
-    let text = format!(
-        "the store `{config}` does not exist. Correct DATABASE_URL, or create it with `orderctl db migrate`"
-    );
-    Err(Stop::failed(text))
+/// Opens a store, and creates it if needed.
+pub(crate) async fn open(config: &StoreConfig) -> Result<Store, Stop> {
+    let opened = job_store::open(config, Arc::new(SystemClock)).await;
+    opened.map_err(|error| match error.into_problem() {
+        Ok(problem) => problem.into(),
+        Err(error) => error.into(),
+    })
 }
 
 pub(crate) fn store_config(args: &StoreArgs) -> Result<StoreConfig, Stop> {

@@ -99,7 +99,7 @@ async fn copy(asked: &CopyStore, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn backup(asked: &Backup, screen: &mut Screen) -> Result<Exit, Stop> {
     let config = connect::store_config(&asked.store)?;
-    connect::require_existing(&config).await?;
+    config.check_existing().await?;
     let counted = job_store::backup(&config, &asked.to).await?;
     let rows = counted.into_iter().map(|(table, rows)| {
         let cells = vec![table.to_owned(), rows.to_string()];
@@ -116,7 +116,7 @@ async fn backup(asked: &Backup, screen: &mut Screen) -> Result<Exit, Stop> {
 
 async fn status(store: &StoreArgs, screen: &mut Screen) -> Result<Exit, Stop> {
     let config = connect::store_config(store)?;
-    connect::require_existing(&config).await?;
+    config.check_existing().await?;
     let schema = job_store::schema_status(&config).await?;
     let (pending, unknown) = (schema.pending(), schema.unknown());
     let status = match (pending.is_empty(), unknown.is_empty()) {
@@ -175,7 +175,7 @@ async fn migrate(asked: &Migrate, screen: &mut Screen) -> Result<Exit, Stop> {
     if asked.dry_run {
         screen.note(&format!("would {action}"));
     } else {
-        drop(job_store::open(&config, Arc::new(SystemClock)).await?);
+        drop(connect::open(&config).await?);
     }
     let lines = [
         ("store", config.to_string()),

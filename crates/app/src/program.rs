@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::settings::{Problems, Reload};
-use error_chain::chain;
 use job_store::{OpenError, Store};
 use monitoring::ObservedCondition;
 use outbound::Roots;
@@ -173,11 +172,12 @@ fn reload_on_sighup(reload: Reload) -> std::io::Result<DropGuard> {
 
 /// A path that cannot be opened is a wrong setting; a server that does not answer is not.
 fn not_opened(error: OpenError) -> Failure {
-    let OpenError::Unusable { .. } = error else {
-        return Failure::run(error);
-    };
-    let mut problems = Problems::new();
-    let fix = "Use the path of a SQLite file that this program may create and write";
-    problems.add("DATABASE_URL", chain(&error).to_string(), fix);
-    Failure::Config(problems)
+    match error.into_problem() {
+        Ok(problem) => {
+            let mut problems = Problems::new();
+            problems.take::<()>(Err(problem));
+            Failure::Config(problems)
+        }
+        Err(error) => Failure::run(error),
+    }
 }

@@ -1,6 +1,7 @@
 //! Settings of the job store.
 
 use std::fmt;
+use std::io::Read;
 use std::path::PathBuf;
 
 use settings::{Problem, Problems, SecretArg, secret_setting};
@@ -79,7 +80,41 @@ impl StoreConfig {
     }
 }
 
+/// The first bytes of every SQLite file that was written to.
+const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
+
 impl StoreConfig {
+    /// Checks that there is such a store already, for callers that must not create it.
+    ///
+    /// # Errors
+    /// There is none, or the file cannot be read or is none of SQLite.
+    pub async fn check_existing(&self) -> Result<(), Problem> {
+        if !self.is_there().await {
+            return Err(problem(
+                format!("the store `{self}` does not exist"),
+                "Correct it, or create the store with `orderctl db migrate`",
+            ));
+        }
+        let Address::Sqlite(path) = &self.0 else {
+            return Ok(());
+        };
+        let mut start = Vec::new();
+        let read = std::fs::File::open(path)
+            .and_then(|file| file.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut start));
+        let why = match read {
+            Err(error) => error.to_string(),
+            Ok(_) if start.is_empty() || start == SQLITE_MAGIC => return Ok(()),
+            Ok(_) => "it is not a SQLite database".to_owned(),
+        };
+        Err(problem(
+            format!(
+                "`{}` cannot be opened as a job store: {why}",
+                path.display()
+            ),
+            "Use the path of a job store that this program may read and write",
+        ))
+    }
+
     /// Whether there is such a store already. A server that does not answer counts as one:
     /// opening it says more.
     pub async fn is_there(&self) -> bool {

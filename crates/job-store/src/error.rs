@@ -1,6 +1,8 @@
 //! From the driver's errors to what a caller can do.
 
 use domain::ports::StoreError;
+use error_chain::chain;
+use settings::Problem;
 
 /// The store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,22 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The setting's problem, if the path of `DATABASE_URL` is what cannot be used; a server that
+    /// does not answer is none.
+    ///
+    /// # Errors
+    /// This error otherwise.
+    pub fn into_problem(self) -> Result<Problem, Self> {
+        match &self {
+            Self::Unusable { .. } => Ok(Problem::new(
+                "DATABASE_URL",
+                chain(&self).to_string(),
+                "Use the path of a SQLite file that this program may create and write",
+            )),
+            _ => Err(self),
+        }
+    }
+
     /// Names the file if it is what cannot be used, and not, for example, locked at the moment.
     pub(crate) fn of_file(self, path: &std::path::Path) -> Self {
         let (Self::Failed(cause) | Self::Migration(sqlx::migrate::MigrateError::Execute(cause))) =

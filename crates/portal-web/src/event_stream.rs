@@ -1,10 +1,9 @@
 //! Server-sent events, produced by polling.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -15,6 +14,7 @@ use domain::time::Timestamp;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::account_permits::{AccountPermit, AccountPermits};
 use crate::problem::Problem;
 
 /// Streams of customers that are open at once.
@@ -29,39 +29,20 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// What a poll returns: an event, nothing new, or the end of the stream.
 pub(crate) type Polled = ControlFlow<(), Option<Event>>;
 
-/// How many streams each account has open.
-type OpenStreams = Mutex<HashMap<AccountId, usize>>;
-
 /// Opens event streams within limits and ends them at shutdown.
 #[derive(Clone)]
 pub(crate) struct EventStreams {
     clock: Arc<dyn Clock>,
     customers: Arc<Semaphore>,
     operators: Arc<Semaphore>,
-    per_account: NonZeroUsize,
-    accounts: Arc<OpenStreams>,
+    accounts: AccountPermits,
     shutdown: CancellationToken,
 }
 
 /// Permission for one open stream, given back when it is dropped.
 pub(crate) struct StreamPermit {
     _total: OwnedSemaphorePermit,
-    account: Option<(AccountId, Arc<OpenStreams>)>,
-}
-
-impl Drop for StreamPermit {
-    fn drop(&mut self) {
-        let Some((account, accounts)) = self.account.take() else {
-            return;
-        };
-        let mut accounts = accounts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = accounts.get_mut(&account) {
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                accounts.remove(&account);
-            }
-        }
-    }
+    _account: Option<AccountPermit>,
 }
 
 impl EventStreams {
@@ -75,8 +56,7 @@ impl EventStreams {
             clock,
             customers: Arc::new(Semaphore::new(MAX_CUSTOMERS)),
             operators: Arc::new(Semaphore::new(MAX_OPERATORS)),
-            per_account,
-            accounts: Arc::default(),
+            accounts: AccountPermits::new(per_account),
             shutdown,
         }
     }
@@ -85,24 +65,18 @@ impl EventStreams {
     pub(crate) fn for_operator(&self) -> Result<StreamPermit, Problem> {
         Ok(StreamPermit {
             _total: permit(&self.operators)?,
-            account: None,
+            _account: None,
         })
     }
 
     /// Permission for a stream of a customer; without an account only the total is limited.
     pub(crate) fn for_customer(&self, account: Option<AccountId>) -> Result<StreamPermit, Problem> {
         let total = permit(&self.customers)?;
-        if let Some(account) = account {
-            let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = accounts.entry(account).or_default();
-            if *open >= self.per_account.get() {
-                return Err(Problem::rate_limited(RETRY_AFTER));
-            }
-            *open += 1;
-        }
+        let limited = || Problem::rate_limited(RETRY_AFTER);
+        let account = account.map(|account| self.accounts.take(account).ok_or_else(limited));
         Ok(StreamPermit {
             _total: total,
-            account: account.map(|account| (account, Arc::clone(&self.accounts))),
+            _account: account.transpose()?,
         })
     }
 
@@ -132,7 +106,8 @@ impl EventStreams {
                 async move {
                     let mut state = state;
                     while clock.monotonic() < ends_at {
-                        let (next, polled) = poll(state).await;
+                        // On the heap only while it runs: most of the time a stream waits.
+                        let (next, polled) = Box::pin(poll(state)).await;
                         state = next;
                         if let Some(event) = polled.continue_value()? {
                             return Some((Ok::<_, Infallible>(event), (state, poll, permit)));
@@ -179,13 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn closed_streams_leave_no_trace_of_their_account() {
+    fn closed_streams_give_their_permits_back() {
         let streams = streams(1);
         let account = AccountId::parse("001000000000001").ok();
         let open = streams.for_customer(account).unwrap();
         assert!(streams.for_customer(account).is_err());
         drop(open);
-        assert!(streams.accounts.lock().unwrap().is_empty());
+        assert!(streams.for_customer(account).is_ok());
         assert_eq!(streams.customers.available_permits(), MAX_CUSTOMERS);
     }
 }

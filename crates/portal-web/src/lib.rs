@@ -4,12 +4,15 @@
 //! operators everything. Both see the store and Salesforce through ports only, and each has a
 //! state of its own.
 
+mod account_permits;
 mod actor;
 mod config;
 mod console;
 mod cors;
 mod customer;
 mod event_stream;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod headers;
 mod html;
 mod metrics;

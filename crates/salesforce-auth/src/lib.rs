@@ -6,6 +6,8 @@
 
 mod config;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod hosts;
 mod login;
 mod manager;

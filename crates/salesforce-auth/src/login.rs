@@ -179,7 +179,7 @@ pub(crate) async fn login(
     })
 }
 
-fn classify(status: StatusCode, body: &[u8], date: Option<i64>) -> Denied {
+pub(crate) fn classify(status: StatusCode, body: &[u8], date: Option<i64>) -> Denied {
     let parsed = serde_json::from_slice::<Refusal>(body).ok();
     match (status.as_u16(), parsed) {
         (408 | 420 | 429 | 500.., _) => unreachable(format!("HTTP {status}")),
@@ -224,7 +224,7 @@ fn server_time(headers: &reqwest::header::HeaderMap) -> Option<i64> {
 }
 
 /// Organisation and user: the last two path segments of the identity URL.
-fn identity(id: &str) -> Option<(String, String)> {
+pub(crate) fn identity(id: &str) -> Option<(String, String)> {
     let url = Url::parse(id).ok()?;
     let parts: Vec<&str> = url
         .path_segments()?

@@ -8,8 +8,8 @@ mod config;
 mod credit;
 mod decode;
 mod error;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod rpc;
 mod schema;
 mod source;

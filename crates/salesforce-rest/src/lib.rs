@@ -10,8 +10,8 @@ mod config;
 mod customer;
 mod error;
 mod fields;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod mapping;
 mod orders;
 mod pending;

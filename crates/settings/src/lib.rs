@@ -8,8 +8,8 @@
 
 mod definition;
 mod file;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod invalid;
 mod origin;
 mod parse;

@@ -16,6 +16,8 @@
 mod clock;
 mod control;
 mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod listener;
 mod pubsub;
 pub mod salesforce;

@@ -9,8 +9,8 @@ mod api;
 mod catalogue;
 mod config;
 mod form;
-#[cfg(test)]
-mod fuzz;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod lists;
 mod newest;
 mod options;

@@ -20,6 +20,7 @@ mod process;
 mod provisioning;
 mod proxy;
 mod secrets;
+mod security;
 mod settings;
 mod signals;
 mod stalls;

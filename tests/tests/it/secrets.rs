@@ -15,6 +15,7 @@ use crate::process::{Process, page};
 use crate::test_env::{Engine, Settings, TestEnv};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
+const PORTAL: &str = env!("CARGO_BIN_EXE_crashable-portal");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
 const IDENTIFIER: &str = "canary-identifier-4711";
@@ -74,6 +75,7 @@ fn verbose(mut settings: Settings, crash_points: &Path) -> Settings {
         // Nothing listens there, so the alert for the dead letter cannot be posted.
         ("ALERT_WEBHOOK_URL", format!("http://127.0.0.1:9/{HOOK}")),
         (CRASH_POINTS_FILE, crash_points.display().to_string()),
+        ("RUST_BACKTRACE", "full".to_owned()),
         // Three of the faults open the circuit until a probe succeeds.
         short_intervals(),
     ]);
@@ -134,7 +136,13 @@ async fn secrets_and_customer_data_are_never_written() {
     env.salesforce.publish_raw(vec![0xff; 40], None);
 
     let (crash_points, log) = (env.file("crash_points"), env.file("all.log"));
-    fs::write(&crash_points, "").unwrap();
+    let panics = [
+        "salesforce.details",
+        "whmcs.place_order",
+        "whmcs.accept_order",
+    ];
+    let panics = panics.map(|call| format!("{} panic {call}\n", orders[7]));
+    fs::write(&crash_points, panics.concat()).unwrap();
     let subscriber_log = env.file("subscriber.log");
     let worker = verbose(env.worker_settings(), &crash_points);
     let subscriber = verbose(env.subscriber_settings(), &crash_points);
@@ -172,6 +180,7 @@ async fn secrets_and_customer_data_are_never_written() {
     }
     let log = fs::read_to_string(&log).unwrap();
     assert!(log.contains(r#""DEBUG""#), "the logs were finer than usual");
+    assert_eq!(log.matches("stack backtrace:").count(), panics.len());
     for order in &orders {
         let message = env.field(order, "Activation_Error_Message__c");
         assert_clean("the order in Salesforce", &message, &canaries);
@@ -194,6 +203,7 @@ async fn rejected_settings_do_not_reveal_secrets() {
         settings.push((name, canary.to_owned()));
         // A second invalid setting prevents the start.
         settings.push(("WORKER_CONCURRENCY", "none".to_owned()));
+        settings.push(("RUST_BACKTRACE", "full".to_owned()));
         let flag = format!("--{}", name.to_ascii_lowercase().replace('_', "-"));
         for extra in [
             vec![],
@@ -229,4 +239,45 @@ async fn debug_output_of_settings_shows_no_secret() {
     assert!(!shown.contains(&secret) && !shown.contains(line), "{shown}");
     let shown = format!("{given:?}");
     assert!(!shown.contains(&secret) && !shown.contains(line), "{shown}");
+}
+
+#[tokio::test]
+async fn program_that_fails_at_start_reveals_no_secret() {
+    let env = TestEnv::new().await;
+    let canaries = canaries(&env);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let (secret, token) = (
+        "canary-jwt-4721-of-32-characters",
+        "canary-token-4722-of-ops",
+    );
+    let own = [("jwt", secret.to_owned()), ("token", token.to_owned())];
+    let mut worker = env.worker_settings();
+    worker.retain(|(name, _)| *name != "WHMCS_SECRET");
+    worker.push(("WHMCS_SECRET", SECRET.to_owned()));
+    let mut portal = env.common_settings();
+    portal.push(("PORTAL_JWT_SECRET", secret.to_owned()));
+    portal.push(("OPS_TOKEN", token.to_owned()));
+    for (program, settings) in [
+        (WORKER, worker),
+        (SUBSCRIBER, env.subscriber_settings()),
+        (PORTAL, portal),
+    ] {
+        let mut settings = env.without_crashes(settings);
+        settings.retain(|(name, _)| *name != "HTTP_ADDR");
+        settings.push(("HTTP_ADDR", address.clone()));
+        settings.push(("RUST_BACKTRACE", "full".to_owned()));
+        settings.push(("RUST_LOG", "trace".to_owned()));
+        let output = Command::new(program)
+            .env_clear()
+            .envs(settings.iter().map(|(name, value)| (name, value)))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(64), "{program}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert!(printed.contains("HTTP_ADDR"), "{printed}");
+        assert_clean(program, &printed, &canaries);
+        assert_clean(program, &printed, &own);
+    }
 }

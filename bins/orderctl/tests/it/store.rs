@@ -1,6 +1,7 @@
 //! What the command line does to a store.
 
 use orderctl::{Exit, Stop};
+use runtime::Failure;
 use serde_json::json;
 use testkit::order_id;
 
@@ -111,6 +112,26 @@ async fn store_is_copied_after_leases_expire_with_equal_content() {
         .await
         .json();
     assert_eq!(there, env.json(&["orders", "list"]).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn store_that_cannot_be_opened_is_a_wrong_setting() {
+    let env = TestEnv::new().await;
+    let text = env.file("notes.txt");
+    std::fs::write(&text, "no database, but long enough to be one. ".repeat(99)).unwrap();
+    let missing = env.file("mistyped.db");
+    for (path, words) in [(text, "cannot be opened"), (missing, "does not exist")] {
+        let url = format!("sqlite:{}", path.display());
+        for [noun, verb] in [["orders", "list"], ["db", "status"]] {
+            let ended = run(&[noun, verb, "--database-url", &url]).await.ended;
+            let Err(Stop::Failed(Failure::Config(problems))) = ended else {
+                panic!("{noun} {verb}: {ended:?}");
+            };
+            let shown = problems.to_string();
+            assert!(shown.starts_with("DATABASE_URL: "), "{shown}");
+            assert!(shown.contains(words), "{shown}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -85,6 +85,7 @@ impl Ran {
         match &self.ended {
             Err(Stop::Usage(text) | Stop::NotFound(text)) => text.clone(),
             Err(Stop::Failed(runtime::Failure::Run(error))) => error.to_string(),
+            Err(Stop::Failed(runtime::Failure::Config(problems))) => problems.to_string(),
             other => panic!("{other:?}: {}", self.out),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum_extra::extract::Form;
@@ -106,10 +106,14 @@ fn require_operator(operator: &Operator) -> Result<(), Problem> {
 pub(super) async fn from_form(
     State(state): State<Arc<Console>>,
     caller: Caller,
-    Form(form): Form<CommandForm>,
+    request: Request,
 ) -> Result<Response, PageError> {
+    // Bodies take up memory, so they are received from operators only.
     let operator = state.for_screen(&caller).await?;
     require_operator(&operator)?;
+    let form = Form::<CommandForm>::from_request(request, &()).await;
+    let Form(form) =
+        form.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     if !is_csrf_valid(&operator, &form.csrf, &caller.headers) {
         return Err(Problem::forbidden(
             "The form does not belong to your session. Reload the page.",
@@ -128,7 +132,7 @@ pub(super) async fn from_form(
 pub(super) async fn from_json(
     State(state): State<Arc<Console>>,
     caller: Caller,
-    body: Bytes,
+    request: Request,
 ) -> Result<Response, Problem> {
     let operator = state.for_api(&caller).await?;
     require_operator(&operator)?;
@@ -137,6 +141,8 @@ pub(super) async fn from_json(
             "JSON commands need the bearer token, not the console's cookie.",
         ));
     }
+    let body = Bytes::from_request(request, &()).await;
+    let body = body.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let request: CommandRequest = serde_json::from_slice(&body).map_err(|error| {
         Problem::bad_request(format!("The body is not a valid command: {error}"))
     })?;

@@ -21,11 +21,15 @@ mod timeline;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::response::Redirect;
 use axum::routing::{get, post};
 
 use crate::html::asset;
 pub(crate) use state::Console;
+
+/// The largest login form: anybody may send one.
+const LOGIN_LIMIT: usize = 4 * 1024;
 
 pub(crate) fn routes(state: Console) -> Router {
     Router::new()
@@ -36,7 +40,12 @@ pub(crate) fn routes(state: Console) -> Router {
         .route("/ops/failures", get(screens::failures))
         .route("/ops/system", get(screens::system))
         .route("/ops/act", post(commands::from_form))
-        .route("/ops/login", get(login::form).post(login::log_in))
+        .route(
+            "/ops/login",
+            get(login::form)
+                .post(login::log_in)
+                .layer(DefaultBodyLimit::max(LOGIN_LIMIT)),
+        )
         .route("/ops/logout", post(login::log_out))
         .route("/ops/changes", get(changes::follow))
         .route("/ops/api/overview", get(json::overview))

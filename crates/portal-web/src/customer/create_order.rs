@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -96,12 +95,20 @@ struct Item {
 pub(crate) async fn create(
     State(state): State<Arc<Customers>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<Response, Problem> {
+    // Bodies take up memory, so they are received from callers who may send them, a few at once.
     let customer = state.creator(&headers).await?;
+    let receiving = customer.account.map(|account| {
+        let permit = state.receiving.take(account);
+        permit.ok_or_else(|| Problem::rate_limited(MAX_WAIT))
+    });
+    let receiving = receiving.transpose()?;
+    let body = Bytes::from_request(request, &()).await;
     let body = body.map_err(|rejection| {
         Problem::new(rejection.status(), "The body is too large or incomplete.")
     })?;
+    drop(receiving);
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let content_type = header(CONTENT_TYPE).unwrap_or_default().trim();
     if !content_type

@@ -57,7 +57,7 @@ struct Cached {
 impl Cached {
     fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<DecodingKey, KeyError> {
         let keys = self.keys.as_deref().ok_or(KeyError::Unavailable)?;
-        find(keys, kid, algorithm).ok_or(KeyError::Unknown)
+        find_key(keys, kid, algorithm).ok_or(KeyError::Unknown)
     }
 }
 
@@ -176,7 +176,11 @@ async fn fetch(http: reqwest::Client, url: Endpoint) -> Result<JwkSet, String> {
         .map_err(|error| format!("the body is not a valid key set: {error}"))
 }
 
-fn find(keys: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> Option<DecodingKey> {
+pub(crate) fn find_key(
+    keys: &JwkSet,
+    kid: Option<&str>,
+    algorithm: Algorithm,
+) -> Option<DecodingKey> {
     let mut matching = keys
         .keys
         .iter()

@@ -19,6 +19,10 @@ use axum::Router;
 use axum::routing::{get, post};
 
 use crate::html::asset;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use auth::{Customer, Denial, Keys, Tokens};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use jwks::find_key;
 pub(crate) use state::Customers;
 
 pub(crate) fn routes(state: Customers) -> Router {

@@ -1,5 +1,6 @@
 //! What the customer handlers share.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
@@ -15,6 +16,7 @@ use super::jwks::Jwks;
 use super::rate_limit::AccountLimit;
 use super::status::View;
 use super::status_cache::{StatusCache, Unavailable};
+use crate::account_permits::AccountPermits;
 use crate::actor;
 use crate::config::{Config, TokenKeys};
 use crate::event_stream::EventStreams;
@@ -24,6 +26,8 @@ use crate::request::bearer;
 
 /// Orders that are created in Salesforce at once.
 const MAX_CREATING: usize = 16;
+/// New orders of one account that are received at once.
+const MAX_RECEIVING: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// State of the customer handlers.
 pub(crate) struct Customers {
@@ -31,6 +35,8 @@ pub(crate) struct Customers {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) statuses: Arc<StatusCache>,
     pub(super) creating: Semaphore,
+    /// New orders that are being received.
+    pub(super) receiving: AccountPermits,
     pub(super) order_limit: AccountLimit,
     read_limit: AccountLimit,
     /// The calls to Salesforce for new orders.
@@ -74,6 +80,7 @@ impl Customers {
             ),
             create_budget: CrmBudget::new(Arc::clone(&ports.allowance), clock()),
             creating: Semaphore::new(MAX_CREATING),
+            receiving: AccountPermits::new(MAX_RECEIVING),
             order_limit: AccountLimit::new(config.limits.orders, clock()),
             read_limit: AccountLimit::new(config.limits.reads, clock()),
             accept_prices: config.accept_prices,

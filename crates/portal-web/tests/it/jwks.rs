@@ -201,3 +201,17 @@ async fn reload_fetches_the_keys_at_once() {
     assert_eq!(refused, StatusCode::UNAUTHORIZED);
     assert_eq!(provider.fetches(), 2);
 }
+
+#[tokio::test]
+async fn start_with_key_set_but_without_audience_is_warned_about() {
+    let keys = || TokenKeys::Jwks(Endpoint::parse("http://127.0.0.1:9/keys").unwrap());
+    for (audience, warned) in [(Some("shop"), false), (None, true)] {
+        let logs = Logs::capture();
+        let mut config = config(keys());
+        config.audience = audience.map(str::to_owned);
+        let _env = TestEnv::with(config);
+        let text = logs.text();
+        let is_warned = text.contains("WARN") && text.contains("PORTAL_JWT_AUDIENCE is not set");
+        assert_eq!(is_warned, warned, "{text}");
+    }
+}

@@ -1,8 +1,12 @@
 //! What one account may cost the portal and Salesforce.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use domain::id::OrderId;
 use domain::order::ActivationStatus;
 use domain::ports::Clock;
@@ -206,4 +210,62 @@ async fn new_orders_use_a_share_of_the_allowance() {
     let beyond = env.place("k3", "", &body).await;
     assert_eq!(beyond.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(env.crm.written().len(), 2);
+}
+
+/// A body that is never complete, and tells whether anybody began to read it.
+fn endless_body() -> (Body, Arc<AtomicBool>) {
+    let is_read = Arc::<AtomicBool>::default();
+    let mark = Arc::clone(&is_read);
+    let stream = futures::stream::poll_fn(move |_| {
+        mark.store(true, Ordering::SeqCst);
+        Poll::<Option<Result<Vec<u8>, std::io::Error>>>::Pending
+    });
+    (Body::from_stream(stream), is_read)
+}
+
+#[tokio::test]
+async fn bodies_are_received_from_permitted_callers_only() {
+    let env = TestEnv::new();
+    for (path, content_type) in [
+        ("/api/orders", "application/json"),
+        ("/ops/act", "application/x-www-form-urlencoded"),
+        ("/ops/api/act", "application/json"),
+    ] {
+        let (body, is_read) = endless_body();
+        let request = Request::post(path)
+            .header("content-type", content_type)
+            .header("authorization", "Bearer nonsense");
+        let denied = env.send(request.body(body).unwrap()).await;
+        assert!(denied.status.is_client_error(), "{path}: {}", denied.status);
+        assert!(!is_read.load(Ordering::SeqCst), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn account_sends_few_new_orders_at_once() {
+    let env = Arc::new(TestEnv::new());
+    let order = |env: &TestEnv| {
+        let (body, _) = endless_body();
+        let request = Request::post("/api/orders")
+            .header("content-type", "application/json")
+            .header("idempotency-key", "k")
+            .header("authorization", format!("Bearer {}", env.token()));
+        request.body(body).unwrap()
+    };
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let (env, request) = (Arc::clone(&env), order(&env));
+        let mut sending = Box::pin(async move { env.send(request).await });
+        assert!(futures::poll!(&mut sending).is_pending());
+        open.push(sending);
+    }
+    let limited = env.send(order(&env)).await;
+    assert_eq!(limited.status, StatusCode::TOO_MANY_REQUESTS);
+    drop(open);
+    let placed = env.place("k", &env.token(), "{\"items\":[]}").await;
+    assert_eq!(
+        placed.status,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "it is read"
+    );
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
+use bytes::BytesMut;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
@@ -15,9 +16,14 @@ use super::connections::{Activity, Phase};
 /// How long a client may take to send a whole body.
 const BODY: Duration = Duration::from_secs(30);
 
+/// Pieces of a body are joined up to this size. Each piece, however small, would keep a whole read
+/// buffer of the connection in memory.
+const PIECE: usize = 8 * 1024;
+
 /// A request's body: it fails when it takes longer than [`BODY`].
 pub(super) struct RequestBody {
     body: Body,
+    joined: BytesMut,
     deadline: Pin<Box<Sleep>>,
     activity: Arc<Activity>,
 }
@@ -31,6 +37,7 @@ impl RequestBody {
         });
         Self {
             body,
+            joined: BytesMut::new(),
             deadline: Box::pin(sleep(BODY)),
             activity,
         }
@@ -50,26 +57,41 @@ impl HttpBody for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
-                Poll::Ready(Some(Err(axum::Error::new(BodyTimeout))))
-            }
-            Poll::Ready(frame) => {
-                if frame.is_none() || self.body.is_end_stream() {
-                    self.activity.enter(Phase::Answer);
+        loop {
+            let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(frame) => frame.transpose()?,
+                Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
+                    return Poll::Ready(Some(Err(axum::Error::new(BodyTimeout))));
                 }
-                Poll::Ready(frame)
+                Poll::Pending => return Poll::Pending,
+            };
+            let is_end = frame.is_none() || self.body.is_end_stream();
+            if is_end {
+                self.activity.enter(Phase::Answer);
             }
-            Poll::Pending => Poll::Pending,
+            // No route has a use for trailers.
+            if let Some(Ok(data)) = frame.map(Frame::into_data) {
+                self.joined.extend_from_slice(&data);
+            }
+            if is_end || self.joined.len() >= PIECE {
+                let piece = self.joined.split().freeze();
+                return Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))));
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.joined.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (rest, joined) = (self.body.size_hint(), self.joined.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + joined);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + joined);
+        }
+        hint
     }
 }
 

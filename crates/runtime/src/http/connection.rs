@@ -26,7 +26,7 @@ use super::stream::TimedStream;
 /// theirs, so that no request meets a connection that is just being closed.
 const IDLE: Duration = Duration::from_secs(75);
 /// The largest head of a request, in bytes.
-const MAX_HEAD: usize = 32 * 1024;
+const MAX_HEAD: usize = 16 * 1024;
 
 /// Serves a connection until it ends, is evicted, or `shutdown` and the answer under way is sent.
 pub(super) async fn serve(
@@ -38,7 +38,8 @@ pub(super) async fn serve(
 ) {
     let activity = &guard.activity;
     let service = service_fn(|request: Request<Incoming>| {
-        answer(router.clone(), request, peer, Arc::clone(activity))
+        // hyper keeps room for this future as long as the connection is open.
+        Box::pin(answer(router.clone(), request, peer, Arc::clone(activity)))
     });
     let stream = TimedStream::new(stream, Arc::clone(activity));
     let connection = http1::Builder::new()

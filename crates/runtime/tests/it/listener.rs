@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::test_env::{Logs, read_to_close, read_until, send, serve, serve_with};
+use crate::test_env::{Logs, memory_kib, read_to_close, read_until, send, serve, serve_with};
 
 fn routes() -> Router {
     Router::new()
@@ -48,6 +48,29 @@ async fn half_sent_body_is_closed() {
     let mut stream = send(address, head).await;
     let answer = read_to_close(&mut stream).await.expect("closed");
     assert!(!answer.contains("200 OK"), "{answer}");
+}
+
+/// Each byte of such a body used to keep a read buffer of 8 KiB in memory.
+#[tokio::test]
+async fn body_sent_byte_by_byte_takes_up_little_memory() {
+    const LENGTH: usize = 8000;
+    let address = serve(routes()).await;
+    let head =
+        format!("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: {LENGTH}\r\n\r\n");
+    let mut stream = send(address, head).await;
+    stream.set_nodelay(true).unwrap();
+    let before = memory_kib();
+    for _ in 1..LENGTH {
+        stream.write_all(b"x").await.unwrap();
+        // The reader runs on this thread, and sees each byte alone.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+    }
+    let grown = memory_kib().saturating_sub(before);
+    assert!(grown < 8 * 1024, "{grown} KiB");
+    stream.write_all(b"x").await.unwrap();
+    let answer = read_until(&mut stream, "xxx").await.unwrap();
+    assert!(answer.contains("200 OK"), "{answer}");
 }
 
 #[tokio::test(start_paused = true)]

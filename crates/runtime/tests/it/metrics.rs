@@ -5,13 +5,7 @@ use std::time::Duration;
 use runtime::Metrics;
 use tokio_util::sync::CancellationToken;
 
-/// Resident memory of this process, in KiB.
-fn memory_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number.unwrap().parse().unwrap()
-}
+use crate::test_env::memory_kib;
 
 #[tokio::test(start_paused = true)]
 async fn histogram_does_not_grow_while_nobody_scrapes_it() {

@@ -61,6 +61,14 @@ pub(crate) async fn read_until(stream: &mut TcpStream, text: &str) -> Option<Str
     tokio::time::timeout(LONG, found).await.ok().flatten()
 }
 
+/// Resident memory of this process, in KiB.
+pub(crate) fn memory_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.unwrap().parse().unwrap()
+}
+
 /// What this test's thread logs at `info` and above.
 pub(crate) struct Logs {
     text: Arc<Mutex<Vec<u8>>>,

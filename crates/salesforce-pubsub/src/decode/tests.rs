@@ -1,17 +1,9 @@
 //! Decoding of valid and invalid payloads.
 
 use super::*;
+use crate::fuzzing::SCHEMA;
 use apache_avro::writer::datum::GenericDatumWriter;
 use proptest::prelude::*;
-
-pub(crate) const SCHEMA: &str = r#"{"type":"record","name":"OrderProvisionRequested__e","namespace":"com.sforce.eventbus","fields":[
- {"name":"CreatedDate","type":"long","doc":"CreatedDate:DateTime"},
- {"name":"CreatedById","type":"string","doc":"CreatedBy:EntityId"},
- {"name":"OrderId__c","type":["null","string"],"doc":"Data:Text:00N000000000001","default":null},
- {"name":"IdemKey__c","type":["null","string"],"doc":"Data:Text:00N000000000002","default":null},
- {"name":"CorrelationId__c","type":["null","string"],"doc":"Data:Text:00N000000000003","default":null},
- {"name":"RequestedBy__c","type":["null","string"],"doc":"Data:Text:00N000000000004","default":null},
- {"name":"Version__c","type":["null","double"],"doc":"Data:Double:00N000000000005","default":null}]}"#;
 
 const VECTOR: &str = "80a0d5edee66 24 303035303030303030303030303031414141 02 24 383031303030303030303030303031414141 02 04 6b31 00 02 06 616461 02 000000000000f03f";
 

@@ -17,6 +17,8 @@ mod wire;
 pub use faults::{Fault, FaultId};
 pub use install::ActionCall;
 pub use options::{Credentials, EmptyList, RuntimeOptions, Version, WhmcsOptions};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use php::{Php, parse_form, unserialize_base64};
 pub use sim::WhmcsSim;
 pub use tables::{
     CURRENCIES, Client, Invoice, Mail, Module, ModuleScript, Order, Product, QueueEntry, Service,
