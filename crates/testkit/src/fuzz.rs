@@ -15,6 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 /// Maximum time for one input.
 const TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Maximum input length.
@@ -39,7 +42,7 @@ impl Target<'_> {
         for input in &corpus {
             self.try_one(input, &property);
         }
-        let mut rng = Rng(number("FUZZ_SEED").unwrap_or(1));
+        let mut rng = ChaCha8Rng::seed_from_u64(number("FUZZ_SEED").unwrap_or(1));
         let until =
             number("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
         let runs = match until {
@@ -103,42 +106,42 @@ impl Target<'_> {
         corpus
     }
 
-    fn mutated(&self, corpus: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
-        let mut input = rng.pick(corpus).clone();
-        for _ in 0..=rng.below(6) {
-            let at = rng.below(input.len() + 1);
-            match rng.below(8) {
+    fn mutated(&self, corpus: &[Vec<u8>], rng: &mut ChaCha8Rng) -> Vec<u8> {
+        let mut input = one(corpus, rng).clone();
+        for _ in 0..rng.random_range(1..=6) {
+            let at = rng.random_range(0..=input.len());
+            match rng.random_range(0..8) {
                 0 => {
                     if let Some(byte) = input.get_mut(at) {
-                        *byte ^= 1 << rng.below(8);
+                        *byte ^= 1 << rng.random_range(0..8);
                     }
                 }
-                1 => input.insert(at, rng.byte()),
+                1 => input.insert(at, rng.random()),
                 2 => {
-                    let end = (at + rng.below(9)).min(input.len());
+                    let end = (at + rng.random_range(0..9)).min(input.len());
                     input.drain(at..end);
                 }
                 3 => {
                     // Duplicates a stretch, which deepens nesting.
-                    let end = (at + rng.below(65)).min(input.len());
+                    let end = (at + rng.random_range(0..65)).min(input.len());
                     let stretch = input[at..end].to_vec();
-                    for _ in 0..=rng.below(4) {
+                    for _ in 0..rng.random_range(1..=4) {
                         input.splice(at..at, stretch.iter().copied());
                     }
                 }
                 4 => {
-                    let other = rng.pick(corpus);
-                    let from = rng.below(other.len() + 1);
+                    let other = one(corpus, rng);
+                    let from = rng.random_range(0..=other.len());
                     input.truncate(at);
                     input.extend_from_slice(&other[from..]);
                 }
                 5 if !self.dictionary.is_empty() => {
-                    let word = rng.pick(self.dictionary);
+                    let word = one(self.dictionary, rng);
                     input.splice(at..at, word.bytes());
                 }
                 6 => {
-                    for _ in 0..=rng.below(8) {
-                        input.insert(at, *rng.pick(&[0, 0x7f, 0x80, 0xff, b'9', b'"', b'{']));
+                    for _ in 0..rng.random_range(1..=8) {
+                        input.insert(at, *one(&[0, 0x7f, 0x80, 0xff, b'9', b'"', b'{'], rng));
                     }
                 }
                 _ => input.truncate(at),
@@ -157,27 +160,6 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-struct Rng(u64);
-
-impl Rng {
-    /// SplitMix64, as in the simulation.
-    fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next_u64() % (end.max(1) as u64)).unwrap_or(0)
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next_u64().to_le_bytes()[0]
-    }
-
-    fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len())]
-    }
+fn one<'a, T>(items: &'a [T], rng: &mut ChaCha8Rng) -> &'a T {
+    &items[rng.random_range(0..items.len())]
 }

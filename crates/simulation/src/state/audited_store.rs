@@ -42,14 +42,22 @@ struct Committed {
     unsent: BTreeMap<OrderId, LeaseToken>,
     /// Activation calls of unknown outcome, by job.
     unknown_calls: BTreeMap<JobId, u32>,
-    /// Reported module failures, by the job that received them.
-    reported: BTreeSet<(JobId, String)>,
+    /// Reported module failures, by the job that received them and the call that failed.
+    reported: BTreeMap<(JobId, String), ReportedFailure>,
 }
 
 struct LeaseRecord {
     order: OrderId,
     token: LeaseToken,
     until: Timestamp,
+}
+
+/// A module failure that a worker received. A worker that dies before its next commit takes its
+/// knowledge along: the call is then one of unknown outcome.
+struct ReportedFailure {
+    token: LeaseToken,
+    /// Whether the worker committed something afterwards.
+    recorded: bool,
 }
 
 impl AuditedStore {
@@ -136,22 +144,33 @@ impl AuditedStore {
 
     /// Records that this job's worker received a module failure.
     pub(crate) fn note_module_failure(&self, job: JobId, what: &str) {
-        lock(&self.committed)
-            .reported
-            .insert((job, what.to_owned()));
+        let mut committed = lock(&self.committed);
+        let Some(held) = committed.leases.get(&job) else {
+            return;
+        };
+        let failure = ReportedFailure {
+            token: held.token.clone(),
+            recorded: false,
+        };
+        committed.reported.insert((job, what.to_owned()), failure);
     }
 
     /// Checks a call that runs a module, just before it is sent.
     pub(crate) fn check_operator_decision(&self, job: &JobId, what: &str) {
-        let key = (job.clone(), what.to_owned());
-        if lock(&self.committed).reported.contains(&key) {
+        let committed = lock(&self.committed);
+        let held = committed.leases.get(job).map(|held| &held.token);
+        let reported = committed.reported.get(&(job.clone(), what.to_owned()));
+        if reported.is_some_and(|failure| failure.recorded || Some(&failure.token) == held) {
             let detail = format!("job {job}: {what} again after its failure was reported");
             self.breaches.record(Promise::OperatorDecides, detail);
         }
     }
 
-    fn note_intents(&self, lease: &Lease, facts: &[Fact]) {
+    fn note_commit(&self, lease: &Lease, facts: &[Fact]) {
         let mut committed = lock(&self.committed);
+        for ((job, _), failure) in &mut committed.reported {
+            failure.recorded |= *job == lease.job && failure.token == lease.token;
+        }
         for fact in facts {
             match fact {
                 Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
@@ -324,7 +343,7 @@ impl JobQueueHooks for AuditedStore {
         self.inner
             .ask(self.inner.ports.update(lease, update))
             .await?;
-        self.note_intents(lease, &update.facts);
+        self.note_commit(lease, &update.facts);
         if update.change != JobChange::Keep {
             self.drop_lease(&lease.job);
         }
