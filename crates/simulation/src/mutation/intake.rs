@@ -145,7 +145,7 @@ impl EventIntakeHooks for MutatedIntake {
                 .inner
                 .execute(&closed, "simulation", "redriven")
                 .await?;
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
             return Ok(admissions[0]);
         }
