@@ -15,7 +15,9 @@ pub mod source;
 mod store;
 mod store_state;
 
-pub use build::{channel, details, new_job, order_id, owner};
+pub use build::{
+    channel, dead_letter, delivery, details, gap, lead, new_job, order_id, owner, process_report,
+};
 pub use clock::{FakeClock, FakeEntropy, PausedClock};
 pub use crm::{FakeCrm, Written};
 pub use provisioner::{Action, FakeProvisioner, Fault};

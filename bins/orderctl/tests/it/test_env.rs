@@ -9,17 +9,14 @@ use clap::Parser;
 use domain::failure::{Code, Refusal};
 use domain::id::AccountId;
 use domain::job::JobOutcome;
-use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::key::{ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{
-    Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt, Leadership, Undecodable,
-    UndecodableReason,
-};
+use domain::ports::{Clock, Delivery, Entry, JobQueueExt};
 use job_store::{Store, StoreConfig};
 use orderctl::{Cli, Exit, Screen, Stop};
 use runtime::SystemClock;
 use serde_json::Value;
-use testkit::{channel, new_job, order_id, owner};
+use testkit::{channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -124,42 +121,17 @@ impl TestEnv {
     }
 
     async fn fill(&self) {
-        let Leadership::Leader(epoch) = self
-            .store
-            .ports
-            .lead(&channel(), &owner("s"), TTL)
-            .await
-            .unwrap()
-        else {
-            panic!("nobody else leads");
-        };
-        let dead_letter = DeadLetter {
-            event: EventId::new("bad").unwrap(),
-            replay_id: ReplayId::new(vec![1]),
-            undecodable: Undecodable {
-                reason: UndecodableReason::Malformed,
-                detail: "3 bytes left over".to_owned(),
-                schema_id: "s".to_owned(),
-                payload: vec![1, 2, 3],
-                fields: Vec::new(),
-            },
-        };
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
-        self.store
-            .ports
-            .record_cursor_loss(&channel(), epoch, &gap)
+        let ports = &self.store.ports;
+        let epoch = lead(&**ports, &channel(), "s", TTL).await;
+        ports
+            .record_cursor_loss(&channel(), epoch, &gap())
             .await
             .unwrap();
         let delivery = Delivery {
-            channel: channel(),
-            epoch,
-            entries: vec![Entry::DeadLetter(dead_letter)],
             cursor: ReplayId::new(vec![0, 255]),
+            ..delivery(epoch, vec![Entry::DeadLetter(dead_letter("bad"))], 0)
         };
-        self.store.ports.accept(&delivery).await.unwrap();
+        ports.accept(&delivery).await.unwrap();
         let order = WhmcsOrderId(41);
         self.work(1, JobOutcome::Succeeded, &[Fact::Placed { order }])
             .await;

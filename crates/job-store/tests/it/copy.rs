@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::job::{Admission, JobOutcome};
-use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::key::{ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt,
-    Leadership, Undecodable, UndecodableReason,
-};
+use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, Entry, JobQueueExt};
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
-use operations::{JobStage, PROCESS_ALIVE, ProcessReport};
+use operations::{JobStage, PROCESS_ALIVE};
 use test_postgres::Database;
-use testkit::{FakeClock, channel, new_job, order_id, owner};
+use testkit::{
+    FakeClock, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner, process_report,
+};
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -26,39 +25,20 @@ fn sqlite(folder: &Path, name: &str) -> StoreConfig {
 /// that is done.
 async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
     let store = open(config, Arc::clone(clock) as _).await.unwrap();
-    let epoch = match store.ports.lead(&channel(), &owner("s"), TTL).await {
-        Ok(Leadership::Leader(epoch)) => epoch,
-        other => panic!("nobody else leads: {other:?}"),
-    };
+    let epoch = lead(&*store.ports, &channel(), "s", TTL).await;
     let mut entries: Vec<_> = (0..2500)
         .map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k"))))
         .collect();
-    entries.push(Entry::DeadLetter(DeadLetter {
-        event: EventId::new("bad").unwrap(),
-        replay_id: ReplayId::new(vec![0, 255]),
-        undecodable: Undecodable {
-            reason: UndecodableReason::Malformed,
-            detail: "ü".to_owned(),
-            schema_id: "s".to_owned(),
-            payload: vec![0, 1, 2],
-            fields: Vec::new(),
-        },
-    }));
-    let gap = Gap {
-        from: None,
-        detail: "aged out".to_owned(),
-    };
+    let mut bad = dead_letter("bad");
+    bad.replay_id = ReplayId::new(vec![0, 255]);
+    bad.undecodable.detail = "ü".to_owned();
+    entries.push(Entry::DeadLetter(bad));
     store
         .ports
-        .record_cursor_loss(&channel(), epoch, &gap)
+        .record_cursor_loss(&channel(), epoch, &gap())
         .await
         .unwrap();
-    let delivery = Delivery {
-        channel: channel(),
-        epoch,
-        entries,
-        cursor: ReplayId::new(vec![7]),
-    };
+    let delivery = delivery(epoch, entries, 7);
     store.ports.accept(&delivery).await.unwrap();
     let claimed = store.ports.claim(&owner("w"), 2, TTL).await.unwrap();
     let placed = Fact::Placed {
@@ -115,18 +95,10 @@ async fn goes_on(store: &Store) {
     let calls = store.ports.calls_of(order_id(1)).await.unwrap();
     assert_eq!(calls[0].call.action, CallAction::AddOrder);
     // Old events are known, new ones get numbers of their own.
-    let Ok(Leadership::Leader(epoch)) = store.ports.lead(&channel(), &owner("s2"), TTL).await
-    else {
-        panic!("leases are not copied");
-    };
+    let epoch = lead(&*store.ports, &channel(), "s2", TTL).await;
     assert!(epoch.number() > 1, "terms go on counting");
     let entries = ["e0", "new"].map(|event| Entry::Job(new_job(event, order_id(9000), None)));
-    let delivery = Delivery {
-        channel: channel(),
-        epoch,
-        entries: entries.into(),
-        cursor: None,
-    };
+    let delivery = delivery(epoch, entries.into(), 8);
     assert_eq!(
         store.ports.accept(&delivery).await.unwrap(),
         [Admission::SameDelivery, Admission::Enqueued]
@@ -262,16 +234,7 @@ async fn copy_refuses_store_with_registered_idle_process() {
     }
     for (config, other) in [(&sqlite, &postgres), (&postgres, &sqlite)] {
         let store = open(config, Arc::clone(&clock) as _).await.unwrap();
-        let report = ProcessReport {
-            id: owner("idle"),
-            role: "worker".to_owned(),
-            version: "1.2.3".to_owned(),
-            host: "host-a".to_owned(),
-            pid: 42,
-            started_at: clock.now(),
-            conditions: Vec::new(),
-            settings: Vec::new(),
-        };
+        let report = process_report("idle", clock.now());
         store.ports.report_process(&report).await.unwrap();
         for (from, to) in [(config, other), (other, config)] {
             let refused = run(from, to, &clock).await.unwrap_err();
@@ -296,16 +259,7 @@ async fn killed_process_blocks_copy_only_until_its_heartbeat_expires() {
         sqlite(folder.path(), "to.db"),
     );
     let store = open(&from, Arc::clone(&clock) as _).await.unwrap();
-    let report = ProcessReport {
-        id: owner("killed"),
-        role: "worker".to_owned(),
-        version: String::new(),
-        host: "host-a".to_owned(),
-        pid: 42,
-        started_at: clock.now(),
-        conditions: Vec::new(),
-        settings: Vec::new(),
-    };
+    let report = process_report("killed", clock.now());
     store.ports.report_process(&report).await.unwrap();
     clock.advance(PROCESS_ALIVE - Duration::from_millis(1));
     assert!(matches!(

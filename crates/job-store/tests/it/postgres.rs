@@ -323,18 +323,10 @@ async fn works_through(pooler: Pooler) {
     for round in 0..2 {
         let store = PostgresStore::open(&config).await.unwrap();
         let ttl = Duration::from_secs(60);
-        let Leadership::Leader(epoch) = store.lead(&channel(), &owner("s"), ttl).await.unwrap()
-        else {
-            panic!("nobody else leads");
-        };
+        let epoch = lead(&store, &channel(), "s", ttl).await;
         for n in 0..20 {
             let job = new_job(&format!("{round}-{n}"), order_id(n), None);
-            let delivery = Delivery {
-                channel: channel(),
-                epoch,
-                entries: vec![Entry::Job(job)],
-                cursor: ReplayId::new(vec![1]),
-            };
+            let delivery = delivery(epoch, vec![Entry::Job(job)], 1);
             store.accept(&delivery).await.unwrap();
         }
         let worker = owner(&format!("w{round}"));

@@ -7,9 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::Lease;
-use domain::order::{Fact, MarkerCheck, Outcome};
+use domain::order::{Fact, MarkerCheck, OrderDetails, Outcome};
+use domain::ports::mocks::MockProvisioner;
 use domain::ports::{
-    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, ProvisionerReads, StoreError,
+    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, Provisioner, ProvisionerReads,
+    StoreError,
 };
 use domain::time::Timestamp;
 use operations::{JobStage, OrderViews, Statistics, Wait};
@@ -32,14 +34,17 @@ pub(crate) struct TestEnv {
     pub(crate) process: Arc<ProcessState>,
     /// Duration of a WHMCS read that times out.
     hangs: Arc<Mutex<Option<Duration>>>,
+    effects: Arc<dyn Provisioner>,
 }
 
 impl TestEnv {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(FakeClock::default());
+        let whmcs = Arc::<FakeProvisioner>::default();
         Self {
             crm: Arc::default(),
-            whmcs: Arc::default(),
+            effects: Arc::clone(&whmcs) as _,
+            whmcs,
             store: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
             clock,
             ahead: Duration::ZERO,
@@ -55,10 +60,24 @@ impl TestEnv {
 
     /// An approved order with an enqueued job.
     pub(crate) async fn with_order() -> Self {
+        Self::with(details(order_id(1))).await
+    }
+
+    /// Order 1 as given, with an enqueued job.
+    pub(crate) async fn with(order: OrderDetails) -> Self {
         let env = Self::new().await;
-        env.crm.put(details(order_id(1)));
+        env.crm.put(order);
         env.request("e1").await;
         env
+    }
+
+    /// From now on, a call of WHMCS that has an effect fails the test.
+    pub(crate) fn forbid_effects(&mut self) {
+        self.effects = Arc::new(MockProvisioner::new());
+    }
+
+    pub(crate) fn allow_effects(&mut self) {
+        self.effects = Arc::clone(&self.whmcs) as _;
     }
 
     pub(crate) async fn request(&self, event: &str) {
@@ -100,7 +119,7 @@ impl TestEnv {
                 clock: Arc::clone(&self.clock),
                 hangs: Arc::clone(&self.hangs),
             })),
-            provisioner: Arc::clone(&self.whmcs) as _,
+            provisioner: Arc::clone(&self.effects),
             clock: Arc::new(SkewedClock {
                 right: Arc::clone(&self.clock),
                 ahead: self.ahead,
