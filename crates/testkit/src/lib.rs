@@ -23,3 +23,10 @@ pub use crm::{FakeCrm, Written};
 pub use provisioner::{Action, FakeProvisioner, Fault};
 pub use source::FakeSource;
 pub use store::MemoryStore;
+
+/// What a call of the job store comes to.
+pub type StoreResult<T> = Result<T, domain::ports::StoreError>;
+/// What a call of Salesforce or WHMCS comes to.
+pub type CallResult<T> = Result<T, domain::ports::CallError>;
+/// What a call of the event bus comes to.
+pub type StreamResult<T> = Result<T, domain::ports::StreamError>;

@@ -16,7 +16,8 @@ use domain::ports::{
 use domain::time::Timestamp;
 use operations::{JobStage, OrderViews, Statistics, Wait};
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
-use testkit::intercept::{Around, Inner, JobQueueHooks, ProvisionerReadsHooks, intercept};
+use testkit::intercept::{Around, JobQueueHooks, ProvisionerReadsHooks, intercept};
+use testkit::{CallResult, StoreResult};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
     owner,
@@ -148,7 +149,7 @@ impl TestEnv {
         &self,
         claimed: Claimed,
         queue: Arc<dyn JobQueue>,
-    ) -> Result<AttemptResult, StoreError> {
+    ) -> StoreResult<AttemptResult> {
         let until = self.clock.monotonic() + self.settings.lease;
         self.execute_until(claimed, queue, until).await
     }
@@ -158,7 +159,7 @@ impl TestEnv {
         claimed: Claimed,
         queue: Arc<dyn JobQueue>,
         until: Duration,
-    ) -> Result<AttemptResult, StoreError> {
+    ) -> StoreResult<AttemptResult> {
         let guard = LeaseGuard::new(claimed.lease.clone(), until);
         let draining = CancellationToken::new();
         execute(
@@ -347,11 +348,7 @@ struct Hanging {
     hangs: Arc<Mutex<Option<Duration>>>,
 }
 
-impl Inner<dyn ProvisionerReads> for Hanging {
-    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
-        &*self.inner
-    }
-}
+testkit::inner!(Hanging: ProvisionerReads = inner);
 
 #[async_trait]
 impl Around<CallError> for Hanging {
@@ -359,7 +356,7 @@ impl Around<CallError> for Hanging {
         &self,
         _call: &'static str,
         answer: impl Future<Output = Result<T, CallError>> + Send,
-    ) -> Result<T, CallError> {
+    ) -> CallResult<T> {
         let Some(time) = *self.hangs.lock().unwrap() else {
             return answer.await;
         };
@@ -401,17 +398,13 @@ struct CrashingStore {
     commit: Duration,
 }
 
-impl Inner<dyn JobQueue> for CrashingStore {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.store
-    }
-}
+testkit::inner!(CrashingStore: JobQueue = store);
 
 impl Around<StoreError> for CrashingStore {}
 
 #[async_trait]
 impl JobQueueHooks for CrashingStore {
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         self.clock.advance(self.commit);
         match self.left.fetch_sub(1, Ordering::SeqCst) {
             // Any error that aborts the attempt at once works.

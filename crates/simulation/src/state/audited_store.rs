@@ -14,7 +14,8 @@ use domain::ports::{
     LeaderElection, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
-use testkit::intercept::{Around, EventIntakeHooks, Inner, JobQueueHooks, LeaderElectionHooks};
+use testkit::StoreResult;
+use testkit::intercept::{Around, EventIntakeHooks, JobQueueHooks, LeaderElectionHooks};
 
 use crate::promise::{Breaches, Promise};
 use crate::state::bus::Bus;
@@ -216,23 +217,7 @@ impl AuditedStore {
     }
 }
 
-impl Inner<dyn LeaderElection> for AuditedStore {
-    fn inner(&self) -> &(dyn LeaderElection + 'static) {
-        &*self.inner.ports
-    }
-}
-
-impl Inner<dyn EventIntake> for AuditedStore {
-    fn inner(&self) -> &(dyn EventIntake + 'static) {
-        &*self.inner.ports
-    }
-}
-
-impl Inner<dyn JobQueue> for AuditedStore {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.inner.ports
-    }
-}
+testkit::inner!(AuditedStore: LeaderElection = inner.ports, EventIntake = inner.ports, JobQueue = inner.ports);
 
 #[async_trait]
 impl Around<StoreError> for AuditedStore {
@@ -240,7 +225,7 @@ impl Around<StoreError> for AuditedStore {
         &self,
         _call: &'static str,
         answer: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
+    ) -> StoreResult<T> {
         self.inner.ask(answer).await
     }
 }
@@ -249,7 +234,7 @@ impl LeaderElectionHooks for AuditedStore {}
 
 #[async_trait]
 impl EventIntakeHooks for AuditedStore {
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         let admissions = self.inner.ask(self.inner.ports.accept(delivery)).await?;
         let mut committed = lock(&self.committed);
         for entry in &delivery.entries {
@@ -289,7 +274,7 @@ impl EventIntakeHooks for AuditedStore {
         epoch: Epoch,
         dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
+    ) -> StoreResult<Admission> {
         let ports = &self.inner.ports;
         let call = ports.redrive(channel, epoch, dead_letter, read);
         let admission = self.inner.ask(call).await?;
@@ -303,12 +288,7 @@ impl EventIntakeHooks for AuditedStore {
 
 #[async_trait]
 impl JobQueueHooks for AuditedStore {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
         let claimed = self
             .inner
             .ask(self.inner.ports.claim(owner, limit, ttl))
@@ -327,7 +307,7 @@ impl JobQueueHooks for AuditedStore {
         Ok(claimed)
     }
 
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> StoreResult<Vec<Lease>> {
         let lost = self.inner.ask(self.inner.ports.renew(leases, ttl)).await?;
         let until = self.clock.now() + ttl;
         for lease in leases.iter().filter(|lease| !lost.contains(lease)) {
@@ -339,7 +319,7 @@ impl JobQueueHooks for AuditedStore {
         Ok(lost)
     }
 
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         self.inner
             .ask(self.inner.ports.update(lease, update))
             .await?;
