@@ -1,8 +1,7 @@
 //! A store in a folder, and the command line on it.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -16,7 +15,7 @@ use job_store::{Store, StoreConfig};
 use orderctl::{Cli, Exit, Screen, Stop};
 use runtime::SystemClock;
 use serde_json::Value;
-use testkit::{channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
+use testkit::{SharedBuffer, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -30,26 +29,6 @@ pub(crate) struct Ran {
     pub(crate) ended: Result<Exit, Stop>,
     pub(crate) out: String,
     pub(crate) err: String,
-}
-
-/// A writer whose text can be looked at.
-#[derive(Clone, Default)]
-struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
-
-impl SharedBuffer {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for SharedBuffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Runs a command without a TTY.
