@@ -87,12 +87,14 @@ async fn answer_now(
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let condition = headers.get("if-unmodified-since");
+    let mut body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    body.sort_all_objects();
     org.seen.lock().unwrap().push(Seen {
         method: method.to_string(),
         path,
         query: query.join("&"),
         if_unmodified_since: condition.map(|value| value.to_str().unwrap().to_owned()),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+        body,
     });
     let next = org.script.lock().unwrap().pop_front();
     next.unwrap_or_else(|| error(500, "NOT_SCRIPTED", "the test did not expect this call"))
