@@ -53,7 +53,9 @@ impl Ran {
     /// The result, of a command that went well.
     pub(crate) fn json(&self) -> Value {
         assert!(self.ended.is_ok(), "{:?}: {}", self.ended, self.err);
-        normal(serde_json::from_str(&self.out).unwrap())
+        let mut value = normal(serde_json::from_str(&self.out).unwrap());
+        value.sort_all_objects();
+        value
     }
 
     /// Why it was not done.
