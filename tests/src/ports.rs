@@ -9,9 +9,9 @@ use domain::job::{Admission, Lease};
 use domain::key::{Channel, Owner};
 use domain::order::{Fact, OrderDetails};
 use domain::ports::{
-    Batch, CallError, Claimed, CrmOrders, CustomerOrders, Delivery, Epoch, EventIntake,
-    EventSource, EventStream, JobChange, JobQueue, JobUpdate, LeaderElection, Leadership,
-    Provisioner, ProvisionerReads, RetryRequests, Start, StoreError, StreamError,
+    Batch, Claimed, CrmOrders, CustomerOrders, Delivery, Epoch, EventIntake, EventSource,
+    EventStream, JobChange, JobQueue, JobUpdate, LeaderElection, Leadership, Provisioner,
+    ProvisionerReads, RetryRequests, Start,
 };
 use operations::{AdminCommand, AdminCommands, Alert, AlertStore, CommandResult};
 use testkit::intercept::{
@@ -19,6 +19,7 @@ use testkit::intercept::{
     EventIntakeHooks, EventSourceHooks, Inner, Intercepted, JobQueueHooks, LeaderElectionHooks,
     ProvisionerHooks, ProvisionerReadsHooks, RetryRequestsHooks, intercept,
 };
+use testkit::{CallResult, StoreResult, StreamResult};
 
 use crate::crash_points::{CrashPoints, Side};
 
@@ -123,12 +124,7 @@ impl ProvisionerHooks for Crashing<dyn Provisioner> {}
 
 #[async_trait]
 impl JobQueueHooks for Crashing<dyn JobQueue> {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
         let claimed = self.inner.claim(owner, limit, ttl).await?;
         for job in &claimed {
             let order = Some(job.job.order);
@@ -138,7 +134,7 @@ impl JobQueueHooks for Crashing<dyn JobQueue> {
         Ok(claimed)
     }
 
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let name = match &update.change {
             JobChange::Keep => {
                 let fact = update.facts.first().map_or("nothing", Fact::name);
@@ -157,7 +153,7 @@ impl JobQueueHooks for Crashing<dyn JobQueue> {
 
 #[async_trait]
 impl CrmOrdersHooks for Crashing<dyn CrmOrders> {
-    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+    async fn details(&self, order: OrderId) -> CallResult<Option<OrderDetails>> {
         // The first call of every job.
         self.crash_points.set_order(order);
         self.at("salesforce.details", self.inner.details(order))
@@ -167,11 +163,7 @@ impl CrmOrdersHooks for Crashing<dyn CrmOrders> {
 
 #[async_trait]
 impl EventSourceHooks for Crashing<dyn EventSource> {
-    async fn open(
-        &self,
-        channel: &Channel,
-        start: &Start,
-    ) -> Result<Box<dyn EventStream>, StreamError> {
+    async fn open(&self, channel: &Channel, start: &Start) -> StreamResult<Box<dyn EventStream>> {
         let inner = self
             .at("source.open", self.inner.open(channel, start))
             .await?;
@@ -190,7 +182,7 @@ struct CrashingStream {
 
 #[async_trait]
 impl EventStream for CrashingStream {
-    async fn next(&mut self) -> Result<Batch, StreamError> {
+    async fn next(&mut self) -> StreamResult<Batch> {
         let batch = self.inner.next().await;
         let name = match &batch {
             Ok(batch) if batch.events.is_empty() => "source.next keepalive",
@@ -209,7 +201,7 @@ impl LeaderElectionHooks for Crashing<dyn LeaderElection> {
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
-    ) -> Result<Leadership, StoreError> {
+    ) -> StoreResult<Leadership> {
         // Leadership of the watch uses the same call as a channel's.
         let name = match channel.as_str() {
             "watch" => "watch.lead",
@@ -221,7 +213,7 @@ impl LeaderElectionHooks for Crashing<dyn LeaderElection> {
 
 #[async_trait]
 impl EventIntakeHooks for Crashing<dyn EventIntake> {
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         let name = match delivery.entries.is_empty() {
             true => "store.accept keepalive",
             false => "store.accept events",
@@ -237,7 +229,7 @@ impl AdminCommandsHooks for Crashing<dyn AdminCommands> {
         command: &AdminCommand,
         by: &str,
         reason: &str,
-    ) -> Result<CommandResult, StoreError> {
+    ) -> StoreResult<CommandResult> {
         let name = format!("store.execute {}", command.name());
         self.at(&name, self.inner.execute(command, by, reason))
             .await
@@ -251,7 +243,7 @@ impl AlertStoreHooks for Crashing<dyn AlertStore> {
         watch: &Channel,
         epoch: Epoch,
         alerts: &[Alert],
-    ) -> Result<(), StoreError> {
+    ) -> StoreResult<()> {
         // Named by the notification state: `firing` is saved after the webhook call.
         let state = alerts
             .first()

@@ -208,9 +208,8 @@ impl Screen {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use serde_json::json;
+    use testkit::SharedBuffer;
 
     use super::*;
 
@@ -239,24 +238,11 @@ mod tests {
         assert!(matches!(ended, Err(Stop::Unread)), "{ended:?}");
     }
 
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
     #[test]
     fn texts_of_other_systems_cannot_control_the_terminal() {
         let text = "module said \u{1b}]0;title\u{7} and \u{202e}txt\u{9b}31m";
         for format in [Format::Table, Format::Json, Format::Jsonl] {
-            let written = Written::default();
+            let written = SharedBuffer::default();
             let mut screen = Screen {
                 out: Box::new(written.clone()),
                 err: Box::new(written.clone()),
@@ -275,8 +261,7 @@ mod tests {
                 .unwrap();
             screen.line(text).unwrap();
             screen.note(text);
-            let bytes = written.0.lock().unwrap().clone();
-            let shown = String::from_utf8(bytes).unwrap();
+            let shown = written.text();
             for hidden in ['\u{1b}', '\u{7}', '\u{202e}', '\u{9b}'] {
                 assert!(!shown.contains(hidden), "{format:?}: {shown:?}");
             }

@@ -78,6 +78,7 @@ impl Alert {
 }
 
 /// The states of alerts.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AlertStore: Send + Sync {
     /// Saves alerts, each replacing the one of the same name, in ONE commit that compares the term

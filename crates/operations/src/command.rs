@@ -208,6 +208,7 @@ pub struct AuditEntry {
 }
 
 /// Executes commands of operators.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait AdminCommands: Send + Sync {
     /// Carries out an operator's command, in ONE commit with its entry in the audit log. Pausing an

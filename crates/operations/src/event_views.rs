@@ -97,6 +97,7 @@ impl CursorHistoryEntry {
 }
 
 /// What the store knows of a channel and its events.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait EventViews: Send + Sync {
     /// The state of a channel.

@@ -31,3 +31,15 @@ pub use statistics::{
     AttemptStats, CallStats, FinishedJob, QueueStats, Statistics, StoreHealth, StuckOrders,
     UnreadableJobs,
 };
+
+/// Mocks of the ports, but of the order views: a call that a test does not expect fails it.
+#[cfg(feature = "mocks")]
+pub mod mocks {
+    pub use super::alert::MockAlertStore;
+    pub use super::command::MockAdminCommands;
+    pub use super::event_views::MockEventViews;
+    pub use super::operator_sessions::MockOperatorSessions;
+    pub use super::process_registry::MockProcessRegistry;
+    pub use super::retention::MockPruner;
+    pub use super::statistics::{MockStatistics, MockStoreHealth};
+}

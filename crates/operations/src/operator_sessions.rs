@@ -43,6 +43,7 @@ pub struct OperatorSession {
 }
 
 /// The sessions of operators. Every process of the portal shares them.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait OperatorSessions: Send + Sync {
     /// Opens a session, replacing the one of the same digest, and removes the expired ones. A

@@ -141,6 +141,7 @@ pub const PROCESS_ALIVE: Duration = Duration::from_secs(45);
 pub const PROCESS_REMOVED_AFTER: Duration = Duration::from_secs(3600);
 
 /// The registry of running processes.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ProcessRegistry: Send + Sync {
     /// Stores a process's heartbeat, replacing its previous one, and removes the processes without

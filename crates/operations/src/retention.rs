@@ -40,6 +40,7 @@ impl std::ops::AddAssign for Pruned {
 }
 
 /// Deletes what is no longer needed.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Pruner: Send + Sync {
     /// Deletes, in small commits, rows older than `older_than` that are no longer needed: finished

@@ -127,6 +127,7 @@ impl CallStats {
 }
 
 /// Figures about the queue, attempts and calls.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Statistics: Send + Sync {
     /// Counts of jobs and dead letters, and ages. Its cost does not grow with the number of
@@ -186,6 +187,7 @@ pub trait Statistics: Send + Sync {
 }
 
 /// Readiness of the store.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait StoreHealth: Send + Sync {
     /// Checks that the store answers and has our schema version; for readiness.

@@ -160,12 +160,15 @@ async fn is_abandoned_event(world: &World, record: &OrderRecord) -> bool {
     jobs.is_ok_and(|jobs| jobs.iter().all(|job| job.stage.outcome().is_some()))
 }
 
-/// How long an event may precede its commit, in milliseconds: less than the worker's last second
-/// read, except where a sweep finds skipped orders.
+/// How long an event may precede its commit for the worker's last read to see it, in milliseconds.
+const SEEN_IN_TIME: u64 = 4_000;
+
+/// How long an event may precede its commit, in milliseconds. A sweep finds orders that were
+/// skipped because they were seen too late.
 fn lag(world: &World) -> u64 {
     match world.faults.sweep {
         true => 9_000,
-        false => 4_000,
+        false => SEEN_IN_TIME,
     }
 }
 
@@ -199,10 +202,18 @@ async fn commit(world: Arc<World>, order: OrderId, key: Option<IdemKey>, event: 
     // Without a key two activations cannot be distinguished, so a retry of an `Activating` order
     // is left to the sweep.
     let record = world.crm.record(order);
-    let distinguishable = world.faults.org_has_key && world.faults.events_have_key
-        || record.is_some_and(|record| record.details.activation != ActivationStatus::Activating);
-    if distinguishable && world.injects(world.faults.crm_stale) {
-        tokio::time::sleep(world.rng.millis(0, lag(&world))).await;
+    let activating =
+        record.is_some_and(|record| record.details.activation == ActivationStatus::Activating);
+    let has_keys = world.faults.org_has_key && world.faults.events_have_key;
+    if (has_keys || !activating) && world.injects(world.faults.crm_stale) {
+        // The job of a retry that is seen later than this runs the activation before it, and no
+        // sweep enqueues the retry again.
+        let most = if activating {
+            SEEN_IN_TIME
+        } else {
+            lag(&world)
+        };
+        tokio::time::sleep(world.rng.millis(0, most)).await;
         world
             .trace
             .say("CRM", || format!("{order} is Activating by {event}"));

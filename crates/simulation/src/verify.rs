@@ -4,8 +4,8 @@ use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::key::DeadLetterId;
 use domain::order::{ActivationStatus, Fact, OrderState, OrderStatus, ServiceStatus};
-use domain::ports::StoreError;
 use operations::JobStage;
+use testkit::StoreResult;
 
 use crate::promise::Promise;
 use crate::state::crm::OrderRecord;
@@ -119,7 +119,7 @@ fn check_order_count(world: &World, record: &OrderRecord) {
     }
 }
 
-async fn compare(world: &World, record: &OrderRecord) -> Result<(), StoreError> {
+async fn compare(world: &World, record: &OrderRecord) -> StoreResult<()> {
     let order = record.details.id;
     let disagree = |detail: String| {
         let detail = format!("{order}: {detail}");

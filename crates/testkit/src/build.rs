@@ -1,10 +1,17 @@
 //! Builders of domain values.
 
+use std::time::Duration;
+
 use domain::id::{AccountId, OrderId, OrderItemId, OrgId};
 use domain::job::{NewJob, ProvisionRequest};
-use domain::key::{Channel, EventId, IdemKey, Owner};
+use domain::key::{Channel, EventId, IdemKey, Owner, ReplayId};
 use domain::order::{Account, ActivationStatus, Item, OrderDetails, Product};
+use domain::ports::{
+    DeadLetter, Delivery, Entry, Epoch, Gap, LeaderElection, Leadership, Undecodable,
+    UndecodableReason,
+};
 use domain::time::Timestamp;
+use operations::{ProcessReport, Setting};
 
 /// The `n`th order.
 #[must_use]
@@ -72,6 +79,77 @@ pub fn details(order: OrderId) -> OrderDetails {
             cycle: None,
             quantity: 2.into(),
             unit_price: None,
+        }],
+    }
+}
+
+/// An event that cannot be decoded.
+#[must_use]
+pub fn dead_letter(event: &str) -> DeadLetter {
+    DeadLetter {
+        event: EventId::new(event).expect("the event id is not blank"),
+        replay_id: ReplayId::new(vec![1]),
+        undecodable: Undecodable {
+            reason: UndecodableReason::Malformed,
+            detail: "3 bytes left over".to_owned(),
+            schema_id: "s".to_owned(),
+            payload: vec![1, 2, 3],
+            fields: Vec::new(),
+        },
+    }
+}
+
+/// Events that aged out.
+#[must_use]
+pub fn gap() -> Gap {
+    Gap {
+        from: None,
+        detail: "aged out".to_owned(),
+    }
+}
+
+/// A message of the default channel that moves the cursor to this position.
+#[must_use]
+pub fn delivery(epoch: Epoch, entries: Vec<Entry>, cursor: u8) -> Delivery {
+    Delivery {
+        channel: channel(),
+        epoch,
+        entries,
+        cursor: ReplayId::new(vec![cursor]),
+    }
+}
+
+/// The term of a new leader of the channel.
+///
+/// # Panics
+/// When another process leads.
+pub async fn lead(
+    store: &(impl LeaderElection + ?Sized),
+    channel: &Channel,
+    name: &str,
+    ttl: Duration,
+) -> Epoch {
+    match store.lead(channel, &owner(name), ttl).await {
+        Ok(Leadership::Leader(epoch)) => epoch,
+        other => panic!("`{name}` does not lead: {other:?}"),
+    }
+}
+
+/// A worker's report, without conditions.
+#[must_use]
+pub fn process_report(id: &str, started_at: Timestamp) -> ProcessReport {
+    ProcessReport {
+        id: owner(id),
+        role: "worker".to_owned(),
+        version: "1.2.3".to_owned(),
+        host: "host-a".to_owned(),
+        pid: 42,
+        started_at,
+        conditions: Vec::new(),
+        settings: vec![Setting {
+            name: "WHMCS_SECRET".to_owned(),
+            value: Some("set".to_owned()),
+            origin: "file".to_owned(),
         }],
     }
 }

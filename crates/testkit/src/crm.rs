@@ -17,6 +17,7 @@ use domain::ports::{
 };
 use domain::time::Timestamp;
 
+use crate::CallResult;
 use crate::order_id;
 
 /// Version and read time of orders when versions are compared.
@@ -155,7 +156,7 @@ impl FakeCrm {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<MutexGuard<'_, CrmState>, CallError> {
+    fn open(&self) -> CallResult<MutexGuard<'_, CrmState>> {
         let mut state = self.state();
         state.calls += 1;
         if state.away {
@@ -170,11 +171,11 @@ impl FakeCrm {
 
 #[async_trait]
 impl CrmOrders for FakeCrm {
-    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+    async fn details(&self, order: OrderId) -> CallResult<Option<OrderDetails>> {
         Ok(self.open()?.orders.get(&order).cloned())
     }
 
-    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> CallResult<Option<OrderGuard>> {
         let state = self.open()?;
         let stamped = |stamp: &str| state.later_stamp.then(|| stamp.to_owned());
         Ok(state.orders.get(&order).map(|details| OrderGuard {
@@ -185,17 +186,17 @@ impl CrmOrders for FakeCrm {
         }))
     }
 
-    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
+    async fn link_client(&self, account: AccountId, client: ClientId) -> CallResult<()> {
         self.open()?.written.push(Written::Client(account, client));
         Ok(())
     }
 
-    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
+    async fn report_items(&self, items: &[ItemReport]) -> CallResult<()> {
         self.open()?.written.push(Written::Items(items.to_vec()));
         Ok(())
     }
 
-    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
+    async fn report(&self, order: OrderId, report: &Report) -> CallResult<ReportAnswer> {
         let mut state = self.open()?;
         if state.later_stamp && report.version.as_deref() != Some(READ) {
             return Ok(ReportAnswer::Conflict);
@@ -224,7 +225,7 @@ impl PendingActivations for FakeCrm {
         older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
-    ) -> Result<Vec<Pending>, CallError> {
+    ) -> CallResult<Vec<Pending>> {
         let before = self.clock.as_ref().map(|clock| clock.now() - older_than);
         let state = self.open()?;
         let mut pending: Vec<_> = state
@@ -251,7 +252,7 @@ impl PendingActivations for FakeCrm {
 
 #[async_trait]
 impl CustomerOrders for FakeCrm {
-    async fn place(&self, request: &PlaceRequest) -> Result<Placed, CallError> {
+    async fn place(&self, request: &PlaceRequest) -> CallResult<Placed> {
         let mut state = self.open()?;
         let known = state
             .placed
@@ -287,7 +288,7 @@ impl CustomerOrders for FakeCrm {
         Ok(Placed::New(Box::new(order)))
     }
 
-    async fn customer_orders(&self, orders: &[OrderId]) -> Result<Vec<CustomerOrder>, CallError> {
+    async fn customer_orders(&self, orders: &[OrderId]) -> CallResult<Vec<CustomerOrder>> {
         let mut state = self.open()?;
         state.reads += orders.len() as u64;
         let found = orders.iter().filter_map(|order| state.customers.get(order));
@@ -303,7 +304,7 @@ impl ApiAllowance for FakeCrm {
 
 #[async_trait]
 impl RetryRequests for FakeCrm {
-    async fn request_retry(&self, order: OrderId) -> Result<RetryAnswer, CallError> {
+    async fn request_retry(&self, order: OrderId) -> CallResult<RetryAnswer> {
         let mut state = self.open()?;
         let Some(found) = state.customers.get_mut(&order) else {
             return Ok(RetryAnswer::NotFailed);

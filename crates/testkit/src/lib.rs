@@ -3,6 +3,7 @@
 
 mod admin_commands;
 mod build;
+mod capture;
 mod clock;
 pub mod contract;
 pub mod corpus;
@@ -15,9 +16,19 @@ pub mod source;
 mod store;
 mod store_state;
 
-pub use build::{channel, details, new_job, order_id, owner};
+pub use build::{
+    channel, dead_letter, delivery, details, gap, lead, new_job, order_id, owner, process_report,
+};
+pub use capture::{Logs, SharedBuffer};
 pub use clock::{FakeClock, FakeEntropy, PausedClock};
 pub use crm::{FakeCrm, Written};
 pub use provisioner::{Action, FakeProvisioner, Fault};
 pub use source::FakeSource;
 pub use store::MemoryStore;
+
+/// What a call of the job store comes to.
+pub type StoreResult<T> = Result<T, domain::ports::StoreError>;
+/// What a call of Salesforce or WHMCS comes to.
+pub type CallResult<T> = Result<T, domain::ports::CallError>;
+/// What a call of the event bus comes to.
+pub type StreamResult<T> = Result<T, domain::ports::StreamError>;

@@ -1,14 +1,14 @@
 //! Sessions of operators in the in-memory store.
 
 use async_trait::async_trait;
-use domain::ports::StoreError;
 use operations::{NewSession, OperatorSession, OperatorSessions};
 
 use crate::MemoryStore;
+use crate::StoreResult;
 
 #[async_trait]
 impl OperatorSessions for MemoryStore {
-    async fn open_session(&self, session: &NewSession) -> Result<(), StoreError> {
+    async fn open_session(&self, session: &NewSession) -> StoreResult<()> {
         let now = self.clock.now();
         let mut state = self.state();
         let opened = OperatorSession {
@@ -26,18 +26,18 @@ impl OperatorSessions for MemoryStore {
         Ok(())
     }
 
-    async fn session(&self, digest: &str) -> Result<Option<OperatorSession>, StoreError> {
+    async fn session(&self, digest: &str) -> StoreResult<Option<OperatorSession>> {
         let mut open = self.sessions().await?.into_iter();
         Ok(open.find(|session| session.digest == digest))
     }
 
-    async fn end_session(&self, digest: &str) -> Result<(), StoreError> {
+    async fn end_session(&self, digest: &str) -> StoreResult<()> {
         let mut state = self.state();
         state.sessions.retain(|session| session.digest != digest);
         Ok(())
     }
 
-    async fn sessions(&self) -> Result<Vec<OperatorSession>, StoreError> {
+    async fn sessions(&self) -> StoreResult<Vec<OperatorSession>> {
         let now = self.clock.now();
         let mut open = self.state().sessions.clone();
         open.retain(|session| session.expires_at > now);

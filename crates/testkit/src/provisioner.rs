@@ -13,6 +13,8 @@ use domain::ports::{
     ProvisionerReads,
 };
 
+use crate::CallResult;
+
 /// The kinds of calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -149,7 +151,7 @@ impl FakeProvisioner {
         &self,
         action: Action,
         mut effect: impl FnMut(&mut ProvisionerState) -> T,
-    ) -> Result<T, CallError> {
+    ) -> CallResult<T> {
         let mut state = self.state();
         state.calls += 1;
         state.calls_of.push(action);
@@ -257,7 +259,7 @@ impl ProvisionerState {
 
 #[async_trait]
 impl ProvisionerReads for FakeProvisioner {
-    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
+    async fn client(&self, client: ClientId) -> CallResult<Option<WhmcsClient>> {
         self.call(Action::Read, |state| {
             (client == ClientId(7)).then(|| WhmcsClient {
                 id: client,
@@ -267,14 +269,11 @@ impl ProvisionerReads for FakeProvisioner {
         })
     }
 
-    async fn client_by_email(&self, _email: &str) -> Result<Option<WhmcsClient>, CallError> {
+    async fn client_by_email(&self, _email: &str) -> CallResult<Option<WhmcsClient>> {
         self.call(Action::Read, |_| None)
     }
 
-    async fn catalogue(
-        &self,
-        products: &[ProductId],
-    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+    async fn catalogue(&self, products: &[ProductId]) -> CallResult<Option<Vec<CatalogueEntry>>> {
         self.call(Action::Read, |state| {
             let kind = if state.idempotent {
                 ModuleKind::Idempotent
@@ -298,7 +297,7 @@ impl ProvisionerReads for FakeProvisioner {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<WhmcsOrder>, CallError> {
+    ) -> CallResult<Vec<WhmcsOrder>> {
         self.call(Action::Read, |state| {
             let of_client = state.orders.iter().filter(|order| order.client == client);
             of_client
@@ -312,24 +311,24 @@ impl ProvisionerReads for FakeProvisioner {
         &self,
         _client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<WhmcsOrder>, CallError> {
+    ) -> CallResult<Option<WhmcsOrder>> {
         self.call(Action::Read, |state| {
             state.orders.iter().find(|found| found.id == order).cloned()
         })
     }
 
-    async fn probe(&self) -> Result<(), CallError> {
+    async fn probe(&self) -> CallResult<()> {
         self.call(Action::Read, |_| ())
     }
 }
 
 #[async_trait]
 impl Provisioner for FakeProvisioner {
-    async fn create_client(&self, _client: &NewClient) -> Result<ClientId, CallError> {
+    async fn create_client(&self, _client: &NewClient) -> CallResult<ClientId> {
         Ok(ClientId(7))
     }
 
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+    async fn place_order(&self, order: &NewOrder) -> CallResult<PlaceAnswer> {
         let late = |state: &ProvisionerState| {
             let next = state
                 .faults
@@ -345,11 +344,11 @@ impl Provisioner for FakeProvisioner {
         self.call(Action::Place, |state| state.place(order))
     }
 
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> CallResult<()> {
         self.call(Action::Accept, |state| state.accept(order, run_modules))
     }
 
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
+    async fn create_service(&self, service: ServiceId) -> CallResult<()> {
         self.call(Action::Create, |state| state.create(service))
     }
 }

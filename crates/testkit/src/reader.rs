@@ -10,7 +10,7 @@ use domain::job::{JobOutcome, JobState};
 use domain::key::{Channel, DeadLetterId, JobId};
 use domain::order::MarkerProof;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{CallOutcome, DeadLetterView, StoreError, System};
+use domain::ports::{CallOutcome, DeadLetterView, System};
 use domain::time::Timestamp;
 use operations::{
     AttemptStats, CallStats, CursorHistoryEntry, EventViews, FinishedJob, GapView, JobStage,
@@ -19,6 +19,7 @@ use operations::{
 };
 
 use crate::MemoryStore;
+use crate::StoreResult;
 use crate::store_state::{Row, StoreState};
 
 fn stage(row: &Row) -> JobStage {
@@ -75,19 +76,19 @@ fn outcome(state: &StoreState, row: &Row) -> Option<FinishedJob> {
 
 #[async_trait]
 impl OrderViews for MemoryStore {
-    async fn jobs_of(&self, order: OrderId) -> Result<Vec<JobView>, StoreError> {
+    async fn jobs_of(&self, order: OrderId) -> StoreResult<Vec<JobView>> {
         let state = self.state();
         let of_order = state.jobs.iter().filter(|row| row.job.order == order);
         Ok(of_order.map(view).collect())
     }
 
-    async fn facts_of(&self, order: OrderId) -> Result<Vec<RecordedFact>, StoreError> {
+    async fn facts_of(&self, order: OrderId) -> StoreResult<Vec<RecordedFact>> {
         let state = self.state();
         let of_order = state.facts.iter().filter(|(id, _)| *id == order);
         Ok(of_order.map(|(_, recorded)| recorded.clone()).collect())
     }
 
-    async fn calls_of(&self, order: OrderId) -> Result<Vec<RecordedCall>, StoreError> {
+    async fn calls_of(&self, order: OrderId) -> StoreResult<Vec<RecordedCall>> {
         let state = self.state();
         let of_order = state.calls.iter().filter(|(id, _)| *id == order);
         let mut calls: Vec<_> = of_order.map(|(_, call)| call.clone()).collect();
@@ -95,11 +96,11 @@ impl OrderViews for MemoryStore {
         Ok(calls)
     }
 
-    async fn marker_proof(&self) -> Result<Option<MarkerProof>, StoreError> {
+    async fn marker_proof(&self) -> StoreResult<Option<MarkerProof>> {
         Ok(self.state().marker_proof())
     }
 
-    async fn job(&self, job: &JobId) -> Result<Option<JobView>, StoreError> {
+    async fn job(&self, job: &JobId) -> StoreResult<Option<JobView>> {
         let state = self.state();
         Ok(state.jobs.iter().find(|row| row.job.id == *job).map(view))
     }
@@ -109,7 +110,7 @@ impl OrderViews for MemoryStore {
         stage: Option<JobStage>,
         after: Option<&JobId>,
         limit: usize,
-    ) -> Result<Vec<JobView>, StoreError> {
+    ) -> StoreResult<Vec<JobView>> {
         let state = self.state();
         let end = match after {
             Some(id) => state.jobs.iter().position(|row| row.job.id == *id),
@@ -120,7 +121,7 @@ impl OrderViews for MemoryStore {
         Ok(before.filter(matches).take(limit).map(view).collect())
     }
 
-    async fn orders(&self, query: &OrderQuery) -> Result<Vec<OrderRow>, StoreError> {
+    async fn orders(&self, query: &OrderQuery) -> StoreResult<Vec<OrderRow>> {
         let state = self.state();
         let rows = state.orders.values().map(|row| OrderRow {
             stage: state.stage(row),
@@ -135,11 +136,11 @@ impl OrderViews for MemoryStore {
 
 #[async_trait]
 impl EventViews for MemoryStore {
-    async fn open_dead_letters(&self) -> Result<u64, StoreError> {
+    async fn open_dead_letters(&self) -> StoreResult<u64> {
         Ok(self.queue_stats().await?.open_dead_letters)
     }
 
-    async fn stream(&self, channel: &Channel) -> Result<StreamView, StoreError> {
+    async fn stream(&self, channel: &Channel) -> StoreResult<StreamView> {
         let state = self.state();
         Ok(state.streams.get(channel).cloned().unwrap_or_default())
     }
@@ -148,7 +149,7 @@ impl EventViews for MemoryStore {
         &self,
         channel: &Channel,
         limit: usize,
-    ) -> Result<Vec<CursorHistoryEntry>, StoreError> {
+    ) -> StoreResult<Vec<CursorHistoryEntry>> {
         let state = self.state();
         let marks = state.marks.iter().rev().filter(|(of, _)| of == channel);
         Ok(marks.take(limit).map(|(_, mark)| mark.clone()).collect())
@@ -159,7 +160,7 @@ impl EventViews for MemoryStore {
         open_only: bool,
         after: Option<DeadLetterId>,
         limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
+    ) -> StoreResult<Vec<DeadLetterView>> {
         let state = self.state();
         let dead_letters = state.dead_letters.iter().rev().filter(|view| {
             after.is_none_or(|after| view.number < after)
@@ -168,7 +169,7 @@ impl EventViews for MemoryStore {
         Ok(dead_letters.take(limit).cloned().collect())
     }
 
-    async fn gaps(&self, limit: usize) -> Result<Vec<GapView>, StoreError> {
+    async fn gaps(&self, limit: usize) -> StoreResult<Vec<GapView>> {
         let state = self.state();
         Ok(state.gaps.iter().rev().take(limit).cloned().collect())
     }
@@ -176,7 +177,7 @@ impl EventViews for MemoryStore {
 
 #[async_trait]
 impl Statistics for MemoryStore {
-    async fn unreadable_jobs(&self, window: Duration) -> Result<UnreadableJobs, StoreError> {
+    async fn unreadable_jobs(&self, window: Duration) -> StoreResult<UnreadableJobs> {
         let now = self.clock.now();
         let state = self.state();
         // Everything in memory is readable; its worker may set a job aside.
@@ -198,7 +199,7 @@ impl Statistics for MemoryStore {
         &self,
         live_for: Duration,
         idle_for: Duration,
-    ) -> Result<StuckOrders, StoreError> {
+    ) -> StoreResult<StuckOrders> {
         let now = self.clock.now();
         let state = self.state();
         let mut live: BTreeMap<OrderId, Timestamp> = BTreeMap::new();
@@ -219,7 +220,7 @@ impl Statistics for MemoryStore {
         })
     }
 
-    async fn marker_lost(&self) -> Result<Option<Timestamp>, StoreError> {
+    async fn marker_lost(&self) -> StoreResult<Option<Timestamp>> {
         let state = self.state();
         let evidence = state.facts.iter().rev().filter_map(|(_, recorded)| {
             let Fact::Verified { marker, .. } = recorded.fact else {
@@ -237,7 +238,7 @@ impl Statistics for MemoryStore {
         })
     }
 
-    async fn queue_stats(&self) -> Result<QueueStats, StoreError> {
+    async fn queue_stats(&self) -> StoreResult<QueueStats> {
         let state = self.state();
         let dead_letters = state.dead_letters.iter();
         let mut queue_stats = QueueStats {
@@ -255,11 +256,7 @@ impl Statistics for MemoryStore {
         Ok(queue_stats)
     }
 
-    async fn finished_jobs(
-        &self,
-        since: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<FinishedJob>, StoreError> {
+    async fn finished_jobs(&self, since: Timestamp, limit: usize) -> StoreResult<Vec<FinishedJob>> {
         let state = self.state();
         let finished_jobs = state.jobs.iter().filter_map(|row| outcome(&state, row));
         let mut finished_jobs: Vec<_> = finished_jobs
@@ -270,7 +267,7 @@ impl Statistics for MemoryStore {
         Ok(finished_jobs)
     }
 
-    async fn attempt_stats(&self, window: Duration) -> Result<AttemptStats, StoreError> {
+    async fn attempt_stats(&self, window: Duration) -> StoreResult<AttemptStats> {
         let now = self.clock.now();
         let state = self.state();
         let ended = |wanted: JobOutcome| {
@@ -293,7 +290,7 @@ impl Statistics for MemoryStore {
         })
     }
 
-    async fn call_stats(&self, window: Duration) -> Result<CallStats, StoreError> {
+    async fn call_stats(&self, window: Duration) -> StoreResult<CallStats> {
         let since = self.clock.now() - window;
         let state = self.state();
         let calls = state.calls.iter().map(|(_, recorded)| recorded.call);
@@ -310,7 +307,7 @@ impl Statistics for MemoryStore {
 
 #[async_trait]
 impl StoreHealth for MemoryStore {
-    async fn ping(&self) -> Result<(), StoreError> {
+    async fn ping(&self) -> StoreResult<()> {
         Ok(())
     }
 }

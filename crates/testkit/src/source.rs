@@ -11,6 +11,7 @@ use domain::ports::{
     UndecodableReason,
 };
 
+use crate::StreamResult;
 use crate::order_id;
 
 /// An event source with one script per opened stream, in order. A stream whose script has ended,
@@ -69,11 +70,7 @@ struct Stream {
 
 #[async_trait]
 impl EventSource for FakeSource {
-    async fn open(
-        &self,
-        _channel: &Channel,
-        start: &Start,
-    ) -> Result<Box<dyn EventStream>, StreamError> {
+    async fn open(&self, _channel: &Channel, start: &Start) -> StreamResult<Box<dyn EventStream>> {
         let (script, never_opens) = {
             let mut state = lock(&self.0);
             state.opened.push(start.clone());
@@ -94,7 +91,7 @@ impl EventSource for FakeSource {
     async fn read_again(
         &self,
         dead_letter: &DeadLetter,
-    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+    ) -> StreamResult<Result<ProvisionRequest, Undecodable>> {
         let state = lock(&self.0);
         let read = state.readable.get(&dead_letter.event).cloned();
         Ok(read.map_or_else(|| Err(dead_letter.undecodable.clone()), Ok))
@@ -103,7 +100,7 @@ impl EventSource for FakeSource {
 
 #[async_trait]
 impl EventStream for Stream {
-    async fn next(&mut self) -> Result<Batch, StreamError> {
+    async fn next(&mut self) -> StreamResult<Batch> {
         lock(&self.state).asked += 1;
         match self.script.pop_front() {
             Some(message) => message,

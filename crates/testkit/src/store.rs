@@ -19,6 +19,7 @@ use operations::{
 };
 use tokio::sync::Notify;
 
+use crate::StoreResult;
 use crate::store_state::StoreState;
 
 /// An in-memory job store.
@@ -45,7 +46,7 @@ impl MemoryStore {
 }
 
 /// Rejects text that PostgreSQL cannot store.
-fn check_text(texts: &[&str]) -> Result<(), StoreError> {
+fn check_text(texts: &[&str]) -> StoreResult<()> {
     let wrong = |text: &&str| text.contains('\0');
     match texts.iter().any(wrong) {
         true => Err(StoreError::Unstorable("a text has a NUL".into())),
@@ -53,7 +54,7 @@ fn check_text(texts: &[&str]) -> Result<(), StoreError> {
     }
 }
 
-fn check_job(job: &NewJob) -> Result<(), StoreError> {
+fn check_job(job: &NewJob) -> StoreResult<()> {
     check_id(job.id.as_str())?;
     let key = job.idem_key.as_ref().map(domain::key::IdemKey::as_str);
     check_text(&[
@@ -64,14 +65,14 @@ fn check_job(job: &NewJob) -> Result<(), StoreError> {
 }
 
 /// An id must fit into an index.
-fn check_id(id: &str) -> Result<(), StoreError> {
+fn check_id(id: &str) -> StoreResult<()> {
     match id.len() > 2700 {
         true => Err(StoreError::Unstorable("an id is too long".into())),
         false => check_text(&[id]),
     }
 }
 
-fn check_entry(entry: &Entry) -> Result<(), StoreError> {
+fn check_entry(entry: &Entry) -> StoreResult<()> {
     match entry {
         Entry::Job(job) => check_job(job),
         Entry::DeadLetter(dead_letter) => {
@@ -93,7 +94,7 @@ impl LeaderElection for MemoryStore {
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
-    ) -> Result<Leadership, StoreError> {
+    ) -> StoreResult<Leadership> {
         let now = self.clock.now();
         let mut state = self.state();
         if let Some(pause) = state.paused(&Pausable::Intake(channel.clone())) {
@@ -121,7 +122,7 @@ impl LeaderElection for MemoryStore {
         Ok(Leadership::Leader(epoch))
     }
 
-    async fn resign(&self, channel: &Channel, owner: &Owner) -> Result<(), StoreError> {
+    async fn resign(&self, channel: &Channel, owner: &Owner) -> StoreResult<()> {
         if let Some(stream) = self.state().streams.get_mut(channel)
             && stream
                 .leader
@@ -136,7 +137,7 @@ impl LeaderElection for MemoryStore {
 
 #[async_trait]
 impl EventIntake for MemoryStore {
-    async fn cursor(&self, channel: &Channel) -> Result<Option<Cursor>, StoreError> {
+    async fn cursor(&self, channel: &Channel) -> StoreResult<Option<Cursor>> {
         Ok(self
             .state()
             .streams
@@ -144,7 +145,7 @@ impl EventIntake for MemoryStore {
             .and_then(|stream| stream.cursor.clone()))
     }
 
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         let now = self.clock.now();
         let mut state = self.state();
         let stream = state.led_stream(&delivery.channel, delivery.epoch)?;
@@ -194,7 +195,7 @@ impl EventIntake for MemoryStore {
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
-    ) -> Result<(), StoreError> {
+    ) -> StoreResult<()> {
         let until = self.clock.now();
         let mut state = self.state();
         state.led_stream(channel, epoch)?;
@@ -211,7 +212,7 @@ impl EventIntake for MemoryStore {
         Ok(())
     }
 
-    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+    async fn enqueue(&self, jobs: &[NewJob]) -> StoreResult<Vec<Admission>> {
         let at = self.clock.now();
         jobs.iter().try_for_each(check_job)?;
         let mut state = self.state();
@@ -225,7 +226,7 @@ impl EventIntake for MemoryStore {
         &self,
         channel: &Channel,
         limit: usize,
-    ) -> Result<Vec<DeadLetterView>, StoreError> {
+    ) -> StoreResult<Vec<DeadLetterView>> {
         let state = self.state();
         let requested = state.dead_letters.iter().filter(|view| {
             view.channel == *channel && view.asked_at.is_some() && view.closed_at.is_none()
@@ -239,7 +240,7 @@ impl EventIntake for MemoryStore {
         epoch: Epoch,
         dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
+    ) -> StoreResult<Admission> {
         let now = self.clock.now();
         let mut state = self.state();
         state.led_stream(channel, epoch)?;
@@ -274,26 +275,26 @@ impl AdminCommands for MemoryStore {
         command: &AdminCommand,
         by: &str,
         reason: &str,
-    ) -> Result<CommandResult, StoreError> {
+    ) -> StoreResult<CommandResult> {
         let now = self.clock.now();
         let acted = self.state().act(command, by, reason, now);
         self.changed.notify_waiters();
         Ok(acted)
     }
 
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
+    async fn audit(&self, limit: usize) -> StoreResult<Vec<AuditEntry>> {
         let state = self.state();
         Ok(state.audit.iter().rev().take(limit).cloned().collect())
     }
 
-    async fn pauses(&self) -> Result<Vec<Pause>, StoreError> {
+    async fn pauses(&self) -> StoreResult<Vec<Pause>> {
         Ok(self.state().pauses.clone())
     }
 }
 
 #[async_trait]
 impl Pruner for MemoryStore {
-    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+    async fn prune(&self, older_than: Duration) -> StoreResult<Pruned> {
         let (now, age) = (self.clock.now(), older_than.max(MIN_RETENTION));
         let audited = now - age.max(AUDIT_RETENTION);
         Ok(self.state().prune(now - age, audited))
@@ -302,7 +303,7 @@ impl Pruner for MemoryStore {
 
 #[async_trait]
 impl ProcessRegistry for MemoryStore {
-    async fn report_process(&self, report: &ProcessReport) -> Result<(), StoreError> {
+    async fn report_process(&self, report: &ProcessReport) -> StoreResult<()> {
         let now = self.clock.now();
         let mut state = self.state();
         let kept = (report.clone(), now);
@@ -313,12 +314,12 @@ impl ProcessRegistry for MemoryStore {
         Ok(())
     }
 
-    async fn retire_process(&self, id: &Owner) -> Result<(), StoreError> {
+    async fn retire_process(&self, id: &Owner) -> StoreResult<()> {
         self.state().processes.remove(id.as_str());
         Ok(())
     }
 
-    async fn processes(&self) -> Result<Vec<ProcessView>, StoreError> {
+    async fn processes(&self) -> StoreResult<Vec<ProcessView>> {
         let now = self.clock.now();
         let state = self.state();
         let mut views: Vec<_> = state
@@ -342,7 +343,7 @@ impl AlertStore for MemoryStore {
         watch: &Channel,
         epoch: Epoch,
         alerts: &[Alert],
-    ) -> Result<(), StoreError> {
+    ) -> StoreResult<()> {
         let mut state = self.state();
         state.led_stream(watch, epoch)?;
         for alert in alerts {
@@ -351,19 +352,14 @@ impl AlertStore for MemoryStore {
         Ok(())
     }
 
-    async fn alerts(&self) -> Result<Vec<Alert>, StoreError> {
+    async fn alerts(&self) -> StoreResult<Vec<Alert>> {
         Ok(self.state().alerts.values().cloned().collect())
     }
 }
 
 #[async_trait]
 impl JobQueue for MemoryStore {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
         let now = self.clock.now();
         let mut state = self.state();
         if state.paused(&Pausable::Worker).is_some() {
@@ -409,7 +405,7 @@ impl JobQueue for MemoryStore {
         Ok(claimed)
     }
 
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> StoreResult<Vec<Lease>> {
         let now = self.clock.now();
         let mut state = self.state();
         let renewed = |lease: &&Lease| match state.leased_row(lease, now) {
@@ -422,7 +418,7 @@ impl JobQueue for MemoryStore {
         Ok(leases.iter().filter(renewed).cloned().collect())
     }
 
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let now = self.clock.now();
         let mut state = self.state();
         let row = state.leased_row(lease, now)?;

@@ -14,6 +14,8 @@ use operations::{
     OrderRow, Pausable, Pause, ProcessReport, Pruned, RecordedCall, RecordedFact, StreamView,
 };
 
+use crate::StoreResult;
+
 #[derive(Default)]
 pub(crate) struct StoreState {
     pub(crate) jobs: Vec<Row>,
@@ -166,11 +168,7 @@ impl StoreState {
         }
     }
 
-    pub(crate) fn leased_row(
-        &mut self,
-        lease: &Lease,
-        now: Timestamp,
-    ) -> Result<&mut Row, StoreError> {
+    pub(crate) fn leased_row(&mut self, lease: &Lease, now: Timestamp) -> StoreResult<&mut Row> {
         self.jobs
             .iter_mut()
             .find(|row| matches!(&row.state, JobState::Leased(leased_row) if leased_row == lease))
@@ -306,7 +304,7 @@ impl StoreState {
         &mut self,
         channel: &Channel,
         epoch: Epoch,
-    ) -> Result<&mut StreamView, StoreError> {
+    ) -> StoreResult<&mut StreamView> {
         self.streams
             .get_mut(channel)
             .filter(|stream| {

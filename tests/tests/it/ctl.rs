@@ -1,8 +1,5 @@
 //! `orderctl` against the real programs and the simulated systems.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
-
 use clap::Parser;
 use domain::id::OrderId;
 use orderctl::{Cli, Exit, Screen, Stop};
@@ -10,24 +7,12 @@ use serde_json::{Value, json};
 
 use simulators::salesforce::SalesforceOptions;
 use simulators::whmcs::WhmcsOptions;
+use testkit::SharedBuffer;
 
 use crate::test_env::{Engine, TestEnv, flags};
 
 /// Settings that the command does not accept.
 const UNSUPPORTED: [&str; 2] = ["HTTP_ADDR", "WHMCS_QUIET_PERIOD"];
-
-#[derive(Clone, Default)]
-struct Output(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Runs a command that connects to the simulated systems; returns its exit and its output.
 async fn run(env: &TestEnv, words: &[&str]) -> (Result<Exit, Stop>, Value) {
@@ -48,7 +33,7 @@ async fn run_with(
     line.extend(words.iter().map(|word| (*word).to_owned()));
     line.extend(flags("", &settings).into_iter().skip(1));
     let cli = Cli::try_parse_from(line).unwrap();
-    let out = Output::default();
+    let out = SharedBuffer::default();
     let mut screen = Screen {
         out: Box::new(out.clone()),
         err: Box::new(std::io::sink()),
@@ -56,8 +41,7 @@ async fn run_with(
         format: cli.output,
     };
     let ended = orderctl::run(cli, &mut screen).await;
-    let text = out.0.lock().unwrap().clone();
-    (ended, serde_json::from_slice(&text).unwrap_or_default())
+    (ended, serde_json::from_str(&out.text()).unwrap_or_default())
 }
 
 /// Kinds of the differences found; none means exit code 0.

@@ -12,29 +12,11 @@ use crate::test_env::{Engine, TestEnv, with};
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
 const SUBSCRIBER: &str = env!("CARGO_BIN_EXE_crashable-subscriber");
 
-macro_rules! on_both {
-    ($($sqlite:ident, $postgres:ident: $test:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $sqlite() {
-            $test(Engine::Sqlite).await;
-        }
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $postgres() {
-            $test(Engine::Postgres).await;
-        }
-    )*};
-}
-
-on_both! {
-    worker_frozen_past_its_lease_makes_no_calls_on_sqlite,
-    worker_frozen_past_its_lease_makes_no_calls_on_postgres: frozen_worker;
-    frozen_subscriber_does_not_move_cursor_on_sqlite,
-    frozen_subscriber_does_not_move_cursor_on_postgres: frozen_subscriber;
-    standby_takes_over_after_kill_and_clean_stop_on_sqlite,
-    standby_takes_over_after_kill_and_clean_stop_on_postgres: standby;
-    three_workers_share_the_queue_on_sqlite,
-    three_workers_share_the_queue_on_postgres: shared_queue;
+on_both_stores! {
+    worker_frozen_past_its_lease_makes_no_calls: frozen_worker();
+    frozen_subscriber_does_not_move_cursor: frozen_subscriber();
+    standby_takes_over_after_kill_and_clean_stop: standby();
+    three_workers_share_the_queue: shared_queue();
 }
 
 /// Freezes a worker after a read, just before it records the intent to place.

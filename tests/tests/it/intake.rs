@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::test_env::TestEnv;
-use domain::id::OrderId;
-use domain::job::{Admission, NewJob, ProvisionRequest};
-use domain::key::{Channel, EventId, Owner, ReplayId};
-use domain::ports::{Delivery, Entry, Leadership, UndecodableReason};
-use domain::time::Timestamp;
+use domain::job::{Admission, NewJob};
+use domain::ports::{Entry, UndecodableReason};
 use operations::AdminCommand;
 use simulators::salesforce::UnaryFault;
+use testkit::{channel, delivery, lead, new_job, order_id};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_approval_becomes_one_job() {
@@ -161,24 +159,8 @@ async fn unstorable_event_is_dead_lettered_alone() {
     let store = job_store::open(&config, Arc::new(runtime::SystemClock))
         .await
         .unwrap();
-    let channel = Channel::new("/event/X__e").unwrap();
-    let owner = Owner::new("s").unwrap();
-    let ttl = Duration::from_secs(60);
-    let Leadership::Leader(epoch) = store.ports.lead(&channel, &owner, ttl).await.unwrap() else {
-        panic!("expected leadership");
-    };
-    let order = |n: u32| OrderId::parse(&format!("801{n:012}")).unwrap();
-    let job = |event: &str, n: u32| {
-        let request = ProvisionRequest {
-            order: order(n),
-            idem_key: None,
-            correlation: None,
-            requested_by: None,
-            version: 1,
-            created_at: Timestamp::from_millis(1_767_225_600_000),
-        };
-        NewJob::of_event(&EventId::new(event).unwrap(), request)
-    };
+    let epoch = lead(&*store.ports, &channel(), "s", Duration::from_secs(60)).await;
+    let job = |event: &str, n: u32| new_job(event, order_id(n), None);
     let nul = NewJob {
         requested_by: Some("a\0b".to_owned()),
         ..job("nul", 2)
@@ -188,12 +170,7 @@ async fn unstorable_event_is_dead_lettered_alone() {
     let noise: String = (0..20_000_u32).map(number).collect();
     let long = job(&noise[..20_000], 3);
     let jobs = [job("first", 1), nul, long, job("last", 4)];
-    let delivery = Delivery {
-        channel: channel.clone(),
-        epoch,
-        entries: jobs.map(Entry::Job).into(),
-        cursor: ReplayId::new(vec![7]),
-    };
+    let delivery = delivery(epoch, jobs.map(Entry::Job).into(), 7);
     let expected = [
         Admission::Enqueued,
         Admission::DeadLettered,
@@ -202,7 +179,7 @@ async fn unstorable_event_is_dead_lettered_alone() {
     ];
     let admissions = intake::accept(&*store.ports, &delivery).await.unwrap();
     assert_eq!(admissions, expected);
-    let cursor = store.ports.cursor(&channel).await.unwrap().unwrap();
+    let cursor = store.ports.cursor(&channel()).await.unwrap().unwrap();
     assert_eq!(cursor.replay_id.as_bytes(), [7]);
     assert_eq!(store.ports.open_dead_letters().await.unwrap(), 2);
     // The second delivery is deduplicated.

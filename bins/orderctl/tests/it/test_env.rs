@@ -1,25 +1,21 @@
 //! A store in a folder, and the command line on it.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
 use domain::failure::{Code, Refusal};
 use domain::id::AccountId;
 use domain::job::JobOutcome;
-use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::key::{ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{
-    Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt, Leadership, Undecodable,
-    UndecodableReason,
-};
+use domain::ports::{Clock, Delivery, Entry, JobQueueExt};
 use job_store::{Store, StoreConfig};
 use orderctl::{Cli, Exit, Screen, Stop};
 use runtime::SystemClock;
 use serde_json::Value;
-use testkit::{channel, new_job, order_id, owner};
+use testkit::{SharedBuffer, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -33,26 +29,6 @@ pub(crate) struct Ran {
     pub(crate) ended: Result<Exit, Stop>,
     pub(crate) out: String,
     pub(crate) err: String,
-}
-
-/// A writer whose text can be looked at.
-#[derive(Clone, Default)]
-struct SharedBuffer(Arc<Mutex<Vec<u8>>>);
-
-impl SharedBuffer {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for SharedBuffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 /// Runs a command without a TTY.
@@ -77,7 +53,9 @@ impl Ran {
     /// The result, of a command that went well.
     pub(crate) fn json(&self) -> Value {
         assert!(self.ended.is_ok(), "{:?}: {}", self.ended, self.err);
-        normal(serde_json::from_str(&self.out).unwrap())
+        let mut value = normal(serde_json::from_str(&self.out).unwrap());
+        value.sort_all_objects();
+        value
     }
 
     /// Why it was not done.
@@ -125,42 +103,17 @@ impl TestEnv {
     }
 
     async fn fill(&self) {
-        let Leadership::Leader(epoch) = self
-            .store
-            .ports
-            .lead(&channel(), &owner("s"), TTL)
-            .await
-            .unwrap()
-        else {
-            panic!("nobody else leads");
-        };
-        let dead_letter = DeadLetter {
-            event: EventId::new("bad").unwrap(),
-            replay_id: ReplayId::new(vec![1]),
-            undecodable: Undecodable {
-                reason: UndecodableReason::Malformed,
-                detail: "3 bytes left over".to_owned(),
-                schema_id: "s".to_owned(),
-                payload: vec![1, 2, 3],
-                fields: Vec::new(),
-            },
-        };
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
-        self.store
-            .ports
-            .record_cursor_loss(&channel(), epoch, &gap)
+        let ports = &self.store.ports;
+        let epoch = lead(&**ports, &channel(), "s", TTL).await;
+        ports
+            .record_cursor_loss(&channel(), epoch, &gap())
             .await
             .unwrap();
         let delivery = Delivery {
-            channel: channel(),
-            epoch,
-            entries: vec![Entry::DeadLetter(dead_letter)],
             cursor: ReplayId::new(vec![0, 255]),
+            ..delivery(epoch, vec![Entry::DeadLetter(dead_letter("bad"))], 0)
         };
-        self.store.ports.accept(&delivery).await.unwrap();
+        ports.accept(&delivery).await.unwrap();
         let order = WhmcsOrderId(41);
         self.work(1, JobOutcome::Succeeded, &[Fact::Placed { order }])
             .await;

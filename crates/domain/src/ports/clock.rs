@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use crate::time::Timestamp;
 
 /// The clock and sleeping. Tests advance it instead of sleeping.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Clock: Send + Sync {
     /// The current UTC time by this machine's clock. Clocks differ, so nothing that two machines
@@ -22,12 +23,14 @@ pub trait Clock: Send + Sync {
 }
 
 /// Randomness that secrets are made of.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait SecretSource: Send + Sync {
     /// 256 bits that nobody can guess.
     fn secret(&self) -> [u8; 32];
 }
 
 /// Randomness.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait Entropy: Send + Sync {
     /// A unique token: 128 random bits as text.
     fn token(&self) -> String;

@@ -38,6 +38,7 @@ pub struct Pending {
 /// The CRM's orders, for the worker.
 ///
 /// Every write sets absolute values and may be repeated after any error.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CrmOrders: Send + Sync {
     /// The order with its lines, or `None` when it does not exist or is not visible to us.
@@ -72,6 +73,7 @@ pub trait CrmOrders: Send + Sync {
 }
 
 /// Activations in the CRM, for the sweep.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait PendingActivations: Send + Sync {
     /// Orders that have been `Activating` for longer than `older_than` by the CRM's clock, by
@@ -88,6 +90,7 @@ pub trait PendingActivations: Send + Sync {
 }
 
 /// A customer's orders in the CRM.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait CustomerOrders: Send + Sync {
     /// Creates a customer's order with its lines, all or nothing, in the status that waits for an
@@ -124,6 +127,7 @@ impl ReportedAllowance {
 }
 
 /// How many API calls are left.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 pub trait ApiAllowance: Send + Sync {
     /// What the CRM reported last to this process; `None` when that is unknown or more than an
     /// hour ago.
@@ -131,6 +135,7 @@ pub trait ApiAllowance: Send + Sync {
 }
 
 /// Retries that an operator requests in the CRM.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait RetryRequests: Send + Sync {
     /// Requests another attempt for a failed order: sets it to `Activating`, guarded by its

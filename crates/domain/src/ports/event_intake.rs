@@ -78,6 +78,7 @@ pub struct Gap {
 
 /// Enqueues jobs, stores dead letters and moves the cursor. Every stored time comes from the store's
 /// own clock.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait EventIntake: Send + Sync {
     /// The stored cursor, or `None` while there is none.

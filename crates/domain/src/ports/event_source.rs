@@ -23,6 +23,7 @@ pub enum Start {
 }
 
 /// A channel of events that can be opened at a position.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait EventSource: Send + Sync {
     /// Opens the channel. A stream that is still open must be dropped first: it keeps receiving and
@@ -49,6 +50,7 @@ pub trait EventSource: Send + Sync {
 }
 
 /// An open stream. Dropping it cancels it.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait EventStream: Send {
     /// The next message: events, or a heartbeat without any.

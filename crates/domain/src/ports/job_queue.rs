@@ -70,6 +70,7 @@ pub struct JobUpdate {
 }
 
 /// The worker's view of the store.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait JobQueue: Send + Sync {
     /// Claims up to `limit` due jobs, the longest due first, each with a new lease token and a

@@ -48,6 +48,7 @@ pub enum Leadership {
 }
 
 /// Elects one process per channel. The alert rules are led like a channel.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait LeaderElection: Send + Sync {
     /// Acquires or renews leadership of the channel for `ttl` by the store's clock. A new term

@@ -31,3 +31,18 @@ pub use provisioner::{
     CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
     ProvisionerReads, observe,
 };
+
+/// Mocks of the ports: a call that a test does not expect fails it.
+#[cfg(feature = "mocks")]
+pub mod mocks {
+    pub use super::clock::{MockClock, MockEntropy, MockSecretSource};
+    pub use super::crm_orders::{
+        MockApiAllowance, MockCrmOrders, MockCustomerOrders, MockPendingActivations,
+        MockRetryRequests,
+    };
+    pub use super::event_intake::MockEventIntake;
+    pub use super::event_source::{MockEventSource, MockEventStream};
+    pub use super::job_queue::MockJobQueue;
+    pub use super::leader_election::MockLeaderElection;
+    pub use super::provisioner::{MockProvisioner, MockProvisionerReads};
+}

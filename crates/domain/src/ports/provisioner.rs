@@ -63,6 +63,7 @@ pub struct Module {
 }
 
 /// Reads of the provisioning system. They have no effect and may be repeated.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ProvisionerReads: Send + Sync {
     /// The client, or `None` when there is none.
@@ -142,6 +143,7 @@ pub async fn observe(
 ///
 /// It has no idempotency keys: search for our marker first, commit an intent before the call, and
 /// never repeat an effect after [`CallError::Unknown`]. Each effect is one external call.
+#[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Provisioner: Send + Sync {
     /// Creates a client.

@@ -13,7 +13,8 @@ use domain::ports::{
 };
 use intake::{Health, Intake, OnLoss, Ports, Settings};
 use operations::{EventViews, OrderViews};
-use testkit::intercept::{Around, EventIntakeHooks, Inner, LeaderElectionHooks, intercept};
+use testkit::StoreResult;
+use testkit::intercept::{Around, EventIntakeHooks, LeaderElectionHooks, intercept};
 use testkit::{FakeSource, MemoryStore, PausedClock, channel, order_id};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,7 @@ impl TestEnv {
         Self {
             source: Arc::default(),
             store: Arc::new(Store {
-                inner: MemoryStore::new(Arc::clone(&clock) as _),
+                inner: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
                 away: AtomicBool::new(false),
                 slow_to_lead: AtomicBool::new(false),
                 failing_loss_records: AtomicU64::new(0),
@@ -151,7 +152,7 @@ impl Entropy for SequentialNames {
 
 /// A store that can be unavailable, or slow to grant leadership.
 pub(crate) struct Store {
-    pub(crate) inner: MemoryStore,
+    pub(crate) inner: Arc<MemoryStore>,
     pub(crate) away: AtomicBool,
     pub(crate) slow_to_lead: AtomicBool,
     /// Number of cursor losses that fail to be recorded.
@@ -165,17 +166,7 @@ impl Store {
     }
 }
 
-impl Inner<dyn LeaderElection> for Store {
-    fn inner(&self) -> &(dyn LeaderElection + 'static) {
-        &self.inner
-    }
-}
-
-impl Inner<dyn EventIntake> for Store {
-    fn inner(&self) -> &(dyn EventIntake + 'static) {
-        &self.inner
-    }
-}
+testkit::inner!(Store: LeaderElection = inner, EventIntake = inner);
 
 #[async_trait]
 impl Around<StoreError> for Store {
@@ -183,7 +174,7 @@ impl Around<StoreError> for Store {
         &self,
         call: &'static str,
         answer: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
+    ) -> StoreResult<T> {
         if call == "store.lead" && self.slow_to_lead.load(Ordering::SeqCst) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -198,7 +189,7 @@ impl LeaderElectionHooks for Store {}
 
 #[async_trait]
 impl EventIntakeHooks for Store {
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         // The duration of a flush, so that something can happen in between.
         tokio::time::sleep(Duration::from_millis(5)).await;
         let accepting = self.inner.accept(delivery);
@@ -212,7 +203,7 @@ impl EventIntakeHooks for Store {
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
-    ) -> Result<(), StoreError> {
+    ) -> StoreResult<()> {
         let left = self.failing_loss_records.load(Ordering::SeqCst);
         if left > 0 {
             self.failing_loss_records.store(left - 1, Ordering::SeqCst);

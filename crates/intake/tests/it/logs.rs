@@ -1,42 +1,20 @@
 //! What intake logs.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::ports::StreamError;
+use testkit::Logs;
 use testkit::source::poison;
-use tracing::instrument::WithSubscriber;
 
 use crate::env::TestEnv;
 
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// The lines with this message that are logged while a subscriber runs.
 async fn lines(env: &TestEnv, message: &str) -> Vec<String> {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
+    let logs = Logs::capture();
     let intake = env.intake();
     let running = intake.run(tokio_util::sync::CancellationToken::new());
-    let running = tokio::time::timeout(Duration::from_secs(5), running);
-    let _ = running.with_subscriber(subscriber).await;
-    let bytes = log.0.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
+    let _ = tokio::time::timeout(Duration::from_secs(5), running).await;
+    let text = logs.text();
     let matching = text.lines().filter(|line| line.contains(message));
     matching.map(str::to_owned).collect()
 }

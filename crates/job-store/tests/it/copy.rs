@@ -1,64 +1,78 @@
 //! Moving from one store to another.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use domain::job::{Admission, JobOutcome};
-use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::key::{ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, DeadLetter, Delivery, Entry, Gap, JobQueueExt,
-    Leadership, Undecodable, UndecodableReason,
-};
+use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, Entry, JobQueueExt};
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
-use operations::{JobStage, PROCESS_ALIVE, ProcessReport};
+use operations::{JobStage, PROCESS_ALIVE};
 use test_postgres::Database;
-use testkit::{FakeClock, channel, new_job, order_id, owner};
+use testkit::{
+    FakeClock, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner, process_report,
+};
 
 const TTL: Duration = Duration::from_secs(15);
 
-fn sqlite(folder: &Path, name: &str) -> StoreConfig {
-    StoreConfig::parse(&format!("sqlite:{}", folder.join(name).display())).unwrap()
+/// A folder of SQLite files, and the clock of every store.
+struct TestEnv {
+    folder: tempfile::TempDir,
+    clock: Arc<FakeClock>,
+}
+
+impl TestEnv {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            clock: Arc::default(),
+        }
+    }
+
+    fn sqlite(&self, name: &str) -> StoreConfig {
+        let path = self.folder.path().join(name);
+        StoreConfig::parse(&format!("sqlite:{}", path.display())).unwrap()
+    }
+
+    async fn open(&self, config: &StoreConfig) -> Store {
+        open(config, Arc::clone(&self.clock) as _).await.unwrap()
+    }
+
+    async fn copy(
+        &self,
+        from: &StoreConfig,
+        to: &StoreConfig,
+    ) -> Result<Vec<CopiedTable>, CopyError> {
+        copy(from, to, Arc::clone(&self.clock) as _, &mut |_| {}).await
+    }
+
+    /// A store whose processes have stopped; see [`fill`].
+    async fn filled(&self, name: &str) -> StoreConfig {
+        let config = self.sqlite(name);
+        fill(&self.open(&config).await).await;
+        self.clock.advance(TTL);
+        config
+    }
 }
 
 /// A store in use: 2,500 events, a dead letter, a gap, an order that is placed and leased, one
 /// that is done.
-async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
-    let store = open(config, Arc::clone(clock) as _).await.unwrap();
-    let epoch = match store.ports.lead(&channel(), &owner("s"), TTL).await {
-        Ok(Leadership::Leader(epoch)) => epoch,
-        other => panic!("nobody else leads: {other:?}"),
-    };
+async fn fill(store: &Store) {
+    let epoch = lead(&*store.ports, &channel(), "s", TTL).await;
     let mut entries: Vec<_> = (0..2500)
         .map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k"))))
         .collect();
-    entries.push(Entry::DeadLetter(DeadLetter {
-        event: EventId::new("bad").unwrap(),
-        replay_id: ReplayId::new(vec![0, 255]),
-        undecodable: Undecodable {
-            reason: UndecodableReason::Malformed,
-            detail: "ü".to_owned(),
-            schema_id: "s".to_owned(),
-            payload: vec![0, 1, 2],
-            fields: Vec::new(),
-        },
-    }));
-    let gap = Gap {
-        from: None,
-        detail: "aged out".to_owned(),
-    };
+    let mut bad = dead_letter("bad");
+    bad.replay_id = ReplayId::new(vec![0, 255]);
+    bad.undecodable.detail = "ü".to_owned();
+    entries.push(Entry::DeadLetter(bad));
     store
         .ports
-        .record_cursor_loss(&channel(), epoch, &gap)
+        .record_cursor_loss(&channel(), epoch, &gap())
         .await
         .unwrap();
-    let delivery = Delivery {
-        channel: channel(),
-        epoch,
-        entries,
-        cursor: ReplayId::new(vec![7]),
-    };
+    let delivery = delivery(epoch, entries, 7);
     store.ports.accept(&delivery).await.unwrap();
     let claimed = store.ports.claim(&owner("w"), 2, TTL).await.unwrap();
     let placed = Fact::Placed {
@@ -85,14 +99,6 @@ async fn fill(config: &StoreConfig, clock: &Arc<FakeClock>) {
         .unwrap();
 }
 
-async fn run(
-    from: &StoreConfig,
-    to: &StoreConfig,
-    clock: &Arc<FakeClock>,
-) -> Result<Vec<CopiedTable>, CopyError> {
-    copy(from, to, Arc::clone(clock) as _, &mut |_| {}).await
-}
-
 /// The copied store goes on where the other stopped.
 async fn goes_on(store: &Store) {
     let cursor = store.ports.cursor(&channel()).await.unwrap().unwrap();
@@ -115,18 +121,10 @@ async fn goes_on(store: &Store) {
     let calls = store.ports.calls_of(order_id(1)).await.unwrap();
     assert_eq!(calls[0].call.action, CallAction::AddOrder);
     // Old events are known, new ones get numbers of their own.
-    let Ok(Leadership::Leader(epoch)) = store.ports.lead(&channel(), &owner("s2"), TTL).await
-    else {
-        panic!("leases are not copied");
-    };
+    let epoch = lead(&*store.ports, &channel(), "s2", TTL).await;
     assert!(epoch.number() > 1, "terms go on counting");
     let entries = ["e0", "new"].map(|event| Entry::Job(new_job(event, order_id(9000), None)));
-    let delivery = Delivery {
-        channel: channel(),
-        epoch,
-        entries: entries.into(),
-        cursor: None,
-    };
+    let delivery = delivery(epoch, entries.into(), 8);
     assert_eq!(
         store.ports.accept(&delivery).await.unwrap(),
         [Admission::SameDelivery, Admission::Enqueued]
@@ -141,15 +139,12 @@ async fn goes_on(store: &Store) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn store_works_after_copy_to_postgresql_and_back() {
-    let folder = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
     let database = Database::create().await;
-    let clock = Arc::new(FakeClock::default());
-    let first = sqlite(folder.path(), "first.db");
+    let first = env.filled("first.db").await;
     let middle = StoreConfig::parse(&database.url()).unwrap();
-    let last = sqlite(folder.path(), "last.db");
-    fill(&first, &clock).await;
-    clock.advance(TTL);
-    let there = run(&first, &middle, &clock).await.unwrap();
+    let last = env.sqlite("last.db");
+    let there = env.copy(&first, &middle).await.unwrap();
     let rows = |table| {
         there
             .iter()
@@ -171,23 +166,20 @@ async fn store_works_after_copy_to_postgresql_and_back() {
         .map(rows),
         [2500, 3, 2501, 1, 1, 1, 2500, 2]
     );
-    let back = run(&middle, &last, &clock).await.unwrap();
+    let back = env.copy(&middle, &last).await.unwrap();
     assert_eq!(there, back, "the same checksums on the way back");
-    goes_on(&open(&middle, Arc::clone(&clock) as _).await.unwrap()).await;
-    goes_on(&open(&last, Arc::clone(&clock) as _).await.unwrap()).await;
+    goes_on(&env.open(&middle).await).await;
+    goes_on(&env.open(&last).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn interrupted_copy_resumes_and_complete_copy_is_unchanged() {
-    let folder = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
     let database = Database::create().await;
-    let clock = Arc::new(FakeClock::default());
-    let from = sqlite(folder.path(), "jobs.db");
+    let from = env.filled("jobs.db").await;
     let to = StoreConfig::parse(&database.url()).unwrap();
-    fill(&from, &clock).await;
-    clock.advance(TTL);
     for (stop_in, stop_at) in [("inbox", 1000), ("job", 2000)] {
-        let (from, to, clock) = (from.clone(), to.clone(), Arc::clone(&clock));
+        let (from, to, clock) = (from.clone(), to.clone(), Arc::clone(&env.clock));
         let stopped = tokio::spawn(async move {
             let mut until = |progress: Progress| {
                 let here = progress.table == stop_in && progress.done == stop_at;
@@ -198,51 +190,41 @@ async fn interrupted_copy_resumes_and_complete_copy_is_unchanged() {
         assert!(stopped.await.unwrap_err().is_panic());
     }
     let mut seen = Vec::new();
-    copy(&from, &to, Arc::clone(&clock) as _, &mut |progress| {
+    copy(&from, &to, Arc::clone(&env.clock) as _, &mut |progress| {
         seen.push((progress.table, progress.done));
     })
     .await
     .unwrap();
     assert!(seen.contains(&("job", 2000)) && !seen.contains(&("job", 1000)));
-    let again = run(&from, &to, &clock).await.unwrap();
+    let again = env.copy(&from, &to).await.unwrap();
     assert_eq!(again.len(), 11);
-    goes_on(&open(&to, Arc::clone(&clock) as _).await.unwrap()).await;
+    goes_on(&env.open(&to).await).await;
     assert!(
-        matches!(
-            run(&from, &to, &clock).await,
-            Err(CopyError::OtherData { .. })
-        ),
+        matches!(env.copy(&from, &to).await, Err(CopyError::OtherData { .. })),
         "it is in use by now"
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copy_refuses_foreign_target_and_source_in_use() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(FakeClock::default());
-    let (from, to) = (
-        sqlite(folder.path(), "from.db"),
-        sqlite(folder.path(), "to.db"),
-    );
+    let env = TestEnv::new();
+    let (from, to) = (env.sqlite("from.db"), env.sqlite("to.db"));
     assert!(matches!(
-        run(&from, &to, &clock).await,
+        env.copy(&from, &to).await,
         Err(CopyError::NoSource { .. })
     ));
-    fill(&from, &clock).await;
+    fill(&env.open(&from).await).await;
     assert!(matches!(
-        run(&from, &from, &clock).await,
+        env.copy(&from, &from).await,
         Err(CopyError::SameStore)
     ));
-    assert!(matches!(
-        run(&from, &to, &clock).await,
-        Err(CopyError::InUse)
-    ));
-    clock.advance(TTL);
-    let other = open(&to, Arc::clone(&clock) as _).await.unwrap();
+    assert!(matches!(env.copy(&from, &to).await, Err(CopyError::InUse)));
+    env.clock.advance(TTL);
+    let other = env.open(&to).await;
     let job = new_job("other", order_id(77), None);
     other.ports.enqueue(&[job]).await.unwrap();
     assert!(matches!(
-        run(&from, &to, &clock).await,
+        env.copy(&from, &to).await,
         Err(CopyError::OtherData { table: "orders" })
     ));
     let facts = other.ports.facts_of(order_id(0)).await.unwrap();
@@ -252,29 +234,19 @@ async fn copy_refuses_foreign_target_and_source_in_use() {
 /// A worker between two jobs holds no lease; the store knows it by its reports.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn copy_refuses_store_with_registered_idle_process() {
-    let folder = tempfile::tempdir().unwrap();
+    let env = TestEnv::new();
     let database = Database::create().await;
-    let clock = Arc::new(FakeClock::default());
-    let sqlite = sqlite(folder.path(), "jobs.db");
+    let sqlite = env.sqlite("jobs.db");
     let postgres = StoreConfig::parse(&database.url()).unwrap();
     for config in [&sqlite, &postgres] {
-        drop(open(config, Arc::clone(&clock) as _).await.unwrap());
+        drop(env.open(config).await);
     }
     for (config, other) in [(&sqlite, &postgres), (&postgres, &sqlite)] {
-        let store = open(config, Arc::clone(&clock) as _).await.unwrap();
-        let report = ProcessReport {
-            id: owner("idle"),
-            role: "worker".to_owned(),
-            version: "1.2.3".to_owned(),
-            host: "host-a".to_owned(),
-            pid: 42,
-            started_at: clock.now(),
-            conditions: Vec::new(),
-            settings: Vec::new(),
-        };
+        let store = env.open(config).await;
+        let report = process_report("idle", env.clock.now());
         store.ports.report_process(&report).await.unwrap();
         for (from, to) in [(config, other), (other, config)] {
-            let refused = run(from, to, &clock).await.unwrap_err();
+            let refused = env.copy(from, to).await.unwrap_err();
             assert!(
                 matches!(refused, CopyError::ProcessAlive { .. }),
                 "{refused}"
@@ -284,34 +256,21 @@ async fn copy_refuses_store_with_registered_idle_process() {
         }
         store.ports.retire_process(&owner("idle")).await.unwrap();
     }
-    run(&sqlite, &postgres, &clock).await.unwrap();
+    env.copy(&sqlite, &postgres).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_process_blocks_copy_only_until_its_heartbeat_expires() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Arc::new(FakeClock::default());
-    let (from, to) = (
-        sqlite(folder.path(), "from.db"),
-        sqlite(folder.path(), "to.db"),
-    );
-    let store = open(&from, Arc::clone(&clock) as _).await.unwrap();
-    let report = ProcessReport {
-        id: owner("killed"),
-        role: "worker".to_owned(),
-        version: String::new(),
-        host: "host-a".to_owned(),
-        pid: 42,
-        started_at: clock.now(),
-        conditions: Vec::new(),
-        settings: Vec::new(),
-    };
+    let env = TestEnv::new();
+    let (from, to) = (env.sqlite("from.db"), env.sqlite("to.db"));
+    let store = env.open(&from).await;
+    let report = process_report("killed", env.clock.now());
     store.ports.report_process(&report).await.unwrap();
-    clock.advance(PROCESS_ALIVE - Duration::from_millis(1));
+    env.clock.advance(PROCESS_ALIVE - Duration::from_millis(1));
     assert!(matches!(
-        run(&from, &to, &clock).await,
+        env.copy(&from, &to).await,
         Err(CopyError::ProcessAlive { .. })
     ));
-    clock.advance(Duration::from_millis(1));
-    run(&from, &to, &clock).await.unwrap();
+    env.clock.advance(Duration::from_millis(1));
+    env.copy(&from, &to).await.unwrap();
 }

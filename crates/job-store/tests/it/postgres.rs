@@ -4,17 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use domain::job::{Admission, JobOutcome, NewJob};
-use domain::key::ReplayId;
 use domain::order::Fact;
-use domain::ports::{
-    Delivery, Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership, StoreError,
-};
+use domain::ports::{Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, StoreError};
 use job_store::{PostgresStore, StoreConfig};
 use operations::{JobStage, OrderViews, Statistics, StoreHealth};
 use sqlx::{Connection, PgConnection};
 use test_postgres::Database;
-use testkit::contract::Subject;
-use testkit::{FakeClock, channel, new_job, order_id, owner};
+use testkit::{FakeClock, channel, delivery, lead, new_job, order_id, owner};
 
 use crate::pooler::Pooler;
 
@@ -40,16 +36,6 @@ async fn connect(database: &Database, clock: &Arc<FakeClock>) -> PostgresStore {
     PostgresStore::open_shifted(&config, Arc::new(move || clock.advanced()))
         .await
         .unwrap()
-}
-
-macro_rules! contract {
-    ($($promise:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $promise() {
-            let opened = open().await;
-            Subject { store: &opened.store, clock: &opened.clock }.$promise().await;
-        }
-    )*};
 }
 
 testkit::job_store_contract!(contract);
@@ -323,18 +309,10 @@ async fn works_through(pooler: Pooler) {
     for round in 0..2 {
         let store = PostgresStore::open(&config).await.unwrap();
         let ttl = Duration::from_secs(60);
-        let Leadership::Leader(epoch) = store.lead(&channel(), &owner("s"), ttl).await.unwrap()
-        else {
-            panic!("nobody else leads");
-        };
+        let epoch = lead(&store, &channel(), "s", ttl).await;
         for n in 0..20 {
             let job = new_job(&format!("{round}-{n}"), order_id(n), None);
-            let delivery = Delivery {
-                channel: channel(),
-                epoch,
-                entries: vec![Entry::Job(job)],
-                cursor: ReplayId::new(vec![1]),
-            };
+            let delivery = delivery(epoch, vec![Entry::Job(job)], 1);
             store.accept(&delivery).await.unwrap();
         }
         let worker = owner(&format!("w{round}"));

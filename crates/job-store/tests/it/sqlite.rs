@@ -12,7 +12,6 @@ use operations::{
     AdminCommand, AdminCommands, JobStage, OrderQuery, OrderViews, Pausable, Statistics,
 };
 use sqlx::{Connection, SqliteConnection};
-use testkit::contract::Subject;
 use testkit::{FakeClock, new_job, order_id, owner};
 
 struct Opened {
@@ -24,45 +23,38 @@ struct Opened {
 async fn open() -> Opened {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::new(FakeClock::default());
-    let store = reopen(&folder, &clock).await;
     Opened {
-        store,
+        store: open_in(&folder, &clock).await,
         clock,
         folder,
     }
 }
 
-async fn reopen(folder: &tempfile::TempDir, clock: &Arc<FakeClock>) -> SqliteStore {
+impl Opened {
+    /// Another store on the same file.
+    async fn reopen(&self) -> SqliteStore {
+        open_in(&self.folder, &self.clock).await
+    }
+}
+
+async fn open_in(folder: &tempfile::TempDir, clock: &Arc<FakeClock>) -> SqliteStore {
     SqliteStore::open(&folder.path().join("new/jobs.db"), Arc::clone(clock) as _)
         .await
         .unwrap()
-}
-
-macro_rules! contract {
-    ($($promise:ident,)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $promise() {
-            let opened = open().await;
-            Subject { store: &opened.store, clock: &opened.clock }.$promise().await;
-        }
-    )*};
 }
 
 testkit::job_store_contract!(contract);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn committed_rows_survive_reopening() {
-    let Opened {
-        store,
-        clock,
-        folder,
-    } = open().await;
+    let opened = open().await;
+    let store = &opened.store;
     store
         .enqueue(&[new_job("e1", order_id(1), None)])
         .await
         .unwrap();
-    drop(store);
-    let store = reopen(&folder, &clock).await;
+    drop(opened.store);
+    let store = open_in(&opened.folder, &opened.clock).await;
     assert_eq!(
         store.queue_stats().await.unwrap().count(JobStage::Queued),
         1
@@ -71,12 +63,9 @@ async fn committed_rows_survive_reopening() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_stores_on_one_file_never_claim_same_job() {
-    let Opened {
-        store,
-        clock,
-        folder,
-    } = open().await;
-    let other = reopen(&folder, &clock).await;
+    let opened = open().await;
+    let store = &opened.store;
+    let other = opened.reopen().await;
     let jobs: Vec<_> = (0..60)
         .map(|n| new_job(&format!("e{n}"), order_id(n), None))
         .collect();
@@ -103,12 +92,9 @@ async fn two_stores_on_one_file_never_claim_same_job() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn job_written_through_another_store_wakes_waiting_worker() {
-    let Opened {
-        store,
-        clock,
-        folder,
-    } = open().await;
-    let writer = reopen(&folder, &clock).await;
+    let opened = open().await;
+    let store = &opened.store;
+    let writer = opened.reopen().await;
     let far = Duration::from_secs(30);
     let begun = Instant::now();
     let waiting = store.wait_for_work(far);
@@ -162,11 +148,8 @@ async fn paused_worker_is_not_woken_by_jobs_it_may_not_claim() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn migration_from_previous_release_fills_order_list() {
-    let Opened {
-        store,
-        clock,
-        folder,
-    } = open().await;
+    let opened = open().await;
+    let store = &opened.store;
     store
         .enqueue(&[new_job("e1", order_id(1), None)])
         .await
@@ -188,15 +171,15 @@ async fn migration_from_previous_release_fills_order_list() {
         ..OrderQuery::default()
     };
     let kept = store.orders(&query).await.unwrap();
-    drop(store);
-    let file = folder.path().join("new/jobs.db");
+    drop(opened.store);
+    let file = opened.folder.path().join("new/jobs.db");
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
     let mut old = SqliteConnection::connect_with(&options).await.unwrap();
     let undo =
         "DROP TABLE orders; DROP TABLE pause; DELETE FROM _sqlx_migrations WHERE version = 3";
     sqlx::raw_sql(undo).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
-    let store = reopen(&folder, &clock).await;
+    let store = open_in(&opened.folder, &opened.clock).await;
     assert_eq!(store.orders(&query).await.unwrap(), kept);
 }
 

@@ -12,7 +12,7 @@ use domain::ports::{
 };
 use monitoring::{AlertEvaluator, AlertRule, Ports, Schedule, Settings, Webhook};
 use operations::{AlertStore, Notified, ProcessRegistry, ProcessReport, Setting};
-use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner};
+use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner, process_report};
 
 #[derive(Default)]
 struct Receiver {
@@ -233,18 +233,12 @@ async fn process_without_webhook_yields_leadership_to_one_with_webhook() {
     let without = env.watch_of(None);
     env.attempts(JobOutcome::Failed, 10).await;
     let report = ProcessReport {
-        id: owner("w"),
-        role: "worker".to_owned(),
-        version: String::new(),
-        host: String::new(),
-        pid: 1,
-        started_at: Default::default(),
-        conditions: Vec::new(),
         settings: vec![Setting {
             name: "ALERT_WEBHOOK_URL".to_owned(),
             value: Some("set".to_owned()),
             origin: "environment".to_owned(),
         }],
+        ..process_report("w", Default::default())
     };
     env.store.report_process(&report).await.unwrap();
     evaluate_and_notify(&without).await;

@@ -6,16 +6,16 @@ use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::order::{ActivationStatus, Fact};
-use domain::ports::{EventIntake, JobQueue, JobQueueExt, LeaderElection, Leadership};
+use domain::ports::{EventIntake, JobQueue, JobQueueExt};
 use domain::time::Timestamp;
 use operations::{
     AdminCommand, AdminCommands, Alert, AlertStore, Condition, ConditionKind, Notified,
-    ProcessRegistry, ProcessReport, Setting,
+    ProcessRegistry, ProcessReport,
 };
 use portal_web::OpsAccess;
 use settings::Secret;
 use std::time::Duration;
-use testkit::{Written, new_job, order_id, owner};
+use testkit::{Written, lead, new_job, order_id, owner, process_report};
 
 use crate::test_env::{OWN, Response, TestEnv, config, secret};
 
@@ -254,22 +254,12 @@ async fn links_lead_to_records_in_both_systems() {
 
 fn a_process() -> ProcessReport {
     ProcessReport {
-        id: owner("worker-1"),
-        role: "worker".to_owned(),
-        version: "1.2.3".to_owned(),
-        host: "host-a".to_owned(),
-        pid: 42,
-        started_at: Timestamp::default(),
         conditions: vec![Condition {
             kind: ConditionKind::WhmcsRefuses,
             since: Timestamp::default(),
             detail: "invalid <credential>".to_owned(),
         }],
-        settings: vec![Setting {
-            name: "WHMCS_SECRET".to_owned(),
-            value: Some("set".to_owned()),
-            origin: "file".to_owned(),
-        }],
+        ..process_report("worker-1", Timestamp::default())
     }
 }
 
@@ -305,10 +295,7 @@ async fn firing_alert_is_first_on_overview() {
     let env = console_env();
     let watch = Channel::new("watch").unwrap();
     let ttl = Duration::from_secs(60);
-    let led = env.store.lead(&watch, &owner("a"), ttl).await.unwrap();
-    let Leadership::Leader(epoch) = led else {
-        panic!("{led:?}");
-    };
+    let epoch = lead(&*env.store, &watch, "a", ttl).await;
     let alert = Alert {
         name: "WhmcsPaused".to_owned(),
         severity: "page".to_owned(),

@@ -11,8 +11,9 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use portal_web::TokenKeys;
 use settings::Endpoint;
 
+use testkit::Logs;
+
 use crate::denials::KEY;
-use crate::logs::Logs;
 use crate::test_env::{TestEnv, config};
 
 /// An identity provider with the key `k1`.

@@ -6,7 +6,6 @@ mod customer;
 mod denials;
 mod jwks;
 mod limits;
-mod logs;
 mod openapi;
 mod reload;
 mod requests;

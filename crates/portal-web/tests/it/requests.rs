@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::json;
 
-use crate::logs::Logs;
+use testkit::Logs;
+
 use crate::test_env::{OWN, TestEnv, config, secret};
 
 const ID: &str = "x-request-id";

@@ -10,7 +10,8 @@ use operations::{AdminCommands, OperatorSessions};
 use portal_web::{Config, OpsAccess, PortalArgs, ProxyNames};
 use settings::{Problems, Secret};
 
-use crate::logs::Logs;
+use testkit::Logs;
+
 use crate::test_env::{Response, TestEnv, config, secret};
 
 const TOKEN: &str = "token-of-the-operators-1";

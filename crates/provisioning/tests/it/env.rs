@@ -7,14 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::Lease;
-use domain::order::{Fact, MarkerCheck, Outcome};
+use domain::order::{Fact, MarkerCheck, OrderDetails, Outcome};
+use domain::ports::mocks::MockProvisioner;
 use domain::ports::{
-    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, ProvisionerReads, StoreError,
+    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, Provisioner, ProvisionerReads,
+    StoreError,
 };
 use domain::time::Timestamp;
 use operations::{JobStage, OrderViews, Statistics, Wait};
 use provisioning::{AttemptResult, LeaseGuard, Ports, ProcessState, Settings, execute};
-use testkit::intercept::{Around, Inner, JobQueueHooks, ProvisionerReadsHooks, intercept};
+use testkit::intercept::{Around, JobQueueHooks, ProvisionerReadsHooks, intercept};
+use testkit::{CallResult, StoreResult};
 use testkit::{
     FakeClock, FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, details, new_job, order_id,
     owner,
@@ -32,14 +35,17 @@ pub(crate) struct TestEnv {
     pub(crate) process: Arc<ProcessState>,
     /// Duration of a WHMCS read that times out.
     hangs: Arc<Mutex<Option<Duration>>>,
+    effects: Arc<dyn Provisioner>,
 }
 
 impl TestEnv {
     pub(crate) async fn new() -> Self {
         let clock = Arc::new(FakeClock::default());
+        let whmcs = Arc::<FakeProvisioner>::default();
         Self {
             crm: Arc::default(),
-            whmcs: Arc::default(),
+            effects: Arc::clone(&whmcs) as _,
+            whmcs,
             store: Arc::new(MemoryStore::new(Arc::clone(&clock) as _)),
             clock,
             ahead: Duration::ZERO,
@@ -55,10 +61,24 @@ impl TestEnv {
 
     /// An approved order with an enqueued job.
     pub(crate) async fn with_order() -> Self {
+        Self::with(details(order_id(1))).await
+    }
+
+    /// Order 1 as given, with an enqueued job.
+    pub(crate) async fn with(order: OrderDetails) -> Self {
         let env = Self::new().await;
-        env.crm.put(details(order_id(1)));
+        env.crm.put(order);
         env.request("e1").await;
         env
+    }
+
+    /// From now on, a call of WHMCS that has an effect fails the test.
+    pub(crate) fn forbid_effects(&mut self) {
+        self.effects = Arc::new(MockProvisioner::new());
+    }
+
+    pub(crate) fn allow_effects(&mut self) {
+        self.effects = Arc::clone(&self.whmcs) as _;
     }
 
     pub(crate) async fn request(&self, event: &str) {
@@ -100,7 +120,7 @@ impl TestEnv {
                 clock: Arc::clone(&self.clock),
                 hangs: Arc::clone(&self.hangs),
             })),
-            provisioner: Arc::clone(&self.whmcs) as _,
+            provisioner: Arc::clone(&self.effects),
             clock: Arc::new(SkewedClock {
                 right: Arc::clone(&self.clock),
                 ahead: self.ahead,
@@ -129,7 +149,7 @@ impl TestEnv {
         &self,
         claimed: Claimed,
         queue: Arc<dyn JobQueue>,
-    ) -> Result<AttemptResult, StoreError> {
+    ) -> StoreResult<AttemptResult> {
         let until = self.clock.monotonic() + self.settings.lease;
         self.execute_until(claimed, queue, until).await
     }
@@ -139,7 +159,7 @@ impl TestEnv {
         claimed: Claimed,
         queue: Arc<dyn JobQueue>,
         until: Duration,
-    ) -> Result<AttemptResult, StoreError> {
+    ) -> StoreResult<AttemptResult> {
         let guard = LeaseGuard::new(claimed.lease.clone(), until);
         let draining = CancellationToken::new();
         execute(
@@ -328,11 +348,7 @@ struct Hanging {
     hangs: Arc<Mutex<Option<Duration>>>,
 }
 
-impl Inner<dyn ProvisionerReads> for Hanging {
-    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
-        &*self.inner
-    }
-}
+testkit::inner!(Hanging: ProvisionerReads = inner);
 
 #[async_trait]
 impl Around<CallError> for Hanging {
@@ -340,7 +356,7 @@ impl Around<CallError> for Hanging {
         &self,
         _call: &'static str,
         answer: impl Future<Output = Result<T, CallError>> + Send,
-    ) -> Result<T, CallError> {
+    ) -> CallResult<T> {
         let Some(time) = *self.hangs.lock().unwrap() else {
             return answer.await;
         };
@@ -382,17 +398,13 @@ struct CrashingStore {
     commit: Duration,
 }
 
-impl Inner<dyn JobQueue> for CrashingStore {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.store
-    }
-}
+testkit::inner!(CrashingStore: JobQueue = store);
 
 impl Around<StoreError> for CrashingStore {}
 
 #[async_trait]
 impl JobQueueHooks for CrashingStore {
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         self.clock.advance(self.commit);
         match self.left.fetch_sub(1, Ordering::SeqCst) {
             // Any error that aborts the attempt at once works.

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::job::Lease;
 use domain::order::{Contact, Outcome};
 use domain::ports::{JobQueue, JobUpdate, StoreError};
-use testkit::intercept::{Around, Inner, JobQueueHooks, intercept};
+use testkit::StoreResult;
+use testkit::intercept::{Around, JobQueueHooks, intercept};
 use testkit::{Action, Fault, MemoryStore, details, order_id};
 
 use crate::DONE;
@@ -28,17 +29,13 @@ struct Stalling {
     answers: Mutex<Vec<StoreError>>,
 }
 
-impl Inner<dyn JobQueue> for Stalling {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.store
-    }
-}
+testkit::inner!(Stalling: JobQueue = store);
 
 impl Around<StoreError> for Stalling {}
 
 #[async_trait]
 impl JobQueueHooks for Stalling {
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let answer = match update.facts.iter().any(|fact| fact.name() == self.fact) {
             true => self.answers.lock().unwrap().pop(),
             false => None,

@@ -9,7 +9,8 @@ use domain::key::ClientId;
 use domain::order::{ActivationStatus, WhmcsClient};
 use domain::ports::{CallError, CrmOrders, EventIntake, ProvisionerReads};
 use provisioning::{Ports, ProcessState, Settings, Worker};
-use testkit::intercept::{Around, Inner, ProvisionerReadsHooks, intercept};
+use testkit::CallResult;
+use testkit::intercept::{Around, ProvisionerReadsHooks, intercept};
 use testkit::{
     FakeCrm, FakeEntropy, FakeProvisioner, MemoryStore, PausedClock, details, new_job, order_id,
 };
@@ -29,17 +30,13 @@ struct Whmcs {
     of_client_8: std::sync::Mutex<Option<Behaviour>>,
 }
 
-impl Inner<dyn ProvisionerReads> for Whmcs {
-    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
-        &*self.inner
-    }
-}
+testkit::inner!(Whmcs: ProvisionerReads = inner);
 
 impl Around<CallError> for Whmcs {}
 
 #[async_trait]
 impl ProvisionerReadsHooks for Whmcs {
-    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
+    async fn client(&self, client: ClientId) -> CallResult<Option<WhmcsClient>> {
         if client == ClientId(8) {
             let behaviour = *self.of_client_8.lock().unwrap();
             match behaviour {

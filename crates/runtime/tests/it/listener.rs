@@ -14,7 +14,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::test_env::{Logs, memory_kib, read_to_close, read_until, send, serve, serve_with};
+use testkit::Logs;
+
+use crate::test_env::{memory_kib, read_to_close, read_until, send, serve, serve_with};
 
 fn routes() -> Router {
     Router::new()
@@ -162,7 +164,7 @@ async fn idle_and_slow_connections_lock_nobody_out() {
 
 #[tokio::test(start_paused = true)]
 async fn listener_without_a_free_file_logs_it_and_answers_again() {
-    let logs = Logs::start();
+    let logs = Logs::capture();
     let address = serve(routes()).await;
     let before = getrlimit(Resource::Nofile);
     // Both ends of every connection are in this process.
@@ -201,7 +203,7 @@ fn limit_of_open_files_is_raised_to_the_maximum() {
 
 #[tokio::test(start_paused = true)]
 async fn access_log_names_route_actor_and_request_id_but_no_query() {
-    let logs = Logs::start();
+    let logs = Logs::capture();
     let named = get(async || (Extension("account 001".to_owned()), "hello"));
     let listener = Listener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.address().unwrap();

@@ -1,7 +1,6 @@
 //! A listener in this process, and a raw client.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -67,43 +66,4 @@ pub(crate) fn memory_kib() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next());
     number.unwrap().parse().unwrap()
-}
-
-/// What this test's thread logs at `info` and above.
-pub(crate) struct Logs {
-    text: Arc<Mutex<Vec<u8>>>,
-    _subscriber: tracing::subscriber::DefaultGuard,
-}
-
-impl Logs {
-    pub(crate) fn start() -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let writer = Arc::clone(&text);
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(move || Writer(Arc::clone(&writer)))
-            .finish();
-        Self {
-            text,
-            _subscriber: tracing::subscriber::set_default(subscriber),
-        }
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.text.lock().unwrap()).into_owned()
-    }
-}
-
-struct Writer(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Writer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -11,7 +11,8 @@ use domain::key::{Owner, WhmcsOrderId};
 use domain::order::{Fact, MarkerProof};
 use domain::ports::{Claimed, JobChange, JobQueue, JobUpdate, StoreError};
 use domain::time::Timestamp;
-use testkit::intercept::{Around, Inner, JobQueueHooks};
+use testkit::StoreResult;
+use testkit::intercept::{Around, JobQueueHooks};
 
 use crate::trace::lock;
 
@@ -135,22 +136,13 @@ pub(super) fn alter_intents(claimed: &mut Claimed) {
     }
 }
 
-impl Inner<dyn JobQueue> for MutatedClaims {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.inner
-    }
-}
+testkit::inner!(MutatedClaims: JobQueue = inner);
 
 impl Around<StoreError> for MutatedClaims {}
 
 #[async_trait]
 impl JobQueueHooks for MutatedClaims {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
         let mut claimed = self.inner.claim(owner, limit, ttl).await?;
         claimed.iter_mut().for_each(&self.mutate);
         if let Some(kept) = &self.kept {
@@ -161,7 +153,7 @@ impl JobQueueHooks for MutatedClaims {
         Ok(claimed)
     }
 
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> StoreResult<Vec<Lease>> {
         if let Some(kept) = &self.kept {
             let leases = lock(kept).clone();
             self.inner.renew(&leases, ttl).await?;
@@ -169,7 +161,7 @@ impl JobQueueHooks for MutatedClaims {
         self.inner.renew(leases, ttl).await
     }
 
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         if update.change != JobChange::Keep {
             self.over(lease);
         }

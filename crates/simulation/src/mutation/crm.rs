@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::order::{ActivationStatus, OrderDetails, OrderGuard};
 use domain::ports::{CallError, CrmOrders};
-use testkit::intercept::{Around, CrmOrdersHooks, Inner};
+use testkit::CallResult;
+use testkit::intercept::{Around, CrmOrdersHooks};
 
 use crate::trace::lock;
 
@@ -25,17 +26,13 @@ impl NoGuard {
     }
 }
 
-impl Inner<dyn CrmOrders> for NoGuard {
-    fn inner(&self) -> &(dyn CrmOrders + 'static) {
-        &*self.inner
-    }
-}
+testkit::inner!(NoGuard: CrmOrders = inner);
 
 impl Around<CallError> for NoGuard {}
 
 #[async_trait]
 impl CrmOrdersHooks for NoGuard {
-    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+    async fn details(&self, order: OrderId) -> CallResult<Option<OrderDetails>> {
         let details = self.inner.details(order).await?;
         if let Some(details) = details
             .clone()
@@ -48,7 +45,7 @@ impl CrmOrdersHooks for NoGuard {
         Ok(details)
     }
 
-    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> CallResult<Option<OrderGuard>> {
         let standing = self.inner.order_guard(order).await?;
         let first = lock(&self.first);
         let ours = first.iter().find(|(known, _)| *known == order);

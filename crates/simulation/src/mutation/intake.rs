@@ -11,9 +11,8 @@ use domain::ports::{
     Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership, StoreError, Undecodable,
 };
 use operations::{AdminCommand, JobView};
-use testkit::intercept::{
-    Around, EventIntakeHooks, Inner, Intercepted, LeaderElectionHooks, intercept,
-};
+use testkit::StoreResult;
+use testkit::intercept::{Around, EventIntakeHooks, Intercepted, LeaderElectionHooks, intercept};
 
 use crate::state::audited_store::AuditedStore;
 
@@ -52,17 +51,7 @@ impl MutatedIntake {
     }
 }
 
-impl Inner<dyn LeaderElection> for MutatedIntake {
-    fn inner(&self) -> &(dyn LeaderElection + 'static) {
-        &*self.store
-    }
-}
-
-impl Inner<dyn EventIntake> for MutatedIntake {
-    fn inner(&self) -> &(dyn EventIntake + 'static) {
-        &*self.store
-    }
-}
+testkit::inner!(MutatedIntake: LeaderElection = store, EventIntake = store);
 
 impl Around<StoreError> for MutatedIntake {}
 
@@ -73,7 +62,7 @@ impl LeaderElectionHooks for MutatedIntake {
         channel: &Channel,
         owner: &Owner,
         ttl: Duration,
-    ) -> Result<Leadership, StoreError> {
+    ) -> StoreResult<Leadership> {
         let leadership = self.store.lead(channel, owner, ttl).await?;
         if let Leadership::Leader(epoch) = leadership {
             self.epoch.store(epoch.number(), Ordering::Relaxed);
@@ -84,7 +73,7 @@ impl LeaderElectionHooks for MutatedIntake {
 
 #[async_trait]
 impl EventIntakeHooks for MutatedIntake {
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         let mut delivery = delivery.clone();
         delivery.epoch = self.epoch(delivery.epoch);
         match self.mutation {
@@ -109,12 +98,12 @@ impl EventIntakeHooks for MutatedIntake {
         channel: &Channel,
         epoch: Epoch,
         gap: &Gap,
-    ) -> Result<(), StoreError> {
+    ) -> StoreResult<()> {
         let epoch = self.epoch(epoch);
         self.store.record_cursor_loss(channel, epoch, gap).await
     }
 
-    async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
+    async fn enqueue(&self, jobs: &[NewJob]) -> StoreResult<Vec<Admission>> {
         let mut admissions = Vec::new();
         for job in jobs {
             let earlier = self.store.inner.jobs_of(job.order).await?;
@@ -136,7 +125,7 @@ impl EventIntakeHooks for MutatedIntake {
         epoch: Epoch,
         dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
+    ) -> StoreResult<Admission> {
         if self.mutation == IntakeMutation::DeadLetterFirst
             && let Ok(job) = read
         {
@@ -145,7 +134,7 @@ impl EventIntakeHooks for MutatedIntake {
                 .inner
                 .execute(&closed, "simulation", "redriven")
                 .await?;
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
             let admissions = self.store.enqueue(std::slice::from_ref(job)).await?;
             return Ok(admissions[0]);
         }

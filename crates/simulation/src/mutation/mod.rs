@@ -14,6 +14,7 @@ use std::time::Duration;
 use domain::ports::{
     CallError, CrmOrders, EventIntake, JobQueue, LeaderElection, ProvisionerReads,
 };
+use testkit::CallResult;
 use testkit::intercept::intercept;
 use whmcs::CallKind;
 
@@ -135,7 +136,7 @@ impl Mutation {
     }
 
     /// How a WHMCS response is classified.
-    pub(crate) fn classify(self, kind: CallKind, status: u16, body: &str) -> Result<(), CallError> {
+    pub(crate) fn classify(self, kind: CallKind, status: u16, body: &str) -> CallResult<()> {
         let lower = body.to_ascii_lowercase();
         let says = ["authentication failed", "command not found", "invalid ip"]
             .into_iter()

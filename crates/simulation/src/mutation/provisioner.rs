@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::key::{ClientId, ProductId, WhmcsOrderId};
 use domain::order::{ServiceStatus, WhmcsOrder};
 use domain::ports::{CallError, CatalogueEntry, ModuleKind, ProvisionerReads};
-use testkit::intercept::{Around, Inner, ProvisionerReadsHooks};
+use testkit::CallResult;
+use testkit::intercept::{Around, ProvisionerReadsHooks};
 
 use crate::world::World;
 
@@ -40,20 +41,13 @@ impl MutatedReads {
     }
 }
 
-impl Inner<dyn ProvisionerReads> for MutatedReads {
-    fn inner(&self) -> &(dyn ProvisionerReads + 'static) {
-        &*self.inner
-    }
-}
+testkit::inner!(MutatedReads: ProvisionerReads = inner);
 
 impl Around<CallError> for MutatedReads {}
 
 #[async_trait]
 impl ProvisionerReadsHooks for MutatedReads {
-    async fn catalogue(
-        &self,
-        products: &[ProductId],
-    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+    async fn catalogue(&self, products: &[ProductId]) -> CallResult<Option<Vec<CatalogueEntry>>> {
         let mut entries = self.inner.catalogue(products).await?;
         if self.unread {
             for entry in entries.iter_mut().flatten() {
@@ -67,7 +61,7 @@ impl ProvisionerReadsHooks for MutatedReads {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<WhmcsOrder>, CallError> {
+    ) -> CallResult<Vec<WhmcsOrder>> {
         let mut orders = self.inner.orders(client, above).await?;
         if self.blind {
             let all = self.world.whmcs.all();
@@ -80,11 +74,7 @@ impl ProvisionerReadsHooks for MutatedReads {
         Ok(orders)
     }
 
-    async fn order(
-        &self,
-        client: ClientId,
-        order: WhmcsOrderId,
-    ) -> Result<Option<WhmcsOrder>, CallError> {
+    async fn order(&self, client: ClientId, order: WhmcsOrderId) -> CallResult<Option<WhmcsOrder>> {
         let mut seen = self.inner.order(client, order).await?;
         if self.unread {
             for line in seen.iter_mut().flat_map(|order| order.lines.iter_mut()) {

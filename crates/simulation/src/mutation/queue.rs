@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use domain::job::Lease;
 use domain::order::Fact;
 use domain::ports::{JobQueue, JobUpdate, StoreError};
-use testkit::intercept::{Around, Inner, Intercepted, JobQueueHooks};
+use testkit::StoreResult;
+use testkit::intercept::{Around, Intercepted, JobQueueHooks};
 
 use crate::state::audited_store::AuditedStore;
 
@@ -28,21 +29,17 @@ impl NoLeaseToken {
     }
 }
 
-impl Inner<dyn JobQueue> for NoLeaseToken {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.0
-    }
-}
+testkit::inner!(NoLeaseToken: JobQueue = 0);
 
 impl Around<StoreError> for NoLeaseToken {}
 
 #[async_trait]
 impl JobQueueHooks for NoLeaseToken {
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> StoreResult<Vec<Lease>> {
         self.0.renew(leases, ttl).await.map(|_| Vec::new())
     }
 
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let lease = self.as_owner(lease).await;
         self.0.update(&lease, update).await
     }
@@ -51,17 +48,13 @@ impl JobQueueHooks for NoLeaseToken {
 /// Acknowledges the intent of AddOrder without recording it.
 pub(super) struct NoIntent(pub(super) Arc<Intercepted<AuditedStore>>);
 
-impl Inner<dyn JobQueue> for NoIntent {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.0
-    }
-}
+testkit::inner!(NoIntent: JobQueue = 0);
 
 impl Around<StoreError> for NoIntent {}
 
 #[async_trait]
 impl JobQueueHooks for NoIntent {
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let about_placing = |fact: &Fact| {
             matches!(
                 fact,

@@ -8,6 +8,7 @@ use domain::job::ProvisionRequest;
 use domain::key::Channel;
 use domain::ports::{Batch, DeadLetter, EventSource, EventStream, Start, StreamError, Undecodable};
 use intake::OnLoss;
+use testkit::StreamResult;
 
 use super::SimProcess;
 
@@ -32,11 +33,7 @@ pub(super) struct BusClient(pub(super) Arc<SimProcess>);
 
 #[async_trait]
 impl EventSource for BusClient {
-    async fn open(
-        &self,
-        _channel: &Channel,
-        start: &Start,
-    ) -> Result<Box<dyn EventStream>, StreamError> {
+    async fn open(&self, _channel: &Channel, start: &Start) -> StreamResult<Box<dyn EventStream>> {
         let (process, world) = (&self.0, &self.0.world);
         process.until_resumed().await;
         process.network_delay().await;
@@ -67,7 +64,7 @@ impl EventSource for BusClient {
     async fn read_again(
         &self,
         dead_letter: &DeadLetter,
-    ) -> Result<Result<ProvisionRequest, Undecodable>, StreamError> {
+    ) -> StreamResult<Result<ProvisionRequest, Undecodable>> {
         let (process, world) = (&self.0, &self.0.world);
         process.until_resumed().await;
         process.network_delay().await;
@@ -88,7 +85,7 @@ impl EventSource for BusClient {
 
 #[async_trait]
 impl EventStream for Stream {
-    async fn next(&mut self) -> Result<Batch, StreamError> {
+    async fn next(&mut self) -> StreamResult<Batch> {
         let (process, world) = (&self.process, &self.process.world);
         process.until_resumed().await;
         process.network_delay().await;

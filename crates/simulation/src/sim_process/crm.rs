@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use domain::id::{AccountId, OrderId};
 use domain::key::ClientId;
 use domain::order::{ItemReport, OrderDetails, OrderGuard, Report};
-use domain::ports::{CallError, CrmOrders, Pending, PendingActivations, ReportAnswer};
+use domain::ports::{CrmOrders, Pending, PendingActivations, ReportAnswer};
+use testkit::CallResult;
 
 use super::{SimProcess, not_sent, unknown};
 use crate::promise::Promise;
@@ -17,7 +18,7 @@ impl SimProcess {
         &self,
         what: impl FnOnce() -> String + Send,
         action: impl FnOnce(&Crm) -> T + Send,
-    ) -> Result<T, CallError> {
+    ) -> CallResult<T> {
         self.until_resumed().await;
         let faults = &self.world.faults;
         self.network_delay().await;
@@ -45,27 +46,27 @@ impl SimProcess {
 
 #[async_trait]
 impl CrmOrders for SimProcess {
-    async fn details(&self, order: OrderId) -> Result<Option<OrderDetails>, CallError> {
+    async fn details(&self, order: OrderId) -> CallResult<Option<OrderDetails>> {
         let what = || format!("details of {order}");
         self.call_crm(what, |crm| crm.details(order)).await
     }
 
-    async fn order_guard(&self, order: OrderId) -> Result<Option<OrderGuard>, CallError> {
+    async fn order_guard(&self, order: OrderId) -> CallResult<Option<OrderGuard>> {
         let what = || format!("guard of {order}");
         self.call_crm(what, |crm| crm.order_guard(order)).await
     }
 
-    async fn link_client(&self, account: AccountId, client: ClientId) -> Result<(), CallError> {
+    async fn link_client(&self, account: AccountId, client: ClientId) -> CallResult<()> {
         let what = || format!("link client {client} to {account}");
         self.call_crm(what, |crm| crm.link(account, client)).await
     }
 
-    async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError> {
+    async fn report_items(&self, items: &[ItemReport]) -> CallResult<()> {
         let what = || format!("items {items:?}");
         self.call_crm(what, |crm| crm.report_items(items)).await
     }
 
-    async fn report(&self, order: OrderId, report: &Report) -> Result<ReportAnswer, CallError> {
+    async fn report(&self, order: OrderId, report: &Report) -> CallResult<ReportAnswer> {
         // A concurrent edit that does not change the status.
         let touched = self.injects(self.world.faults.crm_conflict);
         let what = || format!("report {order} {:?}", report.outcome);
@@ -96,7 +97,7 @@ impl PendingActivations for SimProcess {
         older_than: Duration,
         after: Option<OrderId>,
         limit: usize,
-    ) -> Result<Vec<Pending>, CallError> {
+    ) -> CallResult<Vec<Pending>> {
         let what = || format!("pending for {older_than:?}");
         // Salesforce's clock, not the caller's.
         let world = &self.world;

@@ -9,17 +9,14 @@ use domain::ports::{
     Claimed, Delivery, Epoch, EventIntake, JobChange, JobQueue, JobUpdate, LeaderElection,
     StoreError, Undecodable,
 };
-use testkit::intercept::{Around, EventIntakeHooks, Inner, JobQueueHooks, LeaderElectionHooks};
+use testkit::StoreResult;
+use testkit::intercept::{Around, EventIntakeHooks, JobQueueHooks, LeaderElectionHooks};
 
 use super::{SimProcess, cause};
 use crate::promise::Promise;
 
 impl SimProcess {
-    async fn ask<T, F>(
-        &self,
-        what: impl FnOnce() -> String + Send,
-        call: F,
-    ) -> Result<T, StoreError>
+    async fn ask<T, F>(&self, what: impl FnOnce() -> String + Send, call: F) -> StoreResult<T>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
         T: Send,
@@ -51,23 +48,7 @@ impl SimProcess {
     }
 }
 
-impl Inner<dyn LeaderElection> for SimProcess {
-    fn inner(&self) -> &(dyn LeaderElection + 'static) {
-        &*self.world.election
-    }
-}
-
-impl Inner<dyn EventIntake> for SimProcess {
-    fn inner(&self) -> &(dyn EventIntake + 'static) {
-        &*self.world.intake
-    }
-}
-
-impl Inner<dyn JobQueue> for SimProcess {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.world.queue
-    }
-}
+testkit::inner!(SimProcess: LeaderElection = world.election, EventIntake = world.intake, JobQueue = world.queue);
 
 #[async_trait]
 impl Around<StoreError> for SimProcess {
@@ -75,7 +56,7 @@ impl Around<StoreError> for SimProcess {
         &self,
         call: &'static str,
         answer: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
+    ) -> StoreResult<T> {
         self.ask(|| call.to_owned(), answer).await
     }
 }
@@ -84,7 +65,7 @@ impl LeaderElectionHooks for SimProcess {}
 
 #[async_trait]
 impl EventIntakeHooks for SimProcess {
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         let call = self.world.intake.accept(delivery);
         let what = || {
             let (count, cursor) = (delivery.entries.len(), &delivery.cursor);
@@ -102,7 +83,7 @@ impl EventIntakeHooks for SimProcess {
         epoch: Epoch,
         dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
+    ) -> StoreResult<Admission> {
         let call = async {
             let made = self.world.intake.redrive(channel, epoch, dead_letter, read);
             let made = made.await?;
@@ -115,12 +96,7 @@ impl EventIntakeHooks for SimProcess {
 
 #[async_trait]
 impl JobQueueHooks for SimProcess {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
         let claimed = self.world.queue.claim(owner, limit, ttl);
         let call = async {
             let claimed = claimed.await?;
@@ -134,7 +110,7 @@ impl JobQueueHooks for SimProcess {
     }
 
     /// Checked against the current lease holder.
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let what = || {
             let change = match &update.change {
                 JobChange::Keep => "record".to_owned(),

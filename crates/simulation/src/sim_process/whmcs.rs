@@ -13,6 +13,7 @@ use domain::ports::{
     ProvisionerReads,
 };
 use serde_json::json;
+use testkit::CallResult;
 use tokio::sync::oneshot;
 use whmcs::CallKind;
 
@@ -72,7 +73,7 @@ impl SimProcess {
         &self,
         what: impl FnOnce() -> String + Send,
         read: impl FnOnce(&Whmcs) -> T + Send,
-    ) -> Result<T, CallError> {
+    ) -> CallResult<T> {
         self.until_resumed().await;
         self.network_delay().await;
         let failed = self.rejection().or_else(|| {
@@ -101,7 +102,7 @@ impl SimProcess {
         what: String,
         order: Option<OrderId>,
         action: impl Future<Output = Result<T, CallError>> + Send + 'static,
-    ) -> Result<T, CallError> {
+    ) -> CallResult<T> {
         self.check_lease(&what, order);
         if let Some(order) = order {
             self.world.store.mark_sent(order);
@@ -165,7 +166,7 @@ impl SimProcess {
         order: Option<OrderId>,
         run_modules: bool,
         action: impl Future<Output = Result<(), CallError>> + Send + 'static,
-    ) -> Result<(), CallError> {
+    ) -> CallResult<()> {
         let store = &self.world.store;
         let job = order.and_then(|order| store.leased_job(order));
         if let (Some(job), true) = (&job, run_modules) {
@@ -217,11 +218,7 @@ fn words(world: &World) -> &'static str {
 }
 
 /// AcceptOrder in WHMCS: runs the modules one after the other.
-async fn accept(
-    world: Arc<World>,
-    order: WhmcsOrderId,
-    run_modules: bool,
-) -> Result<(), CallError> {
+async fn accept(world: Arc<World>, order: WhmcsOrderId, run_modules: bool) -> CallResult<()> {
     let failed = |text: &str| error_answer(&world, CallKind::Module, 200, text);
     if !world.whmcs.is_pending(order) {
         return Err(failed("Order ID not found or Status not Pending"));
@@ -257,20 +254,17 @@ async fn accept(
 
 #[async_trait]
 impl ProvisionerReads for SimProcess {
-    async fn client(&self, client: ClientId) -> Result<Option<WhmcsClient>, CallError> {
+    async fn client(&self, client: ClientId) -> CallResult<Option<WhmcsClient>> {
         let what = || format!("client {client}");
         self.read(what, |whmcs| whmcs.client(client)).await
     }
 
-    async fn client_by_email(&self, email: &str) -> Result<Option<WhmcsClient>, CallError> {
+    async fn client_by_email(&self, email: &str) -> CallResult<Option<WhmcsClient>> {
         let what = || "client by e-mail".to_owned();
         self.read(what, |whmcs| whmcs.client_by_email(email)).await
     }
 
-    async fn catalogue(
-        &self,
-        products: &[ProductId],
-    ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
+    async fn catalogue(&self, products: &[ProductId]) -> CallResult<Option<Vec<CatalogueEntry>>> {
         let kind = match self.world.faults.idempotent {
             true => ModuleKind::Idempotent,
             false => ModuleKind::Unlisted,
@@ -292,7 +286,7 @@ impl ProvisionerReads for SimProcess {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
-    ) -> Result<Vec<WhmcsOrder>, CallError> {
+    ) -> CallResult<Vec<WhmcsOrder>> {
         let what = || format!("orders of client {client} above {above:?}");
         self.read(what, |whmcs| {
             let all = whmcs.all().into_iter().map(|order| order.row);
@@ -307,7 +301,7 @@ impl ProvisionerReads for SimProcess {
         &self,
         _client: ClientId,
         order: WhmcsOrderId,
-    ) -> Result<Option<WhmcsOrder>, CallError> {
+    ) -> CallResult<Option<WhmcsOrder>> {
         if self.injects(self.world.faults.panic) {
             self.say(|| "panics".to_owned());
             // A panic macro would print its message.
@@ -321,14 +315,14 @@ impl ProvisionerReads for SimProcess {
         .await
     }
 
-    async fn probe(&self) -> Result<(), CallError> {
+    async fn probe(&self) -> CallResult<()> {
         self.read(|| "probe".to_owned(), |_| ()).await
     }
 }
 
 #[async_trait]
 impl Provisioner for SimProcess {
-    async fn create_client(&self, client: &NewClient) -> Result<ClientId, CallError> {
+    async fn create_client(&self, client: &NewClient) -> CallResult<ClientId> {
         let world = Arc::clone(&self.world);
         let email = client.contact.email.clone();
         let action = async move {
@@ -339,7 +333,7 @@ impl Provisioner for SimProcess {
         self.effect("AddClient".to_owned(), None, action).await
     }
 
-    async fn place_order(&self, order: &NewOrder) -> Result<PlaceAnswer, CallError> {
+    async fn place_order(&self, order: &NewOrder) -> CallResult<PlaceAnswer> {
         let (world, order) = (Arc::clone(&self.world), order.clone());
         let sf_order = order.marker.order;
         let faults = &self.world.faults;
@@ -379,7 +373,7 @@ impl Provisioner for SimProcess {
         Ok(placed)
     }
 
-    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> Result<(), CallError> {
+    async fn accept_order(&self, order: WhmcsOrderId, run_modules: bool) -> CallResult<()> {
         let whmcs = &self.world.whmcs;
         let sf_order = whmcs.sf_order_of(|placed| placed.row.id == order);
         let action = accept(Arc::clone(&self.world), order, run_modules);
@@ -388,7 +382,7 @@ impl Provisioner for SimProcess {
             .await
     }
 
-    async fn create_service(&self, service: ServiceId) -> Result<(), CallError> {
+    async fn create_service(&self, service: ServiceId) -> CallResult<()> {
         let world = Arc::clone(&self.world);
         let sf_order = world.whmcs.sf_order_of(|placed| {
             let lines = &placed.row.lines;

@@ -14,7 +14,8 @@ use domain::ports::{
     LeaderElection, StoreError, Undecodable,
 };
 use domain::time::Timestamp;
-use testkit::intercept::{Around, EventIntakeHooks, Inner, JobQueueHooks, LeaderElectionHooks};
+use testkit::StoreResult;
+use testkit::intercept::{Around, EventIntakeHooks, JobQueueHooks, LeaderElectionHooks};
 
 use crate::promise::{Breaches, Promise};
 use crate::state::bus::Bus;
@@ -42,14 +43,22 @@ struct Committed {
     unsent: BTreeMap<OrderId, LeaseToken>,
     /// Activation calls of unknown outcome, by job.
     unknown_calls: BTreeMap<JobId, u32>,
-    /// Reported module failures, by the job that received them.
-    reported: BTreeSet<(JobId, String)>,
+    /// Reported module failures, by the job that received them and the call that failed.
+    reported: BTreeMap<(JobId, String), ReportedFailure>,
 }
 
 struct LeaseRecord {
     order: OrderId,
     token: LeaseToken,
     until: Timestamp,
+}
+
+/// A module failure that a worker received. A worker that dies before its next commit takes its
+/// knowledge along: the call is then one of unknown outcome.
+struct ReportedFailure {
+    token: LeaseToken,
+    /// Whether the worker committed something afterwards.
+    recorded: bool,
 }
 
 impl AuditedStore {
@@ -136,22 +145,33 @@ impl AuditedStore {
 
     /// Records that this job's worker received a module failure.
     pub(crate) fn note_module_failure(&self, job: JobId, what: &str) {
-        lock(&self.committed)
-            .reported
-            .insert((job, what.to_owned()));
+        let mut committed = lock(&self.committed);
+        let Some(held) = committed.leases.get(&job) else {
+            return;
+        };
+        let failure = ReportedFailure {
+            token: held.token.clone(),
+            recorded: false,
+        };
+        committed.reported.insert((job, what.to_owned()), failure);
     }
 
     /// Checks a call that runs a module, just before it is sent.
     pub(crate) fn check_operator_decision(&self, job: &JobId, what: &str) {
-        let key = (job.clone(), what.to_owned());
-        if lock(&self.committed).reported.contains(&key) {
+        let committed = lock(&self.committed);
+        let held = committed.leases.get(job).map(|held| &held.token);
+        let reported = committed.reported.get(&(job.clone(), what.to_owned()));
+        if reported.is_some_and(|failure| failure.recorded || Some(&failure.token) == held) {
             let detail = format!("job {job}: {what} again after its failure was reported");
             self.breaches.record(Promise::OperatorDecides, detail);
         }
     }
 
-    fn note_intents(&self, lease: &Lease, facts: &[Fact]) {
+    fn note_commit(&self, lease: &Lease, facts: &[Fact]) {
         let mut committed = lock(&self.committed);
+        for ((job, _), failure) in &mut committed.reported {
+            failure.recorded |= *job == lease.job && failure.token == lease.token;
+        }
         for fact in facts {
             match fact {
                 Fact::Placing { .. } | Fact::Accepting { .. } | Fact::Creating { .. } => {
@@ -197,23 +217,7 @@ impl AuditedStore {
     }
 }
 
-impl Inner<dyn LeaderElection> for AuditedStore {
-    fn inner(&self) -> &(dyn LeaderElection + 'static) {
-        &*self.inner.ports
-    }
-}
-
-impl Inner<dyn EventIntake> for AuditedStore {
-    fn inner(&self) -> &(dyn EventIntake + 'static) {
-        &*self.inner.ports
-    }
-}
-
-impl Inner<dyn JobQueue> for AuditedStore {
-    fn inner(&self) -> &(dyn JobQueue + 'static) {
-        &*self.inner.ports
-    }
-}
+testkit::inner!(AuditedStore: LeaderElection = inner.ports, EventIntake = inner.ports, JobQueue = inner.ports);
 
 #[async_trait]
 impl Around<StoreError> for AuditedStore {
@@ -221,7 +225,7 @@ impl Around<StoreError> for AuditedStore {
         &self,
         _call: &'static str,
         answer: impl Future<Output = Result<T, StoreError>> + Send,
-    ) -> Result<T, StoreError> {
+    ) -> StoreResult<T> {
         self.inner.ask(answer).await
     }
 }
@@ -230,7 +234,7 @@ impl LeaderElectionHooks for AuditedStore {}
 
 #[async_trait]
 impl EventIntakeHooks for AuditedStore {
-    async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
+    async fn accept(&self, delivery: &Delivery) -> StoreResult<Vec<Admission>> {
         let admissions = self.inner.ask(self.inner.ports.accept(delivery)).await?;
         let mut committed = lock(&self.committed);
         for entry in &delivery.entries {
@@ -270,7 +274,7 @@ impl EventIntakeHooks for AuditedStore {
         epoch: Epoch,
         dead_letter: DeadLetterId,
         read: &Result<NewJob, Undecodable>,
-    ) -> Result<Admission, StoreError> {
+    ) -> StoreResult<Admission> {
         let ports = &self.inner.ports;
         let call = ports.redrive(channel, epoch, dead_letter, read);
         let admission = self.inner.ask(call).await?;
@@ -284,12 +288,7 @@ impl EventIntakeHooks for AuditedStore {
 
 #[async_trait]
 impl JobQueueHooks for AuditedStore {
-    async fn claim(
-        &self,
-        owner: &Owner,
-        limit: usize,
-        ttl: Duration,
-    ) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
         let claimed = self
             .inner
             .ask(self.inner.ports.claim(owner, limit, ttl))
@@ -308,7 +307,7 @@ impl JobQueueHooks for AuditedStore {
         Ok(claimed)
     }
 
-    async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
+    async fn renew(&self, leases: &[Lease], ttl: Duration) -> StoreResult<Vec<Lease>> {
         let lost = self.inner.ask(self.inner.ports.renew(leases, ttl)).await?;
         let until = self.clock.now() + ttl;
         for lease in leases.iter().filter(|lease| !lost.contains(lease)) {
@@ -320,11 +319,11 @@ impl JobQueueHooks for AuditedStore {
         Ok(lost)
     }
 
-    async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError> {
+    async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         self.inner
             .ask(self.inner.ports.update(lease, update))
             .await?;
-        self.note_intents(lease, &update.facts);
+        self.note_commit(lease, &update.facts);
         if update.change != JobChange::Keep {
             self.drop_lease(&lease.job);
         }

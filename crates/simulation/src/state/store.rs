@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::Lease;
 use domain::key::DeadLetterId;
-use domain::ports::{Clock, DeadLetterView, StoreError};
+use domain::ports::{Clock, DeadLetterView};
 use domain::time::Timestamp;
 use job_store::StoreConfig;
 use operations::{AdminCommand, CommandResult, JobStore, JobView, QueueStats, RecordedFact};
 use testkit::MemoryStore;
+use testkit::StoreResult;
 use tokio::sync::Notify;
 
 /// Job store of a schedule.
@@ -131,7 +132,7 @@ impl Store {
 macro_rules! calls {
     ($($name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*) => {
         impl Store {
-            $(pub(crate) async fn $name(&self, $($argument: $kind),*) -> Result<$answer, StoreError> {
+            $(pub(crate) async fn $name(&self, $($argument: $kind),*) -> StoreResult<$answer> {
                 self.ask(self.ports.$name($($argument),*)).await
             })*
         }

@@ -8,9 +8,9 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{MethodRouter, delete, get, patch, post},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -222,7 +222,7 @@ fn orders() -> Router<Arc<World>> {
         )
         .route(
             "/records/{id}",
-            axum::routing::patch(
+            patch(
                 async |State(world): Shared,
                        Path(id): Path<String>,
                        Json(fields): Json<Value>|
@@ -265,52 +265,34 @@ fn orders() -> Router<Arc<World>> {
         )
 }
 
+/// A route that does something with its body.
+fn posted<T>(act: fn(&World, T)) -> MethodRouter<Arc<World>>
+where
+    T: DeserializeOwned + Send + 'static,
+{
+    post(
+        move |State(world): Shared, Json(body): Json<T>| async move {
+            act(&world, body);
+            done()
+        },
+    )
+}
+
 fn faults() -> Router<Arc<World>> {
+    let salesforce = posted(|world, fault: RestFault| world.salesforce.fault(fault));
+    let stream = posted(|world, fault: StreamFault| world.salesforce.stream_fault(fault));
+    let now = posted(|world, kind: StreamFaultKind| world.salesforce.fault_streams_now(kind));
+    let unary = posted(|world, fault: UnaryFault| world.salesforce.unary_fault(fault));
+    let whmcs = posted(|world, fault: Fault| world.whmcs.fault(fault));
     Router::new()
-        .route(
-            "/faults/salesforce",
-            post(async |State(world): Shared, Json(fault): Json<RestFault>| {
-                world.salesforce.fault(fault);
-                done()
-            }),
-        )
-        .route(
-            "/faults/stream",
-            post(
-                async |State(world): Shared, Json(fault): Json<StreamFault>| {
-                    world.salesforce.stream_fault(fault);
-                    done()
-                },
-            ),
-        )
-        .route(
-            "/faults/stream/now",
-            post(
-                async |State(world): Shared, Json(kind): Json<StreamFaultKind>| {
-                    world.salesforce.fault_streams_now(kind);
-                    done()
-                },
-            ),
-        )
-        .route(
-            "/faults/unary",
-            post(
-                async |State(world): Shared, Json(fault): Json<UnaryFault>| {
-                    world.salesforce.unary_fault(fault);
-                    done()
-                },
-            ),
-        )
-        .route(
-            "/faults/whmcs",
-            post(async |State(world): Shared, Json(fault): Json<Fault>| {
-                world.whmcs.fault(fault);
-                done()
-            }),
-        )
+        .route("/faults/salesforce", salesforce)
+        .route("/faults/stream", stream)
+        .route("/faults/stream/now", now)
+        .route("/faults/unary", unary)
+        .route("/faults/whmcs", whmcs)
         .route(
             "/faults",
-            axum::routing::delete(async |State(world): Shared| {
+            delete(async |State(world): Shared| {
                 world.salesforce.clear_faults();
                 world.whmcs.clear_faults();
                 done()

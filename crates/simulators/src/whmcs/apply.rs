@@ -53,19 +53,9 @@ pub(super) async fn run(
         FaultId::F26 => oracle::foreign_order(install, params.number("userid").unwrap_or(0)),
         FaultId::F30 if action != "addorder" => {
             let order = params.number("orderid").or_else(|| params.number("id"));
-            oracle::edit_as_staff(
-                install,
-                order.unwrap_or(0),
-                fault.style.as_deref().unwrap_or("cancel"),
-            );
+            edit_as_staff(install, order, &fault);
         }
-        FaultId::HoldBefore => {
-            install
-                .holds
-                .named(fault.text.as_deref().unwrap_or_default())
-                .park()
-                .await;
-        }
+        FaultId::HoldBefore => hold(install, &fault).await,
         _ => {}
     }
     let mut outcome = actions::run(install, &context, action, params).await;
@@ -93,6 +83,16 @@ fn note(install: &Install, call: usize, outcome: &Outcome) {
         call,
         outcome.as_ref().map_or_else(String::as_str, |_| "success"),
     );
+}
+
+fn edit_as_staff(install: &Install, order: Option<u64>, fault: &Fault) {
+    let edit = fault.style.as_deref().unwrap_or("cancel");
+    oracle::edit_as_staff(install, order.unwrap_or(0), edit);
+}
+
+async fn hold(install: &Install, fault: &Fault) {
+    let name = fault.text.as_deref().unwrap_or_default();
+    install.holds.named(name).park().await;
 }
 
 async fn sleep(ms: u64) {
@@ -198,19 +198,9 @@ async fn corrupt(
                     Value::String(text) => text.parse().ok(),
                     other => other.as_u64(),
                 });
-            oracle::edit_as_staff(
-                install,
-                id.unwrap_or(0),
-                fault.style.as_deref().unwrap_or("cancel"),
-            );
+            edit_as_staff(install, id, fault);
         }
-        FaultId::HoldAfter => {
-            install
-                .holds
-                .named(fault.text.as_deref().unwrap_or_default())
-                .park()
-                .await;
-        }
+        FaultId::HoldAfter => hold(install, fault).await,
         _ => {}
     }
     reply

@@ -7,14 +7,11 @@ use domain::id::{AccountId, OrderId};
 use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{
-    Clock, DeadLetter, Entry, Gap, JobQueueExt, Leadership, StoreError, Undecodable,
-    UndecodableReason,
-};
+use domain::ports::{Clock, Entry, JobQueueExt, Leadership, StoreError};
 use operations::{AdminCommand, CommandResult, JobStage, JobStore, OrderQuery, OrderRow, Pausable};
 
 use super::{Subject, TTL};
-use crate::{channel, new_job, order_id, owner};
+use crate::{channel, dead_letter, delivery, new_job, order_id, owner};
 
 const MOMENT: Duration = Duration::from_secs(1);
 
@@ -272,20 +269,8 @@ impl<S: JobStore> Subject<'_, S> {
     /// Open and closed dead letters.
     pub async fn dead_letter_is_dismissed_once_and_gaps_are_listed(&self) {
         let epoch = self.lead().await;
-        let dead_letter = |event: &str| DeadLetter {
-            event: EventId::new(event).unwrap(),
-            replay_id: ReplayId::new(vec![1]),
-            undecodable: Undecodable {
-                reason: UndecodableReason::Malformed,
-                detail: "3 bytes left over".to_owned(),
-                schema_id: "s".to_owned(),
-                payload: vec![1, 2, 3],
-                fields: Vec::new(),
-            },
-        };
         let entries = ["bad", "worse"].map(|event| Entry::DeadLetter(dead_letter(event)));
-        let delivery = self.delivery(epoch, entries.into(), 2);
-        self.store.accept(&delivery).await.unwrap();
+        self.accept(epoch, entries.into(), 2).await;
         let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
         assert_eq!(dead_letters.len(), 2);
         assert_eq!(dead_letters[0].dead_letter, dead_letter("worse"));
@@ -301,14 +286,7 @@ impl<S: JobStore> Subject<'_, S> {
         let behind = self.store.dead_letters(false, Some(all[0].number), 9).await;
         assert_eq!(behind.unwrap(), dead_letters[1..]);
         assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
-        self.store
-            .record_cursor_loss(&channel(), epoch, &gap)
-            .await
-            .unwrap();
+        self.lose_cursor(epoch).await;
         let gaps = self.store.gaps(9).await.unwrap();
         assert_eq!((gaps.len(), gaps[0].detail.as_str()), (1, "aged out"));
     }
@@ -320,7 +298,7 @@ impl<S: JobStore> Subject<'_, S> {
         let pause = AdminCommand::Pause { what: what.clone() };
         assert_eq!(self.execute(&pause).await, CommandResult::Done);
         let job = Entry::Job(new_job("e1", order_id(1), None));
-        let stale = self.store.accept(&self.delivery(epoch, vec![job], 9)).await;
+        let stale = self.store.accept(&delivery(epoch, vec![job], 9)).await;
         assert!(matches!(stale, Err(StoreError::NotLeader)));
         for name in ["sub-a", "sub-b"] {
             let leadership = self.store.lead(&channel(), &owner(name), TTL).await;
@@ -365,16 +343,13 @@ impl<S: JobStore> Subject<'_, S> {
     /// Setting the cursor ends the epoch; the next leader starts there.
     pub async fn old_leader_cannot_overwrite_cursor_set_by_operator(&self) {
         let epoch = self.lead().await;
-        self.store
-            .accept(&self.delivery(epoch, Vec::new(), 7))
-            .await
-            .unwrap();
+        self.accept(epoch, Vec::new(), 7).await;
         let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![3]).unwrap(),
         };
         assert_eq!(self.execute(&set).await, CommandResult::Done);
-        let late = self.delivery(epoch, Vec::new(), 8);
+        let late = delivery(epoch, Vec::new(), 8);
         let refused = self.store.accept(&late).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
@@ -384,7 +359,7 @@ impl<S: JobStore> Subject<'_, S> {
         let reset = AdminCommand::ResetCursor { channel: channel() };
         assert_eq!(self.execute(&reset).await, CommandResult::Done);
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
-        let late = self.delivery(next, Vec::new(), 8);
+        let late = delivery(next, Vec::new(), 8);
         let refused = self.store.accept(&late).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
     }
@@ -398,10 +373,7 @@ impl<S: JobStore> Subject<'_, S> {
         let order = order_id(1);
         let forget = AdminCommand::Forget { order, whmcs_order };
         assert_eq!(self.execute(&forget).await, CommandResult::Running);
-        self.store
-            .finish(&claimed.lease, JobOutcome::Skipped, &[], &[])
-            .await
-            .unwrap();
+        self.finish(&claimed, JobOutcome::Skipped, &[]).await;
         assert_eq!(self.execute(&forget).await, CommandResult::Done);
         let forgotten = Fact::Forgotten { order: whmcs_order };
         let facts = self.store.facts_of(order).await.unwrap();

@@ -11,7 +11,7 @@ use domain::ports::{Entry, JobQueueExt, Leadership, Release, StoreError};
 use operations::{JobStage, JobStore};
 
 use super::{Subject, TTL};
-use crate::{channel, new_job, order_id, owner};
+use crate::{channel, delivery, gap, lead, new_job, order_id, owner};
 
 /// Jobs and orders claimed at the same time.
 #[derive(Default)]
@@ -50,10 +50,7 @@ impl<S: JobStore> Subject<'_, S> {
             for job in claimed {
                 // Before finishing: afterwards another worker may claim the order's next job.
                 claims.lock().unwrap().orders.remove(&job.job.order);
-                self.store
-                    .finish(&job.lease, JobOutcome::Succeeded, &[], &[])
-                    .await
-                    .unwrap();
+                self.finish(&job, JobOutcome::Succeeded, &[]).await;
             }
         }
     }
@@ -115,7 +112,7 @@ impl<S: JobStore> Subject<'_, S> {
                 // The last hundred of each chunk are repeated in the next.
                 Entry::Job(new_job(&format!("e{n}"), order_id(n), Some("k")))
             });
-            self.delivery(epoch, jobs.collect(), 1)
+            delivery(epoch, jobs.collect(), 1)
         };
         for from in (0..10_000).step_by(1000) {
             let admissions = self.store.accept(&chunk(from)).await.unwrap();
@@ -125,14 +122,7 @@ impl<S: JobStore> Subject<'_, S> {
                 .filter(|admission| **admission == Admission::Enqueued);
             assert_eq!(enqueued.count(), expected);
         }
-        assert_eq!(
-            self.store
-                .queue_stats()
-                .await
-                .unwrap()
-                .count(JobStage::Queued),
-            10_100
-        );
+        assert_eq!(self.count(JobStage::Queued).await, 10_100);
     }
 
     /// Entries are deduplicated within one delivery.
@@ -145,7 +135,7 @@ impl<S: JobStore> Subject<'_, S> {
             entry("e2", Some("k")),
             entry("e3", Some("other")),
         ];
-        let admissions = self.store.accept(&self.delivery(epoch, entries, 1)).await;
+        let admissions = self.store.accept(&delivery(epoch, entries, 1)).await;
         assert_eq!(
             admissions.unwrap(),
             [
@@ -166,9 +156,8 @@ impl<S: JobStore> Subject<'_, S> {
             let jobs = events.map(|n| Entry::Job(new_job(&format!("e{n}"), order_id(n), None)));
             jobs.collect::<Vec<_>>()
         };
-        let first = self.delivery(epoch, entries(0..2), 1);
-        self.store.accept(&first).await.unwrap();
-        let again = self.delivery(epoch, entries(0..3), 2);
+        self.accept(epoch, entries(0..2), 1).await;
+        let again = delivery(epoch, entries(0..3), 2);
         assert_eq!(
             self.store.accept(&again).await.unwrap(),
             [
@@ -179,35 +168,23 @@ impl<S: JobStore> Subject<'_, S> {
         );
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [2]);
-        assert_eq!(
-            self.store
-                .queue_stats()
-                .await
-                .unwrap()
-                .count(JobStage::Queued),
-            3
-        );
+        assert_eq!(self.count(JobStage::Queued).await, 3);
     }
 
     /// A former leader can neither move the cursor nor resign for its successor.
     pub async fn lost_leadership_stays_with_new_leader(&self) {
         let stale = self.lead().await;
         self.clock.advance(TTL);
-        let taken = self.store.lead(&channel(), &owner("sub-b"), TTL).await;
-        let Leadership::Leader(epoch) = taken.unwrap() else {
-            panic!("the first lease has expired");
-        };
-        let delivery = self.delivery(epoch, Vec::new(), 5);
-        self.store.accept(&delivery).await.unwrap();
+        let epoch = lead(self.store, &channel(), "sub-b", TTL).await;
+        self.accept(epoch, Vec::new(), 5).await;
         self.store
             .resign(&channel(), &owner("sub-a"))
             .await
             .unwrap();
-        let gap = domain::ports::Gap {
-            from: None,
-            detail: String::new(),
-        };
-        let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
+        let lost = self
+            .store
+            .record_cursor_loss(&channel(), stale, &gap())
+            .await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
         let leadership = self.store.lead(&channel(), &owner("sub-a"), TTL).await;
         assert!(matches!(leadership.unwrap(), Leadership::Standby { .. }));

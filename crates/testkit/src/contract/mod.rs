@@ -15,15 +15,12 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, JobOutcome, NewJob};
-use domain::key::{EventId, ReplayId, WhmcsOrderId};
+use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
-use domain::ports::{
-    Claimed, Clock, DeadLetter, Delivery, Entry, Epoch, Gap, JobQueueExt, Leadership, Release,
-    StoreError, Undecodable, UndecodableReason,
-};
+use domain::ports::{Claimed, Clock, Entry, Epoch, JobQueueExt, Leadership, Release, StoreError};
 use operations::{JobStage, JobStore};
 
-use crate::{FakeClock, channel, new_job, order_id, owner};
+use crate::{FakeClock, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -38,24 +35,29 @@ pub struct Subject<'a, S> {
 
 impl<S: JobStore> Subject<'_, S> {
     async fn lead(&self) -> Epoch {
-        match self
-            .store
-            .lead(&channel(), &owner("sub-a"), TTL)
-            .await
-            .unwrap()
-        {
-            Leadership::Leader(epoch) => epoch,
-            other => panic!("unexpected leadership: {other:?}"),
-        }
+        lead(self.store, &channel(), "sub-a", TTL).await
     }
 
-    fn delivery(&self, epoch: Epoch, entries: Vec<Entry>, cursor: u8) -> Delivery {
-        Delivery {
-            channel: channel(),
-            epoch,
-            entries,
-            cursor: ReplayId::new(vec![cursor]),
-        }
+    /// Accepts a delivery that is well-formed and in term.
+    async fn accept(&self, epoch: Epoch, entries: Vec<Entry>, cursor: u8) -> Vec<Admission> {
+        let delivery = delivery(epoch, entries, cursor);
+        self.store.accept(&delivery).await.unwrap()
+    }
+
+    async fn lose_cursor(&self, epoch: Epoch) {
+        self.store
+            .record_cursor_loss(&channel(), epoch, &gap())
+            .await
+            .unwrap();
+    }
+
+    async fn finish(&self, claimed: &Claimed, outcome: JobOutcome, facts: &[Fact]) {
+        let finished = self.store.finish(&claimed.lease, outcome, facts, &[]);
+        finished.await.unwrap();
+    }
+
+    async fn count(&self, stage: JobStage) -> u64 {
+        self.store.queue_stats().await.unwrap().count(stage)
     }
 
     async fn enqueue(&self, job: NewJob) -> Admission {
@@ -78,44 +80,20 @@ impl<S: JobStore> Subject<'_, S> {
         let epoch = self.lead().await;
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
         let job = Entry::Job(new_job("e1", order_id(1), Some("k1")));
-        let delivery = self.delivery(epoch, vec![job], 7);
-        assert_eq!(
-            self.store.accept(&delivery).await.unwrap(),
-            [Admission::Enqueued]
-        );
-        assert_eq!(
-            self.store.accept(&delivery).await.unwrap(),
-            [Admission::SameDelivery]
-        );
+        for admission in [Admission::Enqueued, Admission::SameDelivery] {
+            assert_eq!(self.accept(epoch, vec![job.clone()], 7).await, [admission]);
+        }
         let cursor = self.store.cursor(&channel()).await.unwrap().unwrap();
         assert_eq!(cursor.replay_id.as_bytes(), [7]);
-        assert_eq!(
-            self.store
-                .queue_stats()
-                .await
-                .unwrap()
-                .count(JobStage::Queued),
-            1
-        );
+        assert_eq!(self.count(JobStage::Queued).await, 1);
     }
 
     /// A poison event is stored as a dead letter, and later events are processed.
     pub async fn dead_letter_does_not_block_stream(&self) {
         let epoch = self.lead().await;
-        let dead_letter = Entry::DeadLetter(DeadLetter {
-            event: EventId::new("bad").unwrap(),
-            replay_id: ReplayId::new(vec![1]),
-            undecodable: Undecodable {
-                reason: UndecodableReason::Malformed,
-                detail: "3 bytes left over".to_owned(),
-                schema_id: "s".to_owned(),
-                payload: vec![1, 2, 3],
-                fields: Vec::new(),
-            },
-        });
         let job = Entry::Job(new_job("e1", order_id(1), None));
-        let delivery = self.delivery(epoch, vec![dead_letter, job], 2);
-        let admissions = self.store.accept(&delivery).await.unwrap();
+        let entries = vec![Entry::DeadLetter(dead_letter("bad")), job];
+        let admissions = self.accept(epoch, entries, 2).await;
         assert_eq!(admissions, [Admission::DeadLettered, Admission::Enqueued]);
         assert_eq!(self.store.queue_stats().await.unwrap().open_dead_letters, 1);
     }
@@ -132,17 +110,11 @@ impl<S: JobStore> Subject<'_, S> {
         let noise: String = (0..20_000_u32).map(number).collect();
         let long = new_job(&noise[..20_000], order_id(2), None);
         let field = ("RequestedBy__c\0".to_owned(), "\0".to_owned());
-        let dead_letter = DeadLetter {
-            event: EventId::new("bad").unwrap(),
-            replay_id: None,
-            undecodable: Undecodable {
-                reason: UndecodableReason::Malformed,
-                detail: "a\0".to_owned(),
-                schema_id: "\0".to_owned(),
-                payload: vec![0],
-                fields: vec![field],
-            },
-        };
+        let mut dead_letter = dead_letter("bad");
+        let undecodable = &mut dead_letter.undecodable;
+        undecodable.detail = "a\0".to_owned();
+        undecodable.schema_id = "\0".to_owned();
+        undecodable.fields = vec![field];
         let hard = [
             Entry::Job(nul),
             Entry::Job(long),
@@ -152,12 +124,11 @@ impl<S: JobStore> Subject<'_, S> {
             let good = Entry::Job(new_job(&format!("g{n}"), order_id(10), None));
             let entries = vec![good.clone(), entry];
             let cursor = self.store.cursor(&channel()).await.unwrap();
-            match self.store.accept(&self.delivery(epoch, entries, n)).await {
+            match self.store.accept(&delivery(epoch, entries, n)).await {
                 Ok(admissions) => assert_eq!(admissions[0], Admission::Enqueued),
                 Err(StoreError::Unstorable(_)) => {
                     assert_eq!(self.store.cursor(&channel()).await.unwrap(), cursor);
-                    let alone = self.delivery(epoch, vec![good], n);
-                    let admissions = self.store.accept(&alone).await.unwrap();
+                    let admissions = self.accept(epoch, vec![good], n).await;
                     assert_eq!(admissions, [Admission::Enqueued], "nothing was written");
                 }
                 Err(other) => panic!("not a storage error: {other:?}"),
@@ -175,27 +146,13 @@ impl<S: JobStore> Subject<'_, S> {
             .unwrap();
         assert!(matches!(standby, Leadership::Standby { .. }));
         self.clock.advance(TTL);
-        let Leadership::Leader(epoch) = self
-            .store
-            .lead(&channel(), &owner("sub-b"), TTL)
-            .await
-            .unwrap()
-        else {
-            panic!("the first lease has expired");
-        };
+        let epoch = lead(self.store, &channel(), "sub-b", TTL).await;
         assert!(epoch > stale);
         let job = Entry::Job(new_job("e1", order_id(1), None));
-        let refused = self.store.accept(&self.delivery(stale, vec![job], 9)).await;
+        let refused = self.store.accept(&delivery(stale, vec![job], 9)).await;
         assert!(matches!(refused, Err(StoreError::NotLeader)));
         assert_eq!(self.store.cursor(&channel()).await.unwrap(), None);
-        assert_eq!(
-            self.store
-                .queue_stats()
-                .await
-                .unwrap()
-                .count(JobStage::Queued),
-            0
-        );
+        assert_eq!(self.count(JobStage::Queued).await, 0);
     }
 
     /// Renewing keeps the epoch; resigning lets a standby take over at once.
@@ -218,27 +175,17 @@ impl<S: JobStore> Subject<'_, S> {
     /// A lost cursor stays until it is replaced; a stale leader cannot record a loss.
     pub async fn lost_cursor_stays_until_replaced(&self) {
         let epoch = self.lead().await;
-        self.store
-            .accept(&self.delivery(epoch, Vec::new(), 7))
-            .await
-            .unwrap();
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
-        self.store
-            .record_cursor_loss(&channel(), epoch, &gap)
-            .await
-            .unwrap();
+        self.accept(epoch, Vec::new(), 7).await;
+        self.lose_cursor(epoch).await;
         // A leader after a crash also sees the loss, and not an empty store.
         assert_eq!(self.position().await, Some(7));
-        self.store
-            .accept(&self.delivery(epoch, Vec::new(), 9))
-            .await
-            .unwrap();
+        self.accept(epoch, Vec::new(), 9).await;
         assert_eq!(self.position().await, Some(9));
         let stale = Epoch::from_number(epoch.number() - 1);
-        let lost = self.store.record_cursor_loss(&channel(), stale, &gap).await;
+        let lost = self
+            .store
+            .record_cursor_loss(&channel(), stale, &gap())
+            .await;
         assert!(matches!(lost, Err(StoreError::NotLeader)));
     }
 
@@ -257,10 +204,7 @@ impl<S: JobStore> Subject<'_, S> {
         assert_eq!(self.enqueue(again).await, Admission::SameRequest);
         let claimed = self.claim_one().await;
         let refusal = Fact::Refused(Refusal::new(Code::OrderEmpty, "no products"));
-        self.store
-            .finish(&claimed.lease, JobOutcome::Failed, &[refusal], &[])
-            .await
-            .unwrap();
+        self.finish(&claimed, JobOutcome::Failed, &[refusal]).await;
         let retry = new_job("e3", order_id(1), Some("k"));
         assert_eq!(self.enqueue(retry).await, Admission::Enqueued);
         assert_eq!(
@@ -298,10 +242,7 @@ impl<S: JobStore> Subject<'_, S> {
         let again = self.claim_one().await;
         assert_eq!(again.job.id, claimed[0].job.id);
         assert_eq!(again.deferrals, 1);
-        self.store
-            .finish(&again.lease, JobOutcome::Succeeded, &[], &[])
-            .await
-            .unwrap();
+        self.finish(&again, JobOutcome::Succeeded, &[]).await;
         assert_eq!(self.claim_one().await.job.event, EventId::new("e2"));
     }
 
@@ -330,10 +271,7 @@ impl<S: JobStore> Subject<'_, S> {
         lost(self.store.record(&stale.lease, &[intent], &[]).await);
         self.assert_rejected(&stale).await;
         assert!(self.store.facts_of(order_id(1)).await.unwrap().is_empty());
-        self.store
-            .finish(&fresh.lease, JobOutcome::Skipped, &[], &[])
-            .await
-            .unwrap();
+        self.finish(&fresh, JobOutcome::Skipped, &[]).await;
         let jobs = self.store.jobs_of(order_id(1)).await.unwrap();
         assert_eq!(jobs[0].stage, JobStage::Ended(JobOutcome::Skipped));
     }
@@ -407,9 +345,7 @@ impl<S: JobStore> Subject<'_, S> {
                     marker,
                 },
             ];
-            let (lease, outcome) = (&claimed.lease, JobOutcome::Skipped);
-            let finished = self.store.finish(lease, outcome, &facts, &[]);
-            finished.await.unwrap();
+            self.finish(&claimed, JobOutcome::Skipped, &facts).await;
             let next = number + 1;
             let event = format!("e{next}");
             self.enqueue(new_job(&event, order_id(next), None)).await;

@@ -7,11 +7,10 @@ use domain::key::{Channel, Owner};
 use domain::ports::{Clock, Epoch, JobQueueExt, Leadership, StoreError};
 use operations::{
     Alert, Condition, ConditionKind, JobStore, Notified, PROCESS_REMOVED_AFTER, ProcessReport,
-    Setting,
 };
 
 use super::{Subject, TTL};
-use crate::{new_job, order_id, owner};
+use crate::{new_job, order_id, owner, process_report};
 
 fn watch() -> Channel {
     Channel::new("watch").unwrap()
@@ -20,18 +19,8 @@ fn watch() -> Channel {
 impl<S: JobStore> Subject<'_, S> {
     fn report(&self, id: &str, conditions: Vec<Condition>) -> ProcessReport {
         ProcessReport {
-            id: owner(id),
-            role: "worker".to_owned(),
-            version: "1.2.3".to_owned(),
-            host: "host-a".to_owned(),
-            pid: 42,
-            started_at: self.clock.now(),
             conditions,
-            settings: vec![Setting {
-                name: "WHMCS_SECRET".to_owned(),
-                value: Some("set".to_owned()),
-                origin: "file".to_owned(),
-            }],
+            ..process_report(id, self.clock.now())
         }
     }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, JobOutcome};
-use domain::key::{EventId, WhmcsOrderId};
+use domain::key::WhmcsOrderId;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{Clock, DeadLetter, Entry, Gap, JobQueueExt, Undecodable, UndecodableReason};
+use domain::ports::{Clock, Entry, JobQueueExt};
 use operations::{AUDIT_RETENTION, AdminCommand, JobStore, MIN_RETENTION, Pruned};
 
 use super::Subject;
-use crate::{channel, new_job, order_id};
+use crate::{dead_letter, new_job, order_id};
 
 impl<S: JobStore> Subject<'_, S> {
     /// Old finished jobs, event ids and unneeded facts are pruned; facts that identify a
@@ -19,8 +19,7 @@ impl<S: JobStore> Subject<'_, S> {
         let epoch = self.lead().await;
         let first = Entry::Job(new_job("e1", order_id(1), Some("k1")));
         let second = Entry::Job(new_job("e2", order_id(2), Some("k2")));
-        let delivery = self.delivery(epoch, vec![first, second], 1);
-        self.store.accept(&delivery).await.unwrap();
+        self.accept(epoch, vec![first, second], 1).await;
         let order = WhmcsOrderId(7);
         let provisioned = [
             Fact::Placing {
@@ -86,29 +85,10 @@ impl<S: JobStore> Subject<'_, S> {
     /// Open dead letters and the newest gap are kept; audit log entries are kept longer.
     pub async fn pruning_removes_closed_dead_letters_gaps_and_audit_entries(&self) {
         let epoch = self.lead().await;
-        let dead_letter = |event: &str| {
-            Entry::DeadLetter(DeadLetter {
-                event: EventId::new(event).unwrap(),
-                replay_id: None,
-                undecodable: Undecodable {
-                    reason: UndecodableReason::Malformed,
-                    detail: String::new(),
-                    schema_id: String::new(),
-                    payload: Vec::new(),
-                    fields: Vec::new(),
-                },
-            })
-        };
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
         for (cursor, event) in [(1, "bad"), (2, "worse")] {
-            let delivery = self.delivery(epoch, vec![dead_letter(event)], cursor);
-            self.store.accept(&delivery).await.unwrap();
-            let channel = channel();
-            let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
-            lost.await.unwrap();
+            let bad = Entry::DeadLetter(dead_letter(event));
+            self.accept(epoch, vec![bad], cursor).await;
+            self.lose_cursor(epoch).await;
         }
         let dead_letters = self.store.dead_letters(true, None, 9).await.unwrap();
         let (open, closed) = (dead_letters[0].number, dead_letters[1].number);

@@ -3,12 +3,12 @@
 use domain::job::Admission;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{
-    DeadLetter, Delivery, Entry, Epoch, Gap, StoreError, Undecodable, UndecodableReason,
+    DeadLetter, Delivery, Entry, Epoch, StoreError, Undecodable, UndecodableReason,
 };
 use operations::{AdminCommand, CommandResult, CursorChange, CursorHistoryEntry, JobStore};
 
 use super::{Subject, TTL};
-use crate::{channel, new_job, order_id};
+use crate::{channel, delivery, new_job, order_id};
 
 impl<S: JobStore> Subject<'_, S> {
     /// A requested dead letter is decoded again under the leader's epoch, then closed with its
@@ -28,8 +28,7 @@ impl<S: JobStore> Subject<'_, S> {
                 },
             })
         });
-        let delivery = self.delivery(epoch, dead_letters.into(), 1);
-        self.store.accept(&delivery).await.unwrap();
+        self.accept(epoch, dead_letters.into(), 1).await;
         let requested = || async {
             let requested = self.store.requested_redrives(&channel(), 9).await.unwrap();
             requested.iter().map(|view| view.number).collect::<Vec<_>>()
@@ -89,24 +88,15 @@ impl<S: JobStore> Subject<'_, S> {
     /// replaced the cursor it is another.
     pub async fn cursor_loss_records_one_gap(&self) {
         let mut epoch = self.lead().await;
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
         let lose = async |epoch| {
-            let channel = channel();
-            let lost = self.store.record_cursor_loss(&channel, epoch, &gap);
-            lost.await.unwrap();
+            self.lose_cursor(epoch).await;
             self.store.gaps(9).await.unwrap().len()
         };
-        self.store
-            .accept(&self.delivery(epoch, Vec::new(), 7))
-            .await
-            .unwrap();
+        self.accept(epoch, Vec::new(), 7).await;
         assert_eq!(lose(epoch).await, 1);
         let junk = Delivery {
             cursor: None,
-            ..self.delivery(epoch, Vec::new(), 7)
+            ..delivery(epoch, Vec::new(), 7)
         };
         self.store.accept(&junk).await.unwrap();
         self.clock.advance(TTL);
@@ -116,10 +106,7 @@ impl<S: JobStore> Subject<'_, S> {
         let lost = marks.iter().filter(|mark| mark.kind == CursorChange::Lost);
         assert_eq!(lost.count(), 1);
         // The same replay id, stored again, can be lost again.
-        self.store
-            .accept(&self.delivery(epoch, Vec::new(), 7))
-            .await
-            .unwrap();
+        self.accept(epoch, Vec::new(), 7).await;
         assert_eq!(lose(epoch).await, 2);
         let set = AdminCommand::SetCursor {
             channel: channel(),
@@ -140,17 +127,9 @@ impl<S: JobStore> Subject<'_, S> {
     pub async fn cursor_has_history(&self) {
         let epoch = self.lead().await;
         for position in [1, 2] {
-            let moved = self.delivery(epoch, Vec::new(), position);
-            self.store.accept(&moved).await.unwrap();
+            self.accept(epoch, Vec::new(), position).await;
         }
-        let gap = Gap {
-            from: None,
-            detail: "aged out".to_owned(),
-        };
-        self.store
-            .record_cursor_loss(&channel(), epoch, &gap)
-            .await
-            .unwrap();
+        self.lose_cursor(epoch).await;
         let set = AdminCommand::SetCursor {
             channel: channel(),
             replay_id: ReplayId::new(vec![9]).unwrap(),
@@ -158,8 +137,7 @@ impl<S: JobStore> Subject<'_, S> {
         self.execute(&set).await;
         self.clock.advance(CursorHistoryEntry::EVERY);
         let epoch = self.lead().await;
-        let moved = self.delivery(epoch, Vec::new(), 10);
-        self.store.accept(&moved).await.unwrap();
+        self.accept(epoch, Vec::new(), 10).await;
         let reset = AdminCommand::ResetCursor { channel: channel() };
         self.execute(&reset).await;
         let marks = self.store.cursor_history(&channel(), 99).await.unwrap();

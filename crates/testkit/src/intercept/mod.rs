@@ -1,20 +1,18 @@
-//! Decorators of the ports. A decorator names the port behind ([`Inner`]), says what surrounds its
+//! Decorators of the ports. A decorator names the port behind ([`inner!`](crate::inner)), says what surrounds its
 //! calls ([`Around`]), and overrides the hooks of the calls that it changes. Every other call is
 //! forwarded.
 //!
 //! ```
-//! use testkit::intercept::{Around, CrmOrdersHooks, Inner, intercept};
+//! use testkit::intercept::{Around, CrmOrdersHooks, intercept};
 //! # use std::sync::Arc;
 //! # use domain::ports::{CallError, CrmOrders};
 //!
 //! /// A CRM that is not reachable.
-//! struct Down(Arc<dyn CrmOrders>);
-//!
-//! impl Inner<dyn CrmOrders> for Down {
-//!     fn inner(&self) -> &(dyn CrmOrders + 'static) {
-//!         &*self.0
-//!     }
+//! struct Down {
+//!     crm: Arc<dyn CrmOrders>,
 //! }
+//!
+//! testkit::inner!(Down: CrmOrders = crm);
 //!
 //! #[async_trait::async_trait]
 //! impl Around<CallError> for Down {
@@ -30,7 +28,7 @@
 //! impl CrmOrdersHooks for Down {}
 //!
 //! fn down(crm: Arc<dyn CrmOrders>) -> Arc<dyn CrmOrders> {
-//!     intercept(Arc::new(Down(crm)))
+//!     intercept(Arc::new(Down { crm }))
 //! }
 //! ```
 
@@ -82,6 +80,18 @@ macro_rules! hooks {
             )*
         }
     };
+}
+
+/// Names the ports behind a decorator, and the fields that hold them.
+#[macro_export]
+macro_rules! inner {
+    ($decorator:ty: $($port:ident = $($field:tt).+),+ $(,)?) => {$(
+        impl $crate::intercept::Inner<dyn $port> for $decorator {
+            fn inner(&self) -> &(dyn $port + 'static) {
+                &*self.$($field).+
+            }
+        }
+    )+};
 }
 
 mod bus;

@@ -11,14 +11,8 @@ use crate::test_env::{Engine, TestEnv};
 
 const ALERT: &str = "DeadLettersOpen";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crash_before_alert_is_saved_resends_it_on_sqlite() {
-    crash_before_alert_is_saved(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crash_before_alert_is_saved_resends_it_on_postgres() {
-    crash_before_alert_is_saved(Engine::Postgres).await;
+on_both_stores! {
+    crash_before_alert_is_saved_resends_it: crash_before_alert_is_saved();
 }
 
 async fn crash_before_alert_is_saved(engine: Engine) {

@@ -11,14 +11,8 @@ use super::SUBSCRIBER;
 use super::points::around;
 use crate::test_env::{Engine, TestEnv};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crash_during_redrive_creates_one_job_on_sqlite() {
-    crash_during_redrive(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn crash_during_redrive_creates_one_job_on_postgres() {
-    crash_during_redrive(Engine::Postgres).await;
+on_both_stores! {
+    crash_during_redrive_creates_one_job: crash_during_redrive();
 }
 
 async fn crash_during_redrive(engine: Engine) {

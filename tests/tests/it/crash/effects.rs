@@ -11,26 +11,12 @@ const UNLISTED: &str = "buildsagain";
 /// The product of that module.
 const UNLISTED_PID: u64 = 6;
 
-macro_rules! effects {
-    ($($name:ident: $engine:ident, $cases:expr;)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            crash_around(Engine::$engine, $cases).await;
-        }
-    )*};
-}
-
-effects! {
-    accept_order_with_listed_modules_on_sqlite: Sqlite, activation_cases(Call::AcceptOrder, true);
-    accept_order_with_listed_modules_on_postgres: Postgres, activation_cases(Call::AcceptOrder, true);
-    accept_order_with_unlisted_modules_on_sqlite: Sqlite, activation_cases(Call::AcceptOrder, false);
-    accept_order_with_unlisted_modules_on_postgres: Postgres, activation_cases(Call::AcceptOrder, false);
-    module_create_with_listed_modules_on_sqlite: Sqlite, activation_cases(Call::ModuleCreate, true);
-    module_create_with_listed_modules_on_postgres: Postgres, activation_cases(Call::ModuleCreate, true);
-    module_create_with_unlisted_modules_on_sqlite: Sqlite, activation_cases(Call::ModuleCreate, false);
-    module_create_with_unlisted_modules_on_postgres: Postgres, activation_cases(Call::ModuleCreate, false);
-    writes_to_salesforce_on_sqlite: Sqlite, write_cases();
-    writes_to_salesforce_on_postgres: Postgres, write_cases();
+on_both_stores! {
+    accept_order_with_listed_modules: crash_around(activation_cases(Call::AcceptOrder, true));
+    accept_order_with_unlisted_modules: crash_around(activation_cases(Call::AcceptOrder, false));
+    module_create_with_listed_modules: crash_around(activation_cases(Call::ModuleCreate, true));
+    module_create_with_unlisted_modules: crash_around(activation_cases(Call::ModuleCreate, false));
+    writes_to_salesforce: crash_around(write_cases());
 }
 
 /// Crash points at and after a failing activation call.

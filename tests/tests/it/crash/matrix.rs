@@ -6,38 +6,18 @@ use simulators::whmcs::FaultId;
 use super::points::{Kind, happy_path, unknown_outcome};
 use crate::test_env::{Engine, TestEnv};
 
-macro_rules! matrix {
-    ($($name:ident: $engine:ident, $fault:ident;)*) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            crash_everywhere(Engine::$engine, FaultId::$fault).await;
-        }
-    )*};
-}
-
-matrix! {
-    f03_on_sqlite: Sqlite, F03;
-    f03_on_postgres: Postgres, F03;
-    f04_on_sqlite: Sqlite, F04;
-    f04_on_postgres: Postgres, F04;
-    f05_on_sqlite: Sqlite, F05;
-    f05_on_postgres: Postgres, F05;
-    f06_on_sqlite: Sqlite, F06;
-    f06_on_postgres: Postgres, F06;
-    f07_on_sqlite: Sqlite, F07;
-    f07_on_postgres: Postgres, F07;
-    f08_on_sqlite: Sqlite, F08;
-    f08_on_postgres: Postgres, F08;
-    f09_on_sqlite: Sqlite, F09;
-    f09_on_postgres: Postgres, F09;
-    f10_on_sqlite: Sqlite, F10;
-    f10_on_postgres: Postgres, F10;
-    f11_on_sqlite: Sqlite, F11;
-    f11_on_postgres: Postgres, F11;
-    f12_on_sqlite: Sqlite, F12;
-    f12_on_postgres: Postgres, F12;
-    f13_on_sqlite: Sqlite, F13;
-    f13_on_postgres: Postgres, F13;
+on_both_stores! {
+    f03: crash_everywhere(FaultId::F03);
+    f04: crash_everywhere(FaultId::F04);
+    f05: crash_everywhere(FaultId::F05);
+    f06: crash_everywhere(FaultId::F06);
+    f07: crash_everywhere(FaultId::F07);
+    f08: crash_everywhere(FaultId::F08);
+    f09: crash_everywhere(FaultId::F09);
+    f10: crash_everywhere(FaultId::F10);
+    f11: crash_everywhere(FaultId::F11);
+    f12: crash_everywhere(FaultId::F12);
+    f13: crash_everywhere(FaultId::F13);
 }
 
 async fn crash_everywhere(engine: Engine, fault: FaultId) {

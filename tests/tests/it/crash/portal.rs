@@ -33,14 +33,8 @@ const CASES: [(&str, &[&str], &str); 6] = [
     ),
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn portal_crash_during_retry_keeps_audit_log_consistent_on_sqlite() {
-    portal_crash_during_retry(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn portal_crash_during_retry_keeps_audit_log_consistent_on_postgres() {
-    portal_crash_during_retry(Engine::Postgres).await;
+on_both_stores! {
+    portal_crash_during_retry_keeps_audit_log_consistent: portal_crash_during_retry();
 }
 
 async fn portal_crash_during_retry(engine: Engine) {

@@ -14,14 +14,8 @@ use crate::test_env::{Engine, TestEnv};
 
 const SEED: u64 = 20_261_124;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thirty_random_kills_provision_every_order_once_on_sqlite() {
-    kill_at_random_moments(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn thirty_random_kills_provision_every_order_once_on_postgres() {
-    kill_at_random_moments(Engine::Postgres).await;
+on_both_stores! {
+    thirty_random_kills_provision_every_order_once: kill_at_random_moments();
 }
 
 async fn kill_at_random_moments(engine: Engine) {

@@ -8,14 +8,8 @@ use super::SUBSCRIBER;
 use super::points::around;
 use crate::test_env::{Engine, TestEnv};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriber_crash_at_any_point_loses_and_duplicates_nothing_on_sqlite() {
-    crash_at_every_point(Engine::Sqlite).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn subscriber_crash_at_any_point_loses_and_duplicates_nothing_on_postgres() {
-    crash_at_every_point(Engine::Postgres).await;
+on_both_stores! {
+    subscriber_crash_at_any_point_loses_and_duplicates_nothing: crash_at_every_point();
 }
 
 async fn crash_at_every_point(engine: Engine) {

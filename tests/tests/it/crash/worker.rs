@@ -3,16 +3,12 @@
 use super::points::worker_points;
 use crate::test_env::{Engine, TestEnv};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn worker_crash_at_any_point_duplicates_nothing_on_sqlite() {
-    let env = TestEnv::on(Engine::Sqlite).await;
-    env.crash_workers_at_all(worker_points()).await;
-    assert!(env.whmcs.duplicates().is_empty());
+on_both_stores! {
+    worker_crash_at_any_point_duplicates_nothing: crash_at_every_point();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn worker_crash_at_any_point_duplicates_nothing_on_postgres() {
-    let env = TestEnv::on(Engine::Postgres).await;
+async fn crash_at_every_point(engine: Engine) {
+    let env = TestEnv::on(engine).await;
     env.crash_workers_at_all(worker_points()).await;
     assert!(env.whmcs.duplicates().is_empty());
 }

@@ -1,5 +1,4 @@
 //! The adapter against the simulated org, with its rules, its query language and its Flow.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +9,13 @@ use domain::key::{ServiceId, WhmcsOrderId};
 use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
 use domain::ports::{CrmOrders, PendingActivations, ReportAnswer};
 use domain::time::Timestamp;
-use outbound::Roots;
-use salesforce_auth::{SalesforceArgs, TokenManager};
-use salesforce_rest::{RestConfig, RestOrders};
+use salesforce_rest::RestOrders;
 use serde_json::json;
-use settings::Problems;
 use simulators::salesforce::{
     Line, NewOrder, RestFault, RestFaultKind, Route, SalesforceOptions, SalesforceSim,
 };
+
+use crate::connect_to;
 
 struct Rig {
     sim: SalesforceSim,
@@ -29,14 +27,7 @@ impl Rig {
     /// An org with one approved order of three lines.
     async fn start(options: SalesforceOptions) -> Self {
         let sim = SalesforceSim::start(options).await.unwrap();
-        let args = settings::given::<SalesforceArgs>(sim.login_settings());
-        let roots = Roots::load(None).unwrap();
-        let config = args.unwrap().args.check(&mut Problems::new()).unwrap();
-        let mut rest = RestConfig::new(config.api_version.clone());
-        rest.lock_backoff = Duration::from_millis(1);
-        rest.bill_to = true;
-        let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());
-        let orders = RestOrders::new(rest, tokens, &roots).unwrap();
+        let orders = connect_to(&sim, |config| config.bill_to = true);
         let account = sim.create_account("Acme", Some("42")).unwrap();
         let contact = json!({"AccountId": account, "FirstName": "Ada", "LastName": "L",
             "Email": "ada@example.com"});

@@ -1,8 +1,4 @@
 //! Customers' orders against the simulated org.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use domain::failure::Code;
 use domain::id::{AccountId, OrderId, PricebookEntryId};
@@ -11,12 +7,11 @@ use domain::order::{
     RetryAnswer,
 };
 use domain::ports::{CallError, CustomerOrders, RetryRequests};
-use outbound::Roots;
-use salesforce_auth::{SalesforceArgs, TokenManager};
-use salesforce_rest::{RestConfig, RestOrders};
+use salesforce_rest::RestOrders;
 use serde_json::json;
-use settings::Problems;
 use simulators::salesforce::{RestFault, RestFaultKind, Route, SalesforceOptions, SalesforceSim};
+
+use crate::connect_to;
 
 struct Rig {
     sim: SalesforceSim,
@@ -29,13 +24,7 @@ impl Rig {
         let sim = SalesforceSim::start(SalesforceOptions::default())
             .await
             .unwrap();
-        let args = settings::given::<SalesforceArgs>(sim.login_settings());
-        let roots = Roots::load(None).unwrap();
-        let config = args.unwrap().args.check(&mut Problems::new()).unwrap();
-        let mut rest = RestConfig::new(config.api_version.clone());
-        rest.lock_backoff = Duration::from_millis(1);
-        let tokens = Arc::new(TokenManager::new(config, &roots).unwrap());
-        let orders = RestOrders::new(rest, tokens, &roots).unwrap();
+        let orders = connect_to(&sim, |_| {});
         let account = sim.create_account("Acme", Some("42")).unwrap();
         let items = [("VPS", 19.99), ("Mail", 3.0)].map(|(name, price)| {
             let (_, entry) = sim
