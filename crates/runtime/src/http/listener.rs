@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use settings::Problems;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -39,6 +39,10 @@ pub struct Routes {
     pub actor: Option<ActorOf>,
 }
 
+/// Connections that wait to be accepted. When more arrive, the system drops them and their clients
+/// try again after a second; it may cap the number (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
+
 /// A bound listener.
 #[derive(Debug)]
 pub struct Listener {
@@ -52,8 +56,15 @@ impl Listener {
     /// # Errors
     /// The address is in use or not permitted.
     pub async fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // As `TcpListener::bind`: a restarted program gets its port back at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
         Ok(Self {
-            socket: TcpListener::bind(address).await?,
+            socket: socket.listen(BACKLOG)?,
             limits: ConnectionLimits::default(),
         })
     }

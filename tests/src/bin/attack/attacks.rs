@@ -220,7 +220,8 @@ async fn slow(target: &Arc<Target>, from: Ipv4Addr, ends: Instant) -> Answers {
                         Ok(()) => answers.count("closed"),
                         Err(_) => answers.count("no connection"),
                     }
-                    tokio::time::sleep(Duration::from_millis(1)).await;
+                    // This attack is about connections that stay open, not about new ones.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             };
             let _ = tokio::time::timeout_at(ends.into(), attack).await;
