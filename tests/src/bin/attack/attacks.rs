@@ -131,7 +131,7 @@ impl Attack {
             Self::UnknownKeys => http
                 .get(format!("{url}/api/orders/{}", attacker.order))
                 .bearer_auth(with_key_id(&attacker.token, number)),
-            Self::OperatorTokens if number % 2 == 0 => http
+            Self::OperatorTokens if number.is_multiple_of(2) => http
                 .post(format!("{url}/ops/login"))
                 .form(&[("name", "mallory"), ("token", &format!("guess {number}"))]),
             Self::OperatorTokens => http
@@ -216,7 +216,7 @@ async fn slow(target: &Arc<Target>, from: Ipv4Addr, ends: Instant) -> Answers {
             let mut answers = Answers::default();
             let attack = async {
                 loop {
-                    match trickle(&target, from, number % 2 == 0).await {
+                    match trickle(&target, from, number.is_multiple_of(2)).await {
                         Ok(()) => answers.count("closed"),
                         Err(_) => answers.count("no connection"),
                     }
