@@ -131,7 +131,7 @@ impl Attack {
             Self::UnknownKeys => http
                 .get(format!("{url}/api/orders/{}", attacker.order))
                 .bearer_auth(with_key_id(&attacker.token, number)),
-            Self::OperatorTokens if number % 2 == 0 => http
+            Self::OperatorTokens if number.is_multiple_of(2) => http
                 .post(format!("{url}/ops/login"))
                 .form(&[("name", "mallory"), ("token", &format!("guess {number}"))]),
             Self::OperatorTokens => http
