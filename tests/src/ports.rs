@@ -124,14 +124,12 @@ impl ProvisionerHooks for Crashing<dyn Provisioner> {}
 
 #[async_trait]
 impl JobQueueHooks for Crashing<dyn JobQueue> {
-    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
-        let claimed = self.inner.claim(owner, limit, ttl).await?;
-        for job in &claimed {
+    fn claimed(&self, claimed: &Vec<Claimed>, _ttl: Duration) {
+        for job in claimed {
             let order = Some(job.job.order);
             self.crash_points
                 .reach_for(order, Side::After, "queue.claim");
         }
-        Ok(claimed)
     }
 
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {

@@ -180,6 +180,5 @@ fn settings(world: &World) -> provisioning::Settings {
         probe_every: Duration::from_secs(4),
         backoff_base: Duration::from_millis(200),
         backoff_cap: Duration::from_secs(5),
-        ..provisioning::Settings::default()
     }
 }

@@ -1,9 +1,9 @@
 //! Admin commands of the in-memory store.
 
 use domain::job::JobState;
-use domain::key::JobId;
+use domain::key::{DeadLetterId, JobId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::Cursor;
+use domain::ports::{Cursor, DeadLetterView};
 use domain::time::Timestamp;
 use operations::{
     Acknowledgement, AdminCommand, AuditEntry, CommandResult, CursorChange, Pausable, Pause,
@@ -43,6 +43,11 @@ impl StoreState {
         acted
     }
 
+    fn open_dead_letter(&mut self, number: DeadLetterId) -> Option<&mut DeadLetterView> {
+        let mut dead_letters = self.dead_letters.iter_mut();
+        dead_letters.find(|view| view.number == number && view.closed_at.is_none())
+    }
+
     fn apply(
         &mut self,
         command: &AdminCommand,
@@ -52,19 +57,13 @@ impl StoreState {
     ) -> CommandResult {
         match command {
             AdminCommand::Dismiss { dead_letter } => {
-                let mut dead_letters = self.dead_letters.iter_mut();
-                let open = dead_letters
-                    .find(|view| view.number == *dead_letter && view.closed_at.is_none());
-                let Some(view) = open else {
+                let Some(view) = self.open_dead_letter(*dead_letter) else {
                     return CommandResult::NotFound;
                 };
                 view.closed_at = Some(now);
             }
             AdminCommand::Redrive { dead_letter } => {
-                let mut dead_letters = self.dead_letters.iter_mut();
-                let open = dead_letters
-                    .find(|view| view.number == *dead_letter && view.closed_at.is_none());
-                let Some(view) = open else {
+                let Some(view) = self.open_dead_letter(*dead_letter) else {
                     return CommandResult::NotFound;
                 };
                 view.asked_at = Some(now);

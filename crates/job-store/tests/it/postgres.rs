@@ -46,6 +46,13 @@ fn jobs(count: u32) -> Vec<NewJob> {
         .collect()
 }
 
+/// 50,000 finished jobs.
+const FINISHED_JOBS: &str =
+    "INSERT INTO job (id, order_id, source, correlation, requested_at, enqueued_at, state,
+        due_at, ended_at)
+    SELECT 'old' || n, 'order' || n, 'event', 'c', 0, 0, 'succeeded', 0, 0
+    FROM generate_series(1, 50000) AS n";
+
 /// A connection of the test's own.
 async fn aside(database: &Database) -> PgConnection {
     PgConnection::connect(&database.url()).await.unwrap()
@@ -248,12 +255,7 @@ async fn claim_uses_indexes_of_live_jobs_only() {
         assert!(plan.contains("using job_live"), "{plan}");
         assert!(!plan.contains("Seq Scan on job"), "{plan}");
     };
-    let finished = "
-        INSERT INTO job (id, order_id, source, correlation, requested_at, enqueued_at, state,
-            due_at, ended_at)
-        SELECT 'old' || n, 'order' || n, 'event', 'c', 0, 0, 'succeeded', 0, 0
-        FROM generate_series(1, 50000) AS n";
-    execute(&mut aside, finished).await;
+    execute(&mut aside, FINISHED_JOBS).await;
     // Before the statistics are gathered, and after.
     plan_is_good(&store.explain_claim().await.unwrap());
     execute(&mut aside, "ANALYZE job").await;
@@ -267,12 +269,7 @@ async fn frequent_counts_scan_no_finished_job() {
     } = open().await;
     store.enqueue(&jobs(200)).await.unwrap();
     let mut aside = aside(&database).await;
-    let finished = "
-        INSERT INTO job (id, order_id, source, correlation, requested_at, enqueued_at, state,
-            due_at, ended_at)
-        SELECT 'old' || n, 'order' || n, 'event', 'c', 0, 0, 'succeeded', 0, 0
-        FROM generate_series(1, 50000) AS n";
-    execute(&mut aside, finished).await;
+    execute(&mut aside, FINISHED_JOBS).await;
     for statistics in ["SELECT 1", "ANALYZE job"] {
         execute(&mut aside, statistics).await;
         let plan = store.explain_tally().await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::job::{Admission, NewJob, Source};
-use domain::key::{Channel, DeadLetterId, Owner};
+use domain::key::{Channel, DeadLetterId};
 use domain::ports::{
     Delivery, Epoch, EventIntake, Gap, LeaderElection, Leadership, StoreError, Undecodable,
 };
@@ -55,19 +55,11 @@ testkit::inner!(MutatedIntake: LeaderElection = store, EventIntake = store);
 
 impl Around<StoreError> for MutatedIntake {}
 
-#[async_trait]
 impl LeaderElectionHooks for MutatedIntake {
-    async fn lead(
-        &self,
-        channel: &Channel,
-        owner: &Owner,
-        ttl: Duration,
-    ) -> StoreResult<Leadership> {
-        let leadership = self.store.lead(channel, owner, ttl).await?;
+    fn led(&self, leadership: &Leadership) {
         if let Leadership::Leader(epoch) = leadership {
             self.epoch.store(epoch.number(), Ordering::Relaxed);
         }
-        Ok(leadership)
     }
 }
 

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use domain::job::{Admission, Lease, NewJob};
-use domain::key::{Channel, DeadLetterId, Owner};
+use domain::job::{Admission, Lease};
+use domain::key::DeadLetterId;
 use domain::ports::{
-    Claimed, Delivery, Epoch, EventIntake, JobChange, JobQueue, JobUpdate, LeaderElection,
-    StoreError, Undecodable,
+    Claimed, Delivery, EventIntake, JobChange, JobQueue, JobUpdate, LeaderElection, StoreError,
 };
 use testkit::StoreResult;
 use testkit::intercept::{Around, EventIntakeHooks, JobQueueHooks, LeaderElectionHooks};
@@ -77,36 +76,18 @@ impl EventIntakeHooks for SimProcess {
         self.ask(what, call).await
     }
 
-    async fn redrive(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        dead_letter: DeadLetterId,
-        read: &Result<NewJob, Undecodable>,
-    ) -> StoreResult<Admission> {
-        let call = async {
-            let made = self.world.intake.redrive(channel, epoch, dead_letter, read);
-            let made = made.await?;
-            self.say(|| format!("dead letter {dead_letter} became {made:?}"));
-            Ok(made)
-        };
-        self.ask(|| format!("redrive {dead_letter}"), call).await
+    fn redriven(&self, admission: &Admission, dead_letter: DeadLetterId) {
+        self.say(|| format!("dead letter {dead_letter} became {admission:?}"));
     }
 }
 
 #[async_trait]
 impl JobQueueHooks for SimProcess {
-    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
-        let claimed = self.world.queue.claim(owner, limit, ttl);
-        let call = async {
-            let claimed = claimed.await?;
-            for claimed in &claimed {
-                let (order, fence) = (claimed.job.order, &claimed.lease.token);
-                self.say(|| format!("claimed {order}, job {} as {fence}", claimed.job.id));
-            }
-            Ok(claimed)
-        };
-        self.ask(|| "claim".to_owned(), call).await
+    fn claimed(&self, claimed: &Vec<Claimed>, _ttl: Duration) {
+        for claimed in claimed {
+            let (order, token) = (claimed.job.order, &claimed.lease.token);
+            self.say(|| format!("claimed {order}, job {} as {token}", claimed.job.id));
+        }
     }
 
     /// Checked against the current lease holder.

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::id::OrderId;
-use domain::job::{Admission, Lease, LeaseToken, NewJob};
-use domain::key::{Channel, DeadLetterId, EventId, JobId, Owner};
+use domain::job::{Admission, Lease, LeaseToken};
+use domain::key::{DeadLetterId, EventId, JobId};
 use domain::order::{Fact, MAX_UNKNOWN_CALLS};
 use domain::ports::{
-    Claimed, Clock, Delivery, Entry, Epoch, EventIntake, JobChange, JobQueue, JobUpdate,
-    LeaderElection, StoreError, Undecodable,
+    Claimed, Clock, Delivery, Entry, EventIntake, JobChange, JobQueue, JobUpdate, LeaderElection,
+    StoreError,
 };
 use domain::time::Timestamp;
 use testkit::StoreResult;
@@ -268,33 +268,20 @@ impl EventIntakeHooks for AuditedStore {
         Ok(admissions)
     }
 
-    async fn redrive(
-        &self,
-        channel: &Channel,
-        epoch: Epoch,
-        dead_letter: DeadLetterId,
-        read: &Result<NewJob, Undecodable>,
-    ) -> StoreResult<Admission> {
-        let ports = &self.inner.ports;
-        let call = ports.redrive(channel, epoch, dead_letter, read);
-        let admission = self.inner.ask(call).await?;
-        if admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(dead_letter) {
+    fn redriven(&self, admission: &Admission, dead_letter: DeadLetterId) {
+        if *admission == Admission::Enqueued && !lock(&self.committed).redriven.insert(dead_letter)
+        {
             let detail = format!("dead letter {dead_letter} created another job");
             self.breaches.record(Promise::DeadLettersOnce, detail);
         }
-        Ok(admission)
     }
 }
 
 #[async_trait]
 impl JobQueueHooks for AuditedStore {
-    async fn claim(&self, owner: &Owner, limit: usize, ttl: Duration) -> StoreResult<Vec<Claimed>> {
-        let claimed = self
-            .inner
-            .ask(self.inner.ports.claim(owner, limit, ttl))
-            .await?;
+    fn claimed(&self, claimed: &Vec<Claimed>, ttl: Duration) {
         let until = self.clock.now() + ttl;
-        for claimed in &claimed {
+        for claimed in claimed {
             let Lease { job, order, token } = claimed.lease.clone();
             let held = LeaseRecord {
                 order,
@@ -304,7 +291,6 @@ impl JobQueueHooks for AuditedStore {
             lock(&self.committed).leases.insert(job, held);
             self.due(until);
         }
-        Ok(claimed)
     }
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> StoreResult<Vec<Lease>> {

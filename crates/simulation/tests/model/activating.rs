@@ -1,20 +1,18 @@
 //! AcceptOrder and ModuleCreate: nothing is built twice, retried after a reported failure without
 //! the operator, or called without bound.
 
-use std::time::Duration;
-
 use domain::failure::{Code, Refusal};
-use domain::key::{ClientId, JobId, LineMarker, ServiceId, WhmcsOrderId};
+use domain::key::{ClientId, LineMarker, ServiceId, WhmcsOrderId};
 use domain::order::{
     ActivationAction, Fact, MAX_UNKNOWN_CALLS, MarkerCheck, OrderState, OrderStatus, PlacedLine,
     ServiceStatus, Step, WhmcsOrder, WhmcsService, next, next_activation_action,
 };
 use domain::ports::ModuleKind;
-use domain::time::Timestamp;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use testkit::{details, order_id};
 
-const TICK: Duration = Duration::from_secs(1);
+use crate::{TICK, at, job};
+
 /// A call is over once a quiet period has passed since its reply was lost.
 const QUIET: u8 = 1;
 const LAST_TICK: u8 = 6;
@@ -110,14 +108,6 @@ enum Action {
     Retry,
     /// Staff accept the order without running its modules.
     AcceptByHand,
-}
-
-fn at(tick: u8) -> Timestamp {
-    Timestamp::default() + TICK * u32::from(tick)
-}
-
-fn job(attempt: u8) -> JobId {
-    JobId::new(format!("attempt-{attempt}")).expect("the name is not blank")
 }
 
 impl Recorded {

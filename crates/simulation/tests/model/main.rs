@@ -6,3 +6,19 @@
 
 mod activating;
 mod placing;
+
+use std::time::Duration;
+
+use domain::key::JobId;
+use domain::time::Timestamp;
+
+/// One tick of the models' clock.
+const TICK: Duration = Duration::from_secs(1);
+
+fn at(tick: u8) -> Timestamp {
+    Timestamp::default() + TICK * u32::from(tick)
+}
+
+fn job(attempt: u8) -> JobId {
+    JobId::new(format!("attempt-{attempt}")).expect("the name is not blank")
+}

@@ -1,10 +1,8 @@
 //! Intent, call, late effect, search and retry: never a second order.
 
-use std::time::Duration;
-
 use domain::failure::{Code, Refusal};
 use domain::id::{OrderId, OrgId};
-use domain::key::{ClientId, JobId, Marker, WhmcsOrderId};
+use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{
     Fact, MarkerProof, MatchResult, OrderState, OrderStatus, Plan, Search, ServiceStatus, Step,
     WhmcsOrder, WhmcsService, match_orders, next,
@@ -13,8 +11,8 @@ use domain::time::Timestamp;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use testkit::{details, order_id};
 
-/// One tick of the model's clock.
-const TICK: Duration = Duration::from_secs(1);
+use crate::{TICK, at, job};
+
 const TIMEOUT: u8 = 1;
 const QUIET: u8 = 1;
 /// A call may take effect until this long after it was sent.
@@ -118,16 +116,8 @@ enum Action {
     Sibling,
 }
 
-fn at(tick: u8) -> Timestamp {
-    Timestamp::default() + TICK * u32::from(tick)
-}
-
 fn tick_of(time: Timestamp) -> u8 {
     u8::try_from(time.since(Timestamp::default()).as_secs()).unwrap_or(u8::MAX)
-}
-
-fn job(attempt: u8) -> JobId {
-    JobId::new(format!("attempt-{attempt}")).expect("the name is not blank")
 }
 
 fn marker(order: OrderId) -> String {

@@ -1,6 +1,6 @@
 //! Decorators of the ports. A decorator names the port behind ([`inner!`](crate::inner)), says what surrounds its
-//! calls ([`Around`]), and overrides the hooks of the calls that it changes. Every other call is
-//! forwarded.
+//! calls ([`Around`]), and overrides the hooks of the calls that it changes; some calls have a
+//! further hook that only sees the answer. Every other call is forwarded.
 //!
 //! ```
 //! use testkit::intercept::{Around, CrmOrdersHooks, intercept};
@@ -42,7 +42,10 @@ use async_trait::async_trait;
 macro_rules! hooks {
     (
         $hooks:ident for $port:ident, $label:literal, $error:ident {
-            $(fn $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)*
+            $(
+                fn $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty
+                $(, then $then:ident($($passed:ident: $passed_kind:ty),*))?;
+            )*
             $(waits $waits:ident($($limit:ident: $limit_kind:ty),*);)*
         }
     ) => {
@@ -55,8 +58,19 @@ macro_rules! hooks {
                 #[doc = concat!("[`", stringify!($port), "::", stringify!($name), "`]; forwards.")]
                 async fn $name(&self, $($argument: $kind),*) -> Result<$answer, $error> {
                     let answer = self.inner().$name($($argument),*);
-                    self.around(concat!($label, ".", stringify!($name)), answer).await
+                    let answer = self.around(concat!($label, ".", stringify!($name)), answer).await;
+                    $(if let Ok(answer) = &answer {
+                        self.$then(answer, $($passed),*);
+                    })?
+                    answer
                 }
+
+                $(
+                    #[doc = concat!("Sees what [`", stringify!($port), "::", stringify!($name), "`] answered.")]
+                    fn $then(&self, answer: &$answer, $($passed: $passed_kind),*) {
+                        let _ = (answer, $($passed),*);
+                    }
+                )?
             )*
             $(
                 #[doc = concat!("[`", stringify!($port), "::", stringify!($waits), "`]; forwards.")]

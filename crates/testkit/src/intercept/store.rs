@@ -15,7 +15,7 @@ use operations::{
 
 hooks! {
     LeaderElectionHooks for LeaderElection, "store", StoreError {
-        fn lead(channel: &Channel, owner: &Owner, ttl: Duration) -> Leadership;
+        fn lead(channel: &Channel, owner: &Owner, ttl: Duration) -> Leadership, then led();
         fn resign(channel: &Channel, owner: &Owner) -> ();
     }
 }
@@ -32,13 +32,14 @@ hooks! {
             epoch: Epoch,
             dead_letter: DeadLetterId,
             read: &Result<NewJob, Undecodable>
-        ) -> Admission;
+        ) -> Admission, then redriven(dead_letter: DeadLetterId);
     }
 }
 
 hooks! {
     JobQueueHooks for JobQueue, "queue", StoreError {
-        fn claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>;
+        fn claim(owner: &Owner, limit: usize, ttl: Duration) -> Vec<Claimed>,
+            then claimed(ttl: Duration);
         fn renew(leases: &[Lease], ttl: Duration) -> Vec<Lease>;
         fn update(lease: &Lease, update: &JobUpdate) -> ();
         waits wait_for_work(limit: Duration);
