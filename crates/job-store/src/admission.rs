@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use domain::id::OrderId;
 use domain::job::{Admission, EarlierJob, JobOutcome, NewJob, admit};
 use domain::key::{IdemKey, JobId};
+use domain::ports::StoreError;
 use domain::time::Timestamp;
+
+use crate::row::{self, Columns};
 
 /// The jobs of the orders in question, each order's oldest first.
 #[derive(Default)]
@@ -20,25 +23,36 @@ struct Known {
 }
 
 impl EarlierJobs {
-    /// Adds a job that is stored.
-    pub(crate) fn add(
-        &mut self,
-        order: OrderId,
-        id: Option<JobId>,
-        idem_key: Option<IdemKey>,
-        outcome: Option<JobOutcome>,
-        requested_at: Timestamp,
-    ) {
-        self.0.entry(order).or_default().push(Known {
-            id,
-            idem_key,
-            outcome,
-            requested_at,
-        });
+    /// Reads the stored jobs of the orders in question. An id that cannot be read is no new job's.
+    pub(crate) fn of(rows: &[impl Columns]) -> Result<Self, StoreError> {
+        let mut jobs = Self::default();
+        for found in rows {
+            jobs.0.entry(row::order(found)?).or_default().push(Known {
+                id: JobId::new(found.text("id").unwrap_or_default()),
+                idem_key: found.maybe_text("idem_key")?.and_then(IdemKey::new),
+                outcome: row::outcome(&found.text("state")?),
+                requested_at: found.maybe_time("requested_at")?.unwrap_or_default(),
+            });
+        }
+        Ok(jobs)
+    }
+
+    /// Decides on the requests one by one. Returns the admissions, and the jobs to enqueue.
+    pub(crate) fn admit_all<'j>(
+        mut self,
+        jobs: &[&'j NewJob],
+    ) -> (Vec<Admission>, Vec<&'j NewJob>) {
+        let admissions: Vec<_> = jobs.iter().map(|job| self.admit(job)).collect();
+        let new = jobs
+            .iter()
+            .zip(&admissions)
+            .filter(|(_, admission)| **admission == Admission::Enqueued);
+        let new = new.map(|(job, _)| *job).collect();
+        (admissions, new)
     }
 
     /// Decides on a request; an admitted job counts for the requests after it.
-    pub(crate) fn admit(&mut self, job: &NewJob) -> Admission {
+    fn admit(&mut self, job: &NewJob) -> Admission {
         let known = self.0.entry(job.order).or_default();
         if known
             .iter()

@@ -4,9 +4,16 @@
 //! of machines may share: jobs are claimed with `SKIP LOCKED`, leases and every other time go
 //! by the database's clock, and each call is one transaction with a deadline.
 //!
+//! The statements in `common/` mean the same in both: each engine compiles them with its own
+//! `Connection`, `Row`, `Store`, `statement` and `for_update!`.
+//!
 //! [`SqliteStore`] implements the store's ports on one SQLite file that several
 //! processes may share. Every write goes through one writer per process, which commits what
 //! is waiting as a group; what must not be lost is flushed before its caller goes on.
+#![expect(
+    clippy::duplicate_mod,
+    reason = "both engines compile the statements in `common/`"
+)]
 
 mod admission;
 mod backup;
@@ -17,7 +24,6 @@ mod error;
 mod inspect;
 mod list;
 mod notifier;
-mod operator_sessions;
 mod postgres;
 mod process_registry;
 mod queue_stats;

@@ -9,6 +9,17 @@ use crate::config::Address;
 use crate::damage;
 use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 
+/// Whether a call returns before its commit is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// The commit is on disk: events, facts, outcomes.
+    Flushed,
+    /// A crash of the *server* may forget it within the next moments, and nothing that was
+    /// flushed later: claims, heartbeats and releases, whose loss returns a job to the queue.
+    /// Lease tokens never repeat, so the owner of a forgotten claim can still write nothing.
+    Relaxed,
+}
+
 /// An open store. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {

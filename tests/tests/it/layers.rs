@@ -81,6 +81,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "whmcs",
         ],
     ),
     (
@@ -119,16 +120,20 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "orderctl",
         &[
+            "app",
             "domain",
             "error-chain",
             "job-store",
             "operations",
             "outbound",
+            "portal",
             "runtime",
             "salesforce-auth",
             "salesforce-rest",
             "settings",
+            "subscriber",
             "whmcs",
+            "worker",
         ],
     ),
     (

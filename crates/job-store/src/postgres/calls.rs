@@ -1,14 +1,11 @@
 //! Recorded calls to Salesforce and WHMCS, in PostgreSQL.
 
-use domain::id::OrderId;
 use domain::job::Lease;
 use domain::ports::{CallRecord, StoreError};
-use operations::RecordedCall;
 use sqlx::PgConnection;
 
-use crate::damage::readable;
 use crate::error::OrUnavailable;
-use crate::postgres::transaction::statement;
+use crate::postgres::statement;
 use crate::view::{self, limit};
 
 /// Appends calls of the job that a lease is for, and forgets its oldest beyond
@@ -64,16 +61,4 @@ pub(crate) async fn append(
     .await
     .or_unavailable()
     .map(|_| ())
-}
-
-pub(crate) async fn of_order(
-    connection: &mut PgConnection,
-    order: OrderId,
-) -> Result<Vec<RecordedCall>, StoreError> {
-    let rows = statement(view::calls!())
-        .bind(order.as_str())
-        .fetch_all(connection)
-        .await
-        .or_unavailable()?;
-    readable(&rows, view::call)
 }

@@ -13,10 +13,11 @@ use sqlx::postgres::PgRow;
 use crate::damage::{Damaged, set_aside_job};
 use crate::error::OrUnavailable;
 use crate::postgres::facts;
-use crate::postgres::intake::millis;
-use crate::postgres::transaction::{Commit, statement};
+use crate::postgres::millis;
+use crate::postgres::statement;
 use crate::postgres::{PostgresStore, now, orders};
 use crate::row::{self, Columns, job_columns, kept_columns};
+use crate::store::Commit;
 
 /// Claims due jobs: queued ones whose time has come, or leased ones whose lease ran out; never
 /// a job of an order that has an older live job.

@@ -1,16 +1,13 @@
 //! Facts in the database.
 
-use domain::id::OrderId;
 use domain::order::Fact;
 use domain::ports::StoreError;
-use operations::RecordedFact;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use crate::damage::readable;
 use crate::error::OrUnavailable;
-use crate::postgres::transaction::statement;
-use crate::{record, row};
+use crate::postgres::statement;
+use crate::record;
 
 /// The rows of facts of some orders, each order's oldest first.
 pub(crate) async fn of_orders(
@@ -25,15 +22,6 @@ pub(crate) async fn of_orders(
     .fetch_all(connection)
     .await
     .or_unavailable()
-}
-
-/// An order's facts for its timeline.
-pub(crate) async fn shown(
-    connection: &mut PgConnection,
-    order: OrderId,
-) -> Result<Vec<RecordedFact>, StoreError> {
-    let rows = of_orders(connection, &[order.as_str()]).await?;
-    readable(&rows, row::fact)
 }
 
 /// Facts as the arrays that a statement takes: kinds, bodies, and what each tells of markers.

@@ -1,34 +1,77 @@
 //! The store on a PostgreSQL database.
 
 mod accept;
-mod admin_commands;
 mod calls;
 mod claim;
-mod cursor_history;
-mod dead_letters;
 mod facts;
-mod intake;
 mod listen;
 mod open;
-mod operator_sessions;
 mod orders;
-mod process_registry;
 mod prune;
 mod queue;
-mod queue_stats;
-mod reader;
 mod transaction;
+
+#[path = "../common/admin_commands.rs"]
+mod admin_commands;
+#[path = "../common/cursor_history.rs"]
+mod cursor_history;
+#[path = "../common/intake.rs"]
+mod intake;
+#[path = "../common/leadership.rs"]
+mod leadership;
+#[path = "../common/operator_sessions.rs"]
+mod operator_sessions;
+#[path = "../common/processes.rs"]
+mod processes;
+#[path = "../common/statistics.rs"]
+mod statistics;
+#[path = "../common/views.rs"]
+mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use domain::ports::StoreError;
-use sqlx::PgPool;
+use domain::time::Timestamp;
+use futures::future::BoxFuture;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::Query;
+use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
+use crate::error::OrUnavailable;
 use crate::notifier::Notifier;
-use crate::store::Connections;
+use crate::store::{Commit, Connections};
 pub(crate) use open::versions;
+
+type Store = PostgresStore;
+type Connection = sqlx::PgConnection;
+type Row = PgRow;
+/// A change of the store: what it needs, and the time at which its transaction began.
+type Command<T, D> =
+    for<'c> fn(&'c mut Connection, D, Timestamp) -> BoxFuture<'c, Result<T, StoreError>>;
+
+/// A statement that leaves nothing in its session.
+fn statement<'q>(text: &'static str) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(text).persistent(false)
+}
+
+/// A statement of conditions of this crate and numbered parameters only.
+fn built_statement<'q>(text: String) -> Query<'q, Postgres, PgArguments> {
+    sqlx::query(AssertSqlSafe(text)).persistent(false)
+}
+
+/// Locks what a SELECT returns until the commit.
+macro_rules! for_update {
+    () => {
+        " FOR UPDATE"
+    };
+}
+use for_update;
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// The time by the database's clock, in milliseconds. `$1` is the store's shift: zero
 /// outside of tests. One reading for the whole statement, so that an index can use it.
@@ -76,6 +119,48 @@ impl PostgresStore {
     pub(crate) fn connections(&self) -> Connections {
         Connections::of(&self.pool)
     }
+
+    /// The rows of a query, which gets the time.
+    async fn rows<'q>(
+        &self,
+        query: impl Fn(Timestamp) -> Query<'q, Postgres, PgArguments> + Send + Sync,
+    ) -> Result<Vec<PgRow>, StoreError> {
+        self.rows_now(query).await.map(|(rows, _)| rows)
+    }
+
+    /// As [`rows`](Self::rows), with the time that the query got.
+    async fn rows_now<'q>(
+        &self,
+        query: impl Fn(Timestamp) -> Query<'q, Postgres, PgArguments> + Send + Sync,
+    ) -> Result<(Vec<PgRow>, Timestamp), StoreError> {
+        let query = &query;
+        self.run(Commit::Relaxed, move |session| {
+            let (connection, now) = (session.connection, session.now);
+            let query = query(now);
+            Box::pin(async move {
+                let rows = query.fetch_all(connection).await.or_unavailable()?;
+                Ok((rows, now))
+            })
+        })
+        .await
+    }
+
+    /// Runs a command on its data in a transaction.
+    async fn change<T, D>(
+        &self,
+        commit: Commit,
+        data: D,
+        command: Command<T, D>,
+    ) -> Result<T, StoreError>
+    where
+        T: Send,
+        D: Clone + Send + Sync,
+    {
+        self.run(commit, move |session| {
+            command(session.connection, data.clone(), session.now)
+        })
+        .await
+    }
 }
 
 /// For tests.
@@ -101,6 +186,19 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn explain_tally(&self) -> Result<String, StoreError> {
-        queue_stats::explain(self).await
+        use crate::queue_stats::{ended, live, stuck};
+        use crate::row::Columns;
+        let mut lines = Vec::new();
+        for text in [live!(), ended!(), stuck!()] {
+            let parameters = text.matches("$1").count() + text.matches("$2").count();
+            let rows = self.rows(|_| {
+                let explain = built_statement(format!("EXPLAIN {text}"));
+                (0..parameters).fold(explain, |query, _| query.bind(0_i64))
+            });
+            for row in &rows.await? {
+                lines.push(row.text("QUERY PLAN")?);
+            }
+        }
+        Ok(lines.join("\n"))
     }
 }

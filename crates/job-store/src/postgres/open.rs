@@ -12,7 +12,8 @@ use crate::OpenError;
 use crate::config::{Address, StoreConfig};
 use crate::notifier::Notifier;
 use crate::postgres::listen::{ListenerHealth, listen};
-use crate::postgres::transaction::{Terms, statement};
+use crate::postgres::statement;
+use crate::postgres::transaction::Terms;
 use crate::postgres::{PostgresStore, Shift};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");

@@ -2,23 +2,18 @@
 //! [`listed`].
 
 use domain::failure::Code;
-use domain::id::OrderId;
-use domain::key::WhmcsOrderId;
 use domain::order::Fact;
 use domain::ports::StoreError;
 use domain::time::Timestamp;
-use operations::{OrderQuery, OrderRow};
 use sqlx::postgres::PgArguments;
 use sqlx::query::Query;
-use sqlx::{AssertSqlSafe, PgConnection, Postgres};
+use sqlx::{PgConnection, Postgres};
 
-use crate::damage::{readable, set_aside_order};
+use super::statement;
+use crate::damage::set_aside_order;
 use crate::error::OrUnavailable;
-use crate::list::{self, Change, Filter, Value};
-use crate::postgres::now;
-use crate::postgres::transaction::statement;
+use crate::list::Change;
 use crate::update::JobValues;
-use crate::view;
 
 /// A CTE that updates the row of the order in the CTE `held`. `$7` is its job's outcome
 /// or `live`; [`bind`] binds the parameters after it.
@@ -75,41 +70,17 @@ pub(crate) fn bind<'q>(
 /// Jobs of these orders were enqueued.
 pub(crate) async fn asked_for(
     connection: &mut PgConnection,
-    shift: i64,
     orders: &[&str],
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    statement(concat!(
+    statement(
         "INSERT INTO orders (order_id, stage, updated_at)
-         SELECT DISTINCT order_id, 'live', ",
-        now!(),
-        " FROM unnest($2::text[]) AS order_id
+         SELECT DISTINCT order_id, 'live', $1 FROM unnest($2::text[]) AS order_id
          ON CONFLICT (order_id) DO UPDATE SET stage = 'live', updated_at = excluded.updated_at,
-             handled_by = NULL, handled_why = NULL, handled_at = NULL"
-    ))
-    .bind(shift)
+             handled_by = NULL, handled_why = NULL, handled_at = NULL",
+    )
+    .bind(now.as_millis())
     .bind(orders)
-    .execute(connection)
-    .await
-    .or_unavailable()
-    .map(|_| ())
-}
-
-/// The order is no longer linked to this WHMCS order.
-pub(crate) async fn forgotten(
-    connection: &mut PgConnection,
-    shift: i64,
-    order: OrderId,
-    whmcs_order: WhmcsOrderId,
-) -> Result<(), StoreError> {
-    statement(concat!(
-        "UPDATE orders SET updated_at = ",
-        now!(),
-        ", whmcs_order = CASE WHEN whmcs_order = $3 THEN NULL ELSE whmcs_order END
-         WHERE order_id = $2"
-    ))
-    .bind(shift)
-    .bind(order.as_str())
-    .bind(list::number(whmcs_order.0))
     .execute(connection)
     .await
     .or_unavailable()
@@ -129,21 +100,4 @@ pub(crate) async fn set_aside(
         .await
         .or_unavailable()
         .map(|_| ())
-}
-
-pub(crate) async fn list(
-    connection: &mut PgConnection,
-    query: &OrderQuery,
-) -> Result<Vec<OrderRow>, StoreError> {
-    let (text, values) = Filter::of(query).statement();
-    // Conditions of this crate and numbered parameters only.
-    let mut statement = sqlx::query(AssertSqlSafe(text)).persistent(false);
-    for value in values {
-        statement = match value {
-            Value::Int(number) => statement.bind(number),
-            Value::Text(text) => statement.bind(text),
-        };
-    }
-    let rows = statement.fetch_all(connection).await.or_unavailable()?;
-    readable(&rows, view::order)
 }

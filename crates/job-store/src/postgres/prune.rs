@@ -3,35 +3,37 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::ports::StoreError;
-use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned};
+use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned, Pruner};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
-use crate::postgres::intake::millis;
-use crate::postgres::transaction::{Commit, statement};
+use crate::postgres::millis;
+use crate::postgres::statement;
 use crate::postgres::{PostgresStore, now};
 use crate::record::unbinding;
 use crate::row::Columns;
+use crate::store::Commit;
 
 /// The most rows of each kind that one commit deletes.
 const STEP: i64 = 1000;
 
-pub(crate) async fn prune(
-    store: &PostgresStore,
-    older_than: Duration,
-) -> Result<Pruned, StoreError> {
-    let age = millis(older_than.max(MIN_RETENTION));
-    let mut all = Pruned::default();
-    loop {
-        let (step, more) = store
-            .run(Commit::Relaxed, move |session| {
-                Box::pin(one_step(session.connection, session.shift, age))
-            })
-            .await?;
-        all += step;
-        if !more {
-            return Ok(all);
+#[async_trait]
+impl Pruner for PostgresStore {
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        let age = millis(older_than.max(MIN_RETENTION));
+        let mut all = Pruned::default();
+        loop {
+            let (step, more) = self
+                .run(Commit::Relaxed, move |session| {
+                    Box::pin(one_step(session.connection, session.shift, age))
+                })
+                .await?;
+            all += step;
+            if !more {
+                return Ok(all);
+            }
         }
     }
 }

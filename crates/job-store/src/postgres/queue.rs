@@ -13,11 +13,12 @@ use crate::damage::{self, Damaged};
 use crate::error::OrUnavailable;
 use crate::postgres::claim::{self, walk_indexes};
 use crate::postgres::facts::Arrays;
-use crate::postgres::intake::millis;
+use crate::postgres::millis;
 use crate::postgres::orders::{self, listed};
-use crate::postgres::transaction::{Commit, statement};
+use crate::postgres::statement;
 use crate::postgres::{PostgresStore, calls, now};
 use crate::row::Columns;
+use crate::store::Commit;
 use crate::update::JobValues;
 
 /// The polling interval while no notification can arrive.

@@ -4,30 +4,21 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use domain::ports::StoreError;
+use domain::time::Timestamp;
 use futures::future::BoxFuture;
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgArguments, PgConnection};
-use sqlx::query::Query;
+use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
-use crate::error::OrUnavailable;
-use crate::postgres::PostgresStore;
+use super::{PostgresStore, millis};
+use crate::error::{OrUnavailable, corrupt};
+use crate::row::Columns;
+use crate::store::Commit;
 
 /// How long the rollback of an abandoned call may take.
 const UNDO: Duration = Duration::from_secs(1);
 /// How often a call that certainly was not committed is retried.
 const TRIES: u32 = 5;
-
-/// Whether a call returns before its commit is on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Commit {
-    /// The commit is on disk: events, facts, outcomes.
-    Flushed,
-    /// A crash of the *server* may forget it within the next moments, and nothing that was
-    /// flushed later: claims, heartbeats and releases, whose loss returns a job to the queue.
-    /// Lease tokens never repeat, so the owner of a forgotten claim can still write nothing.
-    Relaxed,
-}
 
 /// Deadlines of calls and the settings of their transactions.
 pub(crate) struct Terms {
@@ -50,7 +41,8 @@ impl Terms {
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
                  SET LOCAL statement_timeout = {patience};
                  SET LOCAL idle_in_transaction_session_timeout = {patience};
-                 SET LOCAL synchronous_commit = {commit}"
+                 SET LOCAL synchronous_commit = {commit};
+                 SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now"
             )
         };
         Self {
@@ -67,17 +59,14 @@ impl Default for Terms {
     }
 }
 
-/// A statement that leaves nothing in its session.
-pub(crate) fn statement(text: &'static str) -> Query<'static, Postgres, PgArguments> {
-    sqlx::query(text).persistent(false)
-}
-
 /// What an operation gets: a connection inside a transaction, and the store's shift for the
 /// first parameter of its statements. Whatever lives as long as the call (`'a`) may be used
 /// by the operation.
 pub(crate) struct Session<'c, 'a> {
     pub(crate) connection: &'c mut PgConnection,
     pub(crate) shift: i64,
+    /// The time by the database's clock when the transaction began, with the shift.
+    pub(crate) now: Timestamp,
     outlives: PhantomData<&'c &'a ()>,
 }
 
@@ -127,11 +116,12 @@ impl PostgresStore {
             Commit::Relaxed => &self.terms.relaxed,
         };
         let connection = lent.connection();
-        simple(connection, begin).await.map_err(Failed::Rolled)?;
-        let shift = i64::try_from((self.shift)().as_millis()).unwrap_or(i64::MAX);
+        let now = begin_at(connection, begin).await.map_err(Failed::Rolled)?;
+        let shift = (self.shift)();
         let session = Session {
             connection: &mut *connection,
-            shift,
+            shift: millis(shift),
+            now: now + shift,
             outlives: PhantomData,
         };
         match operation(session).await {
@@ -157,6 +147,17 @@ enum Failed {
     Rolled(StoreError),
     /// It may have been.
     Unknown(StoreError),
+}
+
+/// Begins a transaction. Returns the time by the database's clock.
+async fn begin_at(connection: &mut PgConnection, begin: &str) -> Result<Timestamp, StoreError> {
+    // Constants and numbers of this crate only.
+    let rows = sqlx::raw_sql(AssertSqlSafe(begin))
+        .fetch_all(connection)
+        .await;
+    let rows = rows.or_unavailable()?;
+    let now = rows.first().ok_or_else(|| corrupt("the time", "no row"))?;
+    now.time("now")
 }
 
 async fn simple(connection: &mut PgConnection, text: &str) -> Result<(), StoreError> {

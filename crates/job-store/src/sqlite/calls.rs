@@ -1,12 +1,9 @@
 //! Recorded calls to Salesforce and WHMCS, in SQLite.
 
-use domain::id::OrderId;
 use domain::job::Lease;
 use domain::ports::{CallRecord, StoreError};
-use operations::RecordedCall;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
-use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::row::Columns;
 use crate::view::{self, limit};
@@ -63,16 +60,4 @@ pub(crate) async fn append(
             .or_unavailable()?;
     }
     Ok(())
-}
-
-pub(crate) async fn of_order(
-    readers: &SqlitePool,
-    order: OrderId,
-) -> Result<Vec<RecordedCall>, StoreError> {
-    let rows = sqlx::query(view::calls!())
-        .bind(order.as_str().to_owned())
-        .fetch_all(readers)
-        .await
-        .or_unavailable()?;
-    readable(&rows, view::call)
 }

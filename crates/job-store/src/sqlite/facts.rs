@@ -5,44 +5,27 @@ use domain::key::JobId;
 use domain::order::Fact;
 use domain::ports::StoreError;
 use domain::time::Timestamp;
-use operations::RecordedFact;
 use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
-use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::sqlite::orders;
 use crate::{record, row};
-
-async fn rows(
-    connection: &mut SqliteConnection,
-    order: OrderId,
-) -> Result<Vec<SqliteRow>, StoreError> {
-    sqlx::query("SELECT at, job_id, kind, body FROM fact WHERE order_id = ? ORDER BY seq")
-        .bind(order.as_str().to_owned())
-        .fetch_all(connection)
-        .await
-        .or_unavailable()
-}
 
 /// The facts a worker resumes from: all of them, or an error.
 pub(crate) async fn of_order(
     connection: &mut SqliteConnection,
     order: OrderId,
 ) -> Result<Vec<Fact>, StoreError> {
-    let rows = rows(connection, order).await?;
+    let rows =
+        sqlx::query("SELECT at, job_id, kind, body FROM fact WHERE order_id = ? ORDER BY seq")
+            .bind(order.as_str().to_owned())
+            .fetch_all(connection)
+            .await
+            .or_unavailable()?;
     let facts = rows.iter().map(row::fact);
     facts
         .map(|read| read.map(|recorded| recorded.fact))
         .collect()
-}
-
-/// An order's facts for its timeline.
-pub(crate) async fn shown(
-    connection: &mut SqliteConnection,
-    order: OrderId,
-) -> Result<Vec<RecordedFact>, StoreError> {
-    readable(&rows(connection, order).await?, row::fact)
 }
 
 pub(crate) async fn append(

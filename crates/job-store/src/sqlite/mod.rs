@@ -1,20 +1,31 @@
 //! The store on one SQLite file.
 
-mod admin_commands;
+mod accept;
 mod calls;
-mod cursor_history;
-mod dead_letters;
 mod facts;
-mod intake;
 mod open;
-mod operator_sessions;
 mod orders;
-mod process_registry;
 mod prune;
 mod queue;
-mod reader;
 mod watch;
 mod writer;
+
+#[path = "../common/admin_commands.rs"]
+mod admin_commands;
+#[path = "../common/cursor_history.rs"]
+mod cursor_history;
+#[path = "../common/intake.rs"]
+mod intake;
+#[path = "../common/leadership.rs"]
+mod leadership;
+#[path = "../common/operator_sessions.rs"]
+mod operator_sessions;
+#[path = "../common/processes.rs"]
+mod processes;
+#[path = "../common/statistics.rs"]
+mod statistics;
+#[path = "../common/views.rs"]
+mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -22,12 +33,39 @@ use std::sync::atomic::AtomicU64;
 use domain::ports::{Clock, StoreError};
 use domain::time::Timestamp;
 use futures::future::BoxFuture;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Sqlite, SqlitePool};
 
+use crate::error::OrUnavailable;
 use crate::notifier::Notifier;
-use crate::store::Connections;
+use crate::store::{Commit, Connections};
 pub(crate) use open::versions;
 use writer::Writer;
+
+type Store = SqliteStore;
+type Connection = sqlx::SqliteConnection;
+type Row = SqliteRow;
+/// A change of the store: what it needs, and the time at which its turn came.
+type Command<T, D> =
+    for<'c> fn(&'c mut Connection, D, Timestamp) -> BoxFuture<'c, Result<T, StoreError>>;
+
+fn statement<'q>(text: &'static str) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(text)
+}
+
+/// A statement of conditions of this crate and numbered parameters only.
+fn built_statement<'q>(text: String) -> Query<'q, Sqlite, SqliteArguments> {
+    sqlx::query(AssertSqlSafe(text))
+}
+
+/// Locks what a SELECT returns until the commit. There is only one writer here.
+macro_rules! for_update {
+    () => {
+        ""
+    };
+}
+use for_update;
 
 /// Jobs, facts and cursor in one SQLite file, shared by the processes of one machine.
 ///
@@ -48,7 +86,22 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn explain_tally(&self) -> Result<String, StoreError> {
-        reader::explain_tally(self).await
+        use crate::queue_stats::{ended, live, marker_lost, stuck};
+        use crate::row::{Columns, kept_columns};
+        let mut lines = Vec::new();
+        for text in [
+            live!(),
+            ended!(),
+            stuck!(),
+            marker_lost!(),
+            concat!("SELECT ", kept_columns!()),
+        ] {
+            let explain = format!("EXPLAIN QUERY PLAN {text}");
+            for row in self.rows(|_| built_statement(explain.clone())).await? {
+                lines.push(row.text("detail")?);
+            }
+        }
+        Ok(lines.join("\n"))
     }
 }
 
@@ -57,15 +110,45 @@ impl SqliteStore {
         Connections::of(&self.readers)
     }
 
+    /// The rows of a query, which gets the time.
+    async fn rows<'q>(
+        &self,
+        query: impl FnOnce(Timestamp) -> Query<'q, Sqlite, SqliteArguments>,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        self.rows_now(query).await.map(|(rows, _)| rows)
+    }
+
+    /// As [`rows`](Self::rows), with the time that the query got.
+    async fn rows_now<'q>(
+        &self,
+        query: impl FnOnce(Timestamp) -> Query<'q, Sqlite, SqliteArguments>,
+    ) -> Result<(Vec<SqliteRow>, Timestamp), StoreError> {
+        let now = self.clock.now();
+        let rows = query(now).fetch_all(&self.readers).await.or_unavailable()?;
+        Ok((rows, now))
+    }
+
+    /// Runs a command on its data. Every commit of the writer is on disk.
+    async fn change<T, D>(
+        &self,
+        _commit: Commit,
+        data: D,
+        command: Command<T, D>,
+    ) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        D: Send + 'static,
+    {
+        self.write_now(move |connection, now| command(connection, data, now))
+            .await
+    }
+
     /// Runs `operation` in the writer, with the time when its turn comes: what waited in the
     /// queue must not use the time at which it was requested.
     async fn write_now<T, F>(&self, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: for<'c> FnOnce(
-                &'c mut SqliteConnection,
-                Timestamp,
-            ) -> BoxFuture<'c, Result<T, StoreError>>
+        F: for<'c> FnOnce(&'c mut Connection, Timestamp) -> BoxFuture<'c, Result<T, StoreError>>
             + Send
             + 'static,
     {

@@ -5,13 +5,11 @@ use domain::job::JobOutcome;
 use domain::order::Fact;
 use domain::ports::StoreError;
 use domain::time::Timestamp;
-use operations::{OrderQuery, OrderRow};
-use sqlx::{AssertSqlSafe, SqliteConnection, SqlitePool};
+use sqlx::SqliteConnection;
 
-use crate::damage::{readable, set_aside_order};
+use crate::damage::set_aside_order;
 use crate::error::OrUnavailable;
-use crate::list::{Change, Filter, Value};
-use crate::view;
+use crate::list::Change;
 
 /// A job of the order was enqueued.
 pub(crate) async fn asked_for(
@@ -106,21 +104,4 @@ pub(crate) async fn set_aside(
         .await
         .or_unavailable()
         .map(|_| ())
-}
-
-pub(crate) async fn list(
-    readers: &SqlitePool,
-    query: &OrderQuery,
-) -> Result<Vec<OrderRow>, StoreError> {
-    let (text, values) = Filter::of(query).statement();
-    // Conditions of this crate and numbered parameters only.
-    let mut statement = sqlx::query(AssertSqlSafe(text));
-    for value in values {
-        statement = match value {
-            Value::Int(number) => statement.bind(number),
-            Value::Text(text) => statement.bind(text),
-        };
-    }
-    let rows = statement.fetch_all(readers).await.or_unavailable()?;
-    readable(&rows, view::order)
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::ports::StoreError;
 use domain::time::Timestamp;
-use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned};
+use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned, Pruner};
 use sqlx::SqliteConnection;
 
 use crate::error::OrUnavailable;
@@ -15,16 +16,19 @@ use crate::sqlite::SqliteStore;
 /// The most rows of each kind that one commit deletes, since writers wait for it.
 const STEP: i64 = 500;
 
-pub(crate) async fn prune(store: &SqliteStore, older_than: Duration) -> Result<Pruned, StoreError> {
-    let age = older_than.max(MIN_RETENTION);
-    let mut all = Pruned::default();
-    loop {
-        let (step, more) = store
-            .write_now(move |connection, now| Box::pin(one_step(connection, now, age)))
-            .await?;
-        all += step;
-        if !more {
-            return Ok(all);
+#[async_trait]
+impl Pruner for SqliteStore {
+    async fn prune(&self, older_than: Duration) -> Result<Pruned, StoreError> {
+        let age = older_than.max(MIN_RETENTION);
+        let mut all = Pruned::default();
+        loop {
+            let (step, more) = self
+                .write_now(move |connection, now| Box::pin(one_step(connection, now, age)))
+                .await?;
+            all += step;
+            if !more {
+                return Ok(all);
+            }
         }
     }
 }

@@ -109,9 +109,8 @@ impl Planner<'_> {
         let Some(orders) = orders else {
             return vec![unknown];
         };
-        let plan = match self.plan() {
-            Ok(plan) => plan,
-            Err(_) => return vec![unknown],
+        let Ok(plan) = self.plan() else {
+            return vec![unknown];
         };
         match match_orders(&self.search(state, &plan, Some(watermark)), orders) {
             MatchResult::Found(order) => vec![Fact::Placed { order }],
