@@ -13,7 +13,7 @@ use metrics::{counter, histogram};
 const DENIALS: [(StatusCode, &str); 6] = [
     (StatusCode::UNAUTHORIZED, "unauthenticated"),
     (StatusCode::FORBIDDEN, "forbidden"),
-    // Unknown or another customer's: the two are not told apart, as in the response.
+    // Unknown or another customer's: the response does not distinguish them either.
     (StatusCode::NOT_FOUND, "not_found"),
     (StatusCode::CONFLICT, "key_taken"),
     (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),

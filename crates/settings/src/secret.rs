@@ -37,7 +37,7 @@ pub trait SecretSetting: Send + Sync + 'static {
     const DEFAULT: Option<&'static str>;
 }
 
-/// Defines a secret setting: an environment variable or the file named by its `_FILE` twin, and no
+/// Defines a secret setting: an environment variable or the file named by its `_FILE` variant, and no
 /// flag, since flags show in process lists.
 ///
 /// ```

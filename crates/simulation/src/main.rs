@@ -28,7 +28,7 @@ struct Args {
     #[arg(long)]
     sqlite: bool,
     /// Disable this safeguard
-    #[arg(long, alias = "sabotage", value_parser = mutation, default_value = "None")]
+    #[arg(long, value_parser = mutation, default_value = "None")]
     mutation: Mutation,
 }
 

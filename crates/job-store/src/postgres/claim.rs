@@ -71,14 +71,14 @@ const CLAIM: &str = concat!(
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     shift: i64,
-    fences: &[&str],
+    tokens: &[&str],
     ttl: Duration,
 ) -> Result<(Vec<Claimed>, Vec<Damaged>), StoreError> {
     walk_indexes(connection).await?;
     let rows = statement(CLAIM)
         .bind(shift)
-        .bind(i64::try_from(fences.len()).unwrap_or(i64::MAX))
-        .bind(fences)
+        .bind(i64::try_from(tokens.len()).unwrap_or(i64::MAX))
+        .bind(tokens)
         .bind(millis(ttl))
         .fetch_all(&mut *connection)
         .await

@@ -68,12 +68,12 @@ impl JobQueue for PostgresStore {
             return Ok(Vec::new());
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
-        let fences: Vec<_> = (0..limit as u64)
+        let tokens: Vec<_> = (0..limit as u64)
             .map(|count| LeaseToken::of(owner, first + count))
             .collect();
-        let fences: &Vec<_> = &fences.iter().map(LeaseToken::as_str).collect();
+        let tokens: &Vec<_> = &tokens.iter().map(LeaseToken::as_str).collect();
         let claimed = self.run(Commit::Relaxed, move |session| {
-            Box::pin(claim::claim(session.connection, session.shift, fences, ttl))
+            Box::pin(claim::claim(session.connection, session.shift, tokens, ttl))
         });
         let (claimed, damaged) = claimed.await?;
         damaged.iter().for_each(Damaged::report);
@@ -82,8 +82,8 @@ impl JobQueue for PostgresStore {
 
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError> {
         let jobs: Vec<_> = leases.iter().map(|lease| lease.job.as_str()).collect();
-        let fences: Vec<_> = leases.iter().map(|lease| lease.token.as_str()).collect();
-        let (jobs, fences) = (&jobs, &fences);
+        let tokens: Vec<_> = leases.iter().map(|lease| lease.token.as_str()).collect();
+        let (jobs, tokens) = (&jobs, &tokens);
         let renewed = self
             .run(Commit::Relaxed, move |session| {
                 Box::pin(async move {
@@ -100,7 +100,7 @@ impl JobQueue for PostgresStore {
                     ))
                     .bind(shift)
                     .bind(jobs)
-                    .bind(fences)
+                    .bind(tokens)
                     .bind(millis(ttl))
                     .fetch_all(connection)
                     .await

@@ -60,11 +60,11 @@ impl JobQueue for SqliteStore {
             return Ok(Vec::new());
         }
         let first = self.claims.fetch_add(limit as u64, Ordering::Relaxed);
-        let fences: Vec<_> = (0..limit as u64)
+        let tokens: Vec<_> = (0..limit as u64)
             .map(|count| LeaseToken::of(owner, first + count))
             .collect();
         let claimed = self
-            .write_now(move |connection, now| Box::pin(claim(connection, fences, now, now + ttl)));
+            .write_now(move |connection, now| Box::pin(claim(connection, tokens, now, now + ttl)));
         let (claimed, damaged) = claimed.await?;
         damaged.iter().for_each(Damaged::report);
         Ok(claimed)
@@ -158,13 +158,13 @@ impl SqliteStore {
 
 async fn claim(
     connection: &mut SqliteConnection,
-    fences: Vec<LeaseToken>,
+    tokens: Vec<LeaseToken>,
     now: Timestamp,
     until: Timestamp,
 ) -> Result<(Vec<Claimed>, Vec<Damaged>), StoreError> {
     let rows = sqlx::query(DUE)
         .bind(now.as_millis())
-        .bind(i64::try_from(fences.len()).unwrap_or(i64::MAX))
+        .bind(i64::try_from(tokens.len()).unwrap_or(i64::MAX))
         .fetch_all(&mut *connection)
         .await
         .or_unavailable()?;
@@ -175,8 +175,8 @@ async fn claim(
     let marker_proof = row::marker_proof(&evidence)?;
     let mut claimed = Vec::with_capacity(rows.len());
     let mut damaged = Vec::new();
-    for (found, fence) in rows.iter().zip(fences) {
-        let job = match decode(connection, found, fence, now, marker_proof).await {
+    for (found, token) in rows.iter().zip(tokens) {
+        let job = match decode(connection, found, token, now, marker_proof).await {
             Ok(job) => job,
             Err(error) => {
                 let job = Damaged::of(found, error)?;

@@ -81,7 +81,7 @@ pub(crate) enum Denial {
 }
 
 impl Denial {
-    /// The reason in logs, which callers are not told.
+    /// The reason, for logs; callers do not see it.
     pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::NoToken => "no token",

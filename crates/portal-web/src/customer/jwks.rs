@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use domain::job::backoff;
 use domain::ports::Clock;
 use error_chain::chain;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, KeyAlgorithm, PublicKeyUse};
@@ -145,10 +146,9 @@ impl Jwks {
                 cached.next_fetch = now + MIN_INTERVAL;
             }
             Err(error) => {
-                let backoff = BACKOFF * 2_u32.saturating_pow(cached.failures.min(4));
                 let wait = match cached.keys {
                     Some(_) => MIN_INTERVAL,
-                    None => backoff.min(MIN_INTERVAL),
+                    None => backoff(BACKOFF, MIN_INTERVAL, cached.failures, 1.0),
                 };
                 cached.failures = cached.failures.saturating_add(1);
                 cached.next_fetch = now + wait;

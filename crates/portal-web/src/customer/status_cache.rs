@@ -75,8 +75,8 @@ pub(super) struct StatusCache {
     cache: Cache<OrderId, CachedStatus>,
     /// When Salesforce last said that it does not know an id.
     unknown: Cache<OrderId, Duration>,
-    /// When an account was last told that there is no such order.
-    told: Cache<(AccountId, OrderId), Duration>,
+    /// When an account was last answered that there is no such order.
+    not_found: Cache<(AccountId, OrderId), Duration>,
     account_limit: AccountLimit,
     lookups: mpsc::Sender<Lookup>,
     _stop: DropGuard,
@@ -100,7 +100,7 @@ impl StatusCache {
             account_limit: AccountLimit::new(CRM_READS, Arc::clone(&clock)),
             clock,
             unknown: Cache::new(MAX_UNKNOWN),
-            told: Cache::new(MAX_UNKNOWN),
+            not_found: Cache::new(MAX_UNKNOWN),
             cache: Cache::builder()
                 .max_capacity(MAX_ORDERS)
                 .eviction_policy(EvictionPolicy::lru())
@@ -119,9 +119,9 @@ impl StatusCache {
         account: Option<AccountId>,
         owns: impl FnOnce(AccountId) -> bool,
     ) -> Result<Option<View>, Unavailable> {
-        let told = account.map(|account| (account, order));
-        if let Some(told) = told
-            && self.is_recent(self.told.get(&told).await)
+        let asked = account.map(|account| (account, order));
+        if let Some(asked) = &asked
+            && self.is_recent(self.not_found.get(asked).await)
         {
             return Ok(None);
         }
@@ -136,8 +136,8 @@ impl StatusCache {
                 let limited = self.account_limit.check(account);
                 limited.map_err(Unavailable::Limited)?;
             }
-            if let Some(told) = told {
-                self.told.insert(told, self.clock.monotonic()).await;
+            if let Some(asked) = asked {
+                self.not_found.insert(asked, self.clock.monotonic()).await;
             }
         }
         Ok(view)

@@ -78,7 +78,7 @@ fn modules_in(catalogue: &[CatalogueEntry]) -> impl Fn(&WhmcsService) -> ModuleK
 /// Decides the next action from a read-back.
 ///
 /// `module` returns whether a line's module is listed as idempotent, absent or neither
-/// ([`modules_in`]). `quiet` is how long an unknown call may still take effect.
+/// (the planner reads it from the catalogue). `quiet` is how long an unknown call may still take effect.
 #[must_use]
 pub fn next_activation_action(
     progress: &ActivationProgress,
