@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
 use e2e::crash_points::short_intervals;
 use rustix::process::Resource;
@@ -10,7 +9,7 @@ use serde_json::json;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId};
 
-use crate::process::{Process, page, until_logged};
+use crate::process::{Process, until_logged, until_page};
 use crate::proxy::{Proxy, Traffic};
 use crate::test_env::{Engine, TestEnv, with};
 
@@ -23,22 +22,6 @@ async fn until_ready(log: &Path, program: &str, ready: bool) {
         (status == 200) == ready
     })
     .await;
-}
-
-/// Waits until a page of the program matches.
-async fn until_page(log: &Path, program: &str, path: &str, looks: impl Fn(u16, &str) -> bool) {
-    let looked = async {
-        loop {
-            let (status, text) = page(log, program, path).await;
-            if looks(status, &text) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), looked)
-        .await
-        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -137,3 +137,24 @@ pub(crate) async fn until_logged(log: &Path, text: &str) {
         .await
         .unwrap();
 }
+
+/// Waits until a page of the program matches.
+pub(crate) async fn until_page(
+    log: &Path,
+    program: &str,
+    path: &str,
+    looks: impl Fn(u16, &str) -> bool,
+) {
+    let looked = async {
+        loop {
+            let (status, text) = page(log, program, path).await;
+            if looks(status, &text) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), looked)
+        .await
+        .unwrap();
+}
