@@ -22,7 +22,7 @@ pub struct AlertArgs {
     #[arg(long, env, default_value = "0.10", value_parser = number(0.0..=1.0))]
     pub alert_failure_rate: f64,
     /// Window in which attempts are counted
-    #[arg(long, env, default_value = "15m", value_parser = within("1m", "7d"))]
+    #[arg(long, env, default_value = "15m", value_parser = within("1m", "8760h"))]
     pub alert_window: Duration,
     /// Minimum number of attempts for the failure rate alert
     #[arg(long, env, default_value = "10", value_parser = number(1..=u32::MAX))]

@@ -84,8 +84,8 @@ impl Failure {
     }
 }
 
-/// Runs a program until it ends, with as many open files as the system permits. The first SIGTERM or SIGINT cancels its token, a second signal
-/// ends the process at once.
+/// Runs a program until it ends, with as many open files as the system permits. The first SIGTERM
+/// or SIGINT cancels its token, a second signal ends the process at once.
 ///
 /// # Errors
 /// The error of the program.

@@ -30,7 +30,7 @@ use app::SystemArgs;
     name = "orderctl",
     version,
     mut_arg("rust_log", |arg| arg.default_value("warn")),
-    after_help = "Exit codes:\n  0  done\n  1  it failed, or a check found a difference\n  2  wrong usage\n  64 a setting cannot be used\n\nExample:\n  orderctl orders list --state failed"
+    after_help = "Exit codes:\n  0  done\n  1  it failed, or a check found a difference\n  2  wrong usage\n  3  what was asked for does not exist\n  5  doctor found something wrong\n  64 a setting cannot be used\n\nExample:\n  orderctl orders list --state failed"
 )]
 pub struct Cli {
     /// How results are written
