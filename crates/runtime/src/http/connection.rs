@@ -15,12 +15,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::body::{AnswerBody, RequestBody};
 use super::connections::{Activity, ConnectionGuard, Phase};
-use super::stream::TimedStream;
+use super::stream::{HEAD, TimedStream};
 
 /// How long a connection may be idle. More than the 60 s after which common reverse proxies close
 /// theirs, so that no request meets a connection that is just being closed.
@@ -37,6 +38,16 @@ pub(super) async fn serve(
     shutdown: CancellationToken,
 ) {
     let activity = &guard.activity;
+    // Until the first byte, a connection costs no buffers.
+    let first_byte = async {
+        tokio::select! {
+            ready = timeout(HEAD, stream.readable()) => matches!(ready, Ok(Ok(()))),
+            () = activity.evicted() => false,
+        }
+    };
+    if shutdown.run_until_cancelled(first_byte).await != Some(true) {
+        return;
+    }
     let service = service_fn(|request: Request<Incoming>| {
         // hyper keeps room for this future as long as the connection is open.
         Box::pin(answer(router.clone(), request, peer, Arc::clone(activity)))

@@ -1,12 +1,11 @@
 //! Which connections are open, and which one makes room for a new one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
 use settings::number;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How many connections may be open.
@@ -56,30 +55,28 @@ pub(super) enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
     pub(super) phase: Phase,
-    since: Instant,
-    /// Counts the phases, to tell one head from the next.
+    /// Counts the phases of all connections in the order in which they began.
     pub(super) number: u64,
+}
+
+impl Turn {
+    /// Whether the client owes us bytes; else we owe it an answer.
+    fn is_waiting(self) -> bool {
+        self.phase != Phase::Answer
+    }
 }
 
 /// What a connection is doing, and whether it must close.
 #[derive(Debug)]
 pub(super) struct Activity {
+    id: u64,
+    peer: IpAddr,
     turn: Mutex<Turn>,
     evicted: CancellationToken,
+    open: Arc<Mutex<Open>>,
 }
 
 impl Activity {
-    fn new() -> Self {
-        Self {
-            turn: Mutex::new(Turn {
-                phase: Phase::Head,
-                since: Instant::now(),
-                number: 0,
-            }),
-            evicted: CancellationToken::new(),
-        }
-    }
-
     /// The current phase.
     pub(super) fn turn(&self) -> Turn {
         *lock(&self.turn)
@@ -88,17 +85,9 @@ impl Activity {
     /// Enters a phase.
     pub(super) fn enter(&self, phase: Phase) {
         let mut turn = lock(&self.turn);
-        *turn = Turn {
-            phase,
-            since: Instant::now(),
-            number: turn.number + 1,
-        };
-    }
-
-    /// Since when the client owes us bytes; `None` while we owe it an answer.
-    fn waiting_since(&self) -> Option<Instant> {
-        let turn = self.turn();
-        (turn.phase != Phase::Answer).then_some(turn.since)
+        let mut open = lock(&self.open);
+        open.ended(*turn, self.peer);
+        *turn = open.begun(phase, self.id, self.peer);
     }
 
     /// Returns when the connection has to make room.
@@ -135,9 +124,14 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Open {
-    next: u64,
-    connections: HashMap<u64, (IpAddr, Arc<Activity>)>,
+    next_connection: u64,
+    next_turn: u64,
+    connections: HashMap<u64, CancellationToken>,
     per_peer: HashMap<IpAddr, usize>,
+    /// The connections whose clients owe us bytes, the longest waiting first. Under an attack each
+    /// new connection evicts one: none is searched for.
+    waiting: BTreeMap<u64, (u64, IpAddr)>,
+    waiting_of_peer: BTreeSet<(IpAddr, u64)>,
 }
 
 impl Connections {
@@ -153,67 +147,93 @@ impl Connections {
         let peer = peer_of(address);
         let mut open = lock(&self.open);
         if open.per_peer.get(&peer).copied().unwrap_or(0) >= self.limits.per_peer {
-            open.evict(|other| *other == peer).ok_or(Full::Peer)?;
+            let longest = open.longest_waiting_of(peer).ok_or(Full::Peer)?;
+            open.evict(longest);
         } else if open.connections.len() >= self.limits.overall {
-            open.evict(|_| true).ok_or(Full::Overall)?;
+            let longest = open.waiting.keys().next().copied().ok_or(Full::Overall)?;
+            open.evict(longest);
         }
-        let id = open.next;
-        open.next += 1;
-        let activity = Arc::new(Activity::new());
-        open.add(id, peer, Arc::clone(&activity));
+        let id = open.next_connection;
+        open.next_connection += 1;
+        let evicted = CancellationToken::new();
+        open.connections.insert(id, evicted.clone());
+        *open.per_peer.entry(peer).or_default() += 1;
+        let turn = open.begun(Phase::Head, id, peer);
         metrics::gauge!("orderbridge_http_connections").increment(1.0);
         Ok(ConnectionGuard {
-            id,
-            activity,
-            open: Arc::clone(&self.open),
+            activity: Arc::new(Activity {
+                id,
+                peer,
+                turn: Mutex::new(turn),
+                evicted,
+                open: Arc::clone(&self.open),
+            }),
         })
     }
 }
 
 impl Open {
-    fn add(&mut self, id: u64, peer: IpAddr, activity: Arc<Activity>) {
-        self.connections.insert(id, (peer, activity));
-        *self.per_peer.entry(peer).or_default() += 1;
+    /// The next phase of a connection. An evicted one is not open any more.
+    fn begun(&mut self, phase: Phase, id: u64, peer: IpAddr) -> Turn {
+        let turn = Turn {
+            phase,
+            number: self.next_turn,
+        };
+        self.next_turn += 1;
+        if turn.is_waiting() && self.connections.contains_key(&id) {
+            self.waiting.insert(turn.number, (id, peer));
+            self.waiting_of_peer.insert((peer, turn.number));
+        }
+        turn
     }
 
-    fn remove(&mut self, id: u64) -> Option<Arc<Activity>> {
-        let (peer, activity) = self.connections.remove(&id)?;
+    fn ended(&mut self, turn: Turn, peer: IpAddr) {
+        if turn.is_waiting() {
+            self.waiting.remove(&turn.number);
+            self.waiting_of_peer.remove(&(peer, turn.number));
+        }
+    }
+
+    fn longest_waiting_of(&self, peer: IpAddr) -> Option<u64> {
+        let mut waiting = self.waiting_of_peer.range((peer, 0)..=(peer, u64::MAX));
+        waiting.next().map(|(_, number)| *number)
+    }
+
+    /// Closes the connection that has been in this phase.
+    fn evict(&mut self, turn: u64) {
+        if let Some((id, peer)) = self.waiting.remove(&turn) {
+            self.waiting_of_peer.remove(&(peer, turn));
+            if let Some(evicted) = self.remove(id, peer) {
+                evicted.cancel();
+            }
+        }
+    }
+
+    fn remove(&mut self, id: u64, peer: IpAddr) -> Option<CancellationToken> {
+        let evicted = self.connections.remove(&id)?;
         if let Some(count) = self.per_peer.get_mut(&peer) {
             *count -= 1;
             if *count == 0 {
                 self.per_peer.remove(&peer);
             }
         }
-        Some(activity)
-    }
-
-    /// Closes the connection that has been waiting for its client the longest, among those of
-    /// these peers; `None` when there is none.
-    fn evict(&mut self, of: impl Fn(&IpAddr) -> bool) -> Option<()> {
-        let waiting = self
-            .connections
-            .iter()
-            .filter_map(|(id, (peer, activity))| {
-                let since = activity.waiting_since().filter(|_| of(peer))?;
-                Some((since, *id))
-            });
-        let (_, id) = waiting.min()?;
-        self.remove(id)?.evicted.cancel();
-        Some(())
+        Some(evicted)
     }
 }
 
 /// An open connection; it is forgotten when this is dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionGuard {
-    id: u64,
     pub(super) activity: Arc<Activity>,
-    open: Arc<Mutex<Open>>,
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        lock(&self.open).remove(self.id);
+        let Activity { id, peer, .. } = *self.activity;
+        let turn = self.activity.turn();
+        let mut open = lock(&self.activity.open);
+        open.ended(turn, peer);
+        open.remove(id, peer);
         metrics::gauge!("orderbridge_http_connections").decrement(1.0);
     }
 }

@@ -13,7 +13,7 @@ use tokio::time::{Sleep, sleep};
 use super::connections::{Activity, Phase};
 
 /// From the first byte of a request, or from the connection's start, to the end of its head.
-const HEAD: Duration = Duration::from_secs(10);
+pub(super) const HEAD: Duration = Duration::from_secs(10);
 /// How long a client may take to accept bytes of an answer.
 const WRITE: Duration = Duration::from_secs(30);
 
