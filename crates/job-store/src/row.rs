@@ -39,6 +39,11 @@ macro_rules! kept_columns {
 }
 pub(crate) use kept_columns;
 
+/// Rows as the JSON that `rows_of!` reads.
+pub(crate) fn parameter(rows: &[impl serde::Serialize]) -> String {
+    serde_json::to_string(rows).expect("texts and numbers are JSON")
+}
+
 /// Reads a column as one of the three stored types.
 pub(crate) trait Columns {
     fn maybe_text(&self, column: &'static str) -> Result<Option<String>, StoreError>;

@@ -1,6 +1,7 @@
 //! An update of a leased job, as the values that both engines bind.
 
 use domain::job::JobOutcome;
+use domain::order::Fact;
 use domain::ports::{JobChange, JobUpdate};
 
 use crate::damage::storable;
@@ -17,12 +18,19 @@ pub(crate) struct JobValues {
     pub(crate) set_aside: Option<String>,
     /// The outcome, if it ended.
     pub(crate) outcome: Option<JobOutcome>,
-    /// Whether the commit must be on disk before the worker continues. A forgotten release returns
-    /// the job to the queue when its lease expires.
+    /// Whether the commit must be on disk before the worker continues: that of an intent, before its
+    /// call, and of an outcome, whose job nobody continues. After a power cut, a forgotten release
+    /// returns the job to the queue when its lease expires, and a forgotten result leaves its call
+    /// unknown: it is searched for, as after any lost reply.
     pub(crate) flushed: bool,
 }
 
 impl JobValues {
+    /// Whether its worker keeps it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.state == "leased"
+    }
+
     /// Whether any worker may take the job at once.
     pub(crate) fn is_due_now(&self) -> bool {
         self.state == "queued" && self.due_after == 0
@@ -35,7 +43,7 @@ impl JobValues {
             deferrals: 0,
             set_aside: None,
             outcome: None,
-            flushed: true,
+            flushed: update.facts.iter().any(Fact::is_intent),
         };
         match &update.change {
             JobChange::Keep => values,
@@ -43,18 +51,19 @@ impl JobValues {
                 state: "queued",
                 due_after: i64::try_from(release.after.as_millis()).unwrap_or(i64::MAX),
                 deferrals: i64::from(release.deferral),
-                flushed: !update.facts.is_empty(),
                 ..values
             },
             JobChange::Finish(outcome) => Self {
                 state: outcome.name(),
                 outcome: Some(*outcome),
+                flushed: true,
                 ..values
             },
             JobChange::SetAside { cause } => Self {
                 state: JobOutcome::Failed.name(),
                 outcome: Some(JobOutcome::Failed),
                 set_aside: Some(storable(cause)),
+                flushed: true,
                 ..values
             },
         }

@@ -10,8 +10,7 @@ use operations::{
     AdminCommand, AdminCommands, AuditEntry, CommandResult, CursorChange, Pausable, Pause,
 };
 
-use super::accept::lock_admission;
-use super::{Connection, Store, cursor_history, for_update, statement};
+use super::{Connection, Store, cursor_history, for_update, lock_admission, statement};
 use crate::damage::readable;
 use crate::error::OrUnavailable;
 use crate::list::{self, moved_on};

@@ -1,18 +1,17 @@
 //! The store on a PostgreSQL database.
 
-mod accept;
-mod calls;
-mod claim;
-mod facts;
+mod due;
 mod listen;
 mod open;
-mod orders;
 mod prune;
-mod queue;
 mod transaction;
 
+#[path = "../common/accept.rs"]
+mod accept;
 #[path = "../common/admin_commands.rs"]
 mod admin_commands;
+#[path = "../common/claim.rs"]
+mod claim;
 #[path = "../common/cursor_history.rs"]
 mod cursor_history;
 #[path = "../common/intake.rs"]
@@ -23,8 +22,12 @@ mod leadership;
 mod operator_sessions;
 #[path = "../common/processes.rs"]
 mod processes;
+#[path = "../common/queue.rs"]
+mod queue;
 #[path = "../common/statistics.rs"]
 mod statistics;
+#[path = "../common/update.rs"]
+mod update;
 #[path = "../common/views.rs"]
 mod views;
 
@@ -73,14 +76,63 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The time by the database's clock, in milliseconds. `$1` is the store's shift: zero
-/// outside of tests. One reading for the whole statement, so that an index can use it.
-macro_rules! now {
+/// As `for_update!`, without the rows that others have locked.
+macro_rules! skip_locked {
     () => {
-        "(floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint + $1)"
+        " FOR UPDATE SKIP LOCKED"
     };
 }
-pub(crate) use now;
+use skip_locked;
+
+/// The rows in a parameter of [`crate::row::parameter`], as the table `given`; `place` numbers them.
+macro_rules! rows_of {
+    ($parameter:literal, $first:ident $type:literal $(, $column:ident $of:literal)*) => {
+        concat!(
+            "ROWS FROM (json_to_recordset(", $parameter, "::json) AS (",
+            stringify!($first), " ", $type, $(", ", stringify!($column), " ", $of,)*
+            ")) WITH ORDINALITY AS given (",
+            stringify!($first), $(", ", stringify!($column),)*
+            ", place)"
+        )
+    };
+}
+use rows_of;
+
+/// The key of the lock under which requests are admitted. Two admitted at the same time
+/// would not know of each other.
+const ADMITTING: i64 = 0x6f72_6465_7261_646d;
+
+/// Takes the admission lock until the commit.
+async fn lock_admission(connection: &mut Connection) -> Result<(), StoreError> {
+    statement("SELECT pg_advisory_xact_lock($1)")
+        .bind(ADMITTING)
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
+}
+
+/// Tells the workers of all machines, with the commit, that a job is due.
+async fn notify_workers(connection: &mut Connection) -> Result<(), StoreError> {
+    sqlx::raw_sql("NOTIFY orderbridge_job")
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
+}
+
+/// Makes the planner walk the queue in order up to the limit. It believes that hardly any
+/// job is its order's oldest, and would otherwise read and sort all due jobs for every claim.
+async fn walk_indexes(connection: &mut Connection) -> Result<(), StoreError> {
+    sqlx::raw_sql(
+        "SET LOCAL enable_seqscan = off;
+         SET LOCAL enable_bitmapscan = off",
+    )
+    .execute(connection)
+    .await
+    .or_unavailable()
+    .map(|_| ())
+}
 
 /// The offset of the store's time from the database's clock.
 type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
@@ -105,14 +157,16 @@ type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 ///
 /// *TLS:* as `sslmode` in the address says; a private authority is named by `sslrootcert`.
 /// Connections: ten at most, and the listener's.
+#[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
     notifier: Arc<Notifier>,
     health: Arc<listen::ListenerHealth>,
-    _listener: listen::Listener,
+    _listener: Arc<listen::Listener>,
     shift: Shift,
-    terms: transaction::Terms,
-    claims: AtomicU64,
+    terms: Arc<transaction::Terms>,
+    claims: Arc<AtomicU64>,
+    updates: queue::Updates,
 }
 
 impl PostgresStore {
@@ -169,7 +223,7 @@ impl PostgresStore {
     /// The same store with another deadline for its calls.
     #[must_use]
     pub fn with_deadline(mut self, deadline: Duration) -> Self {
-        self.terms = transaction::Terms::new(deadline);
+        self.terms = Arc::new(transaction::Terms::new(deadline));
         self
     }
 
@@ -178,7 +232,22 @@ impl PostgresStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn explain_claim(&self) -> Result<String, StoreError> {
-        claim::explain_claim(self).await
+        use crate::row::Columns;
+        self.run(Commit::Relaxed, |session| {
+            Box::pin(async move {
+                walk_indexes(session.connection).await?;
+                let explain = built_statement(format!("EXPLAIN {}", claim::DUE));
+                let rows = explain
+                    .bind(session.now.as_millis())
+                    .bind(8_i64)
+                    .fetch_all(session.connection)
+                    .await
+                    .or_unavailable()?;
+                let lines = rows.iter().map(|row| row.text("QUERY PLAN"));
+                Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+            })
+        })
+        .await
     }
 
     /// EXPLAIN of the queue statistics and the search for stuck orders.

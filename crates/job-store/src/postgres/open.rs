@@ -1,7 +1,6 @@
 //! Connecting, and bringing the schema up to date.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -13,7 +12,6 @@ use crate::config::{Address, StoreConfig};
 use crate::notifier::Notifier;
 use crate::postgres::listen::{ListenerHealth, listen};
 use crate::postgres::statement;
-use crate::postgres::transaction::Terms;
 use crate::postgres::{PostgresStore, Shift};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
@@ -89,10 +87,11 @@ impl PostgresStore {
             pool,
             notifier,
             health,
-            _listener: listener,
+            _listener: Arc::new(listener),
             shift,
-            terms: Terms::default(),
-            claims: AtomicU64::new(0),
+            terms: Arc::default(),
+            claims: Arc::default(),
+            updates: Default::default(),
         })
     }
 }

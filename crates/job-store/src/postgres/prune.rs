@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::ports::StoreError;
+use domain::time::Timestamp;
 use operations::{AUDIT_RETENTION, MIN_RETENTION, Pruned, Pruner};
 use sqlx::PgConnection;
 
 use crate::error::OrUnavailable;
+use crate::postgres::PostgresStore;
 use crate::postgres::millis;
 use crate::postgres::statement;
-use crate::postgres::{PostgresStore, now};
 use crate::record::unbinding;
 use crate::row::Columns;
 use crate::store::Commit;
@@ -27,7 +28,7 @@ impl Pruner for PostgresStore {
         loop {
             let (step, more) = self
                 .run(Commit::Relaxed, move |session| {
-                    Box::pin(one_step(session.connection, session.shift, age))
+                    Box::pin(one_step(session.connection, session.now, age))
                 })
                 .await?;
             all += step;
@@ -42,17 +43,16 @@ impl Pruner for PostgresStore {
 /// returns whether there may be more.
 async fn one_step(
     connection: &mut PgConnection,
-    shift: i64,
+    now: Timestamp,
     age: i64,
 ) -> Result<(Pruned, bool), StoreError> {
-    let rows = statement(concat!(
+    let rows = statement(
         "WITH old AS MATERIALIZED (
-             SELECT seq FROM job WHERE ended_at <= ",
-        now!(),
-        " - $2 ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-         DELETE FROM job USING old WHERE job.seq = old.seq RETURNING job.order_id, job.id"
-    ))
-    .bind(shift)
+             SELECT seq FROM job WHERE ended_at <= $1 - $2
+             ORDER BY ended_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+         DELETE FROM job USING old WHERE job.seq = old.seq RETURNING job.order_id, job.id",
+    )
+    .bind(now.as_millis())
     .bind(age)
     .bind(STEP)
     .fetch_all(&mut *connection)
@@ -78,13 +78,11 @@ async fn one_step(
            AND NOT EXISTS (SELECT 1 FROM job WHERE job.order_id = fact.order_id)
            AND NOT EXISTS (
                SELECT 1 FROM fact AS needed WHERE needed.order_id = fact.order_id
-                 AND (needed.at > ",
-        now!(),
-        " - $2 OR needed.kind NOT IN ",
+                 AND (needed.at > $1 - $2 OR needed.kind NOT IN ",
         unbinding!(),
         "))"
     ))
-    .bind(shift)
+    .bind(now.as_millis())
     .bind(age)
     .bind(orders)
     .execute(&mut *connection)
@@ -99,13 +97,12 @@ async fn one_step(
     .execute(&mut *connection)
     .await
     .or_unavailable()?;
-    let events = statement(concat!(
+    let events = statement(
         "DELETE FROM inbox WHERE ctid = ANY(ARRAY(
-             SELECT ctid FROM inbox WHERE received_at <= ",
-        now!(),
-        " - $2 ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
-    ))
-    .bind(shift)
+             SELECT ctid FROM inbox WHERE received_at <= $1 - $2
+             ORDER BY received_at LIMIT $3 FOR UPDATE SKIP LOCKED))",
+    )
+    .bind(now.as_millis())
     .bind(age)
     .bind(STEP)
     .execute(&mut *connection)
@@ -115,9 +112,9 @@ async fn one_step(
         jobs: rows.len() as u64,
         events: events.rows_affected(),
         facts: facts.rows_affected(),
-        dead_letters: forget(connection, shift, age, LETTERS).await?,
-        gaps: forget(connection, shift, age, GAPS).await?,
-        audit: forget(connection, shift, age.max(millis(AUDIT_RETENTION)), AUDIT).await?,
+        dead_letters: forget(connection, now, age, LETTERS).await?,
+        gaps: forget(connection, now, age, GAPS).await?,
+        audit: forget(connection, now, age.max(millis(AUDIT_RETENTION)), AUDIT).await?,
     };
     let full = STEP.unsigned_abs();
     let more = [step.jobs, step.events, step.dead_letters, step.audit].contains(&full);
@@ -133,38 +130,27 @@ async fn one_step(
     Ok((step, more))
 }
 
-const LETTERS: &str = concat!(
-    "DELETE FROM dead_letter WHERE seq = ANY(ARRAY(
-         SELECT seq FROM dead_letter WHERE closed_at <= ",
-    now!(),
-    " - $2 ORDER BY closed_at LIMIT $3 FOR UPDATE SKIP LOCKED))"
-);
+const LETTERS: &str = "DELETE FROM dead_letter WHERE seq = ANY(ARRAY(
+         SELECT seq FROM dead_letter WHERE closed_at <= $1 - $2
+             ORDER BY closed_at LIMIT $3 FOR UPDATE SKIP LOCKED))";
 
-const GAPS: &str = concat!(
-    "DELETE FROM gap WHERE seq = ANY(ARRAY(
-         SELECT seq FROM gap WHERE until_at <= ",
-    now!(),
-    " - $2 AND EXISTS (
+const GAPS: &str = "DELETE FROM gap WHERE seq = ANY(ARRAY(
+         SELECT seq FROM gap WHERE until_at <= $1 - $2 AND EXISTS (
              SELECT 1 FROM gap AS newer WHERE newer.channel = gap.channel AND newer.seq > gap.seq)
-         ORDER BY seq LIMIT $3))"
-);
+         ORDER BY seq LIMIT $3))";
 
-const AUDIT: &str = concat!(
-    "DELETE FROM audit WHERE seq = ANY(ARRAY(
-         SELECT seq FROM audit WHERE at <= ",
-    now!(),
-    " - $2 ORDER BY seq LIMIT $3))"
-);
+const AUDIT: &str = "DELETE FROM audit WHERE seq = ANY(ARRAY(
+         SELECT seq FROM audit WHERE at <= $1 - $2 ORDER BY seq LIMIT $3))";
 
 /// Deletes up to [`STEP`] rows older than `age`.
 async fn forget(
     connection: &mut PgConnection,
-    shift: i64,
+    now: Timestamp,
     age: i64,
     text: &'static str,
 ) -> Result<u64, StoreError> {
     let forgotten = statement(text)
-        .bind(shift)
+        .bind(now.as_millis())
         .bind(age)
         .bind(STEP)
         .execute(connection)

@@ -10,7 +10,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, PgPool, Postgres};
 
-use super::{PostgresStore, millis};
+use super::PostgresStore;
 use crate::error::{OrUnavailable, corrupt};
 use crate::row::Columns;
 use crate::store::Commit;
@@ -59,21 +59,15 @@ impl Default for Terms {
     }
 }
 
-/// What an operation gets: a connection inside a transaction, and the store's shift for the
-/// first parameter of its statements. Whatever lives as long as the call (`'a`) may be used
-/// by the operation.
+/// What an operation gets: a connection inside a transaction, and the time. Whatever lives as long
+/// as the call (`'a`) may be used by the operation.
 pub(crate) struct Session<'c, 'a> {
     pub(crate) connection: &'c mut PgConnection,
-    pub(crate) shift: i64,
-    /// The time by the database's clock when the transaction began, with the shift.
+    /// The time by the database's clock when the transaction began, with the store's shift, which is
+    /// zero outside of tests. A process that is paused later may go by a time that has passed: the
+    /// token of its lease tells whether another has taken the job meanwhile.
     pub(crate) now: Timestamp,
     outlives: PhantomData<&'c &'a ()>,
-}
-
-impl<'c> Session<'c, '_> {
-    pub(crate) fn parts(self) -> (&'c mut PgConnection, i64) {
-        (self.connection, self.shift)
-    }
 }
 
 impl PostgresStore {
@@ -117,11 +111,9 @@ impl PostgresStore {
         };
         let connection = lent.connection();
         let now = begin_at(connection, begin).await.map_err(Failed::Rolled)?;
-        let shift = (self.shift)();
         let session = Session {
             connection: &mut *connection,
-            shift: millis(shift),
-            now: now + shift,
+            now: now + (self.shift)(),
             outlives: PhantomData,
         };
         match operation(session).await {

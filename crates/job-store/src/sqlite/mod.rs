@@ -1,17 +1,17 @@
 //! The store on one SQLite file.
 
-mod accept;
-mod calls;
-mod facts;
+mod due;
 mod open;
-mod orders;
 mod prune;
-mod queue;
 mod watch;
 mod writer;
 
+#[path = "../common/accept.rs"]
+mod accept;
 #[path = "../common/admin_commands.rs"]
 mod admin_commands;
+#[path = "../common/claim.rs"]
+mod claim;
 #[path = "../common/cursor_history.rs"]
 mod cursor_history;
 #[path = "../common/intake.rs"]
@@ -22,8 +22,12 @@ mod leadership;
 mod operator_sessions;
 #[path = "../common/processes.rs"]
 mod processes;
+#[path = "../common/queue.rs"]
+mod queue;
 #[path = "../common/statistics.rs"]
 mod statistics;
+#[path = "../common/update.rs"]
+mod update;
 #[path = "../common/views.rs"]
 mod views;
 
@@ -67,15 +71,52 @@ macro_rules! for_update {
 }
 use for_update;
 
+/// As `for_update!`, without the rows that others have locked.
+macro_rules! skip_locked {
+    () => {
+        ""
+    };
+}
+use skip_locked;
+
+/// The rows in a parameter of [`crate::row::parameter`], as the table `given`; `place` numbers them.
+macro_rules! rows_of {
+    ($parameter:literal, $($column:ident $type:literal),+) => {
+        concat!(
+            "(SELECT key AS place",
+            $(", value ->> '", stringify!($column), "' AS ", stringify!($column),)+
+            " FROM json_each(", $parameter, ")) AS given"
+        )
+    };
+}
+use rows_of;
+
+/// There is only one writer here.
+async fn lock_admission(_connection: &mut Connection) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// Whoever waits sees that the file has changed.
+async fn notify_workers(_connection: &mut Connection) -> Result<(), StoreError> {
+    Ok(())
+}
+
+/// The planner walks the queue's indexes by itself.
+async fn walk_indexes(_connection: &mut Connection) -> Result<(), StoreError> {
+    Ok(())
+}
+
 /// Jobs, facts and cursor in one SQLite file, shared by the processes of one machine.
 ///
 /// Time is the given clock's, the same for every process of the machine.
+#[derive(Clone)]
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
     notifier: Arc<Notifier>,
     clock: Arc<dyn Clock>,
-    claims: AtomicU64,
+    claims: Arc<AtomicU64>,
+    updates: queue::Updates,
 }
 
 /// For tests.
@@ -128,10 +169,10 @@ impl SqliteStore {
         Ok((rows, now))
     }
 
-    /// Runs a command on its data. Every commit of the writer is on disk.
+    /// Runs a command on its data.
     async fn change<T, D>(
         &self,
-        _commit: Commit,
+        commit: Commit,
         data: D,
         command: Command<T, D>,
     ) -> Result<T, StoreError>
@@ -139,13 +180,15 @@ impl SqliteStore {
         T: Send + 'static,
         D: Send + 'static,
     {
-        self.write_now(move |connection, now| command(connection, data, now))
-            .await
+        self.write_now(commit, move |connection, now| {
+            command(connection, data, now)
+        })
+        .await
     }
 
     /// Runs `operation` in the writer, with the time when its turn comes: what waited in the
     /// queue must not use the time at which it was requested.
-    async fn write_now<T, F>(&self, operation: F) -> Result<T, StoreError>
+    async fn write_now<T, F>(&self, commit: Commit, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut Connection, Timestamp) -> BoxFuture<'c, Result<T, StoreError>>
@@ -154,7 +197,7 @@ impl SqliteStore {
     {
         let clock = Arc::clone(&self.clock);
         self.writer
-            .write(move |connection| operation(connection, clock.now()))
+            .write(commit, move |connection| operation(connection, clock.now()))
             .await
     }
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use domain::ports::Clock;
@@ -67,7 +66,8 @@ impl SqliteStore {
             readers,
             notifier,
             clock,
-            claims: AtomicU64::new(0),
+            claims: Arc::default(),
+            updates: Default::default(),
         })
     }
 }

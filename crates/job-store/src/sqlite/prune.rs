@@ -12,6 +12,7 @@ use crate::error::OrUnavailable;
 use crate::record::unbinding;
 use crate::row::Columns;
 use crate::sqlite::SqliteStore;
+use crate::store::Commit;
 
 /// The most rows of each kind that one commit deletes, since writers wait for it.
 const STEP: i64 = 500;
@@ -23,7 +24,9 @@ impl Pruner for SqliteStore {
         let mut all = Pruned::default();
         loop {
             let (step, more) = self
-                .write_now(move |connection, now| Box::pin(one_step(connection, now, age)))
+                .write_now(Commit::Relaxed, move |connection, now| {
+                    Box::pin(one_step(connection, now, age))
+                })
                 .await?;
             all += step;
             if !more {

@@ -13,18 +13,22 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::notifier::Notifier;
+use crate::store::Commit;
 
 /// The most operations in one transaction.
 const GROUP: usize = 128;
 /// How long a caller waits for its answer. Past it the outcome is unknown, as after a crash.
 const DEADLINE: Duration = Duration::from_secs(30);
 
+/// What an operation needs of its commit, and the operation.
+type Queued = (Commit, Operation);
 type Answer = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type Operation =
     Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Answer)> + Send>;
 
+#[derive(Clone)]
 pub(crate) struct Writer {
-    queue: mpsc::Sender<Operation>,
+    queue: mpsc::Sender<Queued>,
 }
 
 impl Writer {
@@ -34,9 +38,9 @@ impl Writer {
         Self { queue }
     }
 
-    /// Runs `operation` inside the next group and returns once that is committed and
-    /// flushed. An operation that fails changes nothing.
-    pub(crate) async fn write<T, F>(&self, operation: F) -> Result<T, StoreError>
+    /// Runs `operation` inside the next group and returns once that is committed, and on disk if it
+    /// has to be. An operation that fails changes nothing.
+    pub(crate) async fn write<T, F>(&self, commit: Commit, operation: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
@@ -57,7 +61,7 @@ impl Writer {
         });
         let gone = || StoreError::Unavailable("the store's writer has stopped".into());
         let answered = async {
-            self.queue.send(boxed).await.map_err(|_| gone())?;
+            self.queue.send((commit, boxed)).await.map_err(|_| gone())?;
             receiver.await.map_err(|_| gone())?
         };
         tokio::time::timeout(DEADLINE, answered)
@@ -72,13 +76,15 @@ impl Writer {
 
 async fn run(
     mut connection: SqliteConnection,
-    mut operations: mpsc::Receiver<Operation>,
+    mut operations: mpsc::Receiver<Queued>,
     notifier: Arc<Notifier>,
 ) {
     let mut group = Vec::with_capacity(GROUP);
+    // As the connection was opened.
+    let mut mode = Commit::Flushed;
     while operations.recv_many(&mut group, GROUP).await > 0 {
         let mut answers = Vec::with_capacity(group.len());
-        let outcome = commit(&mut connection, group.drain(..), &mut answers).await;
+        let outcome = commit(&mut connection, &mut mode, group.drain(..), &mut answers).await;
         if outcome.is_err() {
             // Whatever state the transaction is in, the next group starts from none.
             let _ = execute(&mut connection, "ROLLBACK").await;
@@ -94,14 +100,41 @@ async fn run(
     }
 }
 
+/// Commits a group; on disk if one of its operations has to be, with everything before it.
 async fn commit(
     connection: &mut SqliteConnection,
-    group: impl Iterator<Item = Operation> + Send,
+    mode: &mut Commit,
+    group: impl Iterator<Item = Queued> + Send,
     answers: &mut Vec<Answer>,
 ) -> Result<(), sqlx::Error> {
+    let group: Vec<_> = group.collect();
+    let is_flushed = group.iter().any(|(commit, _)| *commit == Commit::Flushed);
+    let needed = match is_flushed {
+        true => Commit::Flushed,
+        false => Commit::Relaxed,
+    };
+    if needed != *mode {
+        // With a write-ahead log, NORMAL loses the newest commits in a power cut, and nothing else.
+        let set = match needed {
+            Commit::Flushed => "PRAGMA synchronous = FULL",
+            Commit::Relaxed => "PRAGMA synchronous = NORMAL",
+        };
+        execute(connection, set).await?;
+        *mode = needed;
+    }
     // IMMEDIATE: a deferred transaction that turns into a writer can fail at once.
     execute(connection, "BEGIN IMMEDIATE").await?;
-    for operation in group {
+    let is_alone = group.len() == 1;
+    for (_, operation) in group {
+        if is_alone {
+            let (keep, answer) = operation(connection).await;
+            answers.push(answer);
+            let end = match keep {
+                true => "COMMIT",
+                false => "ROLLBACK",
+            };
+            return execute(connection, end).await;
+        }
         execute(connection, "SAVEPOINT operation").await?;
         let (keep, answer) = operation(connection).await;
         answers.push(answer);

@@ -7,7 +7,9 @@ use std::time::Duration;
 use domain::id::OrderId;
 use domain::job::{Admission, JobOutcome};
 use domain::key::{EventId, JobId};
-use domain::ports::{Entry, JobQueueExt, Leadership, Release, StoreError};
+use domain::order::Fact;
+use domain::ports::{Claimed, Entry, JobQueueExt, Leadership, Release, StoreError};
+use futures::future::join_all;
 use operations::{JobStage, JobStore};
 
 use super::{Subject, TTL};
@@ -191,5 +193,61 @@ impl<S: JobStore> Subject<'_, S> {
         let view = self.store.stream(&channel()).await.unwrap();
         assert_eq!(view.leader.unwrap().1, epoch);
         assert_eq!(view.cursor.unwrap().replay_id.as_bytes(), [5]);
+    }
+
+    /// Updates that wait at the same time may share a commit: one whose lease is lost, or whose
+    /// value cannot be stored, takes nothing from the others.
+    pub async fn concurrent_updates_are_answered_each_on_its_own(&self) {
+        let count = 40;
+        for n in 0..count {
+            self.enqueue(new_job(&format!("e{n}"), order_id(n), None))
+                .await;
+        }
+        let stale = self.claim(1).await.remove(0);
+        self.clock.advance(TTL);
+        let claimed = self.claim(count as usize).await;
+        assert_eq!(claimed.len(), count as usize);
+        // Incompressible, since an index may compress its keys.
+        let number = |n: u32| n.wrapping_mul(2_654_435_761).to_string();
+        let noise: String = (0..20_000_u32).map(number).collect();
+        let checked = |job: &Claimed, number: &str| Fact::Checked {
+            job: job.job.id.clone(),
+            idem_key: None,
+            number: Some(number.to_owned()),
+            account: None,
+        };
+        let long = [checked(&claimed[0], &noise[..20_000])];
+        let stale_facts = [checked(&stale, "stale")];
+        let facts: Vec<_> = claimed.iter().map(|job| [checked(job, "O-1")]).collect();
+        let (lost, unstorable, recorded) = tokio::join!(
+            self.store.record(&stale.lease, &stale_facts, &[]),
+            self.store.record(&claimed[0].lease, &long, &[]),
+            join_all(
+                claimed[1..]
+                    .iter()
+                    .zip(&facts[1..])
+                    .map(|(job, facts)| self.store.record(&job.lease, facts, &[]))
+            ),
+        );
+        assert!(matches!(lost, Err(StoreError::LeaseLost)), "{lost:?}");
+        assert!(
+            matches!(unstorable, Ok(()) | Err(StoreError::Unstorable(_))),
+            "{unstorable:?}"
+        );
+        assert!(recorded.iter().all(Result::is_ok), "{recorded:?}");
+        for (job, facts) in claimed.iter().zip(&facts).skip(1) {
+            let kept = self.store.facts_of(job.job.order).await.unwrap();
+            let kept: Vec<_> = kept.into_iter().map(|recorded| recorded.fact).collect();
+            assert_eq!(kept, facts);
+        }
+        let of_first = self.store.facts_of(claimed[0].job.order).await.unwrap();
+        assert_eq!(of_first.len(), usize::from(unstorable.is_ok()));
+        // Renewing keeps them apart as well: the same worker may have claimed a job twice.
+        let leases: Vec<_> = std::iter::once(&stale)
+            .chain(&claimed)
+            .map(|job| job.lease.clone())
+            .collect();
+        let lost = self.store.renew(&leases, TTL).await.unwrap();
+        assert_eq!(lost, [stale.lease]);
     }
 }

@@ -382,6 +382,7 @@ macro_rules! job_store_contract {
             whmcs_calls_and_errors_are_counted,
             job_set_aside_by_its_worker_is_reported,
             concurrent_claims_never_share_a_job_or_order,
+            concurrent_updates_are_answered_each_on_its_own,
             longest_due_job_is_claimed_first,
             ten_thousand_events_become_one_job_each,
             entries_are_deduplicated_within_a_delivery,
