@@ -37,17 +37,28 @@ pub(super) async fn serve(
     router: Router,
     shutdown: CancellationToken,
 ) {
-    let activity = &guard.activity;
-    // Until the first byte, a connection costs no buffers.
+    // Until its first byte arrives, a connection takes up neither buffers nor the room for what
+    // serves it.
+    let mut byte = [0];
     let first_byte = async {
         tokio::select! {
-            ready = timeout(HEAD, stream.readable()) => matches!(ready, Ok(Ok(()))),
-            () = activity.evicted() => false,
+            peeked = timeout(HEAD, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1))),
+            () = guard.activity.evicted() => false,
         }
     };
-    if shutdown.run_until_cancelled(first_byte).await != Some(true) {
-        return;
+    if shutdown.run_until_cancelled(first_byte).await == Some(true) {
+        Box::pin(serve_requests(stream, peer, guard, router, shutdown)).await;
     }
+}
+
+async fn serve_requests(
+    stream: TcpStream,
+    peer: SocketAddr,
+    guard: ConnectionGuard,
+    router: Router,
+    shutdown: CancellationToken,
+) {
+    let activity = &guard.activity;
     let service = service_fn(|request: Request<Incoming>| {
         // hyper keeps room for this future as long as the connection is open.
         Box::pin(answer(router.clone(), request, peer, Arc::clone(activity)))
