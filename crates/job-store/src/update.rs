@@ -51,6 +51,8 @@ impl JobValues {
                 state: "queued",
                 due_after: i64::try_from(release.after.as_millis()).unwrap_or(i64::MAX),
                 deferrals: i64::from(release.deferral),
+                // Others are told of a job that is due now by flushed commits only.
+                flushed: release.after.is_zero() || values.flushed,
                 ..values
             },
             JobChange::Finish(outcome) => Self {

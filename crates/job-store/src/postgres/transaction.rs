@@ -33,7 +33,8 @@ impl Terms {
     ///
     /// Everything a transaction needs is local to it, because the next one may run in another
     /// session. The server cancels what takes too long or idles in its transaction:
-    /// a paused machine must not keep its locks.
+    /// a paused machine must not keep its locks. Compiling a statement takes longer than any of
+    /// ours runs.
     pub(crate) fn new(deadline: Duration) -> Self {
         let patience = deadline.as_millis() * 3 / 4;
         let begin = |commit| {
@@ -42,6 +43,7 @@ impl Terms {
                  SET LOCAL statement_timeout = {patience};
                  SET LOCAL idle_in_transaction_session_timeout = {patience};
                  SET LOCAL synchronous_commit = {commit};
+                 SET LOCAL jit = off;
                  SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint AS now"
             )
         };

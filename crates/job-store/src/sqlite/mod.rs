@@ -96,7 +96,7 @@ async fn lock_admission(_connection: &mut Connection) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Whoever waits sees that the file has changed.
+/// Each flushed commit is signalled.
 async fn notify_workers(_connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }

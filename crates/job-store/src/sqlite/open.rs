@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 
 use crate::OpenError;
-use crate::sqlite::watch::watch;
+use crate::sqlite::watch::{Signal, watch};
 use crate::sqlite::{SqliteStore, Writer};
 
 /// Older releases can corrupt a file that two connections write to (WAL reset race).
@@ -59,8 +59,9 @@ impl SqliteStore {
             .await
             .map_err(OpenError::Failed)?;
         let watcher = options.connect().await.map_err(OpenError::Failed)?;
+        let signal = Signal::of(path);
         let notifier = watch(path, watcher);
-        let writer = Writer::start(connection, Arc::clone(&notifier));
+        let writer = Writer::start(connection, Arc::clone(&notifier), signal);
         Ok(Self {
             writer,
             readers,
@@ -106,7 +107,7 @@ async fn migrate(options: SqliteConnectOptions, path: &Path) -> Result<(), OpenE
 
 /// How files are created: with mode 0600. SQLite gives its WAL and shared memory the mode of the
 /// database; the mode of an existing file is its owner's choice.
-fn private() -> std::fs::OpenOptions {
+pub(super) fn private() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.write(true);
     #[cfg(unix)]

@@ -1,48 +1,71 @@
 //! Notifications of commits by this process or another, without busy polling.
 //!
-//! inotify reports writes to the write-ahead log, which happen slightly *before* the
-//! commit is visible; so `PRAGMA data_version` is polled briefly after each report.
-//! A slow poll is the fallback.
+//! After each flushed commit its process writes a byte to the file `…-notify` beside the database;
+//! inotify tells the others. A slow poll of `PRAGMA data_version` is the fallback.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{Seek, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Row, SqliteConnection};
 
+use super::open::private;
 use crate::notifier::Notifier;
 
-/// The polling interval where file notifications are unavailable.
+/// The polling interval; what is found by it was not notified.
 const SLOW_POLL: Duration = Duration::from_millis(1000);
-/// How long a commit may take to become visible after its log was written.
-const SETTLE_TRIES: u32 = 40;
-const SETTLE_EVERY: Duration = Duration::from_millis(2);
 
-/// Notifies waiters of every commit to the file.
+/// Tells other processes of commits.
+pub(crate) struct Signal(Option<File>);
+
+impl Signal {
+    /// Without the file, others find commits by polling.
+    pub(crate) fn of(database: &Path) -> Self {
+        let file = private().create(true).open(path(database));
+        if let Err(error) = &file {
+            tracing::warn!(%error, "commits cannot be signalled to other processes; they poll");
+        }
+        Self(file.ok())
+    }
+
+    /// Notifies the waiters of all processes. The page cache takes the byte: nothing waits for a disk.
+    pub(crate) fn send(&mut self) {
+        if let Some(file) = &mut self.0 {
+            // Without it, they poll.
+            let _ = file.rewind().and_then(|()| file.write_all(b"\n"));
+        }
+    }
+}
+
+fn path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push("-notify");
+    PathBuf::from(name)
+}
+
+/// Notifies waiters of every commit to the file that others signal or that a poll finds.
 pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifier> {
     let notifier = Arc::new(Notifier::default());
     let weak = Arc::downgrade(&notifier);
-    let events = log_written(database);
+    let mut signals = Signals::of(database);
     tokio::spawn(async move {
-        let mut events = events;
         let mut connection = connection;
         let mut seen = data_version(&mut connection).await;
         loop {
-            events.next_or(SLOW_POLL).await;
+            let signalled = signals.next_or(SLOW_POLL).await;
             let Some(notifier) = weak.upgrade() else {
                 return;
             };
-            for _ in 0..SETTLE_TRIES {
-                let version = data_version(&mut connection).await;
-                if version != seen {
-                    seen = version;
-                    notifier.now();
-                    break;
-                }
-                if !events.received {
-                    break;
-                }
-                tokio::time::sleep(SETTLE_EVERY).await;
+            if signalled {
+                notifier.now();
+                continue;
+            }
+            let version = data_version(&mut connection).await;
+            if version != seen {
+                seen = version;
+                notifier.now();
             }
         }
     });
@@ -57,46 +80,39 @@ async fn data_version(connection: &mut SqliteConnection) -> Option<i64> {
     row.try_get(0).ok()
 }
 
-struct Events {
+struct Signals {
     #[cfg(target_os = "linux")]
     stream: Option<inotify::EventStream<[u8; 4096]>>,
-    received: bool,
 }
 
-impl Events {
-    async fn next_or(&mut self, limit: Duration) {
+impl Signals {
+    #[cfg(target_os = "linux")]
+    fn of(database: &Path) -> Self {
+        let stream = inotify::Inotify::init().ok().and_then(|inotify| {
+            let file = path(database);
+            inotify
+                .watches()
+                .add(&file, inotify::WatchMask::MODIFY)
+                .ok()?;
+            inotify.into_event_stream([0; 4096]).ok()
+        });
+        Self { stream }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_database: &Path) -> Self {
+        Self {}
+    }
+
+    /// Whether a commit was signalled within `limit`.
+    async fn next_or(&mut self, limit: Duration) -> bool {
         #[cfg(target_os = "linux")]
         if let Some(stream) = &mut self.stream {
             use tokio_stream::StreamExt;
-            self.received = matches!(
-                tokio::time::timeout(limit, stream.next()).await,
-                Ok(Some(Ok(_)))
-            );
-            return;
+            let next = tokio::time::timeout(limit, stream.next()).await;
+            return matches!(next, Ok(Some(Ok(_))));
         }
-        self.received = false;
         tokio::time::sleep(limit).await;
+        false
     }
-}
-
-#[cfg(target_os = "linux")]
-fn log_written(database: &Path) -> Events {
-    let mut log = database.as_os_str().to_owned();
-    log.push("-wal");
-    let stream = inotify::Inotify::init().ok().and_then(|inotify| {
-        inotify
-            .watches()
-            .add(&log, inotify::WatchMask::MODIFY)
-            .ok()?;
-        inotify.into_event_stream([0; 4096]).ok()
-    });
-    Events {
-        stream,
-        received: false,
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn log_written(_database: &Path) -> Events {
-    Events { received: false }
 }

@@ -13,6 +13,7 @@ use sqlx::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::notifier::Notifier;
+use crate::sqlite::watch::Signal;
 use crate::store::Commit;
 
 /// The most operations in one transaction.
@@ -32,9 +33,13 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn start(connection: SqliteConnection, notifier: Arc<Notifier>) -> Self {
+    pub(crate) fn start(
+        connection: SqliteConnection,
+        notifier: Arc<Notifier>,
+        signal: Signal,
+    ) -> Self {
         let (queue, operations) = mpsc::channel(1024);
-        tokio::spawn(run(connection, operations, notifier));
+        tokio::spawn(run(connection, operations, notifier, signal));
         Self { queue }
     }
 
@@ -78,6 +83,7 @@ async fn run(
     mut connection: SqliteConnection,
     mut operations: mpsc::Receiver<Queued>,
     notifier: Arc<Notifier>,
+    mut signal: Signal,
 ) {
     let mut group = Vec::with_capacity(GROUP);
     // As the connection was opened.
@@ -97,6 +103,10 @@ async fn run(
             });
         }
         notifier.now();
+        // What is not flushed gives other processes nothing to do now.
+        if mode == Commit::Flushed {
+            signal.send();
+        }
     }
 }
 
