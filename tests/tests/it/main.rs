@@ -46,3 +46,4 @@ mod signals;
 mod stalls;
 mod test_env;
 mod traces;
+mod two_step;

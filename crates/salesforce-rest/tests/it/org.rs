@@ -56,6 +56,7 @@ impl Rig {
             at: Timestamp::from_millis(1_767_225_600_000),
             message: "words".to_owned(),
             version: standing.version,
+            status_only: false,
         };
         self.orders.report(self.order, &report).await.unwrap()
     }
@@ -156,6 +157,7 @@ async fn broken_connection_is_unknown_and_write_is_repeatable() {
         at: Timestamp::from_millis(0),
         message: String::new(),
         version: None,
+        status_only: false,
     };
     rig.sim
         .fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropAfter));
@@ -234,6 +236,7 @@ async fn read_time_is_usable_as_version() {
         at: Timestamp::from_millis(1_767_225_600_000),
         message: String::new(),
         version: standing.read_at,
+        status_only: false,
     };
     // A write after the read is still detected.
     rig.sim.advance_clock(10);
