@@ -14,6 +14,7 @@ mod rpc;
 mod schema;
 mod source;
 mod stream;
+mod wire;
 
 mod proto {
     #![expect(

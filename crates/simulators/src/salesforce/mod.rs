@@ -30,6 +30,6 @@ pub use rules::Refusal;
 pub use sim::SalesforceSim;
 
 pub use crate::pubsub::{
-    BusOptions, BusStats, EventField, EventKind, EventSchema, IdleStyle, Published, StreamFault,
-    StreamFaultKind, UnaryFault, encode,
+    BusOptions, BusStats, EventField, EventKind, EventSchema, IdleStyle, ManagedReplay,
+    ManagedState, ManagedSubscription, Published, StreamFault, StreamFaultKind, UnaryFault, encode,
 };

@@ -17,8 +17,8 @@ use crate::{
     listener::{Host, SimListener},
     lock,
     pubsub::{
-        BusOptions, BusStats, EventField, EventSchema, Fields, PubSubService, Published,
-        StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
+        BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, PubSubService,
+        Published, StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
         wire::pub_sub_server::PubSubServer,
     },
 };
@@ -268,6 +268,23 @@ impl SalesforceSim {
     /// Statistics of the bus.
     pub fn bus_stats(&self) -> BusStats {
         self.org.bus.stats()
+    }
+
+    /// What the org knows of a managed subscription.
+    pub fn managed_state(&self, developer_name: &str) -> ManagedState {
+        self.org.bus.managed_state(developer_name)
+    }
+
+    /// Sets the committed position of a managed subscription, in hex; `None` forgets it, as STOP
+    /// and RUN do.
+    pub fn set_managed_position(&self, developer_name: &str, replay_id: Option<&str>) {
+        self.org.bus.set_managed_position(developer_name, replay_id);
+    }
+
+    /// Keeps a managed subscription from everybody for a while, as after the unclean loss of its
+    /// client.
+    pub fn hold_managed(&self, developer_name: &str, hold: std::time::Duration) {
+        self.org.bus.hold_managed(developer_name, hold);
     }
 
     /// The event's current schema.
