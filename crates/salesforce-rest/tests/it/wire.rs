@@ -139,8 +139,10 @@ async fn failure_is_one_write_with_truncated_message() {
 #[tokio::test]
 async fn two_step_status_is_written_separately() {
     let activated = |status: &str| {
-        ok(json!({"Activation_Status__c": "Activated", "Status": status,
-            "LastModifiedDate": "2026-01-01T00:00:01.000+0000"}))
+        ok(
+            json!({"Activation_Status__c": "Activated", "Status": status,
+            "LastModifiedDate": "2026-01-01T00:00:01.000+0000"}),
+        )
     };
     let org = Org::start(vec![
         done(),

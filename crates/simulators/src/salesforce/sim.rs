@@ -216,6 +216,12 @@ impl SalesforceSim {
         now.clone()
     }
 
+    /// Gives tokens issued from now on this `instance_url`, as for an org behind a proxy, and
+    /// accepts it as audience.
+    pub fn set_instance_url(&self, url: &str) {
+        url.clone_into(&mut lock(&self.org.instance_url));
+    }
+
     /// The number of logins.
     pub fn logins(&self) -> u64 {
         self.org.sessions.minted()
