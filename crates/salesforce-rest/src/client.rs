@@ -275,7 +275,7 @@ fn transport_error(error: reqwest::Error) -> Failure {
 }
 
 /// Every operation.
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 15] = [
     "account_link",
     "customer_orders",
     "describe",
@@ -287,6 +287,7 @@ const OPERATIONS: [&str; 14] = [
     "order_placed",
     "order_report",
     "order_standing",
+    "order_statuses",
     "orders_booked",
     "orders_pending",
     "pricebook_entries",

@@ -17,6 +17,7 @@ mod orders;
 mod pending;
 mod reconcile;
 mod report;
+mod schema;
 mod shape;
 mod time;
 mod wire;
@@ -29,3 +30,4 @@ pub use fields::{
 pub use mapping::mapping_overrides;
 pub use orders::RestOrders;
 pub use reconcile::ReconcileOrder;
+pub use schema::{Finding, Level};

@@ -30,8 +30,8 @@ use crate::{FieldNames, RestConfig};
 pub struct RestOrders {
     pub(crate) client: Client,
     pub(crate) names: FieldNames,
-    bill_to: bool,
-    shape: OnceCell<Shape>,
+    pub(crate) bill_to: bool,
+    pub(crate) shape: OnceCell<Shape>,
 }
 
 /// Repeats a call while it fails because of an optional field. Terminates, because each round drops

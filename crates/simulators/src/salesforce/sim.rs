@@ -222,6 +222,17 @@ impl SalesforceSim {
         url.clone_into(&mut lock(&self.org.instance_url));
     }
 
+    /// Changes how the org describes a field (`Order.Status`) to its users: merges these properties,
+    /// or hides the field, or an object, with null. Only `describe` is affected.
+    pub fn edit_description(&self, name: &str, edit: Value) {
+        lock(&self.org.description_edits).insert(name.to_owned(), edit);
+    }
+
+    /// Describes everything as it is again.
+    pub fn clear_description_edits(&self) {
+        lock(&self.org.description_edits).clear();
+    }
+
     /// The number of logins.
     pub fn logins(&self) -> u64 {
         self.org.sessions.minted()
