@@ -10,6 +10,7 @@ mod decode;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod inspect;
 mod rpc;
 mod schema;
 mod source;
@@ -26,4 +27,5 @@ mod proto {
 }
 
 pub use config::Config;
+pub use inspect::Topic;
 pub use source::PubSub;

@@ -23,9 +23,9 @@ use crate::{Config, error, rpc};
 /// The Pub/Sub API of one org.
 pub struct PubSub {
     config: Config,
-    tokens: Arc<TokenManager>,
-    channel: tonic::transport::Channel,
-    schemas: Arc<Schemas>,
+    pub(crate) tokens: Arc<TokenManager>,
+    pub(crate) channel: tonic::transport::Channel,
+    pub(crate) schemas: Arc<Schemas>,
     refusals: Refusals,
 }
 

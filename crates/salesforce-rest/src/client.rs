@@ -275,10 +275,12 @@ fn transport_error(error: reqwest::Error) -> Failure {
 }
 
 /// Every operation.
-const OPERATIONS: [&str; 15] = [
+const OPERATIONS: [&str; 18] = [
     "account_link",
     "customer_orders",
     "describe",
+    "identity",
+    "limits",
     "order_ask_again",
     "order_details",
     "order_items",
@@ -291,6 +293,7 @@ const OPERATIONS: [&str; 15] = [
     "orders_booked",
     "orders_pending",
     "pricebook_entries",
+    "products_mapped",
 ];
 /// The outcomes of a call.
 const OUTCOMES: [&str; 8] = [

@@ -12,6 +12,7 @@ mod error;
 mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod inspect;
 mod mapping;
 mod orders;
 mod pending;
@@ -27,6 +28,7 @@ pub use error::{ConfigurationError, DescribeError, MissingField};
 pub use fields::{
     AccountFields, FieldNames, OrderFields, OrderItemFields, ProductFields, StatusNames,
 };
+pub use inspect::{Identity, Limit};
 pub use mapping::mapping_overrides;
 pub use orders::RestOrders;
 pub use reconcile::ReconcileOrder;

@@ -27,6 +27,7 @@ mod crash;
 mod ctl;
 mod currency;
 mod degradation;
+mod doctor;
 mod egress;
 mod failover;
 mod failures;

@@ -243,7 +243,7 @@ impl PubSub for PubSubService {
             topic_name,
             tenant_guid: format!("core/simulated/{}", self.0.org_id),
             can_publish: true,
-            can_subscribe: true,
+            can_subscribe: bus.options().can_subscribe,
             schema_id: bus.schema().id,
             rpc_id,
         }))

@@ -44,6 +44,8 @@ pub(crate) struct Org {
     pub(crate) instance_url: Mutex<String>,
     /// Changes to what `describe` says, by object or field.
     pub(crate) description_edits: Mutex<HashMap<String, Value>>,
+    /// Allowances that `/limits` shows differently.
+    pub(crate) limit_edits: Mutex<HashMap<String, Value>>,
     pub(crate) published: Mutex<Vec<Published>>,
 }
 
@@ -66,6 +68,7 @@ impl Org {
             pages: Mutex::default(),
             instance_url: Mutex::default(),
             description_edits: Mutex::default(),
+            limit_edits: Mutex::default(),
             published: Mutex::default(),
             clock,
             bus,

@@ -446,12 +446,13 @@ fn limits(org: &Org) -> Answer {
     let used = lock(&org.calls).len() as u64;
     let (delivered, allocation) = org.bus.allocation();
     let left = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
-    Answer::json(
-        200,
-        json!({
-            "DailyApiRequests": left(org.options.daily_calls, used),
-            "DailyDeliveredPlatformEvents": left(allocation, delivered),
-            "HourlyPublishedPlatformEvents": left(250_000, 0),
-        }),
-    )
+    let mut all = json!({
+        "DailyApiRequests": left(org.options.daily_calls, used),
+        "DailyDeliveredPlatformEvents": left(allocation, delivered),
+        "HourlyPublishedPlatformEvents": left(250_000, 0),
+    });
+    for (name, limit) in lock(&org.limit_edits).iter() {
+        all[name] = limit.clone();
+    }
+    Answer::json(200, all)
 }

@@ -228,6 +228,12 @@ impl SalesforceSim {
         lock(&self.org.description_edits).insert(name.to_owned(), edit);
     }
 
+    /// Shows an allowance of the org as this, in `/limits` only.
+    pub fn edit_limit(&self, name: &str, max: u64, remaining: u64) {
+        let limit = serde_json::json!({"Max": max, "Remaining": remaining});
+        lock(&self.org.limit_edits).insert(name.to_owned(), limit);
+    }
+
     /// Describes everything as it is again.
     pub fn clear_description_edits(&self) {
         lock(&self.org.description_edits).clear();
