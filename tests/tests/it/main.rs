@@ -34,6 +34,7 @@ mod failures;
 mod flags;
 mod intake;
 mod layers;
+mod metadata;
 mod metrics;
 mod monitoring;
 mod outcomes;

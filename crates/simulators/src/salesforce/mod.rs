@@ -7,6 +7,7 @@ mod flow;
 mod history;
 mod http;
 mod ids;
+mod metadata;
 mod oauth;
 mod options;
 mod order_rules;
