@@ -27,6 +27,7 @@ mod crash;
 mod ctl;
 mod currency;
 mod degradation;
+mod deploy;
 mod doctor;
 mod egress;
 mod failover;
