@@ -35,6 +35,7 @@ impl Checks for Health {
             Check::store(&*self.store).await,
             // Without Salesforce the portal still serves what is stored.
             Check::optional("salesforce", self.salesforce.problem()),
+            Check::optional("salesforce names", self.salesforce.names_problem()),
         ]
     }
 }

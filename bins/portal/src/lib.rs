@@ -71,6 +71,7 @@ async fn serve_with(
     let enabled = config.program.events_enabled;
     let program = Program::open_on(listeners, "portal", config.program, metrics).await?;
     let salesforce = Salesforce::new(config.crm, &program.reload)?;
+    salesforce.watch_names(shutdown.clone());
     let store = Arc::clone(&program.store.ports);
     let ports = ports::ports(&store, &salesforce, channel.clone(), program.reload.clone())?;
     let health = Arc::new(Health {

@@ -34,6 +34,10 @@ impl Checks for HealthPage {
         vec![
             Check::store(&*self.store).await,
             Check::optional("salesforce", clients.and_then(|clients| clients.problem())),
+            Check::optional(
+                "salesforce names",
+                clients.and_then(|clients| clients.names_problem()),
+            ),
             Check::optional("stream", stream.and_then(stream_problem)),
         ]
     }

@@ -87,7 +87,10 @@ pub async fn run_with(
     };
     let running = program.start(page, routes, monitoring, conditions, &shutdown);
     match follower {
-        Some(follower) => follower.run(shutdown.clone()).await,
+        Some(follower) => {
+            follower.clients.watch_names(shutdown.clone());
+            follower.run(shutdown.clone()).await;
+        }
         None => shutdown.cancelled().await,
     }
     running.stop(Duration::from_secs(2)).await;

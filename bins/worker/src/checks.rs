@@ -48,6 +48,7 @@ impl Checks for WorkerChecks {
                 "salesforce",
                 salesforce.or_else(|| self.salesforce.problem()),
             ),
+            Check::optional("salesforce names", self.salesforce.names_problem()),
             Check::optional("whmcs", whmcs.or_else(|| self.whmcs.problem())),
         ]
     }

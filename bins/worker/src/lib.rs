@@ -54,6 +54,7 @@ pub async fn run_with(
     let program = Program::open("worker", config.program, metrics).await?;
     let systems = config.systems;
     let salesforce = Salesforce::new(systems.crm, &program.reload)?;
+    salesforce.watch_names(shutdown.clone());
     systems.whmcs.add_to(&program.reload);
     let whmcs_roots = Roots::load(systems.whmcs.ca_file.as_deref()).map_err(Failure::run)?;
     let api = Api::new(systems.whmcs, &whmcs_roots).map_err(Failure::run)?;

@@ -1,7 +1,8 @@
 //! The login to Salesforce and the REST client.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use error_chain::chain;
 use monitoring::ObservedCondition;
@@ -9,8 +10,9 @@ use operations::ConditionKind;
 use outbound::Roots;
 use runtime::Failure;
 use salesforce_auth::{LoginStatus, TokenManager};
-use salesforce_rest::RestOrders;
+use salesforce_rest::{Finding, RestOrders};
 use settings::Reload;
+use tokio_util::sync::CancellationToken;
 
 use crate::CrmConfig;
 
@@ -22,7 +24,14 @@ pub struct Salesforce {
     pub tokens: Arc<TokenManager>,
     /// Orders.
     pub crm: Arc<RestOrders>,
+    /// What is wrong with the configured names.
+    names: Arc<Mutex<Option<String>>>,
 }
+
+/// Wait before the names are compared again with an org that does not fit them.
+const RECHECK_NAMES: Duration = Duration::from_secs(300);
+/// The same while the org does not answer.
+const RECHECK_UNREACHABLE: Duration = Duration::from_secs(60);
 
 impl Salesforce {
     /// Builds the clients without connecting. `reload` reads the key again and ends the backoff
@@ -43,6 +52,7 @@ impl Salesforce {
         });
         Ok(Self {
             crm: Arc::new(crm),
+            names: Arc::default(),
             tokens,
             roots,
         })
@@ -52,6 +62,40 @@ impl Salesforce {
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         self.tokens.problem().or_else(|| self.crm.unreachable())
+    }
+
+    /// Compares the names of `ORDERBRIDGE_CONFIG` with what the org has, until they fit or
+    /// `shutdown`. The program works meanwhile, as far as the org lets it.
+    pub fn watch_names(&self, shutdown: CancellationToken) {
+        let (crm, names) = (Arc::clone(&self.crm), Arc::clone(&self.names));
+        tokio::spawn(shutdown.run_until_cancelled_owned(async move {
+            loop {
+                let (problem, wait) = match crm.inspect_schema().await {
+                    Ok(mut findings) => {
+                        findings.retain(Finding::is_broken);
+                        (words(&findings), RECHECK_NAMES)
+                    }
+                    // Shown as a problem of Salesforce itself.
+                    Err(_) => (None, RECHECK_UNREACHABLE),
+                };
+                let fits = problem.is_none() && wait == RECHECK_NAMES;
+                if let Some(problem) = &problem {
+                    tracing::warn!(problem, "the org does not fit the configured names");
+                }
+                *names.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+                if fits {
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+            }
+        }));
+    }
+
+    /// What is wrong with the configured names, as far as they were compared.
+    #[must_use]
+    pub fn names_problem(&self) -> Option<String> {
+        let names = self.names.lock();
+        names.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What this process observes of Salesforce: a rejected login, few API calls left.
@@ -69,6 +113,11 @@ impl Salesforce {
             allowance.map(|detail| ObservedCondition::words(ConditionKind::ApiScarce, detail));
         login.into_iter().chain(allowance).collect()
     }
+}
+
+fn words(findings: &[Finding]) -> Option<String> {
+    let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    (!lines.is_empty()).then(|| lines.join(" "))
 }
 
 fn roots(ca_file: Option<&Path>) -> Result<Roots, Failure> {

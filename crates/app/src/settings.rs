@@ -67,6 +67,7 @@ impl ProgramArgs {
             sf_events_enabled: events_enabled,
             sf_provision_event_channel: channel,
         } = self.events.clone();
+        outbound::Proxy::check(problems);
         let alerts = self.alerts.check(channel.clone(), events_enabled, problems);
         Some(Settings {
             store: store?,

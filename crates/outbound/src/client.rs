@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Roots;
+use crate::{Proxy, Roots};
 
 /// Options of an HTTP client.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct ClientOptions {
     pub pool_idle: Duration,
 }
 
-/// Builds a client: explicit roots, no redirects, a fixed user agent.
+/// Builds a client: explicit roots, the environment's proxy, no redirects, a fixed user agent.
 ///
 /// # Errors
 /// The TLS library rejects a certificate.
@@ -25,14 +25,13 @@ pub fn build(options: &ClientOptions, roots: &Roots) -> Result<reqwest::Client, 
         .iter()
         .filter_map(|der| reqwest::Certificate::from_der(der).ok())
         .collect::<Vec<_>>();
-    reqwest::Client::builder()
+    let client = reqwest::Client::builder()
         .user_agent(concat!("orderbridge/", env!("CARGO_PKG_VERSION")))
         .tls_certs_only(certificates)
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .no_proxy()
         .connect_timeout(options.connect_timeout)
         .timeout(options.timeout)
-        .pool_idle_timeout(options.pool_idle)
-        .build()
+        .pool_idle_timeout(options.pool_idle);
+    Proxy::from_env().apply(client)?.build()
 }

@@ -67,6 +67,12 @@ pub struct Config {
 }
 
 impl SalesforceArgs {
+    /// The file of the private key, if it is in one.
+    #[must_use]
+    pub fn key_file(&self) -> Option<&std::path::Path> {
+        self.private_key.path()
+    }
+
     /// Validates the settings and collects every problem.
     pub fn check(&self, problems: &mut Problems) -> Option<Config> {
         let login = problems.required("SF_LOGIN_URL", self.sf_login_url.clone());

@@ -1,5 +1,6 @@
 //! Settings of the event stream.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
@@ -54,6 +55,41 @@ pub struct Config {
         value_parser = number(1..=100)
     )]
     pub window: i32,
+    /// Developer name of a managed event subscription to follow instead of the channel
+    #[arg(
+        long = "sf-managed-subscription",
+        env = "SF_MANAGED_SUBSCRIPTION",
+        value_name = "NAME"
+    )]
+    pub managed: Option<DeveloperName>,
+}
+
+/// The developer name of a managed event subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeveloperName(String);
+
+impl DeveloperName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DeveloperName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let starts = text.starts_with(|c: char| c.is_ascii_alphabetic());
+        let rest = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if starts && rest && text.len() <= 80 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(format!(
+                "`{text}` is not a valid developer name: it has letters, digits and underscores. Use the DeveloperName of the ManagedEventSubscription, not its label or id"
+            ))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -71,6 +107,7 @@ mod tests {
         assert_eq!(config.ping_timeout, Duration::from_secs(15));
         assert_eq!(config.watchdog, Duration::from_secs(285));
         assert_eq!(config.window, 100);
+        assert_eq!(config.managed, None);
     }
 
     #[test]
@@ -79,6 +116,7 @@ mod tests {
             ("SF_PUBSUB_ENDPOINT", "http://example.com"),
             ("SF_PUBSUB_WATCHDOG", "0"),
             ("SF_PUBSUB_NUM_REQUESTED", "101"),
+            ("SF_MANAGED_SUBSCRIPTION", "/event/X__e"),
         ];
         let text = settings::given::<Config>(invalid).unwrap_err().to_string();
         for (name, _) in invalid {

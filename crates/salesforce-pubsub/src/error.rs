@@ -67,6 +67,22 @@ pub(crate) fn reaction(status: &Status) -> Reaction {
         "subscription.fetch.replayid.corrupted"
         | "subscription.fetch.replayid.validation.failed" => Lost,
         "subscription.limit.exceeded" => Allowance,
+        // Its last client may have vanished, which Salesforce notices after a quarter of an hour.
+        "managed.subscription.already.active" => Slow,
+        "managed.subscription.config.stopped" => {
+            Stop("set the State of the managed subscription of SF_MANAGED_SUBSCRIPTION to RUN")
+        }
+        "managed.subscription.config.deleted"
+        | "managed.subscription.developer.name.not.found"
+        | "managed.subscription.subscription.id.not.found" => Stop(
+            "check SF_MANAGED_SUBSCRIPTION against the DeveloperName of the ManagedEventSubscription, and that the user of SF_USERNAME may read its event; a new one takes minutes to be seen",
+        ),
+        "managed.subscription.subscription.id.invalid"
+        | "managed.subscription.subscription.id.or.developer.name.empty"
+        | "managed.subscription.fetch.request.invalid"
+        | "managed.subscription.fetch.request.events.invalid"
+        | "managed.subscription.fetch.request.commit.request.restricted"
+        | "managed.subscription.fetch.request.auth.request.restricted" => Stop(OURS),
         _ => match status.code() {
             Code::Unauthenticated => Login,
             Code::ResourceExhausted => Slow,
@@ -242,6 +258,21 @@ mod tests {
                 Code::ResourceExhausted,
                 "subscription.limit.exceeded",
                 "allowance",
+            ),
+            (
+                Code::AlreadyExists,
+                "managed.subscription.already.active",
+                "throttled",
+            ),
+            (
+                Code::FailedPrecondition,
+                "managed.subscription.config.stopped",
+                "denied",
+            ),
+            (
+                Code::NotFound,
+                "managed.subscription.developer.name.not.found",
+                "denied",
             ),
             (
                 Code::Internal,

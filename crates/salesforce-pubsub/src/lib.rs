@@ -10,10 +10,12 @@ mod decode;
 mod error;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod inspect;
 mod rpc;
 mod schema;
 mod source;
 mod stream;
+mod wire;
 
 mod proto {
     #![expect(
@@ -25,4 +27,5 @@ mod proto {
 }
 
 pub use config::Config;
+pub use inspect::Topic;
 pub use source::PubSub;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::ports::StreamError;
-use outbound::Roots;
+use outbound::{Proxy, Roots};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use salesforce_auth::Session;
@@ -34,7 +34,10 @@ pub(crate) fn channel(config: &Config, roots: &Roots) -> Result<Channel, tonic::
         );
         endpoint = endpoint.tls_config(ClientTlsConfig::new().trust_anchors(store.roots))?;
     }
-    Ok(endpoint.connect_lazy())
+    Ok(match Proxy::from_env().tunnel(endpoint.uri()) {
+        Some(tunnel) => endpoint.connect_with_connector_lazy(tunnel),
+        None => endpoint.connect_lazy(),
+    })
 }
 
 /// A request with the service's three headers and a trace id.

@@ -8,22 +8,24 @@ use domain::job::ProvisionRequest;
 use domain::key::Channel;
 use domain::ports::{DeadLetter, EventSource, EventStream, Start, StreamError, Undecodable};
 use outbound::Roots;
-use salesforce_auth::TokenManager;
+use salesforce_auth::{Session, TokenManager};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Request;
 
 use crate::proto::pub_sub_client::PubSubClient;
-use crate::proto::{FetchRequest, ReplayPreset};
+use crate::proto::{FetchRequest, ManagedFetchRequest, ReplayPreset};
 use crate::schema::Schemas;
-use crate::stream::{Refusals, Stream, Subscription, read};
+use crate::stream::{Call, Refusals, Stream, Subscription, read};
+use crate::wire::{Messages, QUEUE, Requests};
 use crate::{Config, error, rpc};
 
 /// The Pub/Sub API of one org.
 pub struct PubSub {
     config: Config,
-    tokens: Arc<TokenManager>,
-    channel: tonic::transport::Channel,
-    schemas: Arc<Schemas>,
+    pub(crate) tokens: Arc<TokenManager>,
+    pub(crate) channel: tonic::transport::Channel,
+    pub(crate) schemas: Arc<Schemas>,
     refusals: Refusals,
 }
 
@@ -57,21 +59,48 @@ impl EventSource for PubSub {
         start: &Start,
     ) -> Result<Box<dyn EventStream>, StreamError> {
         let session = self.tokens.token().await.map_err(error::no_token)?;
-        // The first request is queued before the call: the service answers, headers included, only
-        // with its first message, which may take minutes.
-        let (credit, requests) = mpsc::channel(4);
-        credit
-            .try_send(first_request(channel, start, self.config.window))
-            .map_err(|_| error::disconnected("the stream's own queue is closed"))?;
-        let request = rpc::request(ReceiverStream::new(requests), &session)?;
         let mut client = PubSubClient::new(self.channel.clone());
-        let call = Box::pin(async move { client.subscribe(request).await });
+        let window = self.config.window;
+        let (requests, call): (_, Call) = match &self.config.managed {
+            None => {
+                let topic = channel.as_str().to_owned();
+                let first = first_request(channel, start, window);
+                let (sender, request) = queue(first, &session)?;
+                let call = async move {
+                    let answer = client.subscribe(request).await?;
+                    Ok(Messages::Plain(answer.into_inner()))
+                };
+                (Requests::Plain { topic, sender }, Box::pin(call))
+            }
+            Some(name) => {
+                tracing::info!(
+                    subscription = name.as_str(),
+                    "following a managed subscription: Salesforce's position decides where it starts"
+                );
+                let name = name.as_str().to_owned();
+                let first = ManagedFetchRequest {
+                    developer_name: name.clone(),
+                    num_requested: window,
+                    ..ManagedFetchRequest::default()
+                };
+                let (sender, request) = queue(first, &session)?;
+                let call = async move {
+                    let answer = client.managed_subscribe(request).await?;
+                    Ok(Messages::Managed(answer.into_inner()))
+                };
+                let requests = Requests::Managed {
+                    name,
+                    sender,
+                    newest: None,
+                };
+                (requests, Box::pin(call))
+            }
+        };
         Ok(Box::new(Stream::new(Subscription {
-            topic: channel.as_str().to_owned(),
-            window: self.config.window,
+            window,
             watchdog: self.config.watchdog,
             generation: session.generation,
-            credit,
+            requests,
             call,
             tokens: Arc::clone(&self.tokens),
             schemas: Arc::clone(&self.schemas),
@@ -92,6 +121,20 @@ impl EventSource for PubSub {
             &event.payload,
         ))
     }
+}
+
+/// A call's requests, the first of them queued already: the service answers, headers included, only
+/// with its first message, which may take minutes.
+fn queue<T: Send + 'static>(
+    first: T,
+    session: &Session,
+) -> Result<(mpsc::Sender<T>, Request<ReceiverStream<T>>), StreamError> {
+    let (sender, requests) = mpsc::channel(QUEUE);
+    sender
+        .try_send(first)
+        .map_err(|_| error::disconnected("the stream's own queue is closed"))?;
+    let request = rpc::request(ReceiverStream::new(requests), session)?;
+    Ok((sender, request))
 }
 
 fn first_request(channel: &Channel, start: &Start, window: i32) -> FetchRequest {

@@ -13,29 +13,28 @@ use domain::key::{EventId, ReplayId};
 use domain::ports::{Batch, EventStream, Received, StreamError, Undecodable, UndecodableReason};
 use salesforce_auth::TokenManager;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tonic::{Response, Status, Streaming};
+use tonic::Status;
 
 use crate::credit::FlowControlWindow;
 use crate::decode;
 use crate::error::{self, Reaction};
-use crate::proto::{ConsumerEvent, FetchRequest, FetchResponse, ProducerEvent};
+use crate::proto::{ConsumerEvent, FetchResponse, ProducerEvent};
 use crate::schema::{SchemaResult, Schemas};
+use crate::wire::{Messages, Requests};
 
 /// Number of consecutive refusals without a message in between.
 pub(crate) type Refusals = Arc<AtomicU32>;
 
-type Call =
-    Pin<Box<dyn Future<Output = Result<Response<Streaming<FetchResponse>>, Status>> + Send>>;
+/// A call that opens a stream.
+pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Messages, Status>> + Send>>;
 
 /// The parts of a stream.
 pub(crate) struct Subscription {
-    pub(crate) topic: String,
     pub(crate) window: i32,
     pub(crate) watchdog: Duration,
     pub(crate) generation: u64,
-    pub(crate) credit: mpsc::Sender<FetchRequest>,
+    pub(crate) requests: Requests,
     pub(crate) call: Call,
     pub(crate) tokens: Arc<TokenManager>,
     pub(crate) schemas: Arc<Schemas>,
@@ -44,13 +43,12 @@ pub(crate) struct Subscription {
 
 enum State {
     Opening(Call),
-    Open(Box<Streaming<FetchResponse>>),
+    Open(Box<Messages>),
     Over,
 }
 
 /// The stream.
 pub(crate) struct Stream {
-    topic: String,
     watchdog: Duration,
     generation: u64,
     tokens: Arc<TokenManager>,
@@ -58,7 +56,9 @@ pub(crate) struct Stream {
     refusals: Refusals,
     state: State,
     credits: FlowControlWindow,
-    credit: mpsc::Sender<FetchRequest>,
+    requests: Requests,
+    /// What to report to Salesforce once the last message is stored.
+    to_commit: Option<Vec<u8>>,
     /// When the last message arrived. The watchdog covers the whole loop of reader and store, not
     /// only the time spent waiting here.
     last_message: Instant,
@@ -70,7 +70,6 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new(parts: Subscription) -> Self {
         Self {
-            topic: parts.topic,
             watchdog: parts.watchdog,
             generation: parts.generation,
             tokens: parts.tokens,
@@ -78,26 +77,18 @@ impl Stream {
             refusals: parts.refusals,
             state: State::Opening(parts.call),
             credits: FlowControlWindow::new(parts.window),
-            credit: parts.credit,
+            requests: parts.requests,
+            to_commit: None,
             last_message: Instant::now(),
             undelivered: None,
         }
     }
 
-    /// Requests more events when few credits are left. Earlier events are stored by now, since the
-    /// reader called `next` again.
+    /// Requests more events when few credits are left, and commits the position of a managed
+    /// subscription. Earlier events are stored by now, since the reader called `next` again.
     fn top_up(&mut self) {
-        let Some(events) = self.credits.due() else {
-            return;
-        };
-        let request = FetchRequest {
-            topic_name: self.topic.clone(),
-            num_requested: events,
-            ..FetchRequest::default()
-        };
-        // A full queue means that the network is stuck, a closed one that the stream has ended;
-        // both surface at the next receive.
-        if self.credit.try_send(request).is_ok() {
+        let events = self.credits.due().unwrap_or(0);
+        if self.requests.send(events, self.to_commit.take()) {
             self.credits.granted(events);
         }
     }
@@ -187,10 +178,9 @@ async fn message(state: &mut State) -> Result<Option<FetchResponse>, Status> {
     loop {
         match state {
             State::Opening(call) => {
-                let messages = call.as_mut().await?.into_inner();
-                *state = State::Open(Box::new(messages));
+                *state = State::Open(Box::new(call.as_mut().await?));
             }
-            State::Open(messages) => return messages.message().await,
+            State::Open(messages) => return messages.next().await,
             State::Over => return Ok(None),
         }
     }
@@ -209,6 +199,7 @@ impl EventStream for Stream {
         };
         match decode_all(&self.schemas, message).await {
             Ok(batch) => {
+                self.to_commit = self.requests.to_commit(message);
                 self.undelivered = None;
                 Ok(batch)
             }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::key::{Channel, ReplayId};
+use async_trait::async_trait;
+use domain::id::OrderId;
+use domain::key::{Channel, EventId, ReplayId};
 use domain::ports::{
     Batch, EventSource, EventStream, Received, Start, StreamError, UndecodableReason,
 };
@@ -14,9 +16,10 @@ use salesforce_pubsub::{Config, PubSub};
 use serde_json::json;
 use settings::Problems;
 use simulators::salesforce::{
-    SalesforceOptions, SalesforceSim, StreamFault, StreamFaultKind, UnaryFault,
+    ManagedSubscription, SalesforceOptions, SalesforceSim, StreamFault, StreamFaultKind, UnaryFault,
 };
 use simulators::{Fields, When};
+use testkit::contract::{BusUnderTest, check_event_source};
 
 const ORDER: &str = "801000000000001AAA";
 
@@ -306,4 +309,151 @@ async fn unavailable_service_is_a_disconnect() {
     rig.sim.restart_pubsub().await.unwrap();
     rig.publish(ORDER);
     events(&mut rig.open(Start::Earliest).await, 1).await;
+}
+
+const SUBSCRIPTION: &str = "Order_Bridge";
+
+/// An org with a managed subscription, and a source that follows it.
+async fn managed(knob: impl FnOnce(&mut SalesforceOptions)) -> Rig {
+    let settings = vec![("SF_MANAGED_SUBSCRIPTION", SUBSCRIPTION.to_owned())];
+    let with_subscription = |options: &mut SalesforceOptions| {
+        options.bus.managed = vec![ManagedSubscription::new(SUBSCRIPTION)];
+        knob(options);
+    };
+    Rig::with(with_subscription, settings).await
+}
+
+impl Rig {
+    fn committed(&self) -> Option<String> {
+        self.sim.managed_state(SUBSCRIPTION).committed
+    }
+
+    /// Waits until Salesforce has this position.
+    async fn until_committed(&self, stream: &mut dyn EventStream, position: &ReplayId) {
+        while self.committed().as_deref() != Some(position.to_hex().as_str()) {
+            stream.next().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn managed_subscription_is_committed_after_its_events_are_stored() {
+    let rig = managed(|_| {}).await;
+    let ids = [rig.publish(ORDER), rig.publish(ORDER)];
+    let mut stream = rig.open(Start::Latest).await;
+    let got = events(&mut stream, 2).await;
+    assert_eq!(got[1].event.as_str(), ids[1]);
+    let last = got[1].replay_id.clone().unwrap();
+    assert_ne!(rig.committed(), Some(last.to_hex()), "not stored yet");
+    rig.until_committed(&mut *stream, &last).await;
+    // Keepalives repeat the commit, so that the stream is not closed for want of one.
+    let commits = rig.sim.managed_state(SUBSCRIPTION).commits;
+    while rig.sim.managed_state(SUBSCRIPTION).commits < commits + 2 {
+        assert!(stream.next().await.unwrap().events.is_empty());
+    }
+    assert_eq!(rig.sim.managed_state(SUBSCRIPTION).refused_commits, 0);
+}
+
+#[tokio::test]
+async fn managed_subscription_goes_on_at_salesforces_position() {
+    let rig = managed(|options| options.bus.max_batch = 1).await;
+    let ids = [rig.publish(ORDER), rig.publish(ORDER), rig.publish(ORDER)];
+    let mut stream = rig.open(Start::Earliest).await;
+    let first = events(&mut stream, 1).await;
+    let position = first[0].replay_id.clone().unwrap();
+    // Asking for the second event reports the first as stored; the second is lost in a crash.
+    events(&mut stream, 1).await;
+    while rig.committed() != Some(position.to_hex()) {
+        tokio::task::yield_now().await;
+    }
+    drop(stream);
+    while rig.sim.managed_state(SUBSCRIPTION).active {
+        tokio::task::yield_now().await;
+    }
+    let rest = events(&mut rig.open(Start::Latest).await, 2).await;
+    assert_eq!(rest[0].event.as_str(), ids[1]);
+    assert_eq!(rest[1].event.as_str(), ids[2]);
+}
+
+#[tokio::test]
+async fn managed_subscription_keeps_flowing_beyond_one_window() {
+    let rig = managed(|options| options.bus.max_batch = 7).await;
+    for _ in 0..320 {
+        rig.publish(ORDER);
+    }
+    let got = events(&mut rig.open(Start::Latest).await, 320).await;
+    let mut ids: Vec<_> = got.iter().map(|event| event.event.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 320);
+}
+
+#[tokio::test]
+async fn unusable_managed_subscription_says_what_to_do() {
+    for (knob, class, words) in [
+        (
+            (|options: &mut SalesforceOptions| options.bus.managed.clear()) as fn(&mut _),
+            "denied",
+            "SF_MANAGED_SUBSCRIPTION",
+        ),
+        (
+            |options| options.bus.managed[0].running = false,
+            "denied",
+            "RUN",
+        ),
+    ] {
+        let rig = managed(knob).await;
+        let error = rig.error().await;
+        assert_eq!(error.class(), class);
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    // The slot of a client that vanished is free after a while.
+    let rig = managed(|_| {}).await;
+    rig.sim.hold_managed(SUBSCRIPTION, Duration::from_secs(900));
+    assert_eq!(rig.error().await.class(), "throttled");
+    rig.sim.hold_managed(SUBSCRIPTION, Duration::ZERO);
+    rig.publish(ORDER);
+    events(&mut rig.open(Start::Latest).await, 1).await;
+}
+
+#[tokio::test]
+async fn managed_stream_without_commits_is_closed_and_opened_again() {
+    let rig = managed(|options| options.bus.commit_timeout = Duration::from_millis(100)).await;
+    rig.sim
+        .stream_fault(StreamFault::new(StreamFaultKind::Stall));
+    assert_eq!(rig.error().await.class(), "disconnected");
+    rig.publish(ORDER);
+    events(&mut rig.open(Start::Latest).await, 1).await;
+}
+
+#[async_trait]
+impl BusUnderTest for Rig {
+    fn source(&self) -> &dyn EventSource {
+        &self.source
+    }
+
+    fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    async fn publish(&self, order: Option<OrderId>) -> EventId {
+        let event = match order {
+            Some(order) => Rig::publish(self, order.as_str()),
+            None => self.sim.publish_raw(vec![0xff; 40], None).event_id,
+        };
+        EventId::new(event).unwrap()
+    }
+
+    async fn dropped(&self) {
+        while self.sim.managed_state(SUBSCRIPTION).active {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn adapter_keeps_contract_by_channel_and_by_managed_subscription() {
+    let one_by_one = |options: &mut SalesforceOptions| options.bus.max_batch = 1;
+    check_event_source(async || Rig::start(one_by_one).await).await;
+    check_event_source(async || managed(one_by_one).await).await;
 }

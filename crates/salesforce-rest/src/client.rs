@@ -275,10 +275,12 @@ fn transport_error(error: reqwest::Error) -> Failure {
 }
 
 /// Every operation.
-const OPERATIONS: [&str; 14] = [
+const OPERATIONS: [&str; 18] = [
     "account_link",
     "customer_orders",
     "describe",
+    "identity",
+    "limits",
     "order_ask_again",
     "order_details",
     "order_items",
@@ -287,9 +289,11 @@ const OPERATIONS: [&str; 14] = [
     "order_placed",
     "order_report",
     "order_standing",
+    "order_statuses",
     "orders_booked",
     "orders_pending",
     "pricebook_entries",
+    "products_mapped",
 ];
 /// The outcomes of a call.
 const OUTCOMES: [&str; 8] = [

@@ -12,11 +12,13 @@ mod error;
 mod fields;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod inspect;
 mod mapping;
 mod orders;
 mod pending;
 mod reconcile;
 mod report;
+mod schema;
 mod shape;
 mod time;
 mod wire;
@@ -26,6 +28,8 @@ pub use error::{ConfigurationError, DescribeError, MissingField};
 pub use fields::{
     AccountFields, FieldNames, OrderFields, OrderItemFields, ProductFields, StatusNames,
 };
+pub use inspect::{Identity, Limit};
 pub use mapping::mapping_overrides;
 pub use orders::RestOrders;
 pub use reconcile::ReconcileOrder;
+pub use schema::{Finding, Level};

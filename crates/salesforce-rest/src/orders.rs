@@ -30,8 +30,8 @@ use crate::{FieldNames, RestConfig};
 pub struct RestOrders {
     pub(crate) client: Client,
     pub(crate) names: FieldNames,
-    bill_to: bool,
-    shape: OnceCell<Shape>,
+    pub(crate) bill_to: bool,
+    pub(crate) shape: OnceCell<Shape>,
 }
 
 /// Repeats a call while it fails because of an optional field. Terminates, because each round drops
@@ -298,6 +298,9 @@ impl RestOrders {
         if shape.has(ORDER, &names.idem_key) {
             fields.push(&names.idem_key);
         }
+        if self.names.two_step_status {
+            fields.push(&names.status);
+        }
         let call = Call::get("order_standing", format!("sobjects/Order/{order}"))
             .with("fields", fields.join(","));
         let answer = match self.client.send(&call).await {
@@ -306,8 +309,13 @@ impl RestOrders {
         };
         let row: Row = answer.read()?;
         let modified = row.time("LastModifiedDate")?;
+        let activation = self.activation(row.text(&names.activation_status)?);
+        let status_pending = self.names.two_step_status
+            && activation == ActivationStatus::Activated
+            && self.may_still_become_provisioned(row.text(&names.status)?);
         Ok(Some(OrderGuard {
-            activation: self.activation(row.text(&names.activation_status)?),
+            activation,
+            status_pending,
             idem_key: row.text(&names.idem_key)?.and_then(IdemKey::new),
             version: answer
                 .last_modified

@@ -5,7 +5,6 @@ use domain::id::OrderId;
 use domain::order::{ItemReport, Outcome, Report};
 use domain::ports::{CallError, ReportAnswer};
 use domain::text::escape_hidden;
-use error_chain::chain;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -34,55 +33,31 @@ impl RestOrders {
     ) -> Result<ReportAnswer, CallError> {
         let shape = self.shape().await?;
         let succeeded = matches!(report.outcome, Outcome::Provisioned { .. });
-        let two_steps = self.names.two_step_status && succeeded;
+        let first_of_two = self.names.two_step_status && succeeded && !report.status_only;
         let written = with_available_fields!(shape, async {
             let mut body = self.report_body(shape, report);
-            if two_steps {
-                body.remove(&self.names.order.status);
+            let status = &self.names.order.status;
+            if report.status_only {
+                body.retain(|field, _| field == status);
+            } else if first_of_two {
+                body.remove(status);
             }
             self.patch_order(order, body, report.version.clone()).await
         });
         match written {
-            Ok(()) => {}
-            Err(Failure::Api(failure)) if failure.status == 412 => {
-                return Ok(ReportAnswer::Conflict);
-            }
-            Err(Failure::Api(failure)) if failure.is_gone() => return Err(no_order(order)),
-            Err(failure) => return Err(failure.into()),
+            Ok(()) if first_of_two => Ok(ReportAnswer::StatusPending),
+            Ok(()) => Ok(ReportAnswer::Written),
+            Err(Failure::Api(failure)) if failure.status == 412 => Ok(ReportAnswer::Conflict),
+            Err(Failure::Api(failure)) if failure.is_gone() => Err(no_order(order)),
+            Err(failure) => Err(failure.into()),
         }
-        if two_steps {
-            self.write_status(order).await;
-        }
-        Ok(ReportAnswer::Written)
     }
 
-    /// Writes the status in a second step. The outcome is already written, so a failure here must
-    /// not cause a retry of the order: it is tried a few times and then logged for an operator.
-    async fn write_status(&self, order: OrderId) {
-        let mut tries = 1;
-        loop {
-            let mut body = Map::new();
-            body.insert(
-                self.names.order.status.clone(),
-                json!(self.names.status.provisioned),
-            );
-            let Err(failure) = self.patch_order(order, body, None).await else {
-                return;
-            };
-            let error = CallError::from(failure);
-            let passing = matches!(error, CallError::NotSent { .. } | CallError::Unknown { .. });
-            if !passing || !Client::may_try_again(tries) {
-                metrics::counter!("orderbridge_salesforce_status_pending_total").increment(1);
-                tracing::error!(
-                    %order,
-                    error = %chain(&error),
-                    "the order is Activated but its Status could not be changed; change it by hand"
-                );
-                return;
-            }
-            self.client.wait_for_lock("order_status", tries).await;
-            tries += 1;
-        }
+    /// Whether a success may still be shown in the business status: not once somebody cancelled
+    /// the order, or set the status by hand.
+    pub(crate) fn may_still_become_provisioned(&self, status: Option<String>) -> bool {
+        let names = &self.names.status;
+        status.is_none_or(|status| status != names.provisioned && status != names.cancelled)
     }
 
     async fn patch_order(

@@ -1,7 +1,7 @@
 //! The schema of the org: which fields it has.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use serde::Deserialize;
 
@@ -24,24 +24,54 @@ pub(crate) const CURRENCY: &str = "CurrencyIsoCode";
 /// to have every field.
 #[derive(Debug, Default)]
 pub(crate) struct Shape {
-    objects: HashMap<&'static str, HashMap<String, Field>>,
+    objects: RwLock<Objects>,
     optional: Vec<(&'static str, String)>,
     /// Optional fields that turned out to be missing later.
     dropped: Mutex<HashSet<(&'static str, String)>>,
 }
+
+/// The described fields of each object, by name in lower case.
+pub(crate) type Objects = HashMap<&'static str, HashMap<String, Field>>;
 
 #[derive(Debug, Deserialize)]
 struct Described {
     fields: Vec<Field>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Field {
-    name: String,
+/// A field, as the org describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    #[serde(default, rename = "type")]
+    pub(crate) kind: String,
     #[serde(default)]
-    length: usize,
+    pub(crate) length: usize,
     #[serde(default = "yes")]
-    updateable: bool,
+    pub(crate) updateable: bool,
+    #[serde(default)]
+    pub(crate) external_id: bool,
+    #[serde(default)]
+    pub(crate) unique: bool,
+    #[serde(default)]
+    pub(crate) restricted_picklist: bool,
+    #[serde(default)]
+    picklist_values: Vec<PicklistValue>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PicklistValue {
+    value: String,
+    #[serde(default = "yes")]
+    active: bool,
+}
+
+impl Field {
+    /// The active values of a picklist.
+    pub(crate) fn values(&self) -> Vec<&str> {
+        let active = self.picklist_values.iter().filter(|one| one.active);
+        active.map(|one| one.value.as_str()).collect()
+    }
 }
 
 const fn yes() -> bool {
@@ -51,27 +81,24 @@ const fn yes() -> bool {
 impl Shape {
     /// Reads the org's description.
     pub(crate) async fn load(client: &Client, names: &FieldNames) -> Result<Self, DescribeError> {
-        let mut shape = Self {
+        Self::of(describe(client).await?, names)
+    }
+
+    /// Takes the org's description.
+    pub(crate) fn of(objects: Objects, names: &FieldNames) -> Result<Self, DescribeError> {
+        let shape = Self {
+            objects: RwLock::new(objects),
             optional: optional(names),
             ..Self::default()
         };
-        for object in [ORDER, ITEM, PRODUCT, ACCOUNT] {
-            let call = Call::get("describe", format!("sobjects/{object}/describe"));
-            match client.send(&call).await.and_then(|answer| answer.read()) {
-                Ok(Described { fields }) => {
-                    let fields = fields
-                        .into_iter()
-                        .map(|field| (field.name.to_ascii_lowercase(), field));
-                    shape.objects.insert(object, fields.collect());
-                }
-                Err(Failure::Api(failure)) if is_not_describable(&failure) => {
-                    tracing::warn!(object, %failure, "object not described; assuming that every field exists");
-                }
-                Err(failure) => return Err(DescribeError::Call(failure.into())),
-            }
-        }
         shape.verify(names)?;
         Ok(shape)
+    }
+
+    /// Replaces what was described before, for an org whose fields changed since.
+    pub(crate) fn replace(&self, objects: Objects) {
+        *self.objects.write().unwrap_or_else(PoisonError::into_inner) = objects;
+        self.dropped().clear();
     }
 
     fn verify(&self, names: &FieldNames) -> Result<(), ConfigurationError> {
@@ -114,6 +141,8 @@ impl Shape {
         let name = field.to_ascii_lowercase();
         let described = self
             .objects
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
             .get(object)
             .is_none_or(|fields| fields.contains_key(&name));
         described && !self.dropped().contains(&(object, name))
@@ -135,8 +164,12 @@ impl Shape {
             .unwrap_or(default)
     }
 
-    fn field(&self, object: &str, field: &str) -> Option<&Field> {
-        self.objects.get(object)?.get(&field.to_ascii_lowercase())
+    fn field(&self, object: &str, field: &str) -> Option<Field> {
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects
+            .get(object)?
+            .get(&field.to_ascii_lowercase())
+            .cloned()
     }
 
     fn dropped(&self) -> std::sync::MutexGuard<'_, HashSet<(&'static str, String)>> {
@@ -188,6 +221,27 @@ impl Shape {
         }
         dropped
     }
+}
+
+/// Reads the description of every object; one that may not be described is left out.
+pub(crate) async fn describe(client: &Client) -> Result<Objects, DescribeError> {
+    let mut objects = Objects::new();
+    for object in [ORDER, ITEM, PRODUCT, ACCOUNT] {
+        let call = Call::get("describe", format!("sobjects/{object}/describe"));
+        match client.send(&call).await.and_then(|answer| answer.read()) {
+            Ok(Described { fields }) => {
+                let fields = fields
+                    .into_iter()
+                    .map(|field| (field.name.to_ascii_lowercase(), field));
+                objects.insert(object, fields.collect());
+            }
+            Err(Failure::Api(failure)) if is_not_describable(&failure) => {
+                tracing::warn!(object, %failure, "object not described; assuming that every field exists");
+            }
+            Err(failure) => return Err(DescribeError::Call(failure.into())),
+        }
+    }
+    Ok(objects)
 }
 
 fn optional(names: &FieldNames) -> Vec<(&'static str, String)> {
@@ -262,11 +316,10 @@ mod tests {
 
     #[test]
     fn missing_required_fields_are_reported_with_fix() {
-        let mut shape = shape();
-        let field = |name: &str, updateable| Field {
-            name: name.to_owned(),
-            length: 0,
-            updateable,
+        let shape = shape();
+        let field = |name: &str, updateable: bool| -> Field {
+            serde_json::from_value(serde_json::json!({"name": name, "updateable": updateable}))
+                .unwrap()
         };
         let fields = [
             field("Status", true),
@@ -275,7 +328,7 @@ mod tests {
             field("WHMCS_Order_ID__c", true),
         ];
         let fields = fields.map(|field| (field.name.to_ascii_lowercase(), field));
-        shape.objects.insert(ORDER, HashMap::from(fields));
+        shape.replace(Objects::from([(ORDER, HashMap::from(fields))]));
         let text = shape
             .verify(&FieldNames::default())
             .unwrap_err()

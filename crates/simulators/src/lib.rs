@@ -9,7 +9,7 @@
 //! All randomness comes from a seed, and tests can await what they wait for ([`Hold`]) instead of
 //! sleeping.
 //!
-//! Not simulated: managed subscriptions, GOAWAY frames, SOAP login, introspection, composite
+//! Not simulated: GOAWAY frames, SOAP login, introspection, composite
 //! graph and tree, XML and NVP writers (F23 sends a stub), multipart forms, change data capture,
 //! TLS, reads before the commit (`publish_immediately`), persistence to disk, domains and addons
 //! in WHMCS, and the DST and TLS parts of F32.

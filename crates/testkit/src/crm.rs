@@ -1,6 +1,6 @@
 //! An in-memory CRM.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ struct CrmState {
     away: bool,
     lost_replies: u32,
     later_stamp: bool,
+    two_steps: bool,
+    status_pending: HashSet<OrderId>,
     allowance: Option<ReportedAllowance>,
 }
 
@@ -128,6 +130,11 @@ impl FakeCrm {
         self.state().later_stamp = true;
     }
 
+    /// From now on takes a success in two writes.
+    pub fn take_success_in_two_writes(&self) {
+        self.state().two_steps = true;
+    }
+
     /// Reports this many used and granted API calls.
     pub fn set_allowance(&self, used: u64, limit: u64) {
         self.state().allowance = Some(ReportedAllowance { used, limit });
@@ -183,6 +190,7 @@ impl CrmOrders for FakeCrm {
             idem_key: details.idem_key.clone(),
             version: stamped(MODIFIED),
             read_at: stamped(READ),
+            status_pending: state.status_pending.contains(&order),
         }))
     }
 
@@ -208,13 +216,22 @@ impl CrmOrders for FakeCrm {
             };
         }
         state.written.push(Written::Report(order, report.clone()));
+        let succeeded = matches!(report.outcome, Outcome::Provisioned { .. });
+        let first_of_two = state.two_steps && succeeded && !report.status_only;
+        match first_of_two {
+            true => state.status_pending.insert(order),
+            false => state.status_pending.remove(&order),
+        };
         if state.lost_replies > 0 {
             state.lost_replies -= 1;
             return Err(CallError::Unknown {
                 source: "reply lost".into(),
             });
         }
-        Ok(ReportAnswer::Written)
+        Ok(match first_of_two {
+            true => ReportAnswer::StatusPending,
+            false => ReportAnswer::Written,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod admin_commands;
 mod build;
+mod bus;
 mod capture;
 mod clock;
 pub mod contract;
@@ -19,6 +20,7 @@ mod store_state;
 pub use build::{
     channel, dead_letter, delivery, details, gap, lead, new_job, order_id, owner, process_report,
 };
+pub use bus::FakeBus;
 pub use capture::{Logs, SharedBuffer};
 pub use clock::{FakeClock, FakeEntropy, PausedClock};
 pub use crm::{FakeCrm, Written};

@@ -26,7 +26,7 @@ pub struct Api {
 }
 
 /// Every action in use.
-const ACTIONS: [&str; 10] = [
+const ACTIONS: [&str; 12] = [
     "AcceptOrder",
     "AddClient",
     "AddOrder",
@@ -35,8 +35,10 @@ const ACTIONS: [&str; 10] = [
     "GetCurrencies",
     "GetOrderStatuses",
     "GetOrders",
+    "GetPaymentMethods",
     "GetProducts",
     "ModuleCreate",
+    "WhmcsDetails",
 ];
 
 /// Registers every counter at zero: `rate()` would miss the first failure of a new counter.

@@ -92,6 +92,19 @@ pub struct Config {
 }
 
 impl WhmcsArgs {
+    /// The files of secrets, with the settings that name them.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<(&'static str, &std::path::Path)> {
+        [
+            ("WHMCS_IDENTIFIER_FILE", self.identifier.path()),
+            ("WHMCS_SECRET_FILE", self.secret.path()),
+            ("WHMCS_ACCESS_KEY_FILE", self.access_key.path()),
+        ]
+        .into_iter()
+        .filter_map(|(name, path)| Some((name, path?)))
+        .collect()
+    }
+
     /// Validates the settings and collects every problem.
     #[must_use]
     pub fn check(&self, problems: &mut Problems) -> Option<Config> {

@@ -11,6 +11,7 @@ mod config;
 mod form;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod inspect;
 mod lists;
 mod newest;
 mod options;
@@ -21,7 +22,8 @@ mod wire;
 
 pub use answer::{Kind as CallKind, classify};
 pub use api::Api;
-pub use config::{Config, WhmcsArgs};
+pub use config::{Config, Prices, WhmcsArgs};
+pub use inspect::{DeniedBy, PROBES};
 pub use options::{LineMarkers, Options};
 pub use preview::PlannedCall;
 pub use provisioner::Whmcs;

@@ -9,7 +9,7 @@ use serde_json::json;
 use simulators::When;
 use simulators::whmcs::{Fault, FaultId};
 
-use crate::process::{Process, until_logged, until_page};
+use crate::process::{Process, page, until_logged, until_page};
 use crate::proxy::{Proxy, Traffic};
 use crate::test_env::{Engine, TestEnv, with};
 
@@ -153,5 +153,32 @@ async fn consecutive_poison_events_do_not_block_stream() {
     env.assert_one_job_each(&orders).await;
     let queue_stats = env.store.ports.queue_stats().await.unwrap();
     assert_eq!(queue_stats.open_dead_letters, 500);
+    subscriber.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn misspelt_name_degrades_readiness_and_orders_go_on() {
+    let env = TestEnv::new().await;
+    let config = env.file("bridge.toml");
+    let text = "[salesforce.order]\ncompleted_at = \"Activation_Compleated_At__c\"\n";
+    fs::write(&config, text).unwrap();
+    let mut settings = env.without_crashes(env.worker_settings());
+    settings.push(("ORDERBRIDGE_CONFIG", config.display().to_string()));
+    let log = env.file("worker.log");
+    let worker = Process::start(WORKER, &settings, &log);
+    until_logged(&log, "does not fit the configured names").await;
+    let (status, ready) = page(&log, "worker", "/readyz").await;
+    assert_eq!(status, 200);
+    for words in [
+        "degraded",
+        "Order.Activation_Compleated_At__c",
+        "order.completed_at",
+    ] {
+        assert!(ready.contains(words), "{ready}");
+    }
+    let subscriber = env.subscribe();
+    let order = *env.approve(1).first().unwrap();
+    env.until_activation(&order, "Activated").await;
+    worker.stop().await;
     subscriber.stop().await;
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::test_env::TestEnv;
+use crate::test_env::{Engine, TestEnv};
 use domain::job::{Admission, NewJob};
 use domain::ports::{Entry, UndecodableReason};
 use operations::AdminCommand;
-use simulators::salesforce::UnaryFault;
+use simulators::salesforce::{ManagedSubscription, SalesforceOptions, UnaryFault};
+use simulators::whmcs::WhmcsOptions;
 use testkit::{channel, delivery, lead, new_job, order_id};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,4 +186,46 @@ async fn unstorable_event_is_dead_lettered_alone() {
     // The second delivery is deduplicated.
     let again = intake::accept(&*store.ports, &delivery).await.unwrap();
     assert_eq!(again, [Admission::SameDelivery; 4]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn managed_subscription_behind_or_ahead_of_the_cursor_loses_and_doubles_nothing() {
+    const NAME: &str = "Order_Bridge";
+    let mut org = SalesforceOptions::default();
+    org.bus.managed = vec![ManagedSubscription::new(NAME)];
+    org.bus.keepalive = Duration::from_millis(100);
+    let env = TestEnv::between(org, WhmcsOptions::default(), Engine::Sqlite).await;
+    let settings = [
+        ("SF_MANAGED_SUBSCRIPTION", NAME),
+        ("RECONCILE_EVERY", "1s"),
+        ("RECONCILE_AFTER", "0s"),
+    ];
+    let running = env.subscribe_with(&settings);
+    let mut orders = env.approve(5);
+    env.until_queued(5).await;
+    assert_eq!(env.salesforce.bus_stats().managed_streams, 1);
+    let committed = || env.salesforce.managed_state(NAME).committed;
+    env.until(async || {
+        let cursor = env.stream_view().await.cursor;
+        cursor.is_some_and(|cursor| Some(cursor.replay_id.to_hex()) == committed())
+    })
+    .await;
+    running.stop().await;
+
+    // Behind: Salesforce forgot its position, and sends every event again.
+    env.salesforce.set_managed_position(NAME, None);
+    let running = env.subscribe_with(&settings);
+    orders.extend(env.approve(1));
+    env.until_queued(6).await;
+    running.stop().await;
+
+    // Ahead: this order's event is never sent; the sweep finds the order.
+    orders.extend(env.approve(1));
+    let published = env.salesforce.published();
+    let last = published.last().map(|event| event.replay_id.as_str());
+    env.salesforce.set_managed_position(NAME, last);
+    let running = env.subscribe_with(&settings);
+    env.until_queued(7).await;
+    env.assert_one_job_each(&orders).await;
+    running.stop().await;
 }

@@ -125,6 +125,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "portal",
             "runtime",
             "salesforce-auth",
+            "salesforce-pubsub",
             "salesforce-rest",
             "settings",
             "subscriber",

@@ -72,8 +72,12 @@ fn page() -> String {
         )
         .unwrap();
     }
+    page.push_str(PROXY);
     page
 }
+
+/// Variables that are conventions of the system, not settings of ours.
+const PROXY: &str = "\n## Proxy\n\nConnections over TLS to Salesforce (REST and Pub/Sub), WHMCS, the JWKS URL and the alert webhook go through the HTTP proxy of `HTTPS_PROXY`, else `ALL_PROXY` (`http://HOST:PORT` or `http://USER:PASSWORD@HOST:PORT`), in CONNECT tunnels; TLS is end to end. `NO_PROXY` lists hosts, domains and networks that are reached directly (`*` is all). The lower-case names work too. Loopback addresses are reached directly unless `PROXY_LOOPBACK=true`. Credentials of the proxy are never shown.\n";
 
 /// The variables that a program may be given.
 fn variables() -> String {

@@ -7,8 +7,10 @@ mod orders;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use domain::key::{Channel, ClientId, ProductId};
+use domain::order::UnknownCycle;
 use job_store::StoreArgs;
-use runtime::LogArgs;
+use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
 pub(crate) use db::{Backup, CopyStore, DbVerb, Migrate, Prune};
 pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive, Tail};
@@ -18,7 +20,9 @@ pub(crate) use orders::{
 };
 
 use crate::args::{Format, OfChannel, OperatorArgs};
+use crate::doctor::Probe;
 use crate::given::Given;
+use crate::screen::Stop;
 use app::SystemArgs;
 
 /// Inspects and operates orderbridge.
@@ -82,7 +86,7 @@ pub(crate) enum Noun {
     Config(ConfigVerb),
     /// Check the store, Salesforce and WHMCS, each with the fix
     #[command(
-        after_help = "Writes nothing anywhere. WHMCS actions that change something are not called.\n\nExample:\n  orderctl doctor"
+        after_help = "Writes nothing anywhere, except with --probe. WHMCS actions that change something are called with ids that no record has.\n\nExample:\n  orderctl doctor -o json\n  orderctl doctor --probe --probe-client 7 --probe-product 3"
     )]
     Doctor(Doctor),
     /// Print completions for a shell
@@ -151,10 +155,43 @@ pub(crate) struct ShowConfig {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Doctor {
+    /// Platform event channel
+    #[arg(long = "sf-provision-event-channel", env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = event_channel)]
+    pub(crate) channel: Channel,
+    /// Place an order in WHMCS that shows whether markers survive, without invoice and mails
+    #[arg(long, requires_all = ["probe_client", "probe_product"])]
+    probe: bool,
+    /// WHMCS client of that order
+    #[arg(long, value_name = "ID")]
+    probe_client: Option<u64>,
+    /// WHMCS product of that order, best a free one without a module
+    #[arg(long, value_name = "ID")]
+    probe_product: Option<u64>,
+    /// Billing cycle of that order
+    #[arg(long, value_name = "CYCLE", default_value = "free")]
+    probe_cycle: String,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// Salesforce Pub/Sub API.
+    #[command(flatten)]
+    pub(crate) pubsub: salesforce_pubsub::Config,
     #[command(flatten)]
     pub(crate) systems: SystemArgs,
+}
+
+impl Doctor {
+    /// The order that `--probe` asks for.
+    pub(crate) fn probe(&self) -> Option<Result<Probe, Stop>> {
+        let (client, product) = (self.probe_client?, self.probe_product?);
+        let cycle = self.probe_cycle.parse();
+        self.probe.then(|| {
+            Ok(Probe {
+                client: ClientId(client),
+                product: ProductId(product),
+                cycle: cycle.map_err(|error: UnknownCycle| Stop::Usage(error.to_string()))?,
+            })
+        })
+    }
 }
 
 #[derive(Args, Clone, Debug)]

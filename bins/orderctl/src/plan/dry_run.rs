@@ -119,6 +119,7 @@ impl DryRun<'_> {
             idem_key: attempt.and_then(|(_, idem_key)| idem_key.clone()),
             version: None,
             read_at: None,
+            status_pending: false,
         }
     }
 

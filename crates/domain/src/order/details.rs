@@ -154,6 +154,9 @@ pub struct OrderGuard {
     /// When it was read, by the CRM's clock. A conditional write may send it instead of the version
     /// and then fails when somebody wrote after this read. Opaque.
     pub read_at: Option<String>,
+    /// The CRM takes a success in two writes, and only the first is there: the outcome, without the
+    /// business status.
+    pub status_pending: bool,
 }
 
 impl OrderGuard {

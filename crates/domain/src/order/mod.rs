@@ -25,7 +25,8 @@ pub use fact::{Fact, MarkerCheck};
 pub use plan::{
     Action, ActivationAction, Answers, Decision, Effect, ItemReport, Line, MAX_LINES,
     MappingOverrides, MarkerProof, MatchResult, Observed, Outcome, PlacedLine, Plan, PlanRules,
-    Planner, Read, Report, Search, WaitReason, match_orders, next_activation_action, superseded,
+    Planner, Read, Report, Search, WaitReason, check_catalogue, match_orders,
+    next_activation_action, superseded,
 };
 pub use progress::{Placing, Progress, UnknownCall};
 pub use state::{IllegalFact, OrderState, Phase};

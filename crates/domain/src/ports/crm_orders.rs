@@ -17,6 +17,9 @@ use crate::time::Timestamp;
 pub enum ReportAnswer {
     /// It was written to the order.
     Written,
+    /// The outcome was written; this CRM takes the business status in a write of its own. Read the
+    /// order again: [`OrderGuard::status_pending`].
+    StatusPending,
     /// Somebody else wrote in between, or the CRM rejected a stale version. Nothing was written:
     /// read the order again and decide anew.
     Conflict,
@@ -65,7 +68,8 @@ pub trait CrmOrders: Send + Sync {
     /// [`CallError`].
     async fn report_items(&self, items: &[ItemReport]) -> Result<(), CallError>;
 
-    /// Writes the outcome to the order: ONE write, guarded by the report's version.
+    /// Writes the outcome to the order, or the business status alone: ONE write, guarded by the
+    /// report's version.
     ///
     /// # Errors
     /// [`CallError`].

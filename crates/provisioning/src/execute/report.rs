@@ -50,6 +50,7 @@ impl Attempt<'_> {
     /// Writes the outcome and ends the job.
     pub(super) async fn report(&mut self, report: Report) -> Result<Flow, StoreError> {
         let failing = matches!(report.outcome, Outcome::Failed { .. });
+        let status_only = report.status_only;
         let mut answer = self.send_report(&report).await;
         if matches!(answer, Ok(ReportAnswer::Conflict)) {
             match self.guarded_by_read_time(report).await {
@@ -63,6 +64,8 @@ impl Attempt<'_> {
                 JobOutcome::of_report(failing),
                 vec![Fact::Reported],
             )),
+            // The guard is read again, and the planner asks for the second write.
+            Ok(ReportAnswer::StatusPending) => Ok(Flow::Continue),
             Ok(ReportAnswer::Conflict) if self.conflicts < CONFLICTS => {
                 self.conflicts += 1;
                 Ok(Flow::Continue)
@@ -74,6 +77,7 @@ impl Attempt<'_> {
                     source,
                 }))
             }
+            Err(CallError::Refused(reason)) if status_only => Ok(self.status_refused(reason)),
             Err(CallError::Refused(reason)) => self.report_refused(reason).await,
             Err(error) => Ok(self.wait_for_crm(&error)),
         }
@@ -120,6 +124,20 @@ impl Attempt<'_> {
             version: Some(read_at),
             ..report
         }))
+    }
+
+    /// The success is written and only its business status is not. That must not fail the order:
+    /// the write is repeated until somebody fixes the cause or sets the status by hand.
+    fn status_refused(&self, reason: Refusal) -> Flow {
+        metrics::counter!("orderbridge_salesforce_status_pending_total").increment(1);
+        tracing::error!(
+            detail = reason.detail,
+            "the order is provisioned, but Salesforce refuses its Status; give the user of SF_USERNAME the permission to activate orders, or set the Status by hand"
+        );
+        self.wait_for_crm(&CallError::NotSent {
+            retry_after: None,
+            source: reason.detail.into(),
+        })
     }
 
     /// The CRM may have refused a stale version: then the order is not ours any more. Otherwise the

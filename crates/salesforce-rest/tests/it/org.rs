@@ -9,7 +9,7 @@ use domain::key::{ServiceId, WhmcsOrderId};
 use domain::order::{ActivationStatus, ItemReport, Outcome, Report};
 use domain::ports::{CrmOrders, PendingActivations, ReportAnswer};
 use domain::time::Timestamp;
-use salesforce_rest::RestOrders;
+use salesforce_rest::{Finding, RestOrders};
 use serde_json::json;
 use simulators::salesforce::{
     Line, NewOrder, RestFault, RestFaultKind, Route, SalesforceOptions, SalesforceSim,
@@ -56,6 +56,7 @@ impl Rig {
             at: Timestamp::from_millis(1_767_225_600_000),
             message: "words".to_owned(),
             version: standing.version,
+            status_only: false,
         };
         self.orders.report(self.order, &report).await.unwrap()
     }
@@ -156,6 +157,7 @@ async fn broken_connection_is_unknown_and_write_is_repeatable() {
         at: Timestamp::from_millis(0),
         message: String::new(),
         version: None,
+        status_only: false,
     };
     rig.sim
         .fault(RestFault::new(Route::OrderPatch, RestFaultKind::DropAfter));
@@ -234,6 +236,7 @@ async fn read_time_is_usable_as_version() {
         at: Timestamp::from_millis(1_767_225_600_000),
         message: String::new(),
         version: standing.read_at,
+        status_only: false,
     };
     // A write after the read is still detected.
     rig.sim.advance_clock(10);
@@ -250,4 +253,55 @@ async fn read_time_is_usable_as_version() {
     let answer = rig.orders.report(rig.order, &report).await.unwrap();
     assert_eq!(answer, ReportAnswer::Written);
     assert_eq!(rig.field("Status"), "Provisioned");
+}
+
+/// The names of the findings that break orders, and of the others.
+async fn findings(orders: &RestOrders) -> (Vec<String>, Vec<String>) {
+    let all = orders.inspect_schema().await.unwrap();
+    let (broken, degraded): (Vec<_>, Vec<_>) = all.into_iter().partition(Finding::is_broken);
+    let names = |some: Vec<Finding>| some.into_iter().map(|one| one.name).collect();
+    (names(broken), names(degraded))
+}
+
+#[tokio::test]
+async fn names_that_the_org_lacks_are_found_and_found_again_once_deployed() {
+    let rig = Rig::start(SalesforceOptions::default()).await;
+    assert_eq!(findings(&rig.orders).await, (vec![], vec![]));
+    let orders = connect_to(&rig.sim, |config| {
+        config.fields.order.completed_at = "Activation_Compleated_At__c".to_owned();
+    });
+    let all = orders.inspect_schema().await.unwrap();
+    assert_eq!(all.len(), 1, "{all:?}");
+    let text = all[0].to_string();
+    for words in [
+        "Order.Activation_Compleated_At__c",
+        "order.completed_at in ORDERBRIDGE_CONFIG",
+        "did you mean Activation_Completed_At__c?",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(
+        orders.details(rig.order).await.unwrap().is_some(),
+        "it goes on"
+    );
+
+    // An optional field under its own name may be missing, and is used once it is there.
+    let field = "Order.Activation_IdemKey__c";
+    rig.sim.edit_description(field, serde_json::Value::Null);
+    assert_eq!(
+        findings(&rig.orders).await,
+        (vec![], vec![field.to_owned()])
+    );
+    let idem_key = async || {
+        rig.orders
+            .details(rig.order)
+            .await
+            .unwrap()
+            .unwrap()
+            .idem_key
+    };
+    assert_eq!(idem_key().await, None);
+    rig.sim.clear_description_edits();
+    assert_eq!(findings(&rig.orders).await, (vec![], vec![]));
+    assert!(idem_key().await.is_some());
 }

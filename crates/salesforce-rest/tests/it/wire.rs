@@ -31,6 +31,7 @@ fn success() -> Report {
         at: Timestamp::from_millis(1_767_225_600_250),
         message: String::new(),
         version: Some("Thu, 01 Jan 2026 00:00:00 GMT".to_owned()),
+        status_only: false,
     }
 }
 
@@ -137,9 +138,40 @@ async fn failure_is_one_write_with_truncated_message() {
 
 #[tokio::test]
 async fn two_step_status_is_written_separately() {
-    let org = Org::start(vec![done(), error(503, "SERVER_UNAVAILABLE", ""), done()]).await;
+    let activated = |status: &str| {
+        ok(
+            json!({"Activation_Status__c": "Activated", "Status": status,
+            "LastModifiedDate": "2026-01-01T00:00:01.000+0000"}),
+        )
+    };
+    let org = Org::start(vec![
+        done(),
+        activated("Approved"),
+        done(),
+        activated("Provisioned"),
+        activated("Cancelled"),
+        done(),
+    ])
+    .await;
     let orders = org.orders_with(|config| config.fields.two_step_status = true);
-    orders.report(order(), &success()).await.unwrap();
+    let guard = async || orders.order_guard(order()).await.unwrap().unwrap();
+    let first = orders.report(order(), &success()).await.unwrap();
+    assert_eq!(first, ReportAnswer::StatusPending);
+    let between = guard().await;
+    assert!(between.status_pending);
+    let rest = Report {
+        version: between.version,
+        status_only: true,
+        ..success()
+    };
+    let second = orders.report(order(), &rest).await.unwrap();
+    assert_eq!(second, ReportAnswer::Written);
+    for _ in ["provisioned", "cancelled by staff"] {
+        assert!(!guard().await.status_pending);
+    }
+    // A failure stays one write.
+    let failed = orders.report(order(), &failure()).await.unwrap();
+    assert_eq!(failed, ReportAnswer::Written);
     assert_json_snapshot!(org.seen());
 }
 

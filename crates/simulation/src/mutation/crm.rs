@@ -57,6 +57,7 @@ impl CrmOrdersHooks for NoGuard {
             },
             version: None,
             read_at: None,
+            status_pending: false,
         }))
     }
 }

@@ -151,6 +151,7 @@ impl Crm {
             idem_key: record.details.idem_key.clone(),
             version: Some(record.shown_version(self.coarse_versions)),
             read_at: None,
+            status_pending: false,
         })
     }
 

@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 
 use super::{
     BusOptions, EventField, EventSchema, Fields, StreamFault, StreamFaultKind, UnaryFault, encode,
+    managed::ManagedStates,
     replay,
     status::status,
     wire::{ConsumerEvent, FetchRequest, ProducerEvent, ReplayPreset},
@@ -54,6 +55,8 @@ pub struct BusStats {
     pub get_schema: u64,
     /// GetTopic calls.
     pub get_topic: u64,
+    /// Managed streams opened since the start.
+    pub managed_streams: u64,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +69,7 @@ pub(super) struct Counters {
     pub(super) delivered: AtomicU64,
     pub(super) get_schema: AtomicU64,
     pub(super) get_topic: AtomicU64,
+    pub(super) managed_streams: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -107,6 +111,7 @@ pub(crate) struct Bus {
     pub(super) instant_faults: broadcast::Sender<StreamFaultKind>,
     stream_faults: Mutex<Vec<StreamFault>>,
     unary_faults: Script<UnaryFault>,
+    pub(super) managed: Mutex<ManagedStates>,
     pub(super) counters: Counters,
 }
 
@@ -132,6 +137,7 @@ impl Bus {
             instant_faults: broadcast::channel(16).0,
             stream_faults: Mutex::default(),
             unary_faults: Script::default(),
+            managed: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -412,10 +418,19 @@ impl Bus {
             delivered: read(&counters.delivered),
             get_schema: read(&counters.get_schema),
             get_topic: read(&counters.get_topic),
+            managed_streams: read(&counters.managed_streams),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of a text that [`hex`] made.
+pub(super) fn unhex(text: &str) -> Vec<u8> {
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! The event bus and the gRPC service in front of it.
 mod bus;
 mod faults;
+mod managed;
 mod options;
 mod replay;
 mod schema;
@@ -11,6 +12,7 @@ mod stream;
 pub(crate) use bus::Bus;
 pub use bus::{BusStats, Published};
 pub use faults::{StreamFault, StreamFaultKind, UnaryFault};
+pub use managed::{ManagedReplay, ManagedState, ManagedSubscription};
 pub use options::{BusOptions, IdleStyle};
 pub use schema::{EventField, EventKind, EventSchema, encode};
 pub(crate) use service::PubSubService;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::schema::EventField;
+use super::{ManagedSubscription, schema::EventField};
 
 /// How a stream without credit is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,12 @@ pub struct BusOptions {
     pub foreign_traffic: bool,
     /// Maximum number of events in a response; batches are split at random below it.
     pub max_batch: usize,
+    /// Whether the user may subscribe, as GetTopic says.
+    pub can_subscribe: bool,
+    /// Managed subscriptions of the event's topic.
+    pub managed: Vec<ManagedSubscription>,
+    /// A managed stream without a commit is closed after this time.
+    pub commit_timeout: Duration,
 }
 
 impl Default for BusOptions {
@@ -65,6 +71,9 @@ impl Default for BusOptions {
             delivery_allocation: None,
             foreign_traffic: true,
             max_batch: 100,
+            can_subscribe: true,
+            managed: Vec::new(),
+            commit_timeout: Duration::from_secs(1800),
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
+    managed::ManagedSession,
     status::{code, status},
     stream::Session,
     wire::{
@@ -110,12 +111,8 @@ impl PubSubService {
                 continue;
             }
             let published = bus.append(event);
-            let digits = published.replay_id.as_bytes().chunks(2);
-            let replay_id = digits
-                .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-                .collect();
             results.push(PublishResult {
-                replay_id,
+                replay_id: super::bus::unhex(&published.replay_id),
                 error: None,
                 correlation_key,
             });
@@ -144,23 +141,12 @@ impl PubSub for PubSubService {
         let allowed = self.check(request.metadata(), "Subscribe");
         let connection = request.extensions().get::<ConnectionHandle>().cloned();
         let (out, answers) = mpsc::channel(1);
-        let session = Session {
-            rpc_id: bus.uuid(),
-            faults: if allowed.is_ok() {
-                bus.faults_of_stream()
-            } else {
-                Vec::new()
-            },
-            inbound: request.into_inner(),
-            out: out.clone(),
-            connection,
-            credit: 0,
-            position: 0,
-            blind_until: None,
-            sent: 0,
-            last: None,
-            bus,
+        let faults = match allowed {
+            Ok(()) => bus.faults_of_stream(),
+            Err(_) => Vec::new(),
         };
+        let inbound = Box::pin(request.into_inner());
+        let session = Session::new(bus, inbound, out.clone(), connection, faults);
         tokio::spawn(async move {
             match allowed {
                 Ok(()) => {
@@ -257,7 +243,7 @@ impl PubSub for PubSubService {
             topic_name,
             tenant_guid: format!("core/simulated/{}", self.0.org_id),
             can_publish: true,
-            can_subscribe: true,
+            can_subscribe: bus.options().can_subscribe,
             schema_id: bus.schema().id,
             rpc_id,
         }))
@@ -290,12 +276,25 @@ impl PubSub for PubSubService {
         request: Request<Streaming<ManagedFetchRequest>>,
     ) -> Result<Response<Self::ManagedSubscribeStream>, Status> {
         self.check(request.metadata(), "ManagedSubscribe")?;
-        Err(status(
-            Code::Unimplemented,
-            "",
-            "managed subscriptions are not simulated",
-            "ManagedSubscribe",
-            &self.0.bus.uuid(),
-        ))
+        let bus = self.0.bus.clone();
+        let connection = request.extensions().get::<ConnectionHandle>().cloned();
+        let (fetches, inbound) = mpsc::channel(4);
+        let (plain, answers) = mpsc::channel(1);
+        let (out, managed) = mpsc::channel(1);
+        let inbound = Box::pin(ReceiverStream::new(inbound));
+        let faults = bus.faults_of_stream();
+        let session = Session::new(bus.clone(), inbound, plain, connection, faults);
+        let managed_session = ManagedSession {
+            rpc_id: bus.uuid(),
+            inbound: request.into_inner(),
+            out,
+            fetches,
+            answers,
+            bus,
+        };
+        managed_session.count();
+        tokio::spawn(session.run());
+        tokio::spawn(managed_session.run());
+        Ok(Response::new(Box::pin(ReceiverStream::new(managed))))
     }
 }

@@ -1,15 +1,17 @@
 //! A Subscribe stream: credit, deliveries, keepalives and its end.
 use std::{
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
+use futures::{Stream, StreamExt};
 use rand::Rng;
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::{
     Bus, IdleStyle, StreamFault, StreamFaultKind,
@@ -23,6 +25,8 @@ use crate::{listener::ConnectionHandle, lock};
 /// Maximum credit of a stream.
 const WINDOW: i32 = 100;
 
+pub(super) type Inbound = Pin<Box<dyn Stream<Item = Result<FetchRequest, Status>> + Send + Sync>>;
+
 pub(super) type Outbound = mpsc::Sender<Result<FetchResponse, Status>>;
 
 /// Whether the stream continues.
@@ -32,20 +36,42 @@ enum Next {
 }
 
 pub(super) struct Session {
-    pub(super) bus: Arc<Bus>,
-    pub(super) inbound: Streaming<FetchRequest>,
-    pub(super) out: Outbound,
-    pub(super) connection: Option<ConnectionHandle>,
-    pub(super) rpc_id: String,
-    pub(super) credit: i32,
-    pub(super) position: u64,
-    pub(super) blind_until: Option<std::time::Instant>,
-    pub(super) faults: Vec<StreamFault>,
-    pub(super) sent: u32,
-    pub(super) last: Option<Stored>,
+    bus: Arc<Bus>,
+    inbound: Inbound,
+    out: Outbound,
+    connection: Option<ConnectionHandle>,
+    rpc_id: String,
+    credit: i32,
+    position: u64,
+    blind_until: Option<std::time::Instant>,
+    faults: Vec<StreamFault>,
+    sent: u32,
+    last: Option<Stored>,
 }
 
 impl Session {
+    pub(super) fn new(
+        bus: Arc<Bus>,
+        inbound: Inbound,
+        out: Outbound,
+        connection: Option<ConnectionHandle>,
+        faults: Vec<StreamFault>,
+    ) -> Self {
+        Self {
+            rpc_id: bus.uuid(),
+            bus,
+            inbound,
+            out,
+            connection,
+            credit: 0,
+            position: 0,
+            blind_until: None,
+            faults,
+            sent: 0,
+            last: None,
+        }
+    }
+
     fn status(&self, code: Code, suffix: &str, message: &str) -> Status {
         status(code, suffix, message, "Subscribe", &self.rpc_id)
     }
@@ -99,16 +125,16 @@ impl Session {
                         return;
                     }
                 }
-                request = self.inbound.message() => match request {
-                    Ok(Some(request)) => match self.grant(&request) {
+                request = self.inbound.next() => match request {
+                    Some(Ok(request)) => match self.grant(&request) {
                         Ok(()) => empty_since = Instant::now(),
                         Err(refusal) => {
                             self.end(refusal).await;
                             return;
                         }
                     },
-                    Ok(None) => half_closed = true,
-                    Err(_) => return,
+                    None => half_closed = true,
+                    Some(Err(_)) => return,
                 },
                 _ = changes.changed() => {}
                 () = sleep_until(keepalive), if self.credit > 0 => {
@@ -133,7 +159,7 @@ impl Session {
     async fn open(&mut self) -> Result<(), Status> {
         let first = tokio::select! {
             () = self.out.closed() => None,
-            message = self.inbound.message() => message?,
+            message = self.inbound.next() => message.transpose()?,
         };
         let Some(first) = first else {
             return Err(self.status(

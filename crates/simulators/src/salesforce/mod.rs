@@ -7,6 +7,7 @@ mod flow;
 mod history;
 mod http;
 mod ids;
+mod metadata;
 mod oauth;
 mod options;
 mod order_rules;
@@ -30,6 +31,6 @@ pub use rules::Refusal;
 pub use sim::SalesforceSim;
 
 pub use crate::pubsub::{
-    BusOptions, BusStats, EventField, EventKind, EventSchema, IdleStyle, Published, StreamFault,
-    StreamFaultKind, UnaryFault, encode,
+    BusOptions, BusStats, EventField, EventKind, EventSchema, IdleStyle, ManagedReplay,
+    ManagedState, ManagedSubscription, Published, StreamFault, StreamFaultKind, UnaryFault, encode,
 };

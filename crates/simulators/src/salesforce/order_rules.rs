@@ -93,6 +93,13 @@ impl Transaction<'_> {
         changes: &Map<String, Value>,
     ) -> Result<(), Refusal> {
         let category = self.category(after.text("Status").unwrap_or_default());
+        if before.text("StatusCode") == Some("Activated") && changes.contains_key("AccountId") {
+            return Err(Refusal::bad(
+                "FIELD_INTEGRITY_EXCEPTION",
+                "The account of an activated order cannot be changed.",
+            )
+            .on("AccountId"));
+        }
         if category == "Activated" && before.text("StatusCode") != Some("Activated") {
             let items = shape::object("OrderItem").map_or(0, |items| {
                 self.records
@@ -133,6 +140,22 @@ impl Transaction<'_> {
                 "The order is no longer being activated.",
             )
             .on("Activation_Status__c"));
+        }
+        Ok(())
+    }
+
+    /// Activated orders keep their items and cannot be deleted.
+    pub(super) fn check_delete(&self, record: &Record) -> Result<(), Refusal> {
+        let (order, code) = match record.object.name {
+            "Order" => (Some(record), "DELETE_FAILED"),
+            "OrderItem" => {
+                let order = record.text("OrderId").and_then(|id| self.records.get(id));
+                (order, "ENTITY_IS_LOCKED")
+            }
+            _ => (None, ""),
+        };
+        if order.is_some_and(|order| order.text("StatusCode") == Some("Activated")) {
+            return Err(Refusal::bad(code, "the order is activated"));
         }
         Ok(())
     }

@@ -42,6 +42,10 @@ pub(crate) struct Org {
     pub(crate) calls: Mutex<Vec<Call>>,
     pub(crate) pages: Mutex<HashMap<String, (Vec<Value>, usize)>>,
     pub(crate) instance_url: Mutex<String>,
+    /// Changes to what `describe` says, by object or field.
+    pub(crate) description_edits: Mutex<HashMap<String, Value>>,
+    /// Allowances that `/limits` shows differently.
+    pub(crate) limit_edits: Mutex<HashMap<String, Value>>,
     pub(crate) published: Mutex<Vec<Published>>,
 }
 
@@ -63,6 +67,8 @@ impl Org {
             calls: Mutex::default(),
             pages: Mutex::default(),
             instance_url: Mutex::default(),
+            description_edits: Mutex::default(),
+            limit_edits: Mutex::default(),
             published: Mutex::default(),
             clock,
             bus,

@@ -133,7 +133,28 @@ pub(crate) fn answer(
             let has = |object: &str, field: &str| {
                 shape::object(object).is_some_and(|object| tx.has(object, field))
             };
-            Ok(Answer::json(200, object.describe(has)))
+            let edits = lock(&org.description_edits);
+            let edit = |name: &str| edits.get(name);
+            if edit(object.name).is_some_and(Value::is_null) {
+                return Err(Refusal::not_found());
+            }
+            let mut described = object.describe(has);
+            if let Some(fields) = described["fields"].as_array_mut() {
+                fields.retain_mut(|field| {
+                    let name = field["name"].as_str().unwrap_or_default();
+                    match edit(&format!("{}.{name}", object.name)) {
+                        Some(Value::Null) => false,
+                        Some(Value::Object(edit)) => {
+                            if let Value::Object(field) = field {
+                                field.extend(edit.clone());
+                            }
+                            true
+                        }
+                        _ => true,
+                    }
+                });
+            }
+            Ok(Answer::json(200, described))
         }
         ("GET", ["sobjects", _]) => {
             let object = find_object(parts[1])?;
@@ -425,12 +446,13 @@ fn limits(org: &Org) -> Answer {
     let used = lock(&org.calls).len() as u64;
     let (delivered, allocation) = org.bus.allocation();
     let left = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
-    Answer::json(
-        200,
-        json!({
-            "DailyApiRequests": left(org.options.daily_calls, used),
-            "DailyDeliveredPlatformEvents": left(allocation, delivered),
-            "HourlyPublishedPlatformEvents": left(250_000, 0),
-        }),
-    )
+    let mut all = json!({
+        "DailyApiRequests": left(org.options.daily_calls, used),
+        "DailyDeliveredPlatformEvents": left(allocation, delivered),
+        "HourlyPublishedPlatformEvents": left(250_000, 0),
+    });
+    for (name, limit) in lock(&org.limit_edits).iter() {
+        all[name] = limit.clone();
+    }
+    Answer::json(200, all)
 }

@@ -1,8 +1,8 @@
 //! Objects and fields of the simulated org.
 use serde_json::{Value, json};
 
+pub(crate) use super::metadata::ORDER_STATUSES;
 use super::tables;
-pub(crate) use super::tables::ORDER_STATUSES;
 
 /// Type of a field.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +33,7 @@ pub(crate) struct Field {
 }
 
 /// An object and the children that subqueries can select.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Object {
     pub(crate) name: &'static str,
     pub(crate) prefix: &'static str,
@@ -44,7 +44,7 @@ pub(crate) struct Object {
 
 /// All objects.
 pub(crate) fn objects() -> &'static [Object] {
-    tables::OBJECTS
+    &tables::OBJECTS
 }
 
 /// An object by name, ignoring case.

@@ -17,8 +17,8 @@ use crate::{
     listener::{Host, SimListener},
     lock,
     pubsub::{
-        BusOptions, BusStats, EventField, EventSchema, Fields, PubSubService, Published,
-        StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
+        BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, PubSubService,
+        Published, StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
         wire::pub_sub_server::PubSubServer,
     },
 };
@@ -216,6 +216,29 @@ impl SalesforceSim {
         now.clone()
     }
 
+    /// Gives tokens issued from now on this `instance_url`, as for an org behind a proxy, and
+    /// accepts it as audience.
+    pub fn set_instance_url(&self, url: &str) {
+        url.clone_into(&mut lock(&self.org.instance_url));
+    }
+
+    /// Changes how the org describes a field (`Order.Status`) to its users: merges these properties,
+    /// or hides the field, or an object, with null. Only `describe` is affected.
+    pub fn edit_description(&self, name: &str, edit: Value) {
+        lock(&self.org.description_edits).insert(name.to_owned(), edit);
+    }
+
+    /// Shows an allowance of the org as this, in `/limits` only.
+    pub fn edit_limit(&self, name: &str, max: u64, remaining: u64) {
+        let limit = serde_json::json!({"Max": max, "Remaining": remaining});
+        lock(&self.org.limit_edits).insert(name.to_owned(), limit);
+    }
+
+    /// Describes everything as it is again.
+    pub fn clear_description_edits(&self) {
+        lock(&self.org.description_edits).clear();
+    }
+
     /// The number of logins.
     pub fn logins(&self) -> u64 {
         self.org.sessions.minted()
@@ -268,6 +291,23 @@ impl SalesforceSim {
     /// Statistics of the bus.
     pub fn bus_stats(&self) -> BusStats {
         self.org.bus.stats()
+    }
+
+    /// What the org knows of a managed subscription.
+    pub fn managed_state(&self, developer_name: &str) -> ManagedState {
+        self.org.bus.managed_state(developer_name)
+    }
+
+    /// Sets the committed position of a managed subscription, in hex; `None` forgets it, as STOP
+    /// and RUN do.
+    pub fn set_managed_position(&self, developer_name: &str, replay_id: Option<&str>) {
+        self.org.bus.set_managed_position(developer_name, replay_id);
+    }
+
+    /// Keeps a managed subscription from everybody for a while, as after the unclean loss of its
+    /// client.
+    pub fn hold_managed(&self, developer_name: &str, hold: std::time::Duration) {
+        self.org.bus.hold_managed(developer_name, hold);
     }
 
     /// The event's current schema.

@@ -1,5 +1,10 @@
-//! Objects and fields of the org.
-use super::shape::{Field, Kind, Object};
+//! Objects and fields of the org: the standard ones, with those that `deploy/salesforce` deploys.
+use std::sync::LazyLock;
+
+use super::{
+    metadata,
+    shape::{Field, Kind, Object},
+};
 
 const fn field(name: &'static str, kind: Kind) -> Field {
     Field {
@@ -14,11 +19,6 @@ const fn field(name: &'static str, kind: Kind) -> Field {
 const fn required(name: &'static str, kind: Kind) -> Field {
     let mut made = field(name, kind);
     made.required = true;
-    made
-}
-const fn external(name: &'static str, kind: Kind) -> Field {
-    let mut made = field(name, kind);
-    made.external_id = true;
     made
 }
 const fn system(name: &'static str, kind: Kind) -> Field {
@@ -37,31 +37,6 @@ const ID: Field = system("Id", Kind::Id);
 const CREATED: Field = system("CreatedDate", Kind::DateTime);
 const MODIFIED: Field = system("LastModifiedDate", Kind::DateTime);
 const STAMP: Field = system("SystemModstamp", Kind::DateTime);
-const CYCLE: Field = field(
-    "Billing_Cycle__c",
-    Kind::Picklist(&[
-        "onetime",
-        "monthly",
-        "quarterly",
-        "semiannually",
-        "annually",
-        "biennially",
-        "triennially",
-        "free",
-    ]),
-);
-
-/// Values of `Order.Status` with their default category.
-pub(crate) const ORDER_STATUSES: &[(&str, &str)] = &[
-    ("Draft", "Draft"),
-    ("Pending Review", "Draft"),
-    ("Approved", "Draft"),
-    ("Provisioned", "Draft"),
-    ("Failed", "Draft"),
-    ("Rejected", "Draft"),
-    ("Cancelled", "Draft"),
-    ("Activated", "Activated"),
-];
 
 const ACCOUNT: Object = Object {
     name: "Account",
@@ -77,7 +52,6 @@ const ACCOUNT: Object = Object {
         field("BillingPostalCode", Kind::Text(20)),
         field("BillingCountry", Kind::Text(80)),
         field("BillingCountryCode", Kind::Text(10)),
-        field("WHMCS_Client_ID__c", Kind::Text(20)),
         CREATED,
         MODIFIED,
         STAMP,
@@ -119,8 +93,6 @@ const PRODUCT: Object = Object {
         required("Name", Kind::Text(255)),
         field("ProductCode", Kind::Text(255)),
         field("IsActive", Kind::Checkbox),
-        field("WHMCS_Product_Id__c", Kind::Text(20)),
-        CYCLE,
         CREATED,
         MODIFIED,
         STAMP,
@@ -168,19 +140,8 @@ const ORDER: Object = Object {
         required("AccountId", Kind::Reference("Account", "Account")),
         required("EffectiveDate", Kind::Date),
         field("EndDate", Kind::Date),
-        required(
-            "Status",
-            Kind::Picklist(&[
-                "Draft",
-                "Pending Review",
-                "Approved",
-                "Provisioned",
-                "Failed",
-                "Rejected",
-                "Cancelled",
-                "Activated",
-            ]),
-        ),
+        // Its values are those of the deployed value set.
+        required("Status", Kind::Picklist(&[])),
         system("StatusCode", Kind::Picklist(&["Draft", "Activated"])),
         field("Pricebook2Id", Kind::Reference("Pricebook2", "Pricebook2")),
         field(
@@ -202,19 +163,6 @@ const ORDER: Object = Object {
         field("PoNumber", Kind::Text(80)),
         field("CurrencyIsoCode", Kind::Text(3)),
         system("TotalAmount", Kind::Number(16, 2)),
-        field(
-            "Activation_Status__c",
-            Kind::Picklist(&["Not Started", "Activating", "Activated", "Failed"]),
-        ),
-        field("Activation_Error_Code__c", Kind::Text(80)),
-        field("Activation_Error_Message__c", Kind::LongText(4096)),
-        field("Activation_Completed_At__c", Kind::DateTime),
-        field("Activation_Attempt__c", Kind::Number(6, 0)),
-        field("Activation_IdemKey__c", Kind::Text(80)),
-        field("Activation_Correlation_Id__c", Kind::Text(80)),
-        field("Activation_Last_Attempt_At__c", Kind::DateTime),
-        field("WHMCS_Order_ID__c", Kind::Text(40)),
-        external("Portal_Order_Key__c", Kind::Text(64)),
         CREATED,
         MODIFIED,
         STAMP,
@@ -241,8 +189,6 @@ const ITEM: Object = Object {
         field("Description", Kind::Text(255)),
         field("ServiceDate", Kind::Date),
         field("EndDate", Kind::Date),
-        CYCLE,
-        field("WHMCS_Service_ID__c", Kind::Text(255)),
         CREATED,
         MODIFIED,
         STAMP,
@@ -279,7 +225,7 @@ const ORGANIZATION: Object = Object {
     children: &[],
 };
 
-pub(super) static OBJECTS: &[Object] = &[
+const STANDARD: [Object; 9] = [
     ACCOUNT,
     CONTACT,
     PRODUCT,
@@ -290,3 +236,20 @@ pub(super) static OBJECTS: &[Object] = &[
     ORDER_STATUS,
     ORGANIZATION,
 ];
+
+pub(super) static OBJECTS: LazyLock<Vec<Object>> = LazyLock::new(|| {
+    let mut objects = Vec::from(STANDARD);
+    for object in &mut objects {
+        let mut fields = object.fields.to_vec();
+        for field in &mut fields {
+            if (object.name, field.name) == ("Order", "Status") {
+                let statuses = metadata::ORDER_STATUSES.iter().map(|(name, _)| *name);
+                field.kind = Kind::Picklist(statuses.collect::<Vec<_>>().leak());
+            }
+        }
+        fields.extend(metadata::fields_of(object.name));
+        // Once per process.
+        object.fields = fields.leak();
+    }
+    objects
+});

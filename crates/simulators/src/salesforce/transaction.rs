@@ -277,6 +277,10 @@ impl<'a> Transaction<'a> {
 
     /// Deletes a record, and the items of an order.
     pub(crate) fn delete(&mut self, id: &str) -> Result<(), Refusal> {
+        let Some(record) = self.records.get(id) else {
+            return Err(Refusal::not_found());
+        };
+        self.check_delete(record)?;
         let Some(record) = self.records.rows.remove(id) else {
             return Err(Refusal::not_found());
         };

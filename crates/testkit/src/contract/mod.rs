@@ -1,10 +1,12 @@
-//! Contract of the job store, as a suite that runs unchanged on every implementation.
+//! Contracts of the job store and of the event source, as suites that run unchanged on every
+//! implementation.
 #![expect(clippy::unwrap_used, reason = "a failing contract test panics")]
 
 mod admin;
 mod alert_inputs;
 mod calls;
 mod concurrency;
+mod event_source;
 mod operator_sessions;
 mod process_registry;
 mod retention;
@@ -21,6 +23,8 @@ use domain::ports::{Claimed, Clock, Entry, Epoch, JobQueueExt, Leadership, Relea
 use operations::{JobStage, JobStore};
 
 use crate::{FakeClock, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
+
+pub use event_source::{BusUnderTest, check_event_source};
 
 const TTL: Duration = Duration::from_secs(15);
 

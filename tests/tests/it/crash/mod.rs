@@ -8,6 +8,7 @@ mod points;
 mod portal;
 mod random;
 mod subscriber;
+mod two_step;
 mod worker;
 
 use std::fs;

@@ -100,7 +100,11 @@ fn place_order(
     })
 }
 
-fn check_catalogue(plan: &Plan, entries: &[CatalogueEntry]) -> Result<(), Refusal> {
+/// Checks that WHMCS sells every line of the plan.
+///
+/// # Errors
+/// `MAPPING_INVALID`, naming the product and the cycle.
+pub fn check_catalogue(plan: &Plan, entries: &[CatalogueEntry]) -> Result<(), Refusal> {
     for line in &plan.lines {
         let entry = entries.iter().find(|entry| entry.product == line.product);
         let detail = match entry {

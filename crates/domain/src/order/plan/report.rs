@@ -27,7 +27,8 @@ pub enum Outcome {
     },
 }
 
-/// The single write to the order that ends an attempt.
+/// The single write to the order that ends an attempt, or one of two in a CRM that takes the
+/// business status of a success separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The outcome.
@@ -38,6 +39,8 @@ pub struct Report {
     pub message: String,
     /// The version that the guard read; see [`crate::order::OrderGuard::version`].
     pub version: Option<String>,
+    /// The outcome is written already: write the business status and nothing else.
+    pub status_only: bool,
 }
 
 /// The services of one order line.
@@ -70,7 +73,7 @@ impl Moment<'_> {
             self.state.whmcs_order(),
             self.planner.correlation,
             self.now,
-            guard.version.clone(),
+            guard,
         )?;
         Ok(Decision::Act(Action::Report(report)))
     }
@@ -95,7 +98,7 @@ fn item_reports(lines: &[PlacedLine]) -> Vec<ItemReport> {
         .collect()
 }
 
-/// The report that ends an attempt, written at `at`; `version` is what the guard read.
+/// The report that ends an attempt, written at `at`, as far as the guard found it missing.
 ///
 /// # Errors
 /// `INTERNAL` for a success without a WHMCS order.
@@ -104,7 +107,7 @@ fn report(
     order: Option<WhmcsOrderId>,
     correlation: &CorrelationId,
     at: Timestamp,
-    version: Option<String>,
+    guard: &OrderGuard,
 ) -> Result<Report, Refusal> {
     let message = refusal
         .as_ref()
@@ -119,12 +122,14 @@ fn report(
         outcome,
         at,
         message,
-        version,
+        version: guard.version.clone(),
+        status_only: guard.status_pending,
     })
 }
 
 /// How the job ends without a report: because another request took over the order, or because our
-/// own report was already written and only its reply was lost. `None` while the order is ours.
+/// own report was already written and only its reply was lost. `None` while the order is ours and
+/// something is left to write.
 #[must_use]
 pub fn superseded(
     state: &OrderState,
@@ -141,8 +146,9 @@ pub fn superseded(
         ActivationStatus::Failed => failing,
         _ => false,
     };
-    Some(match ours && guard.idem_key.as_ref() == idem_key {
-        true => (JobOutcome::of_report(failing), vec![Fact::Reported]),
-        false => (JobOutcome::Superseded, Vec::new()),
-    })
+    match ours && guard.idem_key.as_ref() == idem_key {
+        true if guard.status_pending => None,
+        true => Some((JobOutcome::of_report(failing), vec![Fact::Reported])),
+        false => Some((JobOutcome::Superseded, Vec::new())),
+    }
 }
