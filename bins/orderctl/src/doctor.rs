@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use domain::key::{ClientId, ProductId};
-use domain::ports::{CallError, ProvisionerReads};
+use domain::ports::{CallError, Freshness, OrderDetail, ProvisionerReads};
 use error_chain::chain;
 use outbound::{ClientOptions, Roots};
 use serde_json::json;
@@ -100,10 +100,13 @@ async fn whmcs(systems: &Systems) -> Vec<(&'static str, Found)> {
     vec![
         ("whmcs GetOrderStatuses", allowed(whmcs.probe().await)),
         ("whmcs GetClientsDetails", allowed(whmcs.client(any).await)),
-        ("whmcs GetOrders", allowed(whmcs.orders(any, None).await)),
+        (
+            "whmcs GetOrders",
+            allowed(whmcs.orders(any, None, OrderDetail::Services).await),
+        ),
         (
             "whmcs GetProducts",
-            allowed(whmcs.catalogue(&[ProductId(1)]).await),
+            allowed(whmcs.catalogue(&[ProductId(1)], Freshness::Now).await),
         ),
     ]
 }

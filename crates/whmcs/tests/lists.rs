@@ -3,7 +3,7 @@
 
 use domain::key::{ClientId, Marker, WhmcsOrderId};
 use domain::order::{MappingOverrides, Plan};
-use domain::ports::{NewOrder, Provisioner, ProvisionerReads};
+use domain::ports::{NewOrder, OrderDetail, Provisioner, ProvisionerReads};
 use outbound::Roots;
 use settings::Problems;
 use simulators::When;
@@ -74,7 +74,11 @@ async fn newest_of_thousand_orders_need_few_calls() {
         rig.orders_of_others(1000);
         let watermark = WhmcsOrderId(rig.sim.orders().last().unwrap().id);
         let ours = rig.place(1).await;
-        let found = rig.whmcs.orders(rig.client, Some(watermark)).await.unwrap();
+        let found = rig
+            .whmcs
+            .orders(rig.client, Some(watermark), OrderDetail::Services)
+            .await
+            .unwrap();
         let ids: Vec<_> = found.iter().map(|order| order.id).collect();
         assert_eq!(ids, [ours]);
         assert_eq!(found[0].lines.len(), 2);
@@ -83,7 +87,11 @@ async fn newest_of_thousand_orders_need_few_calls() {
             calls,
             "newest first: {newest_first}"
         );
-        let all = rig.whmcs.orders(rig.client, None).await.unwrap();
+        let all = rig
+            .whmcs
+            .orders(rig.client, None, OrderDetail::Services)
+            .await
+            .unwrap();
         assert_eq!(all.len(), 1001);
     }
 }
@@ -97,7 +105,11 @@ async fn concurrent_orders_hide_no_rows() {
         let sibling = Fault::new(FaultId::F26).on("GetOrders");
         rig.sim.fault(sibling.when(When::Always));
         let before = rig.sim.orders();
-        let found = rig.whmcs.orders(rig.client, None).await.unwrap();
+        let found = rig
+            .whmcs
+            .orders(rig.client, None, OrderDetail::Services)
+            .await
+            .unwrap();
         for order in &before {
             let id = WhmcsOrderId(order.id);
             assert!(found.iter().any(|found| found.id == id), "{id}");
