@@ -39,6 +39,7 @@ mod portal;
 mod process;
 mod provisioning;
 mod proxy;
+mod round_trips;
 mod secrets;
 mod security;
 mod settings;

@@ -360,7 +360,10 @@ impl Around<CallError> for Hanging {
         let Some(time) = *self.hangs.lock().unwrap() else {
             return answer.await;
         };
-        self.clock.advance(time);
+        // Calls that are made side by side also hang side by side.
+        let until = self.clock.now() + time;
+        tokio::task::yield_now().await;
+        self.clock.advance(until.since(self.clock.now()));
         Err(CallError::Unknown {
             source: "no answer in time".into(),
         })
