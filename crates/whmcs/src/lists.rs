@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 
-use domain::key::ClientId;
+use domain::key::{ClientId, ServiceId};
 use domain::order::{OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
 use domain::ports::CallError;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
 use crate::answer::{Kind, unknown};
@@ -18,6 +19,8 @@ const PAGE: u64 = 100;
 const READS: u32 = 3;
 /// Up to this many services are read one by one when the client has more than a page of services.
 const FEW_SERVICES: usize = 20;
+/// Number of services that are read at the same time.
+const SIDE_BY_SIDE: usize = 4;
 
 /// A page of rows, and the total number of rows if WHMCS reports it.
 type Rows = (Vec<Map<String, Value>>, Option<u64>);
@@ -216,21 +219,26 @@ impl Whmcs {
         client: ClientId,
         orders: &[WhmcsOrder],
     ) -> Result<Vec<Map<String, Value>>, CallError> {
-        let mut rows = Vec::new();
-        for line in orders.iter().flat_map(|order| &order.lines) {
+        let read = async |service: ServiceId| {
             let one = Form::new()
                 .set("clientid", client)
-                .set("serviceid", line.service);
+                .set("serviceid", service);
             match self
                 .all("GetClientsProducts", &one, "products", "product")
                 .await
             {
-                Ok(found) => rows.extend(found),
-                Err(CallError::Refused(_)) => {}
-                Err(error) => return Err(error),
+                Err(CallError::Refused(_)) => Ok(Vec::new()),
+                answer => answer,
             }
-        }
-        Ok(rows)
+        };
+        let lines = orders.iter().flat_map(|order| &order.lines);
+        let services: Vec<_> = lines.map(|line| line.service).collect();
+        let rows: Vec<_> = stream::iter(services)
+            .map(read)
+            .buffered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
+        Ok(rows.concat())
     }
 }
 

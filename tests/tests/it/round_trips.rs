@@ -49,8 +49,7 @@ fn counts(calls: &[(Timestamp, String)]) -> BTreeMap<&str, usize> {
     counts
 }
 
-/// Provisions an order of a product that is not in the cache, of a client that has orders, and
-/// returns its calls. The worker is logged in and knows the org.
+/// Provisions an order and returns its calls.
 async fn calls_of(env: &TestEnv, order: OrderId) -> Calls {
     let before = (env.whmcs.calls().len(), env.salesforce.calls().len());
     env.salesforce.approve(order.as_str()).unwrap();
@@ -70,6 +69,7 @@ async fn ordinary_order_needs_nine_whmcs_calls_in_five_round_trips() {
     env.whmcs.set_product(Product::new(6, "Mail"));
     env.sell("Mail", 6);
     let (subscriber, worker) = (env.subscribe_with(&[("RECONCILE_EVERY", "0")]), env.work());
+    // The worker logs in, and the client has an order.
     calls_of(&env, env.place()).await;
     let slow = Fault::new(FaultId::F15).delay_ms(300);
     env.whmcs.fault(slow.when(When::Always));
@@ -106,6 +106,26 @@ async fn ordinary_order_needs_nine_whmcs_calls_in_five_round_trips() {
     let cached = counts(&calls.whmcs).get("getproducts").copied();
     assert_eq!(cached, None, "the catalogue was read a moment ago");
     assert_eq!(calls.whmcs.len(), 8);
+    worker.stop().await;
+    subscriber.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn correction_of_the_catalogue_works_at_once() {
+    let mut env = TestEnv::new().await;
+    env.sell("Mail", 6);
+    let (subscriber, worker) = (env.subscribe(), env.work());
+    let order = env.place_last_sold();
+    env.salesforce.approve(order.as_str()).unwrap();
+    env.until_activation(&order, "Failed").await;
+    assert_eq!(
+        env.field(&order, "Activation_Error_Code__c"),
+        "MAPPING_INVALID"
+    );
+    env.whmcs.set_product(Product::new(6, "Mail"));
+    env.salesforce.retry(order.as_str()).unwrap();
+    env.until_activation(&order, "Activated").await;
+    env.assert_provisioned_once(&order);
     worker.stop().await;
     subscriber.stop().await;
 }

@@ -46,6 +46,10 @@ impl AttemptResult {
     }
 }
 
+/// After a step that took longer, for instance because the store did not answer, nothing that was
+/// read before is used any more.
+const MAX_AGE: Duration = Duration::from_secs(5);
+
 /// What to do after a step.
 enum Flow {
     Continue,
@@ -253,7 +257,7 @@ impl Attempt<'_> {
                 Decision::Record(fact) => {
                     let kept = seen.after(&fact);
                     let flow = self.record(fact).await?;
-                    self.observed = kept;
+                    self.keep(kept);
                     Ok(flow)
                 }
                 Decision::Act(Action::Effect(effect)) => self.perform(effect).await,
@@ -263,13 +267,21 @@ impl Attempt<'_> {
                 Decision::Act(Action::ReportItems(items)) => {
                     let kept = seen.after(&Fact::ItemsReported);
                     let flow = self.report_items(&items).await?;
-                    self.observed = kept;
+                    self.keep(kept);
                     Ok(flow)
                 }
                 Decision::Act(Action::Report(report)) => self.report(report).await,
                 Decision::Wait { until, reason } => Ok(self.wait(until, reason)),
                 Decision::Finish(outcome, facts) => Ok(Flow::Finish(outcome, facts)),
             };
+        }
+    }
+
+    /// Keeps for the next step what this one read, unless this step was slow.
+    fn keep(&mut self, observed: Observed) {
+        let now = self.ports.clock.monotonic();
+        if now.saturating_sub(self.step_started) <= MAX_AGE {
+            self.observed = observed;
         }
     }
 

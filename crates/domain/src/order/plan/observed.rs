@@ -108,14 +108,15 @@ impl Observed {
         self.guard = more.guard.or(self.guard.take());
     }
 
-    /// What the next step may still use after a decision was to record `fact`, with no call in
-    /// between: an answer serves the step it was read in and the one after it, never a third.
+    /// What the next step may still use after `fact` was recorded without a delay. Nothing that was
+    /// read before a call to the provisioner is used after it, and what was read of the provisioner
+    /// serves the step it was read in and the one after it, never a third.
     ///
     /// - The client is resolved: the orders and the catalogue that were read beside it are the
     ///   search and the check before AddOrder.
     /// - The order is verified: it was read a moment ago, so AcceptOrder is decided from it.
     /// - Everything is active, then the service ids are written: the guard was read after the last
-    ///   call to WHMCS, and the report is refused if the CRM's order changes after it.
+    ///   call with an effect, and the report is refused if the CRM's order changes after it.
     #[must_use]
     pub fn after(self, fact: &Fact) -> Self {
         let nothing = Self::default();
