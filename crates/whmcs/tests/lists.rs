@@ -195,6 +195,17 @@ async fn catalogue_is_read_once_for_simultaneous_callers_and_anew_on_request() {
 }
 
 #[tokio::test]
+async fn connections_are_reused() {
+    let rig = Rig::start(true).await;
+    rig.place(1).await;
+    let search = || rig.whmcs.orders(rig.client, None, OrderDetail::Services);
+    for _ in 0..5 {
+        search().await.unwrap();
+    }
+    assert_eq!(rig.sim.connections(), 2, "one for each of the two lists");
+}
+
+#[tokio::test]
 async fn failed_read_of_the_catalogue_is_not_kept() {
     let rig = Rig::start(true).await;
     let products = [ProductId(5)];
