@@ -14,8 +14,8 @@ use domain::order::{
     WhmcsClient, WhmcsOrder, WhmcsService,
 };
 use domain::ports::{
-    CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads,
-    observe,
+    CallError, CatalogueEntry, Freshness, NewClient, NewOrder, OrderDetail, PlaceAnswer,
+    Provisioner, ProvisionerReads, observe,
 };
 use domain::time::Timestamp;
 
@@ -51,6 +51,7 @@ impl ProvisionerReads for Panel {
     async fn catalogue(
         &self,
         _products: &[ProductId],
+        _freshness: Freshness,
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
         Ok(None)
     }
@@ -59,6 +60,7 @@ impl ProvisionerReads for Panel {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
+        _detail: OrderDetail,
     ) -> Result<Vec<WhmcsOrder>, CallError> {
         let mut orders = self.orders();
         orders.retain(|order| order.client == client && Some(order.id) > above);
@@ -70,7 +72,7 @@ impl ProvisionerReads for Panel {
         client: ClientId,
         order: WhmcsOrderId,
     ) -> Result<Option<WhmcsOrder>, CallError> {
-        let orders = ProvisionerReads::orders(self, client, None).await?;
+        let orders = ProvisionerReads::orders(self, client, None, OrderDetail::Services).await?;
         Ok(orders.into_iter().find(|seen| seen.id == order))
     }
 
@@ -187,8 +189,11 @@ async fn main() -> Result<(), Error> {
     while state.placed_lines().is_empty() {
         let decision = planner.decide(&state, &seen, &Answers::default(), now);
         let facts = match decision {
-            Decision::Read(read) => {
-                observe(&panel, read, &mut seen).await?;
+            // They may run side by side; one after the other is as correct.
+            Decision::Read(reads) => {
+                for read in std::iter::once(&reads.needed).chain(&reads.ahead) {
+                    seen.add(observe(&panel, read).await?);
+                }
                 continue;
             }
             Decision::Wait { until, reason } => {

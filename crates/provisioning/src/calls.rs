@@ -46,8 +46,19 @@ impl Calls {
         std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Makes the call, and records its time and outcome.
+    /// Makes the call, and records its time and outcome. While it is slow, another job may use this
+    /// one's slot.
     pub(crate) async fn time<T>(
+        &self,
+        action: CallAction,
+        call: impl Future<Output = Result<T, CallError>>,
+    ) -> Result<T, CallError> {
+        self.in_one_slot(action.system(), self.record(action, call))
+            .await
+    }
+
+    /// Makes the call, and records its time and outcome.
+    pub(crate) async fn record<T>(
         &self,
         action: CallAction,
         call: impl Future<Output = Result<T, CallError>>,
@@ -60,7 +71,6 @@ impl Calls {
             "otel.kind" = "client",
             outcome = tracing::field::Empty,
         );
-        let call = self.release_slot_when_slow(action.system(), call);
         let answer = call.instrument(span.clone()).await;
         span.record("outcome", CallOutcome::of(&answer).name());
         let record = CallRecord {
@@ -79,17 +89,17 @@ impl Calls {
         answer
     }
 
-    /// Makes the call. After [`STALL_THRESHOLD`] without an answer, another job may use this one's
-    /// slot.
-    async fn release_slot_when_slow<T>(&self, system: System, call: impl Future<Output = T>) -> T {
-        tokio::pin!(call);
+    /// Makes these calls of one job. After [`STALL_THRESHOLD`] without every answer, another job may
+    /// use this one's slot.
+    pub(crate) async fn in_one_slot<T>(&self, system: System, calls: impl Future<Output = T>) -> T {
+        tokio::pin!(calls);
         tokio::select! {
             biased;
-            answer = &mut call => return answer,
+            answer = &mut calls => return answer,
             () = self.clock.sleep(STALL_THRESHOLD) => {}
         }
         let _stalled = self.process.stalls.enter(system);
-        call.await
+        calls.await
     }
 
     fn update_breaker<T>(&self, answer: &Result<T, CallError>) {

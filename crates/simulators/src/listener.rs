@@ -4,7 +4,10 @@ use std::{
     io,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -112,18 +115,30 @@ impl Connected<IncomingStream<'_, SimListener>> for ConnectionHandle {
 pub(crate) struct SimListener {
     listener: TcpListener,
     all: Arc<Mutex<CancellationToken>>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl SimListener {
-    async fn bind(port: u16, all: Arc<Mutex<CancellationToken>>) -> io::Result<Self> {
+    async fn bind(
+        port: u16,
+        all: Arc<Mutex<CancellationToken>>,
+        accepted: Arc<AtomicUsize>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-        Ok(Self { listener, all })
+        Ok(Self {
+            listener,
+            all,
+            accepted,
+        })
     }
 
     pub(crate) async fn next(&mut self) -> Connection {
         loop {
             match self.listener.accept().await {
-                Ok((stream, _)) => return Connection::new(stream, &lock(&self.all)),
+                Ok((stream, _)) => {
+                    self.accepted.fetch_add(1, Ordering::Relaxed);
+                    return Connection::new(stream, &lock(&self.all));
+                }
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
                     tokio::task::yield_now().await;
@@ -156,6 +171,7 @@ impl axum::serve::Listener for SimListener {
 pub(crate) struct Host {
     port: u16,
     all: Arc<Mutex<CancellationToken>>,
+    accepted: Arc<AtomicUsize>,
     stop: Mutex<Option<(CancellationToken, JoinHandle<()>)>>,
 }
 
@@ -163,10 +179,21 @@ impl Host {
     /// Binds `port` (0 = any) without serving yet.
     pub(crate) async fn bind(port: u16) -> io::Result<(Self, SimListener)> {
         let all = Arc::new(Mutex::new(CancellationToken::new()));
-        let listener = SimListener::bind(port, all.clone()).await?;
+        let accepted = Arc::<AtomicUsize>::default();
+        let listener = SimListener::bind(port, all.clone(), accepted.clone()).await?;
         let port = listener.listener.local_addr()?.port();
-        let stop = Mutex::new(None);
-        Ok((Self { port, all, stop }, listener))
+        let host = Self {
+            port,
+            all,
+            accepted,
+            stop: Mutex::new(None),
+        };
+        Ok((host, listener))
+    }
+
+    /// Number of connections accepted so far.
+    pub(crate) fn accepted(&self) -> usize {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -180,7 +207,7 @@ impl Host {
 
     /// Binds the same port again, after [`Host::stop`].
     pub(crate) async fn rebind(&self) -> io::Result<SimListener> {
-        SimListener::bind(self.port, self.all.clone()).await
+        SimListener::bind(self.port, self.all.clone(), self.accepted.clone()).await
     }
 
     /// Serves an axum router until stopped.

@@ -9,8 +9,8 @@ use domain::order::{
     ClientStatus, OrderStatus, ServiceStatus, WhmcsClient, WhmcsOrder, WhmcsService,
 };
 use domain::ports::{
-    CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-    ProvisionerReads,
+    CallError, CatalogueEntry, Freshness, Module, ModuleKind, NewClient, NewOrder, OrderDetail,
+    PlaceAnswer, Provisioner, ProvisionerReads,
 };
 
 use crate::CallResult;
@@ -273,7 +273,11 @@ impl ProvisionerReads for FakeProvisioner {
         self.call(Action::Read, |_| None)
     }
 
-    async fn catalogue(&self, products: &[ProductId]) -> CallResult<Option<Vec<CatalogueEntry>>> {
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+        _freshness: Freshness,
+    ) -> CallResult<Option<Vec<CatalogueEntry>>> {
         self.call(Action::Read, |state| {
             let kind = if state.idempotent {
                 ModuleKind::Idempotent
@@ -297,6 +301,7 @@ impl ProvisionerReads for FakeProvisioner {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
+        _detail: OrderDetail,
     ) -> CallResult<Vec<WhmcsOrder>> {
         self.call(Action::Read, |state| {
             let of_client = state.orders.iter().filter(|order| order.client == client);

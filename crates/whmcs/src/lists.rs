@@ -2,9 +2,10 @@
 
 use async_trait::async_trait;
 
-use domain::key::ClientId;
-use domain::order::{WhmcsOrder, WhmcsService};
+use domain::key::{ClientId, ServiceId};
+use domain::order::{OrderStatus, ServiceStatus, WhmcsOrder, WhmcsService};
 use domain::ports::CallError;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Map, Value};
 
 use crate::answer::{Kind, unknown};
@@ -18,6 +19,11 @@ const PAGE: u64 = 100;
 const READS: u32 = 3;
 /// Up to this many services are read one by one when the client has more than a page of services.
 const FEW_SERVICES: usize = 20;
+/// Number of services that are read at the same time.
+const SIDE_BY_SIDE: usize = 4;
+
+/// A page of rows, and the total number of rows if WHMCS reports it.
+type Rows = (Vec<Map<String, Value>>, Option<u64>);
 
 /// A client's orders.
 struct OrderPages<'a> {
@@ -67,14 +73,14 @@ impl Whmcs {
         ))
     }
 
-    /// A page of a list, and the total number of rows if WHMCS reports it.
+    /// A page of a list.
     async fn page(
         &self,
         action: &'static str,
         filter: &Form,
         (outer, inner): (&'static str, &'static str),
         start: u64,
-    ) -> Result<(Vec<Map<String, Value>>, Option<u64>), CallError> {
+    ) -> Result<Rows, CallError> {
         let form = filter
             .clone()
             .set("limitstart", start)
@@ -135,15 +141,34 @@ impl Whmcs {
         }
     }
 
-    /// Adds the client's services to their orders. A damaged row can hide the whole list; then the
+    /// The first page of the client's services.
+    pub(crate) async fn first_services(&self, client: ClientId) -> Result<Rows, CallError> {
+        let by_client = Form::new().set("clientid", client);
+        let list = ("products", "product");
+        self.page("GetClientsProducts", &by_client, list, 0).await
+    }
+
+    /// Adds the client's services to their orders. `first` is the first page of them, read beside
+    /// the orders; it is read again when it is older than they are. A damaged row can hide the whole list; then the
     /// services are read one by one, and an unreadable one keeps the data of its order.
     pub(crate) async fn add_services(
         &self,
         client: ClientId,
         orders: &mut [WhmcsOrder],
+        first: Result<Rows, CallError>,
     ) -> Result<(), CallError> {
         let by_client = Form::new().set("clientid", client);
-        let read = match self.services_of_one_page(&by_client, orders).await {
+        let first = match first {
+            Ok((rows, Some(total))) if rows.len() as u64 >= total && is_older(&rows, orders) => {
+                self.first_services(client).await
+            }
+            first => first,
+        };
+        let read = match first {
+            Ok(first) => self.services_of_one_page(first, orders).await,
+            Err(error) => Err(error),
+        };
+        let read = match read {
             Ok(Some(rows)) => Ok(rows),
             Ok(None) => {
                 self.all("GetClientsProducts", &by_client, "products", "product")
@@ -171,11 +196,9 @@ impl Whmcs {
     /// `None` when the whole list must be read.
     async fn services_of_one_page(
         &self,
-        filter: &Form,
+        (rows, reported): Rows,
         orders: &[WhmcsOrder],
     ) -> Result<Option<Vec<Map<String, Value>>>, CallError> {
-        let list = ("products", "product");
-        let (rows, reported) = self.page("GetClientsProducts", filter, list, 0).await?;
         if reported.is_some_and(|total| rows.len() as u64 >= total) {
             return Ok(Some(rows));
         }
@@ -196,22 +219,50 @@ impl Whmcs {
         client: ClientId,
         orders: &[WhmcsOrder],
     ) -> Result<Vec<Map<String, Value>>, CallError> {
-        let mut rows = Vec::new();
-        for line in orders.iter().flat_map(|order| &order.lines) {
+        let read = async |service: ServiceId| {
             let one = Form::new()
                 .set("clientid", client)
-                .set("serviceid", line.service);
+                .set("serviceid", service);
             match self
                 .all("GetClientsProducts", &one, "products", "product")
                 .await
             {
-                Ok(found) => rows.extend(found),
-                Err(CallError::Refused(_)) => {}
-                Err(error) => return Err(error),
+                Err(CallError::Refused(_)) => Ok(Vec::new()),
+                answer => answer,
             }
-        }
-        Ok(rows)
+        };
+        let lines = orders.iter().flat_map(|order| &order.lines);
+        let services: Vec<_> = lines.map(|line| line.service).collect();
+        let rows: Vec<_> = stream::iter(services)
+            .map(read)
+            .buffered(SIDE_BY_SIDE)
+            .try_collect()
+            .await?;
+        Ok(rows.concat())
     }
+}
+
+/// Whether these services may have been read before the orders were: the newest order lists a line
+/// that they lack or has none of them, or a service is still pending that its order shows as active.
+/// Older orders existed when the services were read, so what those lack was deleted.
+fn is_older(rows: &[Map<String, Value>], orders: &[WhmcsOrder]) -> bool {
+    let services: Vec<_> = rows.iter().filter_map(wire::service).collect();
+    let newest = services.iter().map(|(order, _)| *order).max();
+    orders.iter().any(|order| {
+        let seen = |id| services.iter().find(|(_, service)| service.service == id);
+        let lacking = order.lines.iter().any(|line| seen(line.service).is_none())
+            || services.iter().all(|(of, _)| *of != order.id);
+        let pending = services.iter().any(|(of, service)| {
+            let mut lines = order.lines.iter();
+            *of == order.id
+                && service.status == ServiceStatus::Pending
+                && (order.status == OrderStatus::Active
+                    || lines.any(|line| {
+                        line.service == service.service && line.status == ServiceStatus::Active
+                    }))
+        });
+        pending || (lacking && newest.is_none_or(|newest| order.id >= newest))
+    })
 }
 
 /// An unreadable order is an error: it must not look like one that does not exist.

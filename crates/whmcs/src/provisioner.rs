@@ -5,29 +5,36 @@ use domain::failure::{Code, Refusal};
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{ClientStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{
-    CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads,
+    CallError, CatalogueEntry, Freshness, NewClient, NewOrder, OrderDetail, PlaceAnswer,
+    Provisioner, ProvisionerReads,
 };
 use error_chain::chain;
+use futures::future::join;
 use serde_json::{Map, Value};
 
 use crate::answer::{self, Denial, Kind, unknown};
 use crate::api::Api;
 use crate::form::Form;
 use crate::options::Options;
-use crate::{lists, php, wire};
+use crate::{catalogue, lists, php, wire};
 
 /// WHMCS as a provisioner.
 #[derive(Debug)]
 pub struct Whmcs {
     pub(crate) api: Api,
     pub(crate) options: Options,
+    pub(crate) catalogue: catalogue::Answers,
 }
 
 impl Whmcs {
     /// Creates a provisioner on top of this API.
     #[must_use]
     pub fn new(api: Api, options: Options) -> Self {
-        Self { api, options }
+        Self {
+            api,
+            options,
+            catalogue: catalogue::answers(),
+        }
     }
 
     /// Whether WHMCS answered the last call.
@@ -184,22 +191,33 @@ impl ProvisionerReads for Whmcs {
     async fn catalogue(
         &self,
         products: &[ProductId],
+        freshness: Freshness,
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError> {
-        self.read_catalogue(products).await
+        self.catalogue_of(products, freshness).await
     }
 
     async fn orders(
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
+        detail: OrderDetail,
     ) -> Result<Vec<WhmcsOrder>, CallError> {
-        let rows = self
-            .orders_above(client, above.map(|above| above.0))
-            .await?;
-        let mut orders = lists::parse_orders(&rows)?;
-        orders.retain(|order| above.is_none_or(|above| order.id > above));
+        let orders = async {
+            let rows = self
+                .orders_above(client, above.map(|above| above.0))
+                .await?;
+            let mut orders = lists::parse_orders(&rows)?;
+            orders.retain(|order| above.is_none_or(|above| order.id > above));
+            Ok(orders)
+        };
+        // Only a custom field, where one is configured, can hold a marker that the notes lack.
+        if detail == OrderDetail::Markers && self.options.line_markers.0.is_empty() {
+            return orders.await;
+        }
+        let (orders, services) = join(orders, self.first_services(client)).await;
+        let mut orders = orders?;
         if !orders.is_empty() {
-            self.add_services(client, &mut orders).await?;
+            self.add_services(client, &mut orders, services).await?;
         }
         Ok(orders)
     }
@@ -210,10 +228,11 @@ impl ProvisionerReads for Whmcs {
         order: WhmcsOrderId,
     ) -> Result<Option<WhmcsOrder>, CallError> {
         let filter = Form::new().set("id", order);
-        let rows = self.all("GetOrders", &filter, "orders", "order").await?;
-        let mut orders = lists::parse_orders(&rows)?;
+        let rows = self.all("GetOrders", &filter, "orders", "order");
+        let (rows, services) = join(rows, self.first_services(client)).await;
+        let mut orders = lists::parse_orders(&rows?)?;
         orders.retain(|found| found.id == order);
-        self.add_services(client, &mut orders).await?;
+        self.add_services(client, &mut orders, services).await?;
         Ok(orders.pop())
     }
 

@@ -1,13 +1,13 @@
-//! Lists of large and busy clients, against the simulated WHMCS.
+//! Lists of large and busy clients, and the catalogue, against the simulated WHMCS.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use domain::key::{ClientId, Marker, WhmcsOrderId};
+use domain::key::{ClientId, Marker, ProductId, WhmcsOrderId};
 use domain::order::{MappingOverrides, Plan};
-use domain::ports::{NewOrder, Provisioner, ProvisionerReads};
+use domain::ports::{Freshness, NewOrder, OrderDetail, Provisioner, ProvisionerReads};
 use outbound::Roots;
 use settings::Problems;
-use simulators::When;
 use simulators::whmcs::{Fault, FaultId, Product, WhmcsOptions, WhmcsSim};
+use simulators::{Phase, When};
 use testkit::{details, order_id};
 use whmcs::{Api, Options, Whmcs, WhmcsArgs};
 
@@ -74,7 +74,11 @@ async fn newest_of_thousand_orders_need_few_calls() {
         rig.orders_of_others(1000);
         let watermark = WhmcsOrderId(rig.sim.orders().last().unwrap().id);
         let ours = rig.place(1).await;
-        let found = rig.whmcs.orders(rig.client, Some(watermark)).await.unwrap();
+        let found = rig
+            .whmcs
+            .orders(rig.client, Some(watermark), OrderDetail::Services)
+            .await
+            .unwrap();
         let ids: Vec<_> = found.iter().map(|order| order.id).collect();
         assert_eq!(ids, [ours]);
         assert_eq!(found[0].lines.len(), 2);
@@ -83,7 +87,11 @@ async fn newest_of_thousand_orders_need_few_calls() {
             calls,
             "newest first: {newest_first}"
         );
-        let all = rig.whmcs.orders(rig.client, None).await.unwrap();
+        let all = rig
+            .whmcs
+            .orders(rig.client, None, OrderDetail::Services)
+            .await
+            .unwrap();
         assert_eq!(all.len(), 1001);
     }
 }
@@ -97,7 +105,11 @@ async fn concurrent_orders_hide_no_rows() {
         let sibling = Fault::new(FaultId::F26).on("GetOrders");
         rig.sim.fault(sibling.when(When::Always));
         let before = rig.sim.orders();
-        let found = rig.whmcs.orders(rig.client, None).await.unwrap();
+        let found = rig
+            .whmcs
+            .orders(rig.client, None, OrderDetail::Services)
+            .await
+            .unwrap();
         for order in &before {
             let id = WhmcsOrderId(order.id);
             assert!(found.iter().any(|found| found.id == id), "{id}");
@@ -120,6 +132,91 @@ async fn services_of_one_order_are_read_individually() {
     assert!(seen.lines.iter().all(|line| line.product.is_some()));
     // One page with the total, then each of the two services.
     assert_eq!(rig.calls("getclientsproducts"), 3);
+}
+
+#[tokio::test]
+async fn services_that_are_older_than_their_orders_are_read_again() {
+    let rig = Rig::start(true).await;
+    rig.place(1).await;
+    let orders = rig.sim.hold("GetOrders", Phase::Before);
+    let search = rig.whmcs.orders(rig.client, None, OrderDetail::Services);
+    let sibling = async {
+        orders.arrived(1).await;
+        // The services are on their way; then an order appears before the orders are read.
+        while rig
+            .sim
+            .calls()
+            .iter()
+            .all(|call| call.action != "getclientsproducts" || call.outcome.is_empty())
+        {
+            tokio::task::yield_now().await;
+        }
+        let placed = rig.place(2).await;
+        orders.release();
+        placed
+    };
+    let (found, sibling) = tokio::join!(search, sibling);
+    let found = found.unwrap();
+    let seen = found.iter().find(|order| order.id == sibling).unwrap();
+    assert!(seen.lines.iter().all(|line| line.product.is_some()));
+    assert_eq!(rig.calls("getclientsproducts"), 2);
+}
+
+#[tokio::test]
+async fn search_for_markers_reads_no_services_without_line_markers() {
+    let rig = Rig::start(true).await;
+    let placed = rig.place(1).await;
+    let found = rig.whmcs.orders(rig.client, None, OrderDetail::Markers);
+    let ids: Vec<_> = found.await.unwrap().iter().map(|order| order.id).collect();
+    assert_eq!(ids, [placed]);
+    assert_eq!(rig.calls("getclientsproducts"), 0);
+}
+
+#[tokio::test]
+async fn catalogue_is_read_once_for_simultaneous_callers_and_anew_on_request() {
+    let rig = Rig::start(true).await;
+    let products = [ProductId(5)];
+    let recent = || rig.whmcs.catalogue(&products, Freshness::Recent);
+    let (one, other) = tokio::join!(recent(), recent());
+    assert_eq!(one.unwrap(), other.unwrap());
+    recent().await.unwrap();
+    assert_eq!(rig.calls("getproducts"), 1);
+
+    let mut corrected = Product::new(5, "Web hosting");
+    corrected.prices.remove("monthly");
+    rig.sim.set_product(corrected);
+    let fresh = rig
+        .whmcs
+        .catalogue(&products, Freshness::Now)
+        .await
+        .unwrap();
+    assert_eq!(recent().await.unwrap(), fresh, "later callers see it too");
+    assert_eq!(rig.calls("getproducts"), 2);
+}
+
+#[tokio::test]
+async fn connections_are_reused() {
+    let rig = Rig::start(true).await;
+    rig.place(1).await;
+    let search = || rig.whmcs.orders(rig.client, None, OrderDetail::Services);
+    for _ in 0..5 {
+        search().await.unwrap();
+    }
+    assert_eq!(rig.sim.connections(), 2, "one for each of the two lists");
+}
+
+#[tokio::test]
+async fn failed_read_of_the_catalogue_is_not_kept() {
+    let rig = Rig::start(true).await;
+    let products = [ProductId(5)];
+    rig.sim.fault(Fault::new(FaultId::F05).on("GetProducts"));
+    let recent = || rig.whmcs.catalogue(&products, Freshness::Recent);
+    let (one, other) = tokio::join!(recent(), recent());
+    assert!(
+        one.is_err() && other.is_err(),
+        "both waited for the same call"
+    );
+    assert!(recent().await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ mod portal;
 mod process;
 mod provisioning;
 mod proxy;
+mod round_trips;
 mod secrets;
 mod security;
 mod settings;

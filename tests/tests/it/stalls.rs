@@ -79,14 +79,20 @@ async fn provision_through(
     settings: &[(&'static str, &str)],
     mut stall: impl AsyncFnMut(&TestEnv),
 ) {
-    let parked = Fault::new(FaultId::HoldAfter).on("GetProducts");
+    // The search that is made ahead fails, so each order searches again right before its intent.
+    let lost = Fault::new(FaultId::F05).on("GetOrders");
+    env.whmcs.fault(lost.when(When::Next(8)));
+    let parked = Fault::new(FaultId::HoldAfter).on("GetOrders");
     env.whmcs.fault(parked.text(INTENTS).when(When::Next(8)));
     let settings = [settings, &[("WHMCS_TIMEOUT", "60s")]].concat();
     let (subscriber, worker) = (env.subscribe(), env.work_with(&settings));
     let orders = env.approve(20);
-    let calls_made = || env.whmcs.call_counts().get("getproducts").copied();
-    env.until(async || calls_made().unwrap_or_default() >= 8)
-        .await;
+    let parked = || {
+        let calls = env.whmcs.calls().into_iter();
+        let held = calls.filter(|call| call.fault.as_deref() == Some("hold_after"));
+        held.count()
+    };
+    env.until(async || parked() >= 8).await;
     stall(env).await;
     let status = |order: &OrderId| env.field(order, "Activation_Status__c");
     let ended = async || orders.iter().all(|order| status(order) != "Activating");

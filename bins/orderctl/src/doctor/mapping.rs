@@ -2,7 +2,7 @@
 
 use domain::id::OrderItemId;
 use domain::order::{Item, Plan, Product, check_catalogue};
-use domain::ports::ProvisionerReads;
+use domain::ports::{Freshness, ProvisionerReads};
 use error_chain::chain;
 
 use super::rows::Rows;
@@ -85,11 +85,14 @@ async fn problem(systems: &Systems, product: &Product) -> Result<Option<Problem>
             )));
         }
     };
-    let entries = systems.whmcs.catalogue(&plan.products()).await;
+    let entries = systems
+        .whmcs
+        .catalogue(&plan.products(), Freshness::Now)
+        .await;
     let Some(entries) = entries.map_err(|error| chain(&error).to_string())? else {
         return Err("the role may not read the catalogue (GetProducts)".to_owned());
     };
-    Ok(check_catalogue(&plan, &entries).err().map(|refusal| {
+    Ok(check_catalogue(&plan, Some(&entries)).err().map(|refusal| {
         let fix = "Correct the mapping, or give the WHMCS product a price for this cycle";
         (Level::Fail, refusal.detail, fix)
     }))

@@ -48,7 +48,14 @@ pub(super) async fn run(
     let mut now = SystemClock.now();
     loop {
         match planner.decide(&run.state, &run.observed, &run.answers, now) {
-            Decision::Read(read) => run.read(read).await?,
+            // The guard is assumed when it is needed.
+            Decision::Read(reads) => {
+                run.read(&reads.needed).await?;
+                for read in &reads.ahead {
+                    // Tried again when it is needed.
+                    let _ = run.read(read).await;
+                }
+            }
             Decision::ReadGuard => run.observed.guard = Some(Some(run.guard())),
             // Nothing found yet: a worker searches twice.
             Decision::Record(Fact::SearchedEmpty { .. }) => {
@@ -56,7 +63,11 @@ pub(super) async fn run(
                 run.planned.wait = Some(text.to_owned());
                 return Ok(run.planned);
             }
-            Decision::Record(fact) => run.apply(&fact)?,
+            Decision::Record(fact) => {
+                let kept = std::mem::take(&mut run.observed).after(&fact);
+                run.apply(&fact)?;
+                run.observed = kept;
+            }
             Decision::Act(action) => {
                 for fact in run.assume_success(&action, now) {
                     run.apply(&fact)?;
@@ -91,7 +102,7 @@ impl DryRun<'_> {
     }
 
     /// What does not exist yet is not read.
-    async fn read(&mut self, read: Read) -> Result<(), Stop> {
+    async fn read(&mut self, read: &Read) -> Result<(), Stop> {
         let seen = &mut self.observed;
         match (read, &self.order) {
             (Read::Client(NEW_CLIENT), _) => seen.client = Some(None),
@@ -104,8 +115,11 @@ impl DryRun<'_> {
             (Read::Orders { .. }, Some(order)) => seen.orders = Some(vec![order.clone()]),
             (Read::Order { .. }, Some(order)) => seen.order = Some(Some(order.clone())),
             (read, _) => {
-                observe(&self.systems.whmcs, read, seen).await?;
-                self.order = seen.order.clone().flatten();
+                seen.add(observe(&self.systems.whmcs, read).await?);
+                let mut listed = seen.orders.iter().flatten();
+                let placed = self.state.whmcs_order();
+                let verified = listed.find(|order| Some(order.id) == placed);
+                self.order = seen.order.clone().flatten().or_else(|| verified.cloned());
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use domain::id::OrderId;
 use domain::job::{Admission, NewJob};
 use domain::key::ClientId;
 use domain::order::{OrderState, WhmcsOrder};
-use domain::ports::{Clock, Pending, PendingActivations, ProvisionerReads};
+use domain::ports::{Clock, OrderDetail, Pending, PendingActivations, ProvisionerReads};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use job_store::Store;
@@ -119,7 +119,10 @@ async fn compare_all(
         new.sort_unstable();
         new.dedup();
         let read = async |client| {
-            let orders = systems.whmcs.orders(client, None).await?;
+            let orders = systems
+                .whmcs
+                .orders(client, None, OrderDetail::Services)
+                .await?;
             Ok::<_, Stop>((client, orders))
         };
         let read: Vec<_> = stream::iter(new)

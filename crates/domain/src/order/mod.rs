@@ -23,9 +23,9 @@ pub use cycle::{Cycle, UnknownCycle};
 pub use details::{Account, ActivationStatus, Contact, Item, OrderDetails, OrderGuard, Product};
 pub use fact::{Fact, MarkerCheck};
 pub use plan::{
-    Action, ActivationAction, Answers, Decision, Effect, ItemReport, Line, MAX_LINES,
+    Action, ActivationAction, Answers, Catalogue, Decision, Effect, ItemReport, Line, MAX_LINES,
     MappingOverrides, MarkerProof, MatchResult, Observed, Outcome, PlacedLine, Plan, PlanRules,
-    Planner, Read, Report, Search, WaitReason, check_catalogue, match_orders,
+    Planner, Read, Reads, Report, Search, WaitReason, check_catalogue, match_orders,
     next_activation_action, superseded,
 };
 pub use progress::{Placing, Progress, UnknownCall};

@@ -28,8 +28,8 @@ pub use event_source::{
 pub use job_queue::{Claimed, JobChange, JobQueue, JobQueueExt, JobUpdate, Release};
 pub use leader_election::{Epoch, LeaderElection, Leadership};
 pub use provisioner::{
-    CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-    ProvisionerReads, observe,
+    CatalogueEntry, Freshness, Module, ModuleKind, NewClient, NewOrder, OrderDetail, PlaceAnswer,
+    Provisioner, ProvisionerReads, observe,
 };
 
 /// Mocks of the ports: a call that a test does not expect fails it.

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::key::{ClientId, Marker, ProductId, ServiceId, WhmcsOrderId};
-use crate::order::{Contact, Cycle, Observed, Plan, Read, WhmcsClient, WhmcsOrder};
+use crate::order::{Catalogue, Contact, Cycle, Observed, Plan, Read, WhmcsClient, WhmcsOrder};
 use crate::ports::CallError;
 
 /// A client to create.
@@ -62,6 +62,24 @@ pub struct Module {
     pub kind: ModuleKind,
 }
 
+/// How much of each order a search must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderDetail {
+    /// What carries our markers. Products may be missing where no line carries a marker.
+    Markers,
+    /// Every service with its product, cycle, status and marker.
+    Services,
+}
+
+/// How old the answer to a read may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Up to a minute.
+    Recent,
+    /// Read after the call began.
+    Now,
+}
+
 /// Reads of the provisioning system. They have no effect and may be repeated.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
@@ -86,6 +104,7 @@ pub trait ProvisionerReads: Send + Sync {
     async fn catalogue(
         &self,
         products: &[ProductId],
+        freshness: Freshness,
     ) -> Result<Option<Vec<CatalogueEntry>>, CallError>;
 
     /// All orders of the client with an id above `above`. The list is complete or an error: a
@@ -97,6 +116,7 @@ pub trait ProvisionerReads: Send + Sync {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
+        detail: OrderDetail,
     ) -> Result<Vec<WhmcsOrder>, CallError>;
 
     /// One order with its current services, or `None` when it was deleted.
@@ -116,27 +136,35 @@ pub trait ProvisionerReads: Send + Sync {
     async fn probe(&self) -> Result<(), CallError>;
 }
 
-/// Performs a read that the planner asked for and keeps its answer.
+/// Performs a read that the planner asked for and returns its answer. Reads of one decision may run
+/// side by side.
 ///
 /// # Errors
 /// [`CallError`].
-pub async fn observe(
-    reads: &dyn ProvisionerReads,
-    read: Read,
-    observed: &mut Observed,
-) -> Result<(), CallError> {
+pub async fn observe(reads: &dyn ProvisionerReads, read: &Read) -> Result<Observed, CallError> {
+    let mut observed = Observed::default();
     match read {
-        Read::Client(client) => observed.client = Some(reads.client(client).await?),
-        Read::ClientByEmail(email) => observed.client = Some(reads.client_by_email(&email).await?),
-        Read::Orders { client, above } => {
-            observed.orders = Some(reads.orders(client, above).await?);
-        }
+        Read::Client(client) => observed.client = Some(reads.client(*client).await?),
+        Read::ClientByEmail(email) => observed.client = Some(reads.client_by_email(email).await?),
+        Read::Orders {
+            client,
+            above,
+            detail,
+        } => observed.orders = Some(reads.orders(*client, *above, *detail).await?),
         Read::Order { client, order } => {
-            observed.order = Some(reads.order(client, order).await?);
+            observed.order = Some(reads.order(*client, *order).await?);
         }
-        Read::Catalogue(products) => observed.catalogue = Some(reads.catalogue(&products).await?),
+        Read::Catalogue {
+            products,
+            freshness,
+        } => {
+            observed.catalogue = Some(Catalogue {
+                entries: reads.catalogue(products, *freshness).await?,
+                freshness: *freshness,
+            });
+        }
     }
-    Ok(())
+    Ok(observed)
 }
 
 /// Effects of the provisioning system.

@@ -3,7 +3,7 @@
 use domain::failure::Refusal;
 use domain::key::{ClientId, WhmcsOrderId};
 use domain::order::{Effect, Fact};
-use domain::ports::{CallAction, CallError, StoreError};
+use domain::ports::{CallAction, CallError, OrderDetail, StoreError};
 
 use super::{Attempt, Flow};
 
@@ -86,7 +86,8 @@ impl Attempt<'_> {
         watermark: WhmcsOrderId,
         refusal: Refusal,
     ) -> Vec<Fact> {
-        let call = self.ports.reads.orders(client, Some(watermark));
+        let detail = OrderDetail::Services;
+        let call = self.ports.reads.orders(client, Some(watermark), detail);
         let orders = self.calls.time(CallAction::GetOrders, call).await.ok();
         let (orders, now) = (orders.as_deref(), self.now());
         match &self.details {

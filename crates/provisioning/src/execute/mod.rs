@@ -2,6 +2,7 @@
 
 mod check;
 mod effect;
+mod read;
 mod record;
 mod report;
 mod wait;
@@ -15,7 +16,7 @@ use domain::order::{
     Action, Answers, Decision, Fact, IllegalFact, Observed, OrderDetails, OrderState, Phase,
     Planner, Step, next,
 };
-use domain::ports::{Claimed, JobChange, JobQueueExt, JobUpdate, Release, StoreError, observe};
+use domain::ports::{Claimed, JobChange, JobQueueExt, JobUpdate, Release, StoreError};
 use domain::time::Timestamp;
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +45,10 @@ impl AttemptResult {
         }
     }
 }
+
+/// After a step that took longer, for instance because the store did not answer, nothing that was
+/// read before is used any more.
+const MAX_AGE: Duration = Duration::from_secs(5);
 
 /// What to do after a step.
 enum Flow {
@@ -177,7 +182,7 @@ struct Attempt<'a> {
     guard: &'a LeaseGuard,
     state: OrderState,
     details: Option<OrderDetails>,
-    /// What was read in the current step.
+    /// What was read in the current step, and what of the previous one still holds.
     observed: Observed,
     answers: Answers,
     /// Monotonic time of the start of the current step.
@@ -208,7 +213,6 @@ impl Attempt<'_> {
 
     /// Reads what the next decision needs, and performs it.
     async fn step(&mut self) -> Result<Flow, StoreError> {
-        self.observed = Observed::default();
         loop {
             let Some(details) = &self.details else {
                 // An order that waits for access to WHMCS is not read again either.
@@ -229,32 +233,55 @@ impl Attempt<'_> {
             if calls_whmcs && let Some(flow) = self.whmcs_refuses().await? {
                 return Ok(flow);
             }
+            // What the decision was based on is outdated once it is performed.
+            let seen = std::mem::take(&mut self.observed);
             return match decision {
-                Decision::Read(read) => {
-                    let action = read.action();
-                    let call = observe(&*self.ports.reads, read, &mut self.observed);
-                    match self.calls.time(action, call).await {
+                Decision::Read(reads) => {
+                    self.observed = seen;
+                    match self.read(&reads).await {
                         Ok(()) => continue,
-                        Err(error) => self.after_no_effect(error).await,
+                        Err(error) => {
+                            self.observed = Observed::default();
+                            self.after_no_effect(error).await
+                        }
                     }
                 }
                 Decision::ReadGuard => match self.guard().await {
                     Ok(guard) => {
+                        self.observed = seen;
                         self.observed.guard = Some(guard);
                         continue;
                     }
                     Err(flow) => Ok(flow),
                 },
-                Decision::Record(fact) => self.record(fact).await,
+                Decision::Record(fact) => {
+                    let kept = seen.after(&fact);
+                    let flow = self.record(fact).await?;
+                    self.keep(kept);
+                    Ok(flow)
+                }
                 Decision::Act(Action::Effect(effect)) => self.perform(effect).await,
                 Decision::Act(Action::LinkClient { account, client }) => {
                     self.link_client(account, client).await
                 }
-                Decision::Act(Action::ReportItems(items)) => self.report_items(&items).await,
+                Decision::Act(Action::ReportItems(items)) => {
+                    let kept = seen.after(&Fact::ItemsReported);
+                    let flow = self.report_items(&items).await?;
+                    self.keep(kept);
+                    Ok(flow)
+                }
                 Decision::Act(Action::Report(report)) => self.report(report).await,
                 Decision::Wait { until, reason } => Ok(self.wait(until, reason)),
                 Decision::Finish(outcome, facts) => Ok(Flow::Finish(outcome, facts)),
             };
+        }
+    }
+
+    /// Keeps for the next step what this one read, unless this step was slow.
+    fn keep(&mut self, observed: Observed) {
+        let now = self.ports.clock.monotonic();
+        if now.saturating_sub(self.step_started) <= MAX_AGE {
+            self.observed = observed;
         }
     }
 

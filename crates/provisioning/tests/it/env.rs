@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::Lease;
-use domain::order::{Fact, MarkerCheck, OrderDetails, Outcome};
+use domain::key::{ClientId, WhmcsOrderId};
+use domain::order::{Fact, MarkerCheck, OrderDetails, Outcome, WhmcsOrder};
 use domain::ports::mocks::MockProvisioner;
 use domain::ports::{
-    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, Provisioner, ProvisionerReads,
-    StoreError,
+    CallError, Claimed, Clock, EventIntake, JobQueue, JobUpdate, OrderDetail, Provisioner,
+    ProvisionerReads, StoreError,
 };
 use domain::time::Timestamp;
 use operations::{JobStage, OrderViews, Statistics, Wait};
@@ -35,6 +36,8 @@ pub(crate) struct TestEnv {
     pub(crate) process: Arc<ProcessState>,
     /// Duration of a WHMCS read that times out.
     hangs: Arc<Mutex<Option<Duration>>>,
+    /// Number of searches that are not sent.
+    lost_searches: Arc<AtomicI64>,
     effects: Arc<dyn Provisioner>,
 }
 
@@ -56,6 +59,7 @@ impl TestEnv {
             },
             process: Arc::default(),
             hangs: Arc::default(),
+            lost_searches: Arc::default(),
         }
     }
 
@@ -119,6 +123,7 @@ impl TestEnv {
                 inner: Arc::clone(&self.whmcs),
                 clock: Arc::clone(&self.clock),
                 hangs: Arc::clone(&self.hangs),
+                lost_searches: Arc::clone(&self.lost_searches),
             })),
             provisioner: Arc::clone(&self.effects),
             clock: Arc::new(SkewedClock {
@@ -143,6 +148,11 @@ impl TestEnv {
     /// Makes reads of WHMCS time out after `time`; `None` stops it.
     pub(crate) fn whmcs_hangs(&self, time: Option<Duration>) {
         *self.hangs.lock().unwrap() = time;
+    }
+
+    /// Makes the next searches for orders fail before they are sent.
+    pub(crate) fn lose_searches(&self, n_searches: i64) {
+        self.lost_searches.store(n_searches, Ordering::SeqCst);
     }
 
     async fn execute(
@@ -341,11 +351,12 @@ impl TestEnv {
     }
 }
 
-/// A provisioner whose reads may hang.
+/// A provisioner whose reads may hang or fail.
 struct Hanging {
     inner: Arc<FakeProvisioner>,
     clock: Arc<FakeClock>,
     hangs: Arc<Mutex<Option<Duration>>>,
+    lost_searches: Arc<AtomicI64>,
 }
 
 testkit::inner!(Hanging: ProvisionerReads = inner);
@@ -360,14 +371,34 @@ impl Around<CallError> for Hanging {
         let Some(time) = *self.hangs.lock().unwrap() else {
             return answer.await;
         };
-        self.clock.advance(time);
+        // Calls that are made side by side also hang side by side.
+        let until = self.clock.now() + time;
+        tokio::task::yield_now().await;
+        self.clock.advance(until.since(self.clock.now()));
         Err(CallError::Unknown {
             source: "no answer in time".into(),
         })
     }
 }
 
-impl ProvisionerReadsHooks for Hanging {}
+#[async_trait]
+impl ProvisionerReadsHooks for Hanging {
+    async fn orders(
+        &self,
+        client: ClientId,
+        above: Option<WhmcsOrderId>,
+        detail: OrderDetail,
+    ) -> CallResult<Vec<WhmcsOrder>> {
+        if self.lost_searches.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Err(CallError::NotSent {
+                retry_after: None,
+                source: "connection refused".into(),
+            });
+        }
+        let search = self.inner.orders(client, above, detail);
+        self.around("whmcs.orders", search).await
+    }
+}
 
 /// A clock with a skewed wall time and a correct monotonic time.
 struct SkewedClock {

@@ -41,6 +41,40 @@ async fn approved_order_is_provisioned_and_reported_once() {
 }
 
 #[tokio::test]
+async fn what_a_prompt_step_read_is_not_read_again() {
+    let env = TestEnv::with_order().await;
+    assert_eq!(env.attempt_once().await, [DONE]);
+    // Client, search and catalogue; after AddOrder the orders; after AcceptOrder the order.
+    assert_eq!(env.whmcs.calls_of(Action::Read), 5);
+}
+
+#[tokio::test]
+async fn what_was_read_before_a_slow_commit_is_read_again() {
+    let env = TestEnv::with_order().await;
+    let crashed = env.crash_at_slow_write(i64::MAX, Duration::from_secs(6));
+    assert!(!crashed.await);
+    assert_eq!(env.whmcs.all_orders().len(), 1);
+    // Search and catalogue before AddOrder, and the order before AcceptOrder.
+    assert_eq!(env.whmcs.calls_of(Action::Read), 5 + 3);
+}
+
+#[tokio::test]
+async fn failed_read_ahead_costs_no_retry() {
+    let env = TestEnv::with_order().await;
+    env.lose_searches(1);
+    let started = env.clock.now();
+    assert_eq!(env.attempt_once().await, [DONE]);
+    assert_eq!(env.clock.now(), started, "it was read when it was needed");
+
+    let env = TestEnv::with_order().await;
+    env.lose_searches(2);
+    let started = env.clock.now();
+    assert_eq!(env.attempt_once().await, [DONE]);
+    assert!(env.clock.now() > started, "the needed search was retried");
+    assert_eq!(env.whmcs.all_orders().len(), 1);
+}
+
+#[tokio::test]
 async fn order_not_activating_is_skipped() {
     let mut env = TestEnv::with_order().await;
     env.crm.retry(order_id(1), "e1");

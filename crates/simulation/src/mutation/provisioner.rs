@@ -5,7 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use domain::key::{ClientId, ProductId, WhmcsOrderId};
 use domain::order::{ServiceStatus, WhmcsOrder};
-use domain::ports::{CallError, CatalogueEntry, ModuleKind, ProvisionerReads};
+use domain::ports::{
+    CallError, CatalogueEntry, Freshness, ModuleKind, OrderDetail, ProvisionerReads,
+};
 use testkit::CallResult;
 use testkit::intercept::{Around, ProvisionerReadsHooks};
 
@@ -47,8 +49,12 @@ impl Around<CallError> for MutatedReads {}
 
 #[async_trait]
 impl ProvisionerReadsHooks for MutatedReads {
-    async fn catalogue(&self, products: &[ProductId]) -> CallResult<Option<Vec<CatalogueEntry>>> {
-        let mut entries = self.inner.catalogue(products).await?;
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+        freshness: Freshness,
+    ) -> CallResult<Option<Vec<CatalogueEntry>>> {
+        let mut entries = self.inner.catalogue(products, freshness).await?;
         if self.unread {
             for entry in entries.iter_mut().flatten() {
                 entry.module.kind = ModuleKind::Idempotent;
@@ -61,8 +67,9 @@ impl ProvisionerReadsHooks for MutatedReads {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
+        detail: OrderDetail,
     ) -> CallResult<Vec<WhmcsOrder>> {
-        let mut orders = self.inner.orders(client, above).await?;
+        let mut orders = self.inner.orders(client, above, detail).await?;
         if self.blind {
             let all = self.world.whmcs.all();
             let answered = |id| {

@@ -9,8 +9,8 @@ use domain::id::OrderId;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{OrderStatus, WhmcsClient, WhmcsOrder};
 use domain::ports::{
-    CallError, CatalogueEntry, Module, ModuleKind, NewClient, NewOrder, PlaceAnswer, Provisioner,
-    ProvisionerReads,
+    CallError, CatalogueEntry, Freshness, Module, ModuleKind, NewClient, NewOrder, OrderDetail,
+    PlaceAnswer, Provisioner, ProvisionerReads,
 };
 use serde_json::json;
 use testkit::CallResult;
@@ -264,7 +264,11 @@ impl ProvisionerReads for SimProcess {
         self.read(what, |whmcs| whmcs.client_by_email(email)).await
     }
 
-    async fn catalogue(&self, products: &[ProductId]) -> CallResult<Option<Vec<CatalogueEntry>>> {
+    async fn catalogue(
+        &self,
+        products: &[ProductId],
+        _freshness: Freshness,
+    ) -> CallResult<Option<Vec<CatalogueEntry>>> {
         let kind = match self.world.faults.idempotent {
             true => ModuleKind::Idempotent,
             false => ModuleKind::Unlisted,
@@ -286,6 +290,7 @@ impl ProvisionerReads for SimProcess {
         &self,
         client: ClientId,
         above: Option<WhmcsOrderId>,
+        _detail: OrderDetail,
     ) -> CallResult<Vec<WhmcsOrder>> {
         let what = || format!("orders of client {client} above {above:?}");
         self.read(what, |whmcs| {

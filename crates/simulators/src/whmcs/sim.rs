@@ -71,6 +71,11 @@ impl WhmcsSim {
         self.host.cut_all();
     }
 
+    /// Number of connections that clients have opened so far.
+    pub fn connections(&self) -> usize {
+        self.host.accepted()
+    }
+
     // Faults and options.
 
     /// Adds a fault for the next calls.

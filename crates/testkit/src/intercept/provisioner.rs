@@ -4,15 +4,20 @@ use async_trait::async_trait;
 use domain::key::{ClientId, ProductId, ServiceId, WhmcsOrderId};
 use domain::order::{WhmcsClient, WhmcsOrder};
 use domain::ports::{
-    CallError, CatalogueEntry, NewClient, NewOrder, PlaceAnswer, Provisioner, ProvisionerReads,
+    CallError, CatalogueEntry, Freshness, NewClient, NewOrder, OrderDetail, PlaceAnswer,
+    Provisioner, ProvisionerReads,
 };
 
 hooks! {
     ProvisionerReadsHooks for ProvisionerReads, "whmcs", CallError {
         fn client(client: ClientId) -> Option<WhmcsClient>;
         fn client_by_email(email: &str) -> Option<WhmcsClient>;
-        fn catalogue(products: &[ProductId]) -> Option<Vec<CatalogueEntry>>;
-        fn orders(client: ClientId, above: Option<WhmcsOrderId>) -> Vec<WhmcsOrder>;
+        fn catalogue(products: &[ProductId], freshness: Freshness) -> Option<Vec<CatalogueEntry>>;
+        fn orders(
+            client: ClientId,
+            above: Option<WhmcsOrderId>,
+            detail: OrderDetail
+        ) -> Vec<WhmcsOrder>;
         fn order(client: ClientId, order: WhmcsOrderId) -> Option<WhmcsOrder>;
         fn probe() -> ();
     }

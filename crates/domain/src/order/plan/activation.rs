@@ -8,9 +8,9 @@ use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, ServiceId, WhmcsOrderId};
 use crate::order::{
     ActivationProgress, ActivationState, Decision, Effect, Fact, MAX_UNKNOWN_CALLS, OrderStatus,
-    Read, ServiceStatus, WaitReason, WhmcsOrder, WhmcsService,
+    Read, Reads, ServiceStatus, WaitReason, WhmcsOrder, WhmcsService,
 };
-use crate::ports::{CatalogueEntry, ModuleKind};
+use crate::ports::{CatalogueEntry, Freshness, ModuleKind};
 use crate::time::Timestamp;
 
 /// The action that follows a read-back.
@@ -38,15 +38,35 @@ impl Moment<'_> {
         order: WhmcsOrderId,
         progress: &ActivationProgress,
     ) -> Result<Decision, Refusal> {
-        let seen = match &self.observed.order {
-            Some(Some(seen)) => seen,
-            Some(None) => return Err(gone(order)),
-            None => return Ok(Decision::Read(Read::Order { client, order })),
+        // What was verified in the step before need not be read again.
+        let verified = || {
+            let mut orders = self.observed.orders.iter().flatten();
+            orders.find(|seen| seen.id == order)
         };
-        let Some(catalogue) = &self.observed.catalogue else {
-            return Ok(Decision::Read(Read::Catalogue(seen.products())));
+        let Some(seen) = self.observed.order.as_ref().map_or_else(
+            || Ok(verified()),
+            |seen| seen.as_ref().map(Some).ok_or_else(|| gone(order)),
+        )?
+        else {
+            return Ok(Decision::Read(Reads {
+                // After AcceptOrder succeeded, the report is what follows.
+                guard: progress.state == ActivationState::Answered,
+                ..Read::Order { client, order }.into()
+            }));
         };
-        let modules = modules_in(catalogue.as_deref().unwrap_or_default());
+        let entries = match &self.observed.catalogue {
+            Some(catalogue) => catalogue.entries.as_deref().unwrap_or_default(),
+            None if !depends_on_modules(progress, seen) => &[],
+            // What an operator may be asked to fix is not decided from an old answer.
+            None => {
+                let catalogue = Read::Catalogue {
+                    products: seen.products(),
+                    freshness: Freshness::Now,
+                };
+                return Ok(Decision::Read(catalogue.into()));
+            }
+        };
+        let modules = modules_in(entries);
         let quiet = self.planner.rules.quiet_period;
         Ok(
             match next_activation_action(progress, seen, modules, self.now, quiet) {
@@ -63,6 +83,15 @@ impl Moment<'_> {
             },
         )
     }
+}
+
+/// Whether the next action may depend on the modules: something is pending, and it is not the first
+/// AcceptOrder that is due.
+fn depends_on_modules(progress: &ActivationProgress, seen: &WhmcsOrder) -> bool {
+    let mut lines = seen.lines.iter();
+    let first_accept =
+        progress.state == ActivationState::NotStarted && seen.status == OrderStatus::Pending;
+    !first_accept && lines.any(|line| line.status == ServiceStatus::Pending)
 }
 
 /// Looks up the module of a service's product in the catalogue.

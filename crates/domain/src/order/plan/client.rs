@@ -5,7 +5,7 @@ use crate::failure::{Code, Refusal};
 use crate::key::ClientId;
 use crate::order::{
     Action, ClientStatus, Contact, Decision, Effect, Fact, OrderDetails, PlanRules, Planner, Read,
-    WhmcsClient,
+    Reads, WhmcsClient,
 };
 use crate::ports::NewClient;
 use crate::time::Timestamp;
@@ -34,12 +34,15 @@ impl Moment<'_> {
     /// A mapping that is missing or invalid fails the attempt before any call.
     pub(super) fn resolve_client(&self) -> Result<Decision, Refusal> {
         let Planner { details, rules, .. } = self.planner;
-        self.planner.plan()?;
+        let plan = self.planner.plan()?;
         let lookup = client_lookup(details, rules)?;
         let Some(found) = &self.observed.client else {
             return Ok(Decision::Read(match lookup {
-                ClientLookup::Linked(client) => Read::Client(client),
-                ClientLookup::ByEmail(contact) => Read::ClientByEmail(contact.email),
+                ClientLookup::Linked(client) => Reads {
+                    ahead: self.reads_before_placing(client, &plan),
+                    ..Read::Client(client).into()
+                },
+                ClientLookup::ByEmail(contact) => Read::ClientByEmail(contact.email).into(),
             }));
         };
         Ok(
@@ -67,7 +70,7 @@ impl Moment<'_> {
         let client = match &self.observed.client {
             Some(seen) => seen.as_ref().unwrap_or(&created),
             None if rules.override_prices && details.currency.is_some() => {
-                return Ok(Decision::Read(Read::Client(id)));
+                return Ok(Decision::Read(Read::Client(id).into()));
             }
             None => &created,
         };
@@ -90,7 +93,7 @@ impl Moment<'_> {
             ClientLookup::Linked(_) => return self.resolve_client(),
         };
         match &self.observed.client {
-            None => Ok(Decision::Read(Read::ClientByEmail(contact.email))),
+            None => Ok(Decision::Read(Read::ClientByEmail(contact.email).into())),
             Some(Some(client)) => {
                 check_client(details, rules, client)?;
                 Ok(Decision::Act(self.link(client.id)))
@@ -149,9 +152,10 @@ fn resolve_client(
 ) -> Result<ClientDecision, Refusal> {
     match (lookup, found) {
         (ClientLookup::Linked(id), None) => Err(not_found(&id.to_string())),
-        (ClientLookup::Linked(_), Some(client)) => {
+        // The orders of this id were read beside the client.
+        (ClientLookup::Linked(id), Some(client)) => {
             check_client(details, rules, client)?;
-            Ok(ClientDecision::Use(client.id))
+            Ok(ClientDecision::Use(id))
         }
         (ClientLookup::ByEmail(_), Some(client)) => {
             check_client(details, rules, client)?;

@@ -7,15 +7,15 @@ use crate::job::JobOutcome;
 use crate::key::{CorrelationId, JobId, WhmcsOrderId};
 use crate::order::{
     Action, Answers, Effect, Fact, MarkerProof, MatchResult, Observed, OrderDetails, OrderState,
-    Plan, PlanRules, Read, Search, Step, WhmcsOrder, match_orders, next,
+    Plan, PlanRules, Reads, Search, Step, WhmcsOrder, match_orders, next,
 };
 use crate::time::Timestamp;
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Read this and decide again.
-    Read(Read),
+    /// Read these, side by side, and decide again.
+    Read(Reads),
     /// Read whether this attempt may still write to the CRM's order, and decide again.
     ReadGuard,
     /// Record this fact; no call is needed.

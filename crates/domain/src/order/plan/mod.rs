@@ -21,7 +21,7 @@ pub use activation::{ActivationAction, next_activation_action};
 pub use decide::{Decision, Planner, WaitReason};
 pub use lines::{Line, MAX_LINES, MappingOverrides, Plan};
 pub use match_orders::{MarkerProof, MatchResult, Search, match_orders};
-pub use observed::{Answers, Observed, Read};
+pub use observed::{Answers, Catalogue, Observed, Read, Reads};
 pub use placement::check_catalogue;
 pub use report::{ItemReport, Outcome, Report, superseded};
 pub use rules::PlanRules;

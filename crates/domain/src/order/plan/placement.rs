@@ -4,10 +4,10 @@ use super::decide::{Moment, effect};
 use crate::failure::{Code, Refusal};
 use crate::key::{ClientId, WhmcsOrderId};
 use crate::order::{
-    Decision, Effect, Fact, MatchResult, OrderDetails, Plan, Planner, Read, UnknownCall,
+    Decision, Effect, Fact, MatchResult, OrderDetails, Plan, Planner, Read, Reads, UnknownCall,
     WaitReason, WhmcsOrder, match_orders,
 };
-use crate::ports::{CatalogueEntry, NewOrder};
+use crate::ports::{CatalogueEntry, Freshness, NewOrder, OrderDetail};
 use crate::time::Timestamp;
 
 impl Moment<'_> {
@@ -22,25 +22,47 @@ impl Moment<'_> {
     ) -> Result<Decision, Refusal> {
         let Planner { details, rules, .. } = self.planner;
         let plan = self.planner.plan()?;
+        let until = unknown.map(|call| call.expires_at(rules.call_timeout, rules.quiet_period));
+        let until = until.filter(|until| self.now < *until);
         let Some(orders) = &self.observed.orders else {
-            let above = None;
-            return Ok(Decision::Read(Read::Orders { client, above }));
+            let ahead = match self.observed.catalogue {
+                None if until.is_none() => vec![catalogue(&plan, Freshness::Recent)],
+                _ => Vec::new(),
+            };
+            return Ok(Decision::Read(Reads {
+                ahead,
+                ..search_before_placing(client, watermark).into()
+            }));
         };
         match match_orders(&self.planner.search(self.state, &plan, watermark), orders) {
             MatchResult::Found(order) => return Ok(Decision::Record(Fact::Placed { order })),
             MatchResult::Refused(refusal) => return Err(refusal),
             MatchResult::Absent => {}
         }
-        let until = unknown.map(|call| call.expires_at(rules.call_timeout, rules.quiet_period));
-        if let Some(until) = until.filter(|until| self.now < *until) {
+        if let Some(until) = until {
             let reason = WaitReason::EarlierOrder;
             return Ok(Decision::Wait { until, reason });
         }
-        let Some(catalogue) = &self.observed.catalogue else {
-            return Ok(Decision::Read(Read::Catalogue(plan.products())));
+        let freshness = match &self.observed.catalogue {
+            None => Freshness::Recent,
+            Some(seen) => match check_catalogue(&plan, seen.entries.as_deref()) {
+                Ok(()) => return Ok(place_order(details, plan, client, watermark, orders)),
+                // An administrator's correction must work at once.
+                Err(_) if seen.freshness == Freshness::Recent => Freshness::Now,
+                Err(refusal) => return Err(refusal),
+            },
         };
-        let catalogue = catalogue.as_deref();
-        place_order(details, &plan, client, watermark, orders, catalogue).map(effect)
+        Ok(Decision::Read(catalogue(&plan, freshness).into()))
+    }
+
+    /// What placing an order for this client will need: to be read beside the client, while it is
+    /// not known yet whether it is open.
+    pub(super) fn reads_before_placing(&self, client: ClientId, plan: &Plan) -> Vec<Read> {
+        let watermark = self.state.watermark_of(client);
+        vec![
+            search_before_placing(client, watermark),
+            catalogue(plan, Freshness::Recent),
+        ]
     }
 
     pub(super) fn reconcile_placement(
@@ -62,7 +84,13 @@ impl Moment<'_> {
         let plan = self.planner.plan()?;
         let above = Some(watermark);
         let Some(orders) = &self.observed.orders else {
-            return Ok(Decision::Read(Read::Orders { client, above }));
+            let detail = OrderDetail::Services;
+            let search = Read::Orders {
+                client,
+                above,
+                detail,
+            };
+            return Ok(Decision::Read(search.into()));
         };
         match match_orders(&self.planner.search(self.state, &plan, above), orders) {
             MatchResult::Found(order) => Ok(Decision::Record(Fact::Placed { order })),
@@ -72,39 +100,54 @@ impl Moment<'_> {
     }
 }
 
+/// The search of the client's whole list before AddOrder. Without an earlier AddOrder only markers
+/// are compared, since an unmarked order cannot be ours.
+fn search_before_placing(client: ClientId, watermark: Option<WhmcsOrderId>) -> Read {
+    Read::Orders {
+        client,
+        above: None,
+        detail: match watermark {
+            None => OrderDetail::Markers,
+            Some(_) => OrderDetail::Services,
+        },
+    }
+}
+
+fn catalogue(plan: &Plan, freshness: Freshness) -> Read {
+    Read::Catalogue {
+        products: plan.products(),
+        freshness,
+    }
+}
+
 /// Plans the AddOrder call. `orders` are all of the client's; none of them is ours.
-/// `watermark` is that of an earlier AddOrder, if there was one. `catalogue` is `None` where the
-/// installation does not show it.
-///
-/// # Errors
-/// `MAPPING_INVALID` when WHMCS does not have a product or does not sell its cycle.
+/// `watermark` is that of an earlier AddOrder, if there was one.
 fn place_order(
     details: &OrderDetails,
-    plan: &Plan,
+    plan: Plan,
     client: ClientId,
     watermark: Option<WhmcsOrderId>,
     orders: &[WhmcsOrder],
-    catalogue: Option<&[CatalogueEntry]>,
-) -> Result<Effect, Refusal> {
-    if let Some(entries) = catalogue {
-        check_catalogue(plan, entries)?;
-    }
+) -> Decision {
     let highest = orders.iter().map(|order| order.id).max();
-    Ok(Effect::PlaceOrder {
+    effect(Effect::PlaceOrder {
         order: NewOrder {
             client,
             marker: details.marker(),
-            plan: plan.clone(),
+            plan,
         },
         watermark: watermark.or(highest).unwrap_or(WhmcsOrderId(0)),
     })
 }
 
-/// Checks that WHMCS sells every line of the plan.
+/// Checks the plan against the catalogue; `None` where the installation does not show it.
 ///
 /// # Errors
-/// `MAPPING_INVALID`, naming the product and the cycle.
-pub fn check_catalogue(plan: &Plan, entries: &[CatalogueEntry]) -> Result<(), Refusal> {
+/// `MAPPING_INVALID` when WHMCS does not have a product or does not sell its cycle.
+pub fn check_catalogue(plan: &Plan, entries: Option<&[CatalogueEntry]>) -> Result<(), Refusal> {
+    let Some(entries) = entries else {
+        return Ok(());
+    };
     for line in &plan.lines {
         let entry = entries.iter().find(|entry| entry.product == line.product);
         let detail = match entry {

@@ -9,6 +9,7 @@ use crate::order::{
     Decision, Fact, Line, MarkerCheck, MarkerProof, MatchResult, OrderStatus, Plan, Read, Search,
     WhmcsOrder, WhmcsService, match_orders,
 };
+use crate::ports::OrderDetail;
 
 /// A planned line and the service that WHMCS created for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +49,13 @@ impl Moment<'_> {
         let plan = self.planner.plan()?;
         let above = watermark.filter(|watermark| order > *watermark);
         let Some(orders) = &self.observed.orders else {
-            return Ok(Decision::Read(Read::Orders { client, above }));
+            let detail = OrderDetail::Services;
+            let search = Read::Orders {
+                client,
+                above,
+                detail,
+            };
+            return Ok(Decision::Read(search.into()));
         };
         let search = self.planner.search(self.state, &plan, above);
         let fact = match verify_placed(search, client, order, orders)? {
