@@ -118,6 +118,7 @@ fn start(program: &Path, world: &World, url: &str, folder: &Path) -> anyhow::Res
         .env("SF_EVENTS_REPLAY", "ALL")
         .env("RUST_LOG", "warn")
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("{} cannot be started; build it first", program.display()))
