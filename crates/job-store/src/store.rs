@@ -12,12 +12,12 @@ use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 /// Whether a call returns before its commit is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Commit {
-    /// The commit is on disk: events, intents, outcomes, what operators do.
+    /// The commit is on disk: events, facts, outcomes, what operators do.
     Flushed,
     /// A power cut, or a crash of the database *server*, may forget it within the next moments, and
-    /// nothing that was flushed later: claims, heartbeats, releases and results. A forgotten result
-    /// leaves its call unknown, the rest returns a job to the queue. Lease tokens never repeat, so
-    /// the owner of a forgotten claim can still write nothing.
+    /// nothing that was flushed later: claims, heartbeats and releases, whose loss returns a job to
+    /// the queue. Lease tokens never repeat, so the owner of a forgotten claim can still write
+    /// nothing.
     Relaxed,
 }
 

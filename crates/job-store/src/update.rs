@@ -1,7 +1,6 @@
 //! An update of a leased job, as the values that both engines bind.
 
 use domain::job::JobOutcome;
-use domain::order::Fact;
 use domain::ports::{JobChange, JobUpdate};
 
 use crate::damage::storable;
@@ -18,10 +17,9 @@ pub(crate) struct JobValues {
     pub(crate) set_aside: Option<String>,
     /// The outcome, if it ended.
     pub(crate) outcome: Option<JobOutcome>,
-    /// Whether the commit must be on disk before the worker continues: that of an intent, before its
-    /// call, and of an outcome, whose job nobody continues. After a power cut, a forgotten release
-    /// returns the job to the queue when its lease expires, and a forgotten result leaves its call
-    /// unknown: it is searched for, as after any lost reply.
+    /// Whether the commit must be on disk before the worker continues: that of facts, which it goes
+    /// on from, and of an outcome, whose job nobody continues. A forgotten release returns the job
+    /// to the queue when its lease expires.
     pub(crate) flushed: bool,
 }
 
@@ -43,7 +41,7 @@ impl JobValues {
             deferrals: 0,
             set_aside: None,
             outcome: None,
-            flushed: update.facts.iter().any(Fact::is_intent),
+            flushed: !update.facts.is_empty(),
         };
         match &update.change {
             JobChange::Keep => values,

@@ -204,18 +204,6 @@ impl Fact {
         )
     }
 
-    /// Whether it is an intent: it has to be on disk before its call.
-    #[must_use]
-    pub const fn is_intent(&self) -> bool {
-        matches!(
-            self,
-            Self::CreatingClient { .. }
-                | Self::Placing { .. }
-                | Self::Accepting { .. }
-                | Self::Creating { .. }
-        )
-    }
-
     /// Whether the order list shows it and counts it as activity.
     #[must_use]
     pub const fn is_listed(&self) -> bool {
