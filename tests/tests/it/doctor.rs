@@ -422,6 +422,16 @@ fn whmcs_cases() -> Vec<Case> {
             "without a redirect",
             |env| env.whmcs.fault(Fault::new(FaultId::F22).when(When::Always))
         ),
+        Case(
+            "FAIL",
+            "whmcs url",
+            "no WHMCS API",
+            "base of the installation",
+            |env| {
+                let url = format!("{}/shop", env.whmcs.url());
+                Box::pin(async move { vec![("WHMCS_URL", url)] })
+            },
+        ),
         case!("FAIL", "whmcs answer", "503", "maintenance", |env| env
             .whmcs
             .fault(Fault::new(FaultId::F02).when(When::Always))),

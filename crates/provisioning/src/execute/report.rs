@@ -7,7 +7,7 @@ use domain::key::ClientId;
 use domain::order::{Fact, ItemReport, OrderGuard, Outcome, Phase, Report, superseded};
 use domain::ports::{CallAction, CallError, ReportAnswer, StoreError};
 
-use super::{Attempt, Flow};
+use super::{Attempt, Flow, Release};
 
 /// Number of conflicting writes before the job yields its slot.
 const CONFLICTS: u32 = 3;
@@ -77,7 +77,7 @@ impl Attempt<'_> {
                     source,
                 }))
             }
-            Err(CallError::Refused(reason)) if status_only => Ok(self.status_refused(reason)),
+            Err(CallError::Refused(reason)) if status_only => Ok(self.status_refused(&reason)),
             Err(CallError::Refused(reason)) => self.report_refused(reason).await,
             Err(error) => Ok(self.wait_for_crm(&error)),
         }
@@ -128,15 +128,15 @@ impl Attempt<'_> {
 
     /// The success is written and only its business status is not. That must not fail the order:
     /// the write is repeated until somebody fixes the cause or sets the status by hand.
-    fn status_refused(&self, reason: Refusal) -> Flow {
+    fn status_refused(&self, reason: &Refusal) -> Flow {
         metrics::counter!("orderbridge_salesforce_status_pending_total").increment(1);
         tracing::error!(
             detail = reason.detail,
             "the order is provisioned, but Salesforce refuses its Status; give the user of SF_USERNAME the permission to activate orders, or set the Status by hand"
         );
-        self.wait_for_crm(&CallError::NotSent {
-            retry_after: None,
-            source: reason.detail.into(),
+        Flow::Release(Release {
+            after: self.crm_backoff(),
+            deferral: true,
         })
     }
 
