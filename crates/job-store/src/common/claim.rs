@@ -9,7 +9,7 @@ use domain::ports::{Claimed, StoreError};
 use domain::time::Timestamp;
 use serde::Serialize;
 
-use super::{Connection, Row, rows_of, skip_locked, statement, update, walk_indexes};
+use super::{Connection, Row, rows_of, skip_locked, statement, update};
 use crate::damage::Damaged;
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, job_columns, kept_columns, parameter};
@@ -52,7 +52,6 @@ pub(crate) async fn claim(
     (tokens, ttl): (Vec<LeaseToken>, Duration),
     now: Timestamp,
 ) -> Result<(Vec<Claimed>, Vec<Damaged>), StoreError> {
-    walk_indexes(connection).await?;
     let due = statement(DUE)
         .bind(now.as_millis())
         .bind(limit(tokens.len()))

@@ -6,7 +6,7 @@ use domain::ports::StoreError;
 use domain::time::Timestamp;
 use sqlx::PgConnection;
 
-use super::{PostgresStore, statement, walk_indexes};
+use super::{PostgresStore, statement};
 use crate::error::OrUnavailable;
 use crate::row::Columns;
 use crate::store::Commit;
@@ -45,7 +45,6 @@ async fn next_due(
     connection: &mut PgConnection,
     now: Timestamp,
 ) -> Result<Option<Duration>, StoreError> {
-    walk_indexes(connection).await?;
     // A job that may not be taken must not wake waiters again and again.
     let row = statement(
         "SELECT CASE WHEN EXISTS (SELECT 1 FROM pause WHERE what = 'worker') THEN 1000 ELSE

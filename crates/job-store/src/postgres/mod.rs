@@ -121,19 +121,6 @@ async fn notify_workers(connection: &mut Connection) -> Result<(), StoreError> {
         .map(|_| ())
 }
 
-/// Makes the planner walk the queue in order up to the limit. It believes that hardly any
-/// job is its order's oldest, and would otherwise read and sort all due jobs for every claim.
-async fn walk_indexes(connection: &mut Connection) -> Result<(), StoreError> {
-    sqlx::raw_sql(
-        "SET LOCAL enable_seqscan = off;
-         SET LOCAL enable_bitmapscan = off",
-    )
-    .execute(connection)
-    .await
-    .or_unavailable()
-    .map(|_| ())
-}
-
 /// The offset of the store's time from the database's clock.
 type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 
@@ -235,7 +222,6 @@ impl PostgresStore {
         use crate::row::Columns;
         self.run(Commit::Relaxed, |session| {
             Box::pin(async move {
-                walk_indexes(session.connection).await?;
                 let explain = built_statement(format!("EXPLAIN {}", claim::DUE));
                 let rows = explain
                     .bind(session.now.as_millis())

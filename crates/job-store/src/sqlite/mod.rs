@@ -101,11 +101,6 @@ async fn notify_workers(_connection: &mut Connection) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// The planner walks the queue's indexes by itself.
-async fn walk_indexes(_connection: &mut Connection) -> Result<(), StoreError> {
-    Ok(())
-}
-
 /// Jobs, facts and cursor in one SQLite file, shared by the processes of one machine.
 ///
 /// Time is the given clock's, the same for every process of the machine.

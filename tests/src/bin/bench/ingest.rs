@@ -104,7 +104,8 @@ async fn round(common: &Common, options: &Options, kind: StoreKind) -> anyhow::R
             _ if begun.elapsed() > PATIENCE => bail!("{count} events are jobs, and no more"),
             _ => {}
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        // Counting takes the longer, the more there are.
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 

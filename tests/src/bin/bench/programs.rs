@@ -85,11 +85,11 @@ impl Store {
 pub(crate) struct Program(Child);
 
 impl Program {
-    /// A number of its kernel status, in KiB.
+    /// A number of its kernel status, such as `VmRSS:`, in KiB.
     pub(crate) fn memory_kib(&self, field: &str) -> anyhow::Result<u64> {
         let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(field));
-        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number
             .context("the kernel does not tell its memory")?
             .parse()?)
