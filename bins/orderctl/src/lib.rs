@@ -14,6 +14,7 @@ mod db;
 mod doctor;
 mod follow;
 mod given;
+mod init;
 mod jobs;
 mod lookup;
 mod orders;
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
         Noun::Audit(asked) => commands::audit(&asked, screen).await,
         Noun::Db(verb) => db::run(verb, screen).await,
         Noun::Config(verb) => config::run(verb, screen),
+        Noun::Init(asked) => init::run(asked, screen).await,
         Noun::Doctor(asked) => doctor::run(asked, screen).await,
         Noun::Completions(asked) => shell::completions(asked.shell, screen),
         Noun::Man => shell::man(screen),

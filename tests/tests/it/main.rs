@@ -33,6 +33,7 @@ mod egress;
 mod failover;
 mod failures;
 mod flags;
+mod init;
 mod intake;
 mod layers;
 mod metadata;
