@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod config;
 mod connect;
+mod cursor_import;
 mod db;
 mod doctor;
 mod follow;

@@ -14,7 +14,9 @@ use job_store::StoreArgs;
 use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
 pub(crate) use db::{Backup, CopyStore, DbVerb, Migrate, Prune};
-pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive, Tail};
+pub(crate) use events::{
+    CursorVerb, DeadLetters, Dismiss, EventsVerb, ImportCursor, Recent, Redrive, Tail,
+};
 pub(crate) use init::Init;
 pub(crate) use orders::{
     FollowOrder, ForgetWhmcs, HandleOrder, JobsList, JobsVerb, OneJob, OneOrder, OrdersList,
