@@ -5,6 +5,7 @@
 //! failure or a difference; 2 for wrong usage; 3 when something does not exist; 5 when `doctor`
 //! found something wrong; 64 for an invalid setting.
 
+mod adopt;
 mod args;
 mod cli;
 mod commands;
@@ -46,6 +47,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
         Noun::Pause(held) => commands::pause(held, screen).await,
         Noun::Resume(held) => commands::resume(held, screen).await,
         Noun::Reconcile(asked) => reconcile::run(asked, screen).await,
+        Noun::Adopt(asked) => adopt::run(asked, screen).await,
         Noun::Audit(asked) => commands::audit(&asked, screen).await,
         Noun::Db(verb) => db::run(verb, screen).await,
         Noun::Config(verb) => config::run(verb, screen),

@@ -21,6 +21,7 @@ macro_rules! on_both_stores {
     )*};
 }
 
+mod adopt;
 mod alerts;
 mod browser;
 mod crash;

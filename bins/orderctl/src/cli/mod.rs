@@ -1,5 +1,6 @@
 //! The commands, each with an example.
 
+mod adopt;
 mod db;
 mod events;
 mod init;
@@ -13,6 +14,7 @@ use domain::order::UnknownCycle;
 use job_store::StoreArgs;
 use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
+pub(crate) use adopt::Adopt;
 pub(crate) use db::{Backup, CopyStore, DbVerb, Migrate, Prune};
 pub(crate) use events::{
     CursorVerb, DeadLetters, Dismiss, EventsVerb, ImportCursor, Recent, Redrive, Tail,
@@ -84,6 +86,11 @@ pub(crate) enum Noun {
         after_help = "Enqueues nothing with --check. Other differences need an operator; each line names the next step.\n\nExample:\n  orderctl reconcile --check -o json"
     )]
     Reconcile(Reconcile),
+    /// Mark the WHMCS orders that another bridge placed as ours
+    #[command(
+        after_help = "Takes the pairs from WHMCS_Order_ID__c of the Salesforce orders, and shows what it would write; --apply writes it. A pair whose client, products or cycles differ from the plan is refused. WHMCS's API cannot change the notes of an order: markers go to the custom fields under whmcs.line_marker_fields in ORDERBRIDGE_CONFIG (action UpdateClientProduct), and where there is none the line says what to add by hand. Can be repeated.\n\nExit code 1 when an order was refused, failed or has to be marked by hand.\n\nExample:\n  orderctl adopt --reason 'from the old bridge'\n  orderctl adopt --reason 'from the old bridge' --apply"
+    )]
+    Adopt(Adopt),
     /// The audit log, newest first
     #[command(after_help = "Example:\n  orderctl audit --limit 10")]
     Audit(Recent),
