@@ -260,7 +260,10 @@ async fn failed_order_does_not_stop_the_others_and_can_be_repeated() {
     std::fs::write(&wrong, "[whmcs.line_marker_fields]\n5 = 99\n").unwrap();
     let (exit, rows) = adopt(&env, &["--apply"], Some(wrong.to_str().unwrap())).await;
     let detail = rows[0]["detail"].as_str().unwrap();
-    assert_eq!((exit, &rows[0]["status"]), (Exit::Difference, &json!("failed")));
+    assert_eq!(
+        (exit, &rows[0]["status"]),
+        (Exit::Difference, &json!("failed"))
+    );
     assert!(detail.contains("did not keep the marker"), "{detail}");
     // Page by page.
     let (_, first) = adopt(&env, &["--apply", "--limit", "1"], Some(&config)).await;
