@@ -41,16 +41,20 @@ pub(crate) async fn run(asked: Init, screen: &mut Screen) -> Result<Exit, Stop> 
     let config = config.systems.check(&mut problems);
     let config = problems.into_result(config)?;
 
+    if let Some(path) = &files.key {
+        settings.set(KEY_FILE, path.display().to_string());
+    }
+    let text = settings.render()?;
+
     if let (Some(key), Some(path)) = (&key, &files.key) {
         write(path, key.pem(), asked.force)?;
-        settings.set(KEY_FILE, path.display().to_string());
+        screen.note(&format!("wrote the private key to {}", path.display()));
         if let (Some(certificate), Some(path)) = (key.certificate(), &files.certificate) {
             write(path, certificate, asked.force)?;
             screen.note(&format!("wrote the certificate to {}", path.display()));
         }
-        screen.note(&format!("wrote the private key to {}", path.display()));
     }
-    write(&files.env, &settings.render()?, asked.force)?;
+    write(&files.env, &text, asked.force)?;
     screen.note(&format!("wrote the settings to {}", files.env.display()));
 
     let connections = parse(settings.iter())?;
@@ -139,9 +143,8 @@ fn exists(path: &Path) -> Stop {
 /// Writes a file that only its owner may read. A reader sees the old file or the whole new one.
 fn write(path: &Path, text: &str, replace: bool) -> Result<(), Stop> {
     use std::io::Write;
-    let failed = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::AlreadyExists => exists(path),
-        _ => Stop::failed(format!("`{}` cannot be written: {error}", path.display())),
+    let failed = |error: std::io::Error| {
+        Stop::failed(format!("`{}` cannot be written: {error}", path.display()))
     };
     let folder = path.parent().unwrap_or(Path::new("/"));
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -153,7 +156,11 @@ fn write(path: &Path, text: &str, replace: bool) -> Result<(), Stop> {
         true => file.persist(path),
         false => file.persist_noclobber(path),
     };
-    kept.map(|_| ()).map_err(|error| failed(error.error))
+    match kept {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(error) => Err(failed(error.error)),
+    }
 }
 
 fn parse<'a>(settings: impl Iterator<Item = (&'a str, &'a str)>) -> Result<ConnectionArgs, Stop> {
