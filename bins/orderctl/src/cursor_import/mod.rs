@@ -108,7 +108,7 @@ fn distance(given: &ReplayId, stored: &ReplayId) -> String {
     match given.cmp(&stored) {
         std::cmp::Ordering::Equal => "the stored position".to_owned(),
         std::cmp::Ordering::Less => format!(
-            "{} positions behind the stored cursor: events in between arrive again and are recognised",
+            "{} positions behind the stored cursor: events in between arrive again, and orders that are no longer Activating are skipped",
             stored - given
         ),
         std::cmp::Ordering::Greater => format!(
