@@ -9,7 +9,7 @@ use crate::cli::{
     CursorVerb, DeadLetters, Dismiss, EventsVerb, PauseCommand, PauseTarget, Recent, Redrive,
 };
 use crate::screen::{Exit, Screen, Stop, Table};
-use crate::{connect, show, tail};
+use crate::{connect, cursor_import, show, tail};
 
 /// Rows of the cursor history.
 const HISTORY: usize = 20;
@@ -27,23 +27,7 @@ pub(crate) async fn perform(
 ) -> Result<Exit, Stop> {
     let confirmed = screen.confirm(what, care)?;
     if confirmed {
-        match store
-            .ports
-            .execute(command, &operator.who, &operator.reason)
-            .await?
-        {
-            CommandResult::Done => {}
-            CommandResult::NotFound => {
-                return Err(Stop::NotFound(format!(
-                    "{} does not exist",
-                    command.subject()
-                )));
-            }
-            CommandResult::Running => {
-                let text = "a worker is running a job of this order. Wait until it has finished";
-                return Err(Stop::failed(text));
-            }
-        }
+        execute(store, command, operator).await?;
     }
     let lines = [
         ("act", command.name().to_owned()),
@@ -58,6 +42,26 @@ pub(crate) async fn perform(
     });
     screen.show(&lines, &value)?;
     Ok(Exit::Fine)
+}
+
+/// Runs a command; what was not done is an error.
+pub(crate) async fn execute(
+    store: &Store,
+    command: &AdminCommand,
+    operator: &OperatorArgs,
+) -> Result<(), Stop> {
+    let OperatorArgs { who, reason } = operator;
+    match store.ports.execute(command, who, reason).await? {
+        CommandResult::Done => Ok(()),
+        CommandResult::NotFound => Err(Stop::NotFound(format!(
+            "{} does not exist",
+            command.subject()
+        ))),
+        CommandResult::Running => {
+            let text = "a worker is running a job of this order. Wait until it has finished";
+            Err(Stop::failed(text))
+        }
+    }
 }
 
 pub(crate) async fn events(verb: EventsVerb, screen: &mut Screen) -> Result<Exit, Stop> {
@@ -163,6 +167,7 @@ pub(crate) async fn cursor(verb: CursorVerb, screen: &mut Screen) -> Result<Exit
             let what = format!("move the cursor of {}", command.subject());
             perform(&store, &command, &what, &asked.operator, asked.care, screen).await
         }
+        CursorVerb::Import(asked) => cursor_import::run(asked, screen).await,
         CursorVerb::Reset(asked) => {
             let store = connect::store(&asked.of.store).await?;
             let channel = asked.of.channel;

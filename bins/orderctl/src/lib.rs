@@ -5,15 +5,18 @@
 //! failure or a difference; 2 for wrong usage; 3 when something does not exist; 5 when `doctor`
 //! found something wrong; 64 for an invalid setting.
 
+mod adopt;
 mod args;
 mod cli;
 mod commands;
 mod config;
 mod connect;
+mod cursor_import;
 mod db;
 mod doctor;
 mod follow;
 mod given;
+mod init;
 mod jobs;
 mod lookup;
 mod orders;
@@ -44,9 +47,11 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<Exit, Stop> {
         Noun::Pause(held) => commands::pause(held, screen).await,
         Noun::Resume(held) => commands::resume(held, screen).await,
         Noun::Reconcile(asked) => reconcile::run(asked, screen).await,
+        Noun::Adopt(asked) => adopt::run(asked, screen).await,
         Noun::Audit(asked) => commands::audit(&asked, screen).await,
         Noun::Db(verb) => db::run(verb, screen).await,
         Noun::Config(verb) => config::run(verb, screen),
+        Noun::Init(asked) => init::run(asked, screen).await,
         Noun::Doctor(asked) => doctor::run(asked, screen).await,
         Noun::Completions(asked) => shell::completions(asked.shell, screen),
         Noun::Man => shell::man(screen),

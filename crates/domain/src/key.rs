@@ -150,6 +150,9 @@ pub struct Marker {
 }
 
 impl Marker {
+    /// What every marker of an order starts with.
+    pub const PREFIX: &'static str = "orderbridge:v1:";
+
     /// Whether `notes` contain this marker as a whole token. A longer token that starts with it
     /// does not count.
     #[must_use]
@@ -167,7 +170,7 @@ fn is_marker_character(c: char) -> bool {
 
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "orderbridge:v1:{}:{}", self.org, self.order)
+        write!(f, "{}{}:{}", Self::PREFIX, self.org, self.order)
     }
 }
 

@@ -72,6 +72,14 @@ pub enum AdminCommand {
         /// The WHMCS order to forget.
         whmcs_order: WhmcsOrderId,
     },
+    /// Intent to mark a WHMCS order that another bridge placed as the one of this order, written
+    /// before the calls. Repeating them changes nothing.
+    Adopt {
+        /// The order.
+        order: OrderId,
+        /// Its WHMCS order.
+        whmcs_order: WhmcsOrderId,
+    },
     /// Acknowledge an order: it needs no attention until it is requested again.
     Handle {
         /// The order.
@@ -128,6 +136,7 @@ impl AdminCommand {
             Self::SetCursor { .. } => "set_cursor",
             Self::ResetCursor { .. } => "reset_cursor",
             Self::Forget { .. } => "forget",
+            Self::Adopt { .. } => "adopt",
             Self::Handle { .. } => "handle",
             Self::RequestRetry { .. } => "ask_again",
             Self::RetryRequested { .. } => "asked_again",
@@ -150,7 +159,9 @@ impl AdminCommand {
                 format!("{channel} to {}", replay_id.to_hex())
             }
             Self::ResetCursor { channel } => channel.to_string(),
-            Self::Forget { order, whmcs_order } => format!("{order}, WHMCS order {whmcs_order}"),
+            Self::Forget { order, whmcs_order } | Self::Adopt { order, whmcs_order } => {
+                format!("{order}, WHMCS order {whmcs_order}")
+            }
             Self::Handle { order } | Self::RequestRetry { order } => order.to_string(),
             Self::RetryRequested { order, answer } => {
                 let result = match answer {

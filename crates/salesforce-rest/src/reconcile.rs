@@ -63,21 +63,54 @@ impl RestOrders {
         limit: usize,
     ) -> Result<Vec<ReconcileOrder>, Failure> {
         let (order, status) = (&self.names.order, &self.names.status);
-        let client = &self.names.account.whmcs_client;
-        let next = after.map_or_else(String::new, |id| format!(" AND Id > '{id}'"));
-        let soql = format!(
-            "SELECT Id, OrderNumber, {activation}, {whmcs}, Account.{client} FROM Order
-             WHERE ({activation} = {activating} OR ({activation} IN ({activated}, {failed})
-                 AND LastModifiedDate >= {since})){next} ORDER BY Id LIMIT {limit}",
+        let filter = format!(
+            "({activation} = {activating} OR ({activation} IN ({activated}, {failed})
+                 AND LastModifiedDate >= {since}))",
             activation = order.activation_status,
-            whmcs = order.whmcs_order,
             activating = wire::quoted(&status.activating),
             activated = wire::quoted(&status.activated),
             failed = wire::quoted(&status.activation_failed),
             since = wire::query_time(since),
         );
-        let page = self.query("orders_booked", soql).await?;
-        let rows = self.all_rows("orders_booked", page).await?;
+        self.read_recorded("orders_booked", &filter, after, limit)
+            .await
+    }
+
+    /// Orders that record a WHMCS order, by id, at most `limit`, starting after `after`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn orders_with_whmcs_order(
+        &self,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<ReconcileOrder>, CallError> {
+        let shape = self.shape().await?;
+        let filter = format!("{} != null", self.names.order.whmcs_order);
+        Ok(with_available_fields!(
+            shape,
+            self.read_recorded("orders_placed", &filter, after, limit)
+        )?)
+    }
+
+    async fn read_recorded(
+        &self,
+        call: &'static str,
+        filter: &str,
+        after: Option<OrderId>,
+        limit: usize,
+    ) -> Result<Vec<ReconcileOrder>, Failure> {
+        let order = &self.names.order;
+        let client = &self.names.account.whmcs_client;
+        let next = after.map_or_else(String::new, |id| format!(" AND Id > '{id}'"));
+        let soql = format!(
+            "SELECT Id, OrderNumber, {activation}, {whmcs}, Account.{client} FROM Order
+             WHERE {filter}{next} ORDER BY Id LIMIT {limit}",
+            activation = order.activation_status,
+            whmcs = order.whmcs_order,
+        );
+        let page = self.query(call, soql).await?;
+        let rows = self.all_rows(call, page).await?;
         rows.iter()
             .map(|row| {
                 let account = row.row("Account")?;

@@ -99,7 +99,8 @@ impl StoreState {
                 };
                 self.append(*order, &JobId::of_operator(), &[forgotten], now);
             }
-            AdminCommand::RequestRetry { .. }
+            AdminCommand::Adopt { .. }
+            | AdminCommand::RequestRetry { .. }
             | AdminCommand::LogIn { .. }
             | AdminCommand::LogOut { .. }
             | AdminCommand::LoginFailed { .. } => {}

@@ -13,6 +13,7 @@ mod form;
 pub mod fuzzing;
 mod inspect;
 mod lists;
+mod mark;
 mod newest;
 mod options;
 mod php;

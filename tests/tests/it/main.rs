@@ -21,6 +21,7 @@ macro_rules! on_both_stores {
     )*};
 }
 
+mod adopt;
 mod alerts;
 mod browser;
 mod crash;
@@ -33,6 +34,7 @@ mod egress;
 mod failover;
 mod failures;
 mod flags;
+mod init;
 mod intake;
 mod layers;
 mod metadata;

@@ -1,5 +1,6 @@
 //! Commands on events and the cursor.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -7,6 +8,7 @@ use domain::key::{DeadLetterId, ReplayId};
 use job_store::StoreArgs;
 
 use crate::args::{Care, OfChannel, OperatorArgs, replay_id};
+use crate::cursor_import::foreign_replay_id;
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum EventsVerb {
@@ -102,6 +104,11 @@ pub(crate) enum CursorVerb {
         after_help = "The leading subscriber restarts from there at once.\n\nExample:\n  orderctl cursor set 00000000000a3f10 --reason 'replay the morning' --yes"
     )]
     Set(SetCursor),
+    /// Take over the position of another bridge
+    #[command(
+        after_help = "Shows what would be set; --apply sets it, as `cursor set` does: a leading subscriber restarts from there. Accepts hexadecimal, base64 and decimal; where a text could be two of them, write hex:, base64: or decimal: before it. A file holds one of them, or the bytes.\n\nExample:\n  orderctl cursor import --replay-id 15728640 --reason 'from the old bridge'\n  orderctl cursor import --file replay.id --reason 'from the old bridge' --apply"
+    )]
+    Import(ImportCursor),
     /// Remove the cursor; start where SF_EVENTS_REPLAY says
     #[command(after_help = "Example:\n  orderctl cursor reset --reason 'new sandbox' --yes")]
     Reset(ResetCursor),
@@ -118,6 +125,23 @@ pub(crate) struct SetCursor {
     pub(crate) operator: OperatorArgs,
     #[command(flatten)]
     pub(crate) care: Care,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ImportCursor {
+    /// The replay id, in hexadecimal, base64 or decimal
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, value_parser = foreign_replay_id::parse, conflicts_with = "file", required_unless_present = "file")]
+    pub(crate) replay_id: Option<ReplayId>,
+    /// File with the replay id
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Set the cursor
+    #[arg(long)]
+    pub(crate) apply: bool,
+    #[command(flatten)]
+    pub(crate) of: OfChannel,
+    #[command(flatten)]
+    pub(crate) operator: OperatorArgs,
 }
 
 #[derive(Args, Clone, Debug)]

@@ -1,7 +1,9 @@
 //! The commands, each with an example.
 
+mod adopt;
 mod db;
 mod events;
+mod init;
 mod orders;
 
 use std::time::Duration;
@@ -12,8 +14,12 @@ use domain::order::UnknownCycle;
 use job_store::StoreArgs;
 use runtime::{DEFAULT_CHANNEL, LogArgs, event_channel};
 
+pub(crate) use adopt::Adopt;
 pub(crate) use db::{Backup, CopyStore, DbVerb, Migrate, Prune};
-pub(crate) use events::{CursorVerb, DeadLetters, Dismiss, EventsVerb, Recent, Redrive, Tail};
+pub(crate) use events::{
+    CursorVerb, DeadLetters, Dismiss, EventsVerb, ImportCursor, Recent, Redrive, Tail,
+};
+pub(crate) use init::Init;
 pub(crate) use orders::{
     FollowOrder, ForgetWhmcs, HandleOrder, JobsList, JobsVerb, OneJob, OneOrder, OrdersList,
     OrdersVerb, PlanOrder, RetryOrder,
@@ -49,6 +55,11 @@ pub struct Cli {
 
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum Noun {
+    /// First set-up: key, certificate, environment file, and what is left to do by hand
+    #[command(
+        after_help = "Asks on a terminal for what no flag and no variable gives. Writes the files with mode 0600, creates the job store, and runs the doctor (exit code 5 until the steps that it prints are done). With --sandbox nothing is asked: the settings are those of a running `sandbox`.\n\nExample:\n  orderctl init --env-file orderbridge.env\n  orderctl init --sandbox"
+    )]
+    Init(Init),
     /// Orders: list, show, follow, plan
     #[command(subcommand, after_help = "Example:\n  orderctl orders show 00000100")]
     Orders(OrdersVerb),
@@ -75,6 +86,11 @@ pub(crate) enum Noun {
         after_help = "Enqueues nothing with --check. Other differences need an operator; each line names the next step.\n\nExample:\n  orderctl reconcile --check -o json"
     )]
     Reconcile(Reconcile),
+    /// Mark the WHMCS orders that another bridge placed as ours
+    #[command(
+        after_help = "Takes the pairs from WHMCS_Order_ID__c of the Salesforce orders, and shows what it would write; --apply writes it. A pair whose client, products or cycles differ from the plan is refused. WHMCS's API cannot change the notes of an order: markers go to the custom fields under whmcs.line_marker_fields in ORDERBRIDGE_CONFIG (action UpdateClientProduct), and where there is none the line says what to add by hand. Can be repeated.\n\nExit code 1 when an order was refused, failed or has to be marked by hand.\n\nExample:\n  orderctl adopt --reason 'from the old bridge'\n  orderctl adopt --reason 'from the old bridge' --apply"
+    )]
+    Adopt(Adopt),
     /// The audit log, newest first
     #[command(after_help = "Example:\n  orderctl audit --limit 10")]
     Audit(Recent),
@@ -155,9 +171,6 @@ pub(crate) struct ShowConfig {
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Doctor {
-    /// Platform event channel
-    #[arg(long = "sf-provision-event-channel", env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = event_channel)]
-    pub(crate) channel: Channel,
     /// Place an order in WHMCS that shows whether markers survive, without invoice and mails
     #[arg(long, requires_all = ["probe_client", "probe_product"])]
     probe: bool,
@@ -170,6 +183,16 @@ pub(crate) struct Doctor {
     /// Billing cycle of that order
     #[arg(long, value_name = "CYCLE", default_value = "free")]
     probe_cycle: String,
+    #[command(flatten)]
+    pub(crate) connections: ConnectionArgs,
+}
+
+/// Everything that the programs connect to.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConnectionArgs {
+    /// Platform event channel
+    #[arg(long = "sf-provision-event-channel", env = "SF_PROVISION_EVENT_CHANNEL", default_value = DEFAULT_CHANNEL, value_parser = event_channel)]
+    pub(crate) channel: Channel,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// Salesforce Pub/Sub API.

@@ -8,13 +8,13 @@ use error_chain::chain;
 use runtime::SystemClock;
 
 use super::rows::Rows;
-use crate::cli::Doctor;
+use crate::cli::ConnectionArgs;
 use crate::connect;
 
 const CURSOR: &str = "cursor";
 const LEADER: &str = "subscriber";
 
-pub(super) async fn check(rows: &mut Rows, asked: &Doctor) {
+pub(super) async fn check(rows: &mut Rows, asked: &ConnectionArgs) {
     const REACH: &str = "Correct DATABASE_URL, or start the database";
     let Ok(config) = connect::store_config(&asked.store) else {
         rows.fail("store", "DATABASE_URL cannot be used", REACH);

@@ -5,12 +5,17 @@ use salesforce_pubsub::PubSub;
 
 use super::causes;
 use super::rows::Rows;
-use crate::cli::Doctor;
+use crate::cli::ConnectionArgs;
 
 const CHANNEL: &str = "event channel";
 const SCHEMA: &str = "event schema";
 
-pub(super) async fn check(rows: &mut Rows, asked: &Doctor, events: &PubSub, logged_in: bool) {
+pub(super) async fn check(
+    rows: &mut Rows,
+    asked: &ConnectionArgs,
+    events: &PubSub,
+    logged_in: bool,
+) {
     if !logged_in {
         return rows.skip_all(&[CHANNEL, SCHEMA], "not logged in");
     }

@@ -37,6 +37,64 @@ async fn irreversible_command_without_tty_needs_yes_flag() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn position_of_another_bridge_is_shown_first_and_set_on_apply() {
+    let env = TestEnv::new().await;
+    env.act(&["cursor", "set", "00000000000003e8", "--yes"])
+        .await
+        .json();
+    let import = ["cursor", "import", "--replay-id", "990"];
+    let dry = env.act(&import).await;
+    assert!(dry.err.contains("add --apply"), "{}", dry.err);
+    let shown = dry.json();
+    assert_eq!(
+        (&shown["replayId"], &shown["base64"], &shown["decimal"]),
+        (
+            &json!("00000000000003de"),
+            &json!("AAAAAAAAA94="),
+            &json!("990")
+        )
+    );
+    assert_eq!(shown["storedReplayId"], "00000000000003e8");
+    let compared = shown["compared"].as_str().unwrap();
+    assert!(compared.starts_with("10 positions behind"), "{compared}");
+    assert_eq!(shown["done"], false);
+    assert_eq!(env.json(&["audit"]).await.as_array().unwrap().len(), 1);
+    let cursor = env.json(&["cursor", "show"]).await;
+    assert_eq!(cursor["cursor"]["replayId"], "00000000000003e8");
+
+    let applied = env.act(&[&import[..], &["--apply"]].concat()).await.json();
+    assert_eq!(applied["done"], true);
+    let cursor = env.json(&["cursor", "show"]).await;
+    assert_eq!(cursor["cursor"]["replayId"], "00000000000003de");
+    let audit = env.json(&["audit"]).await;
+    assert_eq!(audit[0]["act"], "set_cursor");
+    let subject = "/event/OrderProvisionRequested__e to 00000000000003de";
+    assert_eq!(audit[0]["subject"], subject);
+    // Repeated, it changes nothing.
+    let again = env.act(&[&import[..], &["--apply"]].concat()).await.json();
+    assert_eq!(again["compared"], "the stored position");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn position_in_a_file_is_read_with_its_age() {
+    let env = TestEnv::new().await;
+    let file = env.file("replay.id");
+    std::fs::write(&file, "AAAAAAAAA94=\n").unwrap();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(73 * 3600);
+    let opened = std::fs::File::options().write(true).open(&file).unwrap();
+    opened.set_modified(old).unwrap();
+    let import = ["cursor", "import", "--file", file.to_str().unwrap()];
+    let dry = env.act(&import).await;
+    assert!(dry.err.contains("older than 72 h"), "{}", dry.err);
+    assert_eq!(dry.json()["replayId"], "00000000000003de");
+    std::fs::write(&file, "{}").unwrap();
+    let refused = env.act(&import).await.refused();
+    assert!(refused.contains("not a replay id"), "{refused}");
+    let missing = env.act(&["cursor", "import", "--file", "/nowhere"]).await;
+    assert!(missing.refused().contains("/nowhere"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pauses_and_resumes_workers_and_intake() {
     let env = TestEnv::new().await;
     env.act(&["pause", "worker"]).await.json();

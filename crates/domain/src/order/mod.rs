@@ -26,7 +26,7 @@ pub use plan::{
     Action, ActivationAction, Answers, Catalogue, Decision, Effect, ItemReport, Line, MAX_LINES,
     MappingOverrides, MarkerProof, MatchResult, Observed, Outcome, PlacedLine, Plan, PlanRules,
     Planner, Read, Reads, Report, Search, WaitReason, check_catalogue, match_orders,
-    next_activation_action, superseded,
+    next_activation_action, superseded, verify,
 };
 pub use progress::{Placing, Progress, UnknownCall};
 pub use state::{IllegalFact, OrderState, Phase};

@@ -118,7 +118,8 @@ async fn carry_out(
             return forget(connection, *order, *whmcs_order, operator.now).await;
         }
         AdminCommand::Handle { order } => return handle(connection, *order, operator).await,
-        AdminCommand::RequestRetry { .. }
+        AdminCommand::Adopt { .. }
+        | AdminCommand::RequestRetry { .. }
         | AdminCommand::LogIn { .. }
         | AdminCommand::LogOut { .. }
         | AdminCommand::LoginFailed { .. } => return Ok(CommandResult::Done),

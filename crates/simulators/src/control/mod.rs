@@ -23,6 +23,7 @@ use crate::{
 /// Description of the control API.
 pub const DOCS: &str = "\
 GET    /                       this text
+GET    /environment            the bridge's settings for this world, private key included
 GET    /books/salesforce       orders with their items, accounts, products
 GET    /books/salesforce/{id}  one order with its items and its writes
 GET    /books/whmcs            clients, products, orders, services, module queue
@@ -93,6 +94,19 @@ fn done() -> Json<Value> {
 fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/", get(async || DOCS))
+        .route(
+            "/environment",
+            get(async |State(world): Shared| {
+                let mut settings: Map<String, Value> = world
+                    .environment()
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.into()))
+                    .collect();
+                let key = world.salesforce.login().private_key_pem;
+                settings.insert("SF_PRIVATE_KEY".to_owned(), key.into());
+                Json(Value::Object(settings))
+            }),
+        )
         .merge(data_routes())
         .merge(orders())
         .merge(faults())

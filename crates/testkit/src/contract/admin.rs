@@ -260,6 +260,17 @@ impl<S: JobStore> Subject<'_, S> {
         );
     }
 
+    /// The orders of another bridge are not in the store.
+    pub async fn adoption_is_audited_without_a_job(&self) {
+        let (order, whmcs_order) = (order_id(7), WhmcsOrderId(41));
+        let command = AdminCommand::Adopt { order, whmcs_order };
+        assert_eq!(self.execute(&command).await, CommandResult::Done);
+        let log = self.store.audit(9).await.unwrap();
+        assert_eq!((log.len(), log[0].act.as_str()), (1, "adopt"));
+        assert_eq!(log[0].subject, format!("{order}, WHMCS order 41"));
+        assert!(self.store.facts_of(order).await.unwrap().is_empty());
+    }
+
     async fn ids_handled(&self) -> Vec<OrderId> {
         let mut rows = self.listed(&everything()).await;
         rows.retain(|row| row.handled.is_some());

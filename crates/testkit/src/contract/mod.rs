@@ -404,6 +404,7 @@ macro_rules! job_store_contract {
             orders_are_paged_newest_first,
             order_list_shows_last_job_and_error_code,
             acknowledgement_lasts_until_retry,
+            adoption_is_audited_without_a_job,
             retry_is_audited_before_and_after,
             dead_letter_is_dismissed_once_and_gaps_are_listed,
             cursor_has_history,

@@ -125,8 +125,7 @@ fn is_ended(order: &WhmcsOrder) -> bool {
 }
 
 fn is_unmarked_duplicate(order: &WhmcsOrder, plan: &Plan) -> bool {
-    if order.notes.contains("orderbridge:v1:")
-        || order.lines.iter().any(|line| line.marker.is_some())
+    if order.notes.contains(Marker::PREFIX) || order.lines.iter().any(|line| line.marker.is_some())
     {
         return false;
     }

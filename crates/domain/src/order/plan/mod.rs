@@ -25,4 +25,4 @@ pub use observed::{Answers, Catalogue, Observed, Read, Reads};
 pub use placement::check_catalogue;
 pub use report::{ItemReport, Outcome, Report, superseded};
 pub use rules::PlanRules;
-pub use verify::PlacedLine;
+pub use verify::{PlacedLine, verify};

@@ -129,7 +129,11 @@ pub(super) fn gone(order: WhmcsOrderId) -> Refusal {
 /// # Errors
 /// `WHMCS_ORDER_MISMATCH` with the exact difference: another client, cancelled, fraud, too
 /// few or too many services, another product or cycle.
-fn verify(order: &WhmcsOrder, plan: &Plan, client: ClientId) -> Result<Vec<PlacedLine>, Refusal> {
+pub fn verify(
+    order: &WhmcsOrder,
+    plan: &Plan,
+    client: ClientId,
+) -> Result<Vec<PlacedLine>, Refusal> {
     let mismatch = |detail: String| {
         Refusal::new(
             Code::WhmcsOrderMismatch,
