@@ -10,7 +10,7 @@ use domain::time::Timestamp;
 use serde::Serialize;
 
 use super::intake::{keep_dead_letter, move_cursor};
-use super::{Connection, lock_admission, notify_workers, rows_of, statement};
+use super::{Connection, lock_admission, notify_workers, one_of, rows_of, statement};
 use crate::admission::EarlierJobs;
 use crate::error::OrUnavailable;
 use crate::row::{Columns, parameter};
@@ -114,9 +114,9 @@ pub(crate) async fn admit(
     });
     let rows = statement(concat!(
         "SELECT id, order_id, idem_key, state, requested_at FROM job
-         WHERE order_id IN (SELECT order_id FROM ",
-        rows_of!("$1", order_id "text"),
-        ") ORDER BY order_id, seq"
+         WHERE order_id ",
+        one_of!("$1", order_id "text"),
+        " ORDER BY order_id, seq"
     ))
     .bind(parameter(&orders.collect::<Vec<_>>()))
     .fetch_all(&mut *connection)

@@ -9,7 +9,7 @@ use domain::ports::{Claimed, StoreError};
 use domain::time::Timestamp;
 use serde::Serialize;
 
-use super::{Connection, Row, rows_of, skip_locked, statement, update};
+use super::{Connection, Row, one_of, rows_of, skip_locked, statement, update};
 use crate::damage::Damaged;
 use crate::error::OrUnavailable;
 use crate::row::{self, Columns, job_columns, kept_columns, parameter};
@@ -142,9 +142,9 @@ async fn facts(
     });
     let rows = statement(concat!(
         "SELECT order_id, at, job_id, kind, body FROM fact
-         WHERE order_id IN (SELECT order_id FROM ",
-        rows_of!("$1", order_id "text"),
-        ") ORDER BY order_id, seq"
+         WHERE order_id ",
+        one_of!("$1", order_id "text"),
+        " ORDER BY order_id, seq"
     ))
     .bind(parameter(&orders.collect::<Vec<_>>()))
     .fetch_all(connection)

@@ -1,6 +1,6 @@
 //! Updates of leased jobs: those that wait together are one commit, each kind in one statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use domain::job::{JobOutcome, Lease};
@@ -8,7 +8,7 @@ use domain::ports::{CallRecord, JobUpdate, StoreError};
 use domain::time::Timestamp;
 use serde::Serialize;
 
-use super::{Connection, for_update, notify_workers, rows_of, statement};
+use super::{Connection, for_update, notify_workers, one_of, rows_of, statement};
 use crate::damage::{Damaged, set_aside_job, set_aside_order};
 use crate::error::OrUnavailable;
 use crate::list::Change;
@@ -64,9 +64,8 @@ pub(crate) async fn renew(
         job: lease.job.as_str(),
     });
     statement(concat!(
-        "UPDATE job SET lease_until = $1 WHERE id IN (SELECT job FROM ",
-        rows_of!("$2", job "text"),
-        ")"
+        "UPDATE job SET lease_until = $1 WHERE id ",
+        one_of!("$2", job "text")
     ))
     .bind((now + ttl).as_millis())
     .bind(parameter(&jobs.collect::<Vec<_>>()))
@@ -91,17 +90,15 @@ async fn hold(
     #[derive(Serialize)]
     struct Given<'l> {
         job: &'l str,
-        token: &'l str,
     }
-    let given = leases.into_iter().map(|lease| Given {
+    let leases: Vec<_> = leases.into_iter().collect();
+    let given = leases.iter().map(|lease| Given {
         job: lease.job.as_str(),
-        token: lease.token.as_str(),
     });
     let rows = statement(concat!(
-        "SELECT fence, deferrals FROM job
-         WHERE (id, fence) IN (SELECT job, token FROM ",
-        rows_of!("$2", job "text", token "text"),
-        ") AND state || '' = 'leased' AND lease_until > $1 ORDER BY id",
+        "SELECT fence, deferrals FROM job WHERE id ",
+        one_of!("$2", job "text"),
+        " AND state || '' = 'leased' AND lease_until > $1 ORDER BY id",
         for_update!()
     ))
     .bind(now.as_millis())
@@ -109,9 +106,12 @@ async fn hold(
     .fetch_all(connection)
     .await
     .or_unavailable()?;
+    let tokens: HashSet<_> = leases.iter().map(|lease| lease.token.as_str()).collect();
     let held = rows
         .iter()
         .map(|row| Ok((row.text("fence")?, row.int("deferrals")?)));
+    let held =
+        held.filter(|held| !matches!(held, Ok((token, _)) if !tokens.contains(token.as_str())));
     held.collect()
 }
 

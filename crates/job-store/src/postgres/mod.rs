@@ -98,6 +98,19 @@ macro_rules! rows_of {
 }
 use rows_of;
 
+/// The condition that a value is in this column of the rows in a parameter. As an array: a planner
+/// that does not know how few they are might walk a whole index beside them.
+macro_rules! one_of {
+    ($parameter:literal, $column:ident $type:literal) => {
+        concat!(
+            "= ANY (ARRAY(SELECT ", stringify!($column), " FROM ",
+            $crate::postgres::rows_of!($parameter, $column $type),
+            "))"
+        )
+    };
+}
+use one_of;
+
 /// The key of the lock under which requests are admitted. Two admitted at the same time
 /// would not know of each other.
 const ADMITTING: i64 = 0x6f72_6465_7261_646d;

@@ -91,6 +91,18 @@ macro_rules! rows_of {
 }
 use rows_of;
 
+/// The condition that a value is in this column of the rows in a parameter.
+macro_rules! one_of {
+    ($parameter:literal, $column:ident $type:literal) => {
+        concat!(
+            "IN (SELECT ", stringify!($column), " FROM ",
+            $crate::sqlite::rows_of!($parameter, $column $type),
+            ")"
+        )
+    };
+}
+use one_of;
+
 /// There is only one writer here.
 async fn lock_admission(_connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
