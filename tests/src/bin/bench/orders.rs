@@ -55,7 +55,12 @@ pub(crate) async fn measure(common: &Common, options: &Options) -> anyhow::Resul
 }
 
 async fn round(common: &Common, options: &Options, kind: StoreKind) -> anyhow::Result<f64> {
-    let world = World::start(WorldOptions::default()).await?;
+    // A client each: the search before AddOrder reads all orders of a client.
+    let world = World::start(WorldOptions {
+        accounts: options.orders,
+        ..WorldOptions::default()
+    })
+    .await?;
     let mut orders = Vec::new();
     for number in 0..options.orders {
         let order = world.place_and_approve(number, &[(0, 1)]);

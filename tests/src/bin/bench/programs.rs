@@ -71,7 +71,10 @@ impl Store {
             .env("SF_PRIVATE_KEY_FILE", key)
             .env("SF_EVENTS_REPLAY", "ALL")
             .env("PORTAL_AUTH", "none")
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()))
+            .env(
+                "RUST_LOG",
+                std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()),
+            )
             .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .kill_on_drop(true)
