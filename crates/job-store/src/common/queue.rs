@@ -119,8 +119,20 @@ impl Updates {
     }
 }
 
+/// Ends the wait of everybody if the commits panic: they get an error, and the next starts anew.
+struct EndOnPanic(Updates);
+
+impl Drop for EndOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = Group::default();
+        }
+    }
+}
+
 /// Commits updates until none waits.
 async fn commit(store: Store) {
+    let _end = EndOnPanic(store.updates.clone());
     loop {
         let next = store.updates.next();
         if next.is_empty() {
