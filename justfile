@@ -39,3 +39,8 @@ doc:
 # What the continuous integration runs.
 ci:
     bash .ci/run
+
+# All benchmarks, on a quiet machine; the exit code says whether the limits hold.
+bench:
+    cargo build --release --workspace --bins
+    failed=0; for what in ingest latency orders idle; do target/release/bench $what || failed=1; done; exit $failed

@@ -137,6 +137,25 @@ pub(crate) async fn set_aside(
         .map(|_| ())
 }
 
+/// Executes a statement that takes the time and these rows, unless there are none.
+async fn write(
+    connection: &mut Connection,
+    text: &'static str,
+    now: Timestamp,
+    rows: &[impl Serialize],
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    statement(text)
+        .bind(now.as_millis())
+        .bind(parameter(rows))
+        .execute(connection)
+        .await
+        .or_unavailable()
+        .map(|_| ())
+}
+
 /// An update as it is written.
 struct Leased<'u> {
     lease: &'u Lease,
@@ -180,10 +199,7 @@ async fn jobs(
         })
     });
     let changed: Vec<_> = changed.collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    statement(concat!(
+    let text = concat!(
         "UPDATE job SET state = given.next_state,
              fence = CASE WHEN given.is_kept THEN fence END,
              lease_until = CASE WHEN given.is_kept THEN lease_until END,
@@ -195,13 +211,8 @@ async fn jobs(
         rows_of!("$2", job "text", is_kept "boolean", next_state "text", due_after "bigint",
             deferred "bigint", cause "text"),
         " WHERE id = given.job"
-    ))
-    .bind(now.as_millis())
-    .bind(parameter(&changed))
-    .execute(connection)
-    .await
-    .or_unavailable()
-    .map(|_| ())
+    );
+    write(connection, text, now, &changed).await
 }
 
 /// Appends the facts.
@@ -230,21 +241,13 @@ async fn facts(
             })
         })
         .collect();
-    if new.is_empty() {
-        return Ok(());
-    }
-    statement(concat!(
+    let text = concat!(
         "INSERT INTO fact (order_id, job_id, at, kind, marked, body)
          SELECT order_id, job_id, $1, kind, marked, body FROM ",
         rows_of!("$2", order_id "text", job_id "text", kind "text", marked "bigint", body "text"),
         " ORDER BY place"
-    ))
-    .bind(now.as_millis())
-    .bind(parameter(&new))
-    .execute(connection)
-    .await
-    .or_unavailable()
-    .map(|_| ())
+    );
+    write(connection, text, now, &new).await
 }
 
 /// Appends the calls, numbered within their jobs, and forgets the oldest of a job beyond
@@ -353,11 +356,8 @@ async fn orders(
         })
     });
     let changed: Vec<_> = changed.collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
     // In the order of the ids, as everywhere where several are locked: no deadlocks.
-    statement(concat!(
+    let text = concat!(
         "INSERT INTO orders (order_id, number, account, whmcs_order, stage, code, attempts,
              updated_at)
          SELECT of_order, shown_number, shown_account, placed,
@@ -380,11 +380,6 @@ async fn orders(
              code = excluded.code,
              attempts = orders.attempts + excluded.attempts,
              updated_at = excluded.updated_at"
-    ))
-    .bind(now.as_millis())
-    .bind(parameter(&changed))
-    .execute(connection)
-    .await
-    .or_unavailable()
-    .map(|_| ())
+    );
+    write(connection, text, now, &changed).await
 }
