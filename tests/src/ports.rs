@@ -190,6 +190,10 @@ impl EventStream for CrashingStream {
         self.crash_points.pass(Side::After, name);
         batch
     }
+
+    async fn arrived(&mut self) -> Option<Batch> {
+        self.inner.arrived().await
+    }
 }
 
 #[async_trait]

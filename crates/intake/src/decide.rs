@@ -67,6 +67,20 @@ pub fn decide(channel: &Channel, epoch: Epoch, batch: Batch) -> Delivery {
     }
 }
 
+/// The delivery of messages that arrived together, in their order: one commit.
+#[must_use]
+pub fn decide_all(channel: &Channel, epoch: Epoch, batches: Vec<Batch>) -> Delivery {
+    let nothing = Batch::default();
+    let first = decide(channel, epoch, nothing);
+    batches.into_iter().fold(first, |mut all, batch| {
+        let one = decide(channel, epoch, batch);
+        all.entries.extend(one.entries);
+        // A later position covers the messages before it, which are stored with it.
+        all.cursor = one.cursor.or(all.cursor);
+        all
+    })
+}
+
 /// The pause after an error.
 #[must_use]
 pub fn pause_after(error: &StreamError) -> Pause {
@@ -124,5 +138,32 @@ mod tests {
         check(vec![], Some(9));
         check(vec![event(Some(3)), event(Some(4))], Some(4));
         check(vec![event(Some(3)), event(None)], None);
+    }
+
+    #[test]
+    fn messages_together_store_all_events_under_the_last_position() {
+        let channel = Channel::new("/event/X__e").unwrap();
+        let batch = |events: &[Option<u8>], latest: u8| Batch {
+            events: events.iter().map(|position| event(*position)).collect(),
+            latest: ReplayId::new(vec![latest]),
+        };
+        let check = |batches: Vec<Batch>, count: usize, cursor: Option<u8>| {
+            let delivery = decide_all(&channel, Epoch::from_number(1), batches);
+            assert_eq!(delivery.entries.len(), count);
+            assert_eq!(
+                delivery.cursor,
+                cursor.and_then(|byte| ReplayId::new(vec![byte]))
+            );
+        };
+        check(vec![], 0, None);
+        check(
+            vec![batch(&[Some(1), Some(2)], 2), batch(&[Some(3)], 3)],
+            3,
+            Some(3),
+        );
+        check(vec![batch(&[Some(1)], 1), batch(&[], 5)], 1, Some(5));
+        // As when they are stored one after the other.
+        check(vec![batch(&[Some(1)], 1), batch(&[None], 2)], 2, Some(1));
+        check(vec![batch(&[None], 1), batch(&[Some(2)], 2)], 2, Some(2));
     }
 }

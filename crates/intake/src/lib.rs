@@ -12,7 +12,7 @@ mod run;
 mod store;
 mod sweep;
 
-pub use decide::{OnLoss, Pause, decide, pause_after};
+pub use decide::{OnLoss, Pause, decide, decide_all, pause_after};
 pub use health::{Health, Status, View};
 pub use retention::{RETENTION, Retention};
 pub use run::{Intake, Ports, Settings};

@@ -6,20 +6,23 @@ use std::time::Duration;
 use domain::job::{Admission, backoff};
 use domain::key::{Channel, Owner};
 use domain::ports::{
-    Clock, Entropy, Entry, Epoch, EventIntake, EventSource, EventStream, Gap, LeaderElection,
-    Leadership, Received, Start, StoreError, StreamError,
+    Batch, Clock, Entropy, Entry, Epoch, EventIntake, EventSource, EventStream, Gap,
+    LeaderElection, Leadership, Received, Start, StoreError, StreamError,
 };
 use error_chain::chain;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Health, OnLoss, Pause, Status, decide, measure, pause_after, store};
+use crate::{Health, OnLoss, Pause, Status, decide_all, measure, pause_after, store};
 
 /// Delay after a failed call to the store.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// A stream that has been open for this long without an error counts as subscribed, even without a
 /// message.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// Events of messages that wait are stored together up to this number.
+const TOGETHER: usize = 500;
 
 /// The ports that intake uses.
 #[derive(Clone)]
@@ -270,7 +273,8 @@ impl Intake {
         span
     }
 
-    /// Receives and commits one message before the next one is requested.
+    /// Receives a message, with those that have arrived behind it, and commits them before the next
+    /// one is requested.
     async fn process_next(
         &self,
         stream: &mut dyn EventStream,
@@ -290,10 +294,20 @@ impl Intake {
         if self.health.message(now) {
             self.log_opened();
         }
-        measure::received(&self.settings.channel, &batch, now);
+        let mut batches = vec![batch];
+        let count = |batches: &[Batch]| batches.iter().map(|one| one.events.len()).sum::<usize>();
+        while count(&batches) < TOGETHER
+            && let Some(batch) = stream.arrived().await
+        {
+            batches.push(batch);
+        }
+        for batch in &batches {
+            measure::received(&self.settings.channel, batch, now);
+        }
         // Each span lasts until its event is stored.
-        let _received: Vec<_> = batch.events.iter().map(|one| self.span(one)).collect();
-        let delivery = decide(&self.settings.channel, epoch, batch);
+        let received = batches.iter().flat_map(|batch| &batch.events);
+        let _received: Vec<_> = received.map(|one| self.span(one)).collect();
+        let delivery = decide_all(&self.settings.channel, epoch, batches);
         match store::accept(&*self.ports.store, &delivery).await {
             Ok(admissions) => {
                 if delivery.cursor.is_some() {

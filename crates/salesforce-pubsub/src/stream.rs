@@ -11,9 +11,11 @@ use async_trait::async_trait;
 use domain::job::ProvisionRequest;
 use domain::key::{EventId, ReplayId};
 use domain::ports::{Batch, EventStream, Received, StreamError, Undecodable, UndecodableReason};
+use futures::FutureExt;
 use salesforce_auth::TokenManager;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 use tonic::Status;
 
 use crate::credit::FlowControlWindow;
@@ -65,6 +67,8 @@ pub(crate) struct Stream {
     /// A message that was not delivered yet, so that it is not lost when `next` is cancelled while
     /// a schema is fetched.
     undelivered: Option<FetchResponse>,
+    /// Why the stream ended, while nobody was told.
+    ended: Option<StreamError>,
 }
 
 impl Stream {
@@ -81,14 +85,15 @@ impl Stream {
             to_commit: None,
             last_message: Instant::now(),
             undelivered: None,
+            ended: None,
         }
     }
 
-    /// Requests more events when few credits are left, and commits the position of a managed
-    /// subscription. Earlier events are stored by now, since the reader called `next` again.
-    fn top_up(&mut self) {
+    /// Requests more events when few credits are left, and commits this position of a managed
+    /// subscription.
+    fn top_up(&mut self, stored: Option<Vec<u8>>) {
         let events = self.credits.due().unwrap_or(0);
-        if self.requests.send(events, self.to_commit.take()) {
+        if self.requests.send(events, stored) {
             self.credits.granted(events);
         }
     }
@@ -96,6 +101,13 @@ impl Stream {
     async fn receive(&mut self) -> Result<FetchResponse, StreamError> {
         let deadline = self.last_message + self.watchdog;
         let received = tokio::time::timeout_at(deadline, message(&mut self.state)).await;
+        self.received(received).await
+    }
+
+    async fn received(
+        &mut self,
+        received: Result<Result<Option<FetchResponse>, Status>, Elapsed>,
+    ) -> Result<FetchResponse, StreamError> {
         let error = match received {
             Ok(Ok(Some(message))) => {
                 self.last_message = Instant::now();
@@ -189,17 +201,50 @@ async fn message(state: &mut State) -> Result<Option<FetchResponse>, Status> {
 #[async_trait]
 impl EventStream for Stream {
     async fn next(&mut self) -> Result<Batch, StreamError> {
+        if let Some(error) = self.ended.take() {
+            return Err(error);
+        }
         if self.undelivered.is_none() {
-            self.top_up();
+            // Earlier events are stored by now.
+            let stored = self.to_commit.take();
+            self.top_up(stored);
             let message = self.receive().await?;
             self.undelivered = Some(message);
         }
+        self.deliver().await
+    }
+
+    async fn arrived(&mut self) -> Option<Batch> {
+        if self.undelivered.is_none() {
+            self.top_up(None);
+            let received = message(&mut self.state).now_or_never()?;
+            match self.received(Ok(received)).await {
+                Ok(message) => self.undelivered = Some(message),
+                Err(error) => {
+                    self.ended = Some(error);
+                    return None;
+                }
+            }
+        }
+        match self.deliver().await {
+            Ok(batch) => Some(batch),
+            Err(error) => {
+                self.ended = Some(error);
+                None
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// Decodes the message that was received.
+    async fn deliver(&mut self) -> Result<Batch, StreamError> {
         let Some(message) = &self.undelivered else {
             return Err(error::disconnected("the stream has ended"));
         };
         match decode_all(&self.schemas, message).await {
             Ok(batch) => {
-                self.to_commit = self.requests.to_commit(message);
+                self.to_commit = self.requests.to_commit(message).or(self.to_commit.take());
                 self.undelivered = None;
                 Ok(batch)
             }

@@ -135,4 +135,14 @@ impl EventStream for FakeBusStream {
             published.await;
         }
     }
+
+    async fn arrived(&mut self) -> Option<Batch> {
+        let events = lock(&self.state.events);
+        let new = events.get(self.next)?.clone();
+        self.next += 1;
+        Some(Batch {
+            latest: new.replay_id.clone(),
+            events: vec![new],
+        })
+    }
 }

@@ -107,6 +107,11 @@ impl EventStream for Stream {
             None => std::future::pending().await,
         }
     }
+
+    /// Each message is stored alone.
+    async fn arrived(&mut self) -> Option<Batch> {
+        None
+    }
 }
 
 /// The replay id of the `n`th event.

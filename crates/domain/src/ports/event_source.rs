@@ -61,6 +61,11 @@ pub trait EventStream: Send {
     /// # Errors
     /// A [`StreamError`]: the stream is over and must be opened again.
     async fn next(&mut self) -> Result<Batch, StreamError>;
+
+    /// A further message that has arrived already, so that it can be stored together with those
+    /// before it; `None` when there is none, or when the stream ended, which `next` then tells.
+    /// Declares nothing stored. Credit is granted: the caller bounds how many messages it holds.
+    async fn arrived(&mut self) -> Option<Batch>;
 }
 
 /// One message of the stream.

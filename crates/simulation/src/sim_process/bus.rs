@@ -86,7 +86,8 @@ impl EventSource for BusClient {
 #[async_trait]
 impl EventStream for Stream {
     async fn next(&mut self) -> StreamResult<Batch> {
-        let (process, world) = (&self.process, &self.process.world);
+        let process = Arc::clone(&self.process);
+        let world = &process.world;
         process.until_resumed().await;
         process.network_delay().await;
         if process.injects(world.faults.bus_cut) {
@@ -103,6 +104,21 @@ impl EventStream for Stream {
             let _ = tokio::time::timeout(HEARTBEAT, published).await;
             process.network_delay().await;
         }
+        let batch = self.read();
+        process.until_resumed().await;
+        Ok(batch)
+    }
+
+    async fn arrived(&mut self) -> Option<Batch> {
+        let world = &self.process.world;
+        (self.at < world.bus.len() && world.rng.chance(500)).then(|| self.read())
+    }
+}
+
+impl Stream {
+    /// Some of the events that come next.
+    fn read(&mut self) -> Batch {
+        let (process, world) = (&self.process, &self.process.world);
         let count = usize::try_from(world.rng.between(1, 5)).unwrap_or(1);
         let mut events = world.bus.read(self.at, count);
         self.at += events.len();
@@ -116,7 +132,6 @@ impl EventStream for Stream {
             let names: Vec<_> = events.iter().map(|event| event.event.as_str()).collect();
             format!("received {names:?} up to event {}", self.at)
         });
-        process.until_resumed().await;
-        Ok(Batch { events, latest })
+        Batch { events, latest }
     }
 }

@@ -27,6 +27,10 @@ pub async fn check_event_source<B: BusUnderTest>(new: impl AsyncFn() -> B) {
     test().await.nothing_is_skipped_after_a_crash().await;
     test().await.undecodable_event_does_not_stop_stream().await;
     test().await.event_published_later_arrives().await;
+    test()
+        .await
+        .messages_that_arrived_are_not_declared_stored()
+        .await;
 }
 
 struct Subject<B> {
@@ -81,6 +85,23 @@ impl<B: BusUnderTest> Subject<B> {
                 }
             }
         }
+    }
+
+    /// What is read ahead is not stored yet: after a crash all of it arrives again.
+    async fn messages_that_arrived_are_not_declared_stored(&self) {
+        let ids = self.publish(6).await;
+        let mut stream = self.open(Start::Earliest).await;
+        let mut got = message_with_events(&mut *stream).await.events;
+        while let Some(batch) = stream.arrived().await {
+            got.extend(batch.events);
+        }
+        let got: Vec<_> = got.into_iter().map(|event| event.event).collect();
+        assert_eq!(got, ids[..got.len()], "in order");
+        drop(stream);
+        self.bus.dropped().await;
+        let again = events(&mut *self.open(Start::Earliest).await, ids.len()).await;
+        let again: Vec<_> = again.into_iter().map(|event| event.event).collect();
+        assert_eq!(again, ids);
     }
 
     async fn undecodable_event_does_not_stop_stream(&self) {
