@@ -12,7 +12,11 @@ async fn crash_in_two_step_org(engine: Engine) {
     let crash_points = env.file("crash_points");
     let config = env.two_step_setting();
     let settings = env.crashable_worker_settings(&crash_points);
-    let settings = with(settings, &[(config[0].0, &config[0].1)]);
+    // One order at a time: a crash must not hit another one while it is activated.
+    let settings = with(
+        settings,
+        &[(config[0].0, &config[0].1), ("WORKER_CONCURRENCY", "1")],
+    );
     let subscriber = env.subscribe();
     let mut cases = happy_path(Kind::Plain);
     cases.retain(|(_, point)| {
