@@ -190,16 +190,13 @@ impl TestEnv {
     }
 
     /// Asserts that the failure is explained by the injected fault, by a crash between intent and
-    /// call (then WHMCS has no order), or by crashes during activation: three, or one that left
-    /// services pending whose module is not listed as idempotent. A crash hits every order that its
-    /// worker had in hand.
+    /// call (then WHMCS has no order), or by three crashes during activation.
     fn assert_failure_explained(&self, order: &OrderId, kind: Kind, point: &str) {
         let code = self.field(order, "Activation_Error_Code__c");
         // After a duplicate was cancelled, the next attempt can fail like any other.
         let n_orders = self.live_orders(order);
         let message = self.field(order, "Activation_Error_Message__c");
-        let crashed_while_activating = message.contains("activation calls got no answer")
-            || message.contains("was lost and it is still Pending");
+        let crashed_while_activating = message.contains("activation calls got no answer");
         let explained = match code.as_str() {
             "WHMCS_OUTCOME_UNKNOWN" => match kind {
                 Kind::ActivationFails { .. } => n_orders <= 1,
