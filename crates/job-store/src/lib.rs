@@ -5,7 +5,8 @@
 //! by the database's clock, and each call is one transaction with a deadline.
 //!
 //! The statements in `common/` mean the same in both: each engine compiles them with its own
-//! `Connection`, `Row`, `Store`, `statement` and `for_update!`.
+//! `Connection`, `Row`, `Store` and `statement`, and with what differs in SQL: `rows_of!`, `one_of!`,
+//! `for_update!`, `skip_locked!`, `lock_admission` and `notify_workers`.
 //!
 //! [`SqliteStore`] implements the store's ports on one SQLite file that several
 //! processes may share. Every write goes through one writer per process, which commits what

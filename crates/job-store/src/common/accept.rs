@@ -15,7 +15,7 @@ use crate::admission::EarlierJobs;
 use crate::error::OrUnavailable;
 use crate::row::{Columns, parameter};
 
-/// The new event ids are inserted; those are the entries that count.
+/// Stores a delivery. An entry counts if its event id is new.
 pub(crate) async fn accept(
     connection: &mut Connection,
     delivery: &Delivery,

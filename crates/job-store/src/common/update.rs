@@ -63,15 +63,11 @@ pub(crate) async fn renew(
     let jobs = held.iter().map(|lease| Job {
         job: lease.job.as_str(),
     });
-    statement(concat!(
+    let text = concat!(
         "UPDATE job SET lease_until = $1 WHERE id ",
         one_of!("$2", job "text")
-    ))
-    .bind((now + ttl).as_millis())
-    .bind(parameter(&jobs.collect::<Vec<_>>()))
-    .execute(connection)
-    .await
-    .or_unavailable()?;
+    );
+    write(connection, text, now + ttl, &jobs.collect::<Vec<_>>()).await?;
     Ok(lost)
 }
 
@@ -107,12 +103,14 @@ async fn hold(
     .await
     .or_unavailable()?;
     let tokens: HashSet<_> = leases.iter().map(|lease| lease.token.as_str()).collect();
-    let held = rows
-        .iter()
-        .map(|row| Ok((row.text("fence")?, row.int("deferrals")?)));
-    let held =
-        held.filter(|held| !matches!(held, Ok((token, _)) if !tokens.contains(token.as_str())));
-    held.collect()
+    let mut held = HashMap::new();
+    for row in &rows {
+        let token = row.text("fence")?;
+        if tokens.contains(token.as_str()) {
+            held.insert(token, row.int("deferrals")?);
+        }
+    }
+    Ok(held)
 }
 
 /// Ends a job that cannot be decoded.
@@ -137,18 +135,18 @@ pub(crate) async fn set_aside(
         .map(|_| ())
 }
 
-/// Executes a statement that takes the time and these rows, unless there are none.
+/// Executes a statement that takes a time and these rows, unless there are none.
 async fn write(
     connection: &mut Connection,
     text: &'static str,
-    now: Timestamp,
+    time: Timestamp,
     rows: &[impl Serialize],
 ) -> Result<(), StoreError> {
     if rows.is_empty() {
         return Ok(());
     }
     statement(text)
-        .bind(now.as_millis())
+        .bind(time.as_millis())
         .bind(parameter(rows))
         .execute(connection)
         .await
