@@ -105,37 +105,44 @@ pub(crate) fn was_killed(status: ExitStatus) -> bool {
     status.signal() == Some(Signal::KILL.as_raw())
 }
 
-/// The listener address that the program logged to `log` as JSON.
-pub(crate) fn address(log: &Path, program: &str) -> String {
-    let text = std::fs::read_to_string(log).unwrap();
-    let address = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|line| line["message"] == format!("{program} started"))
-        .map(|line| line["address"].as_str().unwrap().to_owned());
-    address.expect("the address was logged")
+/// The listener address that the program logs to `log` as JSON, once it has started.
+pub(crate) async fn address(log: &Path, program: &str) -> String {
+    let started = format!("{program} started");
+    let logged = |text: String| {
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|line| line["message"] == started)
+            .map(|line| line["address"].as_str().unwrap().to_owned())
+    };
+    until_log(log, logged).await
 }
 
 /// Requests a page of a running program.
 pub(crate) async fn page(log: &Path, program: &str, path: &str) -> (u16, String) {
-    let url = format!("http://{}{path}", address(log, program));
+    let url = format!("http://{}{path}", address(log, program).await);
     let answer = reqwest::get(url).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
 /// Waits until the log contains the text.
 pub(crate) async fn until_logged(log: &Path, text: &str) {
+    until_log(log, |logged| logged.contains(text).then_some(())).await;
+}
+
+/// What `found` makes of the log, as soon as it makes something of it.
+async fn until_log<T>(log: &Path, found: impl Fn(String) -> Option<T>) -> T {
     let logged = async {
-        while !std::fs::read_to_string(log)
-            .unwrap_or_default()
-            .contains(text)
-        {
+        loop {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            if let Some(found) = found(text) {
+                return found;
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), logged)
         .await
-        .unwrap();
+        .unwrap()
 }
 
 /// Waits until a page of the program matches.

@@ -80,7 +80,7 @@ async fn sighup_lets_portal_read_its_operator_token_again() {
     ]);
     let portal = Process::start(PORTAL, &settings, &log);
     until_logged(&log, "portal started").await;
-    let url = format!("http://{}/ops/api/orders", address(&log, "portal"));
+    let url = format!("http://{}/ops/api/orders", address(&log, "portal").await);
     let status = async |token: &str| {
         let answer = reqwest::Client::new().get(&url).bearer_auth(token).send();
         answer.await.unwrap().status().as_u16()

@@ -109,7 +109,7 @@ async fn crash_during_retry(env: &TestEnv, order: &OrderId, point: &str, at: usi
     ]);
     let mut process = Process::start(PORTAL, &settings, &log);
     until_logged(&log, "portal started").await;
-    let url = format!("http://{}", address(&log, "portal"));
+    let url = format!("http://{}", address(&log, "portal").await);
     let retry = request_retry_of(&url, std::slice::from_ref(order)).await;
     assert!(retry.is_err(), "{point}: {retry:?}");
     assert!(was_killed(process.ended().await), "{point}");
