@@ -1,8 +1,9 @@
 //! One connection.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use tower::ServiceExt;
 
 use super::body::{AnswerBody, RequestBody};
 use super::connections::{Activity, ConnectionGuard, Phase};
+use super::event_stream::{self, Events};
 use super::stream::{HEAD, TimedStream};
 
 /// How long a connection may be idle. More than the 60 s after which common reverse proxies close
@@ -46,48 +49,64 @@ pub(super) async fn serve(
             () = guard.activity.evicted() => false,
         }
     };
-    if shutdown.run_until_cancelled(first_byte).await == Some(true) {
-        Box::pin(serve_requests(stream, peer, guard, router, shutdown)).await;
+    if shutdown.run_until_cancelled(first_byte).await != Some(true) {
+        return;
+    }
+    let served = Box::pin(serve_requests(
+        stream,
+        peer,
+        &guard.activity,
+        router,
+        shutdown,
+    ));
+    let ended = match served.await {
+        Ok(Some((mut stream, None))) => stream.shutdown().await,
+        Ok(Some((stream, Some(events)))) => Box::pin(event_stream::send(stream, events)).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(io::Error::other(error)),
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, error = %error_chain::chain(&error), "connection failed");
     }
 }
 
+/// Serves requests until the connection ends or an event stream goes on with it; none when it was
+/// closed on our side.
 async fn serve_requests(
     stream: TcpStream,
     peer: SocketAddr,
-    guard: ConnectionGuard,
+    activity: &Arc<Activity>,
     router: Router,
     shutdown: CancellationToken,
-) {
-    let activity = &guard.activity;
+) -> hyper::Result<Option<(TimedStream<TcpStream>, Option<AnswerBody>)>> {
+    let events = Events::default();
     let service = service_fn(|request: Request<Incoming>| {
+        let (router, events) = (router.clone(), events.clone());
         // hyper keeps room for this future as long as the connection is open.
-        Box::pin(answer(router.clone(), request, peer, Arc::clone(activity)))
+        Box::pin(answer(router, request, peer, Arc::clone(activity), events))
     });
     let stream = TimedStream::new(stream, Arc::clone(activity));
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
     tokio::select! {
-        ended = connection.as_mut() => {
-            if let Err(error) = ended {
-                tracing::debug!(%peer, error = %error_chain::chain(&error), "connection failed");
-            }
-        }
+        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended?,
         () = activity.evicted() => {
             tracing::debug!(%peer, "connection closed to make room");
+            return Ok(None);
         }
         () = shutdown.cancelled() => {
             if activity.turn().phase == Phase::Head {
-                return;
+                return Ok(None);
             }
-            connection.as_mut().graceful_shutdown();
-            // How it ends is of no interest any more.
-            let _ = connection.await;
+            Pin::new(&mut connection).graceful_shutdown();
+            poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
         }
     }
+    let stream = connection.into_parts().io.into_inner();
+    Ok(Some((stream, events.take())))
 }
 
 async fn answer(
@@ -95,10 +114,12 @@ async fn answer(
     request: Request<Incoming>,
     peer: SocketAddr,
     activity: Arc<Activity>,
+    events: Events,
 ) -> Result<Response<Body>, Infallible> {
     let mut request =
         request.map(|body| Body::new(RequestBody::new(Body::new(body), Arc::clone(&activity))));
     request.extensions_mut().insert(ConnectInfo(peer));
-    let response = router.oneshot(request).await?;
-    Ok(response.map(|body| Body::new(AnswerBody::new(body, activity))))
+    let method = request.method().clone();
+    let answer = router.oneshot(request).await?;
+    Ok(events.split(&method, answer.map(|body| AnswerBody::new(body, activity))))
 }

@@ -7,6 +7,7 @@ mod access;
 mod body;
 mod connection;
 mod connections;
+mod event_stream;
 mod listener;
 mod nofile;
 mod probes;

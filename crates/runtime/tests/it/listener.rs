@@ -1,6 +1,7 @@
 //! Slow, idle and too many connections.
 
 use std::convert::Infallible;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::http::Extensions;
@@ -113,6 +114,51 @@ async fn event_stream_outlives_the_idle_timeout() {
     let mut stream = send(address, request).await;
     let read = read_until(&mut stream, "data: late").await;
     assert!(read.is_some());
+}
+
+/// Events that never come; `dropped` is cancelled with the first stream of them.
+fn silent_events(dropped: &CancellationToken) -> Router {
+    let dropped = dropped.clone();
+    let events = get(async move || {
+        let guard = dropped.drop_guard();
+        Sse::new(futures::stream::poll_fn(move |_| {
+            let _ = &guard;
+            Poll::<Option<Result<Event, Infallible>>>::Pending
+        }))
+    });
+    Router::new().route("/events", events)
+}
+
+#[tokio::test]
+async fn event_stream_ends_when_its_client_leaves() {
+    let dropped = CancellationToken::new();
+    let address = serve(silent_events(&dropped)).await;
+    let mut stream = send(address, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    read_until(&mut stream, "\r\n\r\n").await.unwrap();
+    drop(stream);
+    let left = tokio::time::timeout(Duration::from_secs(30), dropped.cancelled()).await;
+    assert_eq!(left, Ok(()));
+}
+
+#[tokio::test]
+async fn connection_ends_with_its_event_stream() {
+    let one = || futures::stream::iter([Ok::<_, Infallible>(Event::default().data("only"))]);
+    let events = get(async move || Sse::new(one()));
+    let address = serve(Router::new().route("/events", events)).await;
+    let mut stream = send(address, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    let answer = read_to_close(&mut stream).await.expect("closed");
+    assert!(answer.ends_with("\r\n\r\ndata: only\n\n"), "{answer}");
+}
+
+#[tokio::test]
+async fn head_of_event_stream_leaves_the_connection_open() {
+    let address = serve(silent_events(&CancellationToken::new())).await;
+    let head = "HEAD /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut stream = send(address, head).await;
+    for _ in 0..2 {
+        read_until(&mut stream, "\r\n\r\n").await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
