@@ -208,13 +208,11 @@ impl SalesforceSim {
     /// An order with all its fields and, under `OrderItems`, its items.
     pub fn order(&self, id: &str) -> Option<Value> {
         let mut order = self.record(id)?;
-        let id = order["Id"].clone();
+        let id = order["Id"].as_str().unwrap_or_default().to_owned();
         let own: Vec<Value> = {
             let records = lock(&self.org.records);
-            shape::object("OrderItem")
-                .into_iter()
-                .flat_map(|items| records.of(items))
-                .filter(|item| *item.get("OrderId") == id)
+            let items = records.items_of(&id);
+            items
                 .map(|item| Value::Object(item.fields.clone()))
                 .collect()
         };

@@ -59,20 +59,15 @@ impl Transaction<'_> {
     }
 
     pub(super) fn roll_up(&mut self, order: &str) {
-        let Some(items) = shape::object("OrderItem") else {
-            return;
-        };
-        let total: f64 = self
-            .records
-            .of(items)
-            .filter(|item| item.text("OrderId") == Some(order))
+        let items = self.records.items_of(order);
+        let total: f64 = items
             .filter_map(|item| item.get("TotalPrice").as_f64())
             .sum();
-        if let Some(record) = self.records.rows.get_mut(order) {
+        if let Some(mut record) = self.records.get(order).cloned() {
             self.undo.push((order.to_owned(), Some(record.clone())));
-            record
-                .fields
-                .insert("TotalAmount".to_owned(), Value::from(total));
+            let total = Value::from(total);
+            record.fields.insert("TotalAmount".to_owned(), total);
+            self.records.put(order.to_owned(), record);
         }
     }
 
@@ -101,13 +96,7 @@ impl Transaction<'_> {
             .on("AccountId"));
         }
         if category == "Activated" && before.text("StatusCode") != Some("Activated") {
-            let items = shape::object("OrderItem").map_or(0, |items| {
-                self.records
-                    .of(items)
-                    .filter(|item| item.text("OrderId") == Some(before.id()))
-                    .count()
-            });
-            if items == 0 {
+            if self.records.items_of(before.id()).next().is_none() {
                 return Err(Refusal::bad(
                     "FAILED_ACTIVATION",
                     "An order must have at least one product.",

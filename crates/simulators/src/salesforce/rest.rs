@@ -350,8 +350,8 @@ fn external(
     let wanted = Value::from(value);
     let found = tx
         .records
-        .of(object)
-        .find(|record| record.get(field.name) == &wanted)
+        .having(object, field.name, &wanted)
+        .next()
         .map(|record| record.id().to_owned());
     match (method, found) {
         ("GET", Some(id)) => read(tx, rest_request, object, &id),

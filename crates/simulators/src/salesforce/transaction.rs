@@ -65,10 +65,12 @@ impl<'a> Transaction<'a> {
             match before {
                 Some(record) => {
                     self.records.deleted.remove(&id);
-                    self.records.rows.insert(id, record)
+                    self.records.put(id, record);
                 }
-                None => self.records.rows.remove(&id),
-            };
+                None => {
+                    self.records.remove(&id);
+                }
+            }
         }
         self.writes.truncate(mark.1);
         self.events.truncate(mark.2);
@@ -164,8 +166,8 @@ impl<'a> Transaction<'a> {
             };
             let duplicate = self
                 .records
-                .of(object)
-                .find(|record| record.get(field.name) == value && Some(record.id()) != own);
+                .having(object, field.name, value)
+                .find(|record| Some(record.id()) != own);
             if let Some(duplicate) = duplicate {
                 return Err(Refusal::bad(
                     "DUPLICATE_VALUE",
@@ -225,9 +227,7 @@ impl<'a> Transaction<'a> {
             .map(str::to_owned);
         self.undo.push((id.clone(), None));
         self.note(&id, self.author, fields.clone());
-        self.records
-            .rows
-            .insert(id.clone(), Record { object, fields });
+        self.records.put(id.clone(), Record { object, fields });
         if let Some(order) = parent {
             self.roll_up(&order);
         }
@@ -268,7 +268,7 @@ impl<'a> Transaction<'a> {
         }
         let parent = after.text("OrderId").map(str::to_owned);
         self.undo.push((id.to_owned(), Some(before)));
-        self.records.rows.insert(id.to_owned(), after);
+        self.records.put(id.to_owned(), after);
         if let Some(order) = parent {
             self.roll_up(&order);
         }
@@ -281,20 +281,15 @@ impl<'a> Transaction<'a> {
             return Err(Refusal::not_found());
         };
         self.check_delete(record)?;
-        let Some(record) = self.records.rows.remove(id) else {
+        let Some(record) = self.records.remove(id) else {
             return Err(Refusal::not_found());
         };
         let is_order = record.object.name == "Order";
         self.undo.push((id.to_owned(), Some(record)));
         self.records.deleted.insert(id.to_owned());
         if is_order {
-            let items: Vec<String> = self
-                .records
-                .rows
-                .values()
-                .filter(|row| row.text("OrderId") == Some(id))
-                .map(|row| row.id().to_owned())
-                .collect();
+            let items = self.records.items_of(id);
+            let items: Vec<String> = items.map(|item| item.id().to_owned()).collect();
             for item in items {
                 self.delete(&item)?;
             }

@@ -69,7 +69,12 @@ async fn orders(
     kind: StoreKind,
     delay_ms: u64,
 ) -> anyhow::Result<Vec<Took>> {
-    let world = World::start(WorldOptions::default()).await?;
+    // A client each, as in the benchmark of many orders.
+    let world = World::start(WorldOptions {
+        accounts: WARM_UP + options.orders,
+        ..WorldOptions::default()
+    })
+    .await?;
     let store = Store::new(kind).await?;
     let mut programs = Vec::new();
     for name in ["subscriber", "worker"] {
@@ -83,7 +88,7 @@ async fn orders(
     let slow = RestFault::new(Route::Any, RestFaultKind::Delay { ms: delay_ms });
     world.salesforce.fault(slow.when(When::Always));
     let mut took = Vec::new();
-    for number in 0..options.orders {
+    for number in WARM_UP..WARM_UP + options.orders {
         took.push(provision(&world, number).await?);
     }
     Ok(took)

@@ -51,7 +51,7 @@ impl QueryContext<'_> {
                 format!("sObject type '{}' is not supported.", query.from),
             )
         })?;
-        let rows = self.select(object, query, |_| true)?;
+        let rows = self.select(object, query, None)?;
         if query.columns == [Column::Count] {
             return Ok(Found::Count(rows.len()));
         }
@@ -63,26 +63,30 @@ impl QueryContext<'_> {
         &self,
         object: &'static Object,
         query: &Query,
-        also: impl Fn(&Record) -> bool,
+        child_of: Option<(&'static str, &Record)>,
     ) -> Result<Vec<&Record>, Refusal> {
         self.check(object, query)?;
         let mut rows = Vec::new();
         // Most queries name the row.
-        let candidates: Vec<&Record> = match named_id(query.condition.as_ref()) {
-            Some(id) => self
+        let candidates: Vec<&Record> = match (child_of, named_id(query.condition.as_ref())) {
+            (Some((key, parent)), _) => {
+                let children = self.records.having(object, key, parent.get("Id"));
+                children.collect()
+            }
+            (None, Some(id)) => self
                 .records
                 .get(&id)
                 .filter(|row| row.object.name == object.name)
                 .into_iter()
                 .collect(),
-            None => self.records.of(object).collect(),
+            (None, None) => self.records.of(object).collect(),
         };
         for row in candidates {
             let fits = match &query.condition {
                 Some(condition) => self.holds(row, condition)?,
                 None => true,
             };
-            if fits && also(row) {
+            if fits {
                 rows.push(row);
             }
         }
@@ -259,9 +263,7 @@ impl QueryContext<'_> {
                 }
                 Column::Child(child) => {
                     let (target, key) = self.child(row.object, child)?;
-                    let rows = self.select(target, child, |row_of_child| {
-                        row_of_child.text(key) == Some(row.id())
-                    })?;
+                    let rows = self.select(target, child, Some((key, row)))?;
                     let records = rows.iter().map(|row| self.shape(row, child));
                     let records = records.collect::<Result<Vec<_>, _>>()?;
                     let name = row
