@@ -71,8 +71,9 @@ impl Retention {
 #[cfg(test)]
 mod tests {
     use domain::job::JobOutcome;
-    use domain::ports::{EventIntake, JobQueue, JobQueueExt};
+    use domain::ports::{EventIntake, JobQueue};
     use operations::OrderViews;
+    use testkit::JobQueueExt;
     use testkit::{MemoryStore, PausedClock, new_job, order_id, owner};
 
     use super::*;

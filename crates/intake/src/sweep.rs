@@ -208,9 +208,10 @@ mod tests {
     use domain::job::JobOutcome;
     use domain::key::IdemKey;
     use domain::order::ActivationStatus;
-    use domain::ports::{JobQueue, JobQueueExt};
+    use domain::ports::JobQueue;
     use domain::time::Timestamp;
     use operations::{JobStage, Statistics};
+    use testkit::JobQueueExt;
     use testkit::{FakeClock, FakeCrm, MemoryStore, PausedClock, details, order_id, owner};
 
     use super::*;

@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::JobQueueExt;
 use job_store::{PostgresStore, SqliteStore, StoreConfig};
 use operations::JobStore;
 use sqlx::{AssertSqlSafe, Connection};
+use testkit::JobQueueExt;
 use testkit::{FakeClock, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(600);

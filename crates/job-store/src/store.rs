@@ -9,16 +9,19 @@ use crate::config::Address;
 use crate::damage;
 use crate::{OpenError, PostgresStore, SqliteStore, StoreConfig};
 
-/// Whether a call returns before its commit is on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a call needs of its commit, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Commit {
-    /// The commit is on disk: events, facts, outcomes, what operators do.
-    Flushed,
     /// A power cut, or a crash of the database *server*, may forget it within the next moments, and
     /// nothing that was flushed later: claims, heartbeats and releases, whose loss returns a job to
-    /// the queue. Lease tokens never repeat, so the owner of a forgotten claim can still write
-    /// nothing.
+    /// the queue, and results of calls, whose intents then stand without a result, as after a lost
+    /// reply. Lease tokens never repeat, so the owner of a forgotten claim can still write nothing,
+    /// and a worker adds facts only to those that it knows.
     Relaxed,
+    /// It is on disk: intents, failures, outcomes, what operators do.
+    Flushed,
+    /// As `Flushed`, and other processes are told at once that a job may be due.
+    Announced,
 }
 
 /// An open store. Cheap to clone.

@@ -1,9 +1,11 @@
 //! An update of a leased job, as the values that both engines bind.
 
 use domain::job::JobOutcome;
+use domain::order::Fact;
 use domain::ports::{JobChange, JobUpdate};
 
 use crate::damage::storable;
+use crate::store::Commit;
 
 /// The new values of a job's row.
 pub(crate) struct JobValues {
@@ -17,10 +19,8 @@ pub(crate) struct JobValues {
     pub(crate) set_aside: Option<String>,
     /// The outcome, if it ended.
     pub(crate) outcome: Option<JobOutcome>,
-    /// Whether the commit must be on disk before the worker continues: that of facts, which it goes
-    /// on from, and of an outcome, whose job nobody continues. A forgotten release returns the job
-    /// to the queue when its lease expires.
-    pub(crate) flushed: bool,
+    /// What the worker needs of the commit before it continues.
+    pub(crate) commit: Commit,
 }
 
 impl JobValues {
@@ -41,7 +41,10 @@ impl JobValues {
             deferrals: 0,
             set_aside: None,
             outcome: None,
-            flushed: !update.facts.is_empty(),
+            commit: match update.facts.iter().any(Fact::is_flushed) {
+                true => Commit::Flushed,
+                false => Commit::Relaxed,
+            },
         };
         match &update.change {
             JobChange::Keep => values,
@@ -49,21 +52,25 @@ impl JobValues {
                 state: "queued",
                 due_after: i64::try_from(release.after.as_millis()).unwrap_or(i64::MAX),
                 deferrals: i64::from(release.deferral),
-                // Others are told of a job that is due now by flushed commits only.
-                flushed: release.after.is_zero() || values.flushed,
+                commit: match release.after.is_zero() {
+                    true => Commit::Announced,
+                    false => values.commit,
+                },
                 ..values
             },
             JobChange::Finish(outcome) => Self {
                 state: outcome.name(),
                 outcome: Some(*outcome),
-                flushed: true,
+                // Another job of the order is due now.
+                commit: Commit::Announced,
                 ..values
             },
             JobChange::SetAside { cause } => Self {
                 state: JobOutcome::Failed.name(),
                 outcome: Some(JobOutcome::Failed),
                 set_aside: Some(storable(cause)),
-                flushed: true,
+                // Another job of the order is due now.
+                commit: Commit::Announced,
                 ..values
             },
         }

@@ -421,12 +421,27 @@ impl JobQueue for MemoryStore {
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         let now = self.clock.now();
         let mut state = self.state();
-        let row = state.leased_row(lease, now)?;
-        let outcome = match &update.change {
-            JobChange::Keep => {
-                row.deferrals = 0;
-                None
+        state.leased_row(lease, now)?;
+        let kept = update.change == JobChange::Keep;
+        let facts = state
+            .facts
+            .iter()
+            .filter(|(order, _)| *order == lease.order);
+        match (facts.count(), update.known) {
+            (facts, Some(known))
+                if kept && facts == known + update.facts.len() && facts > known =>
+            {
+                return Ok(());
             }
+            (facts, Some(known)) if facts != known => return Err(StoreError::LeaseLost),
+            _ => {}
+        }
+        let row = state.leased_row(lease, now)?;
+        if kept || !update.facts.is_empty() {
+            row.deferrals = 0;
+        }
+        let outcome = match &update.change {
+            JobChange::Keep => None,
             JobChange::Release(release) => {
                 row.state = JobState::Queued;
                 row.due = now + release.after;

@@ -10,11 +10,12 @@ use domain::id::AccountId;
 use domain::job::JobOutcome;
 use domain::key::{ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{Clock, Delivery, Entry, JobQueueExt};
+use domain::ports::{Clock, Delivery, Entry};
 use job_store::{Store, StoreConfig};
 use orderctl::{Cli, Exit, Screen, Stop};
 use runtime::SystemClock;
 use serde_json::Value;
+use testkit::JobQueueExt;
 use testkit::{SharedBuffer, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(60);

@@ -204,6 +204,33 @@ impl Fact {
         )
     }
 
+    /// Whether it must be on disk before the next step: an intent, before its call, and what the
+    /// report of the outcome goes on from, since an order that shows our report must not be taken for
+    /// one that somebody else changed. A power cut may forget any other fact: then its intent stands
+    /// without a result, as after a lost reply.
+    #[must_use]
+    pub const fn is_flushed(&self) -> bool {
+        matches!(
+            self,
+            Self::CreatingClient { .. }
+                | Self::Placing { .. }
+                | Self::Accepting { .. }
+                | Self::Creating { .. }
+                | Self::Refused(_)
+                | Self::ItemsReported
+        )
+    }
+
+    /// Whether it may wait for the commit of the next fact when it follows from reads: a crash in
+    /// between costs the reads.
+    #[must_use]
+    pub const fn is_repeatable(&self) -> bool {
+        matches!(
+            self,
+            Self::Client { .. } | Self::Verified { .. } | Self::Accepted
+        )
+    }
+
     /// Whether the order list shows it and counts it as activity.
     #[must_use]
     pub const fn is_listed(&self) -> bool {

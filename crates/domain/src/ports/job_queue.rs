@@ -60,6 +60,11 @@ pub enum JobChange {
 /// What one commit under a lease writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobUpdate {
+    /// How many facts of the order its worker knows, without those of this update; `None`: not
+    /// compared. When the store has others, nothing is written: a database server that crashed may
+    /// have forgotten facts that were not flushed. When the store has these and the update's own, and
+    /// the job is kept, the update was applied before and its answer was lost: it counts once.
+    pub known: Option<usize>,
     /// New facts of the order, in order.
     pub facts: Vec<Fact>,
     /// The calls since the last commit. They are informational: a record lost in a crash before this
@@ -99,99 +104,16 @@ pub trait JobQueue: Send + Sync {
     /// [`StoreError::Unavailable`]: the leases are not extended.
     async fn renew(&self, leases: &[Lease], ttl: Duration) -> Result<Vec<Lease>, StoreError>;
 
-    /// Applies an update in one commit that compares the lease token. The commit is flushed, unless
-    /// it only releases the job. The intent of an external effect is committed this way right before
-    /// it.
+    /// Applies an update in one commit that compares the lease token. The commit is on disk when this
+    /// returns if a fact of it must be ([`Fact::is_flushed`]) or it ends the job; a power cut may
+    /// forget another, but none that was followed by a flushed one.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: nothing was written, the job is not ours any more; stop.
+    /// [`StoreError::LeaseLost`]: nothing was written, the job is not ours any more, or its facts are
+    /// not the known ones; stop.
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> Result<(), StoreError>;
 
     /// Returns when a job may have become due, at the latest after `limit`. May return early; the
     /// caller then tries to claim.
     async fn wait_for_work(&self, limit: Duration);
-}
-
-/// The updates that callers make, by name.
-#[async_trait]
-pub trait JobQueueExt {
-    /// Records facts, with the calls that led to them, and keeps the job.
-    ///
-    /// # Errors
-    /// See [`JobQueue::update`].
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError>;
-
-    /// Releases the job.
-    ///
-    /// # Errors
-    /// See [`JobQueue::update`].
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError>;
-
-    /// Finishes the job with its last facts and calls.
-    ///
-    /// # Errors
-    /// See [`JobQueue::update`].
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError>;
-}
-
-#[async_trait]
-impl<Q: JobQueue + ?Sized> JobQueueExt for Q {
-    async fn record(
-        &self,
-        lease: &Lease,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let update = JobUpdate {
-            facts: facts.to_vec(),
-            calls: calls.to_vec(),
-            change: JobChange::Keep,
-        };
-        self.update(lease, &update).await
-    }
-
-    async fn release(
-        &self,
-        lease: &Lease,
-        release: Release,
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let update = JobUpdate {
-            facts: Vec::new(),
-            calls: calls.to_vec(),
-            change: JobChange::Release(release),
-        };
-        self.update(lease, &update).await
-    }
-
-    async fn finish(
-        &self,
-        lease: &Lease,
-        outcome: JobOutcome,
-        facts: &[Fact],
-        calls: &[CallRecord],
-    ) -> Result<(), StoreError> {
-        let update = JobUpdate {
-            facts: facts.to_vec(),
-            calls: calls.to_vec(),
-            change: JobChange::Finish(outcome),
-        };
-        self.update(lease, &update).await
-    }
 }

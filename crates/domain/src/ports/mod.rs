@@ -25,7 +25,7 @@ pub use event_intake::{Cursor, DeadLetter, DeadLetterView, Delivery, Entry, Even
 pub use event_source::{
     BUS_RETENTION, Batch, EventSource, EventStream, Received, Start, Undecodable, UndecodableReason,
 };
-pub use job_queue::{Claimed, JobChange, JobQueue, JobQueueExt, JobUpdate, Release};
+pub use job_queue::{Claimed, JobChange, JobQueue, JobUpdate, Release};
 pub use leader_election::{Epoch, LeaderElection, Leadership};
 pub use provisioner::{
     CatalogueEntry, Freshness, Module, ModuleKind, NewClient, NewOrder, OrderDetail, PlaceAnswer,

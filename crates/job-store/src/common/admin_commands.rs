@@ -35,7 +35,7 @@ impl AdminCommands for Store {
         reason: &str,
     ) -> Result<CommandResult, StoreError> {
         let data = (command.clone(), by.to_owned(), reason.to_owned());
-        self.change(Commit::Flushed, data, |connection, data, now| {
+        self.change(Commit::Announced, data, |connection, data, now| {
             let (command, who, reason) = data;
             let operator = Operator { who, reason, now };
             Box::pin(execute(connection, command, operator))

@@ -29,7 +29,7 @@ impl EventIntake for Store {
 
     async fn accept(&self, delivery: &Delivery) -> Result<Vec<Admission>, StoreError> {
         self.change(
-            Commit::Flushed,
+            Commit::Announced,
             delivery.clone(),
             |connection, delivery, now| {
                 Box::pin(async move { accept(connection, &delivery, now).await })
@@ -56,7 +56,7 @@ impl EventIntake for Store {
     }
 
     async fn enqueue(&self, jobs: &[NewJob]) -> Result<Vec<Admission>, StoreError> {
-        self.change(Commit::Flushed, jobs.to_vec(), |connection, jobs, now| {
+        self.change(Commit::Announced, jobs.to_vec(), |connection, jobs, now| {
             Box::pin(async move { admit(connection, &jobs.iter().collect::<Vec<_>>(), now).await })
         })
         .await
@@ -87,7 +87,7 @@ impl EventIntake for Store {
         read: &Result<NewJob, Undecodable>,
     ) -> Result<Admission, StoreError> {
         let data = (channel.clone(), epoch, dead_letter, read.clone());
-        self.change(Commit::Flushed, data, |connection, data, now| {
+        self.change(Commit::Announced, data, |connection, data, now| {
             Box::pin(redrive(connection, data, now))
         })
         .await

@@ -173,13 +173,10 @@ async fn commit(store: Store) {
 }
 
 async fn apply(store: &Store, updates: Vec<(Lease, JobUpdate)>) -> Result<Vec<bool>, StoreError> {
-    let flushed = updates
+    let needed = updates
         .iter()
-        .any(|(_, update)| JobValues::of(update).flushed);
-    let commit = match flushed {
-        true => Commit::Flushed,
-        false => Commit::Relaxed,
-    };
+        .map(|(_, update)| JobValues::of(update).commit);
+    let commit = needed.max().unwrap_or(Commit::Relaxed);
     store
         .change(commit, updates, |connection, updates, now| {
             Box::pin(update::apply(connection, updates, now))

@@ -17,8 +17,8 @@ use crate::row::{Columns, parameter};
 use crate::update::JobValues;
 use crate::view::{self, limit};
 
-/// Applies the updates whose leases are valid, in one commit. Each job occurs once. Returns for each
-/// whether it was applied; of a lost lease, nothing is written.
+/// Applies the updates whose leases are valid and whose workers know all facts, in one commit. Each
+/// job occurs once. Returns for each whether it is applied, now or before.
 pub(crate) async fn apply(
     connection: &mut Connection,
     updates: Vec<(Lease, JobUpdate)>,
@@ -33,17 +33,47 @@ pub(crate) async fn apply(
         })
         .collect();
     let held = hold(connection, updates.iter().map(|update| update.lease), now).await?;
-    let is_held = |update: &Leased<'_>| held.contains_key(update.lease.token.as_str());
-    let of_held: Vec<_> = updates.iter().filter(|update| is_held(update)).collect();
-    jobs(connection, &of_held, &held, now).await?;
-    facts(connection, &of_held, now).await?;
-    calls(connection, &of_held).await?;
-    orders(connection, &of_held, now).await?;
+    let turns: Vec<_> = updates
+        .iter()
+        .map(|update| Turn::of(update, held.get(update.lease.token.as_str())))
+        .collect();
+    let turn = updates.iter().zip(&turns);
+    let new: Vec<_> = turn
+        .filter_map(|(update, turn)| (*turn == Turn::Now).then_some(update))
+        .collect();
+    jobs(connection, &new, &held, now).await?;
+    facts(connection, &new, now).await?;
+    calls(connection, &new).await?;
+    orders(connection, &new, now).await?;
     // This process is shutting down: another may take the job at once.
-    if of_held.iter().any(|update| update.new.is_due_now()) {
+    if new.iter().any(|update| update.new.is_due_now()) {
         notify_workers(connection).await?;
     }
-    Ok(updates.iter().map(is_held).collect())
+    Ok(turns.iter().map(|turn| *turn != Turn::Never).collect())
+}
+
+/// When an update is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Now,
+    /// It was applied before, and its answer was lost.
+    Before,
+    /// The lease is lost, or the order has other facts than its worker knows.
+    Never,
+}
+
+impl Turn {
+    fn of(update: &Leased<'_>, held: Option<&Held>) -> Self {
+        let (new, Some(held)) = (&update.update.facts, held) else {
+            return Self::Never;
+        };
+        match update.update.known {
+            None => Self::Now,
+            Some(known) if held.facts == known => Self::Now,
+            Some(known) if update.new.is_kept() && held.facts == known + new.len() => Self::Before,
+            Some(_) => Self::Never,
+        }
+    }
 }
 
 /// Extends the leases to `ttl` from now; returns those that were lost.
@@ -71,8 +101,15 @@ pub(crate) async fn renew(
     Ok(lost)
 }
 
-/// Locks the jobs whose leases are valid until the commit. Returns their tokens, and
-/// how often each was deferred.
+/// A job whose lease is valid until the commit.
+struct Held {
+    /// How often it was deferred.
+    deferrals: i64,
+    /// How many facts its order has.
+    facts: usize,
+}
+
+/// Locks the jobs whose leases are valid until the commit. Returns them by their tokens.
 ///
 /// A lease that ran out is lost even while nobody else has taken the job: the token alone would let
 /// a paused owner write at that moment. In the order of the ids, as everywhere where several rows
@@ -82,7 +119,7 @@ async fn hold(
     connection: &mut Connection,
     leases: impl IntoIterator<Item = &Lease>,
     now: Timestamp,
-) -> Result<HashMap<String, i64>, StoreError> {
+) -> Result<HashMap<String, Held>, StoreError> {
     #[derive(Serialize)]
     struct Given<'l> {
         job: &'l str,
@@ -92,7 +129,9 @@ async fn hold(
         job: lease.job.as_str(),
     });
     let rows = statement(concat!(
-        "SELECT fence, deferrals FROM job WHERE id ",
+        "SELECT fence, deferrals,
+             (SELECT count(*) FROM fact WHERE fact.order_id = job.order_id) AS facts
+         FROM job WHERE id ",
         one_of!("$2", job "text"),
         " AND state || '' = 'leased' AND lease_until > $1 ORDER BY id",
         for_update!()
@@ -107,7 +146,11 @@ async fn hold(
     for row in &rows {
         let token = row.text("fence")?;
         if tokens.contains(token.as_str()) {
-            held.insert(token, row.int("deferrals")?);
+            let job = Held {
+                deferrals: row.int("deferrals")?,
+                facts: usize::try_from(row.int("facts")?).unwrap_or(usize::MAX),
+            };
+            held.insert(token, job);
         }
     }
     Ok(held)
@@ -165,7 +208,7 @@ struct Leased<'u> {
 async fn jobs(
     connection: &mut Connection,
     updates: &[&Leased<'_>],
-    deferrals: &HashMap<String, i64>,
+    held: &HashMap<String, Held>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     #[derive(Serialize)]
@@ -180,19 +223,18 @@ async fn jobs(
     let changed = updates.iter().filter_map(|update| {
         let (new, job) = (&update.new, update.lease.job.as_str());
         let token = update.lease.token.as_str();
-        let deferrals = deferrals.get(token).copied().unwrap_or(0);
+        let deferrals = held.get(token).map_or(0, |held| held.deferrals);
         if new.is_kept() && deferrals == 0 {
             return None;
         }
+        let is_progress = new.is_kept() || !update.update.facts.is_empty();
+        let in_a_row = if is_progress { 0 } else { deferrals };
         Some(Job {
             job,
             is_kept: new.is_kept(),
             next_state: new.state,
             due_after: new.due_after,
-            deferred: match new.is_kept() {
-                true => 0,
-                false => deferrals + new.deferrals,
-            },
+            deferred: in_a_row + new.deferrals,
             cause: new.set_aside.as_deref(),
         })
     });

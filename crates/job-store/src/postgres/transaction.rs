@@ -112,7 +112,7 @@ impl PostgresStore {
     {
         let mut lent = Lent::from(&self.pool).await.map_err(Failed::Rolled)?;
         let begin = match commit {
-            Commit::Flushed => &self.terms.flushed,
+            Commit::Flushed | Commit::Announced => &self.terms.flushed,
             Commit::Relaxed => &self.terms.relaxed,
         };
         let connection = lent.connection();

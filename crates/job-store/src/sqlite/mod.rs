@@ -108,7 +108,7 @@ async fn lock_admission(_connection: &mut Connection) -> Result<(), StoreError> 
     Ok(())
 }
 
-/// Each flushed commit is signalled.
+/// The writer signals after the commit.
 async fn notify_workers(_connection: &mut Connection) -> Result<(), StoreError> {
     Ok(())
 }

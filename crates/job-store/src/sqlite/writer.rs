@@ -87,10 +87,16 @@ async fn run(
 ) {
     let mut group = Vec::with_capacity(GROUP);
     // As the connection was opened.
-    let mut mode = Commit::Flushed;
+    let mut is_flushing = true;
     while operations.recv_many(&mut group, GROUP).await > 0 {
         let mut answers = Vec::with_capacity(group.len());
-        let outcome = commit(&mut connection, &mut mode, group.drain(..), &mut answers).await;
+        let needed = group.iter().map(|(commit, _)| *commit);
+        let needed = needed.max().unwrap_or(Commit::Relaxed);
+        let outcome = async {
+            flush(&mut connection, &mut is_flushing, needed >= Commit::Flushed).await?;
+            commit(&mut connection, group.drain(..), &mut answers).await
+        };
+        let outcome = outcome.await;
         if outcome.is_err() {
             // Whatever state the transaction is in, the next group starts from none.
             let _ = execute(&mut connection, "ROLLBACK").await;
@@ -102,36 +108,38 @@ async fn run(
                 Some(text) => Err(StoreError::Unavailable(text.clone().into())),
             });
         }
-        notifier.now();
-        // What is not flushed gives other processes nothing to do now.
-        if mode == Commit::Flushed {
+        if needed == Commit::Announced {
+            notifier.now();
             signal.send();
         }
     }
 }
 
-/// Commits a group; on disk if one of its operations has to be, with everything before it.
-async fn commit(
+/// Decides whether commits are on disk, with everything before them, when they return.
+///
+/// With a write-ahead log, `NORMAL` loses the newest commits in a power cut, and nothing else.
+async fn flush(
     connection: &mut SqliteConnection,
-    mode: &mut Commit,
-    group: impl Iterator<Item = Queued> + Send,
-    answers: &mut Vec<Answer>,
+    is_flushing: &mut bool,
+    needed: bool,
 ) -> Result<(), sqlx::Error> {
-    let group: Vec<_> = group.collect();
-    let is_flushed = group.iter().any(|(commit, _)| *commit == Commit::Flushed);
-    let needed = match is_flushed {
-        true => Commit::Flushed,
-        false => Commit::Relaxed,
-    };
-    if needed != *mode {
-        // With a write-ahead log, NORMAL loses the newest commits in a power cut, and nothing else.
+    if *is_flushing != needed {
         let set = match needed {
-            Commit::Flushed => "PRAGMA synchronous = FULL",
-            Commit::Relaxed => "PRAGMA synchronous = NORMAL",
+            true => "PRAGMA synchronous = FULL",
+            false => "PRAGMA synchronous = NORMAL",
         };
         execute(connection, set).await?;
-        *mode = needed;
+        *is_flushing = needed;
     }
+    Ok(())
+}
+
+/// Commits a group.
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: impl ExactSizeIterator<Item = Queued> + Send,
+    answers: &mut Vec<Answer>,
+) -> Result<(), sqlx::Error> {
     // IMMEDIATE: a deferred transaction that turns into a writer can fail at once.
     execute(connection, "BEGIN IMMEDIATE").await?;
     let is_alone = group.len() == 1;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use domain::job::{Admission, JobOutcome};
 use domain::key::{ReplayId, WhmcsOrderId};
 use domain::order::Fact;
-use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, Entry, JobQueueExt};
+use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, Entry};
 use job_store::{CopiedTable, CopyError, Progress, Store, StoreConfig, copy, open};
 use operations::{JobStage, PROCESS_ALIVE};
 use test_postgres::Database;
+use testkit::JobQueueExt;
 use testkit::{
     FakeClock, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner, process_report,
 };

@@ -7,11 +7,12 @@ use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::key::JobId;
 use domain::order::Fact;
-use domain::ports::{EventIntake, JobQueue, JobQueueExt, Release, StoreError};
+use domain::ports::{EventIntake, JobQueue, Release, StoreError};
 use job_store::{PostgresStore, SqliteStore, StoreConfig};
 use operations::{JobStage, JobStore, OrderQuery};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use test_postgres::Database;
+use testkit::JobQueueExt;
 use testkit::{FakeClock, new_job, order_id, owner};
 
 const TTL: Duration = Duration::from_secs(15);

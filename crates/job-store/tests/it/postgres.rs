@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::order::Fact;
-use domain::ports::{Entry, EventIntake, JobQueue, JobQueueExt, LeaderElection, StoreError};
+use domain::ports::{Entry, EventIntake, JobQueue, LeaderElection, StoreError};
 use job_store::{PostgresStore, StoreConfig};
 use operations::{JobStage, OrderViews, Statistics, StoreHealth};
 use sqlx::{Connection, PgConnection};
 use test_postgres::Database;
+use testkit::JobQueueExt;
 use testkit::{FakeClock, channel, delivery, lead, new_job, order_id, owner};
 
 use crate::pooler::Pooler;

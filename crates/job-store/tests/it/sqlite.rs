@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use domain::job::JobOutcome;
 use domain::key::WhmcsOrderId;
 use domain::order::Fact;
-use domain::ports::{EventIntake, JobQueue, JobQueueExt};
+use domain::ports::{EventIntake, JobQueue};
 use job_store::{OpenError, SqliteStore, StoreConfig};
 use operations::{
     AdminCommand, AdminCommands, JobStage, OrderQuery, OrderViews, Pausable, Statistics,
 };
 use sqlx::{Connection, SqliteConnection};
+use testkit::JobQueueExt;
 use testkit::{FakeClock, new_job, order_id, owner};
 
 struct Opened {

@@ -7,11 +7,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use domain::job::JobOutcome;
 use domain::key::Channel;
-use domain::ports::{
-    CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue, JobQueueExt,
-};
+use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, EventIntake, JobQueue};
 use monitoring::{AlertEvaluator, AlertRule, Ports, Schedule, Settings, Webhook};
 use operations::{AlertStore, Notified, ProcessRegistry, ProcessReport, Setting};
+use testkit::JobQueueExt;
 use testkit::{FakeClock, FakeEntropy, MemoryStore, new_job, order_id, owner, process_report};
 
 #[derive(Default)]

@@ -6,7 +6,7 @@ use domain::failure::{Code, Refusal};
 use domain::job::JobOutcome;
 use domain::key::Channel;
 use domain::order::{ActivationStatus, Fact};
-use domain::ports::{EventIntake, JobQueue, JobQueueExt};
+use domain::ports::{EventIntake, JobQueue};
 use domain::time::Timestamp;
 use operations::{
     AdminCommand, AdminCommands, Alert, AlertStore, Condition, ConditionKind, Notified,
@@ -15,6 +15,7 @@ use operations::{
 use portal_web::OpsAccess;
 use settings::Secret;
 use std::time::Duration;
+use testkit::JobQueueExt;
 use testkit::{Written, lead, new_job, order_id, owner, process_report};
 
 use crate::test_env::{OWN, Response, TestEnv, config, secret};

@@ -16,7 +16,7 @@ use domain::order::{
     Action, Answers, Decision, Fact, IllegalFact, Observed, OrderDetails, OrderState, Phase,
     Planner, Step, next,
 };
-use domain::ports::{Claimed, JobChange, JobQueueExt, JobUpdate, Release, StoreError};
+use domain::ports::{Claimed, JobChange, JobUpdate, Release, StoreError};
 use domain::time::Timestamp;
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
@@ -59,8 +59,9 @@ enum Flow {
 
 /// Runs a claimed job until it finishes or must wait.
 ///
-/// Every fact is committed under the lease token before the next step starts, so that the next
-/// claim after a crash resumes from there.
+/// Facts are committed under the lease token before the next step starts, so that the next claim
+/// after a crash resumes from there; one that follows from reads alone waits for the next commit
+/// ([`Fact::is_repeatable`]).
 ///
 /// # Errors
 /// [`StoreError`]: the job is left to its lease.
@@ -78,6 +79,7 @@ pub async fn execute(
     };
     let started = ports.clock.monotonic();
     let calls = Calls::new(ports, process, &claimed, started);
+    let known = claimed.facts.len();
     let mut attempt = Attempt {
         started,
         ports,
@@ -87,6 +89,8 @@ pub async fn execute(
         claimed,
         guard,
         state,
+        known,
+        pending: Vec::new(),
         details: None,
         observed: Observed::default(),
         answers: Answers::default(),
@@ -111,19 +115,15 @@ pub async fn execute(
                 flow
             }
         };
-        let lease = &attempt.claimed.lease;
         match flow {
             Flow::Continue => {}
             Flow::Release(release) => {
-                ports
-                    .queue
-                    .release(lease, release, &attempt.calls.take())
-                    .await?;
+                attempt.end(JobChange::Release(release), &[]).await?;
                 return Ok(AttemptResult::Released);
             }
             Flow::Finish(outcome, facts) => {
-                let calls = attempt.calls.take();
-                ports.queue.finish(lease, outcome, &facts, &calls).await?;
+                attempt.end(JobChange::Finish(outcome), &facts).await?;
+                let lease = &attempt.claimed.lease;
                 let failure = attempt.failure(&facts);
                 if outcome == JobOutcome::Failed
                     && let Some(refusal) = &failure
@@ -159,6 +159,7 @@ async fn set_aside(
     );
     let (lease, outcome) = (&claimed.lease, JobOutcome::Failed);
     let update = JobUpdate {
+        known: None,
         facts: Vec::new(),
         calls: Vec::new(),
         change: JobChange::SetAside {
@@ -180,7 +181,12 @@ struct Attempt<'a> {
     process: &'a ProcessState,
     claimed: Claimed,
     guard: &'a LeaseGuard,
+    /// After all facts, the pending ones included.
     state: OrderState,
+    /// How many facts of the order are committed.
+    known: usize,
+    /// Facts that wait for the next commit.
+    pending: Vec<Fact>,
     details: Option<OrderDetails>,
     /// What was read in the current step, and what of the previous one still holds.
     observed: Observed,
@@ -256,7 +262,7 @@ impl Attempt<'_> {
                 },
                 Decision::Record(fact) => {
                     let kept = seen.after(&fact);
-                    let flow = self.record(fact).await?;
+                    let flow = self.note(fact).await?;
                     self.keep(kept);
                     Ok(flow)
                 }

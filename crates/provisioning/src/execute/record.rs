@@ -11,40 +11,72 @@ use crate::process::Unsent;
 use crate::worker::STORE_PAUSE;
 
 impl Attempt<'_> {
+    /// Records a fact that follows from reads.
+    pub(super) async fn note(&mut self, fact: Fact) -> Result<Flow, StoreError> {
+        if !fact.is_repeatable() {
+            return self.record(fact).await;
+        }
+        self.apply(&fact)?;
+        self.pending.push(fact);
+        Ok(Flow::Continue)
+    }
+
+    /// Commits a fact, with those that wait.
     pub(super) async fn record(&mut self, fact: Fact) -> Result<Flow, StoreError> {
-        let next = self
-            .state
-            .clone()
-            .apply(&fact)
-            .map_err(|error| StoreError::Corrupt {
-                what: format!("a new fact of order {}", self.claimed.job.order),
-                source: Box::new(error),
-            })?;
-        let mut update = JobUpdate {
-            facts: vec![fact.clone()],
-            calls: self.calls.take(),
-            change: JobChange::Keep,
-        };
+        self.apply(&fact)?;
+        self.pending.push(fact);
+        let update = self.update(JobChange::Keep);
         loop {
             match self.ports.queue.update(&self.claimed.lease, &update).await {
                 Ok(()) => break,
-                // It may or may not have been stored, and a fact repeated in a row counts once.
-                // While the lease is valid nobody else can continue, so keep trying.
+                // It may or may not have been stored; the store recognises a repeat. While the lease
+                // is valid nobody else can continue, so keep trying.
                 Err(StoreError::Unavailable(error)) => {
                     tracing::warn!(
                         error,
-                        fact = fact.name(),
+                        fact = update.facts.last().map(Fact::name),
                         "store did not answer; recording the fact again"
                     );
-                    update.calls.clear();
                     self.ports.clock.sleep(STORE_PAUSE).await;
                 }
                 Err(error) => return Err(error),
             }
         }
-        tracing::info!(fact = fact.name(), "fact recorded");
-        self.state = next;
+        for fact in &update.facts {
+            tracing::info!(fact = fact.name(), "fact recorded");
+        }
+        self.known += update.facts.len();
         Ok(Flow::Continue)
+    }
+
+    /// Ends the attempt, with the facts that wait and these.
+    pub(super) async fn end(
+        &mut self,
+        change: JobChange,
+        facts: &[Fact],
+    ) -> Result<(), StoreError> {
+        self.pending.extend_from_slice(facts);
+        let update = self.update(change);
+        self.ports.queue.update(&self.claimed.lease, &update).await
+    }
+
+    /// An update of all that waits.
+    fn update(&mut self, change: JobChange) -> JobUpdate {
+        JobUpdate {
+            known: Some(self.known),
+            facts: std::mem::take(&mut self.pending),
+            calls: self.calls.take(),
+            change,
+        }
+    }
+
+    fn apply(&mut self, fact: &Fact) -> Result<(), StoreError> {
+        let state = self.state.clone();
+        self.state = state.apply(fact).map_err(|error| StoreError::Corrupt {
+            what: format!("a new fact of order {}", self.claimed.job.order),
+            source: Box::new(error),
+        })?;
+        Ok(())
     }
 
     pub(super) async fn fail(&mut self, refusal: Refusal) -> Result<Flow, StoreError> {

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::failure::{Code, Refusal};
 use domain::id::{AccountId, OrderId};
 use domain::job::JobOutcome;
 use domain::key::{EventId, JobId, ReplayId, WhmcsOrderId};
 use domain::order::{Fact, RetryAnswer};
-use domain::ports::{Clock, Entry, JobQueueExt, Leadership, StoreError};
+use domain::ports::{Clock, Entry, Leadership, StoreError};
 use operations::{AdminCommand, CommandResult, JobStage, JobStore, OrderQuery, OrderRow, Pausable};
 
 use super::{Subject, TTL};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::failure::Code;
 use domain::job::JobOutcome;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{JobChange, JobQueueExt, JobUpdate, Release, StoreError};
+use domain::ports::{JobChange, JobUpdate, Release, StoreError};
 use operations::{JobStage, JobStore, MIN_RETENTION, OrderQuery};
 
 use super::Subject;
@@ -51,6 +52,7 @@ impl<S: JobStore> Subject<'_, S> {
         self.enqueue(new_job("e1", order_id(1), None)).await;
         let lease = self.claim_one().await.lease;
         let update = JobUpdate {
+            known: None,
             facts: Vec::new(),
             calls: Vec::new(),
             change: JobChange::SetAside {

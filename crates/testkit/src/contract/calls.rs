@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::job::JobOutcome;
 use domain::order::Fact;
-use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, JobQueueExt, Release, StoreError};
+use domain::ports::{CallAction, CallOutcome, CallRecord, Clock, Release, StoreError};
 use operations::{CallStats, JobStore, MIN_RETENTION};
 
 use super::{Subject, TTL};

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::id::OrderId;
 use domain::job::{Admission, JobOutcome};
-use domain::key::{EventId, JobId};
+use domain::key::{ClientId, EventId, JobId};
 use domain::order::Fact;
-use domain::ports::{Claimed, Entry, JobQueueExt, Leadership, Release, StoreError};
+use domain::ports::{Claimed, Entry, JobChange, JobUpdate, Leadership, Release, StoreError};
 use futures::future::join_all;
 use operations::{JobStage, JobStore};
 
@@ -249,5 +250,56 @@ impl<S: JobStore> Subject<'_, S> {
             .collect();
         let lost = self.store.renew(&leases, TTL).await.unwrap();
         assert_eq!(lost, [stale.lease]);
+    }
+
+    /// The answer to a commit can be lost.
+    pub async fn repeated_update_of_several_facts_counts_once(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let job = self.claim_one().await;
+        let checked = Fact::Checked {
+            job: job.job.id.clone(),
+            idem_key: None,
+            number: None,
+            account: None,
+        };
+        let client = ClientId(7);
+        let update = JobUpdate {
+            known: Some(0),
+            facts: vec![checked.clone(), Fact::Client { client }],
+            calls: Vec::new(),
+            change: JobChange::Keep,
+        };
+        for _ in 0..2 {
+            self.store.update(&job.lease, &update).await.unwrap();
+        }
+        let facts = self.store.facts_of(job.job.order).await.unwrap();
+        let facts: Vec<_> = facts.into_iter().map(|recorded| recorded.fact).collect();
+        assert_eq!(facts, update.facts);
+    }
+
+    /// A database server that crashes may forget facts that were not flushed.
+    pub async fn update_is_refused_when_its_worker_knows_other_facts(&self) {
+        self.enqueue(new_job("e1", order_id(1), None)).await;
+        let job = self.claim_one().await;
+        for (known, change) in [
+            (1, JobChange::Keep),
+            (3, JobChange::Keep),
+            (1, JobChange::Finish(JobOutcome::Succeeded)),
+        ] {
+            let update = JobUpdate {
+                known: Some(known),
+                facts: vec![Fact::Accepted],
+                calls: Vec::new(),
+                change,
+            };
+            let refused = self.store.update(&job.lease, &update).await;
+            assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+        }
+        assert!(self.store.facts_of(job.job.order).await.unwrap().is_empty());
+        let lost = self
+            .store
+            .renew(std::slice::from_ref(&job.lease), TTL)
+            .await;
+        assert_eq!(lost.unwrap(), [], "the job is still claimed");
     }
 }

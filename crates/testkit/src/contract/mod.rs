@@ -15,11 +15,12 @@ mod sweep;
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::{EventId, WhmcsOrderId};
 use domain::order::{Fact, MarkerCheck, MarkerProof};
-use domain::ports::{Claimed, Clock, Entry, Epoch, JobQueueExt, Leadership, Release, StoreError};
+use domain::ports::{Claimed, Clock, Entry, Epoch, Leadership, Release, StoreError};
 use operations::{JobStage, JobStore};
 
 use crate::{FakeClock, channel, dead_letter, delivery, gap, lead, new_job, order_id, owner};
@@ -387,6 +388,8 @@ macro_rules! job_store_contract {
             job_set_aside_by_its_worker_is_reported,
             concurrent_claims_never_share_a_job_or_order,
             concurrent_updates_are_answered_each_on_its_own,
+            repeated_update_of_several_facts_counts_once,
+            update_is_refused_when_its_worker_knows_other_facts,
             longest_due_job_is_claimed_first,
             ten_thousand_events_become_one_job_each,
             entries_are_deduplicated_within_a_delivery,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::job::JobOutcome;
 use domain::key::{Channel, Owner};
-use domain::ports::{Clock, Epoch, JobQueueExt, Leadership, StoreError};
+use domain::ports::{Clock, Epoch, Leadership, StoreError};
 use operations::{
     Alert, Condition, ConditionKind, JobStore, Notified, PROCESS_REMOVED_AFTER, ProcessReport,
 };

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::failure::{Code, Refusal};
 use domain::job::{Admission, JobOutcome};
 use domain::key::WhmcsOrderId;
 use domain::order::{Fact, MarkerCheck};
-use domain::ports::{Clock, Entry, JobQueueExt};
+use domain::ports::{Clock, Entry};
 use operations::{AUDIT_RETENTION, AdminCommand, JobStore, MIN_RETENTION, Pruned};
 
 use super::Subject;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::JobQueueExt;
 use domain::job::{Admission, JobOutcome, NewJob};
 use domain::key::IdemKey;
-use domain::ports::{JobQueueExt, Pending};
+use domain::ports::Pending;
 use domain::time::Timestamp;
 
 use operations::JobStore;
