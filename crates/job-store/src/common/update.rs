@@ -396,13 +396,14 @@ async fn orders(
         })
     });
     let changed: Vec<_> = changed.collect();
-    // In the order of the ids, as everywhere where several are locked: no deadlocks.
+    // In the order of the ids, as everywhere where several are locked: no deadlocks. The oldest live
+    // job is asked for, not whether there is one: for that, PostgreSQL may read all live jobs.
     let text = concat!(
         "INSERT INTO orders (order_id, number, account, whmcs_order, stage, code, attempts,
              updated_at)
          SELECT of_order, shown_number, shown_account, placed,
-             CASE WHEN EXISTS (SELECT 1 FROM job
-                     WHERE job.order_id = of_order AND job.state IN ('queued', 'leased'))
+             CASE WHEN (SELECT min(job.seq) FROM job
+                     WHERE job.order_id = of_order AND job.state IN ('queued', 'leased')) > 0
                  THEN 'live' ELSE ended END,
              CASE WHEN keeps_failure
                  THEN (SELECT known.code FROM orders AS known WHERE known.order_id = of_order)

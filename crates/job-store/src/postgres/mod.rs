@@ -54,9 +54,14 @@ type Row = PgRow;
 type Command<T, D> =
     for<'c> fn(&'c mut Connection, D, Timestamp) -> BoxFuture<'c, Result<T, StoreError>>;
 
-/// A statement that leaves nothing in its session.
+tokio::task_local! {
+    /// Whether statements are prepared once for their session.
+    static PREPARED: bool;
+}
+
+/// A statement. It leaves nothing in its session, unless the session is our own.
 fn statement<'q>(text: &'static str) -> Query<'q, Postgres, PgArguments> {
-    sqlx::query(text).persistent(false)
+    sqlx::query(text).persistent(PREPARED.try_with(|prepared| *prepared).unwrap_or(false))
 }
 
 /// A statement of conditions of this crate and numbered parameters only.
@@ -141,9 +146,10 @@ type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 ///
 /// *Time* is the database's, so that the clocks of the machines do not matter.
 ///
-/// *Durability:* events, facts and outcomes are on the server's disk before their caller goes
-/// on. Claims, heartbeats and releases are not waited for: a server that crashes may forget
-/// the last of them, which returns the jobs to the queue; lease tokens never repeat. A standby
+/// *Durability:* events, intents and outcomes are on the server's disk before their caller goes
+/// on. Claims, heartbeats, releases and results of calls are not waited for: a server that crashes
+/// may forget the last of them, which returns the jobs to the queue, or leaves an intent without its
+/// result; lease tokens never repeat, and a worker adds facts only to those that it knows. A standby
 /// that takes over must have been replicated to synchronously, or what it lacks is lost.
 ///
 /// *Deadlines:* every call ends within 8 seconds, whatever the server does; then its outcome
@@ -151,9 +157,9 @@ type Shift = Arc<dyn Fn() -> Duration + Send + Sync>;
 /// within that time, as long as nothing can have been committed.
 ///
 /// *Poolers:* works through a connection pooler in transaction mode. Every statement runs
-/// unnamed and inside an explicit transaction, and nothing is kept in a session. Only the
-/// listener needs a session; without one the store is polled every
-/// second instead.
+/// inside an explicit transaction, and nothing is kept in a session that is not proven to be our own.
+/// Only the listener needs one; without it, statements are prepared each time, and the store is
+/// polled every second.
 ///
 /// *TLS:* as `sslmode` in the address says; a private authority is named by `sslrootcert`.
 /// Connections: ten at most, and the listener's.
@@ -210,8 +216,12 @@ impl PostgresStore {
         T: Send,
         D: Clone + Send + Sync,
     {
+        // A connection that receives its notifications has a session of its own. Reads of whole rows
+        // are not prepared: another release may add columns.
+        let prepared = self.health.is_good();
         self.run(commit, move |session| {
-            command(session.connection, data.clone(), session.now)
+            let changed = command(session.connection, data.clone(), session.now);
+            Box::pin(PREPARED.scope(prepared, changed))
         })
         .await
     }

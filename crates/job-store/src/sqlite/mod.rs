@@ -85,7 +85,7 @@ macro_rules! rows_of {
         concat!(
             "(SELECT key AS place",
             $(", value ->> '", stringify!($column), "' AS ", stringify!($column),)+
-            " FROM json_each(", $parameter, ")) AS given"
+            " FROM jsonb_each(", $parameter, ")) AS given"
         )
     };
 }

@@ -86,17 +86,11 @@ async fn run(
     mut signal: Signal,
 ) {
     let mut group = Vec::with_capacity(GROUP);
-    // As the connection was opened.
-    let mut is_flushing = true;
     while operations.recv_many(&mut group, GROUP).await > 0 {
         let mut answers = Vec::with_capacity(group.len());
         let needed = group.iter().map(|(commit, _)| *commit);
         let needed = needed.max().unwrap_or(Commit::Relaxed);
-        let outcome = async {
-            flush(&mut connection, &mut is_flushing, needed >= Commit::Flushed).await?;
-            commit(&mut connection, group.drain(..), &mut answers).await
-        };
-        let outcome = outcome.await;
+        let outcome = commit(&mut connection, needed, group.drain(..), &mut answers).await;
         if outcome.is_err() {
             // Whatever state the transaction is in, the next group starts from none.
             let _ = execute(&mut connection, "ROLLBACK").await;
@@ -115,33 +109,20 @@ async fn run(
     }
 }
 
-/// Decides whether commits are on disk, with everything before them, when they return.
-///
-/// With a write-ahead log, `NORMAL` loses the newest commits in a power cut, and nothing else.
-async fn flush(
-    connection: &mut SqliteConnection,
-    is_flushing: &mut bool,
-    needed: bool,
-) -> Result<(), sqlx::Error> {
-    if *is_flushing != needed {
-        let set = match needed {
-            true => "PRAGMA synchronous = FULL",
-            false => "PRAGMA synchronous = NORMAL",
-        };
-        execute(connection, set).await?;
-        *is_flushing = needed;
-    }
-    Ok(())
-}
-
 /// Commits a group.
 async fn commit(
     connection: &mut SqliteConnection,
+    needed: Commit,
     group: impl ExactSizeIterator<Item = Queued> + Send,
     answers: &mut Vec<Answer>,
 ) -> Result<(), sqlx::Error> {
-    // IMMEDIATE: a deferred transaction that turns into a writer can fail at once.
-    execute(connection, "BEGIN IMMEDIATE").await?;
+    // IMMEDIATE: a deferred transaction that turns into a writer can fail at once. With a write-ahead
+    // log, NORMAL loses the newest commits in a power cut, and nothing else.
+    let begin = match needed {
+        Commit::Relaxed => "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE",
+        Commit::Flushed | Commit::Announced => "PRAGMA synchronous = FULL; BEGIN IMMEDIATE",
+    };
+    execute(connection, begin).await?;
     let is_alone = group.len() == 1;
     for (_, operation) in group {
         if is_alone {
