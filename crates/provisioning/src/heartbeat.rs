@@ -1,14 +1,14 @@
 //! Renewal of leases, independent of the attempts that guard them.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::job::{Lease, LeaseToken};
+use domain::ports::{Clock, JobQueue};
 use error_chain::chain;
 use tokio_util::sync::CancellationToken;
-
-use crate::worker::Ports;
 
 /// A claimed lease: until when it is certainly valid, and a token that is cancelled when it is
 /// lost.
@@ -17,6 +17,7 @@ pub struct LeaseGuard {
     lease: Lease,
     until: Arc<Mutex<Duration>>,
     lost: CancellationToken,
+    is_ending: Arc<AtomicBool>,
 }
 
 impl LeaseGuard {
@@ -28,6 +29,7 @@ impl LeaseGuard {
             lease,
             until: Arc::new(Mutex::new(until)),
             lost: CancellationToken::new(),
+            is_ending: Arc::default(),
         }
     }
 
@@ -41,6 +43,12 @@ impl LeaseGuard {
 
     fn extend(&self, until: Duration) {
         *self.until.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
+    /// The attempt is about to give its lease up. From now on a renewal that does not find the lease
+    /// says nothing: the answer to the last update tells whether it was still ours.
+    pub fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
     }
 
     /// Cancelled when the lease was lost.
@@ -79,7 +87,7 @@ impl HeldLeases {
     }
 
     /// Renews every lease and cancels the attempts whose lease was lost.
-    pub(crate) async fn renew(&self, ports: &Ports, ttl: Duration) {
+    pub(crate) async fn renew(&self, queue: &dyn JobQueue, clock: &dyn Clock, ttl: Duration) {
         let leases: Vec<_> = self
             .lock()
             .values()
@@ -89,19 +97,21 @@ impl HeldLeases {
             return;
         }
         // Measured before the call: by the store's clock the lease can only expire later.
-        let until = ports.clock.monotonic() + ttl;
-        match ports.queue.renew(&leases, ttl).await {
+        let until = clock.monotonic() + ttl;
+        match queue.renew(&leases, ttl).await {
             Ok(lost) => {
                 let held = self.lock();
                 for lease in leases {
                     let Some(guard) = held.get(&lease.token) else {
                         continue;
                     };
-                    if lost.contains(&lease) {
-                        tracing::warn!(job = %lease.job, "lease lost");
-                        guard.lost.cancel();
-                    } else {
-                        guard.extend(until);
+                    match lost.contains(&lease) {
+                        false => guard.extend(until),
+                        true if guard.is_ending.load(Ordering::Relaxed) => {}
+                        true => {
+                            tracing::warn!(job = %lease.job, "lease lost");
+                            guard.lost.cancel();
+                        }
                     }
                 }
             }
@@ -111,5 +121,37 @@ impl HeldLeases {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<LeaseToken, LeaseGuard>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::key::JobId;
+    use domain::ports::mocks::MockJobQueue;
+    use testkit::{FakeClock, order_id, owner};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn renewal_that_crosses_the_last_update_aborts_no_attempt() {
+        let lease = Lease {
+            job: JobId::new("job").unwrap(),
+            order: order_id(1),
+            token: LeaseToken::of(&owner("w"), 1),
+        };
+        let mut queue = MockJobQueue::new();
+        queue
+            .expect_renew()
+            .returning(|leases, _| Ok(leases.to_vec()));
+        let leases = Arc::new(HeldLeases::default());
+        let guard = LeaseGuard::new(lease, Duration::from_secs(60));
+        let _renewal = leases.keep(guard.clone());
+        guard.end();
+        let ttl = Duration::from_secs(60);
+        leases.renew(&queue, &FakeClock::default(), ttl).await;
+        assert!(!guard.lost().is_cancelled());
+        guard.is_ending.store(false, Ordering::Relaxed);
+        leases.renew(&queue, &FakeClock::default(), ttl).await;
+        assert!(guard.lost().is_cancelled());
     }
 }

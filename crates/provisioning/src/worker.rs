@@ -89,7 +89,8 @@ impl Worker {
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             beat.tick().await;
-            leases.renew(&self.ports, self.settings.lease).await;
+            let Ports { queue, clock, .. } = &self.ports;
+            leases.renew(&**queue, &**clock, self.settings.lease).await;
         }
     }
 

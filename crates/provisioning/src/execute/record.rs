@@ -57,6 +57,7 @@ impl Attempt<'_> {
     ) -> Result<(), StoreError> {
         self.pending.extend_from_slice(facts);
         let update = self.update(change);
+        self.guard.end();
         self.ports.queue.update(&self.claimed.lease, &update).await
     }
 

@@ -94,31 +94,40 @@ async fn orders(
     Ok(took)
 }
 
-/// Approves an order of one line and waits until Salesforce shows it as activated.
+/// Approves an order of one line, waits until Salesforce shows it as activated, and reads from the
+/// simulated systems what happened when.
 async fn provision(world: &World, number: usize) -> anyhow::Result<Took> {
     let order = world.place_order(number, &[(0, 1)]);
     let order = order.map_err(|refusal| anyhow::anyhow!("no order was placed: {refusal:?}"))?;
-    let calls = || world.whmcs.call_counts().get("addorder").copied();
-    let before = calls();
     let approved = world.salesforce.approve(&order);
     approved.map_err(|refusal| anyhow::anyhow!("not approved: {refusal:?}"))?;
     let started = Instant::now();
-    let mut placed = None;
-    loop {
-        if placed.is_none() && calls() > before {
-            placed = Some(started.elapsed());
+    let written = |status: &str| {
+        let writes = world.salesforce.history(&order);
+        let write = writes
+            .iter()
+            .find(|write| write.text("Activation_Status__c") == Some(status));
+        write.map(|write| write.at)
+    };
+    let reported = loop {
+        if let Some(reported) = written("Activated") {
+            break reported;
         }
-        let record = world.salesforce.order(&order).unwrap_or_default();
-        match (record["Activation_Status__c"].as_str(), placed) {
-            (Some("Activated"), Some(placed)) => {
-                return Ok(Took {
-                    placed,
-                    reported: started.elapsed(),
-                });
-            }
-            (Some("Failed"), _) => bail!("order {order} failed: {record}"),
-            _ if started.elapsed() > PATIENCE => bail!("order {order} is not finished"),
-            _ => tokio::time::sleep(Duration::from_micros(200)).await,
+        if written("Failed").is_some() {
+            bail!("order {order} failed");
         }
-    }
+        if started.elapsed() > PATIENCE {
+            bail!("order {order} is not finished");
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let calls = world.whmcs.calls();
+    let placed = calls.iter().rev().find(|call| call.action == "addorder");
+    let (Some(placed), Some(approved)) = (placed, written("Activating")) else {
+        bail!("order {order} was activated without AddOrder or approval");
+    };
+    Ok(Took {
+        placed: placed.at.duration_since(approved).try_into()?,
+        reported: reported.duration_since(approved).try_into()?,
+    })
 }
