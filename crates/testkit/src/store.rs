@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use domain::failure::Code;
 use domain::job::{Admission, JobOutcome, JobState, Lease, LeaseToken, NewJob};
 use domain::key::{Channel, DeadLetterId, Owner};
+use domain::order::Fact;
 use domain::ports::{
     Claimed, Clock, Cursor, DeadLetterView, Delivery, Entry, Epoch, EventIntake, Gap, JobChange,
     JobQueue, JobUpdate, LeaderElection, Leadership, StoreError, Undecodable,
@@ -38,6 +39,13 @@ impl MemoryStore {
             state: Mutex::default(),
             changed: Notify::new(),
         }
+    }
+
+    /// Forgets the facts of the last commits that were not flushed, as a database server that crashes.
+    pub fn forget_unflushed(&self) {
+        let mut state = self.state();
+        let flushed = state.flushed;
+        state.facts.truncate(flushed);
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, StoreState> {
@@ -460,6 +468,9 @@ impl JobQueue for MemoryStore {
         }
         state.append_calls(lease, &update.calls);
         state.append(lease.order, &lease.job, &update.facts, now);
+        if outcome.is_some() || update.facts.iter().any(Fact::is_flushed) {
+            state.flushed = state.facts.len();
+        }
         if let Some(outcome) = outcome {
             state.ended(lease.order, outcome, now);
         }

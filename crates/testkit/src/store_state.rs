@@ -20,6 +20,8 @@ use crate::StoreResult;
 pub(crate) struct StoreState {
     pub(crate) jobs: Vec<Row>,
     pub(crate) facts: Vec<(OrderId, RecordedFact)>,
+    /// How many of them are on disk.
+    pub(crate) flushed: usize,
     pub(crate) inbox: HashMap<EventId, Timestamp>,
     pub(crate) streams: HashMap<Channel, StreamView>,
     /// Channels whose stored cursor is lost.

@@ -282,11 +282,22 @@ impl TestEnv {
     /// Like [`crash_at_write`](Self::crash_at_write), with a store that takes `commit` for each
     /// write.
     pub(crate) async fn crash_at_slow_write(&self, nth: i64, commit: Duration) -> bool {
+        self.attempt_with(nth, commit, Crash::Worker).await
+    }
+
+    /// Crashes the database's server after the `nth` write: it forgets what it did not flush, and the
+    /// worker goes on. Returns whether the attempt was aborted.
+    pub(crate) async fn crash_server_after_write(&self, nth: i64) -> bool {
+        self.attempt_with(nth, Duration::ZERO, Crash::Server).await
+    }
+
+    async fn attempt_with(&self, nth: i64, commit: Duration, crash: Crash) -> bool {
         let queue = intercept(Arc::new(CrashingStore {
             store: Arc::clone(&self.store),
             left: AtomicI64::new(nth),
             clock: Arc::clone(&self.clock),
             commit,
+            crash,
         }));
         let mut crashed = false;
         for claimed in self.claim().await {
@@ -421,12 +432,22 @@ impl Clock for SkewedClock {
     }
 }
 
-/// A store that crashes the process at one of its writes.
+/// What crashes at a write.
+#[derive(Clone, Copy, PartialEq)]
+enum Crash {
+    /// The worker, before the write.
+    Worker,
+    /// The database's server, after it.
+    Server,
+}
+
+/// A store at one of whose writes something crashes.
 struct CrashingStore {
     store: Arc<MemoryStore>,
     left: AtomicI64,
     clock: Arc<FakeClock>,
     commit: Duration,
+    crash: Crash,
 }
 
 testkit::inner!(CrashingStore: JobQueue = store);
@@ -437,10 +458,15 @@ impl Around<StoreError> for CrashingStore {}
 impl JobQueueHooks for CrashingStore {
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
         self.clock.advance(self.commit);
-        match self.left.fetch_sub(1, Ordering::SeqCst) {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        if self.crash == Crash::Worker && left <= 1 {
             // Any error that aborts the attempt at once works.
-            ..=1 => Err(StoreError::LeaseLost),
-            _ => self.store.update(lease, update).await,
+            return Err(StoreError::LeaseLost);
         }
+        let updated = self.store.update(lease, update).await;
+        if self.crash == Crash::Server && left == 1 {
+            self.store.forget_unflushed();
+        }
+        updated
     }
 }
