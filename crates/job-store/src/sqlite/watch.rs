@@ -1,7 +1,7 @@
 //! Notifications of commits by this process or another, without busy polling.
 //!
-//! After each flushed commit its process writes a byte to the file `…-notify` beside the database;
-//! inotify tells the others. A slow poll of `PRAGMA data_version` is the fallback.
+//! After each commit that makes a job due, its process writes a byte to the file `…-notify` beside the
+//! database; inotify tells the others. A slow poll of `PRAGMA data_version` is the fallback.
 
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -14,8 +14,10 @@ use sqlx::{Row, SqliteConnection};
 use super::open::private;
 use crate::notifier::Notifier;
 
-/// The polling interval; what is found by it was not notified.
-const SLOW_POLL: Duration = Duration::from_millis(1000);
+/// The polling interval where nothing is signalled.
+const POLL: Duration = Duration::from_secs(1);
+/// The polling interval beside signals; what is found by it was not signalled.
+const SLOW_POLL: Duration = Duration::from_secs(10);
 
 /// Tells other processes of commits.
 pub(crate) struct Signal(Option<File>);
@@ -54,7 +56,7 @@ pub(crate) fn watch(database: &Path, connection: SqliteConnection) -> Arc<Notifi
         let mut connection = connection;
         let mut seen = data_version(&mut connection).await;
         loop {
-            let signalled = signals.next_or(SLOW_POLL).await;
+            let signalled = signals.next().await;
             let Some(notifier) = weak.upgrade() else {
                 return;
             };
@@ -104,15 +106,15 @@ impl Signals {
         Self {}
     }
 
-    /// Whether a commit was signalled within `limit`.
-    async fn next_or(&mut self, limit: Duration) -> bool {
+    /// Whether a commit was signalled before it is time to poll.
+    async fn next(&mut self) -> bool {
         #[cfg(target_os = "linux")]
         if let Some(stream) = &mut self.stream {
             use tokio_stream::StreamExt;
-            let next = tokio::time::timeout(limit, stream.next()).await;
+            let next = tokio::time::timeout(SLOW_POLL, stream.next()).await;
             return matches!(next, Ok(Some(Ok(_))));
         }
-        tokio::time::sleep(limit).await;
+        tokio::time::sleep(POLL).await;
         false
     }
 }
