@@ -133,18 +133,25 @@ impl JobQueueHooks for Crashing<dyn JobQueue> {
     }
 
     async fn update(&self, lease: &Lease, update: &JobUpdate) -> StoreResult<()> {
-        let name = match &update.change {
-            JobChange::Keep => {
-                let fact = update.facts.first().map_or("nothing", Fact::name);
-                &format!("queue.record {fact}")
+        let facts = update.facts.iter();
+        let mut names: Vec<_> = facts
+            .map(|fact| format!("queue.record {}", fact.name()))
+            .collect();
+        match &update.change {
+            JobChange::Keep => {}
+            JobChange::Release(_) => names.push("queue.release".to_owned()),
+            JobChange::Finish(_) | JobChange::SetAside { .. } => {
+                names.push("queue.finish".to_owned());
             }
-            JobChange::Release(_) => "queue.release",
-            JobChange::Finish(_) | JobChange::SetAside { .. } => "queue.finish",
+        }
+        let reach = |side| {
+            for name in &names {
+                self.crash_points.reach_for(Some(lease.order), side, name);
+            }
         };
-        let (points, order) = (&self.crash_points, Some(lease.order));
-        points.reach_for(order, Side::Before, name);
+        reach(Side::Before);
         let updated = self.inner.update(lease, update).await;
-        points.reach_for(order, Side::After, name);
+        reach(Side::After);
         updated
     }
 }

@@ -221,13 +221,13 @@ impl Fact {
         )
     }
 
-    /// Whether it may wait for the commit of the next fact when it follows from reads: a crash in
+    /// Whether it need not be committed before the next step when it follows from reads: a crash in
     /// between costs the reads.
     #[must_use]
     pub const fn is_repeatable(&self) -> bool {
         matches!(
             self,
-            Self::Client { .. } | Self::Verified { .. } | Self::Accepted
+            Self::Checked { .. } | Self::Client { .. } | Self::Verified { .. } | Self::Accepted
         )
     }
 

@@ -60,8 +60,8 @@ enum Flow {
 /// Runs a claimed job until it finishes or must wait.
 ///
 /// Facts are committed under the lease token before the next step starts, so that the next claim
-/// after a crash resumes from there; one that follows from reads alone waits for the next commit
-/// ([`Fact::is_repeatable`]).
+/// after a crash resumes from there; one that follows from reads alone ([`Fact::is_repeatable`]) is
+/// committed beside the next reads, or with the next fact.
 ///
 /// # Errors
 /// [`StoreError`]: the job is left to its lease.
@@ -185,7 +185,7 @@ struct Attempt<'a> {
     state: OrderState,
     /// How many facts of the order are committed.
     known: usize,
-    /// Facts that wait for the next commit.
+    /// Facts that wait for a commit.
     pending: Vec<Fact>,
     details: Option<OrderDetails>,
     /// What was read in the current step, and what of the previous one still holds.
@@ -244,7 +244,7 @@ impl Attempt<'_> {
             return match decision {
                 Decision::Read(reads) => {
                     self.observed = seen;
-                    match self.read(&reads).await {
+                    match self.read(&reads).await? {
                         Ok(()) => continue,
                         Err(error) => {
                             self.observed = Observed::default();

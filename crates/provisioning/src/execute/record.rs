@@ -26,8 +26,15 @@ impl Attempt<'_> {
         self.apply(&fact)?;
         self.pending.push(fact);
         let update = self.update(JobChange::Keep);
+        self.commit(&update).await?;
+        self.known += update.facts.len();
+        Ok(Flow::Continue)
+    }
+
+    /// Commits an update that keeps the job.
+    pub(super) async fn commit(&self, update: &JobUpdate) -> Result<(), StoreError> {
         loop {
-            match self.ports.queue.update(&self.claimed.lease, &update).await {
+            match self.ports.queue.update(&self.claimed.lease, update).await {
                 Ok(()) => break,
                 // It may or may not have been stored; the store recognises a repeat. While the lease
                 // is valid nobody else can continue, so keep trying.
@@ -45,8 +52,7 @@ impl Attempt<'_> {
         for fact in &update.facts {
             tracing::info!(fact = fact.name(), "fact recorded");
         }
-        self.known += update.facts.len();
-        Ok(Flow::Continue)
+        Ok(())
     }
 
     /// Ends the attempt, with the facts that wait and these.
@@ -62,7 +68,7 @@ impl Attempt<'_> {
     }
 
     /// An update of all that waits.
-    fn update(&mut self, change: JobChange) -> JobUpdate {
+    pub(super) fn update(&mut self, change: JobChange) -> JobUpdate {
         JobUpdate {
             known: Some(self.known),
             facts: std::mem::take(&mut self.pending),

@@ -118,9 +118,10 @@ async fn retry_after_failed_job_waits_while_crashed_call_may_take_effect() {
     env.settings.lease = Duration::from_secs(300);
     env.whmcs.fail_next(Action::Place, Fault::Late);
     let commit = Duration::from_secs(30);
-    // The writes before the call: the check and the intent.
-    let sent = env.clock.now() + 2 * commit;
-    assert!(env.crash_at_slow_write(3, commit).await);
+    // The writes before the call: the check, the client (since what was read beside the slow check
+    // is read again) and the intent.
+    let sent = env.clock.now() + 3 * commit;
+    assert!(env.crash_at_slow_write(4, commit).await);
     assert_eq!(env.whmcs.calls_of(Action::Place), 1);
     env.crm.remove(order_id(1));
     assert_eq!(env.work().await.last(), Some(&FAILED));
