@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use domain::id::OrderId;
 use domain::job::{Admission, Lease};
 use domain::key::{Channel, Owner};
-use domain::order::{Fact, OrderDetails};
+use domain::order::OrderDetails;
 use domain::ports::{
     Batch, Claimed, CrmOrders, CustomerOrders, Delivery, Epoch, EventIntake, EventSource,
     EventStream, JobChange, JobQueue, JobUpdate, LeaderElection, Leadership, Provisioner,

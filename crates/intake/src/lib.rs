@@ -10,6 +10,7 @@ mod redrive;
 mod retention;
 mod run;
 mod store;
+mod stream_end;
 mod sweep;
 
 pub use decide::{OnLoss, Pause, decide, decide_all, pause_after};

@@ -42,13 +42,15 @@ fn filter(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Libraries whose verbose levels log headers, including tokens.
-const CAPPED: [&str; 5] = [
+/// Libraries whose verbose levels log headers, including tokens; and PostgreSQL's notices, one of
+/// which follows when a call is abandoned during its COMMIT (`there is no transaction in progress`).
+const CAPPED: [&str; 6] = [
     "hyper=info",
     "h2=info",
     "reqwest=info",
     "rustls=info",
     "hyper_util=info",
+    "sqlx::postgres::notice=error",
 ];
 
 /// Starts logging to standard error and prepares traces. A second call changes nothing.
