@@ -1,5 +1,6 @@
 //! Settings of the sandbox.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -17,7 +18,7 @@ pub struct Config {
     /// Port of Salesforce OAuth and REST; 0 for any free one.
     #[arg(long, env = "SANDBOX_SALESFORCE_PORT", default_value_t = 9201)]
     pub salesforce_port: u16,
-    /// Port of the Salesforce Pub/Sub API (gRPC without TLS).
+    /// Port of the Salesforce Pub/Sub API (gRPC).
     #[arg(long, env = "SANDBOX_PUBSUB_PORT", default_value_t = 9202)]
     pub pubsub_port: u16,
     /// Port of WHMCS.
@@ -35,9 +36,59 @@ pub struct Config {
     /// Accounts, each with its WHMCS client.
     #[arg(long, env = "SANDBOX_ACCOUNTS", default_value_t = 3)]
     pub accounts: usize,
+    /// Address to listen on: 0.0.0.0 for every one, in a container.
+    #[arg(long, env = "SANDBOX_BIND", default_value = "127.0.0.1")]
+    pub bind: IpAddr,
+    /// Name of this machine in the URLs that clients are told, and in the certificate. Without it the
+    /// address of `--bind`.
+    #[arg(long, env = "SANDBOX_HOST")]
+    pub host: Option<String>,
+    /// Speaks TLS on every port but the control API's, with a certificate made for this run unless
+    /// one is given.
+    #[arg(long, env = "SANDBOX_TLS")]
+    pub tls: bool,
+    /// Certificate chain (PEM) to use with TLS.
+    #[arg(
+        long,
+        env = "SANDBOX_TLS_CERT",
+        requires = "tls_key",
+        value_name = "FILE"
+    )]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate.
+    #[arg(
+        long,
+        env = "SANDBOX_TLS_KEY",
+        requires = "tls_cert",
+        value_name = "FILE"
+    )]
+    pub tls_key: Option<PathBuf>,
+    /// File for the certificate (PEM) that clients must trust, for SF_CA_FILE and WHMCS_CA_FILE.
+    #[arg(
+        long,
+        env = "SANDBOX_CA_OUT",
+        default_value = "data/sandbox-ca.pem",
+        value_name = "FILE"
+    )]
+    pub ca_out: PathBuf,
+    /// File for the settings of the bridge, as a shell and systemd read them.
+    #[arg(long, env = "SANDBOX_ENV_FILE", value_name = "FILE")]
+    pub env_file: Option<PathBuf>,
     /// File for the private key (PEM), for SF_PRIVATE_KEY_FILE; valid for this sandbox only.
-    #[arg(long, env = "SANDBOX_KEY_OUT", default_value = "data/sandbox-key.pem")]
+    #[arg(
+        long,
+        env = "SANDBOX_KEY_OUT",
+        default_value = "data/sandbox-key.pem",
+        value_name = "FILE"
+    )]
     pub key_out: PathBuf,
+}
+
+impl Config {
+    /// Whether clients must use TLS.
+    pub(crate) fn uses_tls(&self) -> bool {
+        self.tls || self.tls_cert.is_some()
+    }
 }
 
 fn control_docs() -> String {

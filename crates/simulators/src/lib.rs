@@ -18,9 +18,11 @@ mod control;
 mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod listen;
 mod listener;
 mod pubsub;
 pub mod salesforce;
+mod tls;
 pub mod whmcs;
 mod world;
 
@@ -28,7 +30,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use control::{Control, DOCS};
 pub use faults::{Hold, Phase, When};
+pub use listen::Listen;
+pub use listener::{BindError, Port};
 pub use pubsub::{Fields, wire};
+pub use tls::{Certificate, TlsError};
 pub use world::{World, WorldAccount, WorldOptions, WorldProduct};
 
 /// Locks a mutex and ignores poisoning.

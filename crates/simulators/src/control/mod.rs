@@ -14,7 +14,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    listener::Host,
+    Listen,
+    listener::{Host, Port},
     salesforce::{Refusal, RestFault, StreamFault, StreamFaultKind, UnaryFault},
     whmcs::Fault,
     world::World,
@@ -61,7 +62,12 @@ pub struct Control {
 impl Control {
     /// Binds the port (0 = any) and starts serving.
     pub async fn start(world: Arc<World>, port: u16) -> io::Result<Self> {
-        let (host, listener) = Host::bind(port).await?;
+        Self::start_on(world, &Listen::default(), port).await
+    }
+
+    /// Binds the port (0 = any) of this address, without TLS, and starts serving.
+    pub async fn start_on(world: Arc<World>, listen: &Listen, port: u16) -> io::Result<Self> {
+        let (host, listener) = Host::bind(&listen.without_tls(), Port::Control, port).await?;
         host.serve_http(listener, router(world));
         Ok(Self { host })
     }

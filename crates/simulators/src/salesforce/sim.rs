@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     faults::{Hold, Phase},
-    listener::{Host, SimListener},
+    listener::{Host, Port, SimListener},
     lock,
     pubsub::{
         BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, PubSubService,
@@ -34,8 +34,10 @@ pub struct SalesforceSim {
 impl SalesforceSim {
     /// Binds both ports and serves.
     pub async fn start(options: SalesforceOptions) -> io::Result<Self> {
-        let (rest, rest_listener) = Host::bind(options.rest_port).await?;
-        let (pubsub, pubsub_listener) = Host::bind(options.pubsub_port).await?;
+        let (rest, rest_listener) =
+            Host::bind(&options.listen, Port::Salesforce, options.rest_port).await?;
+        let (pubsub, pubsub_listener) =
+            Host::bind(&options.listen, Port::PubSub, options.pubsub_port).await?;
         let org = Arc::new(Org::new(options));
         *lock(&org.instance_url) = rest.url();
         let sim = Self { org, rest, pubsub };
@@ -207,9 +209,10 @@ impl SalesforceSim {
     /// Gives tokens issued from now on another `instance_url` that reaches the simulator too.
     pub fn rotate_instance_url(&self) -> String {
         let port = self.rest.port();
+        let scheme = self.org.options.listen.scheme();
         let (a, b) = (
-            format!("http://127.0.0.1:{port}"),
-            format!("http://localhost:{port}"),
+            format!("{scheme}://127.0.0.1:{port}"),
+            format!("{scheme}://localhost:{port}"),
         );
         let mut now = lock(&self.org.instance_url);
         *now = if *now == a { b } else { a };

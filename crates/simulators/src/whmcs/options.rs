@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Listen;
+
 /// WHMCS versions with relevant differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Version {
@@ -113,6 +115,8 @@ impl Default for RuntimeOptions {
 /// Options of the simulated installation.
 #[derive(Debug, Clone)]
 pub struct WhmcsOptions {
+    /// Address, name and TLS of the port.
+    pub listen: Listen,
     /// Port, 0 for any.
     pub port: u16,
     /// Seed of all randomness.
@@ -132,6 +136,7 @@ pub struct WhmcsOptions {
 impl Default for WhmcsOptions {
     fn default() -> Self {
         Self {
+            listen: Listen::default(),
             port: 0,
             seed: 7,
             identifier: "simulated-identifier".to_owned(),

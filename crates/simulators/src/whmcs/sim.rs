@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     faults::{Hold, Phase},
-    listener::Host,
+    listener::{Host, Port},
     lock,
 };
 
@@ -28,7 +28,7 @@ pub struct WhmcsSim {
 impl WhmcsSim {
     /// Binds the port and starts serving.
     pub async fn start(options: WhmcsOptions) -> io::Result<Self> {
-        let (host, listener) = Host::bind(options.port).await?;
+        let (host, listener) = Host::bind(&options.listen, Port::Whmcs, options.port).await?;
         let install = Arc::new(Install::new(options));
         host.serve_http(listener, http::router(install.clone()));
         Ok(Self { install, host })
