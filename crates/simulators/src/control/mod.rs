@@ -1,4 +1,5 @@
 //! Control API: the Rust API of the simulators as JSON over HTTP.
+mod managed;
 mod runtime_options;
 
 use std::{io, sync::Arc};
@@ -116,6 +117,7 @@ fn router(world: Arc<World>) -> Router {
         .merge(data_routes())
         .merge(orders())
         .merge(faults())
+        .merge(managed::routes())
         .route("/knobs", post(runtime_options::update))
         .route(
             "/whmcs/orders/{id}/{edit}",

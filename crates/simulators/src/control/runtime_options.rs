@@ -17,6 +17,7 @@ pub(super) struct Update {
     whmcs: Map<String, Value>,
     bus: BusUpdate,
     clock_seconds: i64,
+    skew_seconds: i64,
     revoke_tokens: bool,
     refuse_sessions: Option<bool>,
     rotate_instance_url: bool,
@@ -30,6 +31,7 @@ pub(super) struct Update {
 struct BusUpdate {
     keepalive_ms: Option<u64>,
     idle_close_ms: Option<u64>,
+    publish_idle_ms: Option<u64>,
     idle_style: Option<IdleStyle>,
     duplicates: Option<f64>,
     lazy_headers: Option<bool>,
@@ -54,6 +56,10 @@ impl BusUpdate {
         set(
             &mut options.idle_close,
             self.idle_close_ms.map(Duration::from_millis),
+        );
+        set(
+            &mut options.publish_idle,
+            self.publish_idle_ms.map(Duration::from_millis),
         );
         set(&mut options.idle_style, self.idle_style);
         set(&mut options.duplicates, self.duplicates);
@@ -91,8 +97,12 @@ pub(super) async fn update(State(world): Shared, Json(update): Json<Update>) -> 
         world.whmcs.set_module(pid, module);
     }
     if update.clock_seconds != 0 {
-        world.salesforce.advance_clock(update.clock_seconds);
-        world.whmcs.advance_clock(update.clock_seconds);
+        world.salesforce.pass_time(update.clock_seconds);
+        world.whmcs.pass_time(update.clock_seconds);
+    }
+    if update.skew_seconds != 0 {
+        world.salesforce.advance_clock(update.skew_seconds);
+        world.whmcs.advance_clock(update.skew_seconds);
     }
     if update.revoke_tokens {
         world.salesforce.revoke_tokens();

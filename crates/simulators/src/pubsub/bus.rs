@@ -150,7 +150,7 @@ impl Bus {
         change(&mut lock(&self.state).options);
     }
 
-    pub(super) fn topic(&self) -> String {
+    pub(crate) fn topic(&self) -> String {
         format!("/event/{}", lock(&self.state).options.event)
     }
 

@@ -3,6 +3,7 @@ mod bus;
 mod faults;
 mod managed;
 mod options;
+mod publish;
 mod replay;
 mod schema;
 mod service;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt};
+use prost::Message;
 use rand::Rng;
 use tokio::{
     sync::mpsc,
@@ -24,6 +25,12 @@ use crate::{listener::ConnectionHandle, lock};
 
 /// Maximum credit of a stream.
 const WINDOW: i32 = 100;
+
+/// Largest response, in bytes.
+const LARGEST_RESPONSE: usize = 3 * 1024 * 1024;
+
+/// What the response is, beside its events.
+const RESPONSE_FRAME: usize = 128;
 
 pub(super) type Inbound = Pin<Box<dyn Stream<Item = Result<FetchRequest, Status>> + Send + Sync>>;
 
@@ -249,9 +256,17 @@ impl Session {
                 return Next::Go;
             }
             let take = lock(&self.bus.rng).random_range(1..=batch.len());
-            batch.truncate(take);
+            batch.truncate(take.min(fitting(&batch)));
             let mut copies = Vec::new();
+            // Repetitions of large events would not fit.
+            let size: usize = batch.iter().map(size_of).sum();
+            let most = if size * 2 > LARGEST_RESPONSE {
+                batch.len()
+            } else {
+                most
+            };
             if let Some(last) = self.last.clone()
+                && size_of(&last) < LARGEST_RESPONSE / 2
                 && copies.len() + batch.len() < most
                 && self.chance(options.duplicates / 2.0)
             {
@@ -370,6 +385,21 @@ impl Session {
             _ => Next::Go,
         }
     }
+}
+
+/// Bytes of an event in a response.
+fn size_of(event: &Stored) -> usize {
+    event.delivery().encoded_len() + 8
+}
+
+/// How many of these events fit into one response, at least one.
+fn fitting(batch: &[Stored]) -> usize {
+    let mut size = RESPONSE_FRAME;
+    let fits = batch.iter().take_while(|event| {
+        size += size_of(event);
+        size <= LARGEST_RESPONSE
+    });
+    fits.count().max(1)
 }
 
 fn touches_events(kind: &StreamFaultKind) -> bool {

@@ -1,6 +1,8 @@
 //! The simulated Salesforce org: OAuth, REST with SOQL, and the Pub/Sub API.
 mod admin;
+mod collections;
 mod composite;
+mod describe;
 mod events;
 mod faults;
 mod flow;
@@ -12,8 +14,10 @@ mod oauth;
 mod options;
 mod order_rules;
 mod org;
+mod query;
 mod records;
 mod rest;
+mod rows;
 mod rules;
 mod sessions;
 mod shape;
@@ -25,6 +29,7 @@ mod transaction;
 pub use admin::{Line, NewOrder};
 pub use faults::{RestFault, RestFaultKind, Route};
 pub use history::{Author, Call, Write};
+pub(crate) use ids::mint as mint_id;
 pub use options::{Login, PRIVATE_KEY_PEM, SalesforceOptions};
 pub(crate) use org::Org;
 pub use rules::Refusal;

@@ -57,7 +57,7 @@ impl Org {
         let org_id = ids::mint("00D", 1);
         insert_platform_records(&mut records, &org_id, &options);
         Self {
-            user_id: ids::mint("005", 1),
+            user_id: ids::integration_user(),
             org_id,
             rng: Mutex::new(StdRng::seed_from_u64(options.seed)),
             records: Mutex::new(records),
@@ -78,6 +78,12 @@ impl Org {
 
     pub(crate) fn username(&self) -> &'static str {
         USERNAME
+    }
+
+    /// Where a login says that its user is described.
+    pub(crate) fn identity_url(&self) -> String {
+        let instance = lock(&self.instance_url);
+        format!("{}/id/{}/{}", instance, self.org_id, self.user_id)
     }
 
     /// Runs `work` in one transaction. Events are published right after the commit.
@@ -138,6 +144,12 @@ fn insert_platform_records(records: &mut Records, org_id: &str, options: &Salesf
             "OrganizationType": "Developer Edition",
         }));
         records.insert_platform(object, org_id.to_owned(), fields);
+    }
+    if let Some(object) = shape::object("User") {
+        let fields = map(json!({
+            "Username": USERNAME, "Name": "Integration User", "Email": USERNAME, "IsActive": true,
+        }));
+        records.insert_platform(object, ids::integration_user(), fields);
     }
     if let Some(object) = shape::object("OrderStatus") {
         for (at, (name, category)) in shape::ORDER_STATUSES.iter().enumerate() {

@@ -31,7 +31,8 @@ impl Record {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(super) rows: BTreeMap<String, Record>,
-    pub(super) deleted: std::collections::BTreeSet<String>,
+    /// Deleted rows, as they were.
+    pub(super) deleted: BTreeMap<String, Record>,
     pub(super) minted: u64,
     pub(super) numbers: u64,
     pub(crate) attempts: BTreeMap<String, u64>,
@@ -44,7 +45,7 @@ impl Records {
     }
 
     pub(crate) fn is_deleted(&self, id: &str) -> bool {
-        self.deleted.contains(id)
+        self.deleted.contains_key(id)
     }
 
     /// The records of an object, in order of creation.
@@ -53,6 +54,12 @@ impl Records {
             .range(object.prefix.to_owned()..)
             .map(|(_, record)| record)
             .take_while(|record| record.id().starts_with(object.prefix))
+    }
+
+    /// The deleted records of an object.
+    pub(crate) fn deleted_of<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = &'a Record> {
+        let all = self.deleted.values();
+        all.filter(|record| record.object.name == object.name)
     }
 
     pub(crate) fn history(&self, id: &str) -> Vec<Write> {

@@ -17,8 +17,8 @@ use crate::{
     listener::{Host, Port, SimListener},
     lock,
     pubsub::{
-        BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, PubSubService,
-        Published, StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
+        BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, ManagedSubscription,
+        PubSubService, Published, StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
         wire::pub_sub_server::PubSubServer,
     },
 };
@@ -296,6 +296,20 @@ impl SalesforceSim {
         self.org.bus.stats()
     }
 
+    /// Adds a managed subscription, or replaces the one of the same name, and returns its id.
+    pub fn set_managed(&self, subscription: ManagedSubscription) -> Option<String> {
+        let name = subscription.developer_name.clone();
+        self.org.bus.set_managed(subscription);
+        let mut all = self.org.bus.managed_subscriptions().into_iter();
+        all.find(|(_, one)| one.developer_name == name)
+            .map(|(id, _)| id)
+    }
+
+    /// The managed subscriptions with their ids.
+    pub fn managed_subscriptions(&self) -> Vec<(String, ManagedSubscription)> {
+        self.org.bus.managed_subscriptions()
+    }
+
     /// What the org knows of a managed subscription.
     pub fn managed_state(&self, developer_name: &str) -> ManagedState {
         self.org.bus.managed_state(developer_name)
@@ -333,7 +347,12 @@ impl SalesforceSim {
         self.org.bus.renew_allocation();
     }
 
-    /// Advances the org's clock, which retention and sessions use.
+    /// Lets time pass for retention and sessions, unnoticed by clients: they can log in afterwards.
+    pub fn pass_time(&self, seconds: i64) {
+        self.org.clock.pass_seconds(seconds);
+    }
+
+    /// Advances the org's clock, so that it is ahead of its clients'.
     pub fn advance_clock(&self, seconds: i64) {
         self.org.clock.advance_seconds(seconds);
     }

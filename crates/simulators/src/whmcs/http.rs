@@ -5,7 +5,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, State},
-    http::{Method, Response, StatusCode},
+    http::{HeaderMap, Method, Response, StatusCode, Uri},
     routing::any,
 };
 use bytes::Bytes;
@@ -16,40 +16,48 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actions, apply,
     faults::{Fault, FaultId},
+    form,
     install::{ActionCall, Install},
     oracle::markers_of,
-    php::{Php, parse_form},
+    php::Php,
     wire::Reply,
+    xml,
 };
 use crate::{listener::ConnectionHandle, lock};
 
 pub(crate) fn router(install: Arc<Install>) -> Router {
-    Router::new()
-        .route(
-            "/includes/api.php",
-            any(
-                async |State(install): State<Arc<Install>>,
-                       ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
-                       method: Method,
-                       body: Bytes| {
-                    if method != Method::POST {
-                        return render(Reply::error(400, "Empty action request"));
-                    }
-                    // Cancelled when this handler is dropped, that is when the client
-                    // disconnects.
-                    let disconnected = CancellationToken::new();
-                    let _watch = disconnected.clone().drop_guard();
-                    let work = tokio::spawn(async move {
-                        serve(&install, &body, &connection, &disconnected).await
-                    });
-                    match work.await {
-                        Ok(reply) => render(reply),
-                        Err(error) => render(Reply::html(500, &format!("simulator: {error}"))),
-                    }
-                },
-            ),
-        )
-        .with_state(install)
+    // WHMCS may be installed in a folder of any name.
+    Router::new().fallback(any(answer)).with_state(install)
+}
+
+async fn answer(
+    State(install): State<Arc<Install>>,
+    ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    if !uri.path().ends_with("/includes/api.php") {
+        return render(Reply::html(404, "Not Found"));
+    }
+    if method != Method::POST {
+        return render(Reply::error(400, "Empty action request"));
+    }
+    let kind = headers
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok());
+    let limit = lock(&install.runtime).max_input_vars;
+    let params = form::read(kind.unwrap_or_default(), body, limit).await;
+    // Cancelled when this handler is dropped, that is when the client disconnects.
+    let disconnected = CancellationToken::new();
+    let _watch = disconnected.clone().drop_guard();
+    let work =
+        tokio::spawn(async move { serve(&install, params, &connection, &disconnected).await });
+    match work.await {
+        Ok(reply) => render(reply),
+        Err(error) => render(Reply::html(500, &format!("simulator: {error}"))),
+    }
 }
 
 fn render(reply: Reply) -> Response<Body> {
@@ -75,12 +83,10 @@ fn render(reply: Reply) -> Response<Body> {
 
 async fn serve(
     install: &Arc<Install>,
-    body: &[u8],
+    params: Php,
     connection: &ConnectionHandle,
     disconnected: &CancellationToken,
 ) -> Reply {
-    let limit = lock(&install.runtime).max_input_vars;
-    let params = parse_form(body, limit);
     let action = params
         .text("action")
         .unwrap_or_default()
@@ -123,7 +129,14 @@ async fn serve(
     if let Some(call) = calls.get_mut(call).filter(|call| call.outcome.is_empty()) {
         call.outcome = format!("HTTP {}", reply.status);
     }
-    reply
+    drop(calls);
+    match params.text("responsetype") {
+        Some(kind) if kind.eq_ignore_ascii_case("xml") => {
+            let version = lock(&install.runtime).version.text();
+            xml::rewrite(reply, &action, version)
+        }
+        _ => reply,
+    }
 }
 
 /// The notes of a call or of its order.

@@ -4,6 +4,7 @@
 mod actions;
 mod apply;
 mod faults;
+mod form;
 mod http;
 mod install;
 mod modules;
@@ -13,6 +14,7 @@ mod php;
 mod sim;
 mod tables;
 mod wire;
+mod xml;
 
 pub use faults::{Fault, FaultId};
 pub use install::ActionCall;

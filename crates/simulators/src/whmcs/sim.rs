@@ -116,6 +116,11 @@ impl WhmcsSim {
         lock(&self.install.runtime).clone()
     }
 
+    /// Lets time pass.
+    pub fn pass_time(&self, seconds: i64) {
+        self.install.clock.pass_seconds(seconds);
+    }
+
     /// Advances the server's clock.
     pub fn advance_clock(&self, seconds: i64) {
         self.install.clock.advance_seconds(seconds);

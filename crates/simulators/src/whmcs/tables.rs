@@ -127,6 +127,8 @@ pub const CURRENCIES: [&str; 2] = ["USD", "EUR"];
 pub struct Product {
     /// Id.
     pub pid: u64,
+    /// Product group.
+    pub gid: u64,
     /// Name.
     pub name: String,
     /// `recurring`, `onetime` or `free`.
@@ -148,6 +150,7 @@ impl Product {
     pub fn new(pid: u64, name: &str) -> Self {
         Self {
             pid,
+            gid: 1,
             name: name.to_owned(),
             paytype: "recurring".to_owned(),
             prices: BTreeMap::from([
@@ -177,6 +180,14 @@ impl Product {
     pub fn with_module(mut self, module: Module) -> Self {
         self.module = module;
         self
+    }
+
+    /// The module's system name; empty without a module.
+    pub(crate) fn module_name(&self) -> &str {
+        match self.module.script {
+            ModuleScript::None => "",
+            _ => &self.module.name,
+        }
     }
 
     /// Sets the payment type.
@@ -241,6 +252,9 @@ pub struct Service {
     pub custom_fields: BTreeMap<u64, String>,
     /// Staff notes.
     pub notes: String,
+    /// What UpdateClientProduct changed beside the fields above, by its name in answers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, String>,
 }
 
 /// An invoice.

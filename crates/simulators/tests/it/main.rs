@@ -6,8 +6,12 @@
 mod control;
 mod pubsub;
 mod rest;
+mod rest_rules;
 mod soql;
+mod streams;
+mod tls;
 mod whmcs;
+mod whmcs_answers;
 mod whmcs_faults;
 
 use base64::{Engine, engine::general_purpose::STANDARD};

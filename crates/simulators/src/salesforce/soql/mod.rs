@@ -8,8 +8,9 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value, json};
 
 use self::compare::{compare, rank};
+pub(crate) use self::parse::Condition;
 pub(crate) use self::parse::parse;
-use self::parse::{Column, Condition, OrderBy, Query};
+use self::parse::{Column, OrderBy, Query};
 use super::{
     ids,
     records::{Record, Records},
@@ -22,6 +23,8 @@ pub(crate) struct QueryContext<'a> {
     pub(crate) records: &'a Records,
     pub(crate) has: &'a dyn Fn(&str, &str) -> bool,
     pub(crate) version: &'a str,
+    /// Whether deleted rows are found too.
+    pub(crate) deleted: bool,
 }
 
 /// The result of a query: shaped records, or only the count.
@@ -68,7 +71,7 @@ impl QueryContext<'_> {
         self.check(object, query)?;
         let mut rows = Vec::new();
         // Most queries name the row.
-        let candidates: Vec<&Record> = match named_id(query.condition.as_ref()) {
+        let mut candidates: Vec<&Record> = match named_id(query.condition.as_ref()) {
             Some(id) => self
                 .records
                 .get(&id)
@@ -77,6 +80,9 @@ impl QueryContext<'_> {
                 .collect(),
             None => self.records.of(object).collect(),
         };
+        if self.deleted {
+            candidates.extend(self.records.deleted_of(object));
+        }
         for row in candidates {
             let fits = match &query.condition {
                 Some(condition) => self.holds(row, condition)?,
