@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
+use runtime::LogArgs;
 use simulators::DOCS;
 
 /// Settings of the sandbox, as flags or environment variables.
@@ -74,6 +75,12 @@ pub struct Config {
     /// File for the settings of the bridge, as a shell and systemd read them.
     #[arg(long, env = "SANDBOX_ENV_FILE", value_name = "FILE")]
     pub env_file: Option<PathBuf>,
+    /// Data to add at the start, TOML or JSON by the file's ending: docs/SANDBOX.md.
+    #[arg(long, env = "SANDBOX_SEED_FILE", value_name = "FILE")]
+    pub seed_file: Option<PathBuf>,
+    /// Snapshot (JSON) to start from if the file exists, and to write when the sandbox is stopped.
+    #[arg(long, env = "SANDBOX_STATE_FILE", value_name = "FILE")]
+    pub state_file: Option<PathBuf>,
     /// File for the private key (PEM), for SF_PRIVATE_KEY_FILE; valid for this sandbox only.
     #[arg(
         long,
@@ -82,6 +89,9 @@ pub struct Config {
         value_name = "FILE"
     )]
     pub key_out: PathBuf,
+    /// How requests are logged.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 impl Config {

@@ -2,6 +2,7 @@
 
 mod config;
 mod files;
+mod state;
 mod tls;
 
 use std::io;
@@ -20,10 +21,16 @@ pub use config::Config;
 
 /// Runs both simulators and the control API until `shutdown`.
 pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<()> {
+    runtime::init_logs(&config.logs);
     files::write("SANDBOX_KEY_OUT", &config.key_out, PRIVATE_KEY_PEM, true)?;
     let listen = tls::listen(&config)?;
     let world = World::start(options(&config, &listen)).await;
-    let world = Arc::new(world.map_err(port_taken)?);
+    let world = world.map_err(port_taken)?;
+    let world = Arc::new(world.with_environment(ca_settings(&config)));
+    state::seed(&config, &world)?;
+    // What a reset goes back to has no part of an earlier run.
+    world.remember();
+    state::load(&config, &world)?;
     let control = Control::start_on(world.clone(), &listen, config.control_port);
     let control = control.await.map_err(port_taken)?;
     let settings = settings(&config, &world);
@@ -40,7 +47,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     control.stop().await;
     world.salesforce.stop().await;
     world.whmcs.stop().await;
-    Ok(())
+    state::save(&config, &world)
 }
 
 fn options(config: &Config, listen: &Listen) -> WorldOptions {
@@ -89,24 +96,30 @@ fn port_taken(error: io::Error) -> anyhow::Error {
     anyhow!("{flag}: {address} cannot be opened: {fix}")
 }
 
+fn absolute(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.display().to_string()
+}
+
+/// The settings that make the bridge trust the sandbox's certificate.
+fn ca_settings(config: &Config) -> Vec<(String, String)> {
+    if !config.uses_tls() {
+        return Vec::new();
+    }
+    let ca = absolute(&config.ca_out);
+    ["SF_CA_FILE", "WHMCS_CA_FILE"]
+        .map(|name| (name.to_owned(), ca.clone()))
+        .to_vec()
+}
+
 /// The bridge's settings for this sandbox.
 fn settings(config: &Config, world: &World) -> Vec<(String, String)> {
-    let absolute = |path: &Path| {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        path.display().to_string()
-    };
-    let mut settings: Vec<(String, String)> = world
-        .environment()
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    let mut add = |name: &str, path: &Path| settings.push((name.to_owned(), absolute(path)));
-    add("SF_PRIVATE_KEY_FILE", &config.key_out);
-    if config.uses_tls() {
-        add("SF_CA_FILE", &config.ca_out);
-        add("WHMCS_CA_FILE", &config.ca_out);
-    }
-    settings
+    let known = world.environment().into_iter();
+    let key = ("SF_PRIVATE_KEY_FILE", absolute(&config.key_out));
+    let all = known.chain([key]);
+    all.map(|(name, value)| (name.to_owned(), value))
+        .chain(ca_settings(config))
+        .collect()
 }
 
 /// Shell commands that make `subscriber` and `worker` use the sandbox.

@@ -35,6 +35,16 @@ impl SkewedClock {
             .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
     }
 
+    /// The milliseconds that tests let pass.
+    pub(crate) fn passed_ms(&self) -> i64 {
+        self.passed_ms.load(Ordering::SeqCst)
+    }
+
+    /// Sets the milliseconds that tests let pass.
+    pub(crate) fn set_passed_ms(&self, ms: i64) {
+        self.passed_ms.store(ms, Ordering::SeqCst);
+    }
+
     /// Moves the clock; negative seconds move it back.
     pub(crate) fn advance_seconds(&self, seconds: i64) {
         self.offset_ms

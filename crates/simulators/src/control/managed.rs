@@ -9,9 +9,12 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Shared};
+use super::{
+    Answer, Shared,
+    problem::{Body, Problem},
+};
 use crate::{
-    salesforce::{ManagedReplay, ManagedSubscription, Refusal},
+    salesforce::{ManagedReplay, ManagedSubscription},
     world::World,
 };
 
@@ -41,7 +44,7 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/managed/{name}", get(one))
 }
 
-async fn add(State(world): Shared, Json(new): Json<New>) -> Answer {
+async fn add(State(world): Shared, Body(new): Body<New>) -> Answer {
     let id = world.salesforce.set_managed(ManagedSubscription {
         developer_name: new.developer_name,
         running: new.running,
@@ -70,6 +73,6 @@ async fn one(State(world): Shared, Path(name): Path<String>) -> Answer {
     let mut all = all.iter();
     let (id, found) = all
         .find(|(id, one)| one.developer_name == name || *id == name)
-        .ok_or_else(Refusal::not_found)?;
+        .ok_or_else(|| Problem::not_found(format!("no managed subscription {name}")))?;
     Ok(Json(show(&world, id, found)))
 }

@@ -77,7 +77,7 @@ pub(super) struct Stored {
     pub(super) position: u64,
     pub(super) event: ProducerEvent,
     pub(super) arrived: std::time::Instant,
-    at: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 impl Stored {
@@ -90,27 +90,27 @@ impl Stored {
 }
 
 #[derive(Debug)]
-struct State {
-    options: BusOptions,
-    position: u64,
-    issued: BTreeMap<u64, Timestamp>,
-    events: BTreeMap<u64, Stored>,
-    schemas: Vec<EventSchema>,
-    epoch: u64,
-    allocation_from: u64,
+pub(super) struct State {
+    pub(super) options: BusOptions,
+    pub(super) position: u64,
+    pub(super) issued: BTreeMap<u64, Timestamp>,
+    pub(super) events: BTreeMap<u64, Stored>,
+    pub(super) schemas: Vec<EventSchema>,
+    pub(super) epoch: u64,
+    pub(super) allocation_from: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Bus {
     pub(super) clock: Arc<SkewedClock>,
     pub(super) rng: Mutex<StdRng>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Incremented whenever there may be something to deliver.
     pub(super) changes: watch::Sender<u64>,
     /// Faults for all open streams.
     pub(super) instant_faults: broadcast::Sender<StreamFaultKind>,
-    stream_faults: Mutex<Vec<StreamFault>>,
-    unary_faults: Script<UnaryFault>,
+    pub(super) stream_faults: Mutex<Vec<StreamFault>>,
+    pub(super) unary_faults: Script<UnaryFault>,
     pub(super) managed: Mutex<ManagedStates>,
     pub(super) counters: Counters,
 }

@@ -5,6 +5,7 @@ mod managed;
 mod options;
 mod publish;
 mod replay;
+mod saved;
 mod schema;
 mod service;
 mod status;
@@ -15,6 +16,7 @@ pub use bus::{BusStats, Published};
 pub use faults::{StreamFault, StreamFaultKind, UnaryFault};
 pub use managed::{ManagedReplay, ManagedState, ManagedSubscription};
 pub use options::{BusOptions, IdleStyle};
+pub(crate) use saved::SavedBus;
 pub use schema::{EventField, EventKind, EventSchema, encode};
 pub(crate) use service::PubSubService;
 

@@ -46,6 +46,7 @@ impl PubSubService {
                 &rpc_id,
             ));
         }
+        tracing::info!(rpc, "Pub/Sub call");
         let org = &self.0.org_id;
         if !self.0.sessions.accept(&token, &self.0.clock) || (tenant != *org && tenant != org[..15])
         {

@@ -109,6 +109,7 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
             && fault.containing.as_ref().is_none_or(mentioned)
     });
     let fault = fault.map(|fault| fault.kind);
+    let start = std::time::Instant::now();
     let response = match before(org, &incoming, fault.as_ref()).await {
         Some(response) => response,
         None => {
@@ -125,6 +126,14 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
     ) {
         org.answered(call, response.status().as_u16());
     }
+    tracing::info!(
+        method = %incoming.method,
+        path = template(&parts),
+        status = response.status().as_u16(),
+        ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        fault = fault.as_ref().map(tracing::field::debug),
+        "Salesforce call"
+    );
     response
 }
 
@@ -227,7 +236,7 @@ fn render(org: &Org, answer: &Answer) -> Response<Body> {
             response
         }
     };
-    let used = lock(&org.calls).len();
+    let used = org.used_calls();
     let usage = format!("api-usage={used}/{}", org.options.daily_calls);
     let all = answer
         .headers

@@ -19,6 +19,7 @@ mod records;
 mod rest;
 mod rows;
 mod rules;
+mod saved;
 mod sessions;
 mod shape;
 mod sim;
@@ -33,6 +34,7 @@ pub(crate) use ids::mint as mint_id;
 pub use options::{Login, PRIVATE_KEY_PEM, SalesforceOptions};
 pub(crate) use org::Org;
 pub use rules::Refusal;
+pub(crate) use saved::SavedOrg;
 pub use sim::SalesforceSim;
 
 pub use crate::pubsub::{

@@ -1,7 +1,10 @@
 //! Shared state of the org, which outlives its listeners.
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -40,6 +43,8 @@ pub(crate) struct Org {
     pub(crate) faults: Script<RestFault>,
     pub(crate) holds: Holds,
     pub(crate) calls: Mutex<Vec<Call>>,
+    /// Calls that are not listed any more.
+    pub(crate) earlier_calls: AtomicU64,
     pub(crate) pages: Mutex<HashMap<String, (Vec<Value>, usize)>>,
     pub(crate) instance_url: Mutex<String>,
     /// Changes to what `describe` says, by object or field.
@@ -65,6 +70,7 @@ impl Org {
             faults: Script::default(),
             holds: Holds::default(),
             calls: Mutex::default(),
+            earlier_calls: AtomicU64::new(0),
             pages: Mutex::default(),
             instance_url: Mutex::default(),
             description_edits: Mutex::default(),
@@ -114,6 +120,11 @@ impl Org {
         let published = self.bus.publish(values);
         lock(&self.published).push(published.clone());
         published
+    }
+
+    /// The number of calls so far.
+    pub(crate) fn used_calls(&self) -> u64 {
+        self.earlier_calls.load(Ordering::SeqCst) + lock(&self.calls).len() as u64
     }
 
     /// Logs a call; [`Org::answered`] adds its status.

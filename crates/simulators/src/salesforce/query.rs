@@ -87,7 +87,7 @@ pub(crate) fn page(
 }
 
 pub(crate) fn limits(org: &Org) -> Answer {
-    let used = lock(&org.calls).len() as u64;
+    let used = org.used_calls();
     let (delivered, allocation) = org.bus.allocation();
     let left = |max: u64, used: u64| json!({"Max": max, "Remaining": max.saturating_sub(used)});
     let mut all = json!({

@@ -177,6 +177,21 @@ impl SalesforceSim {
         hold
     }
 
+    /// The faults of HTTP calls that are left, and how many calls each has matched.
+    pub fn faults(&self) -> Vec<(RestFault, u64)> {
+        self.org.faults.list()
+    }
+
+    /// The faults of streams that are left.
+    pub fn stream_faults(&self) -> Vec<StreamFault> {
+        self.org.bus.stream_faults()
+    }
+
+    /// The errors of unary calls that are left, and how many calls each has matched.
+    pub fn unary_faults(&self) -> Vec<(UnaryFault, u64)> {
+        self.org.bus.unary_faults()
+    }
+
     /// Releases the hold of this name.
     pub fn release(&self, name: &str) {
         self.org.holds.named(name).release();
@@ -266,6 +281,16 @@ impl SalesforceSim {
     /// Changes options of the bus.
     pub fn bus_options(&self, change: impl FnOnce(&mut BusOptions)) {
         self.org.bus.change_options(change);
+    }
+
+    /// The options of the bus.
+    pub fn current_bus_options(&self) -> BusOptions {
+        self.org.bus.options()
+    }
+
+    /// The newest events on the bus, oldest first, with their decoded fields.
+    pub fn events(&self, limit: usize) -> Vec<Value> {
+        self.org.bus.newest(limit)
     }
 
     /// Adds a fault for the next streams.

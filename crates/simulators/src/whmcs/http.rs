@@ -129,6 +129,16 @@ async fn serve(
     if let Some(call) = calls.get_mut(call).filter(|call| call.outcome.is_empty()) {
         call.outcome = format!("HTTP {}", reply.status);
     }
+    if let Some(call) = calls.get(call) {
+        tracing::info!(
+            action,
+            about = call.about,
+            outcome = call.outcome,
+            status = reply.status,
+            fault = call.fault,
+            "WHMCS call"
+        );
+    }
     drop(calls);
     match params.text("responsetype") {
         Some(kind) if kind.eq_ignore_ascii_case("xml") => {

@@ -21,6 +21,7 @@ pub use install::ActionCall;
 pub use options::{Credentials, EmptyList, RuntimeOptions, Version, WhmcsOptions};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use php::{Php, parse_form, unserialize_base64};
+pub(crate) use sim::SavedInstall;
 pub use sim::WhmcsSim;
 pub use tables::{
     CURRENCIES, Client, Invoice, Mail, Module, ModuleScript, Order, Product, QueueEntry, Service,

@@ -7,6 +7,7 @@ mod control;
 mod pubsub;
 mod rest;
 mod rest_rules;
+mod sandbox;
 mod soql;
 mod streams;
 mod tls;
