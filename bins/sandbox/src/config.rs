@@ -25,6 +25,14 @@ pub struct Config {
     /// Port of WHMCS.
     #[arg(long, env = "SANDBOX_WHMCS_PORT", default_value_t = 9203)]
     pub whmcs_port: u16,
+    /// Folder of WHMCS below the root of its server, such as `billing`.
+    #[arg(
+        long,
+        env = "SANDBOX_WHMCS_FOLDER",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub whmcs_folder: String,
     /// Port of the control API.
     #[arg(long, env = "SANDBOX_CONTROL_PORT", default_value_t = 9204)]
     pub control_port: u16,

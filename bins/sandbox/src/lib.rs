@@ -62,6 +62,7 @@ fn options(config: &Config, listen: &Listen) -> WorldOptions {
         whmcs: WhmcsOptions {
             listen: listen.clone(),
             port: config.whmcs_port,
+            folder: config.whmcs_folder.clone(),
             seed: config.seed,
             ..WhmcsOptions::default()
         },

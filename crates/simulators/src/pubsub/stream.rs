@@ -6,7 +6,6 @@ use std::{
 };
 
 use futures::{Stream, StreamExt};
-use prost::Message;
 use rand::Rng;
 use tokio::{
     sync::mpsc,
@@ -16,6 +15,7 @@ use tonic::{Code, Status};
 
 use super::{
     Bus, IdleStyle, StreamFault, StreamFaultKind,
+    batch::{LARGEST_RESPONSE, fitting, size_of},
     bus::Stored,
     replay,
     status::{code, status},
@@ -25,12 +25,6 @@ use crate::{listener::ConnectionHandle, lock};
 
 /// Maximum credit of a stream.
 const WINDOW: i32 = 100;
-
-/// Largest response, in bytes.
-const LARGEST_RESPONSE: usize = 3 * 1024 * 1024;
-
-/// What the response is, beside its events.
-const RESPONSE_FRAME: usize = 128;
 
 pub(super) type Inbound = Pin<Box<dyn Stream<Item = Result<FetchRequest, Status>> + Send + Sync>>;
 
@@ -385,21 +379,6 @@ impl Session {
             _ => Next::Go,
         }
     }
-}
-
-/// Bytes of an event in a response.
-fn size_of(event: &Stored) -> usize {
-    event.delivery().encoded_len() + 8
-}
-
-/// How many of these events fit into one response, at least one.
-fn fitting(batch: &[Stored]) -> usize {
-    let mut size = RESPONSE_FRAME;
-    let fits = batch.iter().take_while(|event| {
-        size += size_of(event);
-        size <= LARGEST_RESPONSE
-    });
-    fits.count().max(1)
 }
 
 fn touches_events(kind: &StreamFaultKind) -> bool {

@@ -9,6 +9,7 @@ mod flow;
 mod history;
 mod http;
 mod ids;
+mod inject;
 mod metadata;
 mod oauth;
 mod options;

@@ -5,7 +5,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, State},
-    http::{HeaderMap, Method, Response, StatusCode, Uri},
+    http::{HeaderMap, Method, Response, StatusCode},
     routing::any,
 };
 use bytes::Bytes;
@@ -26,21 +26,17 @@ use super::{
 use crate::{listener::ConnectionHandle, lock};
 
 pub(crate) fn router(install: Arc<Install>) -> Router {
-    // WHMCS may be installed in a folder of any name.
-    Router::new().fallback(any(answer)).with_state(install)
+    let path = format!("{}/includes/api.php", install.options.base());
+    Router::new().route(&path, any(answer)).with_state(install)
 }
 
 async fn answer(
     State(install): State<Arc<Install>>,
     ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
     method: Method,
-    uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response<Body> {
-    if !uri.path().ends_with("/includes/api.php") {
-        return render(Reply::html(404, "Not Found"));
-    }
     if method != Method::POST {
         return render(Reply::error(400, "Empty action request"));
     }

@@ -119,6 +119,8 @@ pub struct WhmcsOptions {
     pub listen: Listen,
     /// Port, 0 for any.
     pub port: u16,
+    /// Folder of the installation below the server's root, such as `billing`; empty for none.
+    pub folder: String,
     /// Seed of all randomness.
     pub seed: u64,
     /// API credential.
@@ -133,11 +135,22 @@ pub struct WhmcsOptions {
     pub runtime: RuntimeOptions,
 }
 
+impl WhmcsOptions {
+    /// The path of the installation: empty, or with a leading slash.
+    pub(crate) fn base(&self) -> String {
+        match self.folder.trim_matches('/') {
+            "" => String::new(),
+            folder => format!("/{folder}"),
+        }
+    }
+}
+
 impl Default for WhmcsOptions {
     fn default() -> Self {
         Self {
             listen: Listen::default(),
             port: 0,
+            folder: String::new(),
             seed: 7,
             identifier: "simulated-identifier".to_owned(),
             secret: "simulated-secret".to_owned(),

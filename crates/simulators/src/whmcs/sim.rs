@@ -45,7 +45,7 @@ impl WhmcsSim {
 
     /// Base URL; the API is at `/includes/api.php` below it.
     pub fn url(&self) -> String {
-        self.host.url()
+        self.host.url() + &self.install.options.base()
     }
 
     /// Its port.
