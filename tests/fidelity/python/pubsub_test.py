@@ -210,6 +210,30 @@ class PubSub(unittest.TestCase):
             error = self.refused(stream)
             self.assertEqual((error.code(), error_code(error)), (status, code))
 
+    def test_keepalive_of_an_idle_stream_has_a_position_to_resume_from(self):
+        sandbox.control("POST", "/knobs", {"bus": {"keepalive_ms": 100}})
+        _, stream = self.subscribe(self.fetch(count=5))
+        response = next(stream)
+        stream.cancel()
+        sandbox.control("POST", "/knobs", {"bus": {"keepalive_ms": 60_000}})
+        self.assertEqual((len(response.events), response.pending_num_requested), (0, 5))
+        made = publish(1)[0]
+        _, stream = self.subscribe(self.fetch(pb.CUSTOM, response.latest_replay_id, 1))
+        self.assertEqual(next(stream).events[0].event.id, made["event_id"])
+        stream.cancel()
+
+    def test_replay_id_older_than_three_days_is_refused(self):
+        old = bytes.fromhex(publish(1)[0]["replay_id"])
+        sandbox.control("POST", "/knobs", {"clock_seconds": 73 * 3600})
+        try:
+            type(self).metadata = log_in()
+            _, stream = self.subscribe(self.fetch(pb.CUSTOM, old, 1))
+            code = error_code(self.refused(stream))
+            self.assertEqual(code, "subscription.fetch.replayid.corrupted")
+        finally:
+            sandbox.control("POST", "/knobs", {"clock_seconds": -73 * 3600})
+            type(self).metadata = log_in()
+
     def test_wrong_token_is_refused(self):
         metadata = [("accesstoken", "00D!no"), *self.metadata[1:]]
         with self.assertRaises(grpc.RpcError) as raised:

@@ -18,10 +18,7 @@ use super::{
     status::status,
     wire::{ConsumerEvent, FetchRequest, ProducerEvent, ReplayPreset},
 };
-use crate::{clock::SkewedClock, faults::Script, lock};
-
-/// The user id events are created by.
-const CREATED_BY: &str = "005000000000001AAA";
+use crate::{clock::SkewedClock, faults::Script, lock, salesforce::integration_user};
 
 /// An event on the bus.
 #[derive(Debug, Clone, Serialize)]
@@ -152,7 +149,7 @@ impl Bus {
         let event = ProducerEvent {
             id: self.uuid(),
             schema_id: schema.id.clone(),
-            payload: encode(&schema, created, CREATED_BY, values),
+            payload: encode(&schema, created, &integration_user(), values),
             headers: Vec::new(),
         };
         self.append(event)

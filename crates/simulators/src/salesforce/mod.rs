@@ -31,7 +31,7 @@ mod transaction;
 pub use admin::{Line, NewOrder};
 pub use faults::{RestFault, RestFaultKind, Route};
 pub use history::{Author, Call, Write};
-pub(crate) use ids::mint as mint_id;
+pub(crate) use ids::{integration_user, mint as mint_id};
 pub use options::{Login, PRIVATE_KEY_PEM, SalesforceOptions};
 pub(crate) use org::Org;
 pub use rules::Refusal;
