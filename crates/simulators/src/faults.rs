@@ -64,6 +64,15 @@ impl<T: Clone> Script<T> {
         lock(&self.rules).clear();
     }
 
+    /// The rules that are left, and how many calls each has matched.
+    pub(crate) fn list(&self) -> Vec<(T, u64)> {
+        let rules = lock(&self.rules);
+        rules
+            .iter()
+            .map(|rule| (rule.what.clone(), rule.seen))
+            .collect()
+    }
+
     /// Counts the call in every matching rule, and returns the first that fires.
     pub(crate) fn pick(&self, rng: &Mutex<StdRng>, matches: impl Fn(&T) -> bool) -> Option<T> {
         let mut rules = lock(&self.rules);

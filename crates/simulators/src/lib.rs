@@ -1,7 +1,7 @@
 //! Network simulators of Salesforce and WHMCS with fault injection.
 //!
 //! - [`salesforce::SalesforceSim`]: OAuth (JWT bearer), REST with a SOQL subset, the Flow that
-//!   turns an approval into an event, and the Pub/Sub API over h2c.
+//!   turns an approval into an event, and the Pub/Sub API.
 //! - [`whmcs::WhmcsSim`]: `includes/api.php` with its quirks, provisioning modules, and a test
 //!   oracle that knows how many orders and remote accounts really exist.
 //! - [`World`]: both with matching data; [`Control`]: the same over HTTP ([`DOCS`]).
@@ -9,18 +9,21 @@
 //! All randomness comes from a seed, and tests can await what they wait for ([`Hold`]) instead of
 //! sleeping.
 //!
-//! Not simulated: GOAWAY frames, SOAP login, introspection, composite
-//! graph and tree, XML and NVP writers (F23 sends a stub), multipart forms, change data capture,
-//! TLS, reads before the commit (`publish_immediately`), persistence to disk, domains and addons
-//! in WHMCS, and the DST and TLS parts of F32.
+//! Not simulated: GOAWAY frames, SOAP login, introspection, composite graph, batch and tree, the NVP
+//! format, change data capture, reads before the commit (`publish_immediately`), domains, addons and
+//! configurable options in WHMCS, and the DST and TLS parts of F32.
 mod clock;
 mod control;
 mod faults;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod listen;
 mod listener;
 mod pubsub;
 pub mod salesforce;
+mod seed;
+mod snapshot;
+mod tls;
 pub mod whmcs;
 mod world;
 
@@ -28,7 +31,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub use control::{Control, DOCS};
 pub use faults::{Hold, Phase, When};
+pub use listen::Listen;
+pub use listener::{BindError, Port};
 pub use pubsub::{Fields, wire};
+pub use seed::{Seed, SeedError};
+pub use snapshot::{Snapshot, SnapshotError};
+pub use tls::{Certificate, TlsError};
 pub use world::{World, WorldAccount, WorldOptions, WorldProduct};
 
 /// Locks a mutex and ignores poisoning.

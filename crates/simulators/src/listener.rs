@@ -17,9 +17,43 @@ use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
+use tokio_rustls::{Accept, TlsAcceptor, rustls::ServerConfig, server::TlsStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::lock;
+use crate::{Listen, lock};
+
+/// Which port of the simulators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// Salesforce OAuth and REST.
+    Salesforce,
+    /// The Salesforce Pub/Sub API.
+    PubSub,
+    /// WHMCS.
+    Whmcs,
+    /// The control API.
+    Control,
+}
+
+/// A port that cannot be opened; inside the [`io::Error`] of what was to listen there.
+#[derive(Debug, thiserror::Error)]
+#[error("{address} cannot be opened")]
+pub struct BindError {
+    /// Which port.
+    pub port: Port,
+    /// Its address.
+    pub address: SocketAddr,
+    /// The system's error.
+    #[source]
+    pub source: io::Error,
+}
+
+impl BindError {
+    /// The port that an error is about, if it is about one.
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
 
 /// Resets its connection when cancelled.
 #[derive(Debug, Clone)]
@@ -32,21 +66,45 @@ impl ConnectionHandle {
     }
 }
 
+/// The bytes of a connection. The handshake happens with the first read or write, so that a client
+/// that never finishes it does not keep others from being accepted.
+enum Transport {
+    Plain(TcpStream),
+    Handshake(Box<Accept<TcpStream>>),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    /// Finishes the handshake.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Self::Handshake(accept) = self {
+            let stream = std::task::ready!(Pin::new(accept.as_mut()).poll(cx))
+                .inspect_err(|error| tracing::info!(%error, "TLS handshake failed"))?;
+            *self = Self::Tls(Box::new(stream));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// An accepted connection.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Transport,
     connection: ConnectionHandle,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, all: &CancellationToken) -> Self {
+    fn new(stream: TcpStream, tls: Option<&TlsAcceptor>, all: &CancellationToken) -> Self {
         // Small responses must not wait for a full segment, since tests measure time.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "set_nodelay failed");
         }
         let connection = ConnectionHandle(all.child_token());
         let cut = Box::pin(connection.0.clone().cancelled_owned());
+        let stream = match tls {
+            None => Transport::Plain(stream),
+            Some(tls) => Transport::Handshake(Box::new(tls.accept(stream))),
+        };
         Self {
             stream,
             connection,
@@ -72,7 +130,12 @@ impl AsyncRead for Connection {
         if self.is_cut(cx) {
             return Poll::Ready(Err(reset()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        std::task::ready!(self.stream.poll_ready(cx))?;
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
+            Transport::Handshake(_) => Poll::Pending,
+        }
     }
 }
 
@@ -85,15 +148,28 @@ impl AsyncWrite for Connection {
         if self.connection.0.is_cancelled() {
             return Poll::Ready(Err(reset()));
         }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        std::task::ready!(self.stream.poll_ready(cx))?;
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
+            Transport::Handshake(_) => Poll::Pending,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
+            Transport::Handshake(_) => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.stream {
+            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Transport::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
+            Transport::Handshake(_) => Poll::Ready(Ok(())),
+        }
     }
 }
 
@@ -114,21 +190,28 @@ impl Connected<IncomingStream<'_, SimListener>> for ConnectionHandle {
 /// A bound port.
 pub(crate) struct SimListener {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     all: Arc<Mutex<CancellationToken>>,
     accepted: Arc<AtomicUsize>,
 }
 
 impl SimListener {
-    async fn bind(
-        port: u16,
-        all: Arc<Mutex<CancellationToken>>,
-        accepted: Arc<AtomicUsize>,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+    async fn bind(host: &Host, port: u16) -> io::Result<Self> {
+        let address = SocketAddr::from((host.listen.bind, port));
+        let listener = TcpListener::bind(address).await.map_err(|source| {
+            let port = host.role;
+            let error = BindError {
+                port,
+                address,
+                source,
+            };
+            io::Error::new(error.source.kind(), error)
+        })?;
         Ok(Self {
             listener,
-            all,
-            accepted,
+            tls: host.tls.clone().map(TlsAcceptor::from),
+            all: host.all.clone(),
+            accepted: host.accepted.clone(),
         })
     }
 
@@ -137,7 +220,7 @@ impl SimListener {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     self.accepted.fetch_add(1, Ordering::Relaxed);
-                    return Connection::new(stream, &lock(&self.all));
+                    return Connection::new(stream, self.tls.as_ref(), &lock(&self.all));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "accept failed");
@@ -153,12 +236,8 @@ impl axum::serve::Listener for SimListener {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let connection = self.next().await;
-        let peer = connection
-            .stream
-            .peer_addr()
-            .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
-        (connection, peer)
+        // Nothing behind it reads the peer.
+        (self.next().await, SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -169,7 +248,10 @@ impl axum::serve::Listener for SimListener {
 /// A service whose port can be closed and opened again.
 #[derive(Debug)]
 pub(crate) struct Host {
+    role: Port,
     port: u16,
+    listen: Listen,
+    tls: Option<Arc<ServerConfig>>,
     all: Arc<Mutex<CancellationToken>>,
     accepted: Arc<AtomicUsize>,
     stop: Mutex<Option<(CancellationToken, JoinHandle<()>)>>,
@@ -177,17 +259,26 @@ pub(crate) struct Host {
 
 impl Host {
     /// Binds `port` (0 = any) without serving yet.
-    pub(crate) async fn bind(port: u16) -> io::Result<(Self, SimListener)> {
-        let all = Arc::new(Mutex::new(CancellationToken::new()));
-        let accepted = Arc::<AtomicUsize>::default();
-        let listener = SimListener::bind(port, all.clone(), accepted.clone()).await?;
-        let port = listener.listener.local_addr()?.port();
-        let host = Self {
+    pub(crate) async fn bind(
+        listen: &Listen,
+        role: Port,
+        port: u16,
+    ) -> io::Result<(Self, SimListener)> {
+        let tls = match role {
+            Port::PubSub => listen.grpc_tls(),
+            Port::Salesforce | Port::Whmcs | Port::Control => listen.http_tls(),
+        };
+        let mut host = Self {
+            role,
             port,
-            all,
-            accepted,
+            listen: listen.clone(),
+            tls,
+            all: Arc::new(Mutex::new(CancellationToken::new())),
+            accepted: Arc::default(),
             stop: Mutex::new(None),
         };
+        let listener = SimListener::bind(&host, port).await?;
+        host.port = listener.listener.local_addr()?.port();
         Ok((host, listener))
     }
 
@@ -200,14 +291,14 @@ impl Host {
         self.port
     }
 
-    /// `http://127.0.0.1:<port>`.
+    /// `http://127.0.0.1:<port>`, or with another scheme and name.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.listen.url(self.port)
     }
 
     /// Binds the same port again, after [`Host::stop`].
     pub(crate) async fn rebind(&self) -> io::Result<SimListener> {
-        SimListener::bind(self.port, self.all.clone(), self.accepted.clone()).await
+        SimListener::bind(self, self.port).await
     }
 
     /// Serves an axum router until stopped.

@@ -71,6 +71,10 @@ pub struct World {
     pub products: Vec<WorldProduct>,
     /// Accounts linked to clients.
     pub accounts: Vec<WorldAccount>,
+    /// Settings of the bridge that the simulators do not know, such as files.
+    pub(crate) more_environment: Vec<(String, String)>,
+    /// What a reset goes back to.
+    pub(crate) initial: std::sync::OnceLock<crate::snapshot::Snapshot>,
 }
 
 const NAMES: &[(&str, &str, f64)] = &[
@@ -96,6 +100,8 @@ impl World {
             whmcs,
             products: Vec::new(),
             accounts: Vec::new(),
+            more_environment: Vec::new(),
+            initial: std::sync::OnceLock::new(),
         };
         for at in 0..options.products.max(1) {
             let last = at > 1 && at + 1 == options.products;
@@ -209,6 +215,13 @@ impl World {
         let id = self.place_order(account, lines)?;
         self.salesforce.approve(&id)?;
         Ok(id)
+    }
+
+    /// Adds settings of the bridge that only the caller knows, to be read from the control API.
+    #[must_use]
+    pub fn with_environment(mut self, settings: Vec<(String, String)>) -> Self {
+        self.more_environment = settings;
+        self
     }
 
     /// Settings for the bridge to run against these simulators, as environment variables without

@@ -1,4 +1,9 @@
 //! Control API: the Rust API of the simulators as JSON over HTTP.
+mod calls;
+mod managed;
+mod page;
+mod problem;
+mod records;
 mod runtime_options;
 
 use std::{io, sync::Arc};
@@ -6,39 +11,57 @@ use std::{io, sync::Arc};
 use axum::{
     Json, Router,
     extract::{Path, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::{MethodRouter, delete, get, patch, post},
+    http::Uri,
+    routing::{MethodRouter, delete, get, post},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
+use self::problem::{Body, Problem, read_known};
 use crate::{
-    listener::Host,
+    Listen,
+    listener::{Host, Port},
     salesforce::{Refusal, RestFault, StreamFault, StreamFaultKind, UnaryFault},
+    seed::SeedOrder,
     whmcs::Fault,
     world::World,
 };
 
 /// Description of the control API.
 pub const DOCS: &str = "\
-GET    /                       this text
+GET    /                       this text; in a browser the page of GET /ui
+GET    /ui                     records, events and calls, live
+GET    /livez /readyz          200 when everything listens
 GET    /environment            the bridge's settings for this world, private key included
 GET    /books/salesforce       orders with their items, accounts, products
 GET    /books/salesforce/{id}  one order with its items and its writes
 GET    /books/whmcs            clients, products, orders, services, module queue
 GET    /oracle                 orders per marker, duplicates, remote accounts per service, mails
-GET    /calls                  every call both systems received, and counts
+GET    /calls                  every call both systems received, and counts; ?system=whmcs&limit=20
+                                and filters: method, route, status, action, fault, path, about, outcome, markers
+GET    /events                 events on the bus with their fields; ?limit=20
 GET    /stats                  the event bus
 POST   /orders                 place: {\"account\":0,\"lines\":[[0,1]],\"approve\":true,\"fields\":{}}
 POST   /orders/{id}/approve    the Flow publishes
 POST   /orders/{id}/retry      Activation_Status__c back to Activating
 POST   /orders/{id}/cancel     Status Cancelled
 POST   /orders/{id}/republish  same key, new event id
+GET    /records/{object|id}    all records of an object, or one
+POST   /records/{object}       create: {\"Field\":value}
 PATCH  /records/{id}           change fields of any record: {\"Field\":value}
+DELETE /records/{id}           delete
+POST   /whmcs/clients          {\"firstname\":\"Ada\",\"lastname\":\"Archer\",\"email\":\"ada@x.example\"}
+POST   /whmcs/products         {\"pid\":50,\"name\":\"Mail\",\"gid\":1,\"prices\":{\"monthly\":5.0}}
+POST   /whmcs/orders/{id}/{edit}  staff: cancel, fraud, accept, delete, clear_notes, build
+POST   /managed                {\"developer_name\":\"Bridge\",\"running\":true,\"default_replay\":\"LATEST\"}
+GET    /managed                managed subscriptions: id, committed position; also /managed/{name}
+POST   /seed                   adds what a seed file has
+GET    /snapshot               the state of both systems; PUT /snapshot puts it back
+POST   /reset                  back to the start: no events, faults and calls
 POST   /events                 publish: {\"OrderId__c\":\"801...\"}
 POST   /events/raw             poison: {\"hex\":\"ffff\",\"schema_id\":null}
 POST   /events/duplicate       the newest event once more
+GET    /faults                 faults that are left, and how often each matched
 POST   /faults/salesforce      {\"route\":\"order_patch\",\"when\":{\"next\":2},\"kind\":\"lock_row\"}
 POST   /faults/stream          {\"kind\":\"status\",\"code\":\"UNAVAILABLE\",\"error_code\":\"\",\"at_response\":1,\"streams\":1}
 POST   /faults/stream/now      the same kinds, for the streams open now
@@ -46,10 +69,11 @@ POST   /faults/unary           {\"rpc\":\"GetSchema\",\"code\":\"UNAVAILABLE\",\
 POST   /faults/whmcs           {\"id\":\"F09\",\"action\":\"AddOrder\",\"when\":{\"next\":1},\"delay_ms\":5000}
 DELETE /faults                 all of them, and every hold is released
 POST   /holds/{name}/release   releases hold_before and hold_after faults of that name
-POST   /knobs                  {\"whmcs\":{\"notes_stored\":false},\"bus\":{\"keepalive_ms\":500},\"clock_seconds\":3600,
-                                \"revoke_tokens\":true,\"refuse_sessions\":true,\"rotate_instance_url\":true,\"reset_org\":true,\"kill_streams\":true,
+GET    /knobs                  every knob and its value
+POST   /knobs                  {\"whmcs\":{\"notes_stored\":false},\"bus\":{\"keepalive_ms\":500},
+                                \"clock_seconds\":3600,\"skew_seconds\":0,\"revoke_tokens\":true,\"refuse_sessions\":true,
+                                \"rotate_instance_url\":true,\"reset_org\":true,\"kill_streams\":true,
                                 \"modules\":{\"1\":{\"script\":{\"kind\":\"fail\",\"text\":\"no disk\",\"times\":1}}}}
-POST   /whmcs/orders/{id}/{edit}  staff: cancel, fraud, accept, delete, clear_notes, build
 ";
 
 /// A running control API. Dropping it closes the port.
@@ -61,7 +85,13 @@ pub struct Control {
 impl Control {
     /// Binds the port (0 = any) and starts serving.
     pub async fn start(world: Arc<World>, port: u16) -> io::Result<Self> {
-        let (host, listener) = Host::bind(port).await?;
+        Self::start_on(world, &Listen::default(), port).await
+    }
+
+    /// Binds the port (0 = any) of this address, without TLS, and starts serving.
+    pub async fn start_on(world: Arc<World>, listen: &Listen, port: u16) -> io::Result<Self> {
+        world.remember();
+        let (host, listener) = Host::bind(&listen.without_tls(), Port::Control, port).await?;
         host.serve_http(listener, router(world));
         Ok(Self { host })
     }
@@ -77,15 +107,8 @@ impl Control {
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::BAD_REQUEST);
-        (status, Json(self.body())).into_response()
-    }
-}
-
 type Shared = State<Arc<World>>;
-type Answer = Result<Json<Value>, Refusal>;
+type Answer = Result<Json<Value>, Problem>;
 
 fn done() -> Json<Value> {
     Json(json!({"ok": true}))
@@ -93,7 +116,9 @@ fn done() -> Json<Value> {
 
 fn router(world: Arc<World>) -> Router {
     Router::new()
-        .route("/", get(async || DOCS))
+        .merge(page::routes())
+        .merge(calls::routes())
+        .merge(records::routes())
         .route(
             "/environment",
             get(async |State(world): Shared| {
@@ -102,6 +127,8 @@ fn router(world: Arc<World>) -> Router {
                     .into_iter()
                     .map(|(name, value)| (name.to_owned(), value.into()))
                     .collect();
+                let more = world.more_environment.iter().cloned();
+                settings.extend(more.map(|(name, value)| (name, value.into())));
                 let key = world.salesforce.login().private_key_pem;
                 settings.insert("SF_PRIVATE_KEY".to_owned(), key.into());
                 Json(Value::Object(settings))
@@ -110,16 +137,12 @@ fn router(world: Arc<World>) -> Router {
         .merge(data_routes())
         .merge(orders())
         .merge(faults())
-        .route("/knobs", post(runtime_options::update))
+        .merge(managed::routes())
         .route(
-            "/whmcs/orders/{id}/{edit}",
-            post(
-                async |State(world): Shared, Path((id, edit)): Path<(u64, String)>| {
-                    world.whmcs.staff(id, &edit);
-                    done()
-                },
-            ),
+            "/knobs",
+            post(runtime_options::update).get(runtime_options::show),
         )
+        .fallback(async |uri: Uri| Problem::not_found(format!("no path {}", uri.path())))
         .with_state(world)
 }
 
@@ -163,37 +186,10 @@ fn data_routes() -> Router<Arc<World>> {
             "/stats",
             get(async |State(world): Shared| Json(world.salesforce.bus_stats())),
         )
-        .route(
-            "/calls",
-            get(async |State(world): Shared| {
-                Json(json!({
-                    "salesforce": world.salesforce.calls(), "whmcs": world.whmcs.calls(),
-                    "counts": {
-                        "salesforce": world.salesforce.call_counts(),
-                        "whmcs": world.whmcs.call_counts(),
-                    },
-                }))
-            }),
-        )
 }
 
 #[derive(Debug, Deserialize)]
-struct Placing {
-    #[serde(default)]
-    account: usize,
-    #[serde(default = "one_line")]
-    lines: Vec<(usize, u32)>,
-    #[serde(default)]
-    approve: bool,
-    #[serde(default)]
-    fields: Map<String, Value>,
-}
-
-fn one_line() -> Vec<(usize, u32)> {
-    vec![(0, 1)]
-}
-
-#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Raw {
     #[serde(default)]
     hex: String,
@@ -205,13 +201,8 @@ fn orders() -> Router<Arc<World>> {
         .route(
             "/orders",
             post(
-                async |State(world): Shared, Json(order): Json<Placing>| -> Answer {
-                    let fields = Value::Object(order.fields);
-                    let id = world.place_order_with(order.account, &order.lines, fields)?;
-                    if order.approve {
-                        world.salesforce.approve(&id)?;
-                    }
-                    Ok(Json(json!({"id": id})))
+                async |State(world): Shared, Body(order): Body<SeedOrder>| -> Answer {
+                    Ok(Json(json!({"id": order.place(&world)?})))
                 },
             ),
         )
@@ -228,20 +219,12 @@ fn orders() -> Router<Arc<World>> {
                             let event = sim.republish(&id).ok_or_else(Refusal::not_found)?;
                             return Ok(Json(json!(event)));
                         }
-                        _ => return Err(Refusal::not_found()),
+                        _ => {
+                            let known = "approve, retry, cancel, republish";
+                            let detail = format!("no act {act}; known are {known}");
+                            return Err(Problem::not_found(detail));
+                        }
                     }
-                    Ok(done())
-                },
-            ),
-        )
-        .route(
-            "/records/{id}",
-            patch(
-                async |State(world): Shared,
-                       Path(id): Path<String>,
-                       Json(fields): Json<Value>|
-                       -> Answer {
-                    world.salesforce.update(&id, fields)?;
                     Ok(done())
                 },
             ),
@@ -249,7 +232,7 @@ fn orders() -> Router<Arc<World>> {
         .route(
             "/events",
             post(
-                async |State(world): Shared, Json(fields): Json<Map<String, Value>>| {
+                async |State(world): Shared, Body(fields): Body<Map<String, Value>>| {
                     Json(world.salesforce.publish_event(&fields))
                 },
             ),
@@ -257,7 +240,7 @@ fn orders() -> Router<Arc<World>> {
         .route(
             "/events/raw",
             post(
-                async |State(world): Shared, Json(raw): Json<Raw>| -> Answer {
+                async |State(world): Shared, Body(raw): Body<Raw>| -> Answer {
                     let bytes = (0..raw.hex.len() / 2)
                         .map(|at| {
                             raw.hex
@@ -282,14 +265,32 @@ fn orders() -> Router<Arc<World>> {
 /// A route that does something with its body.
 fn posted<T>(act: fn(&World, T)) -> MethodRouter<Arc<World>>
 where
-    T: DeserializeOwned + Send + 'static,
+    T: DeserializeOwned + Serialize + Send + 'static,
 {
     post(
-        move |State(world): Shared, Json(body): Json<T>| async move {
-            act(&world, body);
-            done()
+        move |State(world): Shared, Body(body): Body<Value>| async move {
+            act(&world, read_known(body)?);
+            Ok::<_, Problem>(done())
         },
     )
+}
+
+/// The faults that are left.
+fn active_faults(world: &World) -> Value {
+    fn counted<T: Serialize>(faults: Vec<(T, u64)>) -> Vec<Value> {
+        let shown = faults.into_iter().map(|(fault, seen)| {
+            let mut shown = json!(fault);
+            shown["matched"] = seen.into();
+            shown
+        });
+        shown.collect()
+    }
+    json!({
+        "salesforce": counted(world.salesforce.faults()),
+        "stream": world.salesforce.stream_faults(),
+        "unary": counted(world.salesforce.unary_faults()),
+        "whmcs": counted(world.whmcs.faults()),
+    })
 }
 
 fn faults() -> Router<Arc<World>> {
@@ -310,7 +311,8 @@ fn faults() -> Router<Arc<World>> {
                 world.salesforce.clear_faults();
                 world.whmcs.clear_faults();
                 done()
-            }),
+            })
+            .get(async |State(world): Shared| Json(active_faults(&world))),
         )
         .route(
             "/holds/{name}/release",

@@ -1,10 +1,7 @@
 //! The event bus: positions, stored events, schemas and waiting streams.
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -17,13 +14,11 @@ use super::{
     BusOptions, EventField, EventSchema, Fields, StreamFault, StreamFaultKind, UnaryFault, encode,
     managed::ManagedStates,
     replay,
+    stats::Counters,
     status::status,
     wire::{ConsumerEvent, FetchRequest, ProducerEvent, ReplayPreset},
 };
-use crate::{clock::SkewedClock, faults::Script, lock};
-
-/// The user id events are created by.
-const CREATED_BY: &str = "005000000000001AAA";
+use crate::{clock::SkewedClock, faults::Script, lock, salesforce::integration_user};
 
 /// An event on the bus.
 #[derive(Debug, Clone, Serialize)]
@@ -36,48 +31,12 @@ pub struct Published {
     pub schema_id: String,
 }
 
-/// Statistics of the bus.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct BusStats {
-    /// Streams open now.
-    pub open_streams: u64,
-    /// Streams opened since the start.
-    pub streams: u64,
-    /// FetchRequests received.
-    pub fetch_requests: u64,
-    /// Responses sent, keepalives included.
-    pub responses: u64,
-    /// Empty responses sent.
-    pub keepalives: u64,
-    /// Copies of events delivered.
-    pub delivered: u64,
-    /// GetSchema calls.
-    pub get_schema: u64,
-    /// GetTopic calls.
-    pub get_topic: u64,
-    /// Managed streams opened since the start.
-    pub managed_streams: u64,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) open: AtomicU64,
-    pub(super) streams: AtomicU64,
-    pub(super) fetches: AtomicU64,
-    pub(super) responses: AtomicU64,
-    pub(super) keepalives: AtomicU64,
-    pub(super) delivered: AtomicU64,
-    pub(super) get_schema: AtomicU64,
-    pub(super) get_topic: AtomicU64,
-    pub(super) managed_streams: AtomicU64,
-}
-
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
     pub(super) position: u64,
     pub(super) event: ProducerEvent,
     pub(super) arrived: std::time::Instant,
-    at: Timestamp,
+    pub(super) at: Timestamp,
 }
 
 impl Stored {
@@ -90,27 +49,27 @@ impl Stored {
 }
 
 #[derive(Debug)]
-struct State {
-    options: BusOptions,
-    position: u64,
-    issued: BTreeMap<u64, Timestamp>,
-    events: BTreeMap<u64, Stored>,
-    schemas: Vec<EventSchema>,
-    epoch: u64,
-    allocation_from: u64,
+pub(super) struct State {
+    pub(super) options: BusOptions,
+    pub(super) position: u64,
+    pub(super) issued: BTreeMap<u64, Timestamp>,
+    pub(super) events: BTreeMap<u64, Stored>,
+    pub(super) schemas: Vec<EventSchema>,
+    pub(super) epoch: u64,
+    pub(super) allocation_from: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Bus {
     pub(super) clock: Arc<SkewedClock>,
     pub(super) rng: Mutex<StdRng>,
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     /// Incremented whenever there may be something to deliver.
     pub(super) changes: watch::Sender<u64>,
     /// Faults for all open streams.
     pub(super) instant_faults: broadcast::Sender<StreamFaultKind>,
-    stream_faults: Mutex<Vec<StreamFault>>,
-    unary_faults: Script<UnaryFault>,
+    pub(super) stream_faults: Mutex<Vec<StreamFault>>,
+    pub(super) unary_faults: Script<UnaryFault>,
     pub(super) managed: Mutex<ManagedStates>,
     pub(super) counters: Counters,
 }
@@ -150,7 +109,7 @@ impl Bus {
         change(&mut lock(&self.state).options);
     }
 
-    pub(super) fn topic(&self) -> String {
+    pub(crate) fn topic(&self) -> String {
         format!("/event/{}", lock(&self.state).options.event)
     }
 
@@ -190,7 +149,7 @@ impl Bus {
         let event = ProducerEvent {
             id: self.uuid(),
             schema_id: schema.id.clone(),
-            payload: encode(&schema, created, CREATED_BY, values),
+            payload: encode(&schema, created, &integration_user(), values),
             headers: Vec::new(),
         };
         self.append(event)
@@ -404,22 +363,6 @@ impl Bus {
             delivered - state.allocation_from,
             state.options.delivery_allocation.unwrap_or(50_000),
         )
-    }
-
-    pub(crate) fn stats(&self) -> BusStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
-        let counters = &self.counters;
-        BusStats {
-            open_streams: read(&counters.open),
-            streams: read(&counters.streams),
-            fetch_requests: read(&counters.fetches),
-            responses: read(&counters.responses),
-            keepalives: read(&counters.keepalives),
-            delivered: read(&counters.delivered),
-            get_schema: read(&counters.get_schema),
-            get_topic: read(&counters.get_topic),
-            managed_streams: read(&counters.managed_streams),
-        }
     }
 }
 

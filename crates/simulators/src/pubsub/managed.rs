@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until},
@@ -23,7 +23,8 @@ use super::{
 use crate::lock;
 
 /// Where a managed subscription starts without a usable position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum ManagedReplay {
     /// With new events.
     Latest,
@@ -83,6 +84,25 @@ impl Bus {
         lock(&self.managed).get(name).cloned().unwrap_or_default()
     }
 
+    /// The managed subscriptions with their ids.
+    pub(crate) fn managed_subscriptions(&self) -> Vec<(String, ManagedSubscription)> {
+        let all = self.options().managed.into_iter().zip(1..);
+        all.map(|(one, n)| (crate::salesforce::mint_id("18x", n), one))
+            .collect()
+    }
+
+    /// Adds a managed subscription, or replaces the one of the same name.
+    pub(crate) fn set_managed(&self, subscription: ManagedSubscription) {
+        self.change_options(|options| {
+            let name = &subscription.developer_name;
+            let mut known = options.managed.iter_mut();
+            match known.find(|one| one.developer_name == *name) {
+                Some(place) => *place = subscription,
+                None => options.managed.push(subscription),
+            }
+        });
+    }
+
     /// Sets the committed position, or forgets it as STOP and RUN do.
     pub(crate) fn set_managed_position(&self, name: &str, replay_id: Option<&str>) {
         let mut states = lock(&self.managed);
@@ -116,13 +136,18 @@ impl Bus {
                 "The first request can't commit",
             ));
         }
-        let known = self.options().managed;
-        let Some(found) = known.into_iter().find(|one| one.developer_name == *name) else {
-            return Err((
-                NotFound,
-                "developer.name.not.found",
-                "The managed subscription does not exist",
-            ));
+        let asked = &request.subscription_id;
+        let mut known = self.managed_subscriptions().into_iter();
+        let found = known.find(|(id, one)| {
+            (!name.is_empty() && one.developer_name == *name)
+                || (!asked.is_empty() && (id == asked || id[..15] == **asked))
+        });
+        let Some((_, found)) = found else {
+            let code = match name.is_empty() {
+                true => "subscription.id.not.found",
+                false => "developer.name.not.found",
+            };
+            return Err((NotFound, code, "The managed subscription does not exist"));
         };
         match found.running {
             true => Ok(found),
@@ -296,6 +321,11 @@ impl ManagedSession {
                         if let Some(asked) = &request.commit_replay_id_request {
                             last_commit = Instant::now();
                             let response = ManagedFetchResponse {
+                                // Clients read it from every response.
+                                latest_replay_id: match sent {
+                                    0 => asked.replay_id.clone(),
+                                    sent => replay::encode(sent),
+                                },
                                 rpc_id: self.bus.uuid(),
                                 commit_response: Some(self.bus.commit(name, asked, sent)),
                                 ..ManagedFetchResponse::default()

@@ -26,6 +26,8 @@ pub struct BusOptions {
     pub keepalive: Duration,
     /// A stream without credit is closed after this time.
     pub idle_close: Duration,
+    /// A stream that publishes nothing is closed after this time.
+    pub publish_idle: Duration,
     /// How an idle stream is closed.
     pub idle_style: IdleStyle,
     /// Retention of events and positions.
@@ -61,6 +63,7 @@ impl Default for BusOptions {
             fields: EventField::contract(),
             keepalive: Duration::from_secs(60),
             idle_close: Duration::from_secs(60),
+            publish_idle: Duration::from_secs(70),
             idle_style: IdleStyle::End,
             retention: Duration::from_secs(72 * 3600),
             duplicates: 0.0,

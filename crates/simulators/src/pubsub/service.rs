@@ -11,6 +11,7 @@ use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     managed::ManagedSession,
+    publish::PublishSession,
     status::{code, status},
     stream::Session,
     wire::{
@@ -45,6 +46,7 @@ impl PubSubService {
                 &rpc_id,
             ));
         }
+        tracing::info!(rpc, "Pub/Sub call");
         let org = &self.0.org_id;
         if !self.0.sessions.accept(&token, &self.0.clock) || (tenant != *org && tenant != org[..15])
         {
@@ -72,7 +74,11 @@ impl PubSubService {
         }
     }
 
-    fn publish_all(&self, request: &PublishRequest, rpc: &str) -> Result<PublishResponse, Status> {
+    pub(super) fn publish_all(
+        &self,
+        request: &PublishRequest,
+        rpc: &str,
+    ) -> Result<PublishResponse, Status> {
         let bus = &self.0.bus;
         let bad = |suffix: &str, message: &str| {
             Err(status(
@@ -87,7 +93,16 @@ impl PubSubService {
             return bad("publish.topic.validation.empty", "empty topic");
         }
         if request.topic_name != bus.topic() {
-            return bad("publish.topic.mismatch", "unknown topic");
+            return Err(status(
+                Code::NotFound,
+                "topic.not.found",
+                &format!(
+                    "The specified topic {} does not exist or you do not have access to it",
+                    request.topic_name
+                ),
+                rpc,
+                &bus.uuid(),
+            ));
         }
         if request.events.is_empty() || request.events.len() > 200 {
             return bad("publish.event.count.invalid", "between 1 and 200 events");
@@ -264,11 +279,15 @@ impl PubSub for PubSubService {
         request: Request<Streaming<PublishRequest>>,
     ) -> Result<Response<Self::PublishStreamStream>, Status> {
         self.check(request.metadata(), "PublishStream")?;
-        let service = self.clone();
-        let answers = request.into_inner().map(move |request| {
-            request.and_then(|request| service.publish_all(&request, "PublishStream"))
-        });
-        Ok(Response::new(Box::pin(answers)))
+        self.fault("PublishStream")?;
+        let (out, answers) = mpsc::channel(1);
+        let stream = PublishSession {
+            service: self.clone(),
+            inbound: request.into_inner(),
+            topic: None,
+        };
+        tokio::spawn(stream.run(out));
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
     }
 
     async fn managed_subscribe(

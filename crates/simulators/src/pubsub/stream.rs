@@ -15,6 +15,7 @@ use tonic::{Code, Status};
 
 use super::{
     Bus, IdleStyle, StreamFault, StreamFaultKind,
+    batch::{LARGEST_RESPONSE, fitting, size_of},
     bus::Stored,
     replay,
     status::{code, status},
@@ -249,9 +250,17 @@ impl Session {
                 return Next::Go;
             }
             let take = lock(&self.bus.rng).random_range(1..=batch.len());
-            batch.truncate(take);
+            batch.truncate(take.min(fitting(&batch)));
             let mut copies = Vec::new();
+            // Repetitions of large events would not fit.
+            let size: usize = batch.iter().map(size_of).sum();
+            let most = if size * 2 > LARGEST_RESPONSE {
+                batch.len()
+            } else {
+                most
+            };
             if let Some(last) = self.last.clone()
+                && size_of(&last) < LARGEST_RESPONSE / 2
                 && copies.len() + batch.len() < most
                 && self.chance(options.duplicates / 2.0)
             {

@@ -86,6 +86,11 @@ impl SalesforceSim {
             .map(|row| Value::Object(row.fields.clone()))
     }
 
+    /// Whether the org has an object of this name.
+    pub fn has_object(&self, object: &str) -> bool {
+        shape::object(object).is_some()
+    }
+
     /// All records of an object.
     pub fn records(&self, object: &str) -> Vec<Value> {
         let Some(object) = shape::object(object) else {

@@ -1,14 +1,12 @@
-//! `/composite` and record collections.
-use std::collections::BTreeMap;
+//! `/composite`.
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
-    ids,
     org::Org,
     rest::{self, Answer, RestRequest},
     rules::Refusal,
-    shape,
     transaction::Transaction,
 };
 
@@ -25,12 +23,7 @@ pub(crate) fn run(
         .get("compositeRequest")
         .and_then(Value::as_array)
         .unwrap_or(&empty);
-    if requests.len() > 25 {
-        return Err(Refusal::bad(
-            "LIMIT_EXCEEDED",
-            "Limit of 25 subrequests was exceeded",
-        ));
-    }
+    check(requests)?;
     let start = tx.mark();
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
     let mut answers = Vec::new();
@@ -52,7 +45,7 @@ pub(crate) fn run(
             seen.insert(reference.clone(), body.clone());
         }
         answers.push(json!({
-            "body": answer.body, "httpHeaders": {}, "httpStatusCode": answer.status,
+            "body": answer.body, "httpHeaders": headers(&answer), "httpStatusCode": answer.status,
             "referenceId": reference,
         }));
         if all_or_none && failed.is_some() {
@@ -80,6 +73,62 @@ pub(crate) fn run(
         }
     }
     Ok(Answer::json(200, json!({"compositeResponse": answers})))
+}
+
+/// The limits of one call, and its reference ids.
+fn check(requests: &[Value]) -> Result<(), Refusal> {
+    let over = |limit: usize, what: &str| {
+        Refusal::bad(
+            "LIMIT_EXCEEDED",
+            format!("Limit of {limit} {what} was exceeded"),
+        )
+    };
+    if requests.len() > 25 {
+        return Err(over(25, "subrequests"));
+    }
+    let mut costly = 0;
+    let mut seen = BTreeSet::new();
+    for request in requests {
+        let url = request["url"].as_str().unwrap_or_default();
+        let path = url.split('?').next().unwrap_or_default();
+        let mut parts = path.split('/').filter(|part| !part.is_empty()).skip(3);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        costly += usize::from(matches!(kind.as_str(), "query" | "queryall" | "composite"));
+        let reference = request["referenceId"].as_str().unwrap_or_default();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if reference.is_empty() || !reference.chars().all(is_name) {
+            return Err(Refusal::bad(
+                "JSON_PARSER_ERROR",
+                format!(
+                    "'{reference}' is not a valid referenceId: letters, digits and underscores are allowed"
+                ),
+            ));
+        }
+        if !seen.insert(reference) {
+            return Err(Refusal::bad(
+                "JSON_PARSER_ERROR",
+                format!("Duplicate referenceId provided in request: {reference}"),
+            ));
+        }
+    }
+    match costly > 5 {
+        true => Err(over(5, "query and collection subrequests")),
+        false => Ok(()),
+    }
+}
+
+/// The headers of a part, with the names that clients look for.
+fn headers(answer: &Answer) -> Value {
+    let mut all = json!({});
+    for (name, value) in &answer.headers {
+        let name = if *name == "location" {
+            "Location"
+        } else {
+            name
+        };
+        all[name] = value.as_str().into();
+    }
+    all
 }
 
 fn one(
@@ -192,122 +241,4 @@ fn fill_in(value: &mut Value, seen: &BTreeMap<String, Value>) -> Result<(), Refu
         _ => {}
     }
     Ok(())
-}
-
-/// `/composite/sobjects`: up to 200 records, each with its own result.
-pub(crate) fn collection(
-    org: &Org,
-    tx: &mut Transaction<'_>,
-    rest_request: &RestRequest<'_>,
-) -> Result<Answer, Refusal> {
-    if let ("POST", [_, _, object]) = (rest_request.method, rest_request.parts.as_slice()) {
-        return batch_read(org, tx, rest_request, object);
-    }
-    let body = rest_request.object_body()?;
-    let all_or_none = body.get("allOrNone") == Some(&Value::from(true));
-    let empty = Vec::new();
-    let records = body
-        .get("records")
-        .and_then(Value::as_array)
-        .unwrap_or(&empty);
-    if records.len() > 200 {
-        return Err(Refusal::bad(
-            "EXCEEDED_ID_LIMIT",
-            "record limit reached. cannot submit more than 200 records into this call",
-        ));
-    }
-    let start = tx.mark();
-    let mut results = Vec::new();
-    let mut failed = false;
-    for record in records {
-        let fields = record.as_object().cloned().unwrap_or_default();
-        let outcome = match rest_request.method {
-            "PATCH" => change(tx, &fields),
-            "POST" => {
-                let kind = record["attributes"]["type"].as_str().unwrap_or_default();
-                match shape::object(kind) {
-                    Some(object) => tx.insert(object, &fields),
-                    None => Err(Refusal::bad(
-                        "INVALID_TYPE",
-                        format!("sObject type '{kind}' is not supported."),
-                    )),
-                }
-            }
-            _ => Err(Refusal::new(405, "METHOD_NOT_ALLOWED", "not allowed here")),
-        };
-        results.push(match outcome {
-            Ok(id) => json!({"id": id, "success": true, "errors": []}),
-            Err(refusal) => {
-                failed = true;
-                refusal.save_result()
-            }
-        });
-    }
-    if all_or_none && failed {
-        tx.roll_back_to(start);
-        let rolled = Refusal::bad(
-            "ALL_OR_NONE_OPERATION_ROLLED_BACK",
-            "Record rolled back because not all records were valid and the request was using AllOrNone header",
-        );
-        for result in &mut results {
-            if result["success"] == true {
-                *result = rolled.save_result();
-            }
-        }
-    }
-    Ok(Answer::json(200, Value::Array(results)))
-}
-
-fn change(tx: &mut Transaction<'_>, fields: &Map<String, Value>) -> Result<String, Refusal> {
-    let given = ["Id", "id"].into_iter().find_map(|key| fields.get(key));
-    let id = given
-        .and_then(Value::as_str)
-        .and_then(ids::canonical)
-        .ok_or_else(|| {
-            Refusal::bad("MISSING_ARGUMENT", "Id not specified in an update call").on("Id")
-        })?;
-    let mut changes = fields.clone();
-    changes.remove("id");
-    tx.update(&id, &changes).map_err(|mut refusal| {
-        // Collections use another code for missing rows.
-        if refusal.code == "NOT_FOUND" {
-            "INVALID_CROSS_REFERENCE_KEY".clone_into(&mut refusal.code);
-        }
-        refusal
-    })?;
-    Ok(id)
-}
-
-fn batch_read(
-    org: &Org,
-    tx: &mut Transaction<'_>,
-    rest_request: &RestRequest<'_>,
-    object: &str,
-) -> Result<Answer, Refusal> {
-    let fields: Vec<&str> = rest_request.body["fields"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    let mut rows = Vec::new();
-    for id in rest_request.body["ids"].as_array().into_iter().flatten() {
-        let id = id.as_str().unwrap_or_default();
-        let read = RestRequest {
-            method: "GET",
-            version: rest_request.version,
-            parts: vec!["sobjects".to_owned(), object.to_owned(), id.to_owned()],
-            query: vec![("fields".to_owned(), fields.join(","))],
-            body: Value::Null,
-            if_unmodified_since: None,
-            if_modified_since: None,
-            batch_size: None,
-        };
-        match rest::answer(org, tx, &read) {
-            Ok(answer) => rows.push(answer.body.unwrap_or_default()),
-            Err(refusal) if refusal.status == 404 => rows.push(Value::Null),
-            Err(refusal) => return Err(refusal),
-        }
-    }
-    Ok(Answer::json(200, Value::Array(rows)))
 }

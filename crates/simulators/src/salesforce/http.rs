@@ -30,6 +30,16 @@ struct Incoming {
     connection: ConnectionHandle,
 }
 
+impl Incoming {
+    /// HEAD is answered as GET; the server leaves out the body.
+    fn method(&self) -> &str {
+        match self.method.as_str() {
+            "HEAD" => "GET",
+            other => other,
+        }
+    }
+}
+
 pub(crate) fn router(org: Arc<Org>) -> Router {
     Router::new()
         .fallback(
@@ -81,7 +91,7 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
         .map(decode)
         .collect();
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let route = Route::of(incoming.method.as_str(), &names);
+    let route = Route::of(incoming.method(), &names);
     let call = org.called(incoming.method.as_str(), route.name(), &template(&parts));
     let fault = org.faults.pick(&org.rng, |fault| {
         let mentioned = |text: &String| {
@@ -99,6 +109,7 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
             && fault.containing.as_ref().is_none_or(mentioned)
     });
     let fault = fault.map(|fault| fault.kind);
+    let start = std::time::Instant::now();
     let response = match before(org, &incoming, fault.as_ref()).await {
         Some(response) => response,
         None => {
@@ -115,6 +126,14 @@ async fn serve(org: &Arc<Org>, incoming: Incoming) -> Response<Body> {
     ) {
         org.answered(call, response.status().as_u16());
     }
+    tracing::info!(
+        method = %incoming.method,
+        path = template(&parts),
+        status = response.status().as_u16(),
+        ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        fault = fault.as_ref().map(tracing::field::debug),
+        "Salesforce call"
+    );
     response
 }
 
@@ -217,7 +236,7 @@ fn render(org: &Org, answer: &Answer) -> Response<Body> {
             response
         }
     };
-    let used = lock(&org.calls).len();
+    let used = org.used_calls();
     let usage = format!("api-usage={used}/{}", org.options.daily_calls);
     let all = answer
         .headers
@@ -234,30 +253,31 @@ fn render(org: &Org, answer: &Answer) -> Response<Body> {
 
 /// The org's clock, as an HTTP date.
 fn date(org: &Org) -> String {
-    let seconds = u64::try_from(org.clock.now().as_second()).unwrap_or_default();
+    let seconds = u64::try_from(org.clock.wall().as_second()).unwrap_or_default();
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
 }
 
 fn dispatch(org: &Org, incoming: &Incoming, parts: &[String]) -> Answer {
     let names: Vec<&str> = parts.iter().map(String::as_str).collect();
-    let method = incoming.method.as_str();
+    let method = incoming.method();
     match (method, names.as_slice()) {
         ("POST", ["services", "oauth2", "token"]) => {
             let own = lock(&org.instance_url).clone();
+            let scheme = org.options.listen.scheme();
             let host = incoming
                 .headers
                 .get("host")
                 .and_then(|host| host.to_str().ok())
-                .map(|host| format!("http://{host}"));
+                .map(|host| format!("{scheme}://{host}"));
             let origins: Vec<String> = host.into_iter().chain([own]).collect();
             return oauth::token(org, &incoming.body, &origins);
         }
-        ("POST", ["services", "oauth2", "revoke"]) => {
-            org.sessions.revoke_all();
-            return Answer::json(200, json!({}));
+        ("POST" | "GET", ["services", "oauth2", "revoke"]) => {
+            let query = incoming.uri.query().unwrap_or_default();
+            return oauth::revoke(org, &incoming.body, query.as_bytes());
         }
         ("GET", ["services", "data"]) => {
-            let versions: Vec<Value> = (60..=68)
+            let versions: Vec<Value> = (31..=68)
                 .map(|n| json!({"label": format!("v{n}"), "version": format!("{n}.0"), "url": format!("/services/data/v{n}.0")}))
                 .collect();
             return Answer::json(200, Value::Array(versions));
@@ -273,11 +293,17 @@ fn dispatch(org: &Org, incoming: &Incoming, parts: &[String]) -> Answer {
                 .strip_prefix("Bearer ")
                 .or_else(|| value.strip_prefix("OAuth "))
         });
+    // The identity URL takes the token as a parameter too.
+    let given = form_urlencoded::parse(incoming.uri.query().unwrap_or_default().as_bytes())
+        .find(|(name, _)| name == "oauth_token" && names.first() == Some(&"id"))
+        .map(|(_, value)| value.into_owned());
+    let token = token.or(given.as_deref());
     if !token.is_some_and(|token| org.sessions.accept(token, &org.clock)) {
         return expired().into();
     }
     match names.as_slice() {
-        ["services", "oauth2", "userinfo"] | ["id", _, _] => oauth::userinfo(org),
+        ["services", "oauth2", "userinfo"] => oauth::userinfo(org),
+        ["id", org_id, user_id] => oauth::identity(org, org_id, user_id),
         ["services", "data", version, ..] if is_version(version) => {
             data(org, incoming, version, &parts[3..])
         }
@@ -317,7 +343,7 @@ fn data(org: &Org, incoming: &Incoming, version: &str, parts: &[String]) -> Answ
     let batch_size = header("sforce-query-options")
         .and_then(|value| value.strip_prefix("batchSize=")?.trim().parse().ok());
     let rest_request = RestRequest {
-        method: incoming.method.as_str(),
+        method: incoming.method(),
         version,
         parts: parts.to_vec(),
         query: form_urlencoded::parse(query.as_bytes())

@@ -51,6 +51,11 @@ pub(crate) fn mint(prefix: &str, n: u64) -> String {
     short + &suffix
 }
 
+/// The only user of the org.
+pub(crate) fn integration_user() -> String {
+    mint("005", 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,7 @@ use super::{
     options::{CLIENT_ID, PUBLIC_KEY_PEM},
     org::Org,
     rest::Answer,
+    rules::Refusal,
 };
 use crate::lock;
 
@@ -61,7 +62,7 @@ pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
         Value::String(text) => text.parse().ok(),
         _ => None,
     };
-    let now = org.clock.now().as_second();
+    let now = org.clock.wall().as_second();
     let too_far = org
         .options
         .strict_exp
@@ -86,11 +87,32 @@ pub(crate) fn token(org: &Org, body: &[u8], own_origins: &[String]) -> Answer {
         json!({
             "access_token": access_token,
             "instance_url": instance_url,
-            "id": format!("https://login.salesforce.com/id/{}/{}", org.org_id, org.user_id),
+            "id": org.identity_url(),
             "token_type": "Bearer",
             "scope": "api",
         }),
     )
+}
+
+/// `/services/oauth2/revoke`: ends the session of one token.
+pub(crate) fn revoke(org: &Org, body: &[u8], query: &[u8]) -> Answer {
+    let token = [body, query].into_iter().find_map(|form| {
+        let mut fields = form_urlencoded::parse(form).into_owned();
+        fields.find(|(name, _)| name == "token")
+    });
+    match token {
+        Some((_, token)) if org.sessions.revoke(&token) => Answer::empty(200),
+        Some(_) => refused("invalid_token", "invalid token"),
+        None => refused("unsupported_token_type", "this token type is not supported"),
+    }
+}
+
+fn resources(org: &Org) -> Value {
+    let at = |path: &str| format!("{}/services/{path}", lock(&org.instance_url));
+    json!({
+        "rest": at("data/v{version}/"), "sobjects": at("data/v{version}/sobjects/"),
+        "query": at("data/v{version}/query/"), "profile": at("data/v{version}/sobjects/User/") + &org.user_id,
+    })
 }
 
 /// The user of a token.
@@ -98,8 +120,28 @@ pub(crate) fn userinfo(org: &Org) -> Answer {
     Answer::json(
         200,
         json!({
-            "user_id": org.user_id, "organization_id": org.org_id,
-            "preferred_username": org.username(), "name": "Integration User", "active": true,
+            "sub": org.identity_url(), "user_id": org.user_id, "organization_id": org.org_id,
+            "preferred_username": org.username(), "nickname": "integration",
+            "name": "Integration User", "email": org.username(), "email_verified": true,
+            "user_type": "STANDARD", "language": "en_US", "locale": "en_GB", "utcOffset": 0,
+            "active": true, "urls": resources(org),
+        }),
+    )
+}
+
+/// The identity URL of a login.
+pub(crate) fn identity(org: &Org, org_id: &str, user_id: &str) -> Answer {
+    if org_id != org.org_id || user_id != org.user_id {
+        return Refusal::new(403, "FORBIDDEN", "the token is of another user").into();
+    }
+    Answer::json(
+        200,
+        json!({
+            "id": org.identity_url(), "asserted_user": true, "user_id": org.user_id,
+            "organization_id": org.org_id, "username": org.username(),
+            "display_name": "Integration User", "email": org.username(), "user_type": "STANDARD",
+            "language": "en_US", "locale": "en_GB", "timezone": "Europe/London", "utcOffset": 0,
+            "is_app_installed": true, "active": true, "urls": resources(org),
         }),
     )
 }

@@ -1,11 +1,13 @@
 //! Options of the simulated org.
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::pubsub::BusOptions;
+use crate::{Listen, pubsub::BusOptions};
 
 /// Options of the simulated org; [`Default`] matches the metadata that the bridge deploys.
 #[derive(Debug, Clone)]
 pub struct SalesforceOptions {
+    /// Address, name and TLS of both ports.
+    pub listen: Listen,
     /// Port of OAuth and REST, 0 for any.
     pub rest_port: u16,
     /// Port of the Pub/Sub API, 0 for any.
@@ -38,6 +40,7 @@ pub struct SalesforceOptions {
 impl Default for SalesforceOptions {
     fn default() -> Self {
         Self {
+            listen: Listen::default(),
             rest_port: 0,
             pubsub_port: 0,
             seed: 7,

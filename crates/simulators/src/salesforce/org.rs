@@ -1,7 +1,10 @@
 //! Shared state of the org, which outlives its listeners.
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -40,6 +43,8 @@ pub(crate) struct Org {
     pub(crate) faults: Script<RestFault>,
     pub(crate) holds: Holds,
     pub(crate) calls: Mutex<Vec<Call>>,
+    /// Calls that are not listed any more.
+    pub(crate) earlier_calls: AtomicU64,
     pub(crate) pages: Mutex<HashMap<String, (Vec<Value>, usize)>>,
     pub(crate) instance_url: Mutex<String>,
     /// Changes to what `describe` says, by object or field.
@@ -57,7 +62,7 @@ impl Org {
         let org_id = ids::mint("00D", 1);
         insert_platform_records(&mut records, &org_id, &options);
         Self {
-            user_id: ids::mint("005", 1),
+            user_id: ids::integration_user(),
             org_id,
             rng: Mutex::new(StdRng::seed_from_u64(options.seed)),
             records: Mutex::new(records),
@@ -65,6 +70,7 @@ impl Org {
             faults: Script::default(),
             holds: Holds::default(),
             calls: Mutex::default(),
+            earlier_calls: AtomicU64::new(0),
             pages: Mutex::default(),
             instance_url: Mutex::default(),
             description_edits: Mutex::default(),
@@ -78,6 +84,12 @@ impl Org {
 
     pub(crate) fn username(&self) -> &'static str {
         USERNAME
+    }
+
+    /// Where a login says that its user is described.
+    pub(crate) fn identity_url(&self) -> String {
+        let instance = lock(&self.instance_url);
+        format!("{}/id/{}/{}", instance, self.org_id, self.user_id)
     }
 
     /// Runs `work` in one transaction. Events are published right after the commit.
@@ -110,6 +122,11 @@ impl Org {
         published
     }
 
+    /// The number of calls so far.
+    pub(crate) fn used_calls(&self) -> u64 {
+        self.earlier_calls.load(Ordering::SeqCst) + lock(&self.calls).len() as u64
+    }
+
     /// Logs a call; [`Org::answered`] adds its status.
     pub(crate) fn called(&self, method: &str, route: &str, path: &str) -> usize {
         let mut calls = lock(&self.calls);
@@ -138,6 +155,12 @@ fn insert_platform_records(records: &mut Records, org_id: &str, options: &Salesf
             "OrganizationType": "Developer Edition",
         }));
         records.insert_platform(object, org_id.to_owned(), fields);
+    }
+    if let Some(object) = shape::object("User") {
+        let fields = map(json!({
+            "Username": USERNAME, "Name": "Integration User", "Email": USERNAME, "IsActive": true,
+        }));
+        records.insert_platform(object, ids::integration_user(), fields);
     }
     if let Some(object) = shape::object("OrderStatus") {
         for (at, (name, category)) in shape::ORDER_STATUSES.iter().enumerate() {

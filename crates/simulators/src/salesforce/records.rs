@@ -50,7 +50,8 @@ pub(crate) struct Records {
     rows: BTreeMap<String, Record>,
     /// The ids of the records that have these references and external ids.
     ids: HashMap<Key, BTreeSet<String>>,
-    pub(super) deleted: BTreeSet<String>,
+    /// Deleted rows, as they were.
+    pub(super) deleted: BTreeMap<String, Record>,
     pub(super) minted: u64,
     pub(super) numbers: u64,
     pub(crate) attempts: BTreeMap<String, u64>,
@@ -63,7 +64,12 @@ impl Records {
     }
 
     pub(crate) fn is_deleted(&self, id: &str) -> bool {
-        self.deleted.contains(id)
+        self.deleted.contains_key(id)
+    }
+
+    /// All records.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
+        self.rows.values()
     }
 
     /// The records of an object, in order of creation.
@@ -112,6 +118,12 @@ impl Records {
             }
         }
         Some(record)
+    }
+
+    /// The deleted records of an object.
+    pub(crate) fn deleted_of<'a>(&'a self, object: &'a Object) -> impl Iterator<Item = &'a Record> {
+        let all = self.deleted.values();
+        all.filter(|record| record.object.name == object.name)
     }
 
     pub(crate) fn history(&self, id: &str) -> Vec<Write> {

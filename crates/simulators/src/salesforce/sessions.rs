@@ -70,6 +70,11 @@ impl Sessions {
         self.refusing.store(refuse, Ordering::SeqCst);
     }
 
+    /// Ends one session; false if there is none.
+    pub(crate) fn revoke(&self, token: &str) -> bool {
+        lock(&self.live).remove(token).is_some()
+    }
+
     pub(crate) fn revoke_all(&self) {
         lock(&self.live).clear();
     }

@@ -89,11 +89,7 @@ impl Object {
                 json!({"relationshipName": name, "childSObject": child, "field": key})
             })
             .collect();
-        json!({
-            "name": self.name, "label": self.name, "keyPrefix": self.prefix,
-            "custom": false, "createable": true, "updateable": true, "queryable": true,
-            "fields": fields, "childRelationships": children,
-        })
+        json!({"fields": fields, "childRelationships": children, "recordTypeInfos": []})
     }
 }
 

@@ -6,19 +6,18 @@ use serde_json::Value;
 use tonic::transport::Server;
 
 use super::{
-    Login, PRIVATE_KEY_PEM, RestFault, RestFaultKind, Route, SalesforceOptions,
+    Login, PRIVATE_KEY_PEM, SalesforceOptions,
     history::Call,
     http,
     options::{CLIENT_ID, USERNAME},
     org::Org,
 };
 use crate::{
-    faults::{Hold, Phase},
-    listener::{Host, SimListener},
+    listener::{Host, Port, SimListener},
     lock,
     pubsub::{
-        BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, PubSubService,
-        Published, StreamFault, StreamFaultKind, UnaryFault, wire::ProducerEvent,
+        BusOptions, BusStats, EventField, EventSchema, Fields, ManagedState, ManagedSubscription,
+        PubSubService, Published, StreamFaultKind, wire::ProducerEvent,
         wire::pub_sub_server::PubSubServer,
     },
 };
@@ -34,8 +33,10 @@ pub struct SalesforceSim {
 impl SalesforceSim {
     /// Binds both ports and serves.
     pub async fn start(options: SalesforceOptions) -> io::Result<Self> {
-        let (rest, rest_listener) = Host::bind(options.rest_port).await?;
-        let (pubsub, pubsub_listener) = Host::bind(options.pubsub_port).await?;
+        let (rest, rest_listener) =
+            Host::bind(&options.listen, Port::Salesforce, options.rest_port).await?;
+        let (pubsub, pubsub_listener) =
+            Host::bind(&options.listen, Port::PubSub, options.pubsub_port).await?;
         let org = Arc::new(Org::new(options));
         *lock(&org.instance_url) = rest.url();
         let sim = Self { org, rest, pubsub };
@@ -156,37 +157,6 @@ impl SalesforceSim {
         self.pubsub.cut_all();
     }
 
-    // Faults of HTTP calls.
-
-    /// Adds a fault for the next HTTP calls.
-    pub fn fault(&self, fault: RestFault) {
-        self.org.faults.add(fault.when, fault);
-    }
-
-    /// Holds the next call of a route; [`Hold::release`] resumes it.
-    pub fn hold(&self, route: Route, phase: Phase) -> Hold {
-        let name = uuid::Uuid::new_v4().to_string();
-        let kind = match phase {
-            Phase::Before => RestFaultKind::HoldBefore { name: name.clone() },
-            Phase::After => RestFaultKind::HoldAfter { name: name.clone() },
-        };
-        let hold = self.org.holds.named(&name);
-        self.fault(RestFault::new(route, kind));
-        hold
-    }
-
-    /// Releases the hold of this name.
-    pub fn release(&self, name: &str) {
-        self.org.holds.named(name).release();
-    }
-
-    /// Removes every fault and releases every hold.
-    pub fn clear_faults(&self) {
-        self.org.faults.clear();
-        self.org.bus.clear_faults();
-        self.org.holds.release_all();
-    }
-
     /// Rejects every existing access token; new logins are accepted.
     pub fn revoke_tokens(&self) {
         self.org.sessions.revoke_all();
@@ -207,9 +177,10 @@ impl SalesforceSim {
     /// Gives tokens issued from now on another `instance_url` that reaches the simulator too.
     pub fn rotate_instance_url(&self) -> String {
         let port = self.rest.port();
+        let scheme = self.org.options.listen.scheme();
         let (a, b) = (
-            format!("http://127.0.0.1:{port}"),
-            format!("http://localhost:{port}"),
+            format!("{scheme}://127.0.0.1:{port}"),
+            format!("{scheme}://localhost:{port}"),
         );
         let mut now = lock(&self.org.instance_url);
         *now = if *now == a { b } else { a };
@@ -265,32 +236,33 @@ impl SalesforceSim {
         self.org.bus.change_options(change);
     }
 
-    /// Adds a fault for the next streams.
-    pub fn stream_fault(&self, fault: StreamFault) {
-        self.org.bus.add_stream_fault(fault);
+    /// The options of the bus.
+    pub fn current_bus_options(&self) -> BusOptions {
+        self.org.bus.options()
     }
 
-    /// Applies a fault to every open stream.
-    pub fn fault_streams_now(&self, kind: StreamFaultKind) {
-        self.org.bus.fault_now(kind);
-    }
-
-    /// Ends every open stream with UNAVAILABLE.
-    pub fn kill_streams(&self) {
-        self.org.bus.fault_now(StreamFaultKind::Status {
-            code: "UNAVAILABLE".to_owned(),
-            error_code: String::new(),
-        });
-    }
-
-    /// Adds an error for the next unary calls.
-    pub fn unary_fault(&self, fault: UnaryFault) {
-        self.org.bus.add_unary_fault(fault);
+    /// The newest events on the bus, oldest first, with their decoded fields.
+    pub fn events(&self, limit: usize) -> Vec<Value> {
+        self.org.bus.newest(limit)
     }
 
     /// Statistics of the bus.
     pub fn bus_stats(&self) -> BusStats {
         self.org.bus.stats()
+    }
+
+    /// Adds a managed subscription, or replaces the one of the same name, and returns its id.
+    pub fn set_managed(&self, subscription: ManagedSubscription) -> Option<String> {
+        let name = subscription.developer_name.clone();
+        self.org.bus.set_managed(subscription);
+        let mut all = self.org.bus.managed_subscriptions().into_iter();
+        all.find(|(_, one)| one.developer_name == name)
+            .map(|(id, _)| id)
+    }
+
+    /// The managed subscriptions with their ids.
+    pub fn managed_subscriptions(&self) -> Vec<(String, ManagedSubscription)> {
+        self.org.bus.managed_subscriptions()
     }
 
     /// What the org knows of a managed subscription.
@@ -330,7 +302,12 @@ impl SalesforceSim {
         self.org.bus.renew_allocation();
     }
 
-    /// Advances the org's clock, which retention and sessions use.
+    /// Lets time pass for retention and sessions, unnoticed by clients: they can log in afterwards.
+    pub fn pass_time(&self, seconds: i64) {
+        self.org.clock.pass_seconds(seconds);
+    }
+
+    /// Advances the org's clock, so that it is ahead of its clients'.
     pub fn advance_clock(&self, seconds: i64) {
         self.org.clock.advance_seconds(seconds);
     }

@@ -225,7 +225,33 @@ const ORGANIZATION: Object = Object {
     children: &[],
 };
 
-const STANDARD: [Object; 9] = [
+const USER: Object = Object {
+    name: "User",
+    prefix: "005",
+    fields: &[
+        ID,
+        system("Username", Kind::Text(80)),
+        system("Name", Kind::Text(121)),
+        system("Email", Kind::Text(128)),
+        system("IsActive", Kind::Checkbox),
+    ],
+    children: &[],
+};
+
+/// Fields of every object whose rows users create.
+const AUDIT: [Field; 3] = [
+    system("IsDeleted", Kind::Checkbox),
+    system("CreatedById", Kind::Reference("User", "CreatedBy")),
+    system(
+        "LastModifiedById",
+        Kind::Reference("User", "LastModifiedBy"),
+    ),
+];
+
+/// Objects whose rows have an owner of their own.
+const OWNED: [&str; 3] = ["Account", "Contact", "Order"];
+
+const STANDARD: [Object; 10] = [
     ACCOUNT,
     CONTACT,
     PRODUCT,
@@ -235,6 +261,7 @@ const STANDARD: [Object; 9] = [
     ITEM,
     ORDER_STATUS,
     ORGANIZATION,
+    USER,
 ];
 
 pub(super) static OBJECTS: LazyLock<Vec<Object>> = LazyLock::new(|| {
@@ -248,6 +275,12 @@ pub(super) static OBJECTS: LazyLock<Vec<Object>> = LazyLock::new(|| {
             }
         }
         fields.extend(metadata::fields_of(object.name));
+        if object.fields.iter().any(|field| field.name == CREATED.name) {
+            fields.extend(AUDIT);
+        }
+        if OWNED.contains(&object.name) {
+            fields.push(field("OwnerId", Kind::Reference("User", "Owner")));
+        }
         // Once per process.
         object.fields = fields.leak();
     }

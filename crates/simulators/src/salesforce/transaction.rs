@@ -213,6 +213,13 @@ impl<'a> Transaction<'a> {
             fields.insert(name.to_owned(), stamp.clone());
         }
         fields.insert("Id".to_owned(), Value::from(id.clone()));
+        fields.insert("IsDeleted".to_owned(), Value::from(false));
+        for name in ["CreatedById", "LastModifiedById"] {
+            fields.insert(name.to_owned(), ids::integration_user().into());
+        }
+        if object.field("OwnerId").is_some() && fields.get("OwnerId").is_none_or(Value::is_null) {
+            fields.insert("OwnerId".to_owned(), ids::integration_user().into());
+        }
         match object.name {
             "Order" => self.new_order(&mut fields)?,
             "OrderItem" => self.new_item(&mut fields)?,
@@ -258,6 +265,8 @@ impl<'a> Transaction<'a> {
             .fields
             .insert("LastModifiedDate".to_owned(), stamp.clone());
         after.fields.insert("SystemModstamp".to_owned(), stamp);
+        let user = ids::integration_user().into();
+        after.fields.insert("LastModifiedById".to_owned(), user);
         self.note(id, self.author, changes);
         if object.name == "Order"
             && let Some((set, event)) = flow::run(self, &before, &after)
@@ -285,8 +294,10 @@ impl<'a> Transaction<'a> {
             return Err(Refusal::not_found());
         };
         let is_order = record.object.name == "Order";
+        let mut gone = record.clone();
+        gone.fields.insert("IsDeleted".to_owned(), true.into());
         self.undo.push((id.to_owned(), Some(record)));
-        self.records.deleted.insert(id.to_owned());
+        self.records.deleted.insert(id.to_owned(), gone);
         if is_order {
             let items = self.records.items_of(id);
             let items: Vec<String> = items.map(|item| item.id().to_owned()).collect();

@@ -5,7 +5,7 @@ use axum::{
     Router,
     body::Body,
     extract::{ConnectInfo, State},
-    http::{Method, Response, StatusCode},
+    http::{HeaderMap, Method, Response, StatusCode},
     routing::any,
 };
 use bytes::Bytes;
@@ -16,40 +16,44 @@ use tokio_util::sync::CancellationToken;
 use super::{
     actions, apply,
     faults::{Fault, FaultId},
+    form,
     install::{ActionCall, Install},
     oracle::markers_of,
-    php::{Php, parse_form},
+    php::Php,
     wire::Reply,
+    xml,
 };
 use crate::{listener::ConnectionHandle, lock};
 
 pub(crate) fn router(install: Arc<Install>) -> Router {
-    Router::new()
-        .route(
-            "/includes/api.php",
-            any(
-                async |State(install): State<Arc<Install>>,
-                       ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
-                       method: Method,
-                       body: Bytes| {
-                    if method != Method::POST {
-                        return render(Reply::error(400, "Empty action request"));
-                    }
-                    // Cancelled when this handler is dropped, that is when the client
-                    // disconnects.
-                    let disconnected = CancellationToken::new();
-                    let _watch = disconnected.clone().drop_guard();
-                    let work = tokio::spawn(async move {
-                        serve(&install, &body, &connection, &disconnected).await
-                    });
-                    match work.await {
-                        Ok(reply) => render(reply),
-                        Err(error) => render(Reply::html(500, &format!("simulator: {error}"))),
-                    }
-                },
-            ),
-        )
-        .with_state(install)
+    let path = format!("{}/includes/api.php", install.options.base());
+    Router::new().route(&path, any(answer)).with_state(install)
+}
+
+async fn answer(
+    State(install): State<Arc<Install>>,
+    ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response<Body> {
+    if method != Method::POST {
+        return render(Reply::error(400, "Empty action request"));
+    }
+    let kind = headers
+        .get("content-type")
+        .and_then(|kind| kind.to_str().ok());
+    let limit = lock(&install.runtime).max_input_vars;
+    let params = form::read(kind.unwrap_or_default(), body, limit).await;
+    // Cancelled when this handler is dropped, that is when the client disconnects.
+    let disconnected = CancellationToken::new();
+    let _watch = disconnected.clone().drop_guard();
+    let work =
+        tokio::spawn(async move { serve(&install, params, &connection, &disconnected).await });
+    match work.await {
+        Ok(reply) => render(reply),
+        Err(error) => render(Reply::html(500, &format!("simulator: {error}"))),
+    }
 }
 
 fn render(reply: Reply) -> Response<Body> {
@@ -75,12 +79,10 @@ fn render(reply: Reply) -> Response<Body> {
 
 async fn serve(
     install: &Arc<Install>,
-    body: &[u8],
+    params: Php,
     connection: &ConnectionHandle,
     disconnected: &CancellationToken,
 ) -> Reply {
-    let limit = lock(&install.runtime).max_input_vars;
-    let params = parse_form(body, limit);
     let action = params
         .text("action")
         .unwrap_or_default()
@@ -123,7 +125,24 @@ async fn serve(
     if let Some(call) = calls.get_mut(call).filter(|call| call.outcome.is_empty()) {
         call.outcome = format!("HTTP {}", reply.status);
     }
-    reply
+    if let Some(call) = calls.get(call) {
+        tracing::info!(
+            action,
+            about = call.about,
+            outcome = call.outcome,
+            status = reply.status,
+            fault = call.fault,
+            "WHMCS call"
+        );
+    }
+    drop(calls);
+    match params.text("responsetype") {
+        Some(kind) if kind.eq_ignore_ascii_case("xml") => {
+            let version = lock(&install.runtime).version.text();
+            xml::rewrite(reply, &action, version)
+        }
+        _ => reply,
+    }
 }
 
 /// The notes of a call or of its order.

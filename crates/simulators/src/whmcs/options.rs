@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Listen;
+
 /// WHMCS versions with relevant differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Version {
@@ -113,8 +115,12 @@ impl Default for RuntimeOptions {
 /// Options of the simulated installation.
 #[derive(Debug, Clone)]
 pub struct WhmcsOptions {
+    /// Address, name and TLS of the port.
+    pub listen: Listen,
     /// Port, 0 for any.
     pub port: u16,
+    /// Folder of the installation below the server's root, such as `billing`; empty for none.
+    pub folder: String,
     /// Seed of all randomness.
     pub seed: u64,
     /// API credential.
@@ -129,10 +135,22 @@ pub struct WhmcsOptions {
     pub runtime: RuntimeOptions,
 }
 
+impl WhmcsOptions {
+    /// The path of the installation: empty, or with a leading slash.
+    pub(crate) fn base(&self) -> String {
+        match self.folder.trim_matches('/') {
+            "" => String::new(),
+            folder => format!("/{folder}"),
+        }
+    }
+}
+
 impl Default for WhmcsOptions {
     fn default() -> Self {
         Self {
+            listen: Listen::default(),
             port: 0,
+            folder: String::new(),
             seed: 7,
             identifier: "simulated-identifier".to_owned(),
             secret: "simulated-secret".to_owned(),

@@ -94,9 +94,17 @@ pub(crate) fn cast(text: &str) -> Option<u64> {
 
 /// Parses a form body; variables beyond `max_input_vars` are silently dropped.
 pub(crate) fn parse_form(body: &[u8], max_input_vars: usize) -> Php {
+    from_pairs(form_urlencoded::parse(body).into_owned(), max_input_vars)
+}
+
+/// The variables of these fields; those beyond `max_input_vars` are silently dropped.
+pub(crate) fn from_pairs(
+    pairs: impl IntoIterator<Item = (String, String)>,
+    max_input_vars: usize,
+) -> Php {
     let mut root = Php::default();
-    for (name, value) in form_urlencoded::parse(body).take(max_input_vars) {
-        root.set(&path(&name), value.into_owned());
+    for (name, value) in pairs.into_iter().take(max_input_vars) {
+        root.set(&path(&name), value);
     }
     root
 }

@@ -1,6 +1,7 @@
 //! Handle of the running simulator: listener, tables, faults, options and the test oracle.
 use std::{collections::BTreeMap, io, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,13 +11,21 @@ use super::{
     modules,
     options::{Credentials, RuntimeOptions, WhmcsOptions},
     oracle,
-    tables::{CURRENCIES, Client, Mail, Module, Order, Product, QueueEntry, Service},
+    tables::{CURRENCIES, Client, Mail, Module, Order, Product, QueueEntry, Service, Tables},
 };
 use crate::{
     faults::{Hold, Phase},
-    listener::Host,
+    listener::{Host, Port},
     lock,
 };
+
+/// The state of an installation, for a snapshot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SavedInstall {
+    tables: Tables,
+    runtime: RuntimeOptions,
+    passed_ms: i64,
+}
 
 /// A simulated installation on a local port. Dropping it closes the port.
 #[derive(Debug)]
@@ -28,7 +37,7 @@ pub struct WhmcsSim {
 impl WhmcsSim {
     /// Binds the port and starts serving.
     pub async fn start(options: WhmcsOptions) -> io::Result<Self> {
-        let (host, listener) = Host::bind(options.port).await?;
+        let (host, listener) = Host::bind(&options.listen, Port::Whmcs, options.port).await?;
         let install = Arc::new(Install::new(options));
         host.serve_http(listener, http::router(install.clone()));
         Ok(Self { install, host })
@@ -36,7 +45,7 @@ impl WhmcsSim {
 
     /// Base URL; the API is at `/includes/api.php` below it.
     pub fn url(&self) -> String {
-        self.host.url()
+        self.host.url() + &self.install.options.base()
     }
 
     /// Its port.
@@ -76,7 +85,33 @@ impl WhmcsSim {
         self.host.accepted()
     }
 
+    // State.
+
+    pub(crate) fn save(&self) -> SavedInstall {
+        SavedInstall {
+            tables: lock(&self.install.tables).clone(),
+            runtime: self.runtime(),
+            passed_ms: self.install.clock.passed_ms(),
+        }
+    }
+
+    pub(crate) fn load(&self, saved: SavedInstall) {
+        *lock(&self.install.tables) = saved.tables;
+        *lock(&self.install.runtime) = saved.runtime;
+        self.install.clock.set_passed_ms(saved.passed_ms);
+    }
+
+    /// Forgets every call.
+    pub fn clear_calls(&self) {
+        lock(&self.install.calls).clear();
+    }
+
     // Faults and options.
+
+    /// The faults that are left, and how many calls each has matched.
+    pub fn faults(&self) -> Vec<(Fault, u64)> {
+        self.install.faults.list()
+    }
 
     /// Adds a fault for the next calls.
     pub fn fault(&self, fault: Fault) {
@@ -114,6 +149,11 @@ impl WhmcsSim {
     /// The current runtime options.
     pub fn runtime(&self) -> RuntimeOptions {
         lock(&self.install.runtime).clone()
+    }
+
+    /// Lets time pass.
+    pub fn pass_time(&self, seconds: i64) {
+        self.install.clock.pass_seconds(seconds);
     }
 
     /// Advances the server's clock.

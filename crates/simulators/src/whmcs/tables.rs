@@ -99,7 +99,7 @@ impl Module {
 }
 
 /// A client.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Client {
     /// Id.
     pub id: u64,
@@ -123,10 +123,12 @@ pub struct Client {
 pub const CURRENCIES: [&str; 2] = ["USD", "EUR"];
 
 /// A product.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Product {
     /// Id.
     pub pid: u64,
+    /// Product group.
+    pub gid: u64,
     /// Name.
     pub name: String,
     /// `recurring`, `onetime` or `free`.
@@ -148,6 +150,7 @@ impl Product {
     pub fn new(pid: u64, name: &str) -> Self {
         Self {
             pid,
+            gid: 1,
             name: name.to_owned(),
             paytype: "recurring".to_owned(),
             prices: BTreeMap::from([
@@ -179,6 +182,14 @@ impl Product {
         self
     }
 
+    /// The module's system name; empty without a module.
+    pub(crate) fn module_name(&self) -> &str {
+        match self.module.script {
+            ModuleScript::None => "",
+            _ => &self.module.name,
+        }
+    }
+
     /// Sets the payment type.
     #[must_use]
     pub fn paytype(mut self, paytype: &str) -> Self {
@@ -188,7 +199,7 @@ impl Product {
 }
 
 /// An order.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Order {
     /// Id.
     pub id: u64,
@@ -215,7 +226,7 @@ pub struct Order {
 }
 
 /// A service.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Service {
     /// Id.
     pub id: u64,
@@ -241,10 +252,13 @@ pub struct Service {
     pub custom_fields: BTreeMap<u64, String>,
     /// Staff notes.
     pub notes: String,
+    /// What UpdateClientProduct changed beside the fields above, by its name in answers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, String>,
 }
 
 /// An invoice.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Invoice {
     /// Id.
     pub id: u64,
@@ -257,7 +271,7 @@ pub struct Invoice {
 }
 
 /// A failed module call in the module queue.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct QueueEntry {
     /// Id.
     pub id: u64,
@@ -274,7 +288,7 @@ pub struct QueueEntry {
 }
 
 /// A sent mail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mail {
     /// `order`, `invoice` or `welcome`.
     pub kind: String,
@@ -283,7 +297,7 @@ pub struct Mail {
 }
 
 /// All tables.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(crate) struct Tables {
     pub(crate) clients: BTreeMap<u64, Client>,
     pub(crate) products: BTreeMap<u64, Product>,
@@ -296,26 +310,26 @@ pub(crate) struct Tables {
     pub(crate) remote: BTreeMap<u64, u32>,
     /// Failures already reported by a `Fail` script, by product.
     pub(crate) failures: BTreeMap<u64, u32>,
-    last_ids: BTreeMap<&'static str, u64>,
+    last_ids: BTreeMap<String, u64>,
 }
 
 impl Tables {
     /// The next id of a table; every table has its own sequence.
-    pub(crate) fn next_id(&mut self, table: &'static str) -> u64 {
+    pub(crate) fn next_id(&mut self, table: &str) -> u64 {
         let start = match table {
             "orders" => 1000,
             "services" => 5000,
             "invoices" => 3000,
             _ => 0,
         };
-        let last = self.last_ids.entry(table).or_insert(start);
+        let last = self.last_ids.entry(table.to_owned()).or_insert(start);
         *last += 1;
         *last
     }
 
     /// Ensures that later ids of this table are above `id`.
-    pub(crate) fn reserve_id(&mut self, table: &'static str, id: u64) {
-        let last = self.last_ids.entry(table).or_insert(0);
+    pub(crate) fn reserve_id(&mut self, table: &str, id: u64) {
+        let last = self.last_ids.entry(table.to_owned()).or_insert(0);
         *last = id.max(*last);
     }
 

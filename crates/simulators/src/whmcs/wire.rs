@@ -122,6 +122,22 @@ pub(crate) fn cycle_name(cycle: &str) -> &'static str {
     }
 }
 
+/// Text as WHMCS stores and answers it: with HTML entities.
+pub(crate) fn entities(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#039;"),
+            other => out.push(other),
+        }
+    }
+    out
+}
+
 /// `9.95`.
 pub(crate) fn money(amount: f64) -> String {
     format!("{amount:.2}")

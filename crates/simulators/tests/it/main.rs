@@ -6,8 +6,13 @@
 mod control;
 mod pubsub;
 mod rest;
+mod rest_rules;
+mod sandbox;
 mod soql;
+mod streams;
+mod tls;
 mod whmcs;
+mod whmcs_answers;
 mod whmcs_faults;
 
 use base64::{Engine, engine::general_purpose::STANDARD};

@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Status, Streaming, transport::Channel};
 
-const TOPIC: &str = "/event/OrderProvisionRequested__e";
+pub(crate) const TOPIC: &str = "/event/OrderProvisionRequested__e";
 
-fn quick() -> BusOptions {
+pub(crate) fn quick() -> BusOptions {
     BusOptions {
         keepalive: Duration::from_millis(30),
         idle_close: Duration::from_millis(60),
@@ -27,7 +27,7 @@ fn quick() -> BusOptions {
     }
 }
 
-async fn world(bus: BusOptions) -> World {
+pub(crate) async fn world(bus: BusOptions) -> World {
     let salesforce = SalesforceOptions {
         bus,
         ..SalesforceOptions::default()
@@ -40,15 +40,15 @@ async fn world(bus: BusOptions) -> World {
     .unwrap()
 }
 
-struct Client {
-    stub: PubSubClient<Channel>,
+pub(crate) struct Client {
+    pub(crate) stub: PubSubClient<Channel>,
     token: String,
     instance: String,
     org: String,
 }
 
 impl Client {
-    async fn new(world: &World) -> Self {
+    pub(crate) async fn new(world: &World) -> Self {
         let sim = &world.salesforce;
         Self {
             stub: PubSubClient::connect(sim.pubsub_url()).await.unwrap(),
@@ -58,7 +58,7 @@ impl Client {
         }
     }
 
-    fn signed<T>(&self, message: T) -> Request<T> {
+    pub(crate) fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         for (key, value) in [
             ("accesstoken", &self.token),
@@ -72,7 +72,7 @@ impl Client {
         request
     }
 
-    async fn open(&self, first: FetchRequest) -> Result<Open, Status> {
+    pub(crate) async fn open(&self, first: FetchRequest) -> Result<Open, Status> {
         let (requests, outbound) = mpsc::channel(8);
         requests.send(first).await.unwrap();
         let request = self.signed(ReceiverStream::new(outbound));
@@ -84,13 +84,13 @@ impl Client {
     }
 }
 
-struct Open {
+pub(crate) struct Open {
     requests: mpsc::Sender<FetchRequest>,
     responses: Streaming<FetchResponse>,
 }
 
 impl Open {
-    async fn next(&mut self) -> Result<Option<FetchResponse>, Status> {
+    pub(crate) async fn next(&mut self) -> Result<Option<FetchResponse>, Status> {
         self.responses.message().await
     }
 
@@ -110,7 +110,7 @@ impl Open {
     }
 }
 
-fn latest(credit: i32) -> FetchRequest {
+pub(crate) fn latest(credit: i32) -> FetchRequest {
     FetchRequest {
         topic_name: TOPIC.to_owned(),
         replay_preset: ReplayPreset::Latest.into(),
@@ -119,14 +119,14 @@ fn latest(credit: i32) -> FetchRequest {
     }
 }
 
-fn earliest(credit: i32) -> FetchRequest {
+pub(crate) fn earliest(credit: i32) -> FetchRequest {
     FetchRequest {
         replay_preset: ReplayPreset::Earliest.into(),
         ..latest(credit)
     }
 }
 
-fn after(replay_id: &[u8], credit: i32) -> FetchRequest {
+pub(crate) fn after(replay_id: &[u8], credit: i32) -> FetchRequest {
     FetchRequest {
         replay_preset: ReplayPreset::Custom.into(),
         replay_id: replay_id.to_vec(),
@@ -134,7 +134,7 @@ fn after(replay_id: &[u8], credit: i32) -> FetchRequest {
     }
 }
 
-fn error_code(status: &Status) -> &str {
+pub(crate) fn error_code(status: &Status) -> &str {
     let code = status
         .metadata()
         .get("error-code")

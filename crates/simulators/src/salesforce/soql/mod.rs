@@ -8,8 +8,9 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value, json};
 
 use self::compare::{compare, rank};
+pub(crate) use self::parse::Condition;
 pub(crate) use self::parse::parse;
-use self::parse::{Column, Condition, OrderBy, Query};
+use self::parse::{Column, OrderBy, Query};
 use super::{
     ids,
     records::{Record, Records},
@@ -22,6 +23,8 @@ pub(crate) struct QueryContext<'a> {
     pub(crate) records: &'a Records,
     pub(crate) has: &'a dyn Fn(&str, &str) -> bool,
     pub(crate) version: &'a str,
+    /// Whether deleted rows are found too.
+    pub(crate) deleted: bool,
 }
 
 /// The result of a query: shaped records, or only the count.
@@ -68,7 +71,7 @@ impl QueryContext<'_> {
         self.check(object, query)?;
         let mut rows = Vec::new();
         // Most queries name the row.
-        let candidates: Vec<&Record> = match (child_of, named_id(query.condition.as_ref())) {
+        let mut candidates: Vec<&Record> = match (child_of, named_id(query.condition.as_ref())) {
             (Some((key, parent)), _) => {
                 let children = self.records.having(object, key, parent.get("Id"));
                 children.collect()
@@ -81,6 +84,12 @@ impl QueryContext<'_> {
                 .collect(),
             (None, None) => self.records.of(object).collect(),
         };
+        if self.deleted {
+            let deleted = self.records.deleted_of(object);
+            candidates.extend(deleted.filter(|row| {
+                child_of.is_none_or(|(key, parent)| row.get(key) == parent.get("Id"))
+            }));
+        }
         for row in candidates {
             let fits = match &query.condition {
                 Some(condition) => self.holds(row, condition)?,

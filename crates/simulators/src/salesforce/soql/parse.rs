@@ -47,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Result<Query, Refusal> {
     let query = parser.query()?;
     match parser.peek() {
         None => Ok(query),
-        Some(token) => Err(malformed(format!("unexpected token: {token:?}"))),
+        Some(token) => Err(malformed(format!("unexpected token: {token}"))),
     }
 }
 
@@ -84,17 +84,16 @@ impl Parser {
         if self.keyword(word) || self.symbol(word) {
             Ok(())
         } else {
-            Err(malformed(format!(
-                "expecting {word}, found {:?}",
-                self.peek()
-            )))
+            let found = self.peek().map(ToString::to_string);
+            let found = found.unwrap_or_else(|| "the end of the query".to_owned());
+            Err(malformed(format!("expecting {word}, found {found}")))
         }
     }
 
     fn word(&mut self) -> Result<String, Refusal> {
         match self.next()? {
             Token::Word(word) => Ok(word),
-            other => Err(malformed(format!("unexpected token: {other:?}"))),
+            other => Err(malformed(format!("unexpected token: {other}"))),
         }
     }
 
@@ -146,7 +145,7 @@ impl Parser {
     fn count(&mut self) -> Result<usize, Refusal> {
         match self.next()? {
             Token::Literal(text) => text.parse().map_err(|_| malformed("expecting a number")),
-            other => Err(malformed(format!("unexpected token: {other:?}"))),
+            other => Err(malformed(format!("unexpected token: {other}"))),
         }
     }
 
@@ -232,7 +231,7 @@ impl Parser {
             Token::Symbol(symbol) if ["=", "!=", "<", ">", "<=", ">="].contains(&symbol) => {
                 Ok(Condition::Compare(path, symbol.to_owned(), self.literal()?))
             }
-            other => Err(malformed(format!("unexpected token: {other:?}"))),
+            other => Err(malformed(format!("unexpected token: {other}"))),
         }
     }
 

@@ -10,6 +10,15 @@ pub(super) enum Token {
     Symbol(&'static str),
 }
 
+impl std::fmt::Display for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Word(text) | Self::Text(text) | Self::Literal(text) => write!(f, "'{text}'"),
+            Self::Symbol(text) => write!(f, "'{text}'"),
+        }
+    }
+}
+
 pub(super) fn malformed(message: impl Into<String>) -> Refusal {
     Refusal::bad("MALFORMED_QUERY", message)
 }

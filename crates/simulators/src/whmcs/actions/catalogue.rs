@@ -7,8 +7,8 @@ use super::super::{
     install::{Context, Install},
     options::{RuntimeOptions, Version},
     php::{Php, cast},
-    tables::{CURRENCIES, ModuleScript, Product},
-    wire::{Outcome, fields, money},
+    tables::{CURRENCIES, Product},
+    wire::{Outcome, entities, fields, money},
 };
 use crate::lock;
 
@@ -18,6 +18,8 @@ pub(super) fn products(install: &Install, context: &Context, params: &Php) -> Ou
     let wanted: Option<BTreeSet<u64>> = params
         .text("pid")
         .map(|list| list.split(',').filter_map(cast).collect());
+    let group = params.number("gid");
+    let module = params.text("module");
     let shown: Vec<Value> = tables
         .products
         .values()
@@ -25,6 +27,8 @@ pub(super) fn products(install: &Install, context: &Context, params: &Php) -> Ou
             wanted
                 .as_ref()
                 .is_none_or(|pids| pids.contains(&product.pid))
+                && group.is_none_or(|gid| product.gid == gid)
+                && module.is_none_or(|name| product.module_name().eq_ignore_ascii_case(name))
         })
         .map(|product| show(runtime, product))
         .collect();
@@ -54,14 +58,11 @@ fn show(runtime: &RuntimeOptions, product: &Product) -> Value {
         .iter()
         .map(|(id, name)| json!({"id": runtime.id(*id), "name": name, "description": "", "required": ""}))
         .collect();
-    let module = if product.module.script == ModuleScript::None {
-        ""
-    } else {
-        product.module.name.as_str()
-    };
+    let slug: String = product.name.to_lowercase().replace(' ', "-");
     let mut shown = json!({
-        "pid": runtime.id(product.pid), "gid": runtime.id(1), "type": "other", "name": product.name,
-        "description": "", "module": module, "paytype": product.paytype,
+        "pid": runtime.id(product.pid), "gid": runtime.id(product.gid), "type": "other",
+        "name": entities(&product.name), "slug": slug, "product_url": format!("/store/{slug}"),
+        "description": "", "module": product.module_name(), "paytype": product.paytype,
         "pricing": {"USD": pricing}, "customfields": runtime.list("customfield", custom),
         "configoptions": runtime.list("configoption", Vec::new()),
     });
@@ -104,11 +105,30 @@ pub(super) fn invoice(install: &Install, context: &Context, params: &Php) -> Out
         .number("invoiceid")
         .and_then(|id| tables.invoices.get(&id))
         .ok_or("Invoice ID Not Found")?;
+    let order = tables.orders.values().find(|o| o.invoiceid == invoice.id);
+    let services = order.into_iter().flat_map(|o| tables.services_of(o.id));
+    let items: Vec<Value> = services
+        .zip(1..)
+        .map(|(service, n)| {
+            let product = tables.products.get(&service.pid);
+            let name = product.map(|product| entities(&product.name));
+            json!({
+                "id": runtime.id(invoice.id * 100 + n), "type": "Hosting",
+                "relid": runtime.id(service.id), "description": name.unwrap_or_default(),
+                "amount": money(service.amount), "taxed": runtime.id(0),
+            })
+        })
+        .collect();
+    let date = order.map_or("0000-00-00", |order| &order.date[..10]);
     Ok(fields(json!({
-        "invoiceid": runtime.id(invoice.id), "userid": runtime.id(invoice.userid),
-        "subtotal": money(invoice.total), "total": money(invoice.total),
-        "balance": money(invoice.total), "status": invoice.status,
-        "items": runtime.list("item", Vec::new()), "transactions": "",
+        "invoiceid": runtime.id(invoice.id), "invoicenum": "", "userid": runtime.id(invoice.userid),
+        "date": date, "duedate": date, "datepaid": "0000-00-00 00:00:00",
+        "lastcaptureattempt": "0000-00-00 00:00:00", "subtotal": money(invoice.total),
+        "credit": "0.00", "tax": "0.00", "tax2": "0.00", "total": money(invoice.total),
+        "balance": money(invoice.total), "taxrate": "0.00", "taxrate2": "0.00",
+        "status": invoice.status, "notes": "", "ccgateway": false,
+        "paymentmethod": order.map(|order| order.paymentmethod.clone()).unwrap_or_default(),
+        "items": runtime.list("item", items), "transactions": "",
     })))
 }
 

@@ -7,7 +7,7 @@ use super::{
         options::{RuntimeOptions, Version},
         php::Php,
         tables::{CURRENCIES, Client},
-        wire::{Outcome, fields},
+        wire::{Outcome, entities, fields},
     },
     page,
 };
@@ -52,8 +52,8 @@ pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcom
         .iter()
         .map(|client| {
             json!({
-                "id": runtime.id(client.id), "firstname": client.firstname,
-                "lastname": client.lastname, "companyname": client.companyname,
+                "id": runtime.id(client.id), "firstname": entities(&client.firstname),
+                "lastname": entities(&client.lastname), "companyname": entities(&client.companyname),
                 "email": client.email, "datecreated": "2026-01-01", "groupid": runtime.id(0),
                 "status": client.status,
             })
@@ -68,10 +68,20 @@ pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcom
 fn show(runtime: &RuntimeOptions, client: &Client) -> Map<String, Value> {
     let mut shown = fields(json!({
         "id": runtime.id(client.id), "userid": runtime.id(client.id), "client_id": runtime.id(client.id),
-        "firstname": client.firstname, "lastname": client.lastname,
-        "fullname": format!("{} {}", client.firstname, client.lastname),
-        "companyname": client.companyname, "email": client.email, "status": client.status,
-        "currency": runtime.id(client.currency as u64 + 1), "customfields": [],
+        "uuid": format!("00000000-0000-4000-8000-{:012}", client.id),
+        "owner_user_id": runtime.id(client.id),
+        "firstname": entities(&client.firstname), "lastname": entities(&client.lastname),
+        "fullname": entities(&format!("{} {}", client.firstname, client.lastname)),
+        "companyname": entities(&client.companyname), "email": client.email,
+        "status": client.status, "currency": runtime.id(client.currency as u64 + 1),
+        "customfields": [], "groupid": runtime.id(0), "credit": "0.00", "defaultgateway": "",
+        "cctype": "", "cclastfour": "", "gatewayid": "", "securityqid": runtime.id(0),
+        "securityqans": "", "billingcid": runtime.id(0), "twofaenabled": false,
+        "taxexempt": false, "latefeeoveride": false, "overideduenotices": false,
+        "separateinvoices": false, "disableautocc": false, "emailoptout": false,
+        "marketing_emails_opt_in": false, "overrideautoclose": false,
+        "allowSingleSignOn": runtime.id(1), "email_verified": false, "isOptedInToMarketingEmails": false,
+        "lastlogin": "No Login Logged", "phonecc": runtime.id(44),
     }));
     if runtime.currency_code_shown {
         shown.insert(
@@ -80,8 +90,19 @@ fn show(runtime: &RuntimeOptions, client: &Client) -> Map<String, Value> {
         );
     }
     for key in DETAILS {
-        let value = client.details.get(*key).cloned().unwrap_or_default();
-        shown.insert((*key).to_owned(), Value::from(value));
+        let value = client.details.get(*key).map(|text| entities(text));
+        shown.insert((*key).to_owned(), Value::from(value.unwrap_or_default()));
+    }
+    for (copy, of) in [
+        ("fullstate", "state"),
+        ("statecode", "state"),
+        ("countrycode", "country"),
+        ("countryname", "country"),
+        ("telephoneNumber", "phonenumber"),
+        ("phonenumberformatted", "phonenumber"),
+    ] {
+        let value = shown.get(of).cloned().unwrap_or_default();
+        shown.insert(copy.to_owned(), value);
     }
     shown
 }
@@ -101,6 +122,20 @@ pub(super) fn details(install: &Install, context: &Context, params: &Php) -> Out
     let mut shown = show(&context.runtime, client);
     let nested = Value::Object(shown.clone());
     shown.insert("client".to_owned(), nested);
+    if params.flag("stats").unwrap_or(false) {
+        let services = tables.services.values();
+        let own = services.filter(|service| service.clientid == client.id);
+        let (mut active, mut total) = (0, 0);
+        for service in own {
+            total += 1;
+            active += u64::from(service.status == "Active");
+        }
+        let stats = json!({
+            "numactiveproducts": context.runtime.id(active),
+            "productsnumtotal": context.runtime.id(total),
+        });
+        shown.insert("stats".to_owned(), stats);
+    }
     Ok(shown)
 }
 

@@ -9,7 +9,7 @@ use super::{
         options::RuntimeOptions,
         php::Php,
         tables::{Order, Tables},
-        wire::{Outcome, fields, money},
+        wire::{Outcome, entities, fields, money},
     },
     page,
 };
@@ -21,6 +21,9 @@ pub(super) fn orders(install: &Install, context: &Context, params: &Php) -> Outc
     let wanted = |order: &&Order| {
         params.number("id").is_none_or(|id| order.id == id)
             && params.number("userid").is_none_or(|id| order.userid == id)
+            && params
+                .number("requestor_id")
+                .is_none_or(|id| order.userid == id)
             && params
                 .text("status")
                 .is_none_or(|status| order.status.eq_ignore_ascii_case(status))
@@ -42,14 +45,14 @@ pub(super) fn orders(install: &Install, context: &Context, params: &Php) -> Outc
 
 fn show(tables: &Tables, runtime: &RuntimeOptions, order: &Order) -> Value {
     let client = tables.clients.get(&order.userid);
-    let name = client.map(|client| format!("{} {}", client.firstname, client.lastname));
+    let name = client.map(|client| entities(&format!("{} {}", client.firstname, client.lastname)));
     let items: Vec<Value> = tables
         .services_of(order.id)
         .map(|service| {
             let product = tables.products.get(&service.pid);
             json!({
                 "type": "product", "relid": runtime.id(service.id), "producttype": "Other Product/Service",
-                "product": product.map(|product| product.name.clone()).unwrap_or_default(),
+                "product": product.map(|product| entities(&product.name)).unwrap_or_default(),
                 "domain": service.domain, "billingcycle": service.billingcycle,
                 "amount": format!("${} USD", money(service.amount)), "status": service.status,
             })
@@ -59,7 +62,8 @@ fn show(tables: &Tables, runtime: &RuntimeOptions, order: &Order) -> Value {
     json!({
         "id": runtime.id(order.id), "ordernum": runtime.id(order.ordernum),
         "userid": runtime.id(order.userid), "contactid": runtime.id(0), "date": order.date,
-        "nameservers": "", "transfersecret": "", "renewals": "", "promocode": "", "promotype": "",
+        "requestor_id": runtime.id(order.userid), "admin_requestor_id": runtime.id(0),
+        "nameservers": "", "transfersecret": "", "renewals": "", "renewalsByType": "", "promocode": "", "promotype": "",
         "promovalue": "", "orderdata": "", "amount": money(order.amount),
         "paymentmethod": order.paymentmethod, "invoiceid": runtime.id(order.invoiceid),
         "status": order.status, "ipaddress": order.ipaddress, "fraudmodule": "", "fraudoutput": "",

@@ -182,6 +182,7 @@ pub(super) fn add(install: &Install, context: &Context, params: &Php) -> Outcome
                         BTreeMap::new()
                     },
                     notes: String::new(),
+                    changed: BTreeMap::new(),
                 },
             );
             made.push(id);

@@ -6,9 +6,9 @@ use super::{
         install::{Context, Install},
         modules::{self, Created},
         options::{RuntimeOptions, Version},
-        php::{Php, unserialize_base64},
+        php::{Php, cast, unserialize_base64},
         tables::{MODULE_NAME, QueueEntry, Service, Tables},
-        wire::{Outcome, fields, money},
+        wire::{Outcome, entities, fields, money},
     },
     page,
 };
@@ -26,6 +26,10 @@ pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcom
             && params
                 .text("domain")
                 .is_none_or(|domain| service.domain == domain)
+            && params.text("username2").is_none_or(|name| {
+                let own = service.changed.get("username");
+                own.map_or(USERNAME, String::as_str) == name
+            })
     };
     let rows: Vec<&Service> = tables.services.values().filter(wanted).collect();
     let (total, start, rows) = page(params, rows);
@@ -41,6 +45,31 @@ pub(super) fn list(install: &Install, context: &Context, params: &Php) -> Outcom
     })))
 }
 
+/// User name of a service that nobody changed.
+const USERNAME: &str = "simulated";
+
+/// Parameters of UpdateClientProduct that are kept as they are, and their names in answers.
+const KEPT: &[(&str, &str)] = &[
+    ("serverid", "serverid"),
+    ("regdate", "regdate"),
+    ("nextduedate", "nextduedate"),
+    ("terminationdate", "terminationdate"),
+    ("firstpaymentamount", "firstpaymentamount"),
+    ("recurringamount", "recurringamount"),
+    ("paymentmethod", "paymentmethod"),
+    ("subscriptionid", "subscriptionid"),
+    ("serviceusername", "username"),
+    ("servicepassword", "password"),
+    ("overideautosuspend", "overideautosuspend"),
+    ("overidesuspenduntil", "overidesuspenduntil"),
+    ("ns1", "ns1"),
+    ("ns2", "ns2"),
+    ("dedicatedip", "dedicatedip"),
+    ("assignedips", "assignedips"),
+    ("suspendreason", "suspensionreason"),
+    ("promoid", "promoid"),
+];
+
 fn show(tables: &Tables, runtime: &RuntimeOptions, service: &Service) -> Value {
     let product = tables.products.get(&service.pid);
     let order = tables.orders.get(&service.orderid);
@@ -53,29 +82,87 @@ fn show(tables: &Tables, runtime: &RuntimeOptions, service: &Service) -> Value {
         })
         .collect();
     let name = product
-        .map(|product| product.name.clone())
+        .map(|product| entities(&product.name))
         .unwrap_or_default();
-    json!({
+    let mut shown = json!({
         "id": runtime.id(service.id), "qty": runtime.id(service.qty),
         "clientid": runtime.id(service.clientid), "orderid": runtime.id(service.orderid),
         "ordernumber": order.map(|order| runtime.id(order.ordernum)), "pid": runtime.id(service.pid),
         "regdate": service.regdate, "name": name, "translated_name": name,
-        "groupname": "Simulated", "domain": service.domain, "dedicatedip": "", "serverid": runtime.id(0),
-        "servername": "", "suspensionreason": "", "firstpaymentamount": money(service.amount),
+        "groupname": "Simulated", "translated_groupname": "Simulated", "domain": service.domain, "dedicatedip": "", "serverid": runtime.id(0),
+    "firstpaymentamount": money(service.amount),
         "recurringamount": money(service.amount),
         "paymentmethod": order.map(|order| order.paymentmethod.clone()).unwrap_or_default(),
         "billingcycle": service.billingcycle, "nextduedate": service.regdate,
-        "status": service.status, "username": "simulated", "password": "simulated-password",
+        "status": service.status, "username": USERNAME, "password": "simulated-password",
         "subscriptionid": "", "promoid": runtime.id(0), "notes": service.notes,
         "customfields": runtime.list("customfield", custom),
         "configoptions": runtime.list("configoption", Vec::new()),
-    })
+    });
+    for name in [
+        "servername",
+        "serverip",
+        "serverhostname",
+        "ns1",
+        "ns2",
+        "assignedips",
+        "suspensionreason",
+    ] {
+        shown[name] = "".into();
+    }
+    for name in [
+        "overideautosuspend",
+        "promocount",
+        "diskusage",
+        "disklimit",
+        "bwusage",
+        "bwlimit",
+    ] {
+        shown[name] = runtime.id(0);
+    }
+    for name in ["terminationdate", "completeddate", "overidesuspenduntil"] {
+        shown[name] = "0000-00-00".into();
+    }
+    shown["lastupdate"] = "0000-00-00 00:00:00".into();
+    shown["paymentmethodname"] = shown["paymentmethod"].clone();
+    for (name, value) in &service.changed {
+        shown[name] = match name.as_str() {
+            "serverid" | "promoid" => runtime.id(cast(value).unwrap_or(0)),
+            _ => value.as_str().into(),
+        };
+    }
+    shown
 }
 
 pub(super) fn update(install: &Install, context: &Context, params: &Php) -> Outcome {
     let mut tables = lock(&install.tables);
     let id = params.number("serviceid").ok_or("Service ID is required")?;
+    let product = params.number("pid");
+    if product.is_some_and(|pid| !tables.products.contains_key(&pid)) {
+        return Err("Product ID Not Found".to_owned());
+    }
     let service = tables.services.get_mut(&id).ok_or("Service ID Not Found")?;
+    service.pid = product.unwrap_or(service.pid);
+    for (parameter, name) in KEPT {
+        if let Some(text) = params.text(parameter) {
+            service.changed.insert((*name).to_owned(), text.to_owned());
+        }
+    }
+    let unset = params.get("unset").map_or(&[][..], Php::items);
+    for (_, cleared) in unset {
+        let Php::Text(cleared) = cleared else {
+            continue;
+        };
+        match cleared.as_str() {
+            "domain" => service.domain.clear(),
+            "notes" => service.notes.clear(),
+            other => {
+                if let Some((_, name)) = KEPT.iter().find(|(parameter, _)| *parameter == other) {
+                    service.changed.insert((*name).to_owned(), String::new());
+                }
+            }
+        }
+    }
     for (key, place) in [
         ("status", &mut service.status),
         ("domain", &mut service.domain),

@@ -1,0 +1,73 @@
+//! Files that the sandbox writes for its clients.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::Context;
+
+/// Writes a file, and the folder it is in. Only its owner may read it when it is secret.
+pub(crate) fn write(setting: &str, path: &Path, text: &str, secret: bool) -> anyhow::Result<()> {
+    let cannot = || format!("{setting}: cannot write {}", path.display());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(cannot)?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    if secret {
+        // A file that exists keeps its mode.
+        options.mode(0o600);
+    }
+    let mut file = options.open(path).with_context(cannot)?;
+    file.write_all(text.as_bytes()).with_context(cannot)
+}
+
+/// The lines of an environment file, which shells read too.
+pub(crate) fn environment(settings: &[(String, String)]) -> String {
+    let lines = settings
+        .iter()
+        .map(|(name, value)| format!("{name}={}\n", quoted(value)));
+    lines.collect()
+}
+
+/// The value as both systemd and a shell read it.
+pub(crate) fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@,+%".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    let mut text = String::from('"');
+    for c in value.chars() {
+        if "\\\"$`".contains(c) {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+    text.push('"');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn shell_reads_every_value_as_it_was_given() {
+        for value in [
+            "plain",
+            "",
+            "a b",
+            "$HOME `id` \\ \" ' !",
+            "#x;y&z?a=b",
+            "ü",
+        ] {
+            let settings = [("A".to_owned(), value.to_owned())];
+            let script = format!("{}printf %s \"$A\"", environment(&settings));
+            let read = Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8(read.stdout).unwrap(), value);
+        }
+    }
+}
