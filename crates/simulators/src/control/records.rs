@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
+    extract::{DefaultBodyLimit, Path, State},
     routing::{get, patch, post},
 };
 use serde_json::{Value, json};
@@ -29,6 +29,8 @@ pub(super) fn routes() -> Router<Arc<World>> {
         .route("/seed", post(seed))
         .route("/snapshot", get(save).put(load))
         .route("/reset", post(reset))
+        // Snapshots of large sandboxes are larger than bodies usually are.
+        .layer(DefaultBodyLimit::disable())
 }
 
 async fn create(

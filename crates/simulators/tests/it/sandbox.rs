@@ -246,6 +246,20 @@ async fn snapshot_brings_back_records_tables_and_events() {
 }
 
 #[tokio::test]
+async fn large_snapshot_is_put_back() {
+    let sandbox = Sandbox::start().await;
+    let description = "x".repeat(30_000);
+    for _ in 0..100 {
+        let order = json!({"fields": {"Description": description}});
+        sandbox.call("POST", "/orders", Some(order)).await;
+    }
+    let snapshot = sandbox.get("/snapshot").await;
+    assert!(snapshot.to_string().len() > 3_000_000);
+    let (status, answer) = sandbox.call("PUT", "/snapshot", Some(snapshot)).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
+#[tokio::test]
 async fn reset_goes_back_to_the_start() {
     let sandbox = Sandbox::start().await;
     let start = (

@@ -58,7 +58,10 @@ fn show(runtime: &RuntimeOptions, product: &Product) -> Value {
         .iter()
         .map(|(id, name)| json!({"id": runtime.id(*id), "name": name, "description": "", "required": ""}))
         .collect();
-    let slug: String = product.name.to_lowercase().replace(' ', "-");
+    let name = product.name.to_lowercase();
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let slug = words.join("-");
     let mut shown = json!({
         "pid": runtime.id(product.pid), "gid": runtime.id(product.gid), "type": "other",
         "name": entities(&product.name), "slug": slug, "product_url": format!("/store/{slug}"),
