@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use simulators::salesforce::{RestFault, RestFaultKind, Route};
 use simulators::{Phase, When};
 
-use crate::process::{Process, address, page, until_logged};
+use crate::process::{Process, address, page, until_logged, until_page};
 use crate::test_env::TestEnv;
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
@@ -27,13 +27,15 @@ async fn sighup_ends_wait_after_rejected_login() {
     let settings = env.without_crashes(env.subscriber_settings());
     let subscriber = Process::start(SUBSCRIBER, &settings, &log);
     until_logged(&log, "Salesforce login failed").await;
-    let (status, ready) = page(&log, "subscriber", "/readyz").await;
-    assert_eq!(status, 200);
-    assert!(ready.contains("degraded"), "{ready}");
-    assert!(ready.contains("pre-authorise the user"), "{ready}");
-    let (status, health) = page(&log, "subscriber", "/health/sf-events").await;
-    assert_eq!(status, 503);
-    assert!(health.contains("pre-authorise the user"), "{health}");
+    let named = |text: &str| text.contains("pre-authorise the user");
+    until_page(&log, "subscriber", "/readyz", |status, ready| {
+        status == 200 && ready.contains("degraded") && named(ready)
+    })
+    .await;
+    until_page(&log, "subscriber", "/health/sf-events", |status, health| {
+        status == 503 && named(health)
+    })
+    .await;
     env.approve(1);
     subscriber.signal(Signal::HUP);
     // Much less than the 30 s until the next login attempt.
