@@ -15,7 +15,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::process::{Process, page, until_logged};
+use crate::process::{Process, until_logged, until_page};
 use crate::test_env::{Settings, TestEnv, with};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_crashable-worker");
@@ -211,9 +211,10 @@ async fn proxy_that_refuses_us_is_named_without_its_password() {
     let settings = env.through(env.subscriber_settings(), &url);
     let subscriber = Process::start(SUBSCRIBER, &settings, &log);
     until_logged(&log, "proxy").await;
-    let (status, ready) = page(&log, "subscriber", "/readyz").await;
-    assert_eq!(status, 200, "{ready}");
-    assert!(ready.contains("degraded"), "{ready}");
+    until_page(&log, "subscriber", "/readyz", |status, ready| {
+        status == 200 && ready.contains("degraded")
+    })
+    .await;
     assert!(proxy.tunnels().is_empty());
     subscriber.stop().await;
     let text = fs::read_to_string(log).unwrap();
