@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -91,18 +92,30 @@ async fn serve_requests(
         .header_read_timeout(IDLE)
         .max_buf_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), service);
-    tokio::select! {
-        ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => ended?,
-        () = activity.evicted() => {
-            tracing::debug!(%peer, "connection closed to make room");
-            return Ok(None);
-        }
-        () = shutdown.cancelled() => {
-            if activity.turn().phase == Phase::Head {
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            ended = poll_fn(|cx| match connection.poll_without_shutdown(cx) {
+                // The events go on without hyper.
+                Poll::Pending if events.is_head_encoded() && !activity.is_writing() => {
+                    Poll::Ready(Ok(()))
+                }
+                polled => polled,
+            }) => {
+                ended?;
+                break;
+            }
+            () = activity.evicted(), if !is_ending => {
+                tracing::debug!(%peer, "connection closed to make room");
                 return Ok(None);
             }
-            Pin::new(&mut connection).graceful_shutdown();
-            poll_fn(|cx| connection.poll_without_shutdown(cx)).await?;
+            () = shutdown.cancelled(), if !is_ending => {
+                if activity.turn().phase == Phase::Head {
+                    return Ok(None);
+                }
+                Pin::new(&mut connection).graceful_shutdown();
+                is_ending = true;
+            }
         }
     }
     let stream = connection.into_parts().io.into_inner();
@@ -119,7 +132,11 @@ async fn answer(
     let mut request =
         request.map(|body| Body::new(RequestBody::new(Body::new(body), Arc::clone(&activity))));
     request.extensions_mut().insert(ConnectInfo(peer));
-    let method = request.method().clone();
+    let may_be_events = Events::may_answer(&request);
     let answer = router.oneshot(request).await?;
-    Ok(events.split(&method, answer.map(|body| AnswerBody::new(body, activity))))
+    let answer = answer.map(|body| AnswerBody::new(body, activity));
+    Ok(match may_be_events {
+        true => events.split(answer),
+        false => answer.map(Body::new),
+    })
 }

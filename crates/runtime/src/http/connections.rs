@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::Args;
@@ -72,6 +73,7 @@ pub(super) struct Activity {
     id: u64,
     peer: IpAddr,
     turn: Mutex<Turn>,
+    is_writing: AtomicBool,
     evicted: CancellationToken,
     open: Arc<Mutex<Open>>,
 }
@@ -88,6 +90,15 @@ impl Activity {
         let mut open = lock(&self.open);
         open.ended(*turn, self.peer);
         *turn = open.begun(phase, self.id, self.peer);
+    }
+
+    /// Whether bytes wait for the client to accept them.
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_writing(&self, is_writing: bool) {
+        self.is_writing.store(is_writing, Ordering::Relaxed);
     }
 
     /// Returns when the connection has to make room.
@@ -165,6 +176,7 @@ impl Connections {
                 id,
                 peer,
                 turn: Mutex::new(turn),
+                is_writing: AtomicBool::new(false),
                 evicted,
                 open: Arc::clone(&self.open),
             }),

@@ -45,6 +45,7 @@ impl<S> TimedStream<S> {
         cx: &mut Context<'_>,
         poll: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
+        self.activity.set_writing(poll.is_pending());
         if poll.is_ready() {
             self.write = None;
             return poll;

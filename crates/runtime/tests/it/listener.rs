@@ -147,6 +147,21 @@ async fn connection_ends_with_its_event_stream() {
     let address = serve(Router::new().route("/events", events)).await;
     let mut stream = send(address, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     let answer = read_to_close(&mut stream).await.expect("closed");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains("transfer-encoding: chunked"), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    assert_eq!(body, "c\r\ndata: only\n\n\r\n0\r\n\r\n");
+}
+
+/// HTTP/1.0 knows no chunks.
+#[tokio::test]
+async fn client_of_http_1_0_gets_its_events_without_chunks() {
+    let one = || futures::stream::iter([Ok::<_, Infallible>(Event::default().data("only"))]);
+    let events = get(async move || Sse::new(one()));
+    let address = serve(Router::new().route("/events", events)).await;
+    let mut stream = send(address, "GET /events HTTP/1.0\r\n\r\n").await;
+    let answer = read_to_close(&mut stream).await.expect("closed");
     assert!(answer.ends_with("\r\n\r\ndata: only\n\n"), "{answer}");
 }
 
