@@ -26,7 +26,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> anyhow::Result<
     let listen = tls::listen(&config)?;
     let world = World::start(options(&config, &listen)).await;
     let world = world.map_err(port_taken)?;
-    let world = Arc::new(world.with_environment(more_settings(&config)));
+    let world = Arc::new(world.with_environment(ca_settings(&config)));
     state::seed(&config, &world)?;
     // What a reset goes back to has no part of an earlier run.
     world.remember();
@@ -102,15 +102,15 @@ fn absolute(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Settings of the bridge beyond those of every simulated world.
-fn more_settings(config: &Config) -> Vec<(String, String)> {
-    // So that an order that is approved before the subscriber starts does not wait for a sweep.
-    let mut more = vec![("SF_EVENTS_REPLAY".to_owned(), "ALL".to_owned())];
-    if config.uses_tls() {
-        let ca = absolute(&config.ca_out);
-        more.extend(["SF_CA_FILE", "WHMCS_CA_FILE"].map(|name| (name.to_owned(), ca.clone())));
+/// The settings that make the bridge trust the sandbox's certificate.
+fn ca_settings(config: &Config) -> Vec<(String, String)> {
+    if !config.uses_tls() {
+        return Vec::new();
     }
-    more
+    let ca = absolute(&config.ca_out);
+    ["SF_CA_FILE", "WHMCS_CA_FILE"]
+        .map(|name| (name.to_owned(), ca.clone()))
+        .to_vec()
 }
 
 /// The bridge's settings for this sandbox.
@@ -119,7 +119,7 @@ fn settings(config: &Config, world: &World) -> Vec<(String, String)> {
     let key = ("SF_PRIVATE_KEY_FILE", absolute(&config.key_out));
     let all = known.chain([key]);
     all.map(|(name, value)| (name.to_owned(), value))
-        .chain(more_settings(config))
+        .chain(ca_settings(config))
         .collect()
 }
 
