@@ -117,7 +117,9 @@ fn ca_settings(config: &Config) -> Vec<(String, String)> {
 fn settings(config: &Config, world: &World) -> Vec<(String, String)> {
     let known = world.environment().into_iter();
     let key = ("SF_PRIVATE_KEY_FILE", absolute(&config.key_out));
-    let all = known.chain([key]);
+    // An order that is approved before the subscriber starts does not wait for a sweep.
+    let replay = ("SF_EVENTS_REPLAY", "ALL".to_owned());
+    let all = known.chain([key, replay]);
     all.map(|(name, value)| (name.to_owned(), value))
         .chain(ca_settings(config))
         .collect()

@@ -44,7 +44,13 @@ pub(crate) async fn run(asked: Init, screen: &mut Screen) -> Result<Exit, Stop> 
     if let Some(path) = &files.key {
         settings.set(KEY_FILE, path.display().to_string());
     }
-    let text = settings.render()?;
+    let mut text = settings.render()?;
+    if asked.sandbox.is_some() {
+        text.push_str(
+            "# An order that is approved before the subscriber starts is found at once.\n",
+        );
+        text.push_str("SF_EVENTS_REPLAY=ALL\n");
+    }
 
     if let (Some(key), Some(path)) = (&key, &files.key) {
         write(path, key.pem(), asked.force)?;
