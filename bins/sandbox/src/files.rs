@@ -27,47 +27,6 @@ pub(crate) fn write(setting: &str, path: &Path, text: &str, secret: bool) -> any
 pub(crate) fn environment(settings: &[(String, String)]) -> String {
     let lines = settings
         .iter()
-        .map(|(name, value)| format!("{name}={}\n", quoted(value)));
+        .map(|(name, value)| format!("{name}={}\n", settings::quoted(value)));
     lines.collect()
-}
-
-/// The value as both systemd and a shell read it.
-pub(crate) fn quoted(value: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@,+%".contains(c);
-    if !value.is_empty() && value.chars().all(is_plain) {
-        return value.to_owned();
-    }
-    let mut text = String::from('"');
-    for c in value.chars() {
-        if "\\\"$`".contains(c) {
-            text.push('\\');
-        }
-        text.push(c);
-    }
-    text.push('"');
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::process::Command;
-
-    use super::*;
-
-    #[test]
-    fn shell_reads_every_value_as_it_was_given() {
-        for value in [
-            "plain",
-            "",
-            "a b",
-            "$HOME `id` \\ \" ' !",
-            "#x;y&z?a=b",
-            "ü",
-        ] {
-            let settings = [("A".to_owned(), value.to_owned())];
-            let script = format!("{}printf %s \"$A\"", environment(&settings));
-            let read = Command::new("sh").args(["-c", &script]).output().unwrap();
-            assert_eq!(String::from_utf8(read.stdout).unwrap(), value);
-        }
-    }
 }

@@ -130,7 +130,7 @@ fn environment_block(settings: &[(String, String)], control: &str) -> String {
     let mut lines = vec![format!("# sandbox is ready; control API: {control}")];
     let exports = settings
         .iter()
-        .map(|(name, value)| format!("export {name}={}", files::quoted(value)));
+        .map(|(name, value)| format!("export {name}={}", ::settings::quoted(value)));
     lines.extend(exports);
     lines.push(format!(
         "# an approved order: curl -X POST {control}/orders -H 'content-type: application/json' -d '{{\"approve\":true}}'"

@@ -66,19 +66,7 @@ fn quoted(name: &str, value: &str) -> Result<String, Problem> {
             fix,
         ));
     }
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@,+%".contains(c);
-    if value.chars().all(is_plain) {
-        return Ok(value.to_owned());
-    }
-    let mut text = String::from('"');
-    for c in value.chars() {
-        if "\\\"$`".contains(c) {
-            text.push('\\');
-        }
-        text.push(c);
-    }
-    text.push('"');
-    Ok(text)
+    Ok(settings::quoted(value))
 }
 
 #[cfg(test)]

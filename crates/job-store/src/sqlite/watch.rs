@@ -111,8 +111,12 @@ impl Signals {
         #[cfg(target_os = "linux")]
         if let Some(stream) = &mut self.stream {
             use tokio_stream::StreamExt;
-            let next = tokio::time::timeout(SLOW_POLL, stream.next()).await;
-            return matches!(next, Ok(Some(Ok(_))));
+            match tokio::time::timeout(SLOW_POLL, stream.next()).await {
+                Ok(Some(Ok(_))) => return true,
+                Err(_) => return false,
+                // Nothing more is signalled.
+                Ok(None | Some(Err(_))) => self.stream = None,
+            }
         }
         tokio::time::sleep(POLL).await;
         false
